@@ -1,0 +1,45 @@
+# Every target sets up what it needs in .venv by itself.
+# The first that runs and is new enough: a name on the PATH may be a shim for a version that is not installed.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_OUTPUT := bulkpull-demo
+
+.PHONY: help demo test check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    install, then export twenty datasets from the embedded simulator into $(DEMO_OUTPUT)/"
+	@echo "make test    install, then run the test suite"
+	@echo "make check   install, then lint and type-check"
+	@echo "make clean   remove the virtual environment, caches and the demo's output"
+
+demo: $(VENV)/.runtime
+	$(BIN)/bulkpull export --demo --output $(DEMO_OUTPUT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(DEMO_OUTPUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find bulkpull tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer on the PATH; name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# `pip install --group` came with pip 25.1, which the step above makes sure of.
+$(VENV)/.dev: pyproject.toml | $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --group dev --editable .
+	@touch $@

@@ -1,0 +1,48 @@
+"""
+Time as an argument.
+
+Nothing reads the clock on its own. Durations are measured by `monotonic`, so a stepped wall clock changes no decision;
+`now` only labels what a person or the service reads.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+
+
+class Clock(Protocol):
+    """What a step may know of time."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment; never goes backward."""
+        ...
+
+    async def sleep(self, wait_s: float) -> None:
+        """Wait `wait_s` seconds; may be cancelled."""
+        ...
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, wait_s: float) -> None:
+        await anyio.sleep(max(0.0, wait_s))
+
+
+def iso_utc(moment: datetime) -> str:
+    """`moment` as the contract writes times: ISO 8601, UTC, whole seconds, `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,94 @@
+"""
+What happens, told once.
+
+Every step emits events; the progress display, the log and the run's account are listeners. No step knows who listens.
+An event is a name (noun, dot, past participle) and facts; it is never a sentence.
+
+| name                   | told when                                     | facts                                   |
+|------------------------|-----------------------------------------------|-----------------------------------------|
+| run.started            | a run begins                                  | run_id, datasets                        |
+| run.finished           | a run ends, in any way                        | status, complete, skipped, failed, …    |
+| plan.made              | the pulls to do are known                     | pulls, unavailable                      |
+| pull.stepped           | a pull enters a step                          | step                                    |
+| pull.finished          | a pull ends                                   | status, rows, reason                    |
+| drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
+| query.adopted/created  | a query for the pull exists on the service    | query_id                                |
+| report.adopted/created | the report of a pull, also `.deleted`         | report_id                               |
+| quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
+| execution.changed      | an execution has another status               | status, age_s                           |
+| poll.narrowed          | the service refused a joined form of the call | form                                    |
+| download.progressed    | bytes are on disk (not logged)                | done_bytes, size_bytes                  |
+| download.completed     | a file is whole                               | size_bytes, elapsed_s                   |
+| download.resumed       | a transfer goes on after a break              | offset_bytes, reason                    |
+| conversion.completed   | Parquet is written                            | rows, bytes, elapsed_s                  |
+| column.kept_as_text    | a declared type did not hold                  | column, declared, row, value            |
+| snapshot.published     | readers see it                                | rows, files                             |
+| call.sent              | a call was answered (debug)                   | endpoint, status, elapsed_s, request_id |
+| call.retried           | a call goes out again                         | endpoint, attempt, wait_s, reason       |
+| pace.changed           | the rate limiter slows down or recovers       | calls_per_s, wait_s                     |
+| token.renewed          | a new access token is in use                  | grant, lives_s                          |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+_dataset: ContextVar[str | None] = ContextVar("dataset", default=None)
+
+
+class Level(IntEnum):
+    """How loud an event is; the numbers are those of the standard library's logging."""
+
+    TRACE = 5  # progress of a transfer: for displays, never logged
+    DEBUG = 10  # a call
+    INFO = 20  # a step of a pull
+    WARNING = 30  # slower, but going on
+    ERROR = 40  # a pull lost
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, to which dataset (if to one), with its facts."""
+
+    name: str
+    level: Level
+    dataset: str | None
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+
+
+class Events:
+    """Passes each event on to every listener, in the order in which they were given."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def emit(self, name: str, /, *, level: Level = Level.INFO, **facts: object) -> None:
+        """Tell every listener; the dataset is the one that `about` bound."""
+        event = Event(name, level, _dataset.get(), facts)
+        for listener in self._listeners:
+            listener(event)
+
+    def warn(self, name: str, /, **facts: object) -> None:
+        """Tell of something that slows the run down without ending it."""
+        self.emit(name, level=Level.WARNING, **facts)
+
+    def debug(self, name: str, /, **facts: object) -> None:
+        """Tell of a single call."""
+        self.emit(name, level=Level.DEBUG, **facts)
+
+
+@contextmanager
+def about(dataset: str) -> Iterator[None]:
+    """Bind `dataset` to every event of this task, and of the tasks it starts, until the block ends."""
+    token = _dataset.set(dataset)
+    try:
+        yield
+    finally:
+        _dataset.reset(token)

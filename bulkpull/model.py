@@ -1,0 +1,156 @@
+"""
+The nouns, one word a thing: offered dataset, window, pull, query, report, execution, secure link.
+
+All are frozen values without behaviour of their own beyond what their fields say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedDataset:
+    """
+    A dataset as the service lists it today.
+
+    Attributes:
+        name: The service's own spelling, to be used in queries (behaviour 49).
+        columns: Selectable columns in the service's order; empty when it cannot be exported (behaviour 53).
+        metrics: Aggregates that a query may select; a lossless export never does (behaviour 63).
+        date_ranges: TIMESPAN names that a query may use; empty for datasets without a time axis (behaviour 51).
+        minimum_recurrence_h: The shortest recurrence of a scheduled report, hours (behaviour 50).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    date_ranges: tuple[str, ...] = ()
+    minimum_recurrence_h: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time asked for, `[start, end)`, aware UTC."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """
+    One dataset over one window, within one run.
+
+    Attributes:
+        dataset: The canonical name: the catalog's, whatever the user or the service wrote.
+        offered: The dataset as the service lists it.
+        query_text: The query that names every column.
+        window: Days beyond what TIMESPAN can say; `None` for the query's own span.
+        timespan: The TIMESPAN in the query text; `None` where the dataset has none.
+        wider_timespan: A wider one that the dataset offers, to be told in the summary.
+    """
+
+    dataset: str
+    offered: OfferedDataset
+    query_text: str
+    window: Window | None = None
+    timespan: str | None = None
+    wider_timespan: str | None = None
+
+
+class QueryKind(StrEnum):
+    """Who owns a stored query."""
+
+    USER_DEFINED = "userDefined"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A saved selection of columns on the service."""
+
+    query_id: str
+    name: str
+    text: str
+    kind: str = QueryKind.USER_DEFINED
+    created_at: datetime | None = None
+
+
+class ReportStatus(StrEnum):
+    """States of a report; only an Active one runs again (behaviours 89 and 90)."""
+
+    ACTIVE = "Active"
+    PAUSED = "Paused"
+    INACTIVE = "Inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The order to execute a query, once or again and again."""
+
+    report_id: str
+    name: str
+    query_id: str
+    status: str = ReportStatus.ACTIVE
+    created_at: datetime | None = None
+    start_at: datetime | None = None
+    execute_now: bool = False
+    recurrence_h: int | None = None
+    recurrence_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecureLink:
+    """
+    The pre-signed address of a report's bytes. It is a credential: `url` is in no repr and must reach no log or file.
+
+    Attributes:
+        url: To be used byte for byte (behaviour 123), without an Authorization header (behaviour 120).
+        expires_at: As the link's `se` says; `None` when it does not.
+    """
+
+    url: str = field(repr=False)
+    expires_at: datetime | None = None
+
+
+class ExecutionStatus(StrEnum):
+    """The documented states of an execution (behaviour 109)."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    COMPLETED = "Completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """
+    One making of a report.
+
+    Attributes:
+        status: As the service wrote it; words beyond the documented four occur.
+        link: Present once the execution is completed, and sometimes a little later (behaviour 113).
+        format: `csv` or `tsv`, lower case; `None` when the service does not say.
+    """
+
+    execution_id: str
+    report_id: str
+    status: str
+    link: SecureLink | None = None
+    generated_at: datetime | None = None
+    format: str | None = None
+    data_redacted: bool = False
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the service says that it is done; the link may still be missing."""
+        return self.status.casefold() == ExecutionStatus.COMPLETED.casefold()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the status reads failed, error or cancelled, which no document lists (behaviour 110)."""
+        word = self.status.casefold()
+        return any(mark in word for mark in ("fail", "error", "cancel", "abort"))

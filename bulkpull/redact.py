@@ -1,0 +1,54 @@
+"""
+What must not be read by others, taken out of text.
+
+Two nets: values that were registered as secrets are removed wherever they stand, and the fields that carry secrets
+on this service's wire (`sig=`, `access_token`, …) are emptied by name, percent-encoded or not.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, quote_plus
+
+STARS = "***"
+# Shorter values (a one-letter password) would blank out innocent text everywhere.
+_SHORTEST_SECRET = 6
+_FIELDS = "sig|access_token|refresh_token|id_token|client_secret|client_assertion|password|assertion"
+_FIELD_VALUE = re.compile(
+    rf"""(?ix) (?<![a-z0-9_])
+    ((?:{_FIELDS}) (?:["'] \s* : \s* ["'] | \s*[=:]\s* | %3d))   # sig=…, "access_token": "…", sig%3D…
+    ( [^\s"'&<>,;]+ )"""
+)
+_BEARER = re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{8,}")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9._-]{5,}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+_values: set[str] = set()
+
+
+def register_secret(value: str) -> None:
+    """Remove `value`, also percent-encoded, from every text that is redacted from now on in this process."""
+    value = value.strip()
+    if len(value) >= _SHORTEST_SECRET:
+        _values.update((value, quote(value, safe=""), quote_plus(value)))
+
+
+def redact(text: str) -> str:
+    """Replace each secret in `text` by stars: registered values, fields that carry secrets, bearer tokens."""
+    for value in sorted(_values, key=len, reverse=True):
+        if value in text:
+            text = text.replace(value, STARS)
+    text = _FIELD_VALUE.sub(rf"\1{STARS}", text)
+    text = _BEARER.sub(rf"\1{STARS}", text)
+    return _JWT.sub(STARS, text)
+
+
+def printable(text: str, *, most: int = 2_000) -> str:
+    """
+    Make text of the service fit for a terminal and a log line.
+
+    Secrets are removed, line breaks and control characters (also those that turn the writing direction) become
+    blanks, and more than `most` characters are cut.
+    """
+    text = _CONTROL.sub(" ", redact(text)).replace("\n", " ").replace("\t", " ").strip()
+    return text if len(text) <= most else text[: most - 1] + "…"
