@@ -1,0 +1,107 @@
+"""
+Files that are whole or not there: written aside, made durable, then renamed.
+
+A rename is atomic for readers, and only the directory's own sync makes it last through a power cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bulkpull.errors import DiskTrouble
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """
+    Turn the system's refusals into one sentence about `path`.
+
+    Raises:
+        DiskTrouble: No room, no permission, not a folder, or another fault of the disk.
+    """
+    try:
+        yield
+    except OSError as trouble:
+        raise disk_trouble(trouble, path) from trouble
+
+
+def disk_trouble(trouble: OSError, path: Path) -> DiskTrouble:
+    """What the system refused, as an error that names the path and the next step."""
+    if trouble.errno in _NO_ROOM:
+        return DiskTrouble(
+            f"no room left on the disk while writing {path}",
+            fix="free some space (or point `output` at a larger disk), then run the same command again",
+        )
+    if trouble.errno in _NO_PERMISSION:
+        return DiskTrouble(
+            f"no permission to write {path}",
+            why=f"{trouble.strerror} for user id {os.getuid() if hasattr(os, 'getuid') else 'unknown'}",
+            fix="give this user the right to write there, or choose another folder with --output",
+        )
+    if trouble.errno in {errno.ENOTDIR, errno.EEXIST}:
+        return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")
+    return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names within `folder` durable."""
+    if os.name == "nt":
+        return  # Windows has no handle for a folder's entries and orders them by itself
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON, atomically."""
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_json(path: Path) -> Any | None:
+    """The JSON in `path`; `None` when there is no such file. Raises `ValueError` for anything but JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def point_link(link: Path, target: str) -> None:
+    """Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically."""
+    aside = link.with_name(f".{link.name}.{os.getpid()}.new")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(target, target_is_directory=True)
+    aside.replace(link)
+    sync_folder(link.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder of ours and all that is in it; a folder that is already gone is fine."""
+    shutil.rmtree(path, ignore_errors=True)

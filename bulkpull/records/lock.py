@@ -1,0 +1,63 @@
+"""
+One writer an output folder: a lock that the system drops when its process ends, however it ends.
+
+A file beside the lock says who holds it, for the message that a second run gives.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bulkpull.errors import DiskTrouble, OutputLocked
+from bulkpull.records.files import explained, load_json, write_json
+
+
+@contextmanager
+def locked(folder: Path, *, since: str) -> Iterator[None]:
+    """
+    Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
+
+    Args:
+        since: The moment to tell a second run, ISO 8601 UTC.
+
+    Raises:
+        OutputLocked: Another process holds it; the message tells its pid, host and since when.
+        DiskTrouble: The folder cannot be written, or its file system has no locks.
+    """
+    lock = FileLock(folder / "lock", timeout=0)
+    writer = folder / "writer.json"
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise OutputLocked(
+                f"another run is writing to {folder.parent}",
+                why=_holder(writer),
+                fix="wait until it has ended, or give this one another folder with --output",
+            ) from None
+        except NotImplementedError:
+            raise DiskTrouble(
+                f"{folder.parent} lies on a file system without locks",
+                fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
+            ) from None
+    try:
+        with explained(writer):
+            write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(writer: Path) -> str:
+    try:
+        told = load_json(writer)
+        return f"process {told['pid']} on {told['host']}, since {told['since']}" if told else "it has just begun"
+    except (ValueError, KeyError, TypeError, OSError):
+        return "it has just begun"

@@ -1,0 +1,296 @@
+"""
+The settings: one flat set of names, and the only reader of environment and files.
+
+Precedence: option, then environment (`BULKPULL_NAME`), then the TOML file, then the default. An empty environment
+variable counts as not set. What is wrong is told with its key, where it came from and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bulkpull.address import is_loopback
+from bulkpull.catalog import load_catalog
+from bulkpull.errors import AuthError, SettingsError
+from bulkpull.redact import register_secret
+
+ENV_PREFIX = "BULKPULL_"
+DEFAULT_FILE = Path("bulkpull.toml")
+WIDEST = "widest"
+
+Grant = Literal["password", "refresh_token", "client_credentials"]
+
+
+def _trimmed(value: object) -> object:
+    # The documented token request prints a blank before every value (behaviour 1): people paste them so.
+    return value.strip() if isinstance(value, str) else value
+
+
+def _remembered(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        register_secret(secret.get_secret_value())
+    return secret
+
+
+def _safe_address(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address that begins with https://")
+    if parts.scheme == "http" and not is_loopback(address):
+        raise ValueError("plain http:// is accepted for loopback addresses only; use https://")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user name or password")
+    return address.rstrip("/")
+
+
+Text = Annotated[str, BeforeValidator(_trimmed)]
+Secret = Annotated[SecretStr, BeforeValidator(_trimmed)]
+Address = Annotated[Text, AfterValidator(_safe_address)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class _SettingsFile:
+    path: Path
+    content: dict[str, Any]
+
+
+_NO_FILE = _SettingsFile(DEFAULT_FILE, {})
+# pydantic-settings builds its sources without arguments of ours; this carries the file from `load` to there.
+_file: ContextVar[_SettingsFile] = ContextVar("settings file", default=_NO_FILE)
+
+
+class Settings(BaseSettings):
+    """
+    All settings of a run. Keyword arguments beat the environment, which beats the defaults; `load` adds the file.
+
+    Raises:
+        SettingsError: A value is wrong or a name is unknown; the message names it.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    api_base_url: Address = Field(
+        "https://api.partnercenter.microsoft.com/insights/v1/mpn", description="root of the Insights API"
+    )
+    token_url: Address = Field(
+        "https://login.microsoftonline.com/{tenant_id}/oauth2/token",
+        description="token endpoint; {tenant_id} is filled in",
+    )
+    resource: Text = Field(
+        "https://api.partnercenter.microsoft.com", description="resource asked for at the token endpoint"
+    )
+    ca_file: Path | None = Field(None, description="extra PEM bundle to trust")
+    tenant_id: Text | None = Field(None, description="the directory (tenant) of the application")
+    client_id: Text | None = Field(None, description="the application")
+    client_secret: Secret | None = Field(None, description="the application's secret")
+    username: Text | None = Field(None, description="the user, for the password grant")
+    password: Secret | None = Field(None, description="the user's password, for the password grant")
+    refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
+    grant: Grant | None = Field(None, description="how to sign in; chosen from what is set")
+    output: Path = Field(Path("bulkpull-data"), description="output folder")
+    requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
+    request_burst: PositiveInt = Field(10, description="calls that may go out at once")
+    poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
+    poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
+    report_timeout_seconds: Positive = Field(10_800.0, description="a report not completed by then has failed")
+    report_attempts: PositiveInt = Field(2, description="how often a failed or stuck report is asked for in all")
+    one_off_quota_window_seconds: Positive = Field(
+        3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
+    )
+    standing_lead_hours: Annotated[float, Field(ge=0, le=20)] = Field(
+        4.0, description="how long before the usual nightly hour a standing report is made"
+    )
+    request_attempts: PositiveInt = Field(6, description="tries of one request or download before its dataset fails")
+    parallel_downloads: PositiveInt = Field(4, description="files at once")
+    download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
+    timespan: Text | None = Field(
+        None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
+    )
+    on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
+    on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
+    fail_on_redacted: bool = Field(default=False, description="treat redacted data as a failure")
+    max_unpacked_bytes: PositiveInt = Field(200_000_000_000, description="one report's size after decompression")
+    keep_reports: bool = Field(
+        default=False, description="leave one-off reports on the service after their data is safe"
+    )
+    keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
+    retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as refused:
+            raise _explain(refused, options=options) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _file.get().content)
+
+    @classmethod
+    def load(cls, config: Path | None = None, *, demo: bool = False, **options: Any) -> Self:
+        """
+        The settings of a command: `options` that are not `None`, the environment, the file, the defaults.
+
+        Args:
+            config: The file that `--config` names; without it `./bulkpull.toml` is read when it exists.
+            demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
+
+        Raises:
+            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
+        """
+        token = _file.set(_read_file(config))
+        try:
+            given = {name: value for name, value in options.items() if value is not None}
+            return cls(**((_unpointed() if demo else {}) | given))
+        finally:
+            _file.reset(token)
+
+    def for_simulator(self, addresses: Mapping[str, str]) -> Self:
+        """
+        The same settings pointed at a simulator: every address and credential is replaced, none is kept.
+
+        Args:
+            addresses: The `BULKPULL_…` variables that the simulator prints.
+        """
+        pointed = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in addresses.items()}
+        kept = self.model_dump(exclude=set(_unpointed()), exclude_unset=True)
+        return type(self)(**(_unpointed() | kept | pointed))
+
+    @field_validator("client_secret", "password", "refresh_token", mode="after")
+    @classmethod
+    def _remember(cls, secret: SecretStr | None) -> SecretStr | None:
+        return _remembered(secret)
+
+    @field_validator("timespan", mode="after")
+    @classmethod
+    def _known_timespan(cls, timespan: str | None) -> str | None:
+        known = load_catalog().timespans
+        if timespan is None or timespan.casefold() == WIDEST:
+            return timespan and WIDEST
+        if timespan.upper() not in known:
+            near = get_close_matches(timespan.upper(), known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"{hint}allowed: {WIDEST}, {', '.join(known)}")
+        return timespan.upper()
+
+    @field_validator("ca_file", mode="after")
+    @classmethod
+    def _readable(cls, ca_file: Path | None) -> Path | None:
+        if ca_file is not None and not ca_file.is_file():
+            raise ValueError(f"no file at {ca_file}")
+        return ca_file
+
+    @property
+    def token_address(self) -> str:
+        """The token endpoint with the tenant filled in."""
+        return self.token_url.replace("{tenant_id}", self.tenant_id or "common")
+
+    def chosen_grant(self) -> Grant:
+        """
+        The way to sign in: the one that was set, else the one that the credentials allow.
+
+        Raises:
+            AuthError: A setting that this grant needs is missing; the message names them all.
+
+        Source: behaviours 1, 11 and 15: a refresh token lasts, a password cannot satisfy MFA, app-only is refused.
+        """
+        grant = self.grant
+        if grant is None:
+            if self.refresh_token:
+                grant = "refresh_token"
+            elif self.username or self.password:
+                grant = "password"
+            else:
+                grant = "client_credentials" if self.client_secret and self.client_id else "refresh_token"
+        needed = _NEEDED[grant]
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
+            raise AuthError(
+                f"credentials are missing for the {grant} grant: {', '.join(missing)}",
+                fix=f"set {variables} in the environment (or the names in the settings file), "
+                "or try `bulkpull export --demo`, which needs none",
+            )
+        return grant
+
+
+_SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
+_CREDENTIALS = ("tenant_id", "client_id", "client_secret", "username", "password", "refresh_token", "grant")
+_NEEDED: dict[Grant, tuple[str, ...]] = {
+    "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
+    "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),
+    "client_credentials": ("tenant_id", "client_id", "client_secret"),
+}
+
+
+def _unpointed() -> dict[str, Any]:
+    """Every address and credential at its default, so that neither environment nor file can supply one."""
+    return {name: Settings.model_fields[name].default for name in (*_SERVICE, *_CREDENTIALS)}
+
+
+def _read_file(config: Path | None) -> _SettingsFile:
+    path = config if config is not None else DEFAULT_FILE
+    if config is None and not path.is_file():
+        return _NO_FILE
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"settings file {path}: no such file", fix="check the path given to --config") from None
+    except OSError as trouble:
+        raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+        raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
+    for name in content:
+        if name not in Settings.model_fields:
+            raise _unknown(name, where=f"settings file {path}")
+    return _SettingsFile(path, content)
+
+
+def _unknown(name: str, *, where: str) -> SettingsError:
+    near = get_close_matches(name.lower(), Settings.model_fields, n=1)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return SettingsError(
+        f"{where}: unknown setting `{name}`", fix=f"{hint}allowed are: {', '.join(sorted(Settings.model_fields))}"
+    )
+
+
+def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
+    """Say which setting is wrong, where it came from and what is allowed; the value itself may be a secret."""
+    first = refused.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])
+    file = _file.get()
+    if first["type"] == "extra_forbidden":
+        return _unknown(name, where="settings")
+    if name in options:
+        where = "options"
+    elif os.environ.get(ENV_PREFIX + name.upper()):
+        where = f"environment variable {ENV_PREFIX}{name.upper()}"
+    elif name in file.content:
+        where = f"settings file {file.path}"
+    else:
+        where = "settings"
+    return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))
