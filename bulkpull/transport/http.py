@@ -1,0 +1,333 @@
+"""
+How a call travels. Here and in the simulator only: aiohttp.
+
+Nothing is repeated here, and no exception of aiohttp or of the system leaves this module: they carry addresses and
+headers, which are secrets. Redirects are followed by hand, because each new address has to be judged first.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urljoin
+
+import aiohttp
+from anyio import to_thread
+from yarl import URL
+
+from bulkpull.clock import Clock
+from bulkpull.errors import AnswerLost, BulkpullError, NotConnected, TlsRefused, UnexpectedReply, UnsafeAddress
+from bulkpull.events import Events
+from bulkpull.transport.address import check_address, is_loopback, same_origin
+from bulkpull.transport.message import TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
+from bulkpull.transport.surroundings import Proxies, trusted_certificates
+
+__all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "StreamedReply", "Tally", "Timeouts"]
+
+# The longest reply that the API is believed to send is a list of some hundred reports, well under a megabyte.
+MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_REDIRECTS = 5
+# Fewer, larger reads cost less than many small ones: aiohttp would hand over 64 KiB at a time.
+READ_BUFFER_BYTES = 1024 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REPEATABLE = frozenset({"GET", "HEAD"})
+_KEEP_METHOD = frozenset({307, 308})
+_THROTTLED = 429
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
+_PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
+_TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
+
+
+class AnswerOverdue(AnswerLost):
+    """The request was sent, and its answer did not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What exceptions of some classes mean, in our words; `why` may be read off the exception."""
+
+    of: tuple[type[BaseException], ...]
+    kind: type[BulkpullError]
+    what: str
+    why: str | Callable[[Any], str | None] | None = None
+    fix: str | None = None
+
+
+def _tls_words(error: Any) -> str | None:
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
+
+
+_UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
+_NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.RedirectClientError)
+_CLOSED = (aiohttp.ClientConnectionError, ConnectionError)
+
+# The first that fits counts, so subclasses stand before their bases.
+_MEANINGS = (
+    _Meaning(_UNTRUSTED, TlsRefused, "the certificate is not trusted", _tls_words, _TLS_FIX),
+    _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "TLS cannot be agreed on", _tls_words, _TLS_FIX),
+    _Meaning((aiohttp.ClientConnectorDNSError,), NotConnected, "no connection", "its name cannot be resolved"),
+    _Meaning(
+        (aiohttp.ClientProxyConnectionError,), NotConnected, "no connection", "the proxy is not reached", _PROXY_FIX
+    ),
+    _Meaning(
+        (aiohttp.ClientHttpProxyError,),
+        NotConnected,
+        "no connection",
+        lambda e: f"the proxy said {e.status}",
+        _PROXY_FIX,
+    ),
+    _Meaning((aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "it did not come about in time"),
+    _Meaning(
+        (aiohttp.ClientConnectorError,), NotConnected, "no connection", lambda e: e.os_error.strerror or "refused"
+    ),
+    _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address is none that can be asked"),
+    _Meaning((TimeoutError,), AnswerOverdue, "the answer did not come in time"),
+    _Meaning(_CLOSED, AnswerLost, "the connection was closed before the answer was whole"),
+    _Meaning((aiohttp.ClientPayloadError,), AnswerLost, "the answer broke off"),
+    _Meaning((BaseException,), AnswerLost, "no whole answer came back", lambda e: type(e).__name__),
+)
+
+
+def translate(error: BaseException, *, told: str) -> BulkpullError:
+    """
+    Turn an exception of aiohttp or of the system into ours, without the address and headers that it carries.
+
+    Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
+    """
+    hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
+        return NotConnected(f"{told}: no connection", why="the other side hung up while TLS was agreed on")
+    meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
+    why = meaning.why(error) if callable(meaning.why) else meaning.why
+    return meaning.kind(f"{told}: {meaning.what}", why=why, fix=meaning.fix)
+
+
+_TRANSLATED = (aiohttp.ClientError, OSError)
+
+
+class _BrokenError(Exception):
+    """Carries an exception past aiohttp's own repetition."""
+
+    def __init__(self, cause: BaseException) -> None:
+        self.cause = cause
+        super().__init__()
+
+
+async def _prevent_repetition(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    # aiohttp sends a GET, PUT or DELETE again on its own when a kept connection turns out to be cut.
+    try:
+        return await handler(request)
+    except _TRANSLATED as error:
+        raise _BrokenError(error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedReply:
+    """The head of an answer, and its body as it comes; valid until the `stream` block ends."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    _content: aiohttp.StreamReader = field(repr=False)
+    _told: str
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """
+        The stored bytes, never decompressed, in pieces of any size.
+
+        Raises:
+            AnswerLost: They broke off before the announced end, or none came for `read_s`.
+        """
+        while True:
+            try:
+                chunk = await self._content.readany()
+            except _TRANSLATED as error:
+                raise translate(error, told=self._told) from None
+            if not chunk:
+                return
+            yield chunk
+
+    async def read_error_body(self, limit: int = 65_536) -> bytes:
+        """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off."""
+        body = bytearray()
+        with suppress(AnswerLost):
+            async for chunk in self.chunks():
+                body += chunk
+                if len(body) >= limit:
+                    break
+        return bytes(body[:limit])
+
+
+class Http:
+    """
+    Sends calls; use it as a context manager.
+
+    Args:
+        ca_file: PEM bundle to trust besides the system's.
+        user_agent: How this program introduces itself.
+
+    A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`); loopback never goes through one. The user's
+    `.netrc` is not read: its credentials would go to the storage host, which refuses any.
+    """
+
+    def __init__(self, *, ca_file: Path | None, events: Events, clock: Clock, user_agent: str) -> None:
+        self._ca_file = ca_file
+        self._events = events
+        self._clock = clock
+        self._user_agent = user_agent
+        self._session: aiohttp.ClientSession | None = None
+        self._proxies = Proxies()
+        self.tally = Tally()
+        self.in_flight = 0
+        """Calls under way at this moment."""
+
+    async def __aenter__(self) -> Self:
+        trusted = await to_thread.run_sync(partial(trusted_certificates, self._ca_file))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusted, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._user_agent},
+            timeout=aiohttp.ClientTimeout(total=None),
+            middlewares=(_prevent_repetition,),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, request: Request) -> Reply:
+        """
+        Send one call and read its whole answer, whatever its status is.
+
+        Raises:
+            NotConnected: Nothing was sent.
+            AnswerLost: It was sent, and no whole answer came back.
+            TlsRefused: The certificate cannot be trusted.
+            UnsafeAddress: The address, or a redirect, leads where credentials must not go.
+            UnexpectedReply: The answer is longer than 32 MiB.
+        """
+        check_address(request.url, what=request.told)
+        with self._under_way():
+            for _ in range(MAX_REDIRECTS + 1):
+                reply = await self._exchange(request)
+                location = reply.headers.get("Location")
+                followed = _REDIRECTS if request.method in _REPEATABLE else _KEEP_METHOD
+                if reply.status not in followed or not location:
+                    return reply
+                request = _redirected(request, location)
+        raise UnsafeAddress(f"{request.told}: it redirects without end")
+
+    async def _exchange(self, request: Request) -> Reply:
+        response = await self._open(request, auto_decompress=True)
+        try:
+            body = bytearray()
+            while chunk := await response.content.readany():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise UnexpectedReply(f"{request.told}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
+        except _TRANSLATED as error:
+            raise translate(error, told=request.told) from None
+        finally:
+            response.release()
+        return Reply(response.status, response.headers, bytes(body), request.url, response.reason or "")
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[StreamedReply]:
+        """
+        Send one call and hand over its answer as it arrives, for files of any size.
+
+        The bytes come as they are stored: nothing is negotiated and nothing is decompressed, so that offsets, lengths
+        and digests mean the file (behaviours 128 to 130). Redirects lose every credential and must be https.
+
+        Raises:
+            NotConnected, AnswerLost, TlsRefused, UnsafeAddress: As `send`.
+        """
+        bare = {name: value for name, value in request.headers.items() if name.lower() not in _CREDENTIALS}
+        request = replace(request, headers={"Accept-Encoding": "identity", **bare})
+        check_address(request.url, what=request.told)
+        with self._under_way():
+            response = await self._open_redirected(request)
+            try:
+                yield StreamedReply(response.status, response.headers, response.content, request.told)
+            finally:
+                response.release()
+
+    async def _open_redirected(self, request: Request) -> aiohttp.ClientResponse:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._open(request, auto_decompress=False)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            response.release()
+            target = urljoin(request.url, location)
+            check_address(target, what=f"{request.told}: a redirect")
+            if is_loopback(target) and not is_loopback(request.url):
+                raise UnsafeAddress(f"{request.told}: a redirect is not followed", why="it leads to this machine")
+            request = replace(request, url=target)
+        raise UnsafeAddress(f"{request.told}: it redirects without end")
+
+    async def _open(self, request: Request, *, auto_decompress: bool) -> aiohttp.ClientResponse:
+        assert self._session is not None, "Http is used before it is entered"
+        times = request.timeouts
+        began = self._clock.monotonic()
+        options: dict[str, Any] = {} if request.json is None else {"json": request.json}
+        if request.form is not None:
+            options["data"] = dict(request.form)
+        try:
+            response = await self._session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=request.headers,
+                allow_redirects=False,
+                auto_decompress=auto_decompress,
+                read_bufsize=READ_BUFFER_BYTES,
+                proxy=self._proxies.proxy_for(request.url),
+                # total=None: aiohttp ends a transfer after 300 s unless told otherwise.
+                timeout=aiohttp.ClientTimeout(
+                    total=times.total_s, sock_connect=times.connect_s, sock_read=times.read_s
+                ),
+                **options,
+            )
+        except (_BrokenError, *_TRANSLATED) as error:
+            ours = translate(error.cause if isinstance(error, _BrokenError) else error, told=request.told)
+            if isinstance(ours, AnswerLost):
+                self.tally.sent(request.endpoint)
+            raise ours from None
+        self.tally.sent(request.endpoint)
+        self.tally.throttled += response.status == _THROTTLED
+        self._events.debug(
+            "call.sent",
+            endpoint=request.endpoint,
+            status=response.status,
+            elapsed_s=round(self._clock.monotonic() - began, 3),
+            request_id=request.headers.get("MS-RequestId"),
+        )
+        return response
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+def _redirected(request: Request, location: str) -> Request:
+    target = urljoin(request.url, location)
+    if not same_origin(request.url, target):
+        raise UnsafeAddress(
+            f"{request.told}: a redirect is not followed", why="it leads to another host, which must not get the token"
+        )
+    return replace(request, url=target)

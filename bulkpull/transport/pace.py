@@ -1,0 +1,183 @@
+"""
+How fast the API may be asked: a token bucket that slows down when the service says so.
+
+In numbers, with a ceiling of C calls a second and a burst of B:
+
+- at rest, C calls a second, of which B may go at once;
+- a 429 halves the rate (never below C/16), shrinks the burst to 1, and no call at all goes before its Retry-After has
+  passed; a 429 without one stops everything for 2 s. Further 429s within the same pause, which answer calls
+  that were under way already, lengthen the pause and do not halve again;
+- each answered call adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25 answers.
+
+Source: behaviours 37 to 39; the number of calls that the service allows is not published.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.events import Events
+
+LONGEST_PAUSE_S = 3_600.0
+"""A service that asks for a longer pause than this has its caller give up at once."""
+
+_SLOWEST = 1 / 16
+_RECOVERY = 1 / 50
+_UNNAMED_PAUSE_S = 2.0
+# A bucket filled by floating point sums misses a whole call by rounding.
+_EPSILON = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class PaceState:
+    """
+    What the pace depends on; moments are monotonic seconds.
+
+    Attributes:
+        ceiling: Calls a second that are never exceeded.
+        full_burst: Calls that may go at once when all is well.
+        rate: Calls a second at present.
+        burst: Calls that may go at once at present.
+        room: Calls that could go at the moment `at`.
+        closed_until: Before this moment no call goes.
+    """
+
+    ceiling: float
+    full_burst: float
+    rate: float
+    burst: float
+    room: float
+    at: float
+    closed_until: float = -math.inf
+
+    @property
+    def is_slowed(self) -> bool:
+        """Whether the rate is below the ceiling."""
+        return self.rate < self.ceiling
+
+
+def at_rest(*, calls_per_s: float, burst: int, at: float) -> PaceState:
+    """The state before the first call: a full bucket."""
+    return PaceState(calls_per_s, burst, rate=calls_per_s, burst=burst, room=burst, at=at)
+
+
+def _filled(state: PaceState, *, at: float) -> PaceState:
+    at = max(at, state.at)
+    return replace(state, room=min(state.burst, state.room + (at - state.at) * state.rate), at=at)
+
+
+def wait_before_call(state: PaceState, *, at: float) -> float:
+    """Seconds until the next call may go; 0 when it may go now."""
+    state = _filled(state, at=at)
+    missing = max(0.0, 1 - _EPSILON - state.room)
+    return max(state.closed_until - at, missing / state.rate, 0.0)
+
+
+def after_call(state: PaceState, *, at: float) -> PaceState:
+    """The state once a call has gone."""
+    state = _filled(state, at=at)
+    return replace(state, room=state.room - 1)
+
+
+def after_throttling(state: PaceState, *, at: float, retry_after_s: float | None) -> PaceState:
+    """
+    The state after a 429.
+
+    Args:
+        retry_after_s: The pause that the service asked for; an absurd one slows down but stops nobody, since the
+            caller that got it gives up.
+    """
+    pause_s = _UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
+    until = at if pause_s > LONGEST_PAUSE_S else at + pause_s
+    state = _filled(state, at=at)
+    if at < state.closed_until:
+        return replace(state, closed_until=max(state.closed_until, until))
+    slowed = max(state.rate / 2, state.ceiling * _SLOWEST)
+    return replace(state, rate=slowed, burst=1, room=min(state.room, 1), closed_until=until)
+
+
+def after_success(state: PaceState, *, at: float) -> PaceState:
+    """The state after an answer that is no 429; an answer that comes within a pause proves nothing."""
+    if at < state.closed_until or (state.rate == state.ceiling and state.burst == state.full_burst):
+        return state
+    state = _filled(state, at=at)
+    return replace(
+        state,
+        rate=min(state.ceiling, state.rate + state.ceiling * _RECOVERY),
+        burst=min(state.full_burst, state.burst + state.full_burst * _RECOVERY),
+    )
+
+
+def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> float | None:
+    """
+    Read a Retry-After header: seconds, or an HTTP date.
+
+    Args:
+        date: The Date header of the same reply, against which a date is measured: both are the service's clock.
+        now: The moment to measure against where there is no Date header.
+
+    Returns:
+        Seconds to wait, 0 for the past; `None` when there is none or it is not understood. Source: behaviour 37.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        moment, sent = parse_http_date(value), parse_http_date(date)
+        return None if moment is None else max(0.0, (moment - (sent or now)).total_seconds())
+    return None if math.isnan(seconds) else max(0.0, seconds)
+
+
+def parse_http_date(value: str | None) -> datetime | None:
+    """The moment of an HTTP date, aware UTC; `None` when it is missing or none."""
+    try:
+        moment = parsedate_to_datetime(value) if value else None
+        return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Pacer:
+    """
+    Lets calls go one by one, in the order in which they asked, at the pace of `PaceState`.
+
+    Args:
+        calls_per_s: The ceiling.
+        burst: How many may go at once.
+    """
+
+    def __init__(self, *, calls_per_s: float, burst: int, clock: Clock, events: Events) -> None:
+        self._clock = clock
+        self._events = events
+        self._state = at_rest(calls_per_s=calls_per_s, burst=burst, at=clock.monotonic())
+        self._queue = anyio.Lock()  # hands over in the order of asking
+
+    async def turn(self) -> None:
+        """Wait until the next call may go; a cancelled wait uses nothing up."""
+        async with self._queue:
+            # Asked again after each sleep: a 429 that came meanwhile may have closed the gate.
+            while (wait_s := wait_before_call(self._state, at=self._clock.monotonic())) > 0:
+                await self._clock.sleep(wait_s)
+            self._state = after_call(self._state, at=self._clock.monotonic())
+
+    def throttled(self, retry_after_s: float | None) -> None:
+        """Take note of a 429: everyone waits until its pause has passed."""
+        before, at = self._state, self._clock.monotonic()
+        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s)
+        if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
+            wait_s = round(max(0.0, self._state.closed_until - at), 1)
+            self._events.warn("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=wait_s)
+
+    def succeeded(self) -> None:
+        """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
+        before = self._state
+        self._state = after_success(before, at=self._clock.monotonic())
+        if before.is_slowed and not self._state.is_slowed:
+            self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)

@@ -1,0 +1,255 @@
+"""
+Whether a failed call goes out again, and when. Nothing else in the program repeats a call.
+
+In numbers: before try n+1 passes 0.5 × 3^(n-1) s, at most 60 s, of which a random half to whole; the service's own
+Retry-After beats the formula. All retries of a run come out of one budget (`RetryBudget`), so that an outage of the
+service ends in one sentence and not in a storm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from bulkpull.clock import Clock
+from bulkpull.errors import (
+    AnswerLost,
+    BulkpullError,
+    NotConnected,
+    ReportingError,
+    ServiceTrouble,
+    StorageTrouble,
+    Throttled,
+    UnexpectedReply,
+)
+from bulkpull.events import Events
+from bulkpull.transport.message import Tally
+from bulkpull.transport.pace import LONGEST_PAUSE_S
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """
+    How patient a call is.
+
+    Attributes:
+        attempts: Tries of one call in all.
+        first_wait_s, factor, longest_wait_s: The backoff.
+        longest_pause_s: A longer Retry-After than this is not waited for.
+        outage_s: How long a network that once worked may be gone before its failures count as tries.
+    """
+
+    attempts: int = 6
+    first_wait_s: float = 0.5
+    factor: float = 3
+    longest_wait_s: float = 60
+    longest_pause_s: float = LONGEST_PAUSE_S
+    outage_s: float = 900
+
+
+class GiveUp(Enum):
+    """Why a call is not repeated."""
+
+    HOPELESS = "repeating it cannot help"
+    DOUBTFUL = "it may have had its effect: look before repeating it"
+    TIRED = "it was tried often enough"
+    TOO_LONG = "the service asks for a longer pause than this run waits"
+
+
+def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
+    """Seconds to wait after try number `attempt`; `draw` in [0, 1) picks within the upper half."""
+    # The exponent is bounded because a long outage counts far: 3^700 is more than a float holds.
+    whole = min(policy.longest_wait_s, policy.first_wait_s * policy.factor ** min(attempt - 1, 32))
+    return whole * (0.5 + draw / 2)
+
+
+def advise(error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float) -> float | GiveUp:
+    """
+    What an error asks for.
+
+    Args:
+        attempt: The number of the try that failed, from 1.
+        creates: The call makes something new each time; then only errors that prove that nothing was done are repeated
+            (behaviour 45).
+        draw: A random number in [0, 1).
+
+    Returns:
+        Seconds to wait before the next try, or why there is none.
+    """
+    asked_s: float | None = None
+    match error:
+        case NotConnected():
+            pass
+        case Throttled():
+            asked_s = error.retry_after_s
+        case ServiceTrouble() | StorageTrouble():
+            if creates:
+                return GiveUp.DOUBTFUL
+            asked_s = error.retry_after_s
+        case AnswerLost() | UnexpectedReply():
+            if creates:
+                return GiveUp.DOUBTFUL
+        case _:  # cancellation, refusals, certificates, unsafe addresses
+            return GiveUp.HOPELESS
+    if asked_s is not None and asked_s > policy.longest_pause_s:
+        return GiveUp.TOO_LONG
+    if attempt >= policy.attempts:
+        return GiveUp.TIRED
+    return backoff(attempt, policy=policy, draw=draw) if asked_s is None else asked_s
+
+
+# Retries that a run may always make, the share of its first calls, and the seconds that earn one more.
+_RESERVE = 20
+_SHARE = 1 / 5
+_SECONDS_PER_RETRY = 10.0
+
+
+def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> float:
+    """
+    Seconds until one more retry is allowed: a reserve of 20, a fifth of the first calls, and one for every 10 s.
+
+    A spent budget delays retries and forbids none, so a short trouble costs patience and no dataset.
+    """
+    allowed = _RESERVE + first_calls * _SHARE + elapsed_s / _SECONDS_PER_RETRY
+    return max(0.0, (retries + 1 - allowed) * _SECONDS_PER_RETRY)
+
+
+class RetryBudget:
+    """The retries of one run."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._first_calls = 0
+        self._retries = 0
+
+    def first_call(self) -> None:
+        """Take note of a call that goes out for the first time."""
+        self._first_calls += 1
+
+    def reserve(self) -> float:
+        """Take the next retry out of the budget; returns the seconds until it may be made."""
+        elapsed_s = self._clock.monotonic() - self._began
+        wait_s = wait_for_budget(retries=self._retries, first_calls=self._first_calls, elapsed_s=elapsed_s)
+        self._retries += 1
+        return wait_s
+
+
+class Retrier:
+    """
+    Repeats calls as `advise` says.
+
+    Args:
+        budget: Shared by everything that retries within a run.
+        random: Gives numbers in [0, 1); it spreads the retries of many callers.
+        tally: Counts the retries for the manifest.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        clock: Clock,
+        events: Events,
+        random: Callable[[], float],
+        tally: Tally,
+    ) -> None:
+        self.policy = policy
+        self._budget = budget
+        self._clock = clock
+        self._events = events
+        self._random = random
+        self._tally = tally
+        self._answering: set[str] = set()
+
+    async def run(
+        self, operation: Callable[[], Awaitable[T]], *, endpoint: str, origin: str = "", creates: bool = False
+    ) -> T:
+        """
+        Do `operation` until it succeeds or its error says that another try cannot help.
+
+        Args:
+            endpoint: The name by which retries are told.
+            origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
+                during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
+            creates: See `advise`.
+
+        Raises:
+            BulkpullError: The last error, with the number of tries told. Cancellation passes through untouched.
+        """
+        self._budget.first_call()
+        began = self._clock.monotonic()
+        attempt, outage = 0, _Outage()
+        while True:
+            try:
+                done = await operation()
+            except BulkpullError as error:
+                if isinstance(error, ReportingError | AnswerLost | StorageTrouble):
+                    self._answering.add(origin)
+                now = self._clock.monotonic()
+                if origin in self._answering and outage.goes_on(error, now=now, longest_s=self.policy.outage_s):
+                    wait_s = backoff(outage.failures, policy=self.policy, draw=self._random())
+                    self._tell(error, endpoint=endpoint, attempt=attempt + 1, wait_s=wait_s)
+                    await self._clock.sleep(wait_s)
+                    continue
+                attempt += 1
+                await self.pause(error, endpoint=endpoint, attempt=attempt, creates=creates, began=began)
+            else:
+                self._answering.add(origin)
+                return done
+
+    async def pause(
+        self, error: BulkpullError, *, endpoint: str, attempt: int, began: float, creates: bool = False
+    ) -> None:
+        """
+        Wait as `error` asks before try number `attempt` + 1, or raise it when there is none.
+
+        Args:
+            began: When the first try began, by the clock's `monotonic`.
+        """
+        advice = advise(error, attempt=attempt, policy=self.policy, creates=creates, draw=self._random())
+        if isinstance(advice, GiveUp):
+            elapsed_s = self._clock.monotonic() - began
+            raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s)
+        wait_s = max(advice, self._budget.reserve())
+        self._tell(error, endpoint=endpoint, attempt=attempt, wait_s=wait_s)
+        await self._clock.sleep(wait_s)
+
+    def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
+        self._tally.retried += 1
+        self._events.warn(
+            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.reason
+        )
+
+
+@dataclass(slots=True)
+class _Outage:
+    """Failures to connect in a row, within one call."""
+
+    since: float | None = None
+    failures: int = 0
+
+    def goes_on(self, error: BulkpullError, *, now: float, longest_s: float) -> bool:
+        if not isinstance(error, NotConnected):
+            self.since, self.failures = None, 0
+            return False
+        self.since = now if self.since is None else self.since
+        self.failures += 1
+        return now - self.since < longest_s
+
+
+def _explained(error: BulkpullError, advice: GiveUp, *, attempts: int, elapsed_s: float) -> BulkpullError:
+    if advice is GiveUp.TOO_LONG:
+        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s)"
+    elif attempts > 1:
+        told = f"tried {attempts} times over {elapsed_s:,.0f} s"
+    else:
+        return error
+    error.why = f"{error.why}, {told}" if error.why else told
+    error.args = (error.reason,)
+    return error
