@@ -1,0 +1,67 @@
+"""
+Exports a Microsoft partner's analytics from the Partner Center Insights API to Parquet.
+
+The journey of each dataset: plan → submit → poll → download → convert → publish.
+
+    import bulkpull
+
+    manifest = await bulkpull.export(output="data", datasets=["AzureUsage"], settings=bulkpull.Settings(...))
+    frame = bulkpull.scan("data", "AzureUsage")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulkpull._version import __version__
+from bulkpull.errors import (
+    AuthError,
+    BulkpullError,
+    ConversionError,
+    DiskTrouble,
+    HeldBack,
+    LedgerError,
+    OutputLocked,
+    ReportingError,
+    SettingsError,
+    TransferError,
+)
+
+if TYPE_CHECKING:
+    from bulkpull.api import export, scan
+    from bulkpull.records.manifest import Manifest
+    from bulkpull.settings import Settings
+
+__all__ = [
+    "AuthError",
+    "BulkpullError",
+    "ConversionError",
+    "DiskTrouble",
+    "HeldBack",
+    "LedgerError",
+    "Manifest",
+    "OutputLocked",
+    "ReportingError",
+    "Settings",
+    "SettingsError",
+    "TransferError",
+    "__version__",
+    "export",
+    "scan",
+]
+
+_ELSEWHERE = {
+    "Manifest": "bulkpull.records.manifest",
+    "Settings": "bulkpull.settings",
+    "export": "bulkpull.api",
+    "scan": "bulkpull.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when first used: `bulkpull --help` and the converting process need none of it.
+    if name in _ELSEWHERE:
+        from importlib import import_module  # noqa: PLC0415 - see above
+
+        return getattr(import_module(_ELSEWHERE[name]), name)
+    raise AttributeError(f"module 'bulkpull' has no attribute {name!r}")

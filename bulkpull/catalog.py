@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -92,12 +91,6 @@ class Catalog:
             if wanted == dataset.name.casefold() or wanted in (alias.casefold() for alias in dataset.aliases):
                 return dataset
         return None
-
-    def suggest(self, name: str) -> str | None:
-        """The known name nearest to a misspelled one; `None` when nothing is near."""
-        known = {spelling.casefold(): each.name for each in self.datasets for spelling in (each.name, *each.aliases)}
-        near = get_close_matches(name.strip().casefold(), known, n=1, cutoff=0.6)
-        return known[near[0]] if near else None
 
     @property
     def standard(self) -> tuple[CatalogDataset, ...]:

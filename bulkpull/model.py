@@ -47,7 +47,8 @@ class Pull:
     Attributes:
         dataset: The canonical name: the catalog's, whatever the user or the service wrote.
         offered: The dataset as the service lists it.
-        query_text: The query that names every column.
+        columns: The columns that the query names, in its order.
+        query_text: The query.
         window: Days beyond what TIMESPAN can say; `None` for the query's own span.
         timespan: The TIMESPAN in the query text; `None` where the dataset has none.
         wider_timespan: A wider one that the dataset offers, to be told in the summary.
@@ -55,6 +56,7 @@ class Pull:
 
     dataset: str
     offered: OfferedDataset
+    columns: tuple[str, ...]
     query_text: str
     window: Window | None = None
     timespan: str | None = None

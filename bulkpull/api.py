@@ -1,0 +1,107 @@
+"""The package from Python: `export` runs a whole export, `scan` reads what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bulkpull.catalog import load_catalog
+from bulkpull.errors import AuthError, SettingsError
+from bulkpull.events import Events, Listener
+from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.model import Window
+from bulkpull.records.manifest import Current, Manifest
+from bulkpull.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+async def export(
+    *,
+    output: str | Path | None = None,
+    datasets: Iterable[str] = (),
+    settings: Settings | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    everything: bool = False,
+    listeners: Iterable[Listener] = (),
+) -> Manifest:
+    """
+    Export datasets to Parquet in `output`.
+
+    A dataset that fails harms no other: it stands in the manifest with its reason. The same call again after an
+    interruption carries on where it was.
+
+    Args:
+        output: The output folder; beats `settings.output`.
+        datasets: Names or aliases, in any case; none for the twenty standard ones.
+        settings: Without them the environment's are used.
+        since, until: Days to export instead of the query's own span: `[since, until)`, UTC; `until` defaults to now.
+        everything: All that the service lists, beyond the twenty.
+        listeners: Called with each event of the run.
+
+    Returns:
+        What happened: status, and per dataset rows, files and reason.
+
+    Raises:
+        SettingsError: A setting or a dataset's name is wrong; nothing was started.
+        AuthError: Credentials are missing or refused, or lack the role, so that nothing could be exported.
+        OutputLocked: Another run is writing to `output`.
+        DiskTrouble, LedgerError: `output` cannot be used.
+    """
+    settings = settings or Settings()
+    if output is not None:
+        settings = settings.model_copy(update={"output": Path(output)})
+    request = ExportRequest(
+        datasets=tuple(datasets), window=window_of(since, until, now=datetime.now(UTC)), everything=everything
+    )
+    manifest = await Run(request, settings, Events(*listeners)).export()
+    refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]
+    if refused and manifest.status == "failed":
+        raise refused[0]
+    return manifest
+
+
+def scan(output: str | Path, dataset: str) -> pl.LazyFrame:
+    """
+    The current snapshot of a dataset, as a polars LazyFrame (rows × the dataset's columns).
+
+    Args:
+        output: An output folder of `export`.
+        dataset: Name or alias, in any case.
+
+    Raises:
+        SettingsError: Nothing of that name is published there; the message names what is.
+    """
+    import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
+
+    folder = Path(output)
+    published = Current.load(folder).datasets
+    known = load_catalog().find(dataset)
+    name = known.name if known else dataset
+    if name not in published:
+        there = ", ".join(sorted(published)) or "nothing yet"
+        raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")
+    # glob=False: brackets in a path are a pattern to polars.
+    return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
+
+
+def window_of(since: date | None, until: date | None, *, now: datetime) -> Window | None:
+    """
+    The days `[since, until)` as a window, UTC; `None` for neither.
+
+    Raises:
+        SettingsError: `until` without `since`, or not after it.
+    """
+    if since is None and until is None:
+        return None
+    if since is None:
+        raise SettingsError("`until` was given without `since`", fix="say where the window begins: --since 2026-01-01")
+    start = datetime.combine(since, time(), UTC)
+    end = datetime.combine(until, time(), UTC) if until else now.astimezone(UTC).replace(microsecond=0)
+    if end <= start:
+        raise SettingsError(f"the window ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d})")
+    return Window(start, end)

@@ -1,0 +1,227 @@
+"""
+Plan: the datasets wanted × what the service lists now → the pulls to do, and for the others the reason why not (pure).
+
+Columns come from the service's list of today, never from memory (behaviour 54). The query names every column, because
+there is no `SELECT *` (59), selects no metric, because that would change the rows (63), and never says DISTINCT (64).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from bulkpull.catalog import Catalog, CatalogDataset
+from bulkpull.errors import BulkpullError, SettingsError
+from bulkpull.model import OfferedDataset, Pull, Window
+
+WIDEST = "widest"
+# From narrow to wide. Spans of (nearly) equal length stand beside each other; the calendar form counts as the wider.
+_BY_WIDTH = (
+    "TODAY",
+    "YESTERDAY",
+    "LAST_7_DAYS",
+    "LAST_14_DAYS",
+    "LAST_30_DAYS",
+    "LAST_MONTH",
+    "LAST_90_DAYS",
+    "LAST_3_MONTHS",
+    "LAST_180_DAYS",
+    "LAST_6_MONTHS",
+    "LAST_365_DAYS",
+    "LAST_1_YEAR",
+    "LIFETIME",
+)
+# A dataset's name becomes a folder's name, a column's name becomes part of the query: nothing else may pass.
+_SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
+_SAFE_COLUMN = re.compile(r"[^\s,;'\"()\x00-\x1f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """
+    A wanted dataset that this run cannot pull.
+
+    Attributes:
+        named: Whether the user asked for it by name, in which case the run does not count as complete.
+        failed: It is offered, but not in the way that the settings ask for.
+    """
+
+    dataset: str
+    reason: str
+    named: bool
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The pulls to do, in the catalog's order, and what is not to be had."""
+
+    pulls: tuple[Pull, ...]
+    unavailable: tuple[Unavailable, ...] = ()
+
+
+def make_plan(
+    names: Sequence[str],
+    *,
+    offered: Sequence[OfferedDataset],
+    catalog: Catalog,
+    timespan: str | None = None,
+    window: Window | None = None,
+    everything: bool = False,
+) -> Plan:
+    """
+    Decide what to pull.
+
+    Args:
+        names: Datasets by name or alias, in any case; empty for the twenty of the catalog.
+        offered: What the service lists.
+        timespan: A TIMESPAN name, `widest`, or `None` for the widest up to the catalog's default.
+        window: Days to ask for beyond what a TIMESPAN can say.
+        everything: All that the service lists, beyond the twenty.
+
+    Raises:
+        SettingsError: A name is known neither to the catalog nor to the service.
+    """
+    listed = _by_canonical_name(offered, catalog=catalog)
+    wanted = _wanted(names, listed=listed, catalog=catalog, everything=everything)
+    pulls: list[Pull] = []
+    unavailable: list[Unavailable] = []
+    for dataset in wanted:
+        named = bool(names)
+        on_offer = listed.get(dataset)
+        if on_offer is None:
+            unavailable.append(Unavailable(dataset, _not_offered(dataset, listed=listed), named=named))
+        elif not on_offer.columns:
+            reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to ask for"
+            unavailable.append(Unavailable(dataset, reason, named=named))
+        else:
+            try:
+                pulls.append(_pull(dataset, on_offer, timespan=timespan, window=window, catalog=catalog))
+            except BulkpullError as error:
+                unavailable.append(Unavailable(dataset, error.reason, named=named, failed=True))
+    return Plan(tuple(pulls), tuple(unavailable))
+
+
+def check_names(names: Iterable[str], *, catalog: Catalog) -> None:
+    """
+    Refuse names that the catalog does not know, where the service cannot be asked about them.
+
+    Raises:
+        SettingsError: With the nearest known name.
+    """
+    for name in names:
+        if catalog.find(name) is None:
+            raise _unknown(name, known=[dataset.name for dataset in catalog.datasets])
+
+
+def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -> tuple[str | None, str | None]:
+    """
+    The TIMESPAN to use, and the widest one when that is wider.
+
+    `None` means to leave the clause out: where the dataset offers no range (behaviour 51), and where nothing up to
+    `default` is offered, so that the service's own six months hold (61).
+
+    Raises:
+        SettingsError: `asked` is not among the ranges; the message names the choices.
+    """
+    spelled = {name.upper(): name for name in ranges}
+    known = [name for name in _BY_WIDTH if name in spelled]
+    if not ranges:
+        return None, None
+    if asked is None:
+        fitting = [name for name in known if _BY_WIDTH.index(name) <= _BY_WIDTH.index(default)]
+        chosen = fitting[-1] if fitting else None
+    elif asked == WIDEST:
+        chosen = known[-1] if known else None
+    elif asked.upper() in spelled:
+        chosen = asked.upper()
+    else:
+        raise SettingsError(f"the time span {asked} is not offered", fix=f"choose one of {', '.join(ranges)}")
+    widest = known[-1] if known else None
+    wider = widest if widest != chosen else None
+    return (spelled[chosen] if chosen else None), (spelled[wider] if wider else None)
+
+
+def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
+    """The query that names every column, in the service's order."""
+    text = f"SELECT {', '.join(columns)} FROM {dataset}"  # noqa: S608 - no database: names are checked in `_pull`
+    return f"{text} TIMESPAN {timespan}" if timespan else text
+
+
+def normalise_query(text: str) -> str:
+    """`text` with blanks folded and case ignored, as the service compares names (behaviours 60 and 70)."""
+    return re.sub(r"\s*,\s*", ",", " ".join(text.split())).casefold()
+
+
+def _pull(
+    dataset: str, offered: OfferedDataset, *, timespan: str | None, window: Window | None, catalog: Catalog
+) -> Pull:
+    columns = tuple({column.casefold(): column for column in reversed(offered.columns)}.values())[::-1]
+    unsafe = [name for name in (offered.name, *columns) if not _SAFE_COLUMN.fullmatch(name)]
+    if unsafe:
+        raise SettingsError(
+            f"{dataset}: the service lists the name {unsafe[0]!r}, which a query cannot carry",
+            fix="export the other datasets by name and report this to the service's support",
+        )
+    try:
+        span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=catalog.default_timespan)
+    except SettingsError as error:
+        raise SettingsError(f"{dataset}: {error.what}", fix=error.fix) from None
+    return Pull(
+        dataset=dataset,
+        offered=offered,
+        columns=columns,
+        query_text=query_text(offered.name, columns, timespan=span),
+        window=window if offered.date_ranges else None,
+        timespan=span,
+        wider_timespan=wider,
+    )
+
+
+def _by_canonical_name(offered: Sequence[OfferedDataset], *, catalog: Catalog) -> dict[str, OfferedDataset]:
+    listed: dict[str, OfferedDataset] = {}
+    for dataset in offered:
+        known: CatalogDataset | None = catalog.find(dataset.name)
+        name = known.name if known else dataset.name
+        if not _SAFE_DATASET.fullmatch(name):
+            continue
+        # Listed under its own name and an alias of another edition: its own name wins.
+        if name not in listed or dataset.name == name:
+            listed[name] = dataset
+    return listed
+
+
+def _wanted(
+    names: Sequence[str], *, listed: dict[str, OfferedDataset], catalog: Catalog, everything: bool
+) -> list[str]:
+    if not names:
+        standard = [dataset.name for dataset in catalog.standard]
+        return standard + [name for name in listed if everything and name not in standard]
+    folded = {name.casefold(): name for name in listed}
+    wanted: list[str] = []
+    for name in names:
+        known = catalog.find(name)
+        canonical = known.name if known else folded.get(name.strip().casefold())
+        if canonical is None:
+            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed])
+        if canonical not in wanted:
+            wanted.append(canonical)
+    return wanted
+
+
+def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
+    spelled = {each.casefold(): each for each in known}
+    near = get_close_matches(name.strip().casefold(), spelled, n=1, cutoff=0.6)
+    hint = f"did you mean {spelled[near[0]]}?" if near else "see `bulkpull datasets` for the names"
+    return SettingsError(f"there is no dataset named {name.strip()!r}", fix=hint)
+
+
+def _not_offered(dataset: str, *, listed: dict[str, OfferedDataset]) -> str:
+    near = get_close_matches(dataset, listed, n=2, cutoff=0.6)
+    hint = f"; nearest on offer: {', '.join(near)}" if near else ""
+    return (
+        f"{dataset}: the service does not list it for this account{hint}; "
+        "`bulkpull datasets` shows what it does list, which depends on the account's programs and role"
+    )

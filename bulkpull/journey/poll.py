@@ -1,0 +1,351 @@
+"""
+Poll: a report → its completed execution; one loop asks for all pending reports at once.
+
+The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
+of reports: each tick asks for all of them, joined by `;` (behaviour 106), and falls back for good to one status, then
+to one report a call, where the joined forms are refused (107).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum, IntEnum
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.errors import (
+    AccessDenied,
+    AuthError,
+    BulkpullError,
+    ExecutionFailed,
+    ExecutionOverdue,
+    ReportingError,
+    ReportLost,
+    RequestRejected,
+    TransferError,
+)
+from bulkpull.events import Events
+from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.reporting.client import ReportingClient
+
+_ALL_STATUSES = tuple(ExecutionStatus)
+_COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
+# An interval of a fifteenth of the age looks at most 7 % (on average 3 %) too late, and about 40 times an hour.
+_SHARE_OF_AGE = 1 / 15
+_LINK_GRACE_TICKS = 3
+_NEVER = datetime.min.replace(tzinfo=UTC)
+# `reportGeneratedTime` and `createdTime` both come from the service, perhaps from two machines of it.
+_SERVER_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class PollSchedule:
+    """When to look. All lengths in seconds; `deadline_s` counts from the report's creation."""
+
+    initial_s: float = 5.0
+    longest_s: float = 60.0
+    deadline_s: float = 10_800.0
+
+    def interval_s(self, age_s: float) -> float:
+        """
+        The wait until the next look at a report of that age.
+
+        A fifteenth of the age, at least `initial_s` and at most `longest_s`: with 5 and 60, every 5 s for 75 s, every
+        20 s after 5 minutes, every minute after 15.
+        """
+        return min(max(self.initial_s, age_s * _SHARE_OF_AGE), max(self.initial_s, self.longest_s))
+
+    def grace_s(self) -> float:
+        """How long an execution may be missing, or its link, before it is looked into."""
+        return max(2 * self.longest_s, 4 * self.initial_s)
+
+
+class Form(IntEnum):
+    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+
+    ALL_STATUSES = 0
+    ONE_STATUS = 1
+    ONE_REPORT = 2
+
+
+class Verdict(Enum):
+    """What an answer means for one report."""
+
+    PENDING = "pending"
+    READY = "ready"
+    WITHOUT_LINK = "without link"
+    PAUSED = "paused"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+def judge(report: Report, answers: Iterable[Execution]) -> tuple[Verdict, Execution | None]:
+    """
+    Pick this report's execution out of an answer and say what it means (pure).
+
+    Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
+    earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
+    """
+    mine = [each for each in answers if each.report_id == report.report_id and not _is_older(each, report)]
+    completed = [each for each in mine if each.is_completed]
+    ready = [each for each in completed if each.link is not None]
+    if ready:
+        return Verdict.READY, max(ready, key=lambda each: each.generated_at or _NEVER)
+    if completed:
+        return Verdict.WITHOUT_LINK, completed[0]
+    if not mine:
+        return Verdict.ABSENT, None
+    latest = mine[0]
+    if latest.has_failed:
+        return Verdict.FAILED, latest
+    paused = latest.status.casefold() == ExecutionStatus.PAUSED.casefold()
+    return (Verdict.PAUSED if paused else Verdict.PENDING), latest
+
+
+def _is_older(execution: Execution, report: Report) -> bool:
+    if execution.generated_at is None or report.created_at is None:
+        return False
+    return execution.generated_at < report.created_at - _SERVER_SKEW
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One report that somebody waits for."""
+
+    report: Report
+    since_s: float
+    status: str | None = None
+    seen: bool = False
+    absent_since_s: float | None = None
+    without_link: int = 0
+    resumed: bool = False
+    checked: bool = False
+    warned: bool = False
+    done: anyio.Event = field(default_factory=anyio.Event)
+    execution: Execution | None = None
+    error: BulkpullError | None = None
+
+    def settle(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
+        self.execution, self.error = execution, error
+        self.done.set()
+
+
+class Poller:
+    """
+    Watches all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
+
+    Args:
+        schedule: First wait, longest wait and deadline, in seconds.
+    """
+
+    def __init__(self, *, client: ReportingClient, clock: Clock, events: Events, schedule: PollSchedule) -> None:
+        self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
+        self._watches: dict[str, _Watch] = {}
+        self._news = anyio.Event()
+        self._form = Form.ALL_STATUSES
+        self._failures = 0
+
+    async def wait_for_completion(self, report: Report) -> Execution:
+        """
+        Wait until the report's execution is completed and has a link.
+
+        Creates nothing on the service, so it may be cancelled at any `await` and begun again.
+
+        Args:
+            report: As `submit_report` returned it, with an execution under way.
+
+        Returns:
+            The completed execution. Its link is signed for a limited time: use it next.
+
+        Raises:
+            ExecutionFailed: The service gave up on this execution.
+            ExecutionOverdue: The deadline passed.
+            ReportLost: The report or its query is gone from the service.
+            AuthError, AccessDenied: The service refuses to answer us.
+
+        Source: behaviours 102 to 119.
+        """
+        watch = _Watch(report, since_s=self._clock.monotonic())
+        self._watches[report.report_id] = watch
+        self._news.set()
+        try:
+            await watch.done.wait()
+        finally:
+            del self._watches[report.report_id]
+        if watch.error is not None:
+            raise watch.error
+        assert watch.execution is not None
+        return watch.execution
+
+    async def run(self) -> None:
+        """Look at all watched reports again and again; ends only by cancellation."""
+        while True:
+            pending = self._pending()
+            if not pending:
+                self._news = anyio.Event()
+                await self._news.wait()
+                continue
+            await self._clock.sleep(self._next_look_s(pending))
+            await self._tick()
+
+    def _pending(self) -> list[_Watch]:
+        return [watch for watch in self._watches.values() if not watch.done.is_set()]
+
+    def _next_look_s(self, pending: Sequence[_Watch]) -> float:
+        now = self._clock.monotonic()
+        wait_s = min(self._schedule.interval_s(now - watch.since_s) for watch in pending)
+        # An outage is no reason to look more often: the wait doubles with each look that failed.
+        return min(wait_s * 2**self._failures, max(wait_s, self._schedule.longest_s))
+
+    async def _tick(self) -> None:
+        pending = self._pending()
+        try:
+            answers = await self._ask(pending)
+        except (AuthError, AccessDenied) as error:
+            for watch in pending:
+                watch.settle(error=error)
+            return
+        except (ReportingError, TransferError) as error:
+            # A look that failed costs no report: the next look is the retry (fault 47).
+            self._failures = min(self._failures + 1, 10)
+            self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
+            self._give_up_overdue(pending)
+            return
+        self._failures = 0
+        for watch in pending:
+            if not watch.done.is_set():
+                await self._consider(watch, answers)
+        self._give_up_overdue(pending)
+
+    async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
+        ids = [watch.report.report_id for watch in pending]
+        while self._form is not Form.ONE_REPORT:
+            statuses = _ALL_STATUSES if self._form is Form.ALL_STATUSES else _COMPLETED_ONLY
+            try:
+                return await self._client.get_executions(ids, statuses=statuses, retry=False)
+            except RequestRejected:
+                self._form = Form(self._form + 1)
+                self._events.warn("poll.narrowed", form=self._form.name.lower())
+        answers: list[Execution] = []
+        for watch in pending:
+            try:
+                answers += await self._client.get_executions(
+                    [watch.report.report_id], statuses=_COMPLETED_ONLY, retry=False
+                )
+            except RequestRejected as error:
+                watch.settle(error=error)  # it spoiled the batch, and it harms nobody else
+        return answers
+
+    async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
+        verdict, execution = judge(watch.report, answers)
+        now = self._clock.monotonic()
+        if execution is not None:
+            watch.seen, watch.absent_since_s = True, None
+            if execution.status != watch.status:
+                watch.status = execution.status
+                self._events.emit(
+                    "execution.changed",
+                    report_id=watch.report.report_id,
+                    status=execution.status,
+                    age_s=round(now - watch.since_s, 1),
+                )
+        match verdict:
+            case Verdict.READY:
+                watch.settle(execution=execution)
+            case Verdict.FAILED:
+                assert execution is not None
+                watch.settle(error=_failed(execution, f"its status is {execution.status}"))
+            case Verdict.WITHOUT_LINK:
+                assert execution is not None
+                await self._miss_link(watch, execution)
+            case Verdict.PAUSED:
+                await self._wake(watch)
+            case Verdict.ABSENT:
+                await self._look_into(watch, now)
+            case Verdict.PENDING:
+                pass
+
+    async def _miss_link(self, watch: _Watch, execution: Execution) -> None:
+        """Completed without a link is not ready yet (behaviour 113), but it does not stay so for ever (fault 49)."""
+        watch.without_link += 1
+        if watch.without_link <= _LINK_GRACE_TICKS:
+            return
+        history = await self._ask_patiently(watch, latest=False)
+        verdict, found = judge(watch.report, history)
+        if verdict is Verdict.READY:
+            watch.settle(execution=found)
+        elif watch.without_link > 2 * _LINK_GRACE_TICKS:
+            watch.settle(error=_failed(execution, "it is completed, but the service gives no link to its file"))
+
+    async def _wake(self, watch: _Watch) -> None:
+        """A paused execution waits for its report to be resumed (behaviour 110): once, then it has failed."""
+        if watch.resumed:
+            return
+        watch.resumed = True
+        try:
+            await self._client.resume_report(watch.report.report_id)
+        except (ReportingError, TransferError) as error:
+            watch.settle(
+                error=ExecutionFailed(
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.reason
+                )
+            )
+
+    async def _look_into(self, watch: _Watch, now: float) -> None:
+        """Nothing yet, or gone: an unknown report answers like one that has not run (behaviour 105)."""
+        if watch.absent_since_s is None:
+            watch.absent_since_s = now
+        if watch.checked or now - watch.absent_since_s < self._schedule.grace_s():
+            return
+        watch.checked = True
+        report = watch.report
+        try:
+            if not await self._client.get_reports(report_id=report.report_id):
+                watch.settle(error=ReportLost(f"report {report.report_id} is gone from the service", why="deleted"))
+            elif not await self._client.get_queries(query_id=report.query_id):
+                watch.settle(error=ReportLost(f"the query of report {report.report_id} is gone from the service"))
+            elif watch.seen:
+                watch.settle(error=ExecutionFailed(f"the execution of report {report.report_id} was there and is gone"))
+        except (ReportingError, TransferError):
+            watch.checked = False  # not known: look again at the next tick
+
+    async def _ask_patiently(self, watch: _Watch, *, latest: bool) -> list[Execution]:
+        try:
+            return await self._client.get_executions(
+                [watch.report.report_id], statuses=_COMPLETED_ONLY, latest=latest, retry=False
+            )
+        except (ReportingError, TransferError):
+            return []
+
+    def _give_up_overdue(self, pending: Sequence[_Watch]) -> None:
+        now = self._clock.monotonic()
+        for watch in pending:
+            age_s = now - watch.since_s
+            if watch.done.is_set():
+                continue
+            if age_s >= self._schedule.deadline_s:
+                watch.settle(error=_overdue(watch, age_s))
+            elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
+                watch.warned = True
+                self._events.warn(
+                    "execution.changed",
+                    report_id=watch.report.report_id,
+                    status=watch.status or "not seen yet",
+                    age_s=round(age_s, 1),
+                    deadline_s=self._schedule.deadline_s,
+                )
+
+
+def _failed(execution: Execution, why: str) -> ExecutionFailed:
+    return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
+
+
+def _overdue(watch: _Watch, age_s: float) -> ExecutionOverdue:
+    return ExecutionOverdue(
+        f"report {watch.report.report_id} was not completed after {age_s:,.0f} s",
+        why=f"the service last called it {watch.status}" if watch.status else "the service never showed an execution",
+        fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
+    )

@@ -1,0 +1,225 @@
+"""
+Publish: Parquet files → a snapshot, in one rename, then `current.json`.
+
+The order is the promise: files durable, the snapshot's folder renamed into place, the rename durable, then the pointer,
+then the link. A crash between any two of them leaves readers with the old snapshot or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.errors import HeldBack
+from bulkpull.events import Events
+from bulkpull.records.files import explained, point_link, remove_tree, sync_folder, write_atomically
+from bulkpull.records.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+# A reader that opened a snapshot shortly before it was replaced is left the time to finish.
+_YOUNGEST_TO_REMOVE = timedelta(days=1)
+
+README = """\
+# What to read here
+
+- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
+- `current.json`: the same as a list of files, with run and row count.
+
+Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pattern over several runs counts every row
+several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """
+    A snapshot that is converted and not yet visible.
+
+    Attributes:
+        folder: Holds the Parquet files and nothing else, on the file system of the output folder.
+        raw: The file as downloaded, to be kept beside it; `None` when it is not kept.
+    """
+
+    dataset: str
+    folder: Path
+    files: Sequence[PublishedFile]
+    rows: int
+    raw: Path | None = None
+
+
+@dataclass(slots=True)
+class Publisher:
+    """
+    Makes snapshots visible, one at a time: they share `current.json`.
+
+    Args:
+        output: The output folder; absolute.
+        retain_runs: Snapshots kept per dataset, the current one included.
+    """
+
+    output: Path
+    run_id: str
+    retain_runs: int
+    clock: Clock
+    events: Events
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def publish_snapshot(self, staged: Staged) -> list[PublishedFile]:
+        """
+        Show the snapshot to readers.
+
+        A second call for the same dataset and run, after the first was cut off anywhere, ends the same way.
+
+        Returns:
+            The files, with their paths relative to the output folder.
+
+        Raises:
+            DiskTrouble: The disk refused; readers still see the snapshot that was current.
+        """
+        async with self._turn:
+            # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
+            with anyio.CancelScope(shield=True), explained(self.output):
+                files = await anyio.to_thread.run_sync(self._publish, staged)
+        self.events.emit("snapshot.published", rows=staged.rows, files=len(files))
+        return files
+
+    def _publish(self, staged: Staged) -> list[PublishedFile]:
+        snapshot = self.output / "datasets" / staged.dataset / f"run={self.run_id}"
+        make_folders(snapshot.parent, root=self.output)
+        sync_folder(staged.folder)
+        if snapshot.exists():
+            remove_tree(snapshot)  # of this very run, cut off before `current.json` named it
+        staged.folder.rename(snapshot)
+        sync_folder(snapshot.parent)
+        if staged.raw is not None:
+            self._keep_raw(staged)
+        relative = snapshot.relative_to(self.output).as_posix()
+        files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
+        current = Current.load(self.output)
+        current.datasets[staged.dataset] = CurrentSnapshot(
+            run_id=self.run_id, rows=staged.rows, files=[file.path for file in files]
+        )
+        current.updated_at = iso_utc(self.clock.now())
+        current.save(self.output)
+        self._point_latest(staged.dataset)
+        self._retire(staged.dataset, current)
+        return files
+
+    def _keep_raw(self, staged: Staged) -> None:
+        assert staged.raw is not None
+        kept = self.output / "raw" / staged.dataset / f"run={self.run_id}" / staged.raw.name
+        make_folders(kept.parent, root=self.output)
+        staged.raw.replace(kept)
+        sync_folder(kept.parent)
+
+    def _point_latest(self, dataset: str) -> None:
+        latest = self.output / "latest"
+        make_folders(latest, root=self.output)
+        point_link(latest / dataset, f"../datasets/{dataset}/run={self.run_id}")
+        readme = self.output / "README.md"
+        if not readme.exists():
+            write_atomically(readme, README)
+
+    def _retire(self, dataset: str, current: Current) -> None:
+        """Remove old snapshots and their raw files; what is not named like a run of ours is left alone."""
+        folder = self.output / "datasets" / dataset
+        names = sorted(path.name for path in folder.iterdir())
+        for name in runs_to_retire(
+            names, current=current.datasets[dataset].run_id, retain=self.retain_runs, now=self.clock.now()
+        ):
+            with suppress(OSError):
+                shutil.rmtree(folder / name)
+            remove_tree(self.output / "raw" / dataset / name)
+
+
+def runs_to_retire(names: Sequence[str], *, current: str, retain: int, now: datetime) -> list[str]:
+    """
+    Which `run=…` folders of a dataset may go (pure).
+
+    Never the one that `current.json` names, never one younger than a day, never a folder that is not named like a run.
+    """
+    runs = sorted((name for name in names if RUN_ID.fullmatch(name.removeprefix("run="))), reverse=True)
+    kept = [f"run={current}", *(name for name in runs if name != f"run={current}")][:retain]
+    youngest = f"run={(now - _YOUNGEST_TO_REMOVE).strftime('%Y%m%dT%H%M%SZ')}"
+    return [name for name in runs if name not in kept and name < youngest]
+
+
+def make_folders(folder: Path, *, root: Path) -> None:
+    """Create `folder` within `root`, and make every new name on the way durable."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        if path != root and root not in path.parents:
+            break
+        sync_folder(path.parent)
+
+
+def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn]) -> Drift:
+    """
+    How the columns differ from those of the snapshot that is current (pure).
+
+    Args:
+        published: Parquet type by column name, as published; empty when nothing is.
+    """
+    if not published:
+        return Drift()
+    now = {column.name: column.type for column in columns}
+    return Drift(
+        appeared=[name for name in now if name not in published],
+        vanished=[name for name in published if name not in now],
+        retyped=[
+            f"{name}: {published[name]} → {kind}" for name, kind in now.items() if published.get(name, kind) != kind
+        ],
+    )
+
+
+def hold_back(
+    dataset: str,
+    *,
+    rows: int,
+    current_rows: int | None,
+    drift: Drift,
+    data_redacted: bool,
+    on_shrink: str,
+    on_drift: str,
+    fail_on_redacted: bool,
+) -> None:
+    """
+    Refuse to publish what would hurt readers (pure).
+
+    Raises:
+        HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
+            `fail_on_redacted`.
+    """
+    if fail_on_redacted and data_redacted:
+        raise HeldBack(
+            f"{dataset}: the service withheld revenue or personal data",
+            why="the role of this user does not see it (dataRedacted)",
+            fix="give the user the Executive report viewer role, or set `fail_on_redacted = false`",
+        )
+    if rows == 0 and current_rows and on_shrink == "hold":
+        raise HeldBack(
+            f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
+            fix='the current one stays; set `on_shrink = "publish"` if an empty answer is right',
+        )
+    if drift and on_drift == "fail":
+        raise HeldBack(
+            f"{dataset}: the columns differ from the published snapshot",
+            why=describe_drift(drift),
+            fix='adapt what reads them, then run once with `on_drift = "warn"`',
+        )
+
+
+def describe_drift(drift: Drift) -> str:
+    """The differences in one line."""
+    told = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
+    return "; ".join(f"{word}: {', '.join(names)}" for word, names in told if names)

@@ -1,0 +1,139 @@
+"""
+The service's quota of one-off reports: nothing is assumed, and once refused, creation waits for its turn.
+
+Five an hour per user where it applies (behaviour 85), so twenty datasets take three hours. The wait counts against
+nobody's deadline. While the quota is closed the largest datasets go first: theirs is the longest way still to go.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.events import Events
+
+# The service's minute is not ours: a look a little late is cheaper than one refused.
+_MARGIN = 0.01
+_SHARE = 1 / 20
+
+
+def next_opening(
+    created_at: list[float], *, window_s: float, limit: int | None, now: float, refused_in_a_row: int
+) -> float:
+    """
+    When to ask again after a refusal, on the same monotonic scale as `created_at` and `now`, in seconds.
+
+    Our own creations within the window tell when a place becomes free. Where they cannot explain the refusal (another
+    run, or the portal, used the quota), the service is asked again after a twentieth of the window, then two, four, …
+    """
+    recent = sorted(moment for moment in created_at if moment > now - window_s)
+    explained = recent and (limit is None or len(recent) >= limit) and refused_in_a_row <= 1
+    if explained:
+        oldest = recent[0] if limit is None else recent[-limit]
+        return oldest + window_s * (1 + _MARGIN)
+    return now + min(window_s, window_s * _SHARE * 2 ** max(0, refused_in_a_row - 1))
+
+
+@dataclass(slots=True)
+class OneOffQuota:
+    """
+    Lets creations of one-off reports through, one at a time once the service has refused one.
+
+    Args:
+        window_s: The service's window, seconds (`one_off_quota_window_seconds`).
+        created_at: Moments of earlier creations of ours, monotonic seconds.
+    """
+
+    window_s: float
+    clock: Clock
+    events: Events
+    created_at: list[float] = field(default_factory=list)
+    _limit: int | None = None
+    _refused: bool = False
+    _in_a_row: int = 0
+    _opens_at: float = 0.0
+    _waiting: list[tuple[float, int, anyio.Event]] = field(default_factory=list)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+    _busy: bool = False
+
+    @asynccontextmanager
+    async def turn(self, *, weight: float) -> AsyncIterator[None]:
+        """
+        Wait until a creation may be tried; heavier ones first.
+
+        The block tries to create one report and says how it went by `succeeded` or `refused`.
+        """
+        if not self._refused:
+            yield
+            return
+        await self._queue(weight)
+        try:
+            await self.clock.sleep(self._opens_at - self.clock.monotonic())
+            yield
+        finally:
+            self._busy = False
+            self._wake_next()
+
+    def succeeded(self) -> None:
+        """A report was created."""
+        self.created_at.append(self.clock.monotonic())
+        self._in_a_row = 0
+        if self._refused and self._is_full():
+            self._close()
+
+    def refused(self, *, limit: int | None) -> None:
+        """
+        The service refused a creation in the words of the quota.
+
+        Args:
+            limit: How many it allows a window, when its words told.
+        """
+        self._limit = limit or self._limit
+        if self._refused and self.clock.monotonic() < self._opens_at:
+            return  # the first burst is refused many times over before anybody knows: that is one refusal, not many
+        self._refused = True
+        self._in_a_row += 1
+        self._close()
+        wait_s = self._opens_at - self.clock.monotonic()
+        self.events.warn("quota.reached", wait_s=round(wait_s, 1), limit=self._limit)
+
+    def _is_full(self) -> bool:
+        since = self.clock.monotonic() - self.window_s
+        return self._limit is not None and sum(moment > since for moment in self.created_at) >= self._limit
+
+    def _close(self) -> None:
+        self._opens_at = next_opening(
+            self.created_at,
+            window_s=self.window_s,
+            limit=self._limit,
+            now=self.clock.monotonic(),
+            refused_in_a_row=self._in_a_row,
+        )
+
+    async def _queue(self, weight: float) -> None:
+        event = anyio.Event()
+        entry = (-weight, next(self._order), event)
+        heapq.heappush(self._waiting, entry)
+        if not self._busy:
+            self._wake_next()
+        try:
+            await event.wait()
+        except BaseException:
+            if event.is_set():
+                self._busy = False
+                self._wake_next()
+            else:
+                self._waiting.remove(entry)
+                heapq.heapify(self._waiting)
+            raise
+
+    def _wake_next(self) -> None:
+        if self._waiting and not self._busy:
+            self._busy = True
+            heapq.heappop(self._waiting)[2].set()

@@ -1,0 +1,417 @@
+"""
+Run: all pulls in one task group; a lost pull leaves the others going.
+
+One run owns the output folder while it lasts. Whatever happens to it, it ends with a manifest and one exit status, or
+leaves a ledger from which the same command carries on.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from bulkpull._version import __version__
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError
+from bulkpull.events import Events, Level, about
+from bulkpull.journey.convert import warm_up
+from bulkpull.journey.plan import Plan, check_names, make_plan
+from bulkpull.journey.poll import Poller, PollSchedule
+from bulkpull.journey.publish import Publisher, make_folders
+from bulkpull.journey.pull import Journey, Tools
+from bulkpull.journey.quota import OneOffQuota
+from bulkpull.journey.submit import Submitter
+from bulkpull.model import Pull, Report, Window
+from bulkpull.records.files import explained, remove_tree
+from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
+from bulkpull.records.lock import locked
+from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool, status_of
+from bulkpull.reporting.connect import Connection, connected
+from bulkpull.settings import Settings
+
+PRIVATE = ".bulkpull"
+# Reports of a run that was cut off longer ago may be cleaned up, and their data is old: begin anew.
+_RESUME_WITHIN = timedelta(hours=24)
+_CLOSING_S = 5.0
+# A third conversion at once would add memory and, on two cores, no speed.
+_CONVERSIONS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """
+    What is asked of a run.
+
+    Attributes:
+        datasets: Names or aliases; empty for the twenty of the catalog.
+        window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
+        everything: All that the service lists, beyond the twenty.
+    """
+
+    datasets: tuple[str, ...] = ()
+    window: Window | None = None
+    everything: bool = False
+
+    def as_key(self, settings: Settings) -> dict[str, Any]:
+        """What has to be equal for a later run to carry this one on."""
+        window = [iso_utc(self.window.start), iso_utc(self.window.end)] if self.window else None
+        return {
+            "datasets": sorted(name.strip().casefold() for name in self.datasets),
+            "window": window,
+            "everything": self.everything,
+            "timespan": settings.timespan,
+            "api_base_url": settings.api_base_url,
+        }
+
+
+async def plan_export(
+    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
+) -> Plan:
+    """
+    Say what an export would do, with reads only.
+
+    Raises:
+        SettingsError: A dataset's name is known neither to the catalog nor to the service.
+        AuthError, ReportingError, TransferError: The service could not be asked.
+    """
+    _check_before_asking(request, settings=settings)
+    async with connected(settings=settings, events=events, clock=clock or SystemClock()) as connection:
+        return await _plan(request, connection, settings=settings)
+
+
+async def _plan(request: ExportRequest, connection: Connection, *, settings: Settings) -> Plan:
+    return make_plan(
+        request.datasets,
+        offered=await connection.client.get_datasets(),
+        catalog=load_catalog(),
+        timespan=settings.timespan,
+        window=request.window,
+        everything=request.everything,
+    )
+
+
+def _check_before_asking(request: ExportRequest, *, settings: Settings) -> None:
+    """Without credentials the service cannot be asked; a misspelled name is then still the better message."""
+    try:
+        settings.chosen_grant()
+    except AuthError:
+        check_names(request.datasets, catalog=load_catalog())
+        raise
+
+
+@dataclass(slots=True)
+class Run:
+    """
+    One export and all its resumptions.
+
+    `manifest` is there as soon as the run has ended, also when it was interrupted.
+    """
+
+    request: ExportRequest
+    settings: Settings
+    events: Events
+    clock: Clock = field(default_factory=SystemClock)
+    random: Callable[[], float] = random.random
+    manifest: Manifest | None = None
+    run_id: str = ""
+    _records: dict[str, DatasetRecord] = field(default_factory=dict)
+    _started_at: str = ""
+    _begun: bool = False
+    _requests: Callable[[], Mapping[str, Any]] = dict
+
+    async def export(self) -> Manifest:
+        """
+        Pull every wanted dataset; what fails is in the manifest and harms no other.
+
+        The same call again after an interruption carries on: reports that were made are not made again, and snapshots
+        that were published stay.
+
+        Raises:
+            SettingsError: A dataset's name is unknown; nothing was started.
+            AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
+            OutputLocked: Another run is writing to the output folder.
+            DiskTrouble, LedgerError: The output folder cannot be used.
+        """
+        _check_before_asking(self.request, settings=self.settings)
+        output = self.settings.output.absolute()
+        private = output / PRIVATE
+        self._started_at = iso_utc(self.clock.now())
+        with locked(private, since=self._started_at):
+            async with opened_ledger(private) as ledger:
+                earlier = await self._find_unfinished(ledger)
+                with explained(output):
+                    current = await anyio.to_thread.run_sync(Current.load, output)
+                    staging = private / "staging" / self.run_id
+                    await anyio.to_thread.run_sync(_clear_staging, staging)
+                self.events.emit("run.started", run_id=self.run_id, resumed=earlier is not None)
+                try:
+                    async with connected(
+                        settings=self.settings, events=self.events, clock=self.clock, random=self.random
+                    ) as connection:
+                        self._requests = connection.http.tally.as_dict
+                        await self._work(connection, ledger=ledger, output=output, staging=staging, current=current)
+                    return await self._finish(output, ledger)
+                except anyio.get_cancelled_exc_class():
+                    if self._begun:
+                        with anyio.move_on_after(_CLOSING_S, shield=True):
+                            await self._finish(output, ledger, interrupted=True)
+                    raise
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(remove_tree, staging)
+
+    async def _find_unfinished(self, ledger: Ledger) -> RunEntry | None:
+        """Take up the newest run if it was cut off, lately, while doing the same; else begin a new one."""
+        runs = await ledger.runs()
+        now = self.clock.now()
+        if runs and _can_resume(runs[0], key=self.request.as_key(self.settings), now=now):
+            self.run_id, self._started_at, self._begun = runs[0].run_id, runs[0].started_at, True
+            return runs[0]
+        self.run_id = new_run_id(now)
+        return None
+
+    async def _work(
+        self, connection: Connection, *, ledger: Ledger, output: Path, staging: Path, current: Current
+    ) -> None:
+        try:
+            plan = await _plan(self.request, connection, settings=self.settings)
+        except SettingsError:
+            raise
+        except BulkpullError as error:
+            await self._begin(ledger)
+            self._lose_all(error)
+            return
+        await self._begin(ledger)
+        for missing in plan.unavailable:
+            self._records[missing.dataset] = DatasetRecord(
+                dataset=missing.dataset,
+                status="failed" if missing.failed else "unavailable",
+                reason=missing.reason,
+                named=missing.named,
+            )
+        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        done, reports = await self._reached(ledger, connection, output=output)
+        self._records |= done
+        async with anyio.create_task_group() as watching:
+            # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
+            async with anyio.create_task_group() as working:
+                tools = self._tools(
+                    connection,
+                    ledger=ledger,
+                    output=output,
+                    staging=staging,
+                    current=current,
+                    submitter=await self._submitter(connection, ledger=ledger, current=current),
+                    background=working,
+                )
+                watching.start_soon(tools.poller.run)
+                watching.start_soon(warm_up, tools.conversions)
+                for pull in plan.pulls:
+                    if pull.dataset not in done:
+                        working.start_soon(self._carry, pull, tools, reports.get(pull.dataset))
+            watching.cancel_scope.cancel()
+
+    def _tools(
+        self,
+        connection: Connection,
+        *,
+        ledger: Ledger,
+        output: Path,
+        staging: Path,
+        current: Current,
+        submitter: Submitter,
+        background: TaskGroup,
+    ) -> Tools:
+        settings, clock, events = self.settings, self.clock, self.events
+        return Tools(
+            client=connection.client,
+            http=connection.http,
+            retrier=connection.retrier,
+            clock=clock,
+            events=events,
+            settings=settings,
+            catalog=load_catalog(),
+            ledger=ledger,
+            output=output,
+            staging=staging,
+            run_id=self.run_id,
+            current=current,
+            submitter=submitter,
+            poller=Poller(client=connection.client, clock=clock, events=events, schedule=_schedule(settings)),
+            publisher=Publisher(
+                output=output, run_id=self.run_id, retain_runs=settings.retain_runs, clock=clock, events=events
+            ),
+            background=background,
+            downloads=anyio.CapacityLimiter(settings.parallel_downloads),
+            conversions=anyio.CapacityLimiter(_CONVERSIONS),
+        )
+
+    async def _carry(self, pull: Pull, tools: Tools, earlier: Report | None) -> None:
+        """One pull, whose faults end here: in its record."""
+        record = DatasetRecord(
+            dataset=pull.dataset,
+            status="failed",
+            query=pull.query_text,
+            timespan=pull.timespan,
+            wider_timespan=pull.wider_timespan,
+            window=_window(pull),
+            named=bool(self.request.datasets),
+        )
+        self._records[pull.dataset] = record
+        with about(pull.dataset):
+            try:
+                await Journey(pull=pull, tools=tools, record=record, earlier=earlier).travel()
+            except AccessDenied as error:
+                record.status, record.reason, record.error = "unavailable", _named(pull.dataset, error), error
+            except BulkpullError as error:
+                record.reason, record.error = _named(pull.dataset, error), error
+            except Exception as error:  # noqa: BLE001 - a fault of ours in one dataset must not harm the others
+                fault = BulkpullError(
+                    f"{pull.dataset}: an unexpected fault ({type(error).__name__})",
+                    why=str(error) or None,
+                    fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
+                )
+                record.reason, record.error = fault.reason, fault
+            level = Level.INFO if record.status == "complete" else Level.ERROR
+            self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
+
+    async def _submitter(self, connection: Connection, *, ledger: Ledger, current: Current) -> Submitter:
+        window_s = self.settings.one_off_quota_window_seconds
+        now = self.clock.now()
+        made = await ledger.moments(step="report", since=iso_utc(now - timedelta(seconds=window_s)))
+        ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
+        return Submitter(
+            client=connection.client,
+            quota=OneOffQuota(
+                window_s=window_s,
+                clock=self.clock,
+                events=self.events,
+                created_at=[self.clock.monotonic() - age_s for age_s in ages_s],
+            ),
+            clock=self.clock,
+            events=self.events,
+            run_id=self.run_id,
+            weights={name: snapshot.rows for name, snapshot in current.datasets.items()},
+        )
+
+    async def _reached(
+        self, ledger: Ledger, connection: Connection, *, output: Path
+    ) -> tuple[dict[str, DatasetRecord], dict[str, Report]]:
+        """What an interrupted run had published, and the reports that it had made and that are still there."""
+        done: dict[str, DatasetRecord] = {}
+        made: dict[str, str] = {}
+        for entry in await ledger.steps(self.run_id):
+            if entry.step == "published":
+                record = DatasetRecord.model_validate(entry.facts["record"])
+                if await anyio.to_thread.run_sync(_all_there, output, record):
+                    done[entry.dataset] = record
+            elif entry.step == "report":
+                made[entry.dataset] = entry.facts["report_id"]
+            elif entry.step == "report deleted" and made.get(entry.dataset) == entry.facts["report_id"]:
+                del made[entry.dataset]
+        reports: dict[str, Report] = {}
+        for dataset, report_id in made.items():
+            if dataset not in done:
+                for report in await connection.client.get_reports(report_id=report_id):
+                    reports[dataset] = report
+        return done, reports
+
+    async def _begin(self, ledger: Ledger) -> None:
+        if not self._begun:
+            await ledger.begin_run(self.run_id, request=self.request.as_key(self.settings), at=self._started_at)
+            self._begun = True
+
+    def _lose_all(self, error: BulkpullError) -> None:
+        """The service could not even be asked what it offers: one reason for every dataset."""
+        catalog = load_catalog()
+        names = self.request.datasets or tuple(dataset.name for dataset in catalog.standard)
+        for name in names:
+            known = catalog.find(name)
+            dataset = known.name if known else name.strip()
+            self._records[dataset] = DatasetRecord(
+                dataset=dataset, status="failed", reason=error.reason, error=_as_role_problem(error)
+            )
+
+    async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
+        records = list(self._records.values())
+        for record in records:
+            if record.status == "failed" and record.reason is None:
+                record.reason = f"{record.dataset}: interrupted; run the same command again to carry on"
+        status = status_of(records)
+        if records and all(isinstance(record.error, AccessDenied) for record in records):
+            status = "failed"
+            for record in records:
+                record.error = _as_role_problem(record.error)
+        now = iso_utc(self.clock.now())
+        self.manifest = Manifest(
+            run_id=self.run_id,
+            status=status,
+            started_at=self._started_at,
+            finished_at=now,
+            tool=Tool(version=__version__),
+            api_base_url=self.settings.api_base_url,
+            requests=Requests.model_validate(dict(self._requests())),
+            datasets=records,
+            interrupted=interrupted,
+        )
+        counts = Counter(record.status for record in records)
+        with explained(output):
+            await anyio.to_thread.run_sync(self.manifest.save, output)
+        await ledger.end_run(self.run_id, status="interrupted" if interrupted else status, summary=dict(counts), at=now)
+        self.events.emit("run.finished", run_id=self.run_id, status="interrupted" if interrupted else status, **counts)
+        return self.manifest
+
+
+def new_run_id(now: datetime) -> str:
+    """The moment (UTC), so that runs sort by time, and six random digits, so that no two are alike."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def _can_resume(run: RunEntry, *, key: Mapping[str, Any], now: datetime) -> bool:
+    unfinished = run.status in (None, "interrupted")
+    return unfinished and run.request == key and now - datetime.fromisoformat(run.started_at) < _RESUME_WITHIN
+
+
+def _schedule(settings: Settings) -> PollSchedule:
+    return PollSchedule(
+        initial_s=settings.poll_initial_seconds,
+        longest_s=settings.poll_max_seconds,
+        deadline_s=settings.report_timeout_seconds,
+    )
+
+
+def _window(pull: Pull) -> dict[str, str] | None:
+    return {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None
+
+
+def _named(dataset: str, error: BulkpullError) -> str:
+    """The reason, with the dataset that it concerns: steps know reports and files, not datasets."""
+    return error.reason if error.reason.startswith(f"{dataset}:") else f"{dataset}: {error.reason}"
+
+
+def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
+    """Refused everywhere means that the role is missing altogether (exit status 4)."""
+    if isinstance(error, AccessDenied):
+        return AuthError(error.what, why=error.why, fix=error.fix)
+    return error
+
+
+def _all_there(output: Path, record: DatasetRecord) -> bool:
+    return bool(record.files) and all((output / file.path).is_file() for file in record.files)
+
+
+def _clear_staging(staging: Path) -> None:
+    """Remove what earlier runs left behind: the lock says that none of them is alive."""
+    remove_tree(staging.parent)
+    make_folders(staging, root=staging.parent.parent)

@@ -1,0 +1,158 @@
+"""
+Submit: a pull → a query and a report on the service.
+
+Creating is not idempotent (behaviour 45), so every name carries a mark made of dataset, query text, window and run. A
+query whose text is unchanged is used again from run to run; reports belong to one run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import anyio
+
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.errors import AccessDenied, QuotaExceeded, RequestRejected
+from bulkpull.events import Events
+from bulkpull.journey.plan import normalise_query
+from bulkpull.journey.quota import OneOffQuota
+from bulkpull.model import Pull, Query, Report
+from bulkpull.reporting.client import ReportingClient
+
+OWN_PREFIX = "bulkpull"
+_DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
+
+
+def mark_of(pull: Pull) -> str:
+    """Twelve hexadecimal digits that stand for dataset, query text and window."""
+    window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
+    told = "\n".join((pull.dataset, normalise_query(pull.query_text), window))
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def query_name(pull: Pull) -> str:
+    """Letters, digits and blanks only (behaviour 71); the digits are those of the query's text alone."""
+    digest = hashlib.sha256(normalise_query(pull.query_text).encode()).hexdigest()[:12]
+    letters = "".join(character for character in pull.dataset if character.isalnum())
+    return f"{OWN_PREFIX} {letters} {digest}"
+
+
+def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
+    """No blank and no semicolon, at most 256 characters (behaviour 93); another attempt is another report."""
+    return f"{OWN_PREFIX}_{pull.dataset}_{mark_of(pull)}_{run_id}_{attempt}"
+
+
+@dataclass(slots=True)
+class Submitter:
+    """
+    Makes queries and reports for one run, and remembers which queries the service holds already.
+
+    Args:
+        weights: How much work a dataset was last time (rows); the heaviest is asked for first when a quota is short.
+    """
+
+    client: ReportingClient
+    quota: OneOffQuota
+    clock: Clock
+    events: Events
+    run_id: str
+    weights: dict[str, int] = field(default_factory=dict)
+    _queries: dict[str, Query] | None = None
+    _wanted: set[str] = field(default_factory=set)
+    _listing: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def submit_report(self, pull: Pull, *, attempt: int = 1) -> Report:
+        """
+        Make sure that the service is making a report for `pull`, and only one.
+
+        A second call with the same arguments finds what the first one made, also after a lost answer.
+
+        Returns:
+            The report, with an execution under way.
+
+        Raises:
+            RequestRejected: The service refused the query or the report.
+            AccessDenied: The role does not allow this dataset.
+            TransferError, ServiceTrouble, Throttled: The service could not be asked, as often as allowed.
+        """
+        query = await self._query_for(pull)
+        try:
+            return await self._report_for(pull, query, attempt=attempt)
+        except RequestRejected as error:
+            if "queryid" not in error.reason.casefold().replace(" ", ""):
+                raise
+            # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
+            self._forget(query)
+            return await self._report_for(pull, await self._query_for(pull), attempt=attempt)
+
+    async def _query_for(self, pull: Pull) -> Query:
+        known = await self._known_queries()
+        wanted = normalise_query(pull.query_text)
+        self._wanted.add(wanted)
+        query = known.get(wanted)
+        if query is not None:
+            self.events.emit("query.adopted", query_id=query.query_id)
+            return query
+        try:
+            query = await self.client.create_query(
+                name=query_name(pull), text=pull.query_text, description=_DESCRIPTION
+            )
+        except QuotaExceeded:
+            if not await self._sweep_queries():
+                raise
+            query = await self.client.create_query(
+                name=query_name(pull), text=pull.query_text, description=_DESCRIPTION
+            )
+        self.events.emit("query.created", query_id=query.query_id)
+        known[wanted] = query
+        return query
+
+    async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
+        name = report_name(pull, run_id=self.run_id, attempt=attempt)
+        while True:
+            async with self.quota.turn(weight=self.weights.get(pull.dataset, len(pull.offered.columns))):
+                try:
+                    report = await self.client.create_report(
+                        name=name, query_id=query.query_id, description=_DESCRIPTION, window=pull.window
+                    )
+                except QuotaExceeded as refused:
+                    if refused.kind != "one_off":
+                        raise
+                    self.quota.refused(limit=refused.limit)
+                    continue
+                self.quota.succeeded()
+            self.events.emit("report.created", report_id=report.report_id)
+            return report
+
+    async def _known_queries(self) -> dict[str, Query]:
+        async with self._listing:
+            if self._queries is None:
+                try:
+                    listed = await self.client.get_queries()
+                except AccessDenied:
+                    listed = []  # a role may be refused the listing and still be allowed to create
+                self._queries = {normalise_query(query.text): query for query in listed if is_own(query)}
+            return self._queries
+
+    def _forget(self, query: Query) -> None:
+        if self._queries:
+            self._queries.pop(normalise_query(query.text), None)
+
+    async def _sweep_queries(self) -> bool:
+        """Delete our own queries that nobody needs, to make room (behaviour 72); whether there were any."""
+        in_use = {report.query_id for report in await self.client.get_reports()}
+        idle = [
+            query
+            for text, query in (await self._known_queries()).items()
+            if query.query_id not in in_use and text not in self._wanted
+        ]
+        for query in idle:
+            await self.client.delete_query(query.query_id)
+            self._forget(query)
+        return bool(idle)
+
+
+def is_own(query: Query) -> bool:
+    """Whether a query carries this tool's prefix; what others made is never touched (behaviour 80)."""
+    return query.name.startswith(f"{OWN_PREFIX} ")

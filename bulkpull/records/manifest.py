@@ -1,0 +1,203 @@
+"""
+What a run did: the manifest, one record a dataset; and `current.json`, which points readers to the newest snapshots.
+
+The fields are the contract's, by the same names. Objects read as the JSON does: `manifest["status"]` is
+`manifest.status`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
+from bulkpull.records.files import load_json, write_json
+
+CURRENT = "current.json"
+
+DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
+RunStatus = Literal["complete", "partial", "failed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in type(self).model_fields:
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+class PublishedFile(_Record):
+    """A Parquet file of a snapshot; `path` is relative to the output folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class PublishedColumn(_Record):
+    """
+    A column as it stands in Parquet.
+
+    `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
+    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
+    """
+
+    name: str
+    type: str
+    declared: str | None = None
+    format: str | None = None
+    why_text: str | None = None
+    misfit: dict[str, Any] | None = None
+
+
+class Drift(_Record):
+    """How the columns differ from the snapshot that was current before."""
+
+    appeared: list[str] = Field(default_factory=list)
+    vanished: list[str] = Field(default_factory=list)
+    retyped: list[str] = Field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.appeared or self.vanished or self.retyped)
+
+
+class Seconds(_Record):
+    """How long each step took; `wait` is the service's own time."""
+
+    submit: float = 0.0
+    wait: float = 0.0
+    download: float = 0.0
+    convert: float = 0.0
+
+
+class DatasetRecord(_Record):
+    """One dataset's part of the manifest. `reason` is one sentence that a person can act on."""
+
+    dataset: str
+    status: DatasetStatus
+    reason: str | None = None
+    query: str | None = None
+    query_id: str | None = None
+    report_id: str | None = None
+    execution_id: str | None = None
+    data_redacted: bool = False
+    rows: int = 0
+    columns: list[PublishedColumn] = Field(default_factory=list)
+    downloaded_bytes: int = 0
+    files: list[PublishedFile] = Field(default_factory=list)
+    seconds: Seconds = Field(default_factory=Seconds)
+    timespan: str | None = None
+    wider_timespan: str | None = None
+    window: dict[str, str] | None = None
+    drift: Drift | None = None
+    notes: list[str] = Field(default_factory=list)
+    named: bool = Field(default=False, exclude=True)
+    error: BulkpullError | None = Field(default=None, exclude=True)
+
+
+class Tool(_Record):
+    """Who wrote the manifest."""
+
+    name: str = "bulkpull"
+    version: str
+
+
+class Requests(_Record):
+    """Calls to the service. `throttled` counts every 429 received, `retried` every request sent again."""
+
+    total: int = 0
+    by_endpoint: dict[str, int] = Field(default_factory=dict)
+    throttled: int = 0
+    retried: int = 0
+
+
+class Manifest(_Record):
+    """A run's account. Times are UTC in ISO 8601 with `Z`."""
+
+    version: int = 1
+    run_id: str
+    status: RunStatus
+    started_at: str
+    finished_at: str
+    tool: Tool
+    api_base_url: str
+    requests: Requests
+    datasets: list[DatasetRecord]
+    interrupted: bool = Field(default=False, exclude=True)
+
+    @property
+    def exit_code(self) -> int:
+        """The contract's exit status for this run (section 3)."""
+        if self.interrupted:
+            return 130
+        lost = [record for record in self.datasets if is_lost(record)]
+        if any(isinstance(record.error, AuthError) for record in lost):
+            return AuthError.exit_code
+        return 3 if lost else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        return self.model_dump(mode="json")
+
+    def save(self, output: Path) -> Path:
+        """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
+        path = output / "runs" / self.run_id / "manifest.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, self.as_dict())
+        return path
+
+
+def is_lost(record: DatasetRecord) -> bool:
+    """Whether the user asked for this dataset and did not get it: failed, or named and not offered."""
+    return record.status == "failed" or (record.status == "unavailable" and record.named)
+
+
+def status_of(records: list[DatasetRecord]) -> RunStatus:
+    """`complete` when nothing was lost, `failed` when everything was, `partial` in between."""
+    if not any(is_lost(record) for record in records):
+        return "complete"
+    return "partial" if any(record.status in ("complete", "skipped") for record in records) else "failed"
+
+
+class CurrentSnapshot(_Record):
+    """The newest complete snapshot of a dataset; `files` are relative to the output folder."""
+
+    run_id: str
+    rows: int
+    files: list[str]
+
+
+class Current(_Record):
+    """The content of `current.json`."""
+
+    version: Literal[1] = 1
+    updated_at: str = ""
+    datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, output: Path) -> Current:
+        """
+        Read `current.json`; without one nothing is published yet.
+
+        Raises:
+            DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
+        """
+        path = output / CURRENT
+        try:
+            content = load_json(path)
+            return cls() if content is None else cls.model_validate(content)
+        except (ValueError, ValidationError):
+            raise DiskTrouble(
+                f"{path} cannot be read",
+                why="it is damaged or was written by another version",
+                fix="restore it, or move it away to publish every dataset anew",
+            ) from None
+
+    def save(self, output: Path) -> None:
+        """Replace `current.json` atomically. Raises `OSError`."""
+        write_json(output / CURRENT, self.model_dump(mode="json"))

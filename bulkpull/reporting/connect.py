@@ -1,0 +1,83 @@
+"""From settings to a client that is signed in and paced: the one place that puts the parts together."""
+
+from __future__ import annotations
+
+import random as system_random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bulkpull._version import __version__
+from bulkpull.clock import Clock
+from bulkpull.events import Events
+from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint
+from bulkpull.reporting.client import ReportingClient
+from bulkpull.settings import Settings
+from bulkpull.transport.http import Http
+from bulkpull.transport.pace import Pacer
+from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a command needs of the service: the client, and what downloads share with it."""
+
+    client: ReportingClient
+    http: Http
+    retrier: Retrier
+
+
+@asynccontextmanager
+async def connected(
+    *, settings: Settings, events: Events, clock: Clock, random: Callable[[], float] = system_random.random
+) -> AsyncIterator[Connection]:
+    """
+    A connection to the service that the settings name, closed at the end of the block. Nothing is sent yet.
+
+    Raises:
+        AuthError: A credential that the grant needs is missing.
+    """
+    grant = Grant(settings.chosen_grant())
+    async with Http(ca_file=settings.ca_file, events=events, clock=clock, user_agent=f"bulkpull/{__version__}") as http:
+        retrier = Retrier(
+            policy=RetryPolicy(attempts=settings.request_attempts),
+            budget=RetryBudget(clock=clock),
+            clock=clock,
+            events=events,
+            random=random,
+            tally=http.tally,
+        )
+        auth = TokenEndpoint(
+            http=http,
+            retrier=retrier,
+            clock=clock,
+            events=events,
+            token_url=settings.token_address,
+            resource=settings.resource,
+            grant=grant,
+            credentials=Credentials(
+                client_id=settings.client_id or "",
+                client_secret=_plain(settings.client_secret),
+                username=settings.username,
+                password=_plain(settings.password),
+                refresh_token=_plain(settings.refresh_token),
+            ),
+        )
+        client = ReportingClient(
+            http=http,
+            auth=auth,
+            pacer=Pacer(
+                calls_per_s=settings.requests_per_second, burst=settings.request_burst, clock=clock, events=events
+            ),
+            retrier=retrier,
+            api_base_url=settings.api_base_url,
+            clock=clock,
+            events=events,
+        )
+        yield Connection(client, http, retrier)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
