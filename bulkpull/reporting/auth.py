@@ -1,0 +1,286 @@
+"""
+An access token and its expiry, renewed before it ends.
+
+Anything with `get_token` and `renew` will do as a `TokenSource`; ours speaks to a token endpoint as the walkthrough
+shows. The sentences for refusals stand in `refusals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.errors import AuthError, BulkpullError, SettingsError, UnexpectedReply
+from bulkpull.events import Events
+from bulkpull.redact import register_secret
+from bulkpull.reporting.refusals import judge_token_reply
+from bulkpull.reporting.wire import json_object, text
+from bulkpull.transport.address import check_address, origin
+from bulkpull.transport.http import Http, Reply, Request
+from bulkpull.transport.pace import parse_retry_after
+from bulkpull.transport.retry import Retrier
+
+# Without a believable `expires_in` a token counts as this short-lived: often enough renewed, and no hot loop.
+DEFAULT_LIFE_S = 300.0
+LONGEST_LIFE_S = 86_400.0
+MARGIN_S = 300.0
+# A rotated refresh token is written down even when the run is being cancelled, but not for ever.
+_STORE_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """
+    What opens the API for a while.
+
+    Attributes:
+        expires: The moment it ends, by the clock's `monotonic`: a stepped wall clock does not matter.
+        app_only: It speaks for the application alone, without a user (behaviour 15).
+    """
+
+    value: str = field(repr=False)
+    expires: float
+    app_only: bool = False
+
+
+class TokenSource(Protocol):
+    """Where tokens come from."""
+
+    async def get_token(self) -> AccessToken:
+        """A token that is good for now."""
+        ...
+
+    async def renew(self, rejected: AccessToken) -> AccessToken:
+        """A token other than `rejected`, which the API refused; callers refused together share one renewal."""
+        ...
+
+
+class Grant(StrEnum):
+    """How a token is asked for."""
+
+    PASSWORD = "password"  # noqa: S105 -- the grant's name
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 -- the grant's name
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The application, and the user or the refresh token; blanks around a value are dropped (behaviour 1)."""
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+
+_NEEDED = {
+    Grant.PASSWORD: ("client_id", "username", "password"),
+    Grant.REFRESH_TOKEN: ("client_id", "refresh_token"),
+    Grant.CLIENT_CREDENTIALS: ("client_id", "client_secret"),
+}
+
+
+def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_url: str) -> dict[str, str]:
+    """
+    The form that asks for a token.
+
+    Version 1 of the endpoint takes `resource`, version 2 a `scope` that contains it (behaviours 1 and 14).
+
+    Raises:
+        SettingsError: A value that the grant needs is missing.
+    """
+    own = {name: (getattr(credentials, name) or "").strip() for name in credentials.__slots__}
+    missing = [name for name in _NEEDED[grant] if not own[name]]
+    if missing:
+        raise SettingsError(f"the grant {grant} needs {' and '.join(f'`{name}`' for name in missing)}")
+    form = {"client_id": own["client_id"], "client_secret": own["client_secret"], "grant_type": grant.value}
+    match grant:
+        case Grant.PASSWORD:
+            form |= {"username": own["username"], "password": own["password"]}
+        case Grant.REFRESH_TOKEN:
+            form["refresh_token"] = own["refresh_token"]
+    resource = resource.strip().rstrip("/")
+    if "/oauth2/v2.0/" in token_url:
+        form["scope"] = (
+            f"{resource}/.default" if grant is Grant.CLIENT_CREDENTIALS else f"{resource}/user_impersonation"
+        )
+    else:
+        form["resource"] = resource
+        if grant is not Grant.CLIENT_CREDENTIALS:
+            form["scope"] = "openid"
+    return {name: value for name, value in form.items() if value}
+
+
+def life_of(expires_in: object) -> float:
+    """
+    Seconds that a token lives: a number, or digits (behaviour 4).
+
+    Missing, zero, negative or not a number gives `DEFAULT_LIFE_S`; more than a day counts as a day.
+    """
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float | str):
+        return DEFAULT_LIFE_S
+    try:
+        life_s = float(expires_in)
+    except ValueError:
+        return DEFAULT_LIFE_S
+    return min(life_s, LONGEST_LIFE_S) if life_s > 0 else DEFAULT_LIFE_S
+
+
+def margin_of(life_s: float) -> float:
+    """Seconds before its end at which a token is renewed: five minutes, or a fifth of a short life."""
+    return min(MARGIN_S, life_s / 5)
+
+
+async def _keep_in_memory(_: str) -> None:
+    """A refresh token that nobody stores lives as long as the run."""
+
+
+class TokenEndpoint:
+    """
+    Tokens from a token endpoint.
+
+    Args:
+        credentials: For `grant`. A refresh token that comes with a reply replaces the one before (behaviours 7 and 8).
+        on_refresh_token: Stores a new refresh token durably; awaited before its access token is used.
+
+    One renewal is under way at a time, whoever asks, and all who waited share its outcome. A refusal is remembered:
+    repeating wrong credentials locks accounts.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        retrier: Retrier,
+        clock: Clock,
+        events: Events,
+        token_url: str,
+        resource: str,
+        grant: Grant,
+        credentials: Credentials,
+        on_refresh_token: Callable[[str], Awaitable[None]] = _keep_in_memory,
+    ) -> None:
+        check_address(token_url, what="`token_url`")
+        token_form(grant, credentials=credentials, resource=resource, token_url=token_url)
+        for secret in (credentials.client_secret, credentials.password, credentials.refresh_token):
+            register_secret(secret or "")
+        self._http = http
+        self._retrier = retrier
+        self._clock = clock
+        self._events = events
+        self._token_url = token_url
+        self._resource = resource
+        self._grant = grant
+        self._credentials = credentials
+        self._on_refresh_token = on_refresh_token
+        self._renewing = anyio.Lock()
+        self._token: AccessToken | None = None
+        self._renew_from = 0.0
+        self._refresh_token = credentials.refresh_token if grant is Grant.REFRESH_TOKEN else None
+        self._refusal: AuthError | None = None
+        self._attempts = 0
+        self._last_failure: BulkpullError | None = None
+
+    async def get_token(self) -> AccessToken:
+        """
+        The current token, or a new one when it is about to end.
+
+        Raises:
+            AuthError: The credentials are refused; remembered, so that asking again costs no call.
+            TransferError, ReportingError: The endpoint does not answer, after all tries.
+        """
+        token = self._token
+        if token is not None and self._clock.monotonic() < self._renew_from:
+            return token
+        try:
+            return await self._renewed(instead_of=token)
+        except AuthError:
+            raise
+        except BulkpullError:
+            # It is renewed ahead of time, so while the endpoint is out of order the old one still serves.
+            if token is not None and self._clock.monotonic() < token.expires:
+                return token
+            raise
+
+    async def renew(self, rejected: AccessToken) -> AccessToken:
+        """As `TokenSource.renew`. Raises as `get_token`."""
+        return await self._renewed(instead_of=rejected)
+
+    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+        attempts = self._attempts
+        async with self._renewing:
+            if self._refusal is not None:
+                raise copy(self._refusal)
+            if self._token is not None and self._token is not instead_of:
+                return self._token
+            if self._attempts != attempts and self._last_failure is not None:
+                raise copy(self._last_failure)  # the attempt that this caller waited for
+            try:
+                self._token = await self._fetch()
+            except BulkpullError as error:
+                self._last_failure = error
+                self._refusal = error if isinstance(error, AuthError) else None
+                raise
+            finally:
+                self._attempts += 1
+            self._last_failure = None
+            return self._token
+
+    async def _fetch(self) -> AccessToken:
+        if self._refresh_token is not None:
+            try:
+                return await self._fetch_by(Grant.REFRESH_TOKEN)
+            except AuthError:
+                if self._grant is not Grant.PASSWORD:
+                    raise
+                self._refresh_token = None  # it was a by-product of the password grant, which goes on without it
+        return await self._fetch_by(self._grant)
+
+    async def _fetch_by(self, grant: Grant) -> AccessToken:
+        credentials = self._credentials
+        if grant is Grant.REFRESH_TOKEN:
+            credentials = Credentials(
+                credentials.client_id, credentials.client_secret, refresh_token=self._refresh_token
+            )
+        form = token_form(grant, credentials=credentials, resource=self._resource, token_url=self._token_url)
+        headers = {"Accept": "application/json"}
+        request = Request("POST", self._token_url, endpoint="token", headers=headers, form=form)
+
+        async def ask() -> tuple[Mapping[str, object], float]:
+            asked_at = self._clock.monotonic()
+            return self._read(await self._http.send(request), grant=grant), asked_at
+
+        raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
+        await self._keep(text(raw.get("refresh_token")))
+        life_s = life_of(raw.get("expires_in"))
+        self._renew_from = asked_at + life_s - margin_of(life_s)
+        self._events.emit("token.renewed", grant=grant.value, lives_s=life_s)
+        value = text(raw.get("access_token")) or ""
+        return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
+
+    def _read(self, reply: Reply, *, grant: Grant) -> Mapping[str, object]:
+        retry_after_s = parse_retry_after(
+            reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self._clock.now()
+        )
+        judge_token_reply(reply.status, reply.body, grant=grant.value, retry_after_s=retry_after_s)
+        raw = json_object(reply.body) or {}
+        value = text(raw.get("access_token"))
+        if value is None:
+            raise UnexpectedReply("the token endpoint's reply holds no token", fix="check `token_url`")
+        register_secret(value)
+        return raw
+
+    async def _keep(self, refresh_token: str | None) -> None:
+        if refresh_token is None or refresh_token == self._refresh_token or self._grant is Grant.CLIENT_CREDENTIALS:
+            return
+        register_secret(refresh_token)
+        self._refresh_token = refresh_token
+        with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
+            await self._on_refresh_token(refresh_token)

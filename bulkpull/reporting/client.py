@@ -1,0 +1,347 @@
+"""
+One async method per call of the Insights API.
+
+How a call travels stands in `channel`, what it says in `calls`, how its reply is read in `wire`. Creating is not
+idempotent: see `create`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bulkpull.clock import Clock
+from bulkpull.events import Events
+from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, ReportStatus, Window
+from bulkpull.reporting import calls, wire
+from bulkpull.reporting.auth import TokenSource
+from bulkpull.reporting.calls import Call
+from bulkpull.reporting.channel import Channel
+from bulkpull.reporting.create import Made, Outcome, create_once
+from bulkpull.reporting.verdict import GatewayTimeout
+from bulkpull.reporting.wire import Envelope
+from bulkpull.transport.http import AnswerOverdue, Http
+from bulkpull.transport.pace import Pacer
+from bulkpull.transport.retry import Retrier
+
+
+class ReportingClient:
+    """
+    The Insights API, typed.
+
+    Every method raises, besides what it names: `AuthError` (credentials or role), `AccessDenied` (403), `Throttled`,
+    `ServiceTrouble`, `UnexpectedReply`, `NotConnected` and `AnswerLost` after all tries, `TlsRefused`, `UnsafeAddress`.
+
+    Args:
+        pacer: Shared by all calls of the API, and by nothing else.
+        api_base_url: The API's root; pages and redirects must stay on its origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        auth: TokenSource,
+        pacer: Pacer,
+        retrier: Retrier,
+        api_base_url: str,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._channel = Channel(
+            http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
+        )
+        self._retrier = retrier
+        self._base = api_base_url
+        self._clock = clock
+        self._events = events
+
+    @property
+    def correlation_id(self) -> str:
+        """Sent with every call of this run, for support tickets (behaviour 44)."""
+        return self._channel.correlation_id
+
+    @property
+    def redacted(self) -> bool:
+        """Whether any reply of this run said that data is withheld from this role (behaviour 23)."""
+        return self._channel.redacted
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """Seconds by which the service's clock is ahead of ours, as its last Date header says."""
+        return self._channel.clock_skew_s
+
+    async def get_datasets(self, name: str | None = None) -> list[OfferedDataset]:
+        """
+        What the service offers to this account today; with `name`, that dataset or nothing.
+
+        Raises:
+            NotFound: Nothing at all is offered.
+
+        Source: Get All Datasets API; behaviours 27 and 48 to 54.
+        """
+        call = calls.list_datasets(name)
+        pages = await (self._channel.pages(call) if name is None else self._channel.pages_if_any(call))
+        return [wire.read_dataset(item) for page in pages for item in page.items]
+
+    async def get_queries(
+        self, *, name: str | None = None, query_id: str | None = None, include_system: bool = False
+    ) -> list[Query]:
+        """
+        Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
+
+        Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
+        """
+        pages = await self._channel.pages_if_any(
+            calls.list_queries(name=name, query_id=query_id, include_system=include_system)
+        )
+        queries = [wire.read_query(item) for page in pages for item in page.items]
+        return [
+            query
+            for query in queries
+            if _matches(name, query.name)
+            and _matches(query_id, query.query_id)
+            and (include_system or query.kind.casefold() != QueryKind.SYSTEM.casefold())
+        ]
+
+    async def create_query(self, *, name: str, text: str, description: str | None = None) -> Query:
+        """
+        Store a query; after a doubtful answer the one that is already there is taken (event `query.adopted`).
+
+        Args:
+            name: Letters, digits and blanks (behaviour 71); to be unique for this text, as it is looked up by.
+
+        Raises:
+            RequestRejected: The query is wrong; not repeated (behaviour 73).
+            QuotaExceeded: Too many queries are stored (72).
+
+        Source: Create Report Query API.
+        """
+        since = self._beginning()
+
+        async def find() -> list[Query]:
+            queries = await self.get_queries(name=name)
+            return [query for query in queries if wire.normalised(query.text) == wire.normalised(text)]
+
+        call = calls.create_query(name=name, text=text, description=description)
+        made = await self._create_once(call, read=wire.read_query, find=find)
+        self._events.emit("query.adopted" if made.spare is not None else "query.created", query_id=made.one.query_id)
+        for spare in made.spare or ():
+            if _is_since(spare.created_at, since):
+                await self.delete_query(spare.query_id)
+        return made.one
+
+    async def delete_query(self, query_id: str) -> None:
+        """
+        Delete a user's own query.
+
+        Raises:
+            NotFound: There is none; after a doubtful answer that counts as done.
+
+        Source: Delete Report Queries API; behaviour 75.
+        """
+        await self._channel.delete(calls.delete_query(query_id))
+
+    async def test_query(
+        self,
+        *,
+        query_id: str | None = None,
+        text: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[dict[str, Any]] | None:
+        """
+        The first rows of a query, at most 100; exactly one of `query_id` and `text`.
+
+        Returns:
+            Rows as column → value; `None` when the service needed too long, which says nothing against the query.
+
+        Raises:
+            SettingsError: Both or none are given, or the text is too long for an address; nothing was sent.
+
+        Source: Try Report Queries API; behaviours 69, 78 and 79.
+        """
+        call = calls.preview_query(query_id=query_id, text=text, start=start, end=end)
+        errand = self._channel.errand(call)
+
+        async def ask() -> Envelope | None:
+            try:
+                return await self._channel.send(errand)
+            except (AnswerOverdue, GatewayTimeout):
+                return None
+
+        envelope = await self._channel.repeat(ask, of=errand)
+        return None if envelope is None else [dict(item) for item in envelope.items]
+
+    async def create_report(
+        self,
+        *,
+        name: str,
+        query_id: str,
+        description: str | None = None,
+        execute_now: bool = True,
+        window: Window | None = None,
+        start_at: datetime | None = None,
+        recurrence_h: int | None = None,
+        recurrence_count: int | None = None,
+        format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
+    ) -> Report:
+        """
+        Order a report; after a doubtful answer the one that is already there is taken (event `report.adopted`).
+
+        Args:
+            name: Up to 256 characters without semicolon; to be unique for this order, as it is looked up by.
+            execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
+            window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
+            recurrence_count: Runs in all; `None` for endless.
+
+        Raises:
+            SettingsError: The service would refuse or ignore a part of it; nothing was sent.
+            RequestRejected: The service refuses it, for example an unknown query.
+            QuotaExceeded: Of one-off reports (85) or of active reports (86).
+
+        Source: Create Report API.
+        """
+        call = calls.create_report(
+            name=name,
+            query_id=query_id,
+            description=description,
+            execute_now=execute_now,
+            window=window,
+            start_at=start_at,
+            recurrence_h=recurrence_h,
+            recurrence_count=recurrence_count,
+            format=format,
+        )
+        since = self._beginning()
+
+        async def find() -> list[Report]:
+            reports = [each for each in await self.get_reports(name=name) if _matches(query_id, each.query_id)]
+            # An older report may bear the same name (behaviour 92), and a paused or used up one is of no use.
+            return [
+                each
+                for each in reports
+                if _is_since(each.created_at, since) and (execute_now or each.status == ReportStatus.ACTIVE)
+            ]
+
+        made = await self._create_once(call, read=wire.read_report, find=find)
+        event = "report.adopted" if made.spare is not None else "report.created"
+        self._events.emit(event, report_id=made.one.report_id)
+        for spare in made.spare or ():
+            await self.delete_report(spare.report_id)
+            self._events.warn("report.deleted", report_id=spare.report_id)
+        return made.one
+
+    async def get_reports(
+        self, *, report_id: str | None = None, name: str | None = None, query_id: str | None = None
+    ) -> list[Report]:
+        """
+        The user's reports that match exactly, whatever the filter lets by.
+
+        Source: Get Scheduled Reports API; behaviours 28 and 92.
+        """
+        pages = await self._channel.pages_if_any(calls.list_reports(report_id=report_id, name=name, query_id=query_id))
+        reports = [wire.read_report(item) for page in pages for item in page.items]
+        return [
+            report
+            for report in reports
+            if _matches(report_id, report.report_id)
+            and _matches(name, report.name)
+            and _matches(query_id, report.query_id)
+        ]
+
+    async def update_report(
+        self,
+        report_id: str,
+        *,
+        name: str,
+        start_at: datetime,
+        recurrence_h: int | None = None,
+        recurrence_count: int | None = None,
+    ) -> Report:
+        """
+        Change a scheduled report; its query cannot be changed.
+
+        Args:
+            start_at: Needed whatever changes, and at least four hours ahead.
+
+        Raises:
+            NotFound, RequestRejected: There is no such report, or it is a one-off one.
+
+        Source: Update Report API; behaviours 91 and 95.
+        """
+        call = calls.update_report(
+            report_id, name=name, start_at=start_at, recurrence_h=recurrence_h, recurrence_count=recurrence_count
+        )
+        envelope = await self._channel.ask(self._channel.errand(call))
+        return wire.read_report(wire.the_one(envelope, told=call.told))
+
+    async def pause_report(self, report_id: str) -> None:
+        """Stop a report's schedule. Raises `NotFound`. Source: Pause Report Executions API; behaviour 96."""
+        await self._channel.ask(self._channel.errand(calls.pause_report(report_id)))
+
+    async def resume_report(self, report_id: str) -> None:
+        """Let a paused report run again. Raises `NotFound`. Source: Resume Report Executions API; behaviour 96."""
+        await self._channel.ask(self._channel.errand(calls.resume_report(report_id)))
+
+    async def delete_report(self, report_id: str) -> None:
+        """
+        Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
+
+        Raises:
+            NotFound: There is none; after a doubtful answer that counts as done.
+
+        Source: Delete Report API.
+        """
+        await self._channel.delete(calls.delete_report(report_id))
+
+    async def get_executions(
+        self, report_ids: Sequence[str], *, statuses: Sequence[str] | None, latest: bool = True, retry: bool = True
+    ) -> list[Execution]:
+        """
+        The executions of several reports, in as few calls as addresses allow.
+
+        Args:
+            statuses: Asked for as one filter; the service's default is Completed alone. What comes back may have others
+                all the same (behaviour 103).
+            latest: Only each report's newest.
+            retry: Whether failures are repeated here; a poller that asks again anyway says no.
+
+        Returns:
+            Those of the reports asked for; a report that is missing has none yet (102, 105, 108).
+
+        Raises:
+            RequestRejected: Also when the service does not take the form joined by `;` (107).
+
+        Source: Get Report Executions API.
+        """
+        found: list[Execution] = []
+        for call in calls.list_executions(report_ids, statuses=statuses, latest=latest, api_base_url=self._base):
+            for page in await self._channel.pages_if_any(call, retry=retry):
+                found += [wire.read_execution(item, data_redacted=page.data_redacted) for item in page.items]
+        wanted = {report_id.strip().casefold() for report_id in report_ids}
+        return [execution for execution in found if execution.report_id.casefold() in wanted]
+
+    async def _create_once(
+        self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
+    ) -> Outcome[Made]:
+        errand = self._channel.errand(call)
+
+        async def make() -> Made:
+            return read(wire.the_one(await self._channel.ask(errand), told=call.told))
+
+        return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
+
+    def _beginning(self) -> datetime:
+        """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""
+        skew_s = min(0.0, self.clock_skew_s or 0.0)
+        return self._clock.now() + timedelta(seconds=skew_s) - timedelta(minutes=10)
+
+
+def _matches(wanted: str | None, found: str) -> bool:
+    return wanted is None or wanted.strip().casefold() == found.strip().casefold()
+
+
+def _is_since(moment: datetime | None, since: datetime) -> bool:
+    return moment is None or moment >= since

@@ -1,0 +1,91 @@
+"""
+Creating once, though the answer may get lost.
+
+The service promises no idempotency for its two POSTs (behaviour 45). What proves that nothing was done (no connection,
+429) is repeated by the retry layer. After any other failure, or a success that cannot be read, nobody knows; so the
+object is looked for by its name, for as long as listings may lag, and only then made again. Where the listing itself
+fails nothing is made on "don't know".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bulkpull.clock import Clock
+from bulkpull.errors import AnswerLost, ServiceTrouble, UnexpectedReply
+from bulkpull.model import Query, Report
+from bulkpull.transport.retry import Retrier
+
+Made = TypeVar("Made", Query, Report)
+
+# A listing may be half a minute behind; five looks spread over 37 s.
+LOOK_UP_WAITS_S = (2.0, 5.0, 10.0, 20.0)
+# Usually a badly formatted time: worth one more try and no more (behaviour 41).
+_CREATION_FAULT = "while creating report"
+_FAULTY_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[Made]):
+    """
+    What exists now.
+
+    Attributes:
+        spare: Others that were made besides; `None` when `one` came by a plain answer and nothing was looked up.
+    """
+
+    one: Made
+    spare: tuple[Made, ...] | None = None
+
+
+async def create_once(
+    make: Callable[[], Awaitable[Made]],
+    *,
+    find: Callable[[], Awaitable[list[Made]]],
+    endpoint: str,
+    retrier: Retrier,
+    clock: Clock,
+) -> Outcome[Made]:
+    """
+    Make an object on the service, exactly one.
+
+    Args:
+        make: Asks the service to make it.
+        find: Lists those that bear its name and are what `make` would make.
+        endpoint: The name by which repetitions are told.
+
+    Returns:
+        The made object, or after a doubtful answer the newest of those that were found.
+
+    Raises:
+        BulkpullError: What `make` or `find` raises, after all tries.
+    """
+    began = clock.monotonic()
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return Outcome(await make())
+        except (AnswerLost, ServiceTrouble, UnexpectedReply) as doubt:
+            found = await _look_for(find, clock=clock)
+            if found:
+                found.sort(key=_age_key)
+                return Outcome(found.pop(), tuple(found))
+            if _CREATION_FAULT in doubt.reason and attempt >= _FAULTY_TRIES:
+                raise
+            await retrier.pause(doubt, endpoint=endpoint, attempt=attempt, began=began)
+
+
+async def _look_for(find: Callable[[], Awaitable[list[Made]]], *, clock: Clock) -> list[Made]:
+    for wait_s in (*LOOK_UP_WAITS_S, None):
+        found = await find()
+        if found or wait_s is None:
+            return found
+        await clock.sleep(wait_s)
+    return []
+
+
+def _age_key(made: Made) -> float:
+    return made.created_at.timestamp() if made.created_at else 0.0

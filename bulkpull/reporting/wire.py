@@ -1,0 +1,220 @@
+"""
+The service's replies, deciphered. Pure: it cannot do I/O.
+
+Keys are looked up without case and unknown ones are ignored (behaviours 34 and 35). What is not understood is an
+`UnexpectedReply`, never a guess. Requests are built in `calls`, errors are judged in `verdict`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from bulkpull.errors import UnexpectedReply
+from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink
+
+_SHOWN_CHARACTERS = 200
+# Times such as 0001-01-01 stand for "none"; the service itself is younger.
+_EARLIEST_YEAR = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """
+    A reply that is a success.
+
+    Attributes:
+        items: The objects of `value`, keys as the service wrote them.
+        next_link: Where the next page is; absolute, or relative to the API's root (behaviour 32).
+        data_redacted: The role withholds revenue or personal data (behaviour 23).
+    """
+
+    items: tuple[Mapping[str, Any], ...] = ()
+    next_link: str | None = None
+    data_redacted: bool = False
+
+
+def fold(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The same object with keys that ignore case."""
+    return {key.casefold(): value for key, value in raw.items()}
+
+
+def read_envelope(body: bytes, *, told: str) -> Envelope:
+    """
+    Read the body of a success.
+
+    Raises:
+        UnexpectedReply: It is no envelope: HTML, cut JSON, nothing, another shape.
+    """
+    raw = json_object(body)
+    if raw is None or "value" not in raw:
+        raise UnexpectedReply(f"{told}: the reply is not understood", why=shown(body))
+    value = raw["value"]
+    items = [] if value is None else [value] if isinstance(value, dict) else value
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise UnexpectedReply(f"{told}: the reply's `value` is not understood", why=shown(body))
+    return Envelope(tuple(items), text(raw.get("nextlink")), _truth(raw.get("dataredacted")))
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The folded JSON object in `body`; `None` when it holds none."""
+    try:
+        raw = json.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return None
+    return fold(raw) if isinstance(raw, dict) else None
+
+
+def shown(body: bytes) -> str:
+    """The beginning of a body that is not understood; whoever raises it redacts it."""
+    # A secret cut in two would slip through the redaction: words are cut at their end.
+    shown = body[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace")[:_SHOWN_CHARACTERS]
+    return shown if len(body) <= _SHOWN_CHARACTERS else re.sub(r"\S*\Z", "…", shown)
+
+
+def text(value: object) -> str | None:
+    """A text or number, trimmed; `None` for anything else and for the empty text."""
+    if isinstance(value, str):
+        return value.strip() or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def whole_number(value: object) -> int | None:
+    """An integer, also as digits; `None` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _truth(value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().casefold() == "true")
+
+
+def moment(value: object) -> datetime | None:
+    """
+    A time of the service, aware UTC: with or without `Z`, fraction or offset.
+
+    Returns:
+        `None` for null, rubbish and times before 2000. Source: behaviours 51 and 155, `LooseTimestamp`.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        read = datetime.fromisoformat(value.strip())
+        read = (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return read if read.year >= _EARLIEST_YEAR else None
+
+
+def _required(raw: Mapping[str, Any], key: str, *, of: str) -> str:
+    if found := text(raw.get(key.casefold())):
+        return found
+    raise UnexpectedReply(f"{of} without `{key}` came back", why=shown(json.dumps(sorted(raw)).encode()))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in map(text, value) if each) if isinstance(value, list) else ()
+
+
+def read_dataset(item: Mapping[str, Any]) -> OfferedDataset:
+    """A dataset as the service lists it; lists that are missing or null are empty (behaviours 51 to 53)."""
+    raw = fold(item)
+    return OfferedDataset(
+        name=_required(raw, "datasetName", of="a dataset"),
+        columns=_texts(raw.get("selectablecolumns")),
+        metrics=_texts(raw.get("availablemetrics")),
+        date_ranges=_texts(raw.get("availabledateranges")),
+        minimum_recurrence_h=whole_number(raw.get("minimumrecurrenceinterval")) or 24,
+    )
+
+
+def read_query(item: Mapping[str, Any]) -> Query:
+    """A stored query."""
+    raw = fold(item)
+    return Query(
+        query_id=_required(raw, "queryId", of="a query"),
+        name=text(raw.get("name")) or "",
+        text=text(raw.get("query")) or "",
+        kind=text(raw.get("type")) or QueryKind.USER_DEFINED,
+        created_at=moment(raw.get("createdtime")),
+    )
+
+
+def read_report(item: Mapping[str, Any]) -> Report:
+    """A report; a recurrence of -1 is a one-off's way of saying none (behaviour 90)."""
+    raw = fold(item)
+    recurrence_h = whole_number(raw.get("recurrenceinterval"))
+    return Report(
+        report_id=_required(raw, "reportId", of="a report"),
+        name=text(raw.get("reportname")) or "",
+        query_id=text(raw.get("queryid")) or "",
+        status=text(raw.get("reportstatus")) or "Unknown",
+        created_at=moment(raw.get("createdtime")),
+        start_at=moment(raw.get("starttime")),
+        execute_now=_truth(raw.get("executenow")),
+        recurrence_h=recurrence_h if recurrence_h and recurrence_h > 0 else None,
+        recurrence_count=whole_number(raw.get("recurrencecount")),
+    )
+
+
+def read_execution(item: Mapping[str, Any], *, data_redacted: bool) -> Execution:
+    """An execution; a blank link is none (behaviour 113), and its expiry is read off it (115)."""
+    raw = fold(item)
+    link = text(raw.get("reportaccesssecurelink"))
+    form = text(raw.get("format"))
+    return Execution(
+        execution_id=_required(raw, "executionId", of="an execution"),
+        report_id=_required(raw, "reportId", of="an execution"),
+        status=text(raw.get("executionstatus")) or "Unknown",
+        link=SecureLink(link, link_expiry(link)) if link else None,
+        generated_at=moment(raw.get("reportgeneratedtime")),
+        format=form.lower() if form else None,
+        data_redacted=data_redacted,
+    )
+
+
+def link_expiry(link: str) -> datetime | None:
+    """When a secure link ends, as its `se` says; `None` when it says nothing that is understood."""
+    try:
+        return moment(parse_qs(urlsplit(link).query).get("se", [None])[0])
+    except ValueError:
+        return None
+
+
+def the_one(envelope: Envelope, *, told: str) -> Mapping[str, Any]:
+    """The single object of a reply to a creation or a change."""
+    if not envelope.items:
+        raise UnexpectedReply(f"{told}: the reply holds no object")
+    return envelope.items[0]
+
+
+def normalised(query_text: str) -> str:
+    """A query's text as it is compared: blanks and line breaks collapsed (behaviour 70)."""
+    return " ".join(query_text.split())
+
+
+def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, ...]]:
+    """
+    Split ids so that those of one part, joined by one character, have at most `most_characters`.
+
+    An id that is too long by itself makes a part of its own.
+    """
+    part: list[str] = []
+    length = 0
+    for each in ids:
+        if part and length + 1 + len(each) > most_characters:
+            yield tuple(part)
+            part, length = [], 0
+        length += len(each) + (1 if part else 0)
+        part.append(each)
+    if part:
+        yield tuple(part)
