@@ -1,17 +1,67 @@
-"""Which addresses credentials and data may go to (pure)."""
+"""
+Where credentials and data may go: https anywhere, plain http on loopback only.
+
+The rule is asked for every address that comes from outside: settings, secure links, next links, redirects.
+"""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from bulkpull.address import is_loopback
+from bulkpull.errors import UnsafeAddress
+
+__all__ = ["check_address", "is_loopback", "origin", "same_origin"]
+
+# Characters that two parsers of addresses may read differently; none occurs in a well-formed one.
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the address names this machine: `localhost`, 127.0.0.0/8 or [::1]."""
-    host = (urlsplit(url).hostname or "").rstrip(".").casefold()
-    if host == "localhost":
-        return True
+def _parts(url: str, *, what: str) -> SplitResult:
+    if _AMBIGUOUS.search(url):
+        raise UnsafeAddress(f"{what} is not used", why="it contains blanks, control characters or a backslash")
     try:
-        return ip_address(host).is_loopback
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number is only noticed when it is asked for
     except ValueError:
-        return False
+        raise UnsafeAddress(f"{what} is not used", why="it is not an address") from None
+    return parts
+
+
+def check_address(url: str, *, what: str) -> None:
+    """
+    Refuse an address that credentials or data must not go to.
+
+    Args:
+        what: The name of the address in the error, such as "the secure link"; the address itself is never told whole.
+
+    Raises:
+        UnsafeAddress: Plain http off loopback, another scheme, no host, a user name within, or ambiguous characters.
+    """
+    parts = _parts(url, what=what)
+    if not parts.hostname:
+        raise UnsafeAddress(f"{what} is not used", why="it names no host")
+    if parts.username is not None or parts.password is not None:
+        raise UnsafeAddress(f"{what} is not used", why="it carries a user name or a password")
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)):
+        return
+    if parts.scheme == "http":
+        raise UnsafeAddress(
+            f"{what} is not used", why=f"{parts.hostname} is asked by plain http", fix="https is required off loopback"
+        )
+    raise UnsafeAddress(f"{what} is not used", why=f"its scheme is {parts.scheme or 'missing'}, not https")
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: the part of an address that is safe to tell."""
+    parts = _parts(url, what="an address")
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+def same_origin(a: str, b: str) -> bool:
+    """Whether both addresses have the same scheme, host and port; a default port equals none."""
+    return origin(a) == origin(b)

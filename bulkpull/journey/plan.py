@@ -158,7 +158,10 @@ def normalise_query(text: str) -> str:
 def _pull(
     dataset: str, offered: OfferedDataset, *, timespan: str | None, window: Window | None, catalog: Catalog
 ) -> Pull:
-    columns = tuple({column.casefold(): column for column in reversed(offered.columns)}.values())[::-1]
+    unique: dict[str, str] = {}
+    for column in offered.columns:
+        unique.setdefault(column.casefold(), column)  # the query language ignores case (behaviour 60)
+    columns = tuple(unique.values())
     unsafe = [name for name in (offered.name, *columns) if not _SAFE_COLUMN.fullmatch(name)]
     if unsafe:
         raise SettingsError(
@@ -219,7 +222,7 @@ def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
 
 
 def _not_offered(dataset: str, *, listed: dict[str, OfferedDataset]) -> str:
-    near = get_close_matches(dataset, listed, n=2, cutoff=0.6)
+    near = get_close_matches(dataset, listed, n=2, cutoff=0.5)
     hint = f"; nearest on offer: {', '.join(near)}" if near else ""
     return (
         f"{dataset}: the service does not list it for this account{hint}; "

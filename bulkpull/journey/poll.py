@@ -198,7 +198,7 @@ class Poller:
         now = self._clock.monotonic()
         wait_s = min(self._schedule.interval_s(now - watch.since_s) for watch in pending)
         # An outage is no reason to look more often: the wait doubles with each look that failed.
-        return min(wait_s * 2**self._failures, max(wait_s, self._schedule.longest_s))
+        return min(wait_s * 2.0**self._failures, max(wait_s, self._schedule.longest_s))
 
     async def _tick(self) -> None:
         pending = self._pending()

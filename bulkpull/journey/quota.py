@@ -72,13 +72,20 @@ class OneOffQuota:
         if not self._refused:
             yield
             return
-        await self._queue(weight)
+        has_turn = False
         try:
-            await self.clock.sleep(self._opens_at - self.clock.monotonic())
+            while not has_turn:
+                await self._queue(weight)
+                has_turn = True
+                await self.clock.sleep(self._opens_at - self.clock.monotonic())
+                if self._waiting and self._waiting[0][0] < -weight:
+                    # A heavier one came while this one slept at the gate.
+                    has_turn = False
+                    self._pass_on()
             yield
         finally:
-            self._busy = False
-            self._wake_next()
+            if has_turn:
+                self._pass_on()
 
     def succeeded(self) -> None:
         """A report was created."""
@@ -126,12 +133,15 @@ class OneOffQuota:
             await event.wait()
         except BaseException:
             if event.is_set():
-                self._busy = False
-                self._wake_next()
+                self._pass_on()
             else:
                 self._waiting.remove(entry)
                 heapq.heapify(self._waiting)
             raise
+
+    def _pass_on(self) -> None:
+        self._busy = False
+        self._wake_next()
 
     def _wake_next(self) -> None:
         if self._waiting and not self._busy:

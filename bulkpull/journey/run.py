@@ -365,10 +365,10 @@ class Run:
             datasets=records,
             interrupted=interrupted,
         )
-        counts = Counter(record.status for record in records)
+        counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
             await anyio.to_thread.run_sync(self.manifest.save, output)
-        await ledger.end_run(self.run_id, status="interrupted" if interrupted else status, summary=dict(counts), at=now)
+        await ledger.end_run(self.run_id, status="interrupted" if interrupted else status, summary=counts, at=now)
         self.events.emit("run.finished", run_id=self.run_id, status="interrupted" if interrupted else status, **counts)
         return self.manifest
 

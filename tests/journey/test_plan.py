@@ -1,0 +1,180 @@
+"""Plan: what is wanted and what is listed decide what is pulled, and the reason is told for what is not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkpull.catalog import load_catalog
+from bulkpull.errors import SettingsError
+from bulkpull.journey.plan import Plan, check_names, choose_timespan, make_plan, normalise_query, query_text
+from bulkpull.model import OfferedDataset, Window
+
+RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")
+CATALOG = load_catalog()
+
+
+def offered(name: str, *columns: str, ranges: tuple[str, ...] = RANGES) -> OfferedDataset:
+    return OfferedDataset(name, columns or ("MpnId", "Month"), date_ranges=ranges)
+
+
+def plan(*names: str, on_offer: list[OfferedDataset], **options: object) -> Plan:
+    return make_plan(names, offered=on_offer, catalog=CATALOG, **options)  # type: ignore[arg-type]
+
+
+ALL_TWENTY = [offered(dataset.name) for dataset in CATALOG.standard]
+
+
+def test_without_names_the_twenty_are_pulled() -> None:
+    made = plan(on_offer=[*ALL_TWENTY, offered("CLASSurfacePropensity")])
+
+    assert len(made.pulls) == 20
+    assert made.unavailable == ()
+
+
+@pytest.mark.behaviour(57)
+def test_everything_includes_what_appeared_without_notice() -> None:
+    made = plan(on_offer=[*ALL_TWENTY, offered("CLASSurfacePropensity"), offered("BrandNewDataset")], everything=True)
+
+    assert {"CLASSurfacePropensity", "BrandNewDataset"} < {pull.dataset for pull in made.pulls}
+    assert len(made.pulls) == 22
+
+
+@pytest.mark.behaviour(27, 58)
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_dataset_that_is_not_listed_is_unavailable_and_the_nearest_are_told(named: bool) -> None:
+    on_offer = [each for each in ALL_TWENTY if each.name != "TeamsUsageWorkload"]
+
+    made = plan(*(["TeamsUsageWorkload"] if named else []), on_offer=on_offer)
+
+    (missing,) = made.unavailable
+    assert (missing.dataset, missing.named, missing.failed) == ("TeamsUsageWorkload", named, False)
+    assert "TeamsUsage" in missing.reason.split("nearest on offer")[1]
+
+
+@pytest.mark.behaviour(48, 49, 34)
+@pytest.mark.parametrize(
+    ("asked", "listed", "dataset"),
+    [
+        ("azureusage", "AzureUsage", "AzureUsage"),
+        (" Profil ", "Profile", "Profile"),
+        ("ResellerPerformance", "CloudProductsResellerPerformance", "ResellerPerformance"),
+        ("CompetencyPerformanceRequirement", "CompetencyPeformanceRequirement", "CompetencyPeformanceRequirement"),
+    ],
+)
+def test_any_spelling_leads_to_the_canonical_name_and_the_query_uses_the_services(
+    asked: str, listed: str, dataset: str
+) -> None:
+    (pull,) = plan(asked, on_offer=[offered(listed)]).pulls
+
+    assert pull.dataset == dataset
+    assert f"FROM {listed}" in pull.query_text
+
+
+def test_a_misspelled_name_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(SettingsError, match="did you mean AzureUsage"):
+        plan("AzureUsge", on_offer=ALL_TWENTY)
+    with pytest.raises(SettingsError, match="did you mean AzureUsage"):
+        check_names(["AzureUsge"], catalog=CATALOG)
+
+
+def test_the_same_dataset_under_two_spellings_is_pulled_once() -> None:
+    assert len(plan("Profile", "profil", "PROFILE", on_offer=[offered("Profile")]).pulls) == 1
+
+
+@pytest.mark.behaviour(53)
+def test_a_dataset_without_selectable_columns_is_unavailable() -> None:
+    made = plan("Profile", on_offer=[OfferedDataset("Profile", ())])
+
+    assert made.pulls == ()
+    assert "selectable columns" in made.unavailable[0].reason
+
+
+@pytest.mark.behaviour(59, 63, 64)
+def test_the_query_names_every_column_and_nothing_else() -> None:
+    text = query_text("OfficeUsage", ("CustomerTpid", "Month"), timespan="LAST_MONTH")
+
+    assert text == "SELECT CustomerTpid, Month FROM OfficeUsage TIMESPAN LAST_MONTH"
+
+
+@pytest.mark.behaviour(54, 55)
+@pytest.mark.fault(23)
+def test_the_columns_are_those_listed_today_spelled_as_listed() -> None:
+    (pull,) = plan(
+        "TeamsUsageWorkload", on_offer=[offered("TeamsUsageWorkload", "AllUpPartiticipants", "NewOne")]
+    ).pulls
+
+    assert pull.columns == ("AllUpPartiticipants", "NewOne")
+
+
+def test_a_column_listed_twice_in_two_cases_is_asked_for_once() -> None:
+    (pull,) = plan("Profile", on_offer=[offered("Profile", "MpnId", "City", "MPNID")]).pulls
+
+    assert pull.columns == ("MpnId", "City")
+
+
+@pytest.mark.parametrize("name", ["a,b", "x FROM y", "q'", "drop;"])
+def test_a_name_that_a_query_cannot_carry_loses_only_its_dataset(name: str) -> None:
+    made = plan("Profile", "OfficeUsage", on_offer=[offered("Profile", "MpnId", name), offered("OfficeUsage")])
+
+    assert [pull.dataset for pull in made.pulls] == ["OfficeUsage"]
+    assert made.unavailable[0].failed
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", ".", "C:x", "x" * 200])
+def test_a_dataset_name_that_is_no_safe_folder_is_never_pulled(name: str) -> None:
+    assert plan(on_offer=[offered(name)], everything=True).pulls == ()
+
+
+@pytest.mark.behaviour(51, 61, 62)
+@pytest.mark.parametrize(
+    ("ranges", "asked", "chosen", "wider"),
+    [
+        (RANGES, None, "LAST_6_MONTHS", "LIFETIME"),
+        (RANGES, "widest", "LIFETIME", None),
+        (RANGES, "LAST_MONTH", "LAST_MONTH", "LIFETIME"),
+        (("LAST_MONTH", "LAST_3_MONTHS"), None, "LAST_3_MONTHS", None),
+        (("LAST_30_DAYS", "LAST_180_DAYS", "LAST_365_DAYS"), None, "LAST_180_DAYS", "LAST_365_DAYS"),
+        (("last_month",), "LAST_MONTH", "last_month", None),
+        ((), None, None, None),
+        ((), "LAST_MONTH", None, None),
+        (("LIFETIME",), None, None, "LIFETIME"),
+        (("SOMETHING_NEW",), None, None, None),
+    ],
+)
+def test_timespan(ranges: tuple[str, ...], asked: str | None, chosen: str | None, wider: str | None) -> None:
+    assert choose_timespan(ranges, asked=asked, default="LAST_6_MONTHS") == (chosen, wider)
+
+
+@pytest.mark.behaviour(62)
+def test_a_timespan_that_is_not_offered_fails_its_dataset_and_tells_the_choices() -> None:
+    made = plan(
+        "Profile", "OfficeUsage", on_offer=[offered("Profile", ranges=()), offered("OfficeUsage")], timespan="TODAY"
+    )
+
+    assert [pull.dataset for pull in made.pulls] == ["Profile"]
+    assert made.unavailable[0].failed
+    assert "LAST_3_MONTHS" in made.unavailable[0].reason
+
+
+@pytest.mark.behaviour(84)
+def test_a_window_applies_only_where_the_dataset_has_a_time_axis() -> None:
+    window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+
+    made = plan(
+        "Profile", "OfficeUsage", on_offer=[offered("Profile", ranges=()), offered("OfficeUsage")], window=window
+    )
+
+    assert {pull.dataset: pull.window for pull in made.pulls} == {"Profile": None, "OfficeUsage": window}
+
+
+@pytest.mark.behaviour(60, 70)
+@given(st.lists(st.from_regex(r"[A-Za-z]{1,8}", fullmatch=True), min_size=1), st.sampled_from([" ", "\n", "  ", "\t"]))
+def test_queries_are_compared_without_blanks_and_case(columns: list[str], blank: str) -> None:
+    text = query_text("Profile", columns, timespan=None)
+
+    assert normalise_query(text.replace(" ", blank).upper() + blank) == normalise_query(text)

@@ -1,0 +1,172 @@
+"""Publish: whole or not there, and what readers hold is not taken from them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bulkpull.clock import SystemClock
+from bulkpull.errors import DiskTrouble, HeldBack
+from bulkpull.events import Events
+from bulkpull.journey.publish import Publisher, Staged, find_drift, hold_back, runs_to_retire
+from bulkpull.records import files
+from bulkpull.records.manifest import Current, Drift, PublishedColumn, PublishedFile
+
+RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
+
+
+def publisher(output: Path, run_id: str = RUN_1) -> Publisher:
+    return Publisher(output=output, run_id=run_id, retain_runs=7, clock=SystemClock(), events=Events())
+
+
+def stage(output: Path, content: bytes, *, rows: int = 1) -> Staged:
+    folder = output / ".bulkpull" / "staging" / "run" / "Profile"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "part-00000.parquet").write_bytes(content)
+    file = PublishedFile(path="part-00000.parquet", rows=rows, bytes=len(content), sha256="0" * 64)
+    return Staged("Profile", folder, [file], rows)
+
+
+async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_path: Path) -> None:
+    published = await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+
+    assert [file.path for file in published] == [f"datasets/Profile/run={RUN_1}/part-00000.parquet"]
+    current = json.loads((tmp_path / "current.json").read_text())
+    assert current["version"] == 1
+    assert current["datasets"]["Profile"] == {"run_id": RUN_1, "rows": 1, "files": [published[0].path]}
+    assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
+    assert "latest/" in (tmp_path / "README.md").read_text()
+
+
+async def test_a_newer_snapshot_replaces_the_pointer_and_leaves_the_older_files_alone(tmp_path: Path) -> None:
+    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+    await publisher(tmp_path, RUN_2).publish_snapshot(stage(tmp_path, b"two"))
+
+    assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"two"
+    assert (tmp_path / f"datasets/Profile/run={RUN_1}/part-00000.parquet").read_bytes() == b"one"
+    assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_2
+
+
+async def test_publishing_again_after_a_cut_off_ends_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / f"datasets/Profile/run={RUN_1}").mkdir(parents=True)
+    (tmp_path / f"datasets/Profile/run={RUN_1}/leftover").write_bytes(b"")
+
+    await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+
+    assert [file.name for file in (tmp_path / f"datasets/Profile/run={RUN_1}").iterdir()] == ["part-00000.parquet"]
+
+
+@pytest.mark.fault(95)
+async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync = files.sync_folder
+
+    def note_sync(folder: Path) -> None:
+        done.append(f"sync {folder.name}")
+        sync(folder)
+
+    monkeypatch.setattr("bulkpull.journey.publish.sync_folder", note_sync)
+    save = Current.save
+    monkeypatch.setattr(Current, "save", lambda self, output: (done.append("pointer"), save(self, output)))
+
+    await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+
+    pointed = done.index("pointer")
+    assert "sync Profile" in done[:pointed]  # staged folder, then the parent of the renamed one
+    assert done[:pointed].count("sync Profile") >= 2
+
+
+@pytest.mark.fault(95)
+@pytest.mark.parametrize("broken", ["rename", "replace"])
+async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+
+    def refuse(self: Path, target: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    staged = stage(tmp_path, b"two")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, broken, refuse)
+        with pytest.raises(DiskTrouble, match="no room left"):
+            await publisher(tmp_path, RUN_2).publish_snapshot(staged)
+
+    assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_1
+    assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
+
+
+async def test_a_damaged_pointer_is_never_replaced_on_a_guess(tmp_path: Path) -> None:
+    (tmp_path / "current.json").write_text('{"version": 2}')
+
+    with pytest.raises(DiskTrouble, match=r"current\.json cannot be read"):
+        await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+
+
+@pytest.mark.fault(99)
+def test_retention_spares_the_current_the_young_and_the_strange() -> None:
+    names = [f"run={day}T010000Z-aaaaaa" for day in ("20260101", "20260102", "20260103", "20260104", "20260105")]
+    strange = ["run=by-hand", "backup", "run=20250101T010000Z-ZZZZZZ"]
+
+    gone = runs_to_retire(
+        [*names, *strange],
+        current="20260101T010000Z-aaaaaa",
+        retain=2,
+        now=datetime(2026, 1, 5, 2, tzinfo=UTC),
+    )
+
+    assert sorted(gone) == names[1:4]
+
+
+def columns(**types: str) -> list[PublishedColumn]:
+    return [PublishedColumn(name=name, type=kind) for name, kind in types.items()]
+
+
+@pytest.mark.behaviour(54)
+def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
+    drift = find_drift({"A": "String", "B": "Int64"}, columns(B="String", C="Date"))
+
+    assert (drift.appeared, drift.vanished, drift.retyped) == (["C"], ["A"], ["B: Int64 → String"])
+    assert not find_drift({}, columns(A="String"))
+    assert not find_drift({"A": "String"}, columns(A="String"))
+
+
+DEFAULTS = {
+    "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
+    "on_shrink": "hold", "on_drift": "warn", "fail_on_redacted": False,
+}  # fmt: skip
+
+
+@pytest.mark.behaviour(23)
+@pytest.mark.fault(52, 97)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rows": 0}, "no rows"),
+        ({"drift": Drift(appeared=["X"]), "on_drift": "fail"}, "appeared: X"),
+        ({"data_redacted": True, "fail_on_redacted": True}, "Executive report viewer"),
+    ],
+)
+def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: str) -> None:
+    with pytest.raises(HeldBack, match=words):
+        hold_back("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"rows": 0, "on_shrink": "publish"},
+        {"rows": 0, "current_rows": 0},
+        {"rows": 0, "current_rows": None},
+        {"drift": Drift(appeared=["X"])},
+        {"data_redacted": True},
+    ],
+)
+def test_what_does_no_harm_is_published(change: dict[str, object]) -> None:
+    hold_back("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
