@@ -37,7 +37,7 @@ def next_opening(
     if explained:
         oldest = recent[0] if limit is None else recent[-limit]
         return oldest + window_s * (1 + _MARGIN)
-    return now + min(window_s, window_s * _SHARE * 2 ** max(0, refused_in_a_row - 1))
+    return now + min(window_s, window_s * _SHARE * 2.0 ** max(0, refused_in_a_row - 1))
 
 
 @dataclass(slots=True)

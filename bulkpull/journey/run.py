@@ -31,7 +31,7 @@ from bulkpull.journey.poll import Poller, PollSchedule
 from bulkpull.journey.publish import Publisher, make_folders
 from bulkpull.journey.pull import Journey, Tools
 from bulkpull.journey.quota import OneOffQuota
-from bulkpull.journey.submit import Submitter
+from bulkpull.journey.submit import Submitter, report_name
 from bulkpull.model import Pull, Report, Window
 from bulkpull.records.files import explained, remove_tree
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
@@ -184,6 +184,7 @@ class Run:
     async def _work(
         self, connection: Connection, *, ledger: Ledger, output: Path, staging: Path, current: Current
     ) -> None:
+        resumed = self._begun
         try:
             plan = await _plan(self.request, connection, settings=self.settings)
         except SettingsError:
@@ -201,7 +202,8 @@ class Run:
                 named=missing.named,
             )
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
-        done, reports = await self._reached(ledger, connection, output=output)
+        done = await self._published(ledger, output=output) if resumed else {}
+        reports = await self._made(plan, connection) if resumed else {}
         self._records |= done
         async with anyio.create_task_group() as watching:
             # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
@@ -305,27 +307,29 @@ class Run:
             weights={name: snapshot.rows for name, snapshot in current.datasets.items()},
         )
 
-    async def _reached(
-        self, ledger: Ledger, connection: Connection, *, output: Path
-    ) -> tuple[dict[str, DatasetRecord], dict[str, Report]]:
-        """What an interrupted run had published, and the reports that it had made and that are still there."""
+    async def _published(self, ledger: Ledger, *, output: Path) -> dict[str, DatasetRecord]:
+        """What this run had published before it was interrupted."""
         done: dict[str, DatasetRecord] = {}
-        made: dict[str, str] = {}
         for entry in await ledger.steps(self.run_id):
             if entry.step == "published":
                 record = DatasetRecord.model_validate(entry.facts["record"])
                 if await anyio.to_thread.run_sync(_all_there, output, record):
                     done[entry.dataset] = record
-            elif entry.step == "report":
-                made[entry.dataset] = entry.facts["report_id"]
-            elif entry.step == "report deleted" and made.get(entry.dataset) == entry.facts["report_id"]:
-                del made[entry.dataset]
-        reports: dict[str, Report] = {}
-        for dataset, report_id in made.items():
-            if dataset not in done:
-                for report in await connection.client.get_reports(report_id=report_id):
-                    reports[dataset] = report
-        return done, reports
+        return done
+
+    async def _made(self, plan: Plan, connection: Connection) -> dict[str, Report]:
+        """
+        The reports that this run had made before it was interrupted, by dataset.
+
+        They are found by their names, so that one whose creation was never answered is found as well (fault 38).
+        """
+        reports = await connection.client.get_reports()
+        return {
+            pull.dataset: report
+            for pull in plan.pulls
+            for report in sorted(reports, key=lambda each: each.name)  # the last attempt wins
+            if report.name.startswith(report_name(pull, run_id=self.run_id, attempt=""))
+        }
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:
@@ -369,7 +373,9 @@ class Run:
         with explained(output):
             await anyio.to_thread.run_sync(self.manifest.save, output)
         await ledger.end_run(self.run_id, status="interrupted" if interrupted else status, summary=counts, at=now)
-        self.events.emit("run.finished", run_id=self.run_id, status="interrupted" if interrupted else status, **counts)
+        self.events.emit(
+            "run.finished", run_id=self.run_id, status="interrupted" if interrupted else status, datasets=counts
+        )
         return self.manifest
 
 

@@ -38,7 +38,7 @@ def query_name(pull: Pull) -> str:
     return f"{OWN_PREFIX} {letters} {digest}"
 
 
-def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
+def report_name(pull: Pull, *, run_id: str, attempt: int | str) -> str:
     """No blank and no semicolon, at most 256 characters (behaviour 93); another attempt is another report."""
     return f"{OWN_PREFIX}_{pull.dataset}_{mark_of(pull)}_{run_id}_{attempt}"
 
@@ -104,7 +104,6 @@ class Submitter:
             query = await self.client.create_query(
                 name=query_name(pull), text=pull.query_text, description=_DESCRIPTION
             )
-        self.events.emit("query.created", query_id=query.query_id)
         known[wanted] = query
         return query
 
@@ -122,7 +121,6 @@ class Submitter:
                     self.quota.refused(limit=refused.limit)
                     continue
                 self.quota.succeeded()
-            self.events.emit("report.created", report_id=report.report_id)
             return report
 
     async def _known_queries(self) -> dict[str, Query]:
