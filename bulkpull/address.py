@@ -7,12 +7,10 @@ The rule is asked for every address that comes from outside: settings, secure li
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from bulkpull.address import is_loopback
 from bulkpull.errors import UnsafeAddress
-
-__all__ = ["check_address", "is_loopback", "origin", "same_origin"]
 
 # Characters that two parsers of addresses may read differently; none occurs in a well-formed one.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
@@ -30,6 +28,23 @@ def _parts(url: str, *, what: str) -> SplitResult:
     return parts
 
 
+def _is_loopback_host(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is on this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    try:
+        return _is_loopback_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
 def check_address(url: str, *, what: str) -> None:
     """
     Refuse an address that credentials or data must not go to.
@@ -45,7 +60,7 @@ def check_address(url: str, *, what: str) -> None:
         raise UnsafeAddress(f"{what} is not used", why="it names no host")
     if parts.username is not None or parts.password is not None:
         raise UnsafeAddress(f"{what} is not used", why="it carries a user name or a password")
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)):
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback_host(parts.hostname)):
         return
     if parts.scheme == "http":
         raise UnsafeAddress(

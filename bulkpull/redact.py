@@ -15,7 +15,7 @@ STARS = "***"
 _SHORTEST_SECRET = 6
 _FIELDS = "sig|access_token|refresh_token|id_token|client_secret|client_assertion|password|assertion"
 _FIELD_VALUE = re.compile(
-    rf"""(?ix) (?<![a-z0-9_])
+    rf"""(?ix) (?: (?<![a-z0-9_]) | (?<=%[0-9a-f]{{2}}) )
     ((?:{_FIELDS}) (?:["'] \s* : \s* ["'] | \s*[=:]\s* | %3d))   # sig=…, "access_token": "…", sig%3D…
     ( [^\s"'&<>,;]+ )"""
 )

@@ -1,0 +1,173 @@
+"""The ledger remembers what a run reached; the lock lets one run write."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulkpull.errors import DiskTrouble, LedgerError, OutputLocked
+from bulkpull.records.files import explained, write_json
+from bulkpull.records.ledger import SCHEMA_VERSION, opened_ledger
+from bulkpull.records.lock import locked
+from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
+
+AT = "2026-11-23T02:00:00Z"
+
+
+async def test_what_was_noted_is_there_after_the_ledger_was_closed(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={"datasets": ["profile"]}, at=AT)
+        await ledger.note("run-1", dataset="Profile", step="report", facts={"report_id": "r"}, at=AT)
+
+    async with opened_ledger(tmp_path) as ledger:
+        (run,) = await ledger.runs()
+        (step,) = await ledger.steps("run-1")
+        moments = await ledger.moments(step="report", since=AT)
+
+    assert (run.run_id, run.request, run.status) == ("run-1", {"datasets": ["profile"]}, None)
+    assert (step.dataset, step.step, step.facts) == ("Profile", "report", {"report_id": "r"})
+    assert moments == [AT]
+
+
+async def test_runs_come_newest_first_with_their_last_ending(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id in ("run-1", "run-2"):
+            await ledger.begin_run(run_id, request={}, at=AT)
+        await ledger.end_run("run-1", status="interrupted", summary={}, at=AT)
+        await ledger.end_run("run-1", status="complete", summary={"complete": 20}, at=AT)
+
+        runs = await ledger.runs()
+
+    assert [(run.run_id, run.status) for run in runs] == [("run-2", None), ("run-1", "complete")]
+    assert runs[1].summary == {"complete": 20}
+
+
+@pytest.mark.fault(9)
+async def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    database.close()
+
+    with pytest.raises(LedgerError, match="newer bulkpull"):
+        async with opened_ledger(tmp_path):
+            pass
+
+
+@pytest.mark.fault(9)
+async def test_a_damaged_ledger_is_named_and_never_deleted(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database at all" * 100)
+
+    with pytest.raises(LedgerError, match="ledger"):
+        async with opened_ledger(tmp_path):
+            pass
+    assert (tmp_path / "ledger.sqlite").read_bytes().startswith(b"not a database")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from bulkpull.records.lock import locked
+with locked(Path(sys.argv[1]), since="2026-11-23T02:00:00Z"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.fault(2, 3)
+def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
+    private = tmp_path / ".bulkpull"
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-c", HOLD, str(private)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        with pytest.raises(OutputLocked) as refused, locked(private, since=AT):
+            pass
+        assert f"process {holder.pid}" in str(refused.value)
+        assert "since 2026-11-23T02:00:00Z" in str(refused.value)
+        assert refused.value.exit_code == 5
+
+        holder.kill()
+        holder.wait()
+    with locked(private, since=AT):
+        pass
+
+
+@pytest.mark.fault(5)
+def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+
+    with pytest.raises(DiskTrouble, match="not a folder"), locked(tmp_path / "out" / ".bulkpull", since=AT):
+        pass
+
+
+@pytest.mark.fault(5, 7)
+@pytest.mark.parametrize(("number", "words"), [(28, "no room left"), (13, "no permission"), (5, "refused")])
+def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DiskTrouble, match=words) as told, explained(tmp_path):
+        raise OSError(number, "told by the system")
+
+    assert str(tmp_path) in str(told.value)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+
+
+def manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
+    return Manifest(
+        run_id="r", status=status_of(list(records)), started_at=AT, finished_at=AT, tool=Tool(version="1"),
+        api_base_url="https://x", requests=Requests(), datasets=list(records), interrupted=interrupted,
+    )  # fmt: skip
+
+
+def record(status: str, *, named: bool = False) -> DatasetRecord:
+    return DatasetRecord(dataset="Profile", status=status, named=named)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("records", "status", "code"),
+    [
+        ([record("complete"), record("skipped")], "complete", 0),
+        ([record("complete"), record("unavailable")], "complete", 0),
+        ([record("complete"), record("unavailable", named=True)], "partial", 3),
+        ([record("complete"), record("failed")], "partial", 3),
+        ([record("failed")], "failed", 3),
+        ([], "complete", 0),
+    ],
+)
+def test_status_and_exit_status_agree(records: list[DatasetRecord], status: str, code: int) -> None:
+    made = manifest(*records)
+
+    assert (made.status, made.exit_code) == (status, code)
+    assert manifest(*records, interrupted=True).exit_code == 130
+
+
+def test_the_manifest_has_the_keys_of_the_contract_and_reads_like_its_json() -> None:
+    made = manifest(record("complete"))
+    told = made.as_dict()
+
+    assert set(told) == {
+        "version", "run_id", "status", "started_at", "finished_at", "tool", "api_base_url", "requests", "datasets",
+    }  # fmt: skip
+    assert {
+        "dataset", "status", "reason", "query", "query_id", "report_id", "execution_id", "data_redacted", "rows",
+        "columns", "downloaded_bytes", "files", "seconds",
+    } <= set(told["datasets"][0])  # fmt: skip
+    assert set(told["datasets"][0]["seconds"]) == {"submit", "wait", "download", "convert"}
+    assert made["datasets"][0]["status"] == "complete"

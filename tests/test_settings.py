@@ -1,0 +1,199 @@
+"""Settings: one flat set of names, a clear order of precedence, and no doubt about what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bulkpull.errors import AuthError, SettingsError
+from bulkpull.redact import redact
+from bulkpull.settings import Settings
+
+CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.toml"))
+COMPLETE = {"tenant_id": "t", "client_id": "c", "client_secret": "application-secret"}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"BULKPULL_{name.upper()}", raising=False)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings()
+
+    assert settings.api_base_url == "https://api.partnercenter.microsoft.com/insights/v1/mpn"
+    assert (settings.requests_per_second, settings.request_burst) == (10, 10)
+    assert (settings.poll_initial_seconds, settings.poll_max_seconds) == (5, 60)
+    assert (settings.report_timeout_seconds, settings.report_attempts, settings.request_attempts) == (10_800, 2, 6)
+    assert (settings.parallel_downloads, settings.download_segments, settings.retain_runs) == (4, 4, 7)
+    assert (settings.on_drift, settings.on_shrink) == ("warn", "hold")
+    assert settings.max_unpacked_bytes == 200 * 10**9
+    assert settings.timespan is None
+    assert str(settings.output) == "bulkpull-data"
+
+
+def test_option_beats_environment_beats_file_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "x.toml", "retain_runs = 3\nrequest_burst = 3\nparallel_downloads = 3\n")
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "2")
+    monkeypatch.setenv("BULKPULL_REQUEST_BURST", "2")
+
+    settings = Settings.load(file, retain_runs=1)
+
+    assert (settings.retain_runs, settings.request_burst, settings.parallel_downloads) == (1, 2, 3)
+    assert settings.download_segments == 4
+
+
+def test_the_file_in_the_present_folder_is_read_without_being_named(tmp_path: Path) -> None:
+    write(tmp_path / "bulkpull.toml", "retain_runs = 3\n")
+
+    assert Settings.load().retain_runs == 3
+    assert Settings().retain_runs == 7  # from Python nothing is read that was not named
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "")
+    monkeypatch.setenv("BULKPULL_TENANT_ID", "")
+
+    settings = Settings.load(write(tmp_path / "x.toml", "retain_runs = 3\n"))
+
+    assert (settings.retain_runs, settings.tenant_id) == (3, None)
+
+
+@pytest.mark.behaviour(1)
+def test_blanks_around_a_value_are_dropped() -> None:
+    settings = Settings(client_id=" c ", client_secret=" application-secret ")
+
+    assert settings.client_id == "c"
+    assert settings.client_secret == SecretStr("application-secret")
+
+
+@pytest.mark.fault(1)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("requests_per_secnd = 3", ("unknown setting `requests_per_secnd`", "did you mean `requests_per_second`")),
+        ("nonsense = 3", ("unknown setting `nonsense`", "allowed are: api_base_url")),
+        ("retain_runs = 'many'", ("`retain_runs` is not valid", "integer")),
+        ("retain_runs = 0", ("`retain_runs` is not valid", "greater than or equal to 1")),
+        ("on_drift = 'panic'", ("`on_drift` is not valid", "'allow', 'warn' or 'fail'")),
+        ("timespan = 'LAST_6_MONTH'", ("`timespan`", "did you mean LAST_6_MONTHS")),
+        ("api_base_url = 'http://api.contoso.example'", ("`api_base_url`", "loopback")),
+        ("token_url = 'ftp://contoso.example'", ("`token_url`", "https://")),
+        ("poll_max_seconds = inf", ("`poll_max_seconds`", "finite")),
+        ("ca_file = '/no/such/file'", ("`ca_file`", "no file at")),
+        ("retain_runs = ", ("not valid TOML",)),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_the_key_the_file_and_what_is_allowed(
+    tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    file = write(tmp_path / "mine.toml", text)
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(file)
+
+    assert str(file) in str(refused.value)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_wrong_variable_is_named_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_REQUEST_BURST", "none")
+
+    with pytest.raises(SettingsError, match="environment variable BULKPULL_REQUEST_BURST"):
+        Settings()
+
+
+def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.toml", "client_secret = ['canary-secret']")
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(file)
+
+    assert "canary" not in str(refused.value)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: no such file"):
+        Settings.load(Path("nowhere.toml"))
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/x", "http://127.9.9.9/x", "http://[::1]:1/x"])
+def test_plain_http_is_accepted_on_loopback(url: str) -> None:
+    assert Settings(api_base_url=url).api_base_url == url
+
+
+def test_secrets_show_in_no_text() -> None:
+    settings = Settings(**COMPLETE)
+
+    assert "application-secret" not in repr(settings) + str(settings) + json.dumps(settings.model_dump(mode="json"))
+    assert redact("posted application-secret") == "posted ***"
+
+
+@pytest.mark.behaviour(6, 11)
+@pytest.mark.parametrize(
+    ("given", "grant"),
+    [
+        (COMPLETE | {"refresh_token": "refresh-token"}, "refresh_token"),
+        (COMPLETE | {"username": "user@contoso.example", "password": "user-password"}, "password"),
+        (COMPLETE, "client_credentials"),
+        (COMPLETE | {"refresh_token": "refresh-token", "grant": "client_credentials"}, "client_credentials"),
+    ],
+)
+def test_the_grant_is_chosen_from_what_is_set(given: dict[str, str], grant: str) -> None:
+    assert Settings(**given).chosen_grant() == grant
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, ["tenant_id", "client_id", "client_secret", "refresh_token"]),
+        (COMPLETE | {"username": "user@contoso.example"}, ["password"]),
+        ({"refresh_token": "refresh-token", "client_id": "c"}, ["tenant_id", "client_secret"]),
+    ],
+)
+def test_missing_credentials_are_all_named_with_their_variables(given: dict[str, str], missing: list[str]) -> None:
+    with pytest.raises(AuthError) as refused:
+        Settings(**given).chosen_grant()
+
+    for name in missing:
+        assert f"BULKPULL_{name.upper()}" in str(refused.value)
+
+
+def test_the_tenant_is_filled_into_the_token_address() -> None:
+    assert Settings(tenant_id="contoso.example").token_address == (
+        "https://login.microsoftonline.com/contoso.example/oauth2/token"
+    )
+
+
+def test_a_demo_takes_no_address_and_no_credential_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_API_BASE_URL", "http://not-even-valid.example")
+    monkeypatch.setenv("BULKPULL_REFRESH_TOKEN", "a-real-one")
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "3")
+
+    settings = Settings.load(None, demo=True).for_simulator(
+        {"BULKPULL_API_BASE_URL": "http://127.0.0.1:1/mpn", "BULKPULL_CLIENT_ID": "demo"}
+    )
+
+    assert (settings.api_base_url, settings.client_id) == ("http://127.0.0.1:1/mpn", "demo")
+    assert settings.refresh_token is None
+    assert settings.retain_runs == 3
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_the_ready_settings_files_are_valid(file: Path) -> None:
+    Settings.load(file)
+
+
+def test_there_is_a_ready_settings_file_for_each_use() -> None:
+    assert [file.stem for file in CONFIGS] == ["benchmark", "full-export", "nightly"]
