@@ -1,0 +1,15 @@
+"""
+The service in a box: the documented API, its token endpoint and its storage host on loopback, over real sockets.
+
+    async with Simulator(Scenario(rows=10_000)) as simulator:
+        print(simulator.api_base_url)
+
+It is at least as strict as the documents, its clock is an argument, and what goes wrong has a name and a story
+(`Fault`). It imports nothing of the rest of this package: a shared helper would hide a shared mistake.
+"""
+
+from bulkpull.simulator.faults import Fault
+from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
+from bulkpull.simulator.simulator import Simulator
+
+__all__ = ["ColumnDrift", "Fault", "Scenario", "Simulator", "SimulatorClock"]

@@ -1,0 +1,174 @@
+"""Reading executions: filters, the latest of each report, and what faults make of them (behaviours 102 to 119)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from bulkpull.simulator import refusals
+from bulkpull.simulator.faults import Fault, FaultBox
+from bulkpull.simulator.records import Execution, StoredReport, wire_execution, wire_time
+from bulkpull.simulator.refusals import Refusal
+from bulkpull.simulator.reports import ReportDesk
+from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.validation import Fields
+
+_STATUSES = ("Pending", "Running", "Paused", "Completed")
+# Behaviour 111.
+_KEPT = timedelta(days=90)
+
+_PLIGHTS_OF_COMPLETED = frozenset(
+    {"execution_fails", "execution_flips_back", "completed_without_link", "generated_time_odd"}
+)
+
+_WORDS = {
+    "execution_stuck": "Running",
+    "execution_paused": "Paused",
+    "execution_fails": "Failed",
+    "execution_status_unknown_word": "Queued",
+    "old_execution_first": "Pending",
+}
+"""What a plight shows as status, unless its arguments have another word."""
+
+LinkMaker = Callable[[StoredReport, Execution], str]
+"""Signs a link to an execution's file; every reading gives a fresh one (behaviour 122)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """An execution as it shows itself at this reading."""
+
+    execution: Execution
+    report: StoredReport
+    status: str
+    link: str | None = None
+    generated_at: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        return wire_execution(
+            self.execution, self.report, status=self.status, link=self.link, generated_at=self.generated_at
+        )
+
+
+class ExecutionReader:
+    """Answers the call that asks after executions."""
+
+    def __init__(
+        self, scenario: Scenario, reports: ReportDesk, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker
+    ) -> None:
+        self._scenario, self._reports, self._clock, self._faults = scenario, reports, clock, faults
+        self._sign = sign
+
+    def read(self, report_ids: str, params: Fields) -> list[dict[str, Any]]:
+        """
+        The executions of one report or, joined by `;`, of several.
+
+        Raises:
+            Refusal: 404 when nothing matches (behaviours 104 and 105), 400 for an unknown status or a refused `;`.
+        """
+        ids = [each for each in report_ids.casefold().split(";") if each]
+        statuses = self._statuses(params.text("executionStatus"))
+        self._check_joined(ids)
+        self._reports.advance()
+        reports = [self._reports.stored[each] for each in ids if each in self._reports.stored]
+        if len(ids) > 1:
+            reports = self._without_some(reports)
+        reports = [report for report in reports if not self._vanishes(report)]
+        latest_only = params.flag("getLatestExecution", default=True)
+        wanted_ids = params.text("executionId")
+        records: list[dict[str, Any]] = []
+        for report in reports:
+            views = self._matching(report, statuses, wanted_ids)
+            records += [view.record() for view in (views[-1:] if latest_only else views)]
+        if not records:
+            raise Refusal(404, refusals.NO_EXECUTION)
+        if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
+            records.insert(0, {**records[0], "executionId": str(uuid4()), "reportId": str(uuid4())})
+        return records
+
+    def _statuses(self, text: str | None) -> tuple[str, ...] | None:
+        """The statuses asked for, `None` when the caller named none (behaviours 102 and 103)."""
+        if text is None:
+            return None
+        words = [word.strip() for word in text.split(";")]
+        if len(words) > 1 and (not self._scenario.joined_status or self._refused("status")):
+            raise refusals.requested_value(text)
+        known = {status.casefold(): status for status in _STATUSES}
+        for word in words:
+            if word.casefold() not in known:
+                raise refusals.requested_value(word)
+        return tuple(known[word.casefold()] for word in words)
+
+    def _check_joined(self, ids: list[str]) -> None:
+        if len(ids) < 2:  # noqa: PLR2004 - one id is not joined to another
+            return
+        datasets = [self._reports.stored[each].dataset for each in ids if each in self._reports.stored]
+        if not self._scenario.joined_ids or self._refused("ids"):
+            raise refusals.requested_value(";".join(ids))
+        if self._faults.take("one_id_spoils_batch", datasets=datasets):
+            raise refusals.bad_request(refusals.INVALID_PARAMETERS)
+
+    def _refused(self, form: str) -> bool:
+        fault = self._faults.peek("joined_form_refused")
+        return fault is not None and fault.args.get("form", form) == form
+
+    def _without_some(self, reports: list[StoredReport]) -> list[StoredReport]:
+        return [report for report in reports if not self._faults.take("batch_lacks_ids", datasets=(report.dataset,))]
+
+    def _vanishes(self, report: StoredReport) -> bool:
+        if self._faults.take("report_vanishes", datasets=(report.dataset,)) is None:
+            return False
+        del self._reports.stored[report.report_id]
+        return True
+
+    def _matching(self, report: StoredReport, statuses: tuple[str, ...] | None, wanted_ids: str | None) -> list[_View]:
+        now = self._clock.now()
+        executions = [each for each in report.executions if each.started_at >= now - _KEPT]
+        seed_like = self._scenario.pending_without_status == "200"
+        if seed_like and not executions:
+            executions = [self._reports.upcoming(report)]
+        views = [self._view(each, report, now=now) for each in executions]
+        if wanted_ids is not None:
+            wanted = {each.strip().casefold() for each in wanted_ids.split(";")}
+            views = [view for view in views if view.execution.execution_id in wanted]
+        if statuses is not None:
+            return [view for view in views if view.status in statuses]
+        completed = [view for view in views if view.status == "Completed"]
+        return completed or (views if seed_like else [])
+
+    def _view(self, execution: Execution, report: StoredReport, *, now: datetime) -> _View:
+        status = report.status_of(execution, now=now)
+        if execution.plight is not None:
+            return self._view_in_plight(execution, report, execution.plight, status=status)
+        return self._plain(execution, report, status=status)
+
+    def _view_in_plight(self, execution: Execution, report: StoredReport, plight: Fault, *, status: str) -> _View:
+        """What a fault of the execution shows; a plight of completed executions counts only their readings."""
+        done, args = status == "Completed", plight.args
+        if not done and plight.name in _PLIGHTS_OF_COMPLETED:
+            return self._plain(execution, report, status=status)
+        execution.reads += 1
+        most = args.get("reads", 2)
+        early = most is None or execution.reads <= int(most)
+        match plight.name:
+            case "execution_stuck" | "execution_paused" | "execution_fails":
+                shown = str(args.get("status", _WORDS[plight.name]))
+            case "execution_status_unknown_word" | "old_execution_first" if early:
+                shown = str(args.get("status", _WORDS[plight.name]))
+            case "execution_flips_back" if early:
+                return _View(execution, report, ("Completed", "Pending")[(execution.reads - 1) % 2])
+            case _:
+                shown = status
+        view = self._plain(execution, report, status=shown)
+        if plight.name == "completed_without_link" and early:
+            return replace(view, link="" if args.get("link") == "empty" else None)
+        return replace(view, generated_at=args.get("value")) if plight.name == "generated_time_odd" else view
+
+    def _plain(self, execution: Execution, report: StoredReport, *, status: str) -> _View:
+        if status != "Completed":
+            return _View(execution, report, status)
+        link = self._sign(report, execution)
+        return _View(execution, report, status, link=link, generated_at=wire_time(report.completed_at(execution)))

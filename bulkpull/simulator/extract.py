@@ -1,0 +1,172 @@
+"""
+What a file holds, and its text: rows made in blocks, never all at once.
+
+The order of rows is the data's own: ORDER BY and DISTINCT are accepted and leave the generated rows as they are, and a
+selected metric is one number a row. WHERE and LIMIT are honoured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bulkpull.simulator.offer import Column, Table
+from bulkpull.simulator.query import Condition
+from bulkpull.simulator.scenario import Scenario
+from bulkpull.simulator.spans import DEFAULT_MONTHS
+from bulkpull.simulator.values import column_values
+
+BLOCK_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extract:
+    """
+    One query's answer.
+
+    Attributes:
+        months: First days of the months it takes; `None` for a snapshot.
+        hidden: Columns that the role does not see; empty in the file, or gone from it.
+    """
+
+    table: Table
+    columns: tuple[Column, ...]
+    metrics: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    limit: int | None
+    months: tuple[date, ...] | None
+    tsv: bool
+    hidden: frozenset[str] = frozenset()
+    hidden_vanish: bool = False
+
+    @property
+    def key(self) -> str:
+        """Equal for equal contents, so that reports share one file."""
+        facts = (
+            self.table.name, self.columns, self.metrics, self.conditions, self.limit, self.months, self.tsv,
+            sorted(self.hidden), self.hidden_vanish,
+        )  # fmt: skip
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    @property
+    def header(self) -> list[str]:
+        """The names in the file's first line."""
+        gone = self.hidden if self.hidden_vanish else frozenset()
+        return [column.name for column in self.columns if column.origin not in gone] + list(self.metrics)
+
+
+def csv_blocks(extract: Extract, scenario: Scenario, *, block_rows: int = BLOCK_ROWS) -> Iterator[bytes]:
+    """The file's text in blocks, each of whole rows; the first is the header line."""
+    separator = "\t" if extract.tsv else ","
+    schema = pl.DataFrame(schema=dict.fromkeys(extract.header, pl.String))
+    yield schema.write_csv(separator=separator, line_terminator=scenario.line_ending).encode()
+    for frame in frames(extract, scenario, block_rows=block_rows):
+        text = frame.write_csv(separator=separator, line_terminator=scenario.line_ending, include_header=False)
+        yield text.encode()
+
+
+def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
+    """The rows as JSON objects, for a test query; the extract's limit keeps them few."""
+    rows: list[dict[str, Any]] = []
+    for frame in frames(extract, scenario, block_rows=extract.limit or BLOCK_ROWS):
+        rows += frame.to_dicts()
+    return rows
+
+
+def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
+    """The rows in frames of at most `block_rows`; where a block ends changes no value."""
+    left = extract.limit
+    for month, first, count in _blocks(extract, scenario, block_rows=block_rows):
+        frame = _frame(extract, scenario, month=month, first=first, count=count)
+        if left is not None:
+            frame = frame.head(left)
+            left -= frame.height
+        if frame.height:
+            yield frame
+        if left == 0:
+            return
+
+
+def _blocks(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[tuple[date | None, int, int]]:
+    """Month, first row within it and number of rows, block by block."""
+    if scenario.is_header_only(extract.table.name):
+        return
+    rows = scenario.rows_of(extract.table.name)
+    for month in extract.months if extract.months is not None else (None,):
+        total = rows if month is None else _rows_of_month(month, rows)
+        for first in range(0, total, block_rows):
+            yield month, first, min(block_rows, total - first)
+
+
+def _rows_of_month(month: date, rows: int) -> int:
+    """A month's share: any six months in a row hold exactly `rows`."""
+    share, rest = divmod(rows, DEFAULT_MONTHS)
+    return share + (_ordinal(month) % DEFAULT_MONTHS < rest)
+
+
+def _ordinal(month: date) -> int:
+    return month.year * 12 + month.month - 1
+
+
+def _frame(extract: Extract, scenario: Scenario, *, month: date | None, first: int, count: int) -> pl.DataFrame:
+    table = extract.table
+    base = np.uint64((_ordinal(month) if month is not None else 0) << 32)
+    keys = np.arange(first, first + count, dtype=np.uint64) + base
+
+    def values(column: Column) -> pl.Series:
+        if column.origin in extract.hidden:
+            return pl.Series([None], dtype=pl.String).new_from_index(0, count)
+        is_time = column.origin == table.time_column
+        return column_values(column, keys, seed=scenario.seed, dataset=table.name, month=month, is_time=is_time)
+
+    asked = {column.name: column for column in (*extract.columns, *(each.column for each in extract.conditions))}
+    series = {name: values(column) for name, column in asked.items()}
+    for metric in extract.metrics:
+        series[metric] = values(Column(name=metric, origin=metric, type="decimal"))
+    frame = pl.DataFrame(series)
+    for condition in extract.conditions:
+        frame = frame.filter(_predicate(condition))
+    return frame.select(extract.header)
+
+
+def _predicate(condition: Condition) -> pl.Expr:
+    """Comparison without case (behaviour 60), by number where the column holds numbers."""
+    text = pl.col(condition.column.name).cast(pl.String).str.to_lowercase()
+    values = [value.lower() for value in condition.values]
+    match condition.operator:
+        case "=" | "IN":
+            return text.is_in(values)
+        case "!=" | "NOT IN":
+            return ~text.is_in(values)
+        case "LIKE" | "NOT LIKE":
+            found = text.str.contains(_pattern(values[0]))
+            return found if condition.operator == "LIKE" else ~found
+        case _:
+            return _order(condition, text)
+
+
+def _order(condition: Condition, text: pl.Expr) -> pl.Expr:
+    column, value = text, pl.lit(condition.values[0].lower())
+    if condition.column.type in ("int", "decimal"):
+        column, value = text.cast(pl.Float64, strict=False), value.cast(pl.Float64, strict=False)
+    match condition.operator:
+        case "<":
+            return column < value
+        case "<=":
+            return column <= value
+        case ">":
+            return column > value
+        case _:
+            return column >= value
+
+
+def _pattern(like: str) -> str:
+    """A LIKE pattern as a regular expression: % is anything, _ is one character."""
+    special = {"%": ".*", "_": "."}
+    return "(?s)^" + "".join(special.get(each, pl.escape_regex(each)) for each in like) + "$"

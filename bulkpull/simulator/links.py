@@ -1,0 +1,80 @@
+"""Secure links: where a file lies and the signature that opens it (behaviours 120 to 125)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from bulkpull.simulator.validation import parse_time
+
+_CONTAINER = "insights-reports"
+_PATH = re.compile(rf"/{_CONTAINER}/(?P<name>.+)_(?P<execution>[0-9a-f-]{{36}})\.csv")
+_QUERY = re.compile(r"(?P<signed>sv=2018-03-28&sr=b&sp=r&se=(?P<se>[^&]+))&sig=(?P<sig>[^&]+)")
+
+
+class LinkRefused(Exception):
+    """The signature does not open the file; `detail` is the storage host's explanation."""
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+class LinkSigner:
+    """Signs and checks links. The check is on the bytes of the request line: a link that was encoded anew fails."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._revoked: set[str] = set()
+
+    def sign(self, *, report_name: str, execution_id: str, expires_at: datetime) -> str:
+        """Path and query of a link to an execution's file."""
+        path = f"/{_CONTAINER}/{quote(report_name, safe='')}_{execution_id}.csv"
+        signed = f"sv=2018-03-28&sr=b&sp=r&se={quote(_seconds(expires_at), safe='')}"
+        return f"{path}?{signed}&sig={self._signature(path, signed)}"
+
+    def execution_of(self, target: str) -> str | None:
+        """The execution whose file a request line's target names; `None` when it names no file."""
+        found = _PATH.fullmatch(target.partition("?")[0])
+        return found["execution"] if found else None
+
+    def check(self, target: str, *, now: datetime) -> None:
+        """
+        Check the signature and its end, as the storage host does when a request starts (behaviour 125).
+
+        Raises:
+            LinkRefused: It was altered, is at its end, or was revoked.
+        """
+        path, _, query = target.partition("?")
+        found = _QUERY.fullmatch(query)
+        if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["signed"])):
+            raise LinkRefused("Signature did not match. String to sign used was r")
+        expires_at = parse_time(found["se"].replace("%3A", ":"))
+        if expires_at is None or expires_at <= now or target in self._revoked:
+            end = expires_at or now
+            raise LinkRefused(
+                "Signature not valid in the specified time frame: Start [Thu, 01 Jan 1970 00:00:00 GMT] - "
+                f"Expiry [{http_date(end)}] - Current [{http_date(now)}]"
+            )
+
+    def revoke(self, target: str) -> None:
+        """From now on this link is refused, as if its end had come."""
+        self._revoked.add(target)
+
+    def _signature(self, path: str, signed: str) -> str:
+        digest = hmac.new(self._key, f"{path}\n{signed}".encode(), hashlib.sha256).digest()
+        return quote(base64.b64encode(digest), safe="")
+
+
+def http_date(moment: datetime) -> str:
+    """A moment as HTTP headers write it."""
+    return moment.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+def _seconds(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

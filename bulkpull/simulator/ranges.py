@@ -1,0 +1,72 @@
+"""Range and condition headers, as the storage host understands them (behaviours 130 and 131)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes `[start, end)` of a stored file."""
+
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+class NotSatisfiable(Exception):
+    """The range lies beyond the end of the file."""
+
+
+def read_range(header: str | None, *, size: int) -> Stretch | None:
+    """
+    The stretch that a Range header asks for; `None` for the whole file, also when the header is of no known form.
+
+    Raises:
+        NotSatisfiable: It begins at or beyond the end.
+    """
+    found = _RANGE.fullmatch(header.strip()) if header else None
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        length = min(int(last), size)
+        if not length:
+            raise NotSatisfiable
+        return Stretch(size - length, size)
+    start, end = int(first), min(int(last) + 1, size) if last else size
+    if last and int(last) < start:
+        return None
+    if start >= size:
+        raise NotSatisfiable
+    return Stretch(start, end)
+
+
+def precondition_fails(headers: Mapping[str, str], *, etag: str | None) -> bool:
+    """Whether `If-Match` names another file than this one."""
+    wanted = headers.get("If-Match")
+    return wanted is not None and not _names(wanted, etag)
+
+
+def is_unchanged(headers: Mapping[str, str], *, etag: str | None) -> bool:
+    """Whether `If-None-Match` names this file."""
+    known = headers.get("If-None-Match")
+    return known is not None and _names(known, etag)
+
+
+def range_is_void(headers: Mapping[str, str], *, etag: str | None) -> bool:
+    """Whether `If-Range` names another file, so that the whole is sent instead of the range."""
+    wanted = headers.get("If-Range")
+    return wanted is not None and wanted.strip() != etag
+
+
+def _names(header: str, etag: str | None) -> bool:
+    tags = [tag.strip() for tag in header.split(",")]
+    return "*" in tags or (etag is not None and etag in tags)

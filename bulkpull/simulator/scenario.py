@@ -1,0 +1,168 @@
+"""
+The parameters of a simulated service: what it offers, how slow, how strict and how odd it is.
+
+Every parameter has a default, and the defaults make a fast, friendly service with the twenty datasets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import anyio
+
+from bulkpull.simulator.faults import Fault
+
+
+class SimulatorClock(Protocol):
+    """Time as the simulated service sees it."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment; never goes backward."""
+        ...
+
+    async def sleep(self, wait_s: float, /) -> None:
+        """Wait `wait_s` seconds."""
+        ...
+
+
+class RealClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, wait_s: float, /) -> None:
+        await anyio.sleep(max(0.0, wait_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDrift:
+    """How the live columns differ from the published ones (behaviour 54): removed, then renamed, then added."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """
+    One simulated service.
+
+    Attributes:
+        seed: The data follow from it: same seed, same bytes.
+        rows: Rows that six months hold, per dataset ("*" is the default of a mapping); other spans in proportion.
+        datasets: The offered ones, `None` for the twenty.
+        extras: Offer the datasets beyond the twenty as well (behaviour 57).
+        dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
+        latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
+        api_latency_s: How long every API call takes.
+        requests_per_minute: Calls in `throttle_window_s` beyond which the API answers 429 (behaviour 37).
+        one_off_quota: One-off reports in `one_off_window_s` (behaviour 85), `None` for no limit.
+        active_report_quota: Active reports a user may have (behaviour 86).
+        query_quota: Stored queries a user may have (behaviour 72).
+        token_lifetime_s: Life of an access token (behaviour 3).
+        link_lifetime_s: Life of a secure link, from the moment it is read (behaviours 121 and 122).
+        page_size: Records in a listing's page, `None` for all; `next_link` is the form of the link (behaviour 32).
+        key_casing: Casing of reply keys (behaviour 34).
+        role: What the user may see (behaviours 22, 23 and 26); `redaction`: what becomes of the rest.
+        app_only: What the API makes of a token without a user (behaviour 15).
+        mfa: Where multi-factor authentication is asked for (behaviours 10 to 12), `None` for nowhere.
+        drift: Columns that differ from the published ones; `True` for all that the catalog knows of.
+        content_encoding: Send `Content-Encoding: gzip` with a gzip file (behaviour 127).
+        gzip: Store files compressed, in `gzip_members` members.
+        tsv: Separate by tabs whatever format the report asked for.
+        header_only: Datasets without rows (behaviour 138), or all.
+        content_md5, etag, ranges: Whether the storage host sends MD5 and ETag and honours ranges.
+        bandwidth_bytes_per_s: Ceiling of each connection to the storage host.
+        joined_status, joined_ids: Whether the `;` forms are accepted (behaviours 106 and 107).
+        pending_without_status: Answer to a call without a status before the first completion (behaviours 102 and 103).
+        bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
+        visible_lag_s: How long a new object is missing from listings.
+        rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
+        tables: Literal CSV bytes (or a file of them) in place of a dataset's generated data.
+        stored: Literal stored bytes, served as they are.
+        faults: Armed from the start.
+    """
+
+    seed: int = 20260101
+    rows: int | Mapping[str, int] = 1_000
+    datasets: tuple[str, ...] | None = None
+    extras: bool = False
+    dataset_names: Mapping[str, str] = field(default_factory=dict)
+    latency_s: tuple[float, float] | Mapping[str, float] = (0.0, 0.0)
+    api_latency_s: float = 0.0
+    requests_per_minute: int | None = None
+    throttle_window_s: float = 60.0
+    one_off_quota: int | None = None
+    one_off_window_s: float = 3600.0
+    active_report_quota: int = 50
+    query_quota: int = 100
+    token_lifetime_s: int = 3599
+    link_lifetime_s: float = 7 * 24 * 3600.0
+    page_size: int | None = None
+    next_link: Literal["absolute", "relative"] = "relative"
+    key_casing: Literal["camel", "pascal"] = "camel"
+    role: Literal["executive", "viewer", "none"] = "executive"
+    redaction: Literal["empty", "vanish"] = "empty"
+    app_only: Literal["refused", "allowed"] = "refused"
+    mfa: Literal["token", "api"] | None = None
+    drift: Mapping[str, ColumnDrift] | bool = False
+    content_encoding: bool = True
+    gzip: bool = True
+    gzip_members: int = 1
+    bom: bool = False
+    line_ending: Literal["\n", "\r\n"] = "\r\n"
+    tsv: bool = False
+    header_only: frozenset[str] | bool = False
+    content_md5: bool = True
+    etag: bool = True
+    ranges: bool = True
+    bandwidth_bytes_per_s: float | None = None
+    joined_status: bool = True
+    joined_ids: bool = True
+    pending_without_status: Literal["404", "200"] = "404"
+    bad_time: Literal[500, 400] = 500
+    visible_lag_s: float = 0.0
+    tenant_id: str = "00000000-0000-4000-8000-0000000000aa"
+    client_id: str = "00000000-0000-4000-8000-000000000001"
+    client_secret: str = field(default="simulated-client-secret", repr=False)
+    username: str = "user@contoso.example"
+    password: str = field(default="simulated-password", repr=False)
+    refresh_token: str = field(default="simulated-refresh-token", repr=False)
+    authorization_code: str = field(default="simulated-authorization-code", repr=False)
+    rotate_refresh_token: bool = True
+    tables: Mapping[str, bytes | Path] = field(default_factory=dict)
+    stored: Mapping[str, bytes] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+    def rows_of(self, dataset: str) -> int:
+        """Rows that six months of the dataset hold."""
+        if not isinstance(self.rows, Mapping):
+            return self.rows
+        return self.rows.get(dataset, self.rows.get("*", 1_000))
+
+    def report_latency_s(self, dataset: str) -> float:
+        """How long a report of the dataset takes, seconds."""
+        if isinstance(self.latency_s, Mapping):
+            return self.latency_s.get(dataset, self.latency_s.get("*", 0.0))
+        shortest, longest = self.latency_s
+        digest = hashlib.sha256(f"{self.seed}/latency/{dataset}".encode()).digest()
+        return shortest + (longest - shortest) * int.from_bytes(digest[:6], "big") / 2**48
+
+    def is_header_only(self, dataset: str) -> bool:
+        """Whether reports of the dataset have no rows."""
+        return self.header_only if isinstance(self.header_only, bool) else dataset in self.header_only

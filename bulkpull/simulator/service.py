@@ -1,0 +1,197 @@
+"""
+The service's state, without any network: datasets, queries, reports, executions.
+
+Everything follows from what was asked and from the clock; nothing runs in the background. Tests may look at
+`queries`, `reports` and `executions` and tamper with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bulkpull.simulator import refusals
+from bulkpull.simulator.executions import ExecutionReader, LinkMaker
+from bulkpull.simulator.extract import Extract
+from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.offer import Table, offered_tables
+from bulkpull.simulator.queries import QueryShelf
+from bulkpull.simulator.query import ParsedQuery
+from bulkpull.simulator.records import Execution, StoredQuery, StoredReport, wire_query, wire_report
+from bulkpull.simulator.refusals import Refusal, bad_request
+from bulkpull.simulator.reports import ReportDesk
+from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.spans import months_between, months_of_span
+from bulkpull.simulator.validation import Fields, parse_time
+
+TEST_ROWS = 100
+"""Most rows of a test query (behaviour 78)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a successful call brings: records and the envelope's message, which is null on several (behaviour 31)."""
+
+    records: list[dict[str, Any]]
+    message: str | None = None
+
+
+class Service:
+    """
+    The documented service.
+
+    Attributes:
+        tables: The offered datasets by canonical name; replace one to make its columns drift at run time.
+    """
+
+    def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
+        self.scenario, self._clock, self._faults = scenario, clock, faults
+        self.tables: dict[str, Table] = offered_tables(scenario)
+        self.query_shelf = QueryShelf(scenario, self.tables, clock=clock, faults=faults)
+        self.report_desk = ReportDesk(scenario, self.query_shelf, clock=clock, faults=faults)
+        self._reader = ExecutionReader(scenario, self.report_desk, clock=clock, faults=faults, sign=sign)
+
+    @property
+    def queries(self) -> dict[str, StoredQuery]:
+        """Every stored query by id, the system's among them."""
+        return self.query_shelf.stored
+
+    @property
+    def reports(self) -> dict[str, StoredReport]:
+        """Every report by id."""
+        return self.report_desk.stored
+
+    @property
+    def executions(self) -> list[Execution]:
+        """Every execution of every report that has begun by now."""
+        self.report_desk.advance()
+        return [execution for report in self.reports.values() for execution in report.executions]
+
+    def list_datasets(self, params: Fields) -> Answer:
+        """The offered datasets, or the one that is asked for."""
+        wanted = params.text("datasetName")
+        found = [
+            {
+                "datasetName": table.listed_name,
+                "selectableColumns": [column.name for column in table.columns],
+                "availableMetrics": list(table.metrics),
+                "availableDateRanges": list(table.date_ranges),
+                "minimumRecurrenceInterval": table.minimum_recurrence_h,
+            }
+            for table in self.tables.values()
+            if wanted is None or table.listed_name.casefold() == wanted.casefold()
+        ]
+        if not found:
+            raise Refusal(404, refusals.NO_ITEM)
+        return Answer(found, "Dataset fetched successfully")
+
+    def create_query(self, body: Fields) -> Answer:
+        return Answer([wire_query(self.query_shelf.create(body))], "Query created successfully")
+
+    def list_queries(self, params: Fields) -> Answer:
+        return Answer([wire_query(query) for query in self.query_shelf.list(params)], "Queries fetched successfully")
+
+    def delete_query(self, query_id: str) -> Answer:
+        query = self.query_shelf.delete(query_id)
+        self.report_desk.lose_query(query.query_id)
+        return Answer([wire_query(query)], "Query deleted successfully")
+
+    def test_query(self, params: Fields) -> Extract:
+        """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
+        text, query_id = params.text("exportQuery"), params.text("queryId")
+        if (text is None) == (query_id is None):
+            raise bad_request(refusals.NULL_OR_MISSING)
+        parsed = self.query_shelf.parse(text if text is not None else self.query_shelf.find(query_id or "").text)
+        times = []
+        for name, message in (("startTime", refusals.START_FORMAT), ("endTime", refusals.END_FORMAT)):
+            value = params.text(name)
+            moment = parse_time(value) if value is not None else None
+            if value is not None and moment is None:
+                raise bad_request(message)
+            times.append(moment)
+        start, end = times
+        if start is not None and end is not None and end <= start:
+            raise bad_request(refusals.END_BEFORE_START)
+        now = self._clock.now()
+        if start is None and end is None:
+            months = months_of_span(parsed.table, parsed.timespan, now=now)
+        else:
+            months = months_between(parsed.table, start=start, end=end, now=now)
+        most = min(TEST_ROWS, parsed.limit or TEST_ROWS)
+        return self._extract(parsed, months=months, tsv=False, limit=most)
+
+    def create_report(self, body: Fields, *, correlation_id: str) -> Answer:
+        report = self.report_desk.create(body, correlation_id=correlation_id)
+        return Answer([wire_report(report)], "Report created successfully")
+
+    def list_reports(self, params: Fields) -> Answer:
+        return Answer([wire_report(report) for report in self.report_desk.list(params)], "Reports fetched successfully")
+
+    def update_report(self, report_id: str, body: Fields, *, correlation_id: str) -> Answer:
+        report = self.report_desk.update(report_id, body, correlation_id=correlation_id)
+        return Answer([wire_report(report)], "Report updated successfully")
+
+    def delete_report(self, report_id: str) -> Answer:
+        return Answer([wire_report(self.report_desk.delete(report_id))], "Report deleted successfully")
+
+    def pause_report(self, report_id: str) -> Answer:
+        return Answer([wire_report(self.report_desk.pause(report_id))], "Report paused successfully")
+
+    def resume_report(self, report_id: str) -> Answer:
+        return Answer([wire_report(self.report_desk.resume(report_id))], "Report resumed successfully")
+
+    def read_executions(self, report_ids: str, params: Fields) -> Answer:
+        return Answer(self._reader.read(report_ids, params))
+
+    def extract_of(self, execution_id: str) -> Extract | None:
+        """What the file of an execution holds; `None` when the execution is gone with its report (behaviour 97)."""
+        for execution, report in self._pairs():
+            if execution.execution_id == execution_id:
+                return self._extract_of(report, execution)
+        return None
+
+    def dataset_of_query(self, text_or_id: str) -> str | None:
+        """The canonical name of the dataset that a query's text or id is about, for faults that strike one dataset."""
+        stored = self.queries.get(text_or_id.strip().casefold())
+        try:
+            return self.query_shelf.parse(stored.text if stored else text_or_id).table.name
+        except Refusal:
+            return None
+
+    def whole_extract(self, dataset: str, columns: tuple[str, ...] | None = None) -> Extract:
+        """What a report on these columns (all) of the dataset holds without a TIMESPAN: six months."""
+        table = self.tables[dataset]
+        names = columns or tuple(column.name for column in table.columns)
+        text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
+        parsed = self.query_shelf.parse(text)
+        return self._extract(parsed, months=months_of_span(table, None, now=self._clock.now()), tsv=False)
+
+    def _pairs(self) -> Iterator[tuple[Execution, StoredReport]]:
+        for report in self.reports.values():
+            for execution in report.executions:
+                yield execution, report
+
+    def _extract_of(self, report: StoredReport, execution: Execution) -> Extract:
+        table, at = report.parsed.table, execution.started_at
+        if report.window == (None, None):
+            months = months_of_span(table, report.parsed.timespan, now=at)
+        else:
+            months = months_between(table, start=report.window[0], end=report.window[1], now=at)
+        return self._extract(report.parsed, months=months, tsv=report.format == "tsv", limit=report.parsed.limit)
+
+    def _extract(
+        self, parsed: ParsedQuery, *, months: tuple[Any, ...] | None, tsv: bool, limit: int | None = None
+    ) -> Extract:
+        viewer = self.scenario.role == "viewer"
+        return Extract(
+            table=parsed.table,
+            columns=parsed.columns,
+            metrics=parsed.metrics,
+            conditions=parsed.conditions,
+            limit=limit,
+            months=months,
+            tsv=tsv or self.scenario.tsv,
+            hidden=parsed.table.sensitive if viewer else frozenset(),
+            hidden_vanish=self.scenario.redaction == "vanish",
+        )

@@ -1,0 +1,175 @@
+"""Sending a stored file's bytes: from disk, in pieces, paced, and cut or stalled where a fault says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import anyio.to_thread
+from aiohttp import web
+
+from bulkpull.simulator.scenario import SimulatorClock
+from bulkpull.simulator.sockets import hang_up, reset, write_raw
+
+_PIECE_BYTES = 64 * 1024
+_PIECES_PER_SECOND = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A stretch of a file, or bytes of their own."""
+
+    path: Path | None = None
+    offset: int = 0
+    length: int = 0
+    literal: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return self.length if self.path is not None else len(self.literal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """
+    How a transfer goes; the defaults are a smooth one.
+
+    Attributes:
+        cut_after: Bytes after which it ends early; `resets` tells a reset from an orderly end.
+        delimit: How the other side learns the length: `length`, `close` or `chunked`.
+        stall_after, stall_s: Where and for how long it stands still.
+        trickle_after, trickle_bytes_per_s: From where on it goes byte by byte.
+        excess: Bytes beyond the announced length.
+        bandwidth_bytes_per_s: Ceiling of the connection.
+    """
+
+    cut_after: int | None = None
+    resets: bool = False
+    delimit: str = "length"
+    stall_after: int | None = None
+    stall_s: float = 0.0
+    trickle_after: int | None = None
+    trickle_bytes_per_s: float = 0.05
+    excess: bytes = b""
+    bandwidth_bytes_per_s: float | None = None
+
+    @property
+    def is_smooth(self) -> bool:
+        return self == Course()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Status line and headers."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def send(
+    request: web.Request, head: Head, body: Body, course: Course, *, clock: SimulatorClock
+) -> web.StreamResponse:
+    """Answer with a body; returns when it is out, or the connection is gone."""
+    if course.delimit == "close":
+        return await _send_until_close(request, head, body, course)
+    response = web.StreamResponse(status=head.status, headers=dict(head.headers))
+    if course.delimit == "length":
+        response.content_length = body.size
+    else:
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    if request.method == "HEAD":
+        await response.write_eof()
+        return response
+    if course.is_smooth and body.path is not None:
+        await _send_file(request, body)
+        await response.write_eof()
+        return response
+    await _send_pieces(response, body, course, clock=clock)
+    if course.cut_after is not None and course.resets:
+        return reset(request)
+    if course.cut_after is not None or course.excess:
+        write_raw(request, course.excess)
+        hang_up(request)
+    else:
+        await response.write_eof()
+    return response
+
+
+async def _send_pieces(response: web.StreamResponse, body: Body, course: Course, *, clock: SimulatorClock) -> None:
+    """Write the body up to its end or its cut, as fast as the course has it."""
+    end = body.size if course.cut_after is None else min(course.cut_after, body.size)
+    sent, began_at, stalled = 0, clock.monotonic(), False
+    while sent < end:
+        if course.stall_after is not None and sent >= course.stall_after and not stalled:
+            stalled = True
+            await clock.sleep(course.stall_s)
+        trickles = course.trickle_after is not None and sent >= course.trickle_after
+        piece = await _read(body, at=sent, most=1 if trickles else _piece(course, sent=sent, end=end))
+        await response.write(piece)
+        sent += len(piece)
+        if trickles:
+            await clock.sleep(1 / course.trickle_bytes_per_s)
+        elif course.bandwidth_bytes_per_s:
+            await clock.sleep(began_at + sent / course.bandwidth_bytes_per_s - clock.monotonic())
+
+
+async def _send_until_close(request: web.Request, head: Head, body: Body, course: Course) -> web.StreamResponse:
+    """The old way: no length, and the end of the connection is the end of the body."""
+    end = body.size if course.cut_after is None else min(course.cut_after, body.size)
+    lines = [
+        f"HTTP/1.1 {head.status} OK",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in head.headers.items()),
+    ]
+    write_raw(request, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+    sent = 0
+    while sent < end and request.method != "HEAD":
+        piece = await _read(body, at=sent, most=min(_PIECE_BYTES, end - sent))
+        write_raw(request, piece)
+        sent += len(piece)
+    hang_up(request)
+    return web.Response()
+
+
+async def _send_file(request: web.Request, body: Body) -> None:
+    """The kernel copies the file to the socket, so that the simulator does not bound a benchmark."""
+    assert body.path is not None
+    transport = request.transport
+    if transport is None or not body.length:
+        return
+    path = body.path
+    file: IO[bytes] = await anyio.to_thread.run_sync(lambda: path.open("rb"))
+    try:
+        await asyncio.get_running_loop().sendfile(transport, file, body.offset, body.length)
+    finally:
+        await anyio.to_thread.run_sync(file.close)
+
+
+def _piece(course: Course, *, sent: int, end: int) -> int:
+    """How much to send at once: up to the next place where something happens."""
+    most = _PIECE_BYTES
+    if course.bandwidth_bytes_per_s:
+        most = min(most, max(1_024, int(course.bandwidth_bytes_per_s / _PIECES_PER_SECOND)))
+    stops = [end, *(stop for stop in (course.stall_after, course.trickle_after) if stop is not None and stop > sent)]
+    return min(most, min(stops) - sent)
+
+
+async def _read(body: Body, *, at: int, most: int) -> bytes:
+    if body.path is None:
+        return body.literal[at : at + most]
+    length = min(most, body.length - at)
+    return await anyio.to_thread.run_sync(partial(_read_at, body.path, offset=body.offset + at, length=length))
+
+
+def _read_at(path: Path, *, offset: int, length: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, length, offset)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,248 @@
+"""
+The rules for the body of a report, and for other values that callers send.
+
+The order of the checks is ours; the words are those of `refusals`. Keys are matched without case (behaviour 34).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bulkpull.simulator import refusals
+from bulkpull.simulator.refusals import bad_request
+
+# Behaviour 81; the seed's examples and both samples send whole seconds.
+LEAD = timedelta(hours=4)
+_RECURRENCE_H = (4, 2160)
+_LONGEST_TEXT = 256
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+# What interface descriptions put in place of a text; the documents show it refused (behaviour 43).
+_PLACEHOLDER = "string"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOrder:
+    """A report's body that keeps all rules; `start_at` and `interval_h` are `None` for a one-off report."""
+
+    name: str
+    description: str | None
+    execute_now: bool
+    start_at: datetime | None
+    interval_h: int | None
+    count: int | None
+    window: tuple[datetime | None, datetime | None]
+    format: str
+    callback_url: str | None
+    callback_method: str | None
+
+
+class Fields:
+    """A JSON object or an address's parameters, with keys in any case."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._values = {key.casefold(): value for key, value in raw.items()}
+
+    def get(self, name: str) -> Any:
+        """The value, `None` when it is missing or null."""
+        return self._values.get(name.casefold())
+
+    def text(self, name: str) -> str | None:
+        """The value without blanks around it; `None` when it is missing, null or blank."""
+        value = self.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise bad_request(refusals.INVALID_PARAMETERS)
+        return value.strip() or None
+
+    def required(self, name: str) -> str:
+        """The text of a mandatory field."""
+        value = self.text(name)
+        if value is None:
+            raise bad_request(refusals.NULL_OR_MISSING)
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """A JSON boolean, or its word in an address."""
+        value = self.get(name)
+        if value is None:
+            return default
+        word = str(value).strip().casefold()
+        if word not in ("true", "false"):
+            raise refusals.requested_value(value)
+        return word == "true"
+
+
+def read_order(
+    fields: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: int, correlation_id: str
+) -> ReportOrder:
+    """
+    Check the body of a new report.
+
+    Raises:
+        Refusal: 400 with the documented words, or `bad_time` for a time of another form (behaviour 41).
+    """
+    name, description = _texts(fields)
+    one_off = fields.flag("ExecuteNow", default=False)
+    clerk = _TimeClerk(bad_time, correlation_id)
+    start_at = None if one_off else clerk.read(fields, "StartTime", refusals.START_FORMAT)
+    window = (
+        clerk.read(fields, "QueryStartTime", refusals.START_FORMAT),
+        clerk.read(fields, "QueryEndTime", refusals.END_FORMAT),
+    )
+    if one_off and window[0] is not None and window[1] is not None and window[1] <= window[0]:
+        raise bad_request(refusals.END_BEFORE_START)
+    interval_h = count = None
+    if not one_off:
+        if start_at is None or fields.get("RecurrenceInterval") is None:
+            raise bad_request(refusals.NULL_OR_MISSING)
+        interval_h = _interval(fields.get("RecurrenceInterval"), minimum_h=minimum_recurrence_h)
+        count = _count(fields.get("RecurrenceCount"))
+        _check_lead(start_at, now=now)
+    return ReportOrder(
+        name=name,
+        description=description,
+        execute_now=one_off,
+        start_at=start_at,
+        interval_h=interval_h,
+        count=count,
+        # The two query times have no effect on a scheduled report (behaviour 83).
+        window=window if one_off else (None, None),
+        format=_format(fields) or "csv",
+        callback_url=_callback_url(fields),
+        callback_method=_callback_method(fields),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportChange:
+    """The body of an update; `None` leaves a value as it is. Name and start are always there (behaviour 95)."""
+
+    name: str
+    start_at: datetime
+    description: str | None
+    interval_h: int | None
+    count: int | None
+    format: str | None
+    callback_url: str | None
+    callback_method: str | None
+
+
+def read_change(
+    fields: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: int, correlation_id: str
+) -> ReportChange:
+    """Check the body of an update, which needs name and start, so the four hours apply again (behaviour 95)."""
+    name, description = _texts(fields)
+    start_at = _TimeClerk(bad_time, correlation_id).read(fields, "StartTime", refusals.START_FORMAT)
+    if start_at is None:
+        raise bad_request(refusals.NULL_OR_MISSING)
+    interval = fields.get("RecurrenceInterval")
+    change = ReportChange(
+        name=name,
+        start_at=start_at,
+        description=description,
+        interval_h=_interval(interval, minimum_h=minimum_recurrence_h) if interval is not None else None,
+        count=_count(fields.get("RecurrenceCount")),
+        format=_format(fields),
+        callback_url=_callback_url(fields),
+        callback_method=_callback_method(fields),
+    )
+    _check_lead(start_at, now=now)
+    return change
+
+
+@dataclass(frozen=True, slots=True)
+class _TimeClerk:
+    """Reads times, and knows how this service answers to bad ones."""
+
+    status: int
+    correlation_id: str
+
+    def read(self, fields: Fields, name: str, message: str) -> datetime | None:
+        value = fields.get(name)
+        if value is None:
+            return None
+        moment = parse_time(value)
+        if moment is None:
+            if self.status == refusals.INTERNAL_ERROR:
+                raise refusals.internal_error(self.correlation_id)
+            raise bad_request(message)
+        return moment
+
+
+def parse_time(value: object) -> datetime | None:
+    """A time in the only accepted form, `yyyy-MM-ddTHH:mm:ssZ`; `None` for anything else (behaviour 81)."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return None
+    try:
+        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _texts(fields: Fields) -> tuple[str, str | None]:
+    name = fields.required("ReportName")
+    description = fields.text("Description")
+    if len(name) > _LONGEST_TEXT or len(description or "") > _LONGEST_TEXT:
+        raise bad_request(refusals.LENGTH)
+    if ";" in name:
+        raise bad_request(refusals.SEMICOLON)
+    return name, description
+
+
+def _check_lead(start_at: datetime, *, now: datetime) -> None:
+    if start_at < now + LEAD:
+        raise bad_request(refusals.START_TOO_EARLY)
+
+
+def _interval(value: object, *, minimum_h: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise bad_request(refusals.INVALID_PARAMETERS)
+    shortest, longest = _RECURRENCE_H
+    if not shortest <= value <= longest:
+        raise bad_request(refusals.RECURRENCE_BOUNDS)
+    if value < minimum_h:
+        # Behaviour 50; which words the service has for it is not documented.
+        raise bad_request(refusals.INVALID_PARAMETERS)
+    return value
+
+
+def _count(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise bad_request(refusals.RECURRENCE_COUNT)
+    return value
+
+
+def _format(fields: Fields) -> str | None:
+    word = fields.text("Format")
+    if word is None:
+        return None
+    if word == _PLACEHOLDER:
+        raise refusals.requested_value(word)
+    if word.casefold() not in ("csv", "tsv"):
+        raise bad_request(refusals.FORMAT)
+    return word.casefold()
+
+
+def _callback_url(fields: Fields) -> str | None:
+    address = fields.text("CallbackUrl")
+    if address is not None and not address.casefold().startswith(("https://", "http://")):
+        raise refusals.requested_value(address)
+    return address
+
+
+def _callback_method(fields: Fields) -> str | None:
+    word = fields.text("CallbackMethod")
+    if word is None:
+        return None
+    if word == _PLACEHOLDER:
+        raise refusals.requested_value(word)
+    if word.upper() not in ("GET", "POST"):
+        raise bad_request(refusals.CALLBACK_METHOD)
+    return word.upper()
