@@ -1,0 +1,292 @@
+"""
+The independent check: bytes → batches of whole rows, with what any reader must find in them.
+
+It shares no code with the CSV reader that converts, and knows only quotes, separators and line ends: the reader
+accepts short rows, rows cut in the middle, blank lines and stray carriage returns without a word, so what comes out
+of it is compared with what was counted here (rows, and bytes of content, batch by batch).
+
+Rules: RFC 4180 with LF or CRLF. A quote opens a field only at its start and closes it only at its end; anything else
+is refused, because two readers would see two different tables in it. A line end inside quotes, and a carriage return
+that no line feed follows, are content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bulkpull.errors import FileDamaged, NotTheReport
+
+# One row of that size is no row of a report but a quote that is never closed.
+MAX_ROW_BYTES = 128 * 1024 * 1024
+
+_QUOTE, _LF, _CR = 0x22, 0x0A, 0x0D
+_BOM = b"\xef\xbb\xbf"
+_LINE_ENDS = b"\r\n"
+
+Bytes = NDArray[np.uint8]
+Positions = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Some whole rows.
+
+    Attributes:
+        data: Their bytes, ready for a CSV reader; ends with a line end.
+        rows: How many.
+        first_row: The number of the first one among all data rows, from 1.
+        content_bytes: The bytes of all fields without separators, line ends and quoting.
+        nul_bytes: NUL characters among them.
+    """
+
+    data: bytes
+    rows: int
+    first_row: int
+    content_bytes: int
+    nul_bytes: int
+
+
+def split_header(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """
+    Take the first line, without its line end, off the file; what follows is the data.
+
+    Raises:
+        FileDamaged: The file ends inside quotes before the first line does.
+        NotTheReport: The first line does not end within what a row may have.
+    """
+    start = b""
+    while True:
+        piece = next(pieces, b"")
+        start += piece
+        marks = _marks(start, separator=_LF)
+        if marks.at.size or not piece:
+            break
+        if len(start) > MAX_ROW_BYTES:
+            raise NotTheReport("the report's file has no header line", why="its first line does not end")
+    if not marks.at.size and marks.open_quote:
+        raise _ends_in_quotes()
+    end = int(marks.at[0]) if marks.at.size else len(start)
+    header, rest = start[:end].removesuffix(b"\r"), start[end + 1 :]
+
+    def data() -> Iterator[bytes]:
+        if rest:
+            yield rest
+        yield from pieces
+
+    return header, data()
+
+
+def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes: int) -> Iterator[Batch]:
+    """
+    Yield the data rows in batches of about `batch_bytes`, checked.
+
+    Blank lines are tolerated where nothing follows them; where a row has one field only, a blank line is a row.
+
+    Args:
+        pieces: The bytes after the header line, cut anywhere.
+        fields: How many fields each row must have.
+        separator: The byte between two fields.
+
+    Raises:
+        FileDamaged: The file ends inside quotes.
+        NotTheReport: A row has another number of fields, a line inside is blank, or quotes stand where none may.
+    """
+    row, carried, wanted, ended = 1, b"", batch_bytes, False
+    while not ended:
+        block, ended = _gather(carried, pieces, wanted=wanted)
+        if ended and block and not block.endswith(b"\n"):
+            block += b"\n"  # the last line may lack its end
+        marks = _marks(block, separator=separator)
+        if ended and marks.open_quote:
+            raise _ends_in_quotes()
+        cut = marks.end_of_last_row
+        if not cut:  # not one whole row: look at twice as much, so that a giant row costs no squared time
+            if len(block) > MAX_ROW_BYTES:
+                raise _refused(row, f"does not end within {MAX_ROW_BYTES:,} bytes, so a quote may never be closed")
+            carried, wanted = block, 2 * len(block)
+            continue
+        carried, wanted, marks = block[cut:], batch_bytes, marks.up_to(cut)
+        _check_quotes(block, marks, separator=separator, first_row=row)
+        odd = _first_odd_row(marks, fields=fields)
+        if odd is not None:
+            start, found = marks.start_of_row(odd), marks.fields_of_row(odd)
+            if found != 1 or block[start:cut].lstrip(b"\r")[:1] != b"\n":
+                raise _refused(row + odd, f"has {found} fields instead of {fields}")
+            if block[start:].strip(_LINE_ENDS) or any(piece.strip(_LINE_ENDS) for piece in pieces):
+                raise _refused(row + odd, "is a blank line")
+            cut, marks, ended = start, marks.up_to(start), True
+        if cut:
+            batch = _batch(block[:cut], marks, separator=separator, first_row=row)
+            row += batch.rows
+            yield batch
+
+
+def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None:
+    """The first byte of `batch` that is not UTF-8: its data row and its value; `None` when all of it is."""
+    try:
+        batch.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = _marks(batch.data, separator=separator).up_to(error.start)
+        return batch.first_row + int(np.count_nonzero(before.is_line_end)), batch.data[error.start]
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """
+    What gives a block its shape.
+
+    Attributes:
+        at: Positions of separators and line ends outside quotes.
+        is_line_end: Which of them end a row.
+        quotes: Positions of all quotes.
+        opens: Which of those open a quoted stretch; the others close one.
+    """
+
+    at: Positions
+    is_line_end: Flags
+    quotes: Positions
+    opens: Flags
+
+    @property
+    def open_quote(self) -> bool:
+        """Whether the block ends inside quotes."""
+        return bool(self.opens.size and self.opens[-1])
+
+    @property
+    def end_of_last_row(self) -> int:
+        """Bytes up to and with the last line end outside quotes; 0 when there is none."""
+        for index in range(self.at.size - 1, -1, -1):  # fewer steps than a row has fields
+            if self.is_line_end[index]:
+                return int(self.at[index]) + 1
+        return 0
+
+    def start_of_row(self, index: int) -> int:
+        """Where the row of that index, from 0, begins."""
+        return int(self.at[np.flatnonzero(self.is_line_end)[index - 1]]) + 1 if index else 0
+
+    def fields_of_row(self, index: int) -> int:
+        """How many fields the row of that index has."""
+        ends = np.flatnonzero(self.is_line_end)
+        return int(ends[index] - (ends[index - 1] if index else -1))
+
+    def up_to(self, cut: int) -> _Marks:
+        """The marks of the first `cut` bytes."""
+        known, quoted = int(np.searchsorted(self.at, cut)), int(np.searchsorted(self.quotes, cut))
+        return _Marks(self.at[:known], self.is_line_end[:known], self.quotes[:quoted], self.opens[:quoted])
+
+
+def _marks(block: bytes, *, separator: int) -> _Marks:
+    """Find quotes, separators and line ends; those inside quotes are left out."""
+    data = np.frombuffer(block, np.uint8)
+    found = data == _LF
+    if separator != _LF:
+        found |= data == separator
+    quoted = b'"' in block
+    if quoted:
+        found |= data == _QUOTE
+    at = np.flatnonzero(found)
+    kinds = data[at]
+    if not quoted:
+        none = at[:0]
+        return _Marks(at, kinds == _LF, none, none.astype(np.bool_))
+    is_quote = kinds == _QUOTE
+    inside = np.bitwise_xor.accumulate(is_quote)
+    outside = ~(inside | is_quote)
+    return _Marks(at[outside], kinds[outside] == _LF, at[is_quote], inside[is_quote])
+
+
+def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[bytes, bool]:
+    """`carried` and what follows it, at least `wanted` bytes in all unless the file ends: then also `True`."""
+    parts, size = [carried], len(carried)
+    while size < wanted:
+        piece = next(pieces, b"")
+        if not piece:
+            return b"".join(parts), True
+        parts.append(piece)
+        size += len(piece)
+    return b"".join(parts), False
+
+
+def _first_odd_row(marks: _Marks, *, fields: int) -> int | None:
+    """The index of the first row that has not `fields` fields; `None` when all have."""
+    if marks.at.size % fields == 0:
+        pattern = marks.is_line_end.reshape(-1, fields)
+        if pattern[:, -1].all() and not pattern[:, :-1].any():
+            return None
+    ends = np.flatnonzero(marks.is_line_end)
+    return int(np.flatnonzero(np.diff(ends, prepend=-1) != fields)[0])
+
+
+def _check_quotes(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> None:
+    """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
+    if not marks.quotes.size:
+        return
+    data = np.frombuffer(block, np.uint8)
+    opening, closing = marks.quotes[marks.opens], marks.quotes[~marks.opens]
+    before = data[np.maximum(opening - 1, 0)]
+    misplaced = ~((opening == 0) | (before == separator) | (before == _LF) | (before == _QUOTE))
+    # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
+    after, beyond = data[closing + 1], data[np.minimum(closing + 2, data.size - 1)]
+    ends = (after == separator) | (after == _LF) | (after == _QUOTE) | ((after == _CR) & (beyond == _LF))
+    wrong = np.concatenate((opening[misplaced], closing[~ends]))
+    if wrong.size:
+        row = int(np.count_nonzero(marks.up_to(int(wrong.min())).is_line_end))
+        raise _refused(first_row + row, "has a quote in the middle of a field")
+
+
+def _batch(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> Batch:
+    data = np.frombuffer(block, np.uint8)
+    ends = marks.at[marks.is_line_end]
+    with_return = int(np.count_nonzero(data[ends[ends > 0] - 1] == _CR))
+    opening = marks.quotes[marks.opens]
+    doubled = int(np.count_nonzero(data[opening[opening > 0] - 1] == _QUOTE))
+    # Each quote is syntax, except one of each doubled pair.
+    content = len(block) - marks.at.size - with_return - (marks.quotes.size - doubled)
+    return Batch(
+        data=_guarded(block, marks, separator=separator),
+        rows=ends.size,
+        first_row=first_row,
+        content_bytes=content,
+        nul_bytes=block.count(0),
+    )
+
+
+def _guarded(block: bytes, marks: _Marks, *, separator: int) -> bytes:
+    """
+    The block with quotes around the few fields that the CSV reader would change.
+
+    polars drops a carriage return in front of a separator, and takes U+FEFF at the start of a batch for a mark of
+    the encoding.
+    """
+    data = np.frombuffer(block, np.uint8)
+    fields = np.zeros(0, np.intp)
+    if bytes((_CR, separator)) in block:
+        fields = np.flatnonzero(~marks.is_line_end & (data[marks.at - 1] == _CR) & (marks.at > 0))
+    if block.startswith(_BOM):
+        fields = np.union1d(fields, [0])
+    if not fields.size:
+        return block
+    starts = np.where(fields > 0, marks.at[fields - 1] + 1, 0)
+    stops = marks.at[fields]
+    stops = stops - (marks.is_line_end[fields] & (stops > 0) & (data[stops - 1] == _CR))
+    edges = np.column_stack((starts, stops)).ravel()
+    return np.insert(data, edges, _QUOTE).tobytes()
+
+
+def _refused(row: int, what: str) -> NotTheReport:
+    return NotTheReport(
+        f"row {row:,} of the report's file {what}",
+        why="a table read from it would not be what the service wrote",
+        fix="ask for the report again, and look at that row with `keep_raw` if it stays so",
+    )
+
+
+def _ends_in_quotes() -> FileDamaged:
+    return FileDamaged("the report's file is damaged", why="it ends inside a quoted field", fix="fetch it again")

@@ -1,0 +1,112 @@
+"""What is asked of a conversion, and what came of it: plain values that cross the border of the converting process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpull.catalog import ColumnType
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """
+    A column as it was asked for.
+
+    Attributes:
+        declared: What the catalog says it holds.
+        identifier: Stays text whatever its values look like (behaviour 152).
+        aliases: Other headers under which it may come (behaviour 56).
+        published_type: Its type in the current snapshot; a column published as String stays String.
+    """
+
+    name: str
+    declared: ColumnType
+    identifier: bool = False
+    aliases: tuple[str, ...] = ()
+    published_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """
+    The first value that kept a column from its declared type.
+
+    Attributes:
+        row: The data row, counted from 1; the header does not count.
+        value: The value, cut after 200 characters.
+    """
+
+    row: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedColumn:
+    """
+    A column as it was published.
+
+    Attributes:
+        type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 18)`, `Datetime(us, UTC)`, …
+        misfit: The value that did not fit the declared type; `None` when the type held or was never tried.
+        why_text: Why the column stays text although something narrower was declared.
+        format: How its dates were written, in the notation of `strftime`.
+    """
+
+    name: str
+    type: str
+    declared: ColumnType
+    misfit: Misfit | None = None
+    why_text: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """A durable Parquet file: its rows, its size in bytes, and its SHA-256 in hex."""
+
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedTable:
+    """
+    A whole report as Parquet.
+
+    Attributes:
+        rows: As counted by the converter and by a count of its own over the bytes, which agree.
+        columns: Those asked for, in that order.
+        unpacked_bytes: The size of the CSV.
+        extra_columns: In the file without having been asked for; kept as text, after the others.
+        nul_bytes: NUL characters among the values; kept, and told because few readers expect them.
+    """
+
+    files: tuple[ParquetFile, ...]
+    rows: int
+    columns: tuple[ConvertedColumn, ...]
+    unpacked_bytes: int
+    extra_columns: tuple[str, ...]
+    nul_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """
+    One conversion, as the parent process asks for it.
+
+    Attributes:
+        into: An existing folder that gets the Parquet file.
+        metadata: Goes into the Parquet file's key-value metadata as it is.
+        batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
+    """
+
+    source: Path
+    into: Path
+    columns: tuple[ColumnPlan, ...]
+    metadata: Mapping[str, str]
+    max_unpacked_bytes: int
+    batch_bytes: int
