@@ -15,13 +15,13 @@ from typing import Protocol
 
 import anyio
 
+from bulkpull.address import check_address, origin
 from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, SettingsError, UnexpectedReply
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.reporting.refusals import judge_token_reply
 from bulkpull.reporting.wire import json_object, text
-from bulkpull.transport.address import check_address, origin
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.pace import parse_retry_after
 from bulkpull.transport.retry import Retrier

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bulkpull.address import check_address, origin, same_origin
 from bulkpull.clock import Clock
 from bulkpull.errors import (
     AccessDenied,
@@ -28,7 +29,6 @@ from bulkpull.reporting.auth import AccessToken, TokenSource
 from bulkpull.reporting.calls import Call, next_address
 from bulkpull.reporting.verdict import TokenRejected, judge
 from bulkpull.reporting.wire import Envelope, read_envelope
-from bulkpull.transport.address import check_address, origin, same_origin
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
 from bulkpull.transport.pace import Pacer, parse_http_date, parse_retry_after
 from bulkpull.transport.retry import Retrier

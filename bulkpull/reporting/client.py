@@ -126,7 +126,8 @@ class ReportingClient:
 
         call = calls.create_query(name=name, text=text, description=description)
         made = await self._create_once(call, read=wire.read_query, find=find)
-        self._events.emit("query.adopted" if made.spare is not None else "query.created", query_id=made.one.query_id)
+        if made.spare is not None:
+            self._events.emit("query.adopted", query_id=made.one.query_id)
         for spare in made.spare or ():
             if _is_since(spare.created_at, since):
                 await self.delete_query(spare.query_id)
@@ -226,8 +227,8 @@ class ReportingClient:
             ]
 
         made = await self._create_once(call, read=wire.read_report, find=find)
-        event = "report.adopted" if made.spare is not None else "report.created"
-        self._events.emit(event, report_id=made.one.report_id)
+        if made.spare is not None:
+            self._events.emit("report.adopted", report_id=made.one.report_id)
         for spare in made.spare or ():
             await self.delete_report(spare.report_id)
             self._events.warn("report.deleted", report_id=spare.report_id)

@@ -93,7 +93,7 @@ def _refusal(status: int, *, told: str, words: str, why: str, in_its_words: bool
     # A page of HTML under 404 comes from a gateway or a wrong address, and does not mean "nothing matches".
     if status == HTTPStatus.NOT_FOUND and in_its_words:
         return NotFound(f"cannot {told}: nothing matches", why=why)
-    if status == HTTPStatus.BAD_REQUEST or (_FIRST_REFUSAL <= status != HTTPStatus.NOT_FOUND and in_its_words):
+    if _FIRST_REFUSAL <= status != HTTPStatus.NOT_FOUND:
         return _rejection(told=told, words=words, why=why)
     return UnexpectedReply(f"cannot {told}: the answer is not this service's", why=why, fix="check api_base_url")
 

@@ -1,1 +1,1 @@
-"""How any HTTP call behaves: sent (http), paced (pace), repeated (retry), and to safe addresses only (address)."""
+"""How any HTTP call behaves: sent (http), paced (pace), repeated (retry)."""

@@ -21,10 +21,10 @@ import aiohttp
 from anyio import to_thread
 from yarl import URL
 
+from bulkpull.address import check_address, is_loopback, same_origin
 from bulkpull.clock import Clock
 from bulkpull.errors import AnswerLost, BulkpullError, NotConnected, TlsRefused, UnexpectedReply, UnsafeAddress
 from bulkpull.events import Events
-from bulkpull.transport.address import check_address, is_loopback, same_origin
 from bulkpull.transport.message import TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
 from bulkpull.transport.surroundings import Proxies, trusted_certificates
 

@@ -7,7 +7,7 @@ In numbers, with a ceiling of C calls a second and a burst of B:
 - a 429 halves the rate (never below C/16), shrinks the burst to 1, and no call at all goes before its Retry-After has
   passed; a 429 without one stops everything for 2 s. Further 429s within the same pause, which answer calls
   that were under way already, lengthen the pause and do not halve again;
-- each answered call adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25 answers.
+- each success adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25 successes.
 
 Source: behaviours 37 to 39; the number of calls that the service allows is not published.
 """
@@ -109,9 +109,14 @@ def after_success(state: PaceState, *, at: float) -> PaceState:
     state = _filled(state, at=at)
     return replace(
         state,
-        rate=min(state.ceiling, state.rate + state.ceiling * _RECOVERY),
-        burst=min(state.full_burst, state.burst + state.full_burst * _RECOVERY),
+        rate=_grown(state.rate, limit=state.ceiling),
+        burst=_grown(state.burst, limit=state.full_burst),
     )
+
+
+def _grown(value: float, *, limit: float) -> float:
+    value += limit * _RECOVERY
+    return limit if value > limit * (1 - _EPSILON) else value
 
 
 def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> float | None:

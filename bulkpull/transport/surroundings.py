@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from bulkpull.address import is_loopback
 from bulkpull.errors import SettingsError
-from bulkpull.transport.address import is_loopback
 
 
 def trusted_certificates(ca_file: Path | None) -> ssl.SSLContext:

@@ -1,0 +1,273 @@
+"""What tests share: virtual time, answers without a network, a raw server on loopback, a client put together."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import Mock
+
+import aiohttp
+from aioresponses import aioresponses
+from anyio._backends import _asyncio as anyio_internals
+
+from bulkpull.events import Event, Events
+from bulkpull.reporting.auth import AccessToken
+from bulkpull.reporting.client import ReportingClient
+from bulkpull.transport.http import Http
+from bulkpull.transport.pace import Pacer
+from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+
+API = "https://api.partnercenter.microsoft.com/insights/v1/mpn"
+TOKEN_URL = "https://login.microsoftonline.com/contoso.example/oauth2/token"
+START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """
+    Time that passes only when nothing else happens.
+
+    Whoever sleeps is written down. When every task waits for something, no worker thread is at work, and the event
+    loop has turned some times without news from any socket, time jumps to the earliest sleeper. So hours of polling
+    take milliseconds, also with real sockets on loopback, and tests stay deterministic.
+
+    Args:
+        start: What `now` says at first.
+        quiet_turns: Turns of the loop without news before a jump.
+        busy: Tells of work that the loop cannot see, such as a child process; no jump while it is true.
+    """
+
+    def __init__(
+        self, *, start: datetime = START, quiet_turns: int = 10, busy: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.sleeps_s: list[float] = []
+        """Every wait asked for, in order."""
+        self.elapsed_s = 0.0
+        """How far time has gone."""
+        self._start = start
+        self._quiet_turns = quiet_turns
+        self._busy = busy
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._quiet = 0
+        self._watching = False
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.elapsed_s)
+
+    def monotonic(self) -> float:
+        return 1_000.0 + self.elapsed_s
+
+    async def sleep(self, wait_s: float) -> None:
+        self.sleeps_s.append(wait_s)
+        if wait_s <= 0:
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+        heapq.heappush(self._sleepers, (self.elapsed_s + wait_s, next(self._numbers), woken))
+        if not self._watching:
+            self._watching, self._quiet = True, 0
+            loop.call_soon(self._watch, loop)
+        await woken
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass by hand; sleepers that are due wake up."""
+        self.elapsed_s += seconds
+        self._wake()
+
+    def step_wall_clock(self, seconds: float) -> None:
+        """Set the wall clock, as somebody or NTP does; `monotonic` does not notice."""
+        self._start += timedelta(seconds=seconds)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        if not self._sleepers:
+            self._watching = False
+            return
+        at_work = self._busy() or _threads_work(loop)
+        self._quiet = self._quiet + 1 if not at_work and _all_wait(loop) else 0
+        if self._quiet > self._quiet_turns:
+            self._quiet = 0
+            self.elapsed_s = max(self.elapsed_s, self._sleepers[0][0])
+            self._wake()
+        if at_work:
+            loop.call_later(0.001, self._watch, loop)
+        else:
+            loop.call_soon(self._watch, loop)
+
+    def _wake(self) -> None:
+        while self._sleepers and self._sleepers[0][0] <= self.elapsed_s:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+
+
+def _all_wait(loop: asyncio.AbstractEventLoop) -> bool:
+    waiters = (getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(loop))
+    return all(waiter is not None and not waiter.done() for waiter in waiters)
+
+
+def _threads_work(loop: asyncio.AbstractEventLoop) -> bool:
+    executor: Any = getattr(loop, "_default_executor", None)
+    if executor is not None and (
+        executor._work_queue.qsize() or len(executor._threads) > executor._idle_semaphore._value
+    ):
+        return True
+    try:
+        workers = anyio_internals._threadpool_workers.get()
+        return len(workers) > len(anyio_internals._threadpool_idle_workers.get())
+    except LookupError:
+        return False
+
+
+class _Response(aiohttp.ClientResponse):
+    """aioresponses 0.7.9 does not pass the `stream_writer` that aiohttp 3.14 asks for (aioresponses issue 289)."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, stream_writer=Mock(output_size=0), **options)
+
+
+class Answers(aioresponses):
+    """Answers to calls, in the order in which they are given, without a network."""
+
+    def add(self, url: Any, method: str = "GET", *args: Any, **options: Any) -> None:
+        super().add(url, method, *args, **({"response_class": _Response} | options))
+
+    def sent(self, method: str) -> list[Any]:
+        """The keyword arguments of every call of that method, in no certain order between addresses."""
+        return [call.kwargs for key, calls in self.requests.items() if key[0] == method for call in calls]
+
+    def sent_urls(self) -> list[str]:
+        """Every call's address, percent-decoded, in the order of their first calls."""
+        return [str(url) for (_, url), calls in self.requests.items() for _ in calls]
+
+
+class Told:
+    """A listener that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.hub = Events(self.events.append)
+
+    def of(self, name: str) -> list[dict[str, object]]:
+        """The facts of every event of that name."""
+        return [dict(event.facts) for event in self.events if event.name == name]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all events but single calls."""
+        return [event.name for event in self.events if event.name != "call.sent"]
+
+
+class Tokens:
+    """A token source that counts; every token is another one."""
+
+    def __init__(self, *, app_only: bool = False) -> None:
+        self.renewals = 0
+        self._app_only = app_only
+
+    async def get_token(self) -> AccessToken:
+        return AccessToken(f"token-{self.renewals}", expires=1e9, app_only=self._app_only)
+
+    async def renew(self, rejected: AccessToken) -> AccessToken:
+        if rejected.value == f"token-{self.renewals}":
+            self.renewals += 1
+        return await self.get_token()
+
+
+@dataclass
+class Rig:
+    """A client on virtual time, and everything to look at from outside."""
+
+    clock: FakeClock
+    told: Told
+    http: Http
+    retrier: Retrier
+    pacer: Pacer
+    tokens: Tokens
+    client: ReportingClient
+
+
+@asynccontextmanager
+async def rig(*, api: str = API, tokens: Tokens | None = None, attempts: int = 6) -> AsyncIterator[Rig]:
+    """A client of the API at `api`; half the jitter, always."""
+    clock, told, tokens = FakeClock(), Told(), tokens or Tokens()
+    async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="test") as http:
+        retrier = Retrier(
+            policy=RetryPolicy(attempts=attempts),
+            budget=RetryBudget(clock=clock),
+            clock=clock,
+            events=told.hub,
+            random=lambda: 0.5,
+            tally=http.tally,
+        )
+        pacer = Pacer(calls_per_s=10, burst=10, clock=clock, events=told.hub)
+        client = ReportingClient(
+            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=told.hub
+        )
+        yield Rig(clock, told, http, retrier, pacer, tokens, client)
+
+
+def envelope(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A success as the service sends it."""
+    return {
+        "value": list(items),
+        "nextLink": None,
+        "totalCount": len(items),
+        "message": None,
+        "statusCode": 200,
+        "dataRedacted": False,
+    } | more
+
+
+@dataclass
+class RawServer:
+    """A server on loopback that says byte for byte what a test wants, one connection after the other."""
+
+    origin: str = ""
+    requests: list[bytes] = field(default_factory=list)
+    """The head of every request received."""
+
+
+@asynccontextmanager
+async def raw_server(
+    answer: Callable[[int, asyncio.StreamWriter], Awaitable[None]], *, ssl: Any = None
+) -> AsyncIterator[RawServer]:
+    """
+    Serve on loopback.
+
+    Args:
+        answer: Gets the number of the request, from 0, and writes what shall come back; the connection is closed after.
+    """
+    server = RawServer()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            server.requests.append(head)
+            await answer(len(server.requests) - 1, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client is gone, which some tests are about
+        finally:
+            writer.close()
+
+    listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=ssl)
+    port = listener.sockets[0].getsockname()[1]
+    server.origin = f"{'https' if ssl else 'http'}://127.0.0.1:{port}"
+    async with listener:
+        yield server
+
+
+def reply(status: str, body: bytes = b"", **headers: str) -> bytes:
+    """A whole HTTP answer; underscores in header names become hyphens."""
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    if "Content_Length" not in headers:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body

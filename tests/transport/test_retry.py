@@ -1,0 +1,265 @@
+"""One layer repeats calls, and it knows when not to."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import FakeClock, Told
+
+from bulkpull.errors import (
+    AccessDenied,
+    AnswerLost,
+    AuthError,
+    BulkpullError,
+    FileGone,
+    LinkExpired,
+    NotConnected,
+    NotFound,
+    QuotaExceeded,
+    RequestRejected,
+    ServiceTrouble,
+    SettingsError,
+    StorageTrouble,
+    Throttled,
+    TlsRefused,
+    UnexpectedReply,
+    UnsafeAddress,
+)
+from bulkpull.transport.message import Tally
+from bulkpull.transport.retry import GiveUp, Retrier, RetryBudget, RetryPolicy, advise, backoff, wait_for_budget
+
+POLICY = RetryPolicy()
+RETRIABLE = [
+    NotConnected("x"),
+    AnswerLost("x"),
+    Throttled("x"),
+    ServiceTrouble("x"),
+    StorageTrouble("x"),
+    UnexpectedReply("x"),
+]
+HOPELESS = [
+    asyncio.CancelledError(),
+    KeyboardInterrupt(),
+    ValueError("a mistake of ours"),
+    RequestRejected("x"),
+    QuotaExceeded("x", kind="one_off"),
+    AccessDenied("x"),
+    NotFound("x"),
+    AuthError("x"),
+    TlsRefused("x"),
+    UnsafeAddress("x"),
+    SettingsError("x"),
+    LinkExpired("x"),
+    FileGone("x"),
+]
+
+
+def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> float | GiveUp:
+    return advise(error, attempt=attempt, policy=POLICY, creates=creates, draw=0.5)
+
+
+@pytest.mark.behaviour(40)
+@pytest.mark.parametrize("error", RETRIABLE, ids=lambda error: type(error).__name__)
+def test_what_may_pass_is_repeated_until_the_tries_are_used_up(error: BaseException) -> None:
+    assert advice(error) == 0.375
+    assert advice(error, attempt=5) == 30.375
+    assert advice(error, attempt=6) is GiveUp.TIRED
+
+
+@pytest.mark.behaviour(26, 42)
+@pytest.mark.fault(13, 28, 72)
+@pytest.mark.parametrize("error", HOPELESS, ids=lambda error: type(error).__name__)
+def test_what_cannot_pass_is_not_repeated(error: BaseException) -> None:
+    assert advice(error) is GiveUp.HOPELESS
+
+
+@pytest.mark.behaviour(45)
+@pytest.mark.fault(30, 31, 37)
+@pytest.mark.parametrize("error", RETRIABLE, ids=lambda error: type(error).__name__)
+def test_a_creation_is_repeated_only_when_nothing_was_done(error: BaseException) -> None:
+    given_up = advice(error, creates=True) is GiveUp.DOUBTFUL
+
+    assert given_up is not isinstance(error, NotConnected | Throttled)
+
+
+@pytest.mark.behaviour(37)
+@pytest.mark.parametrize("kind", [Throttled, ServiceTrouble, StorageTrouble])
+def test_the_services_own_word_beats_the_formula(
+    kind: type[Throttled | ServiceTrouble | StorageTrouble],
+) -> None:
+    assert advice(kind("x", retry_after_s=57)) == 57
+    assert advice(kind("x", retry_after_s=0)) == 0
+    assert advice(kind("x", retry_after_s=3_601)) is GiveUp.TOO_LONG
+
+
+@given(attempt=st.integers(1, 10_000), draw=st.floats(0, 1, exclude_max=True))
+def test_the_wait_lies_between_half_of_the_formula_and_all_of_it(attempt: int, draw: float) -> None:
+    whole = min(60, 0.5 * 3 ** min(attempt - 1, 20))
+
+    assert whole / 2 <= backoff(attempt, policy=POLICY, draw=draw) <= whole
+
+
+@pytest.mark.fault(105)
+def test_the_budget_is_a_reserve_a_share_of_the_calls_and_the_time() -> None:
+    assert wait_for_budget(retries=19, first_calls=0, elapsed_s=0) == 0
+    assert wait_for_budget(retries=20, first_calls=0, elapsed_s=0) == 10
+    assert wait_for_budget(retries=20, first_calls=5, elapsed_s=0) == 0
+    assert wait_for_budget(retries=20, first_calls=0, elapsed_s=10) == 0
+    assert wait_for_budget(retries=25, first_calls=10, elapsed_s=20) == 20
+
+
+class Rig:
+    def __init__(self, policy: RetryPolicy = POLICY) -> None:
+        self.clock, self.told, self.tally = FakeClock(), Told(), Tally()
+        self.calls = 0
+        self.retrier = Retrier(
+            policy=policy,
+            budget=RetryBudget(clock=self.clock),
+            clock=self.clock,
+            events=self.told.hub,
+            random=lambda: 0.999_999,
+            tally=self.tally,
+        )
+
+    async def run(self, *outcomes: BulkpullError | str, origin: str = "api", creates: bool = False) -> str:
+        """Try through `outcomes`, the last of which stays."""
+
+        async def operation() -> str:
+            outcome = outcomes[min(self.calls, len(outcomes) - 1)]
+            self.calls += 1
+            if isinstance(outcome, BulkpullError):
+                raise outcome
+            return outcome
+
+        self.calls = 0
+        return await self.retrier.run(operation, endpoint="ScheduledReport", origin=origin, creates=creates)
+
+
+@pytest.mark.fault(15, 27)
+async def test_a_passing_trouble_costs_time_and_is_told_once_a_retry() -> None:
+    rig = Rig()
+
+    assert await rig.run(ServiceTrouble("down"), AnswerLost("cut"), "done") == "done"
+
+    assert rig.clock.sleeps_s == pytest.approx([0.5, 1.5], abs=1e-3)
+    assert rig.tally.retried == 2
+    assert [(told["attempt"], told["reason"]) for told in rig.told.of("call.retried")] == [(1, "down"), (2, "cut")]
+
+
+@pytest.mark.fault(105)
+async def test_the_last_error_tells_how_often_and_how_long_it_was_tried() -> None:
+    rig = Rig()
+
+    with pytest.raises(ServiceTrouble) as caught:
+        await rig.run(ServiceTrouble("the service is down", why="503", fix="wait"))
+
+    assert rig.calls == 6
+    assert str(caught.value) == "the service is down: 503, tried 6 times over 60 s; wait"
+
+
+@pytest.mark.fault(107)
+async def test_an_absurd_retry_after_ends_at_once_and_says_so() -> None:
+    rig = Rig()
+
+    with pytest.raises(Throttled, match=r"asks for a longer pause than this run waits \(1,000,000,000 s\)"):
+        await rig.run(Throttled("busy", retry_after_s=1e9))
+
+    assert (rig.calls, rig.clock.sleeps_s) == (1, [])
+
+
+async def test_cancellation_passes_through_untouched() -> None:
+    rig = Rig()
+    cancelled = asyncio.CancelledError("mine")
+
+    async def operation() -> None:
+        raise cancelled
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await rig.retrier.run(operation, endpoint="x")
+
+    assert caught.value is cancelled
+    assert rig.told.events == []
+
+
+@pytest.mark.fault(109)
+@pytest.mark.parametrize(("minutes", "calls_at_most"), [(10, 25), (14, 30)])
+async def test_a_network_that_is_gone_for_minutes_uses_up_no_tries(minutes: int, calls_at_most: int) -> None:
+    rig = Rig()
+    await rig.run("it answers")
+
+    async def operation() -> str:
+        rig.calls += 1
+        if rig.clock.elapsed_s < 60 * minutes:
+            raise NotConnected("gone")
+        return "back"
+
+    rig.calls = 0
+    assert await rig.retrier.run(operation, endpoint="x", origin="api") == "back"
+    assert rig.calls <= calls_at_most
+    assert max(rig.clock.sleeps_s) <= 60
+
+
+@pytest.mark.fault(73, 109)
+async def test_a_network_that_never_worked_is_not_waited_for() -> None:
+    rig = Rig()
+
+    with pytest.raises(NotConnected, match="tried 6 times"):
+        await rig.run(NotConnected("no such host"))
+
+    assert rig.calls == 6
+
+
+@pytest.mark.fault(109)
+async def test_even_a_network_that_worked_is_not_waited_for_without_end() -> None:
+    rig = Rig()
+    await rig.run("it answers")
+
+    with pytest.raises(NotConnected):
+        await rig.run(NotConnected("gone"))
+
+    assert 900 <= rig.clock.elapsed_s <= 1_100
+
+
+async def test_an_error_of_the_service_counts_as_an_answer() -> None:
+    """A host that said 404 is there, so an outage after that is waited for."""
+    rig = Rig()
+    with pytest.raises(NotFound):
+        await rig.run(NotFound("nothing"))
+
+    assert await rig.run(*[NotConnected("gone")] * 8, "back") == "back"
+
+
+@pytest.mark.fault(105)
+async def test_an_hour_of_outage_costs_a_bounded_number_of_calls() -> None:
+    """Twenty pulls, each of which starts anew as soon as it has failed, through a whole hour."""
+    rig = Rig()
+    sent = 0
+
+    async def operation() -> None:
+        nonlocal sent
+        sent += 1
+        raise ServiceTrouble("down")
+
+    async def pull() -> None:
+        while rig.clock.elapsed_s < 3_600:
+            with pytest.raises(ServiceTrouble):
+                await rig.retrier.run(operation, endpoint="x", origin="api")
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(pull())
+
+    first_calls = sent - rig.tally.retried
+    assert rig.tally.retried <= 20 + first_calls / 5 + rig.clock.elapsed_s / 10 + 1
+
+
+async def test_a_single_refusal_is_not_said_to_have_been_tried_often() -> None:
+    rig = Rig()
+
+    with pytest.raises(RequestRejected) as caught:
+        await rig.run(RequestRejected("no", why="400"))
+
+    assert str(caught.value) == "no: 400"
