@@ -91,7 +91,7 @@ class FileStore:
             literal = self._scenario.stored.get(extract.table.name)
             if fault is not None:
                 text = b"".join(self._blocks(extract))
-                sink.write(spoiled_file(fault, text, self._compress(text), tsv=extract.tsv))
+                sink.write(spoiled_file(fault, text, compress=self._compress, tsv=extract.tsv))
             elif literal is not None:
                 sink.write(literal)
             elif self._scenario.gzip:
@@ -124,7 +124,7 @@ class FileStore:
             first = next(blocks, b"") + next(blocks, b"")
             size = max(1, len(first) // members)
             for number in range(members - 1):
-                sink.write(igzip.compress(first[number * size : (number + 1) * size], _FASTEST))
+                sink.write(igzip.compress(first[number * size : (number + 1) * size], _FASTEST, mtime=0))
             first = first[(members - 1) * size :]
         packer = isal_zlib.compressobj(_FASTEST, wbits=_GZIP_BITS)
         for block in chain([first], blocks):

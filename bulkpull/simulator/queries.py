@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -21,12 +22,13 @@ _SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
 
 
 class QueryShelf:
-    """Keeps queries; `stored` may be looked at and tampered with."""
+    """Keeps queries; `stored` may be looked at and tampered with, `created` counts the user's per dataset."""
 
     def __init__(
         self, scenario: Scenario, tables: dict[str, Table], *, clock: SimulatorClock, faults: FaultBox
     ) -> None:
         self._scenario, self._tables, self._clock, self._faults = scenario, tables, clock, faults
+        self.created: Counter[str] = Counter()
         self.stored: dict[str, StoredQuery] = {
             query.query_id: StoredQuery(
                 query_id=query.query_id,
@@ -49,9 +51,10 @@ class QueryShelf:
         name, text = body.required("Name"), body.required("Query")
         if not _NAME.fullmatch(name) or "_" in name:
             raise bad_request(refusals.INVALID_QUERY_NAME)
-        self.parse(text)
+        parsed = self.parse(text)
         if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
             raise bad_request(refusals.QUERY_QUOTA)
+        self.created[parsed.table.name] += 1
         return self.keep(name=name, text=text, description=body.text("Description"))
 
     def keep(self, *, name: str, text: str, description: str | None) -> StoredQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -27,11 +28,12 @@ PLIGHTS = (
 
 
 class ReportDesk:
-    """Takes orders for reports; `stored` may be looked at and tampered with."""
+    """Takes orders for reports; `stored` may be looked at and tampered with, `created` counts them per dataset."""
 
     def __init__(self, scenario: Scenario, queries: QueryShelf, *, clock: SimulatorClock, faults: FaultBox) -> None:
         self._scenario, self._queries, self._clock, self._faults = scenario, queries, clock, faults
         self.stored: dict[str, StoredReport] = {}
+        self.created: Counter[str] = Counter()
         # Deleting a report does not give its one-off back, so these outlive it.
         self._one_offs: list[datetime] = []
 
@@ -72,6 +74,7 @@ class ReportDesk:
             callback_method=order.callback_method,
         )
         self.stored[report.report_id] = report
+        self.created[report.dataset] += 1
         if report.execute_now:
             self._one_offs.append(now)
             report.made = 1

@@ -7,6 +7,7 @@ Everything follows from what was asked and from the clock; nothing runs in the b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,16 @@ class Service:
     def reports(self) -> dict[str, StoredReport]:
         """Every report by id."""
         return self.report_desk.stored
+
+    @property
+    def created_queries(self) -> Counter[str]:
+        """How many queries users ever stored, per dataset; deleted ones count."""
+        return self.query_shelf.created
+
+    @property
+    def created_reports(self) -> Counter[str]:
+        """How many reports were ever ordered, per dataset; deleted ones count."""
+        return self.report_desk.created
 
     @property
     def executions(self) -> list[Execution]:
