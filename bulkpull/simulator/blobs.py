@@ -6,7 +6,6 @@ import base64
 import hashlib
 from dataclasses import replace
 from uuid import uuid4
-from xml.sax.saxutils import escape
 
 from aiohttp import web
 
@@ -27,31 +26,11 @@ from bulkpull.simulator.ranges import (
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.sockets import reset
+from bulkpull.simulator.storage_errors import StorageRefusal, refusal_response
 from bulkpull.simulator.transfer import Body, Course, Head, send
 
 # A read of a few bytes is somebody looking at size and ETag, not the fetch that a content fault waits for.
 _PROBE_BYTES = 16
-_BOM = b"\xef\xbb\xbf"
-
-_MESSAGES = {
-    "AuthenticationFailed": "Server failed to authenticate the request. Make sure the value of Authorization header is "
-    "formed correctly including the signature.",
-    "BlobNotFound": "The specified blob does not exist.",
-    "ConditionNotMet": "The condition specified using HTTP conditional header(s) is not met.",
-    "InvalidRange": "The range specified is invalid for the current size of the resource.",
-    "InternalError": "Server encountered an internal error. Please try again after some time.",
-    "OperationTimedOut": "Operation could not be completed within the specified time.",
-    "ServerBusy": "The server is busy.",
-    "UnsupportedHttpVerb": "The resource doesn't support specified Http Verb.",
-}
-
-
-class StorageRefusal(Exception):
-    """An answer of the storage host that is a no: status, code and, for signatures, a detail."""
-
-    def __init__(self, status: int, code: str, *, detail: str | None = None, retry_after: object = None) -> None:
-        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
-        super().__init__(code)
 
 
 class BlobHost:
@@ -92,7 +71,7 @@ class BlobHost:
         try:
             response = await self._serve(request, call, target, extract)
         except StorageRefusal as refusal:
-            response = self._refused(refusal)
+            response = refusal_response(refusal)
         call.status = response.status
         return response
 
@@ -106,7 +85,7 @@ class BlobHost:
         page = self._take("xml_under_200", call)
         if page is not None:
             code = str(page.args.get("code", "AuthenticationFailed"))
-            return self._refused(StorageRefusal(200, code))
+            return refusal_response(StorageRefusal(200, code))
         self._check(request, call, target)
         if extract is None:
             raise StorageRefusal(404, "BlobNotFound")
@@ -252,20 +231,6 @@ class BlobHost:
             case _:
                 # The same host by its other name, which is another origin to a client.
                 return f"{self.blob_origin.replace('127.0.0.1', 'localhost')}{target}"
-
-    def _refused(self, refusal: StorageRefusal) -> web.Response:
-        detail = (
-            f"<AuthenticationErrorDetail>{escape(refusal.detail)}</AuthenticationErrorDetail>" if refusal.detail else ""
-        )
-        message = f"{_MESSAGES.get(refusal.code, refusal.code)}\nRequestId:{uuid4()}"
-        text = (
-            '<?xml version="1.0" encoding="utf-8"?>'
-            f"<Error><Code>{escape(refusal.code)}</Code><Message>{escape(message)}</Message>{detail}</Error>"
-        )
-        headers = {"x-ms-error-code": refusal.code, "x-ms-request-id": str(uuid4()), "Content-Type": "application/xml"}
-        if refusal.retry_after is not None:
-            headers["Retry-After"] = str(refusal.retry_after)
-        return web.Response(status=refusal.status, body=_BOM + text.encode(), headers=headers)
 
     def _take(self, name: str, call: Call) -> Fault | None:
         fault = self._faults.take(name, datasets=call.datasets, endpoint="blob", method=call.method)

@@ -24,12 +24,15 @@ _PLIGHTS_OF_COMPLETED = frozenset(
     {"execution_fails", "execution_flips_back", "completed_without_link", "generated_time_odd"}
 )
 
+_UNSEEN = ""
+"""The status of an execution that this reading does not show."""
+
 _WORDS = {
     "execution_stuck": "Running",
     "execution_paused": "Paused",
     "execution_fails": "Failed",
     "execution_status_unknown_word": "Queued",
-    "old_execution_first": "Pending",
+    "old_execution_first": _UNSEEN,
 }
 """What a plight shows as status, unless its arguments have another word."""
 
@@ -131,6 +134,7 @@ class ExecutionReader:
         if seed_like and not executions:
             executions = [self._reports.upcoming(report)]
         views = [self._view(each, report, now=now) for each in executions]
+        views = [view for view in views if view.status != _UNSEEN]
         if wanted_ids is not None:
             wanted = {each.strip().casefold() for each in wanted_ids.split(";")}
             views = [view for view in views if view.execution.execution_id in wanted]

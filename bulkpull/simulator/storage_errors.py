@@ -1,0 +1,44 @@
+"""The storage host's way to say no: XML with a code, behind a byte order mark."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+_BOM = b"\xef\xbb\xbf"
+
+_MESSAGES = {
+    "AuthenticationFailed": "Server failed to authenticate the request. Make sure the value of Authorization header is "
+    "formed correctly including the signature.",
+    "BlobNotFound": "The specified blob does not exist.",
+    "ConditionNotMet": "The condition specified using HTTP conditional header(s) is not met.",
+    "InvalidRange": "The range specified is invalid for the current size of the resource.",
+    "InternalError": "Server encountered an internal error. Please try again after some time.",
+    "OperationTimedOut": "Operation could not be completed within the specified time.",
+    "ServerBusy": "The server is busy.",
+    "UnsupportedHttpVerb": "The resource doesn't support specified Http Verb.",
+}
+
+
+class StorageRefusal(Exception):
+    """An answer of the storage host that is a no: status, code and, for signatures, a detail."""
+
+    def __init__(self, status: int, code: str, *, detail: str | None = None, retry_after: object = None) -> None:
+        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
+        super().__init__(code)
+
+
+def refusal_response(refusal: StorageRefusal) -> web.Response:
+    """The answer that carries a refusal."""
+    request_id = str(uuid4())
+    parts = [f"<Code>{escape(refusal.code)}</Code>"]
+    parts.append(f"<Message>{escape(_MESSAGES.get(refusal.code, refusal.code))}\nRequestId:{request_id}</Message>")
+    if refusal.detail:
+        parts.append(f"<AuthenticationErrorDetail>{escape(refusal.detail)}</AuthenticationErrorDetail>")
+    text = f'<?xml version="1.0" encoding="utf-8"?><Error>{"".join(parts)}</Error>'
+    headers = {"x-ms-error-code": refusal.code, "x-ms-request-id": request_id, "Content-Type": "application/xml"}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    return web.Response(status=refusal.status, body=_BOM + text.encode(), headers=headers)
