@@ -1,0 +1,5 @@
+"""`python -m bulkpull`."""
+
+from bulkpull.cli import main
+
+main()

@@ -1,0 +1,33 @@
+"""`bulkpull datasets`: what the service offers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bulkpull.cli import options
+from bulkpull.cli.options import examples
+from bulkpull.cli.speech import LogFormat, Speech, told
+
+app = typer.Typer()
+
+EPILOG = examples("bulkpull datasets --demo", "bulkpull datasets AzureUsage", "bulkpull datasets --json")
+
+
+@app.command(epilog=EPILOG, short_help="Show what the service offers.")
+def datasets(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", hidden=True)] = None,
+    *,
+    demo: options.Demo = False,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """Show what the service offers to this account; with NAME, that dataset's columns and date ranges."""
+    speech = Speech(log_format, log_level)
+    with told(speech):
+        from bulkpull.cli.work.datasets import show_datasets  # noqa: PLC0415 - `--help` needs none of it
+
+        show_datasets(name, demo=demo, config=config, as_json=as_json, speech=speech)

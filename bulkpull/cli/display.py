@@ -1,0 +1,127 @@
+"""
+The live display: a line a dataset on standard error, redrawn in place, gone when the run ends.
+
+A listener of events. It fits into 80 columns and into the height of the terminal: what is done makes room first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull.cli import figures
+from bulkpull.cli.progress import Line, Progress
+from bulkpull.events import Event
+
+_REDRAWN_PER_S = 5
+_BAR_WIDTH = 30
+_HEADER_LINES = 4
+_STYLES = {"done": "green", "failed": "bold red", "unavailable": "yellow", "downloading": "cyan", "converting": "cyan"}
+
+
+class Display:
+    """Draws a run while the block lasts."""
+
+    def __init__(self, console: Console, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._monotonic = monotonic
+        self._progress = Progress(began_s=monotonic())
+        # The drawing thread reads what the run's thread writes.
+        self._turn = threading.Lock()
+        self._live = Live(
+            console=console,
+            get_renderable=self.draw,
+            transient=True,
+            refresh_per_second=_REDRAWN_PER_S,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Listen to one event."""
+        with self._turn:
+            self._progress.note(event, now_s=self._monotonic())
+
+    def print_above(self, line: str) -> None:
+        """Write a log line above the display."""
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def draw(self) -> Group:
+        """The display at this moment."""
+        with self._turn:
+            now_s = self._monotonic()
+            progress = self._progress
+            room = max(1, self._console.height - _HEADER_LINES)
+            return Group(
+                _header(progress, now_s=now_s),
+                *(
+                    Text(f"! {told}", style="yellow", no_wrap=True, overflow="ellipsis")
+                    for told in progress.hindrances(now_s=now_s)
+                ),
+                _table(list(progress.lines.values()), room=room, now_s=now_s),
+            )
+
+
+def _header(progress: Progress, *, now_s: float) -> Table:
+    done, lost, total = progress.counts()
+    words = f"{done} of {total} done" if total else "asking the service what it offers"
+    if lost:
+        words += f", {lost} not"
+    words += f"   {figures.length(now_s - progress.began_s)}   {figures.size(progress.done_bytes())}"
+    header = Table.grid(padding=(0, 2))
+    header.add_row(ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH), Text(words, style="bold"))
+    return header
+
+
+def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=31)
+    table.add_column(no_wrap=True)
+    for _ in ("elapsed", "bytes", "rows"):
+        table.add_column(justify="right", no_wrap=True)
+    for line in _that_fit(lines, room=room):
+        word = line.status or line.doing
+        table.add_row(
+            line.dataset,
+            Text(word, style=_STYLES.get(word, "dim")),
+            figures.length(line.elapsed_s(now_s)),
+            _bytes(line),
+            "" if line.rows is None else f"{line.rows:,}",
+        )
+    hidden = len(lines) - min(len(lines), room)
+    if hidden:
+        table.add_row(f"… and {hidden} more")
+    return table
+
+
+def _that_fit(lines: list[Line], *, room: int) -> list[Line]:
+    """As many lines as there is room for, in their order: those under way before the lost ones, the done ones last."""
+    by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
+    shown = {line.dataset for line in by_interest[:room]}
+    return [line for line in lines if line.dataset in shown]
+
+
+def _bytes(line: Line) -> str:
+    if not line.done_bytes:
+        return ""
+    if line.size_bytes is None or line.done_bytes >= line.size_bytes:
+        return figures.size(line.done_bytes)
+    return f"{line.done_bytes / line.size_bytes:.0%} of {figures.size(line.size_bytes)}"

@@ -1,0 +1,67 @@
+"""`bulkpull export`: the main job."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bulkpull.cli import options
+from bulkpull.cli.options import examples
+from bulkpull.cli.speech import LogFormat, Speech, told
+
+app = typer.Typer()
+
+EPILOG = examples(
+    "bulkpull export --demo",
+    "bulkpull export --output data",
+    "bulkpull export AzureUsage Profile --timespan widest",
+    "bulkpull export --plan",
+    "bulkpull export --quiet --json > manifest.json",
+)
+
+
+@app.command(epilog=EPILOG, short_help="Export datasets to Parquet.")
+def export(
+    datasets: options.Names = None,
+    *,
+    demo: options.Demo = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, with reads only.")] = False,
+    output: options.Output = None,
+    config: options.Config = None,
+    timespan: options.Timespan = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    everything: options.Everything = False,
+    keep_raw: options.KeepRaw = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Export datasets to Parquet: the twenty of the main job, or those named as DATASET.
+
+    A dataset that fails harms no other. The same command again carries on an interrupted run.
+    """
+    speech = Speech(log_format, log_level, quiet)
+    with told(speech):
+        from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
+
+        exit_code = run_export(
+            ExportOptions(
+                datasets=tuple(datasets or ()),
+                demo=demo,
+                plan=plan,
+                output=output,
+                config=config,
+                timespan=timespan,
+                since=options.day_of(since),
+                until=options.day_of(until),
+                everything=everything,
+                keep_raw=keep_raw,
+                as_json=as_json,
+            ),
+            speech,
+        )
+        raise typer.Exit(exit_code)

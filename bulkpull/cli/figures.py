@@ -1,0 +1,36 @@
+"""Numbers as people read them (pure): at most three digits of a size, minutes and seconds of a time."""
+
+from __future__ import annotations
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_STEP = 1000.0
+_MINUTE, _HOUR = 60, 3600
+
+
+def size(size_bytes: float) -> str:
+    """`48213007` → `48.2 MB`; decimal units, as download tools use them."""
+    power = 0
+    while size_bytes >= _STEP - 0.5 and power < len(_UNITS) - 1:
+        size_bytes, power = size_bytes / _STEP, power + 1
+    digits = 1 if power and size_bytes < 99.95 else 0  # noqa: PLR2004 - from there on four signs would be needed
+    return f"{size_bytes:.{digits}f} {_UNITS[power]}"
+
+
+def length(elapsed_s: float) -> str:
+    """`754` → `12:34`, `3754` → `1:02:34`."""
+    whole = max(0, int(elapsed_s))
+    hours, rest = divmod(whole, _HOUR)
+    minutes, seconds = divmod(rest, _MINUTE)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1, "row"` → `1 row`; `1234, "row"` → `1,234 rows`."""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
+def some(names: list[str], *, most: int = 4) -> str:
+    """The names, or the first of them and how many more there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

@@ -1,0 +1,42 @@
+"""The options that several commands share; each means the same everywhere."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bulkpull.cli.speech import LogFormat, LogLevel
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", hidden=True)]
+Demo = Annotated[bool, typer.Option("--demo", help="Use the embedded service simulator; needs no credentials.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Output folder; default: ./bulkpull-data.")]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file; default: ./bulkpull.toml if present.")]
+Timespan = Annotated[
+    str | None,
+    typer.Option("--timespan", help="Span of the data: LAST_MONTH … LIFETIME, or widest; default: LAST_6_MONTHS."),
+]
+Since = Annotated[
+    datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="First day, UTC, instead of a timespan.")
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
+KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Errors only: no display, no summary.")]
+Format = Annotated[LogFormat, typer.Option("--log-format", help="Log lines on standard error.")]
+Level = Annotated[LogLevel | None, typer.Option("--log-level", help="Quietest log lines shown; default: info.")]
+
+
+def day_of(moment: datetime | None) -> date | None:
+    """The day that a date option gave."""
+    return moment.date() if moment else None
+
+
+def examples(*lines: str) -> str:
+    r"""The end of a command's help: commands to paste. `\b` keeps the line breaks."""
+    return "\n".join(("Examples:\n", "\b", *(f"  {line}" for line in lines)))

@@ -1,0 +1,134 @@
+"""
+What a run looks like at this moment, gathered from its events (pure).
+
+The display draws it; nothing here knows of terminals or reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bulkpull.events import Event
+
+# What a pull does in each step, in a word.
+_DOING = {
+    "submit": "submitting",
+    "poll": "waiting",
+    "download": "downloading",
+    "convert": "converting",
+    "publish": "publishing",
+}
+_DONE = {"complete": "done"}
+# How far along a pull is when it enters a step; the wait for the service is the longest part.
+_SHARE = {"submitting": 0.0, "waiting": 0.1, "running": 0.2, "ready": 0.6, "downloading": 0.7, "converting": 0.8}
+_NEARLY = 0.95
+_TROUBLE_SHOWN_S = 30.0
+
+
+@dataclass(slots=True)
+class Line:
+    """One dataset: what it is doing, since when, and what is there of it."""
+
+    dataset: str
+    began_s: float
+    doing: str = "submitting"
+    status: str | None = None
+    ended_s: float | None = None
+    done_bytes: int = 0
+    size_bytes: int | None = None
+    rows: int | None = None
+
+    @property
+    def share(self) -> float:
+        """How far along it is, 0 to 1; a guess that only ever grows within one attempt."""
+        return 1.0 if self.status else _SHARE.get(self.doing, _NEARLY)
+
+    def elapsed_s(self, now_s: float) -> float:
+        """Seconds since its first step, up to its end."""
+        return (self.ended_s if self.ended_s is not None else now_s) - self.began_s
+
+
+@dataclass(slots=True)
+class Progress:
+    """The run as a whole. All moments are seconds on one monotonic scale."""
+
+    began_s: float
+    total: int | None = None
+    lines: dict[str, Line] = field(default_factory=dict)
+    repeated: int = 0
+    _slowed_to: float | None = None
+    _quota_until_s: float | None = None
+    _trouble: tuple[float, str] | None = None
+
+    def note(self, event: Event, *, now_s: float) -> None:
+        """Take in one event."""
+        facts = event.facts
+        if event.name == "plan.made":
+            self.total = _whole(facts, "pulls")
+        elif event.name == "pace.changed":
+            self._slowed_to = _number(facts, "calls_per_s") if _number(facts, "wait_s") else None
+        elif event.name == "quota.reached":
+            self._quota_until_s = now_s + (_number(facts, "wait_s") or 0.0)
+        elif event.name == "call.retried":
+            self.repeated += 1
+            self._trouble = now_s, str(facts.get("reason", ""))
+        if event.dataset is not None:
+            line = self.lines.setdefault(event.dataset, Line(event.dataset, now_s))
+            _note_line(line, event, now_s=now_s)
+
+    def counts(self) -> tuple[int, int, int]:
+        """Datasets done, lost, and in all (as far as known)."""
+        done = sum(line.status == "done" for line in self.lines.values())
+        lost = sum(line.status not in (None, "done") for line in self.lines.values())
+        return done, lost, max(self.total or 0, len(self.lines))
+
+    def share(self) -> float:
+        """How far along the run is, 0 to 1."""
+        total = self.counts()[2]
+        return sum(line.share for line in self.lines.values()) / total if total else 0.0
+
+    def done_bytes(self) -> int:
+        """Bytes downloaded so far."""
+        return sum(line.done_bytes for line in self.lines.values())
+
+    def hindrances(self, *, now_s: float) -> list[str]:
+        """What slows the run down at this moment, one sentence each."""
+        told: list[str] = []
+        if self._quota_until_s is not None and self._quota_until_s > now_s:
+            wait_min = (self._quota_until_s - now_s) / 60
+            told.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
+        if self._slowed_to is not None:
+            told.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
+        if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
+            told.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
+        return told
+
+
+def _note_line(line: Line, event: Event, *, now_s: float) -> None:
+    facts = event.facts
+    if event.name == "pull.stepped":
+        line.doing = _DOING.get(str(facts.get("step")), line.doing)
+    elif event.name == "execution.changed" and line.doing in ("waiting", "running", "ready"):
+        status = str(facts.get("status", "")).casefold()
+        line.doing = {"running": "running", "completed": "ready"}.get(status, "waiting")
+    elif event.name == "download.progressed":
+        line.done_bytes = _whole(facts, "done_bytes") or line.done_bytes
+        line.size_bytes = _whole(facts, "size_bytes") or line.size_bytes
+    elif event.name == "download.completed":
+        line.done_bytes = line.size_bytes = _whole(facts, "size_bytes") or line.done_bytes
+    elif event.name == "conversion.completed":
+        line.rows = _whole(facts, "rows")
+    elif event.name == "pull.finished":
+        status = str(facts.get("status"))
+        line.status, line.ended_s = _DONE.get(status, status), now_s
+
+
+def _number(facts: Mapping[str, object], name: str) -> float | None:
+    value = facts.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _whole(facts: Mapping[str, object], name: str) -> int | None:
+    value = facts.get(name)
+    return value if isinstance(value, int) else None

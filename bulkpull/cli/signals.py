@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM: the first cancels the work and lets it clean up, the second ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from bulkpull.cli.speech import INTERRUPTED
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+def run_interruptibly(work: Callable[[], Awaitable[object]], *, when_asked: Callable[[], None]) -> bool:
+    """
+    Run `work` in an event loop.
+
+    Args:
+        when_asked: Called at the first signal, before the work is cancelled.
+
+    Returns:
+        Whether a signal cut it short.
+    """
+    return anyio.run(_guarded, work, when_asked)
+
+
+async def _guarded(work: Callable[[], Awaitable[object]], when_asked: Callable[[], None]) -> bool:
+    async with anyio.create_task_group() as watching:
+        with anyio.CancelScope() as working:
+            await watching.start(_watch, working, when_asked)
+            await work()
+        watching.cancel_scope.cancel()
+    return working.cancelled_caught
+
+
+async def _watch(
+    working: anyio.CancelScope, when_asked: Callable[[], None], *, task_status: anyio.abc.TaskStatus[None]
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        asked = False
+        async for _ in signals:
+            if asked:
+                end_at_once()
+            asked = True
+            when_asked()
+            working.cancel()
+
+
+def end_at_once() -> None:
+    """End the process without any clean-up; the ledger is made to bear it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)

@@ -1,0 +1,86 @@
+"""`bulkpull simulate`: the embedded service simulator, served on loopback."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from bulkpull.cli import options
+from bulkpull.cli.options import examples
+from bulkpull.cli.speech import Speech, told
+
+app = typer.Typer()
+
+EPILOG = examples(
+    "bulkpull simulate | tee simulator.env",
+    ". ./simulator.env && bulkpull export    # in another terminal",
+    "bulkpull simulate --rows 100000 --latency 1..10 --requests-per-minute 60",
+    "bulkpull simulate --list-faults",
+    "bulkpull simulate --fault throttle --fault blob_busy",
+)
+
+
+class Role(StrEnum):
+    """What the simulated user may see."""
+
+    EXECUTIVE = "executive"
+    VIEWER = "viewer"
+    NONE = "none"
+
+
+class KeyCasing(StrEnum):
+    """Casing of the keys in replies."""
+
+    CAMEL = "camel"
+    PASCAL = "pascal"
+
+
+@app.command(epilog=EPILOG, short_help="Serve the embedded service simulator.")
+def simulate(
+    *,
+    rows: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="Rows that six months hold.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Seconds that a report takes: `3`, or `1..10`.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of API and token endpoint; 0: any.")] = 0,
+    blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the storage host; 0: any.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same data.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="More calls are answered 429.")] = None,
+    one_off_quota: Annotated[int | None, typer.Option(min=1, help="One-off reports an hour.")] = None,
+    token_lifetime: Annotated[int | None, typer.Option(min=1, help="Life of an access token, seconds.")] = None,
+    link_lifetime: Annotated[float | None, typer.Option(min=0, help="Life of a secure link, seconds.")] = None,
+    role: Annotated[Role | None, typer.Option(help="What the user may see.")] = None,
+    key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
+    page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="Arm a fault by name; may be repeated.")] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and end.")] = False,
+    as_json: options.AsJson = False,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Serve the embedded service simulator on loopback until Ctrl-C.
+
+    Standard output gets the settings that point a client at it, as lines for a shell.
+    """
+    speech = Speech(log_level=log_level)
+    with told(speech):
+        from bulkpull.cli.work import simulate as work  # noqa: PLC0415 - `--help` needs none of it
+
+        if list_faults:
+            work.show_faults(as_json=as_json)
+            raise typer.Exit
+        given = {
+            "rows": rows,
+            "seed": seed,
+            "requests_per_minute": requests_per_minute,
+            "one_off_quota": one_off_quota,
+            "token_lifetime_s": token_lifetime,
+            "link_lifetime_s": link_lifetime,
+            "role": role and role.value,
+            "key_casing": key_casing and key_casing.value,
+            "page_size": page_size,
+        }
+        scenario = work.make_scenario(
+            {name: value for name, value in given.items() if value is not None}, latency=latency, faults=fault or ()
+        )
+        work.serve(scenario, port=port, blob_port=blob_port, as_json=as_json)

@@ -1,0 +1,151 @@
+"""
+How a command speaks, and what it says when it fails: what, why and fix in at most three lines, and the exit status.
+
+No traceback is shown, except at debug level; secrets are removed from every line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import typer
+
+from bulkpull.clock import iso_utc
+from bulkpull.errors import BulkpullError
+from bulkpull.redact import redact
+
+INTERRUPTED = 130
+UNEXPECTED = 1
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The quietest log lines that are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """
+    What the options say about logs and displays.
+
+    Attributes:
+        log_level: `None` when the option was not given.
+        quiet: Errors only, no display and no summary.
+    """
+
+    log_format: LogFormat = LogFormat.CONSOLE
+    log_level: LogLevel | None = None
+    quiet: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether every line on standard error has to be a JSON object."""
+        return self.log_format is LogFormat.JSON
+
+    def level(self, default: LogLevel) -> LogLevel:
+        """The level to log at: errors when quiet, else the option's, else `default`."""
+        return LogLevel.ERROR if self.quiet else self.log_level or default
+
+
+@contextmanager
+def told(speech: Speech) -> Iterator[None]:
+    """Tell whatever ends the block early in one clear message, and end the command with its exit status."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.TyperException):
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last place that can tell it, and it ends the program
+        raise typer.Exit(tell(error, speech)) from None
+
+
+def tell(error: BaseException, speech: Speech) -> int:
+    """Write `error` to standard error; returns the exit status that it asks for (contract, section 3)."""
+    error = _the_one(error)
+    if isinstance(error, KeyboardInterrupt):
+        write_error(speech, "interrupted", exit_code=INTERRUPTED)
+        return INTERRUPTED
+    details = "".join(traceback.format_exception(error)) if speech.log_level is LogLevel.DEBUG else None
+    if isinstance(error, BulkpullError):
+        exit_code = error.exit_code
+        write_error(speech, error.what, why=error.why, fix=error.fix, exit_code=exit_code, details=details)
+        return exit_code
+    fault = BulkpullError(
+        f"unexpected fault ({type(error).__name__})",
+        why=str(error) or None,
+        fix="run again with `--log-level debug` and report what it shows",
+    )
+    write_error(speech, fault.what, why=fault.why, fix=fault.fix, exit_code=UNEXPECTED, details=details)
+    return UNEXPECTED
+
+
+def write_error(
+    speech: Speech,
+    what: str,
+    *,
+    why: str | None = None,
+    fix: str | None = None,
+    exit_code: int | None = None,
+    details: str | None = None,
+) -> None:
+    """Write one message in at most three lines, or as one JSON object; `details` come before it."""
+    if speech.is_json:
+        write_json_line(
+            "command.failed", level="error", what=what, why=why, fix=fix, exit_code=exit_code, details=details
+        )
+        return
+    red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
+    lines = [details.rstrip()] if details else []
+    lines.append(f"{red}error:{plain} {what}")
+    if why:
+        lines.append(f"       {why}")
+    if fix:
+        lines.append(f"fix:   {fix}")
+    sys.stderr.write(redact("\n".join(lines)) + "\n")
+    sys.stderr.flush()
+
+
+def write_json_line(event: str, *, level: str, **facts: Any) -> None:
+    """Write one log object to standard error; facts that are `None` are left out."""
+    given = {name: value for name, value in facts.items() if value is not None}
+    line = {"timestamp": iso_utc(datetime.now(UTC)), "level": level, "event": event} | given
+    sys.stderr.write(redact(json.dumps(line, default=str)) + "\n")
+    sys.stderr.flush()
+
+
+def is_coloured() -> bool:
+    """Whether standard error takes colours: a terminal, and nobody asked for none (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _the_one(error: BaseException) -> BaseException:
+    """The error to tell out of a group: the first that was raised on purpose, else the first."""
+    leaves = list(_leaves(error))
+    return next((leaf for leaf in leaves if isinstance(leaf, BulkpullError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

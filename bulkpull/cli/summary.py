@@ -1,0 +1,199 @@
+"""
+The end of an export, told on standard error: a table, what failed and why, what is worth knowing, and what to do next.
+
+One reason is told once, however many datasets it hit: an outage is one sentence, not twenty.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull.cli import figures
+from bulkpull.cli.speech import write_json_line
+from bulkpull.records.manifest import DatasetRecord, Manifest, is_lost
+
+# Ids, counts and times differ from dataset to dataset within one and the same reason.
+_VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
+_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red"}
+_MOST_TOLD = 3
+_WITH_CREDENTIALS = "set BULKPULL_TENANT_ID, BULKPULL_CLIENT_ID, BULKPULL_CLIENT_SECRET and BULKPULL_REFRESH_TOKEN, then: bulkpull export"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """
+    The command as it was given, as far as the next one needs it.
+
+    Attributes:
+        output: As the user wrote it, so that it can be pasted.
+    """
+
+    output: Path
+    config: Path | None = None
+    demo: bool = False
+
+    def export(self, names: Sequence[str] = ()) -> str:
+        """The command that exports `names` into the same folder."""
+        words = ["bulkpull", "export", *names, "--output", str(self.output)]
+        if self.demo:
+            words.append("--demo")
+        if self.config is not None:
+            words += ["--config", str(self.config)]
+        return shlex.join(words)
+
+    def read(self, dataset: str) -> str:
+        """The command that reads a published dataset with polars."""
+        # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
+        where, what = json.dumps(str(self.output)), json.dumps(dataset)
+        program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
+        return shlex.join(["python", "-c", program])
+
+
+def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
+    """Write the whole summary for people."""
+    table = _table(manifest.datasets)
+    if manifest.datasets:
+        console.print(table)
+        console.print(_totals(manifest), style="bold", soft_wrap=True)
+    print_losses(manifest, console)
+    others = [record for record in manifest.datasets if record.status == "unavailable" and not is_lost(record)]
+    notes = [*_grouped((record.dataset, record.reason or "") for record in others), *_notes(manifest.datasets)]
+    for note in notes:
+        console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
+    for word, line in _ways_on(manifest, invocation):
+        console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
+
+
+def print_losses(manifest: Manifest, console: Console) -> None:
+    """Write what failed, each reason once; nothing when nothing was lost."""
+    lost = [record for record in manifest.datasets if is_lost(record)]
+    if not lost:
+        return
+    words = f"{len(lost)} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
+    console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
+    for reason in _grouped((record.dataset, record.reason or "no reason is known") for record in lost):
+        console.print(Text(f"       {reason}"), soft_wrap=True)
+
+
+def write_losses(manifest: Manifest) -> None:
+    """The same as log objects, one a reason."""
+    lost = [record for record in manifest.datasets if is_lost(record)]
+    for datasets, reason in group_reasons((record.dataset, record.reason or "") for record in lost):
+        write_json_line("datasets.lost", level="error", run_id=manifest.run_id, datasets=datasets, reason=reason)
+
+
+def print_interruption(console: Console, *, invocation: Invocation) -> None:
+    """Write how to carry on."""
+    console.print(
+        Text.assemble(
+            ("interrupted: ", "bold yellow"),
+            "nothing half-written is visible; run the same command again to carry on: ",
+            invocation.export() if invocation.demo is False else "it begins anew in the demo",
+        ),
+        soft_wrap=True,
+    )
+
+
+def group_reasons(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+    """
+    Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
+
+    Args:
+        told: Dataset and its reason, which may begin with the dataset's name.
+    """
+    groups: dict[str, tuple[list[str], str]] = {}
+    for dataset, reason in told:
+        bare = reason.removeprefix(f"{dataset}: ")
+        datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
+        datasets.append(dataset)
+    return list(groups.values())
+
+
+def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_reasons(told)]
+
+
+def _table(records: Sequence[DatasetRecord]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("dataset", max_width=31, overflow="fold")
+    table.add_column("status", no_wrap=True)
+    for name in ("rows", "size", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for record in records:
+        has_data = record.status in ("complete", "skipped")
+        spent = record.seconds
+        seconds = spent.submit + spent.wait + spent.download + spent.convert
+        table.add_row(
+            record.dataset,
+            Text(record.status, style=_STYLES[record.status]),
+            f"{record.rows:,}" if has_data else "",
+            figures.size(_stored(record)) if has_data else "",
+            f"{seconds:,.1f}" if seconds else "",
+        )
+    return table
+
+
+def _totals(manifest: Manifest) -> str:
+    there = [record for record in manifest.datasets if record.status in ("complete", "skipped")]
+    return ", ".join(
+        (
+            f"{len(there)} of {figures.count(len(manifest.datasets), 'dataset')}",
+            figures.count(sum(record.rows for record in there), "row"),
+            f"{figures.size(sum(_stored(record) for record in there))} Parquet",
+            figures.count(manifest.requests.total, "call"),
+        )
+    )
+
+
+def _stored(record: DatasetRecord) -> int:
+    return sum(file.bytes for file in record.files)
+
+
+def _notes(records: Sequence[DatasetRecord]) -> list[str]:
+    """What is worth knowing, without being a fault."""
+    notes = _grouped((record.dataset, note) for record in records for note in record.notes)
+    spans: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
+            spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
+    notes += [
+        f"{figures.some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
+        for (used, wider), datasets in spans.items()
+    ]
+    misfits = [
+        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
+        for record in records
+        for column in record.columns
+        if column.misfit
+    ]
+    if misfits:
+        more = f" and {len(misfits) - _MOST_TOLD} more, all in the manifest" if len(misfits) > _MOST_TOLD else ""
+        notes.append(f"kept as text, because a value did not fit: {', '.join(misfits[:_MOST_TOLD])}{more}")
+    return notes
+
+
+def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
+    """Where things are, and the next commands."""
+    output = invocation.output
+    complete = [record.dataset for record in manifest.datasets if record.status in ("complete", "skipped")]
+    lost = [record.dataset for record in manifest.datasets if is_lost(record)]
+    ways: list[tuple[str, str]] = []
+    if complete:
+        ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
+    ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
+    if complete:
+        ways.append(("read", invocation.read(complete[0])))
+    if lost and complete and not manifest.interrupted:
+        ways.append(("again", invocation.export(lost)))
+    if invocation.demo and complete:
+        ways.append(("next", _WITH_CREDENTIALS))
+    return ways

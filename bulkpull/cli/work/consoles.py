@@ -1,0 +1,22 @@
+"""The two consoles: one for data on standard output, one for everything else on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich.console import Console
+
+# A table that is piped onward is not cut to anybody's terminal: one row, one line.
+_PIPED_WIDTH = 10_000
+
+
+def error_console() -> Console:
+    """For people, on standard error; colours only on a terminal."""
+    return Console(stderr=True, highlight=False, emoji=False, markup=False)
+
+
+def data_console() -> Console:
+    """For tables, on standard output; as wide as they need where it is no terminal."""
+    piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
+    return Console(highlight=False, emoji=False, markup=False, width=_PIPED_WIDTH if piped else None)

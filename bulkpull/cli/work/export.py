@@ -1,0 +1,135 @@
+"""Export: the run under a display or a log, and its end told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from bulkpull.api import window_of
+from bulkpull.cli.attribution import Attribution
+from bulkpull.cli.display import Display
+from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
+from bulkpull.cli.signals import run_interruptibly
+from bulkpull.cli.speech import INTERRUPTED, LogLevel, Speech, write_json_line
+from bulkpull.cli.streams import print_json
+from bulkpull.cli.summary import Invocation, print_interruption, print_losses, print_summary, write_losses
+from bulkpull.cli.work.consoles import error_console
+from bulkpull.cli.work.plan import show_plan
+from bulkpull.cli.work.target import aimed
+from bulkpull.events import Event, Events, Listener
+from bulkpull.journey.run import ExportRequest, Run
+
+# What the display shows by itself, and what the summary tells.
+_ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """The options of `bulkpull export`; `None` and `False` where not given."""
+
+    datasets: tuple[str, ...]
+    demo: bool
+    plan: bool
+    output: Path | None
+    config: Path | None
+    timespan: str | None
+    since: date | None
+    until: date | None
+    everything: bool
+    keep_raw: bool
+    as_json: bool
+
+
+def run_export(options: ExportOptions, speech: Speech) -> int:
+    """
+    Carry out `bulkpull export`; returns the exit status.
+
+    Raises:
+        BulkpullError: Nothing could be done at all.
+    """
+    window = window_of(options.since, options.until, now=datetime.now(UTC))
+    request = ExportRequest(options.datasets, window, options.everything)
+    with aimed(
+        options.config,
+        demo=options.demo,
+        output=options.output,
+        timespan=options.timespan,
+        keep_raw=options.keep_raw or None,
+    ) as settings:
+        if options.plan:
+            return show_plan(request, settings=settings, as_json=options.as_json, speech=speech)
+        console = error_console()
+        with watching(speech, console) as listener:
+            run = Run(request, settings, Events(listener))
+            try:
+                interrupted = run_interruptibly(run.export, when_asked=lambda: _say_stopping(speech, console))
+            except BaseException:
+                # A run may fail after its account was written; whoever reads standard output is owed it.
+                _print_manifest(run, as_json=options.as_json)
+                raise
+    _print_manifest(run, as_json=options.as_json)
+    invocation = Invocation(output=settings.output, config=options.config, demo=options.demo)
+    _tell_end(run, speech, console, invocation=invocation, interrupted=interrupted)
+    if interrupted:
+        return INTERRUPTED
+    assert run.manifest is not None
+    return run.manifest.exit_code
+
+
+@contextmanager
+def watching(speech: Speech, console: Console) -> Iterator[Listener]:
+    """A listener for the run: the live display on a terminal, with warnings above it, or the log."""
+    with ExitStack() as stack:
+        if has_display(speech, console):
+            display = stack.enter_context(Display(console))
+            log = LogListener(speech, write=display.print_above, default=LogLevel.WARNING, hushed=_ON_DISPLAY)
+            listeners: tuple[Listener, ...] = (display, log)
+        else:
+            log = LogListener(speech, write=write_line)
+            listeners = (log,)
+        stack.enter_context(libraries_logged_by(log))
+        attribution = Attribution()
+
+        def listen(event: Event) -> None:
+            attributed = attribution.of(event)
+            for listener in listeners:
+                listener(attributed)
+
+        yield listen
+
+
+def has_display(speech: Speech, console: Console) -> bool:
+    """Whether there is a terminal to draw on, and nobody asked for log lines or for silence."""
+    wants_lines = speech.quiet or speech.is_json or speech.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+    return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
+
+
+def _say_stopping(speech: Speech, console: Console) -> None:
+    if speech.is_json:
+        write_json_line("run.stopping", level="warning")
+    else:
+        console.print("stopping; once more to stop at once", soft_wrap=True)
+
+
+def _print_manifest(run: Run, *, as_json: bool) -> None:
+    if as_json and run.manifest is not None:
+        print_json(run.manifest.as_dict())
+
+
+def _tell_end(run: Run, speech: Speech, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
+    manifest = run.manifest
+    if speech.is_json:
+        if manifest is not None and not interrupted:
+            write_losses(manifest)
+        return
+    if manifest is not None and speech.quiet and not interrupted:
+        print_losses(manifest, console)
+    elif manifest is not None and not speech.quiet:
+        print_summary(manifest, console, invocation=invocation)
+    if interrupted:
+        print_interruption(console, invocation=invocation)
