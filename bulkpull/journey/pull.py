@@ -210,10 +210,10 @@ class Journey:
         tools.events.emit("conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s)
         for column in table.columns:
             if column.misfit is not None:
-                tools.events.warn(
+                tools.events.emit(
                     "column.kept_as_text",
                     column=column.name,
-                    declared=column.declared,
+                    declared=str(column.declared),
                     row=column.misfit.row,
                     value=column.misfit.value,
                 )

@@ -1,0 +1,85 @@
+"""What the end-to-end tests share: an export against a simulator, and a comparison that uses none of our code."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bulkpull.events import Events, Listener
+from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.model import Window
+from bulkpull.records.manifest import Manifest
+from bulkpull.settings import Settings
+from bulkpull.simulator import Simulator
+
+QUICK: dict[str, Any] = {
+    "requests_per_second": 500,
+    "request_burst": 100,
+    "poll_initial_seconds": 0.05,
+    "poll_max_seconds": 0.5,
+    "report_timeout_seconds": 60,
+}
+
+
+def settings_for(simulator: Simulator, output: Path, **changes: Any) -> Settings:
+    """Settings that point at the simulator and do not dawdle."""
+    return Settings(**(QUICK | {"output": output} | changes)).for_simulator(simulator.environment)
+
+
+async def export(
+    simulator: Simulator,
+    output: Path,
+    *datasets: str,
+    listeners: Sequence[Listener] = (),
+    window: Window | None = None,
+    clock: Any = None,
+    **changes: Any,
+) -> Manifest:
+    """Export `datasets` (all, without names) from the simulator to `output`."""
+    run = Run(
+        ExportRequest(datasets, window=window),
+        settings_for(simulator, output, **changes),
+        Events(*listeners),
+        **({"clock": clock} if clock else {}),
+    )
+    return await run.export()
+
+
+def rows_of_csv(content: bytes) -> tuple[list[str], list[list[str | None]]]:
+    """Header and rows as Python's own csv module reads them; an empty field is `None`."""
+    text = content.decode("utf-8-sig")
+    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    return header, [[field or None for field in row] for row in rows]
+
+
+def assert_holds_what_the_csv_said(output: Path, manifest: Manifest, dataset: str, content: bytes) -> None:
+    """Every cell of the published Parquet, written back, is the CSV's."""
+    header, rows = rows_of_csv(content)
+    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    frame = pl.read_parquet([output / file.path for file in record.files], glob=False)
+    assert frame.columns == header
+    assert frame.height == len(rows) == record.rows
+    for number, column in enumerate(record.columns):
+        told = [row[number] for row in rows]
+        kept = frame[column.name].to_list()
+        assert str(frame.schema[column.name]).startswith(column.type.split("(")[0]), column
+        for text, value in zip(told, kept, strict=True):
+            assert _same(text, value, column.format), f"{dataset}.{column.name}: {text!r} became {value!r}"
+
+
+def _same(text: str | None, value: Any, form: str | None) -> bool:
+    if text is None or value is None:
+        return text is None and value is None
+    if isinstance(value, Decimal):
+        return Decimal(text) == value
+    if isinstance(value, date):  # a datetime is one too
+        assert form is not None
+        return value.strftime(form) == text
+    return str(value) == text
