@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from unittest.mock import Mock
 
 import aiohttp
-from aioresponses import aioresponses
+from aioresponses import CallbackResult, aioresponses
 from anyio._backends import _asyncio as anyio_internals
 
 from bulkpull.events import Event, Events
@@ -137,8 +137,17 @@ class _Response(aiohttp.ClientResponse):
 class Answers(aioresponses):
     """Answers to calls, in the order in which they are given, without a network."""
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
     def add(self, url: Any, method: str = "GET", *args: Any, **options: Any) -> None:
         super().add(url, method, *args, **({"response_class": _Response} | options))
+
+    @staticmethod
+    def reply(**options: Any) -> CallbackResult:
+        """What a callback gives back."""
+        return CallbackResult(response_class=_Response, **options)
 
     def sent(self, method: str) -> list[Any]:
         """The keyword arguments of every call of that method, in no certain order between addresses."""
