@@ -58,7 +58,7 @@ def write_parquet(
         metadata=dict(metadata),
         engine="streaming",
     )
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # for writing, or Windows would not force it to the disk
         digest = hashlib.file_digest(file, "sha256")
         os.fsync(file.fileno())
         size = file.seek(0, os.SEEK_END)
@@ -72,7 +72,7 @@ def rows_in(path: Path) -> int:
 
 def disk_trouble(error: BaseException, *, folder: Path) -> DiskTrouble | None:
     """
-    What an error says about the disk; `None` when it is about something else.
+    What an error says about the disk under `folder`; `None` when it is about something else.
 
     polars tells a full disk as a `ComputeError` whose text ends in "(os error 28)".
     """
@@ -82,7 +82,7 @@ def disk_trouble(error: BaseException, *, folder: Path) -> DiskTrouble | None:
     if number not in _DISK:
         return None
     return DiskTrouble(
-        f"Parquet files cannot be written to {folder}",
+        f"the report's file cannot be converted in {folder}",
         why=_DISK[number],
         fix="make room or correct the permissions, then run `bulkpull runs resume`",
     )

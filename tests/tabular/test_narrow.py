@@ -1,0 +1,276 @@
+"""Text → a narrower type, and the values that forbid it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkpull.catalog import ColumnType
+from bulkpull.tabular.narrow import Column
+from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, Misfit
+
+Values = Sequence[str | None]
+
+
+def narrowed(
+    declared: ColumnType, *batches: Values, identifier: bool = False, published: str | None = None
+) -> tuple[pl.Series, ConvertedColumn]:
+    """The last batch as read, and the outcome after all of them."""
+    plan = ColumnPlan("Column", declared, identifier=identifier, published_type=published)
+    column, first_row, taken = Column(plan), 1, pl.Series(dtype=pl.String)
+    for values in batches:
+        taken = column.take(pl.Series("Column", values, pl.String), first_row=first_row)
+        assert taken.len() == len(values)
+        first_row += len(values)
+    column.settle()
+    return taken, column.outcome()
+
+
+NEVER_NARROWED = [
+    "0012", "0E123", "12345678901234567890", "NA", "null", "NULL", "-", " x ", "nan", "007", "+7", "-0", " 7", "7 ",
+    "1_0", "1.0", "1e3", "٣", "",
+]  # fmt: skip
+
+
+@pytest.mark.fault(87)
+@pytest.mark.behaviour(152)
+@pytest.mark.parametrize("declared", list(ColumnType))
+def test_an_identifier_stays_text_whatever_was_declared(declared: ColumnType) -> None:
+    taken, told = narrowed(declared, ["12", "34"], identifier=True)
+
+    assert (taken.to_list(), told.type, told.misfit) == (["12", "34"], "String", None)
+
+
+@pytest.mark.fault(87)
+@pytest.mark.parametrize("declared", [ColumnType.INT, ColumnType.BOOL, ColumnType.DATE, ColumnType.DATETIME])
+@pytest.mark.parametrize("odd", NEVER_NARROWED)
+def test_what_would_not_come_back_the_same_keeps_its_column_text(declared: ColumnType, odd: str) -> None:
+    good = {ColumnType.INT: "7", ColumnType.BOOL: "1", ColumnType.DATE: "2026-11-23"}.get(declared, "2026-11-23T00:00")
+
+    taken, told = narrowed(declared, [good, None], [None, good, odd, good, "x"])
+
+    assert taken.to_list() == [None, good, odd, good, "x"]
+    assert told.type == "String"
+    assert told.misfit == Misfit(row=5, value=odd)
+    assert told.why_text
+
+
+@pytest.mark.fault(88)
+@pytest.mark.parametrize(
+    "odd",
+    ["1,234", "(5)", "1e400", "nan", "Infinity", "-inf", "9" * 40, "1E-7", "$5", "5-", "", " 5", "0." + "1" * 19,
+     "1" * 21, ".", "+", "--5", "5\n", "٣"],
+)  # fmt: skip
+def test_what_is_no_plain_amount_keeps_its_column_text(odd: str) -> None:
+    taken, told = narrowed(ColumnType.DECIMAL, ["1.50", odd, "2"])
+
+    assert taken.to_list() == ["1.50", odd, "2"]
+    assert (told.type, told.misfit) == ("String", Misfit(row=2, value=odd))
+
+
+AMOUNTS = st.from_regex(re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,18})?|\.[0-9]{1,18})", re.ASCII), fullmatch=True)
+
+
+@pytest.mark.fault(88)
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.none(), AMOUNTS), min_size=1))
+def test_an_amount_is_the_number_that_python_reads_from_the_same_text(values: list[str | None]) -> None:
+    taken, told = narrowed(ColumnType.DECIMAL, values)
+
+    assert told.type == "Decimal(38, 18)"
+    assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1))
+def test_whole_numbers_become_int64(values: list[int | None]) -> None:
+    taken, told = narrowed(ColumnType.INT, [None if value is None else str(value) for value in values])
+
+    assert told.type == "Int64"
+    assert taken.to_list() == values
+
+
+@pytest.mark.fault(87, 88)
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from([ColumnType.INT, ColumnType.BOOL, ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH]),
+    st.lists(st.one_of(st.none(), st.text("0123456789-+:/. TZeE,aPM", min_size=1, max_size=22)), max_size=5),
+    st.sampled_from(["7", "2026-11-23", "2026-11-23 01:02:03", "true", "11/23/2026", "1/13/2026 1:02:03 PM"]),
+)
+def test_every_type_gives_every_text_back(declared: ColumnType, values: list[str | None], sample: str) -> None:
+    values = [*values, sample]
+    taken, told = narrowed(declared, values)
+
+    back = taken.dt.strftime(told.format) if told.format else taken.cast(pl.String)
+
+    assert back.to_list() == values
+
+
+@pytest.mark.behaviour(155)
+@pytest.mark.parametrize(
+    ("values", "kind", "pattern", "first"),
+    [
+        (["2026-11-23", None], "Date", "%Y-%m-%d", date(2026, 11, 23)),
+        (["2026-11-23T01:02"], "Datetime(us)", "%Y-%m-%dT%H:%M", datetime(2026, 11, 23, 1, 2)),  # noqa: DTZ001 - naive stays naive
+        (["2026-11-23 01:02:03"], "Datetime(us)", "%Y-%m-%d %H:%M:%S", datetime(2026, 11, 23, 1, 2, 3)),  # noqa: DTZ001 - the same
+        (["2026-11-23T01:02:03.004"], "Datetime(us)", "%Y-%m-%dT%H:%M:%S%.3f", datetime(2026, 11, 23, 1, 2, 3, 4000)),  # noqa: DTZ001 - the same
+        (["2026-11-23T01:02:03.000004Z"], "Datetime(us, UTC)", "%Y-%m-%dT%H:%M:%S%.6fZ",
+         datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=UTC)),
+        (["2026-11-23T01:02:03.0000040"], "Datetime(us)", "%Y-%m-%dT%H:%M:%S%.6f0", datetime(2026, 11, 23, 1, 2, 3, 4)),  # noqa: DTZ001 - the same
+        (["2026-11-23T01:02:03+00:00"], "Datetime(us, UTC)", "%Y-%m-%dT%H:%M:%S+00:00",
+         datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)),
+        (["11/23/2026", "1/2/2026"], "Date", "%-m/%-d/%Y", date(2026, 11, 23)),
+        (["11/23/2026", "01/02/2026"], "Date", "%m/%d/%Y", date(2026, 11, 23)),
+        (["1/13/2026 1:02:03 PM"], "Datetime(us)", "%-m/%-d/%Y %-I:%M:%S %p", datetime(2026, 1, 13, 13, 2, 3)),  # noqa: DTZ001 - the same
+        (["01/13/2026 12:00 AM"], "Datetime(us)", "%m/%d/%Y %I:%M %p", datetime(2026, 1, 13)),  # noqa: DTZ001 - the same
+        (["1/13/2026 13:02"], "Datetime(us)", "%-m/%-d/%Y %H:%M", datetime(2026, 1, 13, 13, 2)),  # noqa: DTZ001 - the same
+        (["0001-01-01", "9999-12-31"], "Date", "%Y-%m-%d", date(1, 1, 1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("declared", [ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH])
+def test_dates_of_one_format_are_narrowed_and_the_format_is_told(
+    declared: ColumnType, values: Values, kind: str, pattern: str, first: date
+) -> None:
+    taken, told = narrowed(declared, values)
+
+    assert (told.type, told.format, told.why_text) == (kind, pattern, None)
+    assert taken[0] == first
+    assert taken.dt.strftime(pattern).to_list() == list(values)
+
+
+@pytest.mark.behaviour(155)
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [
+        (["2026-11-23", "2026-11-23T00:00:00"], 2),
+        (["2026-11-23T01:02:03Z", "2026-11-23T01:02:03"], 2),
+        (["2026-11-23T01:02:03Z", "2026-11-23T01:02:60Z"], 2),
+        (["2026-11-23T01:02:03.1234567"], 1),
+        (["2026-11-23T01:02:03.1"], 1),
+        (["2026-11-23T01:02:03+01:00"], 1),
+        (["2026-11"], 1),
+        (["202611"], 1),
+        (["Nov 2026"], 1),
+        (["23.11.2026"], 1),
+        (["2026-02-30"], 1),
+        (["2026-1-2"], 1),
+        (["11/23/2026", "1/2/2026", "01/02/2026"], 3),
+        (["13/1/2026"], 1),
+        (["1/13/2026", "13/1/2026"], 2),
+        (["1/13/2026 1:02 pm"], 1),
+        (["1/13/26"], 1),
+    ],
+)
+def test_dates_that_do_not_share_a_sure_format_stay_text(values: Values, row: int) -> None:
+    for batches in ([values], [[value] for value in values]):
+        taken, told = narrowed(ColumnType.DATETIME, *batches)
+
+        assert taken.to_list() == list(batches[-1])
+        assert (told.type, told.format) == ("String", None)
+        assert told.misfit == Misfit(row=row, value=str(values[row - 1]))
+
+
+@pytest.mark.behaviour(155)
+def test_slashed_dates_stay_text_until_a_day_above_twelve_proves_the_month_first() -> None:
+    _, doubtful = narrowed(ColumnType.DATE, ["1/2/2026"], ["12/12/2026"])
+    _, proved = narrowed(ColumnType.DATE, ["1/2/2026"], ["12/13/2026"], ["3/4/2026"])
+
+    assert (doubtful.type, doubtful.misfit) == ("String", None)
+    assert "month or the day comes first" in str(doubtful.why_text)
+    assert proved.type == "Date"
+
+
+@pytest.mark.behaviour(154)
+@pytest.mark.parametrize(
+    ("values", "kind", "read"),
+    [
+        (["true", "false", None], "Boolean", [True, False, None]),
+        (["0", "1", None], "Int64", [0, 1, None]),
+        (["1"], "Int64", [1]),
+    ],
+)
+def test_flags_become_what_gives_their_spelling_back(values: Values, kind: str, read: list[object]) -> None:
+    taken, told = narrowed(ColumnType.BOOL, values)
+
+    assert (taken.to_list(), told.type, told.misfit) == (read, kind, None)
+
+
+@pytest.mark.behaviour(154)
+@pytest.mark.parametrize("value", ["Y", "N", "Yes", "No", "True", "FALSE", "2", "01"])
+def test_other_flags_stay_text_and_say_why(value: str) -> None:
+    taken, told = narrowed(ColumnType.BOOL, [None, value])
+
+    assert (taken.to_list(), told.type, told.misfit) == ([None, value], "String", Misfit(row=2, value=value))
+    assert value in str(told.why_text)
+
+
+def test_flags_of_two_spellings_stay_text() -> None:
+    _, told = narrowed(ColumnType.BOOL, ["0", "1"], ["true"])
+
+    assert (told.type, told.misfit) == ("String", Misfit(row=3, value="true"))
+
+
+@pytest.mark.fault(90)
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        (ColumnType.STRING, "String"), (ColumnType.GUID, "String"), (ColumnType.INT, "Int64"),
+        (ColumnType.DECIMAL, "Decimal(38, 18)"), (ColumnType.DATE, "Date"), (ColumnType.DATETIME, "Datetime(us)"),
+        (ColumnType.MONTH, "Date"), (ColumnType.BOOL, "Boolean"),
+    ],
+)  # fmt: skip
+def test_a_column_without_values_has_the_type_that_was_declared(declared: ColumnType, kind: str) -> None:
+    for batches in ([], [[None, None]]):
+        taken, told = narrowed(declared, *batches)
+
+        assert (told.type, told.misfit, told.why_text) == (kind, None, None)
+        assert taken.null_count() == taken.len()
+
+
+@pytest.mark.fault(89, 90)
+@pytest.mark.parametrize(
+    ("declared", "published", "kind"),
+    [
+        (ColumnType.BOOL, "Int64", "Int64"),
+        (ColumnType.DATETIME, "Date", "Date"),
+        (ColumnType.DATETIME, "Datetime(us, UTC)", "Datetime(us, UTC)"),
+        (ColumnType.MONTH, "Datetime(us)", "Datetime(us)"),
+        (ColumnType.INT, "Boolean", "Int64"),
+        (ColumnType.DATE, "String", "String"),
+    ],
+)
+def test_a_column_without_values_keeps_the_type_it_was_published_with(
+    declared: ColumnType, published: str, kind: str
+) -> None:
+    _, told = narrowed(declared, [None], published=published)
+
+    assert told.type == kind
+
+
+@pytest.mark.fault(89)
+@pytest.mark.parametrize("declared", [each for each in ColumnType if each not in (ColumnType.STRING, ColumnType.GUID)])
+def test_a_column_published_as_text_stays_text(declared: ColumnType) -> None:
+    taken, told = narrowed(declared, ["1"], published="String")
+
+    assert (taken.to_list(), told.type, told.misfit) == (["1"], "String", None)
+    assert "published as text" in str(told.why_text)
+
+
+def test_values_after_a_batch_without_any_still_decide() -> None:
+    taken, told = narrowed(ColumnType.DATE, [None, None], [None, "2026-11-23T01:02:03Z"])
+
+    assert told.type == "Datetime(us, UTC)"
+    assert taken.to_list() == [None, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)]
+
+
+def test_a_long_misfit_is_cut() -> None:
+    _, told = narrowed(ColumnType.INT, ["x" * 10_000])
+
+    assert told.misfit == Misfit(row=1, value="x" * 200)
