@@ -37,7 +37,6 @@ class Extract:
 
     table: Table
     columns: tuple[Column, ...]
-    metrics: tuple[str, ...]
     conditions: tuple[Condition, ...]
     limit: int | None
     months: tuple[date, ...] | None
@@ -49,7 +48,7 @@ class Extract:
     def key(self) -> str:
         """Equal for equal contents, so that reports share one file."""
         facts = (
-            self.table.name, self.columns, self.metrics, self.conditions, self.limit, self.months, self.tsv,
+            self.table.name, self.columns, self.conditions, self.limit, self.months, self.tsv,
             sorted(self.hidden), self.hidden_vanish,
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -58,7 +57,7 @@ class Extract:
     def header(self) -> list[str]:
         """The names in the file's first line."""
         gone = self.hidden if self.hidden_vanish else frozenset()
-        return [column.name for column in self.columns if column.origin not in gone] + list(self.metrics)
+        return [column.name for column in self.columns if column.origin not in gone]
 
 
 def csv_blocks(extract: Extract, scenario: Scenario, *, block_rows: int = BLOCK_ROWS) -> Iterator[bytes]:
@@ -127,8 +126,6 @@ def _frame(extract: Extract, scenario: Scenario, *, month: date | None, first: i
 
     asked = {column.name: column for column in (*extract.columns, *(each.column for each in extract.conditions))}
     series = {name: values(column) for name, column in asked.items()}
-    for metric in extract.metrics:
-        series[metric] = values(Column(name=metric, origin=metric, type="decimal"))
     frame = pl.DataFrame(series)
     for condition in extract.conditions:
         frame = frame.filter(_predicate(condition))

@@ -49,14 +49,12 @@ class ParsedQuery:
     A query that the service accepts.
 
     Attributes:
-        columns: The plain columns, in select order.
-        metrics: Aggregates among the selected names, in select order.
+        columns: What is selected, in that order; a metric is a column of numbers here.
         timespan: Upper case; `None` when the query names none (six months then, behaviour 61).
     """
 
     table: Table
     columns: tuple[Column, ...]
-    metrics: tuple[str, ...]
     conditions: tuple[Condition, ...]
     limit: int | None
     timespan: str | None
@@ -73,39 +71,31 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
     tail = _TAIL.fullmatch(head["rest"])
     if tail is None:
         raise bad_request("Invalid query")
-    names = _names(head["names"], table)
     if tail["order"] is not None:
         _check_order(tail["order"], table)
     return ParsedQuery(
         table=table,
-        columns=tuple(name for name in names if isinstance(name, Column)),
-        metrics=tuple(name for name in names if isinstance(name, str)),
+        columns=tuple(_names(head["names"], table)),
         conditions=_conditions(tail["where"], table) if tail["where"] is not None else (),
         limit=_limit(tail["limit"]) if tail["limit"] is not None else None,
         timespan=_timespan(tail["timespan"], table) if tail["timespan"] is not None else None,
     )
 
 
-def _leading_name(text: str, table: Table) -> tuple[Column | str, str]:
+def _leading_name(text: str, table: Table) -> tuple[Column, str]:
     """The column or metric that `text` begins with, the longest that fits, and what follows it."""
     lowered = text.casefold()
-    known: list[Column | str] = [*table.columns, *table.metrics]
-    known.sort(key=lambda each: len(_spelling(each)), reverse=True)
-    for each in known:
-        spelling = _spelling(each)
-        if lowered.startswith(spelling.casefold()):
-            rest = text[len(spelling) :]
+    metrics = [Column(name=name, origin=name, type="decimal") for name in table.metrics]
+    for each in sorted([*table.columns, *metrics], key=lambda column: len(column.name), reverse=True):
+        if lowered.startswith(each.name.casefold()):
+            rest = text[len(each.name) :]
             if not rest or not re.match(r"\w", rest):
                 return each, rest
     raise bad_request("Incorrect column name")
 
 
-def _spelling(known: Column | str) -> str:
-    return known.name if isinstance(known, Column) else known
-
-
-def _names(text: str, table: Table) -> list[Column | str]:
-    found: list[Column | str] = []
+def _names(text: str, table: Table) -> list[Column]:
+    found: list[Column] = []
     rest = text.strip()
     while True:
         name, rest = _leading_name(rest.lstrip(), table)
@@ -127,7 +117,7 @@ def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
     while True:
         column, rest = _leading_name(rest, table)
         operator = _OPERATOR.match(rest)
-        if operator is None or not isinstance(column, Column):
+        if operator is None or column not in table.columns:
             raise bad_request("Invalid query")
         word = re.sub(r"\s+", " ", operator["op"].upper())
         values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))

@@ -198,7 +198,6 @@ class Service:
         return Extract(
             table=parsed.table,
             columns=parsed.columns,
-            metrics=parsed.metrics,
             conditions=parsed.conditions,
             limit=limit,
             months=months,

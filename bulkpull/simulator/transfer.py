@@ -116,7 +116,9 @@ async def _send_pieces(response: web.StreamResponse, body: Body, course: Course,
         if trickles:
             await clock.sleep(1 / course.trickle_bytes_per_s)
         elif course.bandwidth_bytes_per_s:
-            await clock.sleep(began_at + sent / course.bandwidth_bytes_per_s - clock.monotonic())
+            ahead_s = began_at + sent / course.bandwidth_bytes_per_s - clock.monotonic()
+            if ahead_s > 0:
+                await clock.sleep(ahead_s)
 
 
 async def _send_until_close(request: web.Request, head: Head, body: Body, course: Course) -> web.StreamResponse:
