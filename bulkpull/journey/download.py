@@ -45,6 +45,7 @@ _WRITE_BYTES = 1 << 20
 _SLOWEST_BYTES_PER_S = 1_024
 _WINDOW_S = 60.0
 _FRESH_LINKS = 2
+_SECOND_LINK_AFTER_S = 1.0
 _REPLACEMENTS = 3
 _WHOLE_TRIES = 2
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -203,6 +204,8 @@ class _Transfer:
                 why=expired.why,
                 fix="check this machine's clock, and whether a proxy or firewall stands before *.blob.core.windows.net",
             )
+        # A link that is refused although it is fresh may be so for a moment only: two machines, two clocks.
+        await self.clock.sleep(self.fresh_links * _SECOND_LINK_AFTER_S)
         self.fresh_links += 1
         self.link = await self.relink()
 

@@ -308,7 +308,12 @@ class Poller:
             elif not await self._client.get_queries(query_id=report.query_id):
                 watch.settle(error=ReportLost(f"the query of report {report.report_id} is gone from the service"))
             elif watch.seen:
-                watch.settle(error=ExecutionFailed(f"the execution of report {report.report_id} was there and is gone"))
+                watch.settle(
+                    error=ExecutionFailed(
+                        f"the execution of report {report.report_id} has failed",
+                        why=f"it was {watch.status}, and the service does not show it any more",
+                    )
+                )
         except (ReportingError, TransferError):
             watch.checked = False  # not known: look again at the next tick
 
