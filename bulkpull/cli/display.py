@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -25,6 +25,8 @@ from bulkpull.events import Event
 _REDRAWN_PER_S = 5
 _BAR_WIDTH = 30
 _HEADER_LINES = 4
+# What it is doing, elapsed time, bytes, rows.
+_COLUMNS: tuple[tuple[int, JustifyMethod], ...] = ((11, "left"), (7, "right"), (14, "right"), (11, "right"))
 _STYLES = {"done": "green", "failed": "bold red", "unavailable": "yellow", "downloading": "cyan", "converting": "cyan"}
 
 
@@ -84,7 +86,7 @@ def _header(progress: Progress, *, now_s: float) -> Table:
     done, lost, total = progress.counts()
     words = f"{done} of {total} done" if total else "asking the service what it offers"
     if lost:
-        words += f", {lost} not"
+        words += f", {lost} lost"
     words += f"   {figures.length(now_s - progress.began_s)}   {figures.size(progress.done_bytes())}"
     header = Table.grid(padding=(0, 2))
     header.add_row(ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH), Text(words, style="bold"))
@@ -93,10 +95,10 @@ def _header(progress: Progress, *, now_s: float) -> Table:
 
 def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=31)
-    table.add_column(no_wrap=True)
-    for _ in ("elapsed", "bytes", "rows"):
-        table.add_column(justify="right", no_wrap=True)
+    # Fixed widths, 79 in all: what grows while it is watched must not push the rest about.
+    table.add_column(width=31, no_wrap=True, overflow="ellipsis")
+    for width, justify in _COLUMNS:
+        table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
     for line in _that_fit(lines, room=room):
         word = line.status or line.doing
         table.add_row(

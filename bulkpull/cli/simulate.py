@@ -18,7 +18,7 @@ EPILOG = examples(
     ". ./simulator.env && bulkpull export    # in another terminal",
     "bulkpull simulate --rows 100000 --latency 1..10 --requests-per-minute 60",
     "bulkpull simulate --list-faults",
-    "bulkpull simulate --fault throttle --fault blob_busy",
+    "bulkpull simulate --fault 54 --fault blob_busy",
 )
 
 
@@ -52,7 +52,7 @@ def simulate(
     role: Annotated[Role | None, typer.Option(help="What the user may see.")] = None,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
-    fault: Annotated[list[str] | None, typer.Option(help="Arm a fault by name; may be repeated.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="Arm a fault by id or name; may be repeated.")] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and end.")] = False,
     as_json: options.AsJson = False,
     log_level: options.Level = None,
@@ -80,7 +80,7 @@ def simulate(
             "key_casing": key_casing and key_casing.value,
             "page_size": page_size,
         }
-        scenario = work.make_scenario(
+        staging = work.stage(
             {name: value for name, value in given.items() if value is not None}, latency=latency, faults=fault or ()
         )
-        work.serve(scenario, port=port, blob_port=blob_port, as_json=as_json)
+        work.serve(staging, port=port, blob_port=blob_port, as_json=as_json)

@@ -23,9 +23,16 @@ from bulkpull.records.manifest import DatasetRecord, Manifest, is_lost
 
 # Ids, counts and times differ from dataset to dataset within one and the same reason.
 _VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
-_STYLES = {"complete": "green", "skipped": "dim", "unavailable": "yellow", "failed": "bold red"}
+_UNFINISHED = "unfinished"
+_STYLES = {
+    "complete": "green",
+    "skipped": "dim",
+    "unavailable": "yellow",
+    "failed": "bold red",
+    _UNFINISHED: "yellow",
+}
 _MOST_TOLD = 3
-_WITH_CREDENTIALS = "set BULKPULL_TENANT_ID, BULKPULL_CLIENT_ID, BULKPULL_CLIENT_SECRET and BULKPULL_REFRESH_TOKEN, then: bulkpull export"
+_CREDENTIALS = ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,8 @@ class Invocation:
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     """Write the whole summary for people."""
-    table = _table(manifest.datasets)
     if manifest.datasets:
-        console.print(table)
+        console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     print_losses(manifest, console)
     others = [record for record in manifest.datasets if record.status == "unavailable" and not is_lost(record)]
@@ -75,7 +81,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
 
 def print_losses(manifest: Manifest, console: Console) -> None:
     """Write what failed, each reason once; nothing when nothing was lost."""
-    lost = [record for record in manifest.datasets if is_lost(record)]
+    lost = _lost(manifest)
     if not lost:
         return
     words = f"{len(lost)} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
@@ -86,21 +92,14 @@ def print_losses(manifest: Manifest, console: Console) -> None:
 
 def write_losses(manifest: Manifest) -> None:
     """The same as log objects, one a reason."""
-    lost = [record for record in manifest.datasets if is_lost(record)]
-    for datasets, reason in group_reasons((record.dataset, record.reason or "") for record in lost):
+    for datasets, reason in group_reasons((record.dataset, record.reason or "") for record in _lost(manifest)):
         write_json_line("datasets.lost", level="error", run_id=manifest.run_id, datasets=datasets, reason=reason)
 
 
-def print_interruption(console: Console, *, invocation: Invocation) -> None:
+def print_interruption(console: Console) -> None:
     """Write how to carry on."""
-    console.print(
-        Text.assemble(
-            ("interrupted: ", "bold yellow"),
-            "nothing half-written is visible; run the same command again to carry on: ",
-            invocation.export() if invocation.demo is False else "it begins anew in the demo",
-        ),
-        soft_wrap=True,
-    )
+    told = "nothing half-written is visible; the same command again carries on"
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), told), soft_wrap=True)
 
 
 def group_reasons(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
@@ -122,19 +121,29 @@ def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_reasons(told)]
 
 
-def _table(records: Sequence[DatasetRecord]) -> Table:
+def _lost(manifest: Manifest) -> list[DatasetRecord]:
+    """What was asked for and failed; a pull that an interruption left unfinished did not fail."""
+    return [record for record in manifest.datasets if is_lost(record) and not _is_unfinished(record, manifest)]
+
+
+def _is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
+    return manifest.interrupted and record.status == "failed" and record.error is None
+
+
+def _table(manifest: Manifest) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("dataset", max_width=31, overflow="fold")
     table.add_column("status", no_wrap=True)
     for name in ("rows", "size", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    for record in records:
+    for record in manifest.datasets:
+        status = _UNFINISHED if _is_unfinished(record, manifest) else record.status
         has_data = record.status in ("complete", "skipped")
         spent = record.seconds
         seconds = spent.submit + spent.wait + spent.download + spent.convert
         table.add_row(
             record.dataset,
-            Text(record.status, style=_STYLES[record.status]),
+            Text(status, style=_STYLES[status]),
             f"{record.rows:,}" if has_data else "",
             figures.size(_stored(record)) if has_data else "",
             f"{seconds:,.1f}" if seconds else "",
@@ -185,7 +194,7 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
     """Where things are, and the next commands."""
     output = invocation.output
     complete = [record.dataset for record in manifest.datasets if record.status in ("complete", "skipped")]
-    lost = [record.dataset for record in manifest.datasets if is_lost(record)]
+    lost = [record.dataset for record in _lost(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
         ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
@@ -194,6 +203,7 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
         ways.append(("read", invocation.read(complete[0])))
     if lost and complete and not manifest.interrupted:
         ways.append(("again", invocation.export(lost)))
-    if invocation.demo and complete:
-        ways.append(("next", _WITH_CREDENTIALS))
+    if invocation.demo and complete and not manifest.interrupted:
+        variables = ", ".join(f"BULKPULL_{name}" for name in _CREDENTIALS)
+        ways.append(("next", f"with your own data: set {variables}, then run: bulkpull export"))
     return ways

@@ -11,9 +11,9 @@ from rich.table import Table
 from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.cli import figures
 from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.ask import ask
-from bulkpull.cli.work.consoles import data_console, error_console
+from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.cli.work.target import aimed
 from bulkpull.errors import NotFound
 from bulkpull.journey.plan import check_names
@@ -41,7 +41,7 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
     elif name is not None:
         _print_one(offer[0])
     else:
-        data_console().print(_table(offer))
+        print_table(_table(offer))
         if missing:
             told = f"not offered to this account, of the twenty: {figures.some(missing, most=20)}"
             error_console().print(told, soft_wrap=True)
@@ -100,21 +100,22 @@ def _not_offered(offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> list[s
 
 def _table(offer: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("dataset", overflow="fold")
-    table.add_column("main job", no_wrap=True)
-    table.add_column("columns", justify="right", no_wrap=True)
+    # Short headers leave the date ranges enough room in 80 columns.
+    table.add_column("dataset", no_wrap=True)
+    table.add_column("job", no_wrap=True)
+    table.add_column("cols", justify="right", no_wrap=True)
     table.add_column("date ranges", overflow="fold")
-    table.add_column("refresh", justify="right")
-    table.add_column("recurrence", justify="right")
+    table.add_column("refresh", justify="right", no_wrap=True)
+    table.add_column("recur", justify="right", no_wrap=True)
     for each in offer:
         refresh = each["refresh_days"]
         table.add_row(
             each["dataset"],
-            "yes" if each["of_the_twenty"] else "extra",
+            "main" if each["of_the_twenty"] else "extra",
             str(len(each["columns"])),
             _ranges(each["date_ranges"]),
             f"{refresh} d" if refresh else "",
-            f">= {each['minimum_recurrence_hours']} h",
+            f"≥{each['minimum_recurrence_hours']} h",
         )
     return table
 
@@ -124,7 +125,6 @@ def _ranges(names: Sequence[str]) -> str:
 
 
 def _print_one(each: dict[str, Any]) -> None:
-    console = data_console()
     about = Table.grid(padding=(0, 2))
     refresh = each["refresh_days"]
     for word, told in (
@@ -139,12 +139,12 @@ def _print_one(each: dict[str, Any]) -> None:
     ):
         if told:
             about.add_row(word, told)
-    console.print(about)
-    console.print()
+    print_table(about)
+    print_data("")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("column", overflow="fold")
     table.add_column("declared type")
     for column in each["columns"]:
         declared = column["declared"] or "not documented: text"
         table.add_row(column["name"], f"{declared}, an identifier: text" if column["identifier"] else declared)
-    console.print(table)
+    print_table(table)

@@ -132,4 +132,4 @@ def _tell_end(run: Run, speech: Speech, console: Console, *, invocation: Invocat
     elif manifest is not None and not speech.quiet:
         print_summary(manifest, console, invocation=invocation)
     if interrupted:
-        print_interruption(console, invocation=invocation)
+        print_interruption(console)

@@ -10,7 +10,7 @@ from rich.table import Table
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.speech import LogLevel, Speech
 from bulkpull.cli.streams import print_json
-from bulkpull.cli.work.consoles import data_console
+from bulkpull.cli.work.consoles import print_table
 from bulkpull.clock import iso_utc
 from bulkpull.events import Events
 from bulkpull.journey.plan import Plan
@@ -38,7 +38,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     if as_json:
         print_json({"version": 1, "plan": rows})
     else:
-        data_console().print(_table(rows))
+        print_table(_table(rows))
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 

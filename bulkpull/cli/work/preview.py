@@ -15,7 +15,7 @@ from bulkpull.cli import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
-from bulkpull.cli.work.consoles import data_console, error_console
+from bulkpull.cli.work.consoles import data_console, error_console, print_table
 from bulkpull.cli.work.target import aimed
 from bulkpull.errors import NotFound
 from bulkpull.journey.plan import make_plan
@@ -70,7 +70,7 @@ def _print_table(rows: Rows) -> None:
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_width(name))
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name))) for name in shown))
-    console.print(table)
+    print_table(table, console)
     hidden = len(names) - len(shown)
     if hidden:
         _say(f"{figures.count(hidden, 'column')} did not fit: --json shows all, and so does a pipe")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bulkpull.cli import figures
 from bulkpull.cli.streams import print_json
-from bulkpull.cli.work.consoles import data_console, error_console
+from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.records.ledger import RunEntry, opened_ledger
 from bulkpull.settings import Settings
 
@@ -32,7 +32,7 @@ def show_runs(*, output: Path | None, config: Path | None, as_json: bool) -> Non
     if as_json:
         print_json({"version": 1, "output": str(folder), "runs": [_as_values(run) for run in runs]})
     elif runs:
-        data_console().print(_table(runs))
+        print_table(_table(runs))
     else:
         error_console().print(f"no runs yet in {folder}", soft_wrap=True)
 

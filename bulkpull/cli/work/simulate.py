@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,33 +14,63 @@ from rich.table import Table
 
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.streams import print_data, print_json
-from bulkpull.cli.work.consoles import data_console, error_console
+from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.errors import SettingsError
-from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.faults import STORIES
+from bulkpull.settings import ENV_PREFIX
+from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
+from bulkpull.simulator.matrix import QUICK
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
+_ROWS = {row.id: row for row in FAULT_TABLE}
 
 
-def make_scenario(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str]) -> Scenario:
+@dataclass(frozen=True, slots=True)
+class Staging:
     """
-    The scenario that the options describe.
+    What to serve, and how a client should be set to see it within seconds.
+
+    Attributes:
+        settings: Settings of the client, by name.
+        told: What the rows of the fault matrix expect, a sentence each.
+    """
+
+    scenario: Scenario
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+
+
+def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str]) -> Staging:
+    """
+    Build what the options describe.
 
     Args:
-        given: Parameters of `Scenario` by name.
+        given: Parameters of `Scenario` by name; these beat what a row of the fault matrix brings.
         latency: `3` or `1..10`, seconds.
-        faults: Names of faults, each to strike once.
+        faults: Rows of the matrix by id, each with its service, or faults by name, each to strike once.
 
     Raises:
         SettingsError: The latency cannot be read, or a fault is unknown.
     """
-    scenario = Scenario(faults=tuple(Fault(_known(name)) for name in faults))
+    parameters: dict[str, Any] = {}
+    armed: list[Fault] = []
+    settings: dict[str, Any] = {}
+    told: list[str] = []
+    for wanted in faults:
+        row = _ROWS.get(wanted)
+        if row is None:
+            armed.append(Fault(_known(wanted)))
+            continue
+        parameters |= _peculiar(row.scenario)
+        armed += row.scenario.faults
+        settings |= {**QUICK, **row.settings}
+        told.append(_tell(row))
     if latency is not None:
-        scenario = dataclasses.replace(scenario, latency_s=_read_latency(latency))
-    return dataclasses.replace(scenario, **given)
+        parameters["latency_s"] = _read_latency(latency)
+    scenario = Scenario(**{**parameters, **given, "faults": tuple(armed)})
+    return Staging(scenario, settings, tuple(told))
 
 
-def serve(scenario: Scenario, *, port: int, blob_port: int, as_json: bool) -> None:
+def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None:
     """
     Serve until Ctrl-C or SIGTERM, which is how it is meant to end.
 
@@ -50,41 +80,62 @@ def serve(scenario: Scenario, *, port: int, blob_port: int, as_json: bool) -> No
     console = error_console()
 
     async def serving() -> None:
-        async with Simulator(scenario, port=port, blob_port=blob_port) as simulator:
+        async with Simulator(staging.scenario, port=port, blob_port=blob_port) as simulator:
+            own = {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in staging.settings.items()}
+            environment = simulator.environment | own
             if as_json:
-                print_json({"version": 1, "environment": simulator.environment, "blob_url": simulator.blob_url})
+                print_json({"version": 1, "environment": environment, "blob_url": simulator.blob_url})
             else:
-                lines = [f"export {name}={shlex.quote(value)}" for name, value in simulator.environment.items()]
-                print_data("\n".join(lines))
+                print_data("\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items()))
+            for sentence in staging.told:
+                console.print(sentence, soft_wrap=True)
             console.print(f"serving {simulator.api_base_url} until Ctrl-C", soft_wrap=True)
             await anyio.sleep_forever()
 
     try:
         run_interruptibly(serving, when_asked=lambda: None)
-    except OSError as trouble:
+    except* OSError as trouble:
+        refused = trouble.exceptions[0]
         raise SettingsError(
             f"the simulator cannot listen on ports {port} and {blob_port}",
-            why=trouble.strerror or str(trouble),
+            why=getattr(refused, "strerror", None) or str(refused),
             fix="choose others with --port and --blob-port; 0 takes any",
         ) from None
 
 
 def show_faults(*, as_json: bool) -> None:
-    """Print the faults by name, with their stories."""
+    """Print the rows of the fault matrix, then the faults by name."""
     if as_json:
-        print_json({"version": 1, "faults": [{"name": name, "story": story} for name, story in STORIES.items()]})
+        rows = [{"id": row.id, "title": row.title, "expected": row.expected} for row in FAULT_TABLE]
+        faults = [{"name": name, "story": story} for name, story in STORIES.items()]
+        print_json({"version": 1, "matrix": rows, "faults": faults})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("fault", no_wrap=True)
     table.add_column("story", overflow="fold")
+    for row in FAULT_TABLE:
+        table.add_row(row.id, row.title)
     for name, story in STORIES.items():
         table.add_row(name, story)
-    data_console().print(table)
+    print_table(table)
+
+
+def _peculiar(scenario: Scenario) -> dict[str, Any]:
+    """The parameters in which a scenario differs from the friendly one, faults apart."""
+    plain = Scenario()
+    names = [each.name for each in fields(Scenario) if each.name != "faults"]
+    return {name: getattr(scenario, name) for name in names if getattr(scenario, name) != getattr(plain, name)}
+
+
+def _tell(row: FaultRow) -> str:
+    codes = " or ".join(str(code) for code in row.exit_codes)
+    result = f"{row.dataset} {row.expected}, " if row.expected else ""
+    return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}"
 
 
 def _known(name: str) -> str:
     if name not in STORIES:
-        near = get_close_matches(name, STORIES, n=1)
+        near = get_close_matches(name, [*STORIES, *_ROWS], n=1)
         hint = f"did you mean {near[0]}?" if near else "`bulkpull simulate --list-faults` shows them"
         raise SettingsError(f"there is no fault {name!r}", fix=hint)
     return name
