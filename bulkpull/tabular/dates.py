@@ -22,6 +22,7 @@ _US = re.compile(
 )
 # Microseconds are what Parquet's readers share: a seventh digit, as .NET writes it, fits only while it is zero.
 _FRACTIONS = {3: "%.3f", 6: "%.6f", 7: "%.6f0"}
+_MICROSECONDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,35 @@ class Format:
         timed: Whether it has a time of day.
         utc: Whether it says that it is UTC; what says nothing stays without a zone.
         slashed: Month first, which a column has to prove.
+        form: A regular expression for what `pattern` writes, where each number has a fixed width and so one spelling.
     """
 
     pattern: str
     timed: bool = False
     utc: bool = False
     slashed: bool = False
+    form: str | None = None
 
     def read(self, text: pl.Series) -> pl.Series:
-        """The dates, or null where the text is not of this format."""
+        """The dates, or null where the text is not of this format; perhaps also where it is read too kindly."""
         if not self.timed:
             return text.str.strptime(pl.Date, self.pattern, strict=False)
-        moments = text.str.strptime(pl.Datetime("us"), self.pattern, strict=False)
+        # cache=False: times hardly repeat, and looking for them costs more than reading them
+        moments = text.str.strptime(pl.Datetime("us"), self.pattern, strict=False, cache=False)
         return moments.dt.replace_time_zone("UTC") if self.utc else moments
 
-    def gives_back(self, text: pl.Series) -> pl.Series:
-        """For each text whether it is read and written back to the same text."""
-        return (self.read(text).dt.strftime(self.pattern) == text).fill_null(value=False)
+    def fits(self, text: pl.Series, dates: pl.Series) -> pl.Series:
+        """
+        For each text whether `dates`, what `read` made of it, would be written back as the same text.
+
+        Where a form says so, the numbers of the text have one spelling only, and writing them back is not needed.
+        """
+        same = text.str.contains(self.form) & dates.is_not_null() if self.form else self.write(dates) == text
+        return same.fill_null(value=False)
+
+    def write(self, dates: pl.Series) -> pl.Series:
+        """The text of each date."""
+        return dates.dt.strftime(self.pattern)
 
 
 def formats_of(value: str) -> tuple[Format, ...]:
@@ -74,7 +87,13 @@ def _iso_format(
         return (Format("%Y-%m-%d"),)
     if fraction and len(fraction) not in _FRACTIONS:
         return ()
-    pattern = f"%Y-%m-%d{between}%H:%M"
+    pattern, form = f"%Y-%m-%d{between}%H:%M", f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{between}[0-9]{{2}}:[0-9]{{2}}"
     if seconds:
-        pattern += ":%S" + (_FRACTIONS[len(fraction)] if fraction else "")
-    return (Format(pattern + (zone or ""), timed=True, utc=bool(zone)),)
+        # Not 60: a leap second would be read as the first of the next minute.
+        pattern, form = f"{pattern}:%S", f"{form}:[0-5][0-9]"
+    if fraction:
+        pattern += _FRACTIONS[len(fraction)]
+        form += r"\.[0-9]{6}0" if len(fraction) > _MICROSECONDS else rf"\.[0-9]{{{len(fraction)}}}"
+    if zone:
+        pattern, form = pattern + zone, form + re.escape(zone)
+    return (Format(pattern, timed=True, utc=bool(zone), form=form + "$"),)

@@ -122,7 +122,7 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
                 raise _refused(row + odd, "is a blank line")
             cut, marks, ended = start, marks.up_to(start), True
         if cut:
-            batch = _batch(block[:cut], marks, separator=separator, first_row=row)
+            batch = _batch(block[:cut], marks, first_row=row)
             row += batch.rows
             yield batch
 
@@ -145,19 +145,17 @@ class _Marks:
     Attributes:
         at: Positions of separators and line ends outside quotes.
         is_line_end: Which of them end a row.
-        quotes: Positions of all quotes.
-        opens: Which of those open a quoted stretch; the others close one.
+        quotes: Positions of all quotes; by turns they open and close, a doubled one closes and opens.
     """
 
     at: Positions
     is_line_end: Flags
     quotes: Positions
-    opens: Flags
 
     @property
     def open_quote(self) -> bool:
         """Whether the block ends inside quotes."""
-        return bool(self.opens.size and self.opens[-1])
+        return self.quotes.size % 2 == 1
 
     @property
     def end_of_last_row(self) -> int:
@@ -179,27 +177,32 @@ class _Marks:
     def up_to(self, cut: int) -> _Marks:
         """The marks of the first `cut` bytes."""
         known, quoted = int(np.searchsorted(self.at, cut)), int(np.searchsorted(self.quotes, cut))
-        return _Marks(self.at[:known], self.is_line_end[:known], self.quotes[:quoted], self.opens[:quoted])
+        return _Marks(self.at[:known], self.is_line_end[:known], self.quotes[:quoted])
 
 
 def _marks(block: bytes, *, separator: int) -> _Marks:
     """Find quotes, separators and line ends; those inside quotes are left out."""
     data = np.frombuffer(block, np.uint8)
-    found = data == _LF
-    if separator != _LF:
-        found |= data == separator
-    quoted = b'"' in block
-    if quoted:
-        found |= data == _QUOTE
+    found, same = np.equal(data, _LF), np.empty(data.size, np.bool_)
+    found |= np.equal(data, separator, out=same)
+    has_quotes = b'"' in block
+    if has_quotes:
+        found |= np.equal(data, _QUOTE, out=same)
     at = np.flatnonzero(found)
     kinds = data[at]
-    if not quoted:
-        none = at[:0]
-        return _Marks(at, kinds == _LF, none, none.astype(np.bool_))
-    is_quote = kinds == _QUOTE
-    inside = np.bitwise_xor.accumulate(is_quote)
-    outside = ~(inside | is_quote)
-    return _Marks(at[outside], kinds[outside] == _LF, at[is_quote], inside[is_quote])
+    if not has_quotes:
+        return _Marks(at, kinds == _LF, at[:0])
+    outside = kinds != _QUOTE
+    quotes = np.flatnonzero(~outside)  # here by their place among the marks
+    # What lies between an opening quote and the next one is content. Most often that is nothing, so this is cheaper
+    # than to carry the state from mark to mark.
+    opening, closing = quotes[0::2], quotes[1::2]
+    if quotes.size % 2:
+        closing = np.append(closing, at.size)
+    inside = closing - opening - 1
+    before = np.cumsum(inside) - inside
+    outside[np.repeat(opening + 1 - before, inside) + np.arange(inside.sum())] = False
+    return _Marks(at[outside], kinds[outside] == _LF, at[quotes])
 
 
 def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[bytes, bool]:
@@ -229,7 +232,7 @@ def _check_quotes(block: bytes, marks: _Marks, *, separator: int, first_row: int
     if not marks.quotes.size:
         return
     data = np.frombuffer(block, np.uint8)
-    opening, closing = marks.quotes[marks.opens], marks.quotes[~marks.opens]
+    opening, closing = marks.quotes[0::2], marks.quotes[1::2]
     before = data[np.maximum(opening - 1, 0)]
     misplaced = ~((opening == 0) | (before == separator) | (before == _LF) | (before == _QUOTE))
     # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
@@ -241,43 +244,39 @@ def _check_quotes(block: bytes, marks: _Marks, *, separator: int, first_row: int
         raise _refused(first_row + row, "has a quote in the middle of a field")
 
 
-def _batch(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> Batch:
+def _batch(block: bytes, marks: _Marks, *, first_row: int) -> Batch:
     data = np.frombuffer(block, np.uint8)
-    ends = marks.at[marks.is_line_end]
-    with_return = int(np.count_nonzero(data[ends[ends > 0] - 1] == _CR))
-    opening = marks.quotes[marks.opens]
+    after_return = (data[marks.at - 1] == _CR) & (marks.at > 0)
+    opening = marks.quotes[0::2]
     doubled = int(np.count_nonzero(data[opening[opening > 0] - 1] == _QUOTE))
     # Each quote is syntax, except one of each doubled pair.
-    content = len(block) - marks.at.size - with_return - (marks.quotes.size - doubled)
+    syntax = marks.at.size + int(np.count_nonzero(after_return & marks.is_line_end)) + marks.quotes.size - doubled
     return Batch(
-        data=_guarded(block, marks, separator=separator),
-        rows=ends.size,
+        data=_guarded(block, marks, after_return=after_return),
+        rows=int(np.count_nonzero(marks.is_line_end)),
         first_row=first_row,
-        content_bytes=content,
-        nul_bytes=block.count(0),
+        content_bytes=len(block) - syntax,
+        nul_bytes=block.count(0) if 0 in block else 0,  # looking is much faster than counting
     )
 
 
-def _guarded(block: bytes, marks: _Marks, *, separator: int) -> bytes:
+def _guarded(block: bytes, marks: _Marks, *, after_return: Flags) -> bytes:
     """
     The block with quotes around the few fields that the CSV reader would change.
 
     polars drops a carriage return in front of a separator, and takes U+FEFF at the start of a batch for a mark of
     the encoding.
     """
-    data = np.frombuffer(block, np.uint8)
-    fields = np.zeros(0, np.intp)
-    if bytes((_CR, separator)) in block:
-        fields = np.flatnonzero(~marks.is_line_end & (data[marks.at - 1] == _CR) & (marks.at > 0))
+    changed = after_return & ~marks.is_line_end
     if block.startswith(_BOM):
-        fields = np.union1d(fields, [0])
+        changed[0] = True
+    fields = np.flatnonzero(changed)
     if not fields.size:
         return block
     starts = np.where(fields > 0, marks.at[fields - 1] + 1, 0)
-    stops = marks.at[fields]
-    stops = stops - (marks.is_line_end[fields] & (stops > 0) & (data[stops - 1] == _CR))
+    stops = marks.at[fields] - (after_return & marks.is_line_end)[fields]
     edges = np.column_stack((starts, stops)).ravel()
-    return np.insert(data, edges, _QUOTE).tobytes()
+    return np.insert(np.frombuffer(block, np.uint8), edges, _QUOTE).tobytes()
 
 
 def _refused(row: int, what: str) -> NotTheReport:
