@@ -18,6 +18,7 @@ from bulkpull.simulator.mishaps import by_proxy, course_of, shifted
 from bulkpull.simulator.ranges import (
     NotSatisfiable,
     Stretch,
+    begins_a_fetch,
     is_unchanged,
     precondition_fails,
     range_is_void,
@@ -28,9 +29,6 @@ from bulkpull.simulator.service import Service
 from bulkpull.simulator.sockets import reset
 from bulkpull.simulator.storage_errors import StorageRefusal, refusal_response
 from bulkpull.simulator.transfer import Body, Course, Head, send
-
-# A read of a few bytes is somebody looking at size and ETag, not the fetch that a content fault waits for.
-_PROBE_BYTES = 16
 
 
 class BlobHost:
@@ -121,8 +119,7 @@ class BlobHost:
     async def _file(self, request: web.Request, call: Call, extract: Extract) -> StoredFile:
         """The file as it is today: a content fault strikes the fetch that begins at the first byte."""
         execution_id = call.subject or ""
-        asked = read_range(request.headers.get("Range"), size=1 << 62)
-        begins = asked is None or (asked.start == 0 and asked.length > _PROBE_BYTES)
+        begins = begins_a_fetch(request.headers.get("Range"))
         if not begins and self._take("etag_changes", call):
             self._spoiled[execution_id] = Fault("etag_changes")
         elif begins and request.method == "GET" and self._replaced(execution_id) is None:

@@ -139,7 +139,9 @@ class ExecutionReader:
             wanted = {each.strip().casefold() for each in wanted_ids.split(";")}
             views = [view for view in views if view.execution.execution_id in wanted]
         if statuses is not None:
-            return [view for view in views if view.status in statuses]
+            # A status that no document lists cannot be asked for: it shows among those that are not completed.
+            unlisted = statuses != ("Completed",)
+            return [view for view in views if view.status in statuses or (unlisted and view.status not in _STATUSES)]
         completed = [view for view in views if view.status == "Completed"]
         return completed or (views if seed_like else [])
 

@@ -65,7 +65,7 @@ STORIES: Mapping[str, str] = {
     "blob_gone": "404 BlobNotFound",
     "blob_busy": "503 ServerBusy (status, code)",
     "cut_after_bytes": "the body ends early (after; delimit: length, close, chunked)",
-    "reset_every_bytes": "each transfer is reset after some bytes (every)",
+    "reset_every_bytes": "each transfer is reset after some bytes (after)",
     "stall_after_bytes": "the transfer stands still (after, seconds)",
     "trickle": "after some bytes the transfer goes on byte by byte (after, bytes_per_s)",
     "range_ignored": "200 and the whole file in answer to a range",

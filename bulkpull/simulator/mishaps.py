@@ -30,7 +30,7 @@ def course_of(size: int, *, take: Ask, peek: Ask) -> Course:
         armed = peek(name)
         if armed is None:
             continue
-        after = int(armed.args.get("after", armed.args.get("every", 0)) or max(1, size // 2))
+        after = int(armed.args.get("after", max(1, size // 2)))
         fault = take(name) if after < size else None
         if fault is not None:
             resets = name == "reset_every_bytes" or bool(fault.args.get("resets"))

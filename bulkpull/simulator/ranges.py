@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# A read of a few bytes is somebody looking at size and ETag, not the fetch that a content fault waits for.
+_PROBE_BYTES = 16
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -47,6 +49,15 @@ def read_range(header: str | None, *, size: int) -> Stretch | None:
     if start >= size:
         raise NotSatisfiable
     return Stretch(start, end)
+
+
+def begins_a_fetch(header: str | None) -> bool:
+    """Whether a request reads the file from its first byte, and more of it than a look at size and ETag needs."""
+    found = _RANGE.fullmatch(header.strip()) if header else None
+    if found is None:
+        return True
+    first, last = found.groups()
+    return first != "" and int(first) == 0 and (not last or int(last) >= _PROBE_BYTES)
 
 
 def precondition_fails(headers: Mapping[str, str], *, etag: str | None) -> bool:

@@ -142,6 +142,7 @@ async def calling(*faults: Fault, start: datetime = START, **parameters: Any) ->
         Simulator(scenario, clock=clock) as simulator,
         aiohttp.ClientSession(auto_decompress=False) as session,
     ):
+        session._retry_connection = False  # aiohttp would quietly repeat a GET that was reset
         caller = Caller(simulator, clock, session)
         reply = await caller.ask_token(grant_type="refresh_token", refresh_token=scenario.refresh_token)
         caller.token = reply.body.get("access_token", "")

@@ -29,7 +29,7 @@ ROWS = (
     survives(
         "59",
         "a reset after every few bytes",
-        here("reset_every_bytes", times=None, every=9_000),
+        here("reset_every_bytes", times=None, after=9_000),
         scenario=_LONG,
         **_ONE,
     ),
