@@ -98,7 +98,7 @@ EVERY_ERROR = [kind for kind in vars(errors).values() if isinstance(kind, type) 
 @pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
 def test_every_error_crosses_a_process_border_unchanged(kind: type[BulkpullError]) -> None:
     extra = {"kind": "one_off", "limit": 5} if kind is QuotaExceeded else {}
-    error = kind("what", why="why", fix="fix", **extra)  # type: ignore[arg-type]
+    error = kind("what", why="why", fix="fix", **extra)
 
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
 

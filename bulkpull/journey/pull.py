@@ -30,10 +30,11 @@ from bulkpull.errors import (
     ExecutionOverdue,
     FileDamaged,
     FileGone,
+    NotFound,
     ReportLost,
     Step,
 )
-from bulkpull.events import Events
+from bulkpull.events import Events, about
 from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.journey.plan import normalise_query
@@ -262,20 +263,7 @@ class Journey:
         await anyio.to_thread.run_sync(remove_tree, tools.staging / self.pull.dataset)
 
     def _discard(self, report: Report) -> None:
-        """Delete our report in the background; a failure to do so harms nothing but tidiness (fault 100)."""
-        if self.tools.settings.keep_reports:
-            return
-
-        async def delete() -> None:
-            try:
-                await self.tools.client.delete_report(report.report_id)
-            except BulkpullError as error:
-                self.record.notes.append(f"report {report.report_id} could not be deleted: {error.reason}")
-            else:
-                await self._note("report deleted", report_id=report.report_id)
-                self.tools.events.emit("report.deleted", report_id=report.report_id)
-
-        self.tools.background.start_soon(delete)
+        discard_report(report, tools=self.tools, record=self.record, dataset=self.pull.dataset)
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
@@ -344,6 +332,25 @@ class Journey:
 
 
 _SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
+
+
+def discard_report(report: Report, *, tools: Tools, record: DatasetRecord, dataset: str) -> None:
+    """Delete our report in the background; a failure to do so harms nothing but tidiness (fault 100)."""
+    if tools.settings.keep_reports:
+        return
+
+    async def delete() -> None:
+        try:
+            await tools.client.delete_report(report.report_id)
+        except NotFound:
+            pass  # somebody was faster
+        except BulkpullError as error:
+            record.notes.append(f"report {report.report_id} could not be deleted: {error.reason}")
+        else:
+            with about(dataset):
+                tools.events.emit("report.deleted", report_id=report.report_id)
+
+    tools.background.start_soon(delete)
 
 
 def published_column(column: Any) -> PublishedColumn:

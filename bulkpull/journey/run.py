@@ -29,7 +29,7 @@ from bulkpull.journey.convert import warm_up
 from bulkpull.journey.plan import Plan, check_names, make_plan
 from bulkpull.journey.poll import Poller, PollSchedule
 from bulkpull.journey.publish import Publisher, make_folders
-from bulkpull.journey.pull import Journey, Tools
+from bulkpull.journey.pull import Journey, Tools, discard_report
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.journey.submit import Submitter, report_name
 from bulkpull.model import Pull, Report, Window
@@ -204,7 +204,8 @@ class Run:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         done = await self._published(ledger, output=output) if resumed else {}
         reports = await self._made(plan, connection) if resumed else {}
-        self._records |= done
+        for pull in plan.pulls:
+            self._records[pull.dataset] = done.get(pull.dataset) or self._blank_record(pull)
         async with anyio.create_task_group() as watching:
             # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
             async with anyio.create_task_group() as working:
@@ -220,8 +221,11 @@ class Run:
                 watching.start_soon(tools.poller.run)
                 watching.start_soon(warm_up, tools.conversions)
                 for pull in plan.pulls:
+                    made = reports.get(pull.dataset, [])
                     if pull.dataset not in done:
-                        working.start_soon(self._carry, pull, tools, reports.get(pull.dataset))
+                        working.start_soon(self._carry, pull, tools, made.pop() if made else None)
+                    for report in made:  # of a snapshot that is published, or of an attempt that was given up
+                        discard_report(report, tools=tools, record=self._records[pull.dataset], dataset=pull.dataset)
             watching.cancel_scope.cancel()
 
     def _tools(
@@ -261,16 +265,7 @@ class Run:
 
     async def _carry(self, pull: Pull, tools: Tools, earlier: Report | None) -> None:
         """One pull, whose faults end here: in its record."""
-        record = DatasetRecord(
-            dataset=pull.dataset,
-            status="failed",
-            query=pull.query_text,
-            timespan=pull.timespan,
-            wider_timespan=pull.wider_timespan,
-            window=_window(pull),
-            named=bool(self.request.datasets),
-        )
-        self._records[pull.dataset] = record
+        record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
                 await Journey(pull=pull, tools=tools, record=record, earlier=earlier).travel()
@@ -287,6 +282,17 @@ class Run:
                 record.reason, record.error = fault.reason, fault
             level = Level.INFO if record.status == "complete" else Level.ERROR
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
+
+    def _blank_record(self, pull: Pull) -> DatasetRecord:
+        return DatasetRecord(
+            dataset=pull.dataset,
+            status="failed",
+            query=pull.query_text,
+            timespan=pull.timespan,
+            wider_timespan=pull.wider_timespan,
+            window=_window(pull),
+            named=bool(self.request.datasets),
+        )
 
     async def _submitter(self, connection: Connection, *, ledger: Ledger, current: Current) -> Submitter:
         window_s = self.settings.one_off_quota_window_seconds
@@ -317,19 +323,18 @@ class Run:
                     done[entry.dataset] = record
         return done
 
-    async def _made(self, plan: Plan, connection: Connection) -> dict[str, Report]:
+    async def _made(self, plan: Plan, connection: Connection) -> dict[str, list[Report]]:
         """
-        The reports that this run had made before it was interrupted, by dataset.
+        The reports that this run had made before it was interrupted, by dataset, the latest last.
 
         They are found by their names, so that one whose creation was never answered is found as well (fault 38).
         """
-        reports = await connection.client.get_reports()
-        return {
-            pull.dataset: report
-            for pull in plan.pulls
-            for report in sorted(reports, key=lambda each: each.name)  # the last attempt wins
-            if report.name.startswith(report_name(pull, run_id=self.run_id, attempt=""))
-        }
+        made: dict[str, list[Report]] = {}
+        reports = sorted(await connection.client.get_reports(), key=lambda report: report.name)
+        for pull in plan.pulls:
+            mark = report_name(pull, run_id=self.run_id, attempt="")
+            made[pull.dataset] = [report for report in reports if report.name.startswith(mark)]
+        return made
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:

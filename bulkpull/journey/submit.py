@@ -104,6 +104,7 @@ class Submitter:
             query = await self.client.create_query(
                 name=query_name(pull), text=pull.query_text, description=_DESCRIPTION
             )
+        self.events.emit("query.created", query_id=query.query_id)
         known[wanted] = query
         return query
 
@@ -121,6 +122,7 @@ class Submitter:
                     self.quota.refused(limit=refused.limit)
                     continue
                 self.quota.succeeded()
+            self.events.emit("report.created", report_id=report.report_id)
             return report
 
     async def _known_queries(self) -> dict[str, Query]:

@@ -1,6 +1,6 @@
 """Conversion in a child process: what it answers, what happens when it dies, and that it never outlives its parent."""
 
-# ruff: noqa: ASYNC240 - a test may look at its own few files while its loop waits
+
 
 from __future__ import annotations
 

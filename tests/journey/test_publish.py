@@ -72,7 +72,12 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
 
     monkeypatch.setattr("bulkpull.journey.publish.sync_folder", note_sync)
     save = Current.save
-    monkeypatch.setattr(Current, "save", lambda self, output: (done.append("pointer"), save(self, output)))
+
+    def note_pointer(self: Current, output: Path) -> None:
+        done.append("pointer")
+        save(self, output)
+
+    monkeypatch.setattr(Current, "save", note_pointer)
 
     await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
 

@@ -1,0 +1,265 @@
+"""Runs that are cut off, wait their turn or meet another: the same command carries on, and nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from journeys.kit import QUICK, assert_holds_what_the_csv_said, export, settings_for
+from support import FakeClock
+
+from bulkpull.errors import DiskTrouble, OutputLocked
+from bulkpull.events import Event, Events
+from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.records.ledger import opened_ledger
+from bulkpull.records.lock import locked
+from bulkpull.simulator import Fault, Scenario, Simulator
+
+HOUR = 3600.0
+
+
+async def interrupted_at(name: str, simulator: Simulator, output: Path) -> None:
+    """Export two datasets, and cancel the run when the first event of that name is told."""
+    scope = anyio.CancelScope()
+
+    def listen(event: Event) -> None:
+        if event.name == name:
+            scope.cancel()
+
+    with scope:
+        await export(simulator, output, "Profile", "OfficeUsage", listeners=[listen])
+    assert scope.cancelled_caught
+
+
+@pytest.mark.fault(93)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "plan.made",
+        "query.created",
+        "report.created",
+        "execution.changed",
+        "download.completed",
+        "conversion.completed",
+        "snapshot.published",
+        "pull.finished",
+        "report.deleted",
+    ],
+)
+async def test_the_same_command_carries_on_wherever_it_was_cut_off(moment: str, tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=50, latency_s=(0.1, 0.3))) as simulator:
+        await interrupted_at(moment, simulator, tmp_path)
+        manifest = await export(simulator, tmp_path, "Profile", "OfficeUsage")
+
+        assert (manifest.status, len(manifest.datasets)) == ("complete", 2)
+        for record in manifest.datasets:
+            content = await simulator.csv(record.dataset)
+            assert_holds_what_the_csv_said(tmp_path, manifest, record.dataset, content)
+        assert dict(simulator.service.created_reports) == {"Profile": 1, "OfficeUsage": 1}
+        assert dict(simulator.service.created_queries) == {"Profile": 1, "OfficeUsage": 1}
+        assert simulator.service.reports == {}
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [manifest.run_id]  # one run, carried on
+    assert list((tmp_path / ".bulkpull" / "staging").iterdir()) == []
+
+
+@pytest.mark.fault(93)
+async def test_an_interrupted_run_leaves_a_manifest_that_says_so(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=50, latency_s=(30.0, 30.0))) as simulator:
+        scope = anyio.CancelScope()
+        run = Run(
+            ExportRequest(("Profile",)),
+            settings_for(simulator, tmp_path),
+            Events(lambda event: scope.cancel() if event.name == "report.created" else None),
+        )
+        with scope:
+            await run.export()
+
+    assert run.manifest is not None
+    assert run.manifest.exit_code == 130
+    assert "run the same command again" in (run.manifest.datasets[0].reason or "")
+    assert json.loads((tmp_path / "runs" / run.run_id / "manifest.json").read_text())["status"] == "failed"
+    async with opened_ledger(tmp_path / ".bulkpull", read_only=True) as ledger:
+        assert [entry.status for entry in await ledger.runs()] == ["interrupted"]
+
+
+def command(simulator: Simulator, output: Path, *datasets: str) -> tuple[list[str], dict[str, str]]:
+    """The real command line, pointed at the simulator by the environment alone."""
+    quick = {f"BULKPULL_{name.upper()}": str(value) for name, value in QUICK.items()}
+    arguments = [sys.executable, "-m", "bulkpull", "export", *datasets, "--output", str(output), "--json"]
+    return arguments, os.environ | quick | simulator.environment
+
+
+async def start(simulator: Simulator, output: Path, *datasets: str) -> anyio.abc.Process:
+    arguments, environment = command(simulator, output, *datasets)
+    return await anyio.open_process(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+
+
+async def finish(process: anyio.abc.Process) -> tuple[int, Any]:
+    assert process.stdout is not None
+    told = b"".join([chunk async for chunk in process.stdout])
+    return await process.wait(), json.loads(told) if told else None
+
+
+async def until(simulator: Simulator, *, endpoint: str, method: str) -> None:
+    """Wait until the simulator has answered such a call."""
+    while not any(call.endpoint == endpoint and call.method == method and call.status for call in simulator.calls):
+        await anyio.sleep(0.01)
+
+
+@pytest.mark.fault(3, 38)
+@pytest.mark.parametrize(
+    ("endpoint", "method"),
+    [("ScheduledQueries", "POST"), ("ScheduledReport", "POST"), ("execution", "GET"), ("blob", "GET")],
+)
+async def test_a_killed_run_is_carried_on_with_the_same_query_and_report(
+    tmp_path: Path, endpoint: str, method: str
+) -> None:
+    async with Simulator(Scenario(rows=50, latency_s=(0.3, 0.3))) as simulator:
+        victim = await start(simulator, tmp_path, "Profile")
+        await until(simulator, endpoint=endpoint, method=method)
+        victim.kill()
+        await victim.wait()
+        await victim.aclose()
+
+        code, manifest = await finish(await start(simulator, tmp_path, "Profile"))
+
+        assert (code, manifest["status"]) == (0, "complete")
+        assert dict(simulator.service.created_queries) == {"Profile": 1}
+        assert dict(simulator.service.created_reports) == {"Profile": 1}
+
+
+@pytest.mark.fault(93, 103)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_the_run_with_130_and_the_same_command_carries_on(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with Simulator(Scenario(rows=50, latency_s={"Profile": 1.0, "*": 0.0})) as simulator:
+        process = await start(simulator, tmp_path, "Profile")
+        await until(simulator, endpoint="ScheduledReport", method="POST")
+        process.send_signal(number)
+        code, manifest = await finish(process)
+        assert (code, manifest["status"]) == (130, "failed")
+
+        code, manifest = await finish(await start(simulator, tmp_path, "Profile"))
+        assert (code, manifest["status"]) == (0, "complete")
+        assert dict(simulator.service.created_reports) == {"Profile": 1}
+
+
+@pytest.mark.fault(38)
+async def test_a_report_whose_creation_was_never_answered_is_taken_up(tmp_path: Path) -> None:
+    stuck = Fault("slow_answer", endpoint="POST ScheduledReport", args={"seconds": 3600})
+    async with Simulator(Scenario(rows=50, faults=(stuck,))) as simulator:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+
+                async def cancel_when_made() -> None:
+                    while not simulator.service.reports:
+                        await anyio.sleep(0.01)
+                    scope.cancel()
+
+                group.start_soon(cancel_when_made)
+                await export(simulator, tmp_path, "Profile")
+        manifest = await export(simulator, tmp_path, "Profile")
+
+        assert manifest.status == "complete"
+        assert dict(simulator.service.created_reports) == {"Profile": 1}
+
+
+async def test_a_run_that_asks_for_something_else_begins_anew(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=50, latency_s=(0.1, 0.1))) as simulator:
+        await interrupted_at("report.created", simulator, tmp_path)
+        await export(simulator, tmp_path, "Profile")
+
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+@pytest.mark.fault(2)
+async def test_a_second_run_on_the_same_folder_is_refused_and_writes_nothing(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=10)) as simulator:
+        with locked(tmp_path / ".bulkpull", since="2026-11-23T02:00:00Z"):
+            before = sorted(tmp_path.rglob("*"))
+            with pytest.raises(OutputLocked, match="since 2026-11-23T02:00:00Z"):
+                await export(simulator, tmp_path, "Profile")
+            assert sorted(tmp_path.rglob("*")) == before
+        assert simulator.calls == []
+
+
+@pytest.mark.fault(4)
+async def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("bulkpull.records.lock.FileLock.acquire", refuse)
+    async with Simulator(Scenario(rows=10)) as simulator:
+        with pytest.raises(DiskTrouble, match="without locks"):
+            await export(simulator, tmp_path, "Profile")
+
+
+@pytest.mark.behaviour(42, 85)
+@pytest.mark.fault(36)
+async def test_twenty_one_offs_under_five_an_hour_take_their_turns_and_none_fails(tmp_path: Path) -> None:
+    clock = FakeClock()
+    scenario = Scenario(rows=5, one_off_quota=5, latency_s=(60.0, 300.0))
+    async with Simulator(scenario, clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, clock=clock, report_timeout_seconds=900.0, poll_max_seconds=60.0)
+
+        assert manifest.status == "complete", [record.reason for record in manifest.datasets]
+        assert set(simulator.service.created_reports.values()) == {1}
+    assert 3 * HOUR <= clock.elapsed_s <= 3.4 * HOUR
+    assert all(record.seconds.wait < 900 for record in manifest.datasets)
+
+
+@pytest.mark.behaviour(3, 18)
+@pytest.mark.fault(16, 104)
+async def test_a_token_that_ends_during_the_run_is_renewed_once_and_no_request_is_lost(tmp_path: Path) -> None:
+    clock = FakeClock()
+    scenario = Scenario(rows=5, datasets=("Profile", "OfficeUsage"), latency_s=(5_000.0, 5_000.0))
+    async with Simulator(scenario, clock=clock) as simulator:
+        manifest = await export(
+            simulator,
+            tmp_path,
+            "Profile",
+            "OfficeUsage",
+            clock=clock,
+            report_timeout_seconds=9e3,
+            poll_max_seconds=60.0,
+        )
+
+    assert manifest.status == "complete"
+    assert manifest.requests.by_endpoint["token"] == 2
+    assert [call for call in simulator.calls if call.status == 401] == []
+
+
+@pytest.mark.behaviour(120, 135)
+async def test_no_secret_reaches_an_event_or_a_file(tmp_path: Path) -> None:
+    told: list[str] = []
+    faults = (
+        Fault("link_always_refused", dataset="Profile", times=None),
+        Fault("xml_under_200", dataset="MSLearn"),
+        Fault("cut_after_bytes", dataset="OfficeUsage", args={"after": 900}),
+        Fault("http_status", endpoint="execution", args={"status": 500, "body": "html"}),
+        Fault("token_refused"),
+    )
+    scenario = Scenario(
+        rows=100, faults=faults, client_secret="canary-client-secret", password="canary-password",
+        datasets=("Profile", "MSLearn", "OfficeUsage"),
+    )  # fmt: skip
+    async with Simulator(scenario) as simulator:
+        manifest = await export(simulator, tmp_path, keep_raw=True, listeners=[lambda event: told.append(repr(event))])
+        tokens = [call for call in simulator.calls if call.endpoint == "blob" and call.has_authorization]
+
+    assert manifest.exit_code == 3
+    assert tokens == []  # the storage host never got our token
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    everything = b"\n".join([*written, *(line.encode() for line in told)])
+    for canary in (b"canary", b"sig=", b"sig%3D", b"Bearer "):
+        assert canary not in everything
