@@ -145,6 +145,7 @@ class Channel:
             return await self._send_with(token, errand)
         except TokenRejected:
             token = await self._auth.renew(token)
+        self._http.tally.retried += 1
         try:
             return await self._send_with(token, errand)
         except TokenRejected as refused:
@@ -174,13 +175,19 @@ class Channel:
         reply = await self._http.send(request)
         try:
             envelope = self._judged(reply, errand)
-        except Throttled as throttled:
-            self._pacer.throttled(throttled.retry_after_s)
+        except BulkpullError as error:
+            self._take_note(error)
+            if isinstance(error, AccessDenied) and token.app_only:
+                raise _app_only_refused(error) from None
             raise
-        except AccessDenied as denied:
-            raise (_app_only_refused(denied) if token.app_only else denied) from None
         self._pacer.succeeded()
         return envelope
+
+    def _take_note(self, error: BulkpullError) -> None:
+        if isinstance(error, Throttled):
+            self._pacer.throttled(error.retry_after_s)
+        elif not isinstance(error, ServiceTrouble):
+            self._pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
     def _judged(self, reply: Reply, errand: Errand) -> Envelope:
         call = errand.call

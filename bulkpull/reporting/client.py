@@ -8,10 +8,12 @@ idempotent: see `create`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from bulkpull.clock import Clock
+from bulkpull.errors import ReportingError, TransferError
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, ReportStatus, Window
 from bulkpull.reporting import calls, wire
@@ -130,7 +132,8 @@ class ReportingClient:
             self._events.emit("query.adopted", query_id=made.one.query_id)
         for spare in made.spare or ():
             if _is_since(spare.created_at, since):
-                await self.delete_query(spare.query_id)
+                with _best_effort():
+                    await self.delete_query(spare.query_id)
         return made.one
 
     async def delete_query(self, query_id: str) -> None:
@@ -230,8 +233,9 @@ class ReportingClient:
         if made.spare is not None:
             self._events.emit("report.adopted", report_id=made.one.report_id)
         for spare in made.spare or ():
-            await self.delete_report(spare.report_id)
-            self._events.warn("report.deleted", report_id=spare.report_id)
+            with _best_effort():
+                await self.delete_report(spare.report_id)
+                self._events.warn("report.deleted", report_id=spare.report_id)
         return made.one
 
     async def get_reports(
@@ -338,6 +342,11 @@ class ReportingClient:
         """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""
         skew_s = min(0.0, self.clock_skew_s or 0.0)
         return self._clock.now() + timedelta(seconds=skew_s) - timedelta(minutes=10)
+
+
+def _best_effort() -> AbstractContextManager[None]:
+    """For what is made besides: it is not worth losing the dataset that it was made for."""
+    return suppress(ReportingError, TransferError)
 
 
 def _matches(wanted: str | None, found: str) -> bool:

@@ -2,7 +2,8 @@
 How a call travels. Here and in the simulator only: aiohttp.
 
 Nothing is repeated here, and no exception of aiohttp or of the system leaves this module: they carry addresses and
-headers, which are secrets. Redirects are followed by hand, because each new address has to be judged first.
+headers, which are secrets. Ours are raised after the `except` block has ended, so that not even `__context__` has
+theirs. Redirects are followed by hand, because each new address has to be judged first.
 """
 
 from __future__ import annotations
@@ -146,14 +147,17 @@ class StreamedReply:
         Raises:
             AnswerLost: They broke off before the announced end, or none came for `read_s`.
         """
-        while True:
+        ours: BulkpullError | None = None
+        while ours is None:
             try:
                 chunk = await self._content.readany()
             except _TRANSLATED as error:
-                raise translate(error, told=self._told) from None
+                ours = translate(error, told=self._told)
+                continue
             if not chunk:
                 return
             yield chunk
+        raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
         """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off."""
@@ -232,12 +236,12 @@ class Http:
         response = await self._open(request, auto_decompress=True)
         try:
             body = bytearray()
-            while chunk := await response.content.readany():
+            async for chunk in StreamedReply(
+                response.status, response.headers, response.content, request.told
+            ).chunks():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
                     raise UnexpectedReply(f"{request.told}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
-        except _TRANSLATED as error:
-            raise translate(error, told=request.told) from None
         finally:
             response.release()
         return Reply(response.status, response.headers, bytes(body), request.url, response.reason or "")
@@ -281,6 +285,8 @@ class Http:
         assert self._session is not None, "Http is used before it is entered"
         times = request.timeouts
         began = self._clock.monotonic()
+        response: aiohttp.ClientResponse | None = None
+        failure: BulkpullError | None = None
         options: dict[str, Any] = {} if request.json is None else {"json": request.json}
         if request.form is not None:
             options["data"] = dict(request.form)
@@ -300,11 +306,12 @@ class Http:
                 **options,
             )
         except (_BrokenError, *_TRANSLATED) as error:
-            ours = translate(error.cause if isinstance(error, _BrokenError) else error, told=request.told)
-            if isinstance(ours, AnswerLost):
-                self.tally.sent(request.endpoint)
-            raise ours from None
-        self.tally.sent(request.endpoint)
+            failure = translate(error.cause if isinstance(error, _BrokenError) else error, told=request.told)
+        if failure is None or isinstance(failure, AnswerLost):
+            self.tally.sent(request.endpoint)
+        if failure is not None:
+            raise failure
+        assert response is not None
         self.tally.throttled += response.status == _THROTTLED
         self._events.debug(
             "call.sent",

@@ -7,7 +7,8 @@ In numbers, with a ceiling of C calls a second and a burst of B:
 - a 429 halves the rate (never below C/16), shrinks the burst to 1, and no call at all goes before its Retry-After has
   passed; a 429 without one stops everything for 2 s. Further 429s within the same pause, which answer calls
   that were under way already, lengthen the pause and do not halve again;
-- each success adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25 successes.
+- each other answer but a 5xx adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25
+  answers.
 
 Source: behaviours 37 to 39; the number of calls that the service allows is not published.
 """

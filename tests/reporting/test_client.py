@@ -114,6 +114,7 @@ async def test_a_refused_token_is_renewed_once_and_the_same_call_sent_again(one:
 
     sent = [options["headers"] for options in answers.sent("GET")]
     assert [headers["Authorization"] for headers in sent] == ["Bearer token-0", "Bearer token-1"]
+    assert one.http.tally.retried == 1
     assert len({headers["MS-RequestId"] for headers in sent}) == 1
 
 
@@ -341,6 +342,16 @@ async def test_a_pause_of_years_is_not_waited(one: Rig, answers: Answers) -> Non
         await one.client.get_datasets()
 
     assert one.clock.elapsed_s == 0
+
+
+async def test_nothing_yet_is_an_answer_from_which_the_pace_recovers(one: Rig, answers: Answers) -> None:
+    one.pacer.throttled(0)
+    answers.get(EXECUTIONS, status=404, payload=NOTHING, repeat=True)
+
+    for _ in range(26):
+        await one.client.get_executions(["r-1"], statuses=None)
+
+    assert one.told.of("pace.changed")[-1] == {"calls_per_s": 10.0, "wait_s": 0.0}
 
 
 @pytest.mark.fault(11)

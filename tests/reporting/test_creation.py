@@ -44,6 +44,7 @@ class Service:
     """Listings show what was made at least so long ago."""
     listing: Callable[[], Any] | None = None
     deleted: list[str] = field(default_factory=list)
+    refuses_deletion: bool = False
 
     def __post_init__(self) -> None:
         self.answers.post(REPORTS, callback=self._post, repeat=True)
@@ -92,6 +93,8 @@ class Service:
         return Answers.reply(payload=envelope(*shown)) if shown else Answers.reply(status=404)
 
     def _delete(self, url: object, **__: Any) -> Any:
+        if self.refuses_deletion:
+            return Answers.reply(status=403)
         number = str(url).rpartition("/")[2]
         self.deleted.append(number)
         self.reports = [each for each in self.reports if each["reportId"] != number]
@@ -190,6 +193,19 @@ async def test_of_two_the_newest_is_adopted_and_the_other_deleted_and_told(servi
     assert made.report_id == "r-2"
     assert service.deleted == ["r-1"]
     assert service.one.told.of("report.deleted") == [{"report_id": "r-1"}]
+
+
+@pytest.mark.fault(35, 100)
+async def test_a_spare_that_cannot_be_deleted_costs_no_dataset(service: Service) -> None:
+    def twice() -> Any:
+        service.make()
+        service.make(createdTime=iso_utc(START + timedelta(seconds=5)))
+        raise CUT
+
+    service.script = [twice]
+    service.refuses_deletion = True
+
+    assert (await service.order()).report_id == "r-2"
 
 
 @pytest.mark.behaviour(92)

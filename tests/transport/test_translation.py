@@ -92,7 +92,7 @@ async def test_no_exception_of_the_library_comes_through(kind: type[Exception]) 
                 await http.send(Request("GET", API, endpoint="x"))
 
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(
