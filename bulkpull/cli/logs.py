@@ -1,8 +1,8 @@
 """
 The log: each event of a run as one line on standard error, for people or as JSON.
 
-A listener of events; progress of transfers is never logged. Secrets are removed from every value and, last of all,
-from the finished line. What libraries log (aiohttp, asyncio) takes the same way out.
+A listener of events; progress of transfers is never logged. Secrets are removed from every value, and on the console
+once more from the finished line. What libraries log (aiohttp, asyncio) takes the same way out.
 """
 
 from __future__ import annotations
@@ -98,15 +98,15 @@ class _Lines:
 def _logger(speech: Speech, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
     if speech.is_json:
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-        render: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        # No second look at the finished line: taking something out of JSON text could cut a string in two.
+        finish: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:
         stamp = structlog.processors.TimeStamper(fmt="%H:%M:%SZ", utc=True)
-        render = structlog.dev.ConsoleRenderer(
-            colors=is_coloured(), pad_event_to=22, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
-        )
+        render = structlog.dev.ConsoleRenderer(colors=is_coloured(), pad_event_to=22, sort_keys=False)
+        finish = [render, _redacted]
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         _Lines(write),
-        processors=[structlog.processors.add_log_level, stamp, _printable_values, render, _redacted],
+        processors=[structlog.processors.add_log_level, stamp, _printable_values, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
@@ -114,18 +114,19 @@ def _logger(speech: Speech, *, write: Write, level: int) -> structlog.typing.Fil
 
 
 def _printable_values(_: Any, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: _printable(value) for name, value in facts.items() if value is not None}
+    return {name: _printable(value, name=name) for name, value in facts.items() if value is not None}
 
 
-def _printable(value: Any) -> Any:
+def _printable(value: Any, *, name: str) -> Any:
     """Text of the service must not steer a terminal or break a line; numbers stay numbers."""
-    if isinstance(value, str):
-        return printable(value)
+    if isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, (list, tuple)):
-        return [_printable(each) for each in value]
+        return [_printable(each, name=name) for each in value]
     if isinstance(value, dict):
-        return {name: _printable(each) for name, each in value.items()}
-    return value if isinstance(value, (bool, int, float)) else printable(str(value))
+        return {inner: _printable(each, name=inner) for inner, each in value.items()}
+    # With its name before it, the value of a field that carries secrets is known for what it is.
+    return printable(f"{name}={value}").removeprefix(f"{name}=")
 
 
 def _redacted(_: Any, __: str, line: Any) -> str:

@@ -126,9 +126,12 @@ def write_error(
 
 def write_json_line(event: str, *, level: str, **facts: Any) -> None:
     """Write one log object to standard error; facts that are `None` are left out."""
-    given = {name: value for name, value in facts.items() if value is not None}
+    # Secrets go before the line is made: taking something out of JSON text could cut a string in two.
+    given = {
+        name: redact(value) if isinstance(value, str) else value for name, value in facts.items() if value is not None
+    }
     line = {"timestamp": iso_utc(datetime.now(UTC)), "level": level, "event": event} | given
-    sys.stderr.write(redact(json.dumps(line, default=str)) + "\n")
+    sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()
 
 

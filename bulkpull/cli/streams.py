@@ -12,6 +12,8 @@ import os
 import sys
 from typing import Any, TextIO, cast
 
+from bulkpull.errors import DiskTrouble
+
 
 class Forgiving:
     """
@@ -69,9 +71,17 @@ def _forgiving(stream: TextIO | None, *, forgives: type[OSError]) -> TextIO:
 
 
 def print_data(text: str) -> None:
-    """Write data to standard output, at once and whole."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-    sys.stdout.flush()
+    """
+    Write data to standard output, at once and whole.
+
+    Raises:
+        DiskTrouble: There is no room for it, so that whoever reads it would miss a part.
+    """
+    try:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+    except OSError as trouble:
+        raise DiskTrouble("standard output cannot be written", why=trouble.strerror) from None
 
 
 def print_json(value: Any) -> None:

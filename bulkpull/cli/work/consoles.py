@@ -11,7 +11,7 @@ from rich.table import Table
 from bulkpull.cli.streams import print_data
 
 # A table that is piped onward is not cut to anybody's terminal: one row, one line.
-_PIPED_WIDTH = 10_000
+PIPED_WIDTH = 100_000
 
 
 def error_console() -> Console:
@@ -22,7 +22,7 @@ def error_console() -> Console:
 def data_console() -> Console:
     """For tables, on standard output; as wide as they need where it is no terminal."""
     piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
-    return Console(highlight=False, emoji=False, markup=False, width=_PIPED_WIDTH if piped else None)
+    return Console(highlight=False, emoji=False, markup=False, width=PIPED_WIDTH if piped else None)
 
 
 def print_table(table: Table, console: Console | None = None) -> None:

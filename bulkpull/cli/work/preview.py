@@ -15,7 +15,7 @@ from bulkpull.cli import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
-from bulkpull.cli.work.consoles import data_console, error_console, print_table
+from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console, print_table
 from bulkpull.cli.work.target import aimed
 from bulkpull.errors import NotFound
 from bulkpull.journey.plan import make_plan
@@ -24,7 +24,8 @@ from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 
 Rows = list[dict[str, Any]]
-_WIDEST_CELL = 30
+# As wide as a GUID.
+_WIDEST_CELL = 36
 _GAP = 2
 
 
@@ -64,10 +65,12 @@ def show_preview(
 def _print_table(rows: Rows) -> None:
     console = data_console()
     names = list(rows[0])
-    shown = that_fit(names, rows, width=console.width)
+    # What is piped onward is cut nowhere.
+    shown = names if console.width >= PIPED_WIDTH else that_fit(names, rows, width=console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in shown:
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_width(name))
+        widest = None if console.width >= PIPED_WIDTH else _width(name)
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=widest)
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name))) for name in shown))
     print_table(table, console)

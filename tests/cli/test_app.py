@@ -1,0 +1,103 @@
+"""The program's outside: help, version, usage errors."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from command_line import Command
+
+from bulkpull import __version__
+from bulkpull.cli import app
+
+SLOW = ("polars", "numpy", "aiohttp", "pydantic", "structlog", "rich.console", "bulkpull.journey")
+
+
+def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    group = group or typer.main.get_command(app)
+    yield path, group
+    for name, inner in getattr(group, "commands", {}).items():
+        yield from _commands(inner, (*path, name)) if hasattr(inner, "commands") else [((*path, name), inner)]
+
+
+COMMANDS = dict(_commands())
+LEAVES = [path for path, each in COMMANDS.items() if not hasattr(each, "commands")]
+
+
+def test_help_and_version_load_nothing_slow() -> None:
+    program = f"import sys, bulkpull.cli; print([name for name in {SLOW!r} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    assert told.stdout == "[]\n"
+
+
+def test_version_is_told(command: Command) -> None:
+    outcome = command("--version")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"bulkpull {__version__}\n", "")
+
+
+def test_without_arguments_the_help_is_shown_as_wrong_usage(command: Command) -> None:
+    outcome = command()
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert "export" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [(("exprot",), "export"), (("export", "--demoo"), "--demo"), (("export", "--outptu", "x"), "--output")],
+)
+def test_a_misspelled_command_or_option_is_answered_with_the_nearest(
+    command: Command, arguments: tuple[str, ...], suggestion: str
+) -> None:
+    outcome = command(*arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert suggestion in outcome.err
+    assert "--help" in outcome.err
+    assert len(outcome.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("export", "--since", "yesterday"), ("export", "--log-level", "loud"), ("preview",), ("simulate", "--rows", "-1")],
+)
+def test_a_value_that_cannot_be_read_is_wrong_usage(command: Command, arguments: tuple[str, ...]) -> None:
+    outcome = command(*arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_fits_80_columns(command: Command, path: tuple[str, ...]) -> None:
+    outcome = command(*path, "--help")
+    assert outcome.code == 0
+    assert max(len(line) for line in outcome.out.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_ends_with_examples_that_the_program_accepts(command: Command, path: tuple[str, ...]) -> None:
+    lines = command(*path, "--help").out.split("Examples:")[1].splitlines()
+    examples = [line.strip() for line in lines if "bulkpull" in line]
+    assert any(example.startswith(" ".join(("bulkpull", *path))) for example in examples)
+    for example in examples:
+        for words in _invocations(example):
+            found = next(known for known in (tuple(words[:2]), tuple(words[:1])) if known in COMMANDS)
+            # Parses the options, and raises a usage error where one is wrong; nothing is carried out.
+            COMMANDS[found].make_context("bulkpull", words[len(found) :])
+
+
+def _invocations(example: str) -> Iterator[list[str]]:
+    words: list[str] = []
+    for word in (*shlex.split(example, comments=True), "&&"):
+        if word in ("&&", "|", ">"):
+            if words[:1] == ["bulkpull"]:
+                yield words[1:]
+            words = []
+        else:
+            words.append(word)

@@ -1,0 +1,141 @@
+"""The live display: what is under way, within the terminal's width and height."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bulkpull.cli import figures
+from bulkpull.cli.display import Display
+from bulkpull.cli.progress import Progress
+from bulkpull.events import Event, Level
+
+LONG = "CompetencyPeformanceRequirement"
+
+
+def _event(name: str, dataset: str | None = None, **facts: object) -> Event:
+    return Event(name, Level.INFO, dataset, facts)
+
+
+def _drawn(*events: Event, width: int = 80, height: int = 24, color: str | None = None) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=width, height=height, force_terminal=color is not None, color_system=None)
+    now = iter(range(100_000))
+    display = Display(console, monotonic=lambda: float(next(now)))
+    for event in events:
+        display(event)
+    console.print(display.draw())
+    return file.getvalue()
+
+
+def _journey(dataset: str, *, rows: int = 1_234_567, size_bytes: int = 987_654_321) -> list[Event]:
+    return [
+        _event("pull.stepped", dataset, step="submit"),
+        _event("pull.stepped", dataset, step="poll"),
+        _event("execution.changed", dataset, status="Running"),
+        _event("pull.stepped", dataset, step="download"),
+        _event("download.progressed", dataset, done_bytes=size_bytes // 3, size_bytes=size_bytes),
+        _event("download.completed", dataset, size_bytes=size_bytes),
+        _event("pull.stepped", dataset, step="convert"),
+        _event("conversion.completed", dataset, rows=rows),
+        _event("pull.stepped", dataset, step="publish"),
+        _event("pull.finished", dataset, status="complete", rows=rows),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "word"),
+    [(1, "submitting"), (2, "waiting"), (3, "running"), (4, "downloading"), (7, "converting"), (9, "publishing")],
+)
+def test_each_step_has_its_word(seen: int, word: str) -> None:
+    progress = Progress(began_s=0.0)
+    for event in _journey("Profile")[:seen]:
+        progress.note(event, now_s=1.0)
+    assert progress.lines["Profile"].doing == word
+
+
+def test_a_finished_pull_keeps_its_time_and_counts_as_done() -> None:
+    progress = Progress(began_s=0.0)
+    progress.note(_event("plan.made", pulls=2), now_s=0.0)
+    for event in _journey("Profile"):
+        progress.note(event, now_s=7.0)
+    assert progress.counts() == (1, 0, 2)
+    assert progress.share() == 0.5
+    assert progress.lines["Profile"].elapsed_s(99.0) == 0.0
+
+
+def test_a_lost_pull_does_not_count_as_done() -> None:
+    progress = Progress(began_s=0.0)
+    progress.note(_event("pull.finished", "Profile", status="failed"), now_s=1.0)
+    progress.note(_event("pull.finished", "MSLearn", status="unavailable"), now_s=1.0)
+    assert progress.counts() == (0, 2, 2)
+
+
+@pytest.mark.behaviour(37, 85)
+def test_what_slows_the_run_down_is_told_while_it_lasts() -> None:
+    progress = Progress(began_s=0.0)
+    progress.note(_event("pace.changed", calls_per_s=2.5, wait_s=30), now_s=0.0)
+    progress.note(_event("quota.reached", wait_s=600, limit=5), now_s=0.0)
+    progress.note(_event("call.retried", endpoint="execution", reason="503 of the service"), now_s=0.0)
+    slowed, quota, repeated = sorted(progress.hindrances(now_s=1.0), key=lambda told: "calls repeated" in told)[:3]
+    assert "10 min" in slowed + quota
+    assert "2.5 a second" in slowed + quota
+    assert "503 of the service" in repeated
+    progress.note(_event("pace.changed", calls_per_s=10, wait_s=0.0), now_s=2.0)
+    assert progress.hindrances(now_s=601.0) == []
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    events = [event for name in (LONG, "Profile") for event in _journey(name)[:7]]
+    trouble = _event("call.retried", reason="the service did not answer " * 9)
+    lines = _drawn(*events, *_journey("AzureUsage")[:5], trouble, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+def test_at_80_columns_nothing_is_cut() -> None:
+    drawn = _drawn(*_journey(LONG, rows=123_456_789))
+    assert LONG in drawn
+    assert "988 MB" in drawn
+    assert "123,456,789" in drawn
+    assert "…" not in drawn
+
+
+def test_in_a_low_terminal_the_pulls_under_way_are_shown_and_the_done_ones_counted() -> None:
+    done = [event for number in range(15) for event in _journey(f"Done{number}")]
+    under_way = [_event("pull.stepped", f"Going{number}", step="poll") for number in range(5)]
+    drawn = _drawn(*done, *under_way, height=12)
+    assert len(drawn.splitlines()) <= 12
+    assert all(f"Going{number}" in drawn for number in range(5))
+    assert "more" in drawn
+
+
+def test_before_the_plan_is_known_the_display_says_what_it_waits_for() -> None:
+    assert "asking the service" in _drawn()
+
+
+def test_without_colours_no_colour_codes_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in _drawn(*_journey("Profile"), color="auto")
+
+
+def test_a_log_line_stands_above_the_display() -> None:
+    file = io.StringIO()
+    with Display(Console(file=file, width=80, force_terminal=True)) as display:
+        display.print_above("12:00:00Z [warning  ] download.resumed")
+    assert "download.resumed\n" in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (48_213_007, "48.2 MB"), (999_950, "1.0 MB"), (2.5e15, "2500 TB")],
+)
+def test_sizes_have_three_digits(size_bytes: float, text: str) -> None:
+    assert figures.size(size_bytes) == text
+
+
+@pytest.mark.parametrize(("elapsed_s", "text"), [(0.9, "0:00"), (754, "12:34"), (3754, "1:02:34"), (-5, "0:00")])
+def test_lengths_are_minutes_and_seconds(elapsed_s: float, text: str) -> None:
+    assert figures.length(elapsed_s) == text

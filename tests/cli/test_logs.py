@@ -1,0 +1,134 @@
+"""The log: events as lines, without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bulkpull.cli.attribution import Attribution
+from bulkpull.cli.logs import LogListener, libraries_logged_by
+from bulkpull.cli.speech import LogFormat, LogLevel, Speech
+from bulkpull.events import Event, Level
+from bulkpull.redact import register_secret
+
+JSON = Speech(log_format=LogFormat.JSON)
+CANARY = "canary-77aa01bc"
+
+
+def _lines(*events: Event, speech: Speech = JSON, **options: Any) -> list[str]:
+    lines: list[str] = []
+    listener = LogListener(speech, write=lines.append, **options)
+    for event in events:
+        listener(event)
+    return lines
+
+
+def _event(name: str, level: Level = Level.INFO, dataset: str | None = None, **facts: object) -> Event:
+    return Event(name, level, dataset, facts)
+
+
+def test_in_json_each_event_is_one_object_with_time_level_run_and_dataset() -> None:
+    first, second = _lines(
+        _event("run.started", run_id="20261123T020405Z-0a1b2c"),
+        _event("download.completed", dataset="AzureUsage", size_bytes=48_213_007),
+    )
+    assert json.loads(first)["run_id"] == "20261123T020405Z-0a1b2c"
+    told = json.loads(second)
+    assert (told["event"], told["level"], told["dataset"]) == ("download.completed", "info", "AzureUsage")
+    assert (told["run_id"], told["size_bytes"]) == ("20261123T020405Z-0a1b2c", 48_213_007)
+    age = datetime.now(UTC) - datetime.fromisoformat(told["timestamp"])
+    assert timedelta(0) <= age < timedelta(minutes=5)
+    assert told["timestamp"].endswith("Z")
+
+
+def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
+    (line,) = _lines(_event("pull.stepped", dataset="Profile", step="poll"), speech=Speech())
+    assert "pull.stepped" in line
+    assert "dataset=Profile" in line
+    assert "\x1b" not in line
+
+
+def test_progress_of_a_transfer_is_never_logged() -> None:
+    trace = _event("download.progressed", Level.TRACE, "Profile", done_bytes=1)
+    assert _lines(trace, speech=Speech(log_level=LogLevel.DEBUG)) == []
+
+
+@pytest.mark.parametrize(
+    ("speech", "shown"),
+    [
+        (Speech(), ["a.b", "c.d", "e.f"]),
+        (Speech(log_level=LogLevel.WARNING), ["c.d", "e.f"]),
+        (Speech(log_level=LogLevel.DEBUG), ["call.sent", "a.b", "c.d", "e.f"]),
+        (Speech(quiet=True), ["e.f"]),
+        (Speech(quiet=True, log_level=LogLevel.DEBUG), ["e.f"]),
+    ],
+)
+def test_the_level_decides_what_is_shown(speech: Speech, shown: list[str]) -> None:
+    events = [
+        _event("call.sent", Level.DEBUG),
+        _event("a.b"),
+        _event("c.d", Level.WARNING),
+        _event("e.f", Level.ERROR),
+    ]
+    lines = _lines(*events, speech=Speech(LogFormat.JSON, speech.log_level, speech.quiet))
+    assert [json.loads(line)["event"] for line in lines] == shown
+
+
+def test_what_the_display_tells_is_not_logged_again() -> None:
+    assert _lines(_event("call.retried", Level.WARNING), hushed=frozenset({"call.retried"})) == []
+
+
+@pytest.mark.parametrize("speech", [JSON, Speech()], ids=["json", "console"])
+def test_secrets_are_removed_from_every_value_however_deep(speech: Speech) -> None:
+    register_secret(CANARY)
+    (line,) = _lines(
+        _event(
+            "call.retried",
+            reason=f"refused: {CANARY}",
+            link="https://storage.contoso.example/r.csv?sig=abc%2Fdef&se=1",
+            inner=[{"token": f"Bearer {CANARY}abcdef", "password": "hush-hush"}],
+            body='{"access_token": "eyJhbGciOi.secret.part"}',
+        ),
+        speech=speech,
+    )
+    assert CANARY not in line
+    assert "abc%2Fdef" not in line
+    assert "secret.part" not in line
+    assert "hush" not in line
+
+
+@pytest.mark.parametrize("speech", [JSON, Speech()], ids=["json", "console"])
+def test_text_of_the_service_cannot_break_a_line_or_steer_the_terminal(speech: Speech) -> None:
+    (line,) = _lines(_event("execution.changed", status="Completed\nerror: forged\x1b[2J\u202e"), speech=speech)
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert "\u202e" not in line
+
+
+def test_a_json_line_stays_json_whatever_was_removed_from_it() -> None:
+    register_secret(CANARY)
+    (line,) = _lines(_event("x.y", reason=f'password="{CANARY}" sig={CANARY}\\'))
+    assert CANARY not in json.dumps(json.loads(line))
+
+
+def test_warnings_of_libraries_take_the_same_way_out() -> None:
+    lines: list[str] = []
+    with libraries_logged_by(LogListener(JSON, write=lines.append)):
+        logging.getLogger("aiohttp.client").warning("closed: %s", "https://h.contoso.example/?sig=abcdef")
+        logging.getLogger("asyncio").info("not worth a line")
+    logging.getLogger("aiohttp.client").debug("after the command nothing is led anywhere")
+    (told,) = map(json.loads, lines)
+    assert (told["logger"], told["level"]) == ("aiohttp.client", "warning")
+    assert "abcdef" not in lines[0]
+
+
+def test_an_event_of_a_report_is_given_the_dataset_that_the_report_belongs_to() -> None:
+    attribution = Attribution()
+    strange = _event("execution.changed", report_id="r-1", status="Running")
+    assert attribution.of(strange).dataset is None
+    attribution.of(_event("report.created", dataset="Profile", report_id="r-1"))
+    assert attribution.of(strange).dataset == "Profile"
