@@ -90,6 +90,7 @@ class Scenario:
         bandwidth_bytes_per_s: Ceiling of each connection to the storage host.
         joined_status, joined_ids: Whether the `;` forms are accepted (behaviours 106 and 107).
         pending_without_status: Answer to a call without a status before the first completion (behaviours 102 and 103).
+        longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
         visible_lag_s: How long a new object is missing from listings.
         rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
@@ -135,6 +136,7 @@ class Scenario:
     joined_status: bool = True
     joined_ids: bool = True
     pending_without_status: Literal["404", "200"] = "404"
+    longest_address: int = 8_190
     bad_time: Literal[500, 400] = 500
     visible_lag_s: float = 0.0
     tenant_id: str = "00000000-0000-4000-8000-0000000000aa"

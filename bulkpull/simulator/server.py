@@ -100,9 +100,12 @@ class ApiHost:
         self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
     ) -> Reply | None:
         """What the service itself answers; `None` for an answer that is lost."""
-        if route is None or not route.is_allowed:
-            status, words = (404, "Resource not found") if route is None else (405, "Method not allowed")
-            return answers.json_reply({"code": str(status), "description": words, "source": "API"}, status=status)
+        if len(request.raw_path) > self._scenario.longest_address:
+            return _generic(414, "Request-URI too long")
+        if route is None:
+            return _generic(404, "Resource not found")
+        if not route.is_allowed:
+            return _generic(405, "Method not allowed")
         if route.endpoint == "token":
             return self._token_reply(route, body)
         token = _token_of(request)
@@ -215,6 +218,11 @@ class ApiHost:
         )
         response.headers["Content-Type"] = f"{reply.content_type}; charset=utf-8"
         return response
+
+
+def _generic(status: int, words: str) -> Reply:
+    """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
+    return answers.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
 
 
 def _read_body(raw: bytes, *, is_form: bool) -> Mapping[str, Any]:

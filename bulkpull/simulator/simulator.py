@@ -85,15 +85,22 @@ class Simulator:
             calls=self.calls,
         )
         api_port, blob_port = self._ports
-        self._api.api_origin = await self._listen(self._api.handle, port=api_port)
-        self.blob_url = self._api.blob_origin = self._blobs.blob_origin = await self._listen(
-            self._blobs.handle, port=blob_port
-        )
+        try:
+            self._api.api_origin = await self._listen(self._api.handle, port=api_port)
+            self.blob_url = await self._listen(self._blobs.handle, port=blob_port)
+        except OSError:
+            # A port is taken: what listens already must not outlive the attempt.
+            await self._clear_away()
+            raise
+        self._api.blob_origin = self._blobs.blob_origin = self.blob_url
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._clear_away()
+
+    async def _clear_away(self) -> None:
         self._store.close()
         with anyio.CancelScope(shield=True):
             for runner in self._runners:

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 from simulator_caller import calling
 
-from bulkpull.simulator import Fault
+from bulkpull.simulator import Fault, Simulator
 
 
 @pytest.mark.behaviour(120, 121)
@@ -227,6 +227,16 @@ async def test_files_and_folder_are_gone_when_the_simulator_ends() -> None:
         assert list(workdir.iterdir())
 
     assert not workdir.exists()
+
+
+async def test_a_port_that_is_taken_leaves_nothing_behind() -> None:
+    async with calling() as caller:
+        taken = int(caller.simulator.blob_url.rpartition(":")[2])
+        other = Simulator(blob_port=taken)
+        with pytest.raises(OSError, match="address already in use"):
+            await other.__aenter__()
+
+        assert not other._workdir.exists()
 
 
 async def test_files_can_be_made_before_anyone_asks_for_them() -> None:

@@ -246,6 +246,14 @@ async def test_without_a_role_every_call_is_403() -> None:
     assert (reply.status, reply.body) == (403, {"message": "Forbidden", "statusCode": 403})
 
 
+@pytest.mark.behaviour(69)
+async def test_an_address_can_be_too_long() -> None:
+    async with calling(longest_address=200) as caller:
+        reply = await caller.get("/ScheduledQueries/testQueryResult", exportQuery="SELECT " + "x" * 200)
+
+    assert reply.status == 414
+
+
 async def test_an_unknown_address_is_a_404_and_a_wrong_method_a_405() -> None:
     async with calling() as caller:
         assert (await caller.get("/ScheduledNothing")).status == 404
