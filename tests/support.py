@@ -70,7 +70,8 @@ class FakeClock:
             return
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
-        heapq.heappush(self._sleepers, (self.elapsed_s + wait_s, next(self._numbers), woken))
+        # A time that does not move, as by a wait lost in rounding, would let a loop turn for ever.
+        heapq.heappush(self._sleepers, (self.elapsed_s + max(wait_s, 1e-6), next(self._numbers), woken))
         if not self._watching:
             self._watching, self._quiet = True, 0
             loop.call_soon(self._watch, loop)

@@ -31,6 +31,8 @@ LONGEST_PAUSE_S = 3_600.0
 _SLOWEST = 1 / 16
 _RECOVERY = 1 / 50
 _UNNAMED_PAUSE_S = 2.0
+# A wait smaller than what a clock can resolve would be waited again and again.
+_SHORTEST_SLEEP_S = 1e-6
 # A bucket filled by floating point sums misses a whole call by rounding.
 _EPSILON = 1e-9
 
@@ -170,7 +172,7 @@ class Pacer:
         async with self._queue:
             # Asked again after each sleep: a 429 that came meanwhile may have closed the gate.
             while (wait_s := wait_before_call(self._state, at=self._clock.monotonic())) > 0:
-                await self._clock.sleep(wait_s)
+                await self._clock.sleep(max(wait_s, _SHORTEST_SLEEP_S))
             self._state = after_call(self._state, at=self._clock.monotonic())
 
     def throttled(self, retry_after_s: float | None) -> None:

@@ -235,3 +235,13 @@ def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
         pacer.succeeded()
 
     assert told.of("pace.changed") == [{"calls_per_s": 5.0, "wait_s": 1.0}, {"calls_per_s": 10.0, "wait_s": 0.0}]
+
+
+@given(waits=st.lists(st.floats(1e-18, 0.3), max_size=30), rate=st.floats(0.01, 97))
+async def test_no_wait_is_too_short_for_the_clock(waits: list[float], rate: float) -> None:
+    """Rounding once left a wait that moved no clock, and the queue stood still."""
+    clock = FakeClock()
+    pacer = Pacer(calls_per_s=rate, burst=1, clock=clock, events=Told().hub)
+    for wait_s in waits:
+        clock.advance(wait_s)
+        await pacer.turn()
