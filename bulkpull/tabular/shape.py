@@ -122,7 +122,7 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
                 raise _refused(row + odd, "is a blank line")
             cut, marks, ended = start, marks.up_to(start), True
         if cut:
-            batch = _batch(block[:cut], marks, first_row=row)
+            batch = _batch(block[:cut], marks, separator=separator, first_row=row)
             row += batch.rows
             yield batch
 
@@ -183,26 +183,21 @@ class _Marks:
 def _marks(block: bytes, *, separator: int) -> _Marks:
     """Find quotes, separators and line ends; those inside quotes are left out."""
     data = np.frombuffer(block, np.uint8)
-    found, same = np.equal(data, _LF), np.empty(data.size, np.bool_)
-    found |= np.equal(data, separator, out=same)
-    has_quotes = b'"' in block
-    if has_quotes:
-        found |= np.equal(data, _QUOTE, out=same)
+    found = data == _LF
+    found |= data == separator
     at = np.flatnonzero(found)
-    kinds = data[at]
-    if not has_quotes:
-        return _Marks(at, kinds == _LF, at[:0])
-    outside = kinds != _QUOTE
-    quotes = np.flatnonzero(~outside)  # here by their place among the marks
-    # What lies between an opening quote and the next one is content. Most often that is nothing, so this is cheaper
-    # than to carry the state from mark to mark.
-    opening, closing = quotes[0::2], quotes[1::2]
+    quotes = np.flatnonzero(data == _QUOTE) if b'"' in block else at[:0]
+    # What lies between an opening quote and the next one is content. Most quotes have no marks between them, so to
+    # ask each pair is cheaper than to carry a state from mark to mark.
+    places = np.searchsorted(at, quotes)
+    first, end = places[0::2], places[1::2]
     if quotes.size % 2:
-        closing = np.append(closing, at.size)
-    inside = closing - opening - 1
-    before = np.cumsum(inside) - inside
-    outside[np.repeat(opening + 1 - before, inside) + np.arange(inside.sum())] = False
-    return _Marks(at[outside], kinds[outside] == _LF, at[quotes])
+        end = np.append(end, at.size)
+    inside = end - first
+    if inside.any():
+        before = np.cumsum(inside) - inside
+        at = np.delete(at, np.repeat(first - before, inside) + np.arange(inside.sum()))
+    return _Marks(at, data[at] == _LF, quotes)
 
 
 def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[bytes, bool]:
@@ -244,39 +239,40 @@ def _check_quotes(block: bytes, marks: _Marks, *, separator: int, first_row: int
         raise _refused(first_row + row, "has a quote in the middle of a field")
 
 
-def _batch(block: bytes, marks: _Marks, *, first_row: int) -> Batch:
+def _batch(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> Batch:
     data = np.frombuffer(block, np.uint8)
-    after_return = (data[marks.at - 1] == _CR) & (marks.at > 0)
-    opening = marks.quotes[0::2]
+    ends, opening = marks.at[marks.is_line_end], marks.quotes[0::2]
+    with_return = int(np.count_nonzero(data[ends[ends > 0] - 1] == _CR))
     doubled = int(np.count_nonzero(data[opening[opening > 0] - 1] == _QUOTE))
     # Each quote is syntax, except one of each doubled pair.
-    syntax = marks.at.size + int(np.count_nonzero(after_return & marks.is_line_end)) + marks.quotes.size - doubled
+    content = len(block) - marks.at.size - with_return - (marks.quotes.size - doubled)
+    returns = np.flatnonzero(data == _CR)
+    drops_returns = bool((data[returns + 1] == separator).any())  # a line end follows even the last one
     return Batch(
-        data=_guarded(block, marks, after_return=after_return),
-        rows=int(np.count_nonzero(marks.is_line_end)),
+        data=_guarded(block, marks) if drops_returns or block.startswith(_BOM) else block,
+        rows=ends.size,
         first_row=first_row,
-        content_bytes=len(block) - syntax,
+        content_bytes=content,
         nul_bytes=block.count(0) if 0 in block else 0,  # looking is much faster than counting
     )
 
 
-def _guarded(block: bytes, marks: _Marks, *, after_return: Flags) -> bytes:
+def _guarded(block: bytes, marks: _Marks) -> bytes:
     """
     The block with quotes around the few fields that the CSV reader would change.
 
     polars drops a carriage return in front of a separator, and takes U+FEFF at the start of a batch for a mark of
     the encoding.
     """
+    data = np.frombuffer(block, np.uint8)
+    after_return = (data[marks.at - 1] == _CR) & (marks.at > 0)
     changed = after_return & ~marks.is_line_end
     if block.startswith(_BOM):
         changed[0] = True
     fields = np.flatnonzero(changed)
-    if not fields.size:
-        return block
     starts = np.where(fields > 0, marks.at[fields - 1] + 1, 0)
     stops = marks.at[fields] - (after_return & marks.is_line_end)[fields]
-    edges = np.column_stack((starts, stops)).ravel()
-    return np.insert(np.frombuffer(block, np.uint8), edges, _QUOTE).tobytes()
+    return np.insert(data, np.column_stack((starts, stops)).ravel(), _QUOTE).tobytes()
 
 
 def _refused(row: int, what: str) -> NotTheReport:
