@@ -1,7 +1,5 @@
 """Conversion in a child process: what it answers, what happens when it dies, and that it never outlives its parent."""
 
-
-
 from __future__ import annotations
 
 import gzip

@@ -86,7 +86,7 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
     assert done[:pointed].count("sync Profile") >= 2
 
 
-@pytest.mark.fault(95)
+@pytest.mark.fault(95, 98)
 @pytest.mark.parametrize("broken", ["rename", "replace"])
 async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
@@ -104,6 +104,21 @@ async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
 
     assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_1
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
+
+
+@pytest.mark.fault(96)
+async def test_a_sync_that_fails_drops_the_new_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    staged = stage(tmp_path, b"two")
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(DiskTrouble, match="refused"):
+        await publisher(tmp_path, RUN_2).publish_snapshot(staged)
+
+    assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_1
 
 
 async def test_a_damaged_pointer_is_never_replaced_on_a_guess(tmp_path: Path) -> None:
