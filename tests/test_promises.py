@@ -47,7 +47,8 @@ def numbers(mark: str) -> set[int]:
     for file in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == mark:
-                found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+                values = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+                found |= {value for value in values if isinstance(value, int)}
     return found
 
 
