@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -376,6 +377,43 @@ async def test_a_listing_that_leads_astray_is_left(fault: str, error: type[Bulkp
             await stage.client.get_datasets()
 
         assert len(stage.simulator.calls) <= 4
+
+
+@pytest.mark.behaviour(135)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("http_status", times=None, args={"status": 403, "body": "html"}),
+        Fault("http_status", times=None, args={"status": 500}),
+        Fault("reset_before_acting", times=None),
+        Fault("html_body", times=None),
+        Fault("token_refused", times=None),
+        Fault("redirect", times=None, args={"to": "elsewhere"}),
+        Fault("token_error", endpoint="token", times=None, args={"code": 7000215}),
+    ],
+    ids=lambda fault: fault.name,
+)
+async def test_no_fault_brings_a_secret_into_an_error_an_event_or_a_log(
+    fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with staged() as stage:
+        execution = await stage.completed(await stage.report())
+        assert execution.link is not None
+        stage.simulator.arm(fault)
+        stage.clock.advance(3_590)
+        said = [repr(execution), repr(stage.told.events)]
+        for _ in range(2):
+            try:
+                await stage.client.get_datasets()
+            except BulkpullError as error:
+                said += traceback.format_exception(error)
+        said += [repr(stage.told.events), caplog.text]
+
+        environment = stage.simulator.environment
+        secrets = [environment["BULKPULL_CLIENT_SECRET"], environment["BULKPULL_PASSWORD"], execution.link.url]
+        secrets += [execution.link.url.partition("sig=")[2], "Bearer ey"]
+        assert not [secret for secret in secrets if secret in "".join(said)]
 
 
 @pytest.mark.behaviour(37, 39)

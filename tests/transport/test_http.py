@@ -380,12 +380,13 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
         writer.write(reply("407 Proxy Authentication Required"))
 
     async with raw_server(answer) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.origin)
+        monkeypatch.setenv("https_proxy", proxy.origin.replace("http://", "http://name:word@"))
         async with Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x") as http:
             with pytest.raises(NotConnected, match=r"the proxy said 407; check .*HTTPS_PROXY"):
                 await http.send(get("https://api.example/x"))
 
     assert proxy.requests[0].startswith(b"CONNECT api.example:443 ")
+    assert b"Proxy-Authorization: Basic bmFtZTp3b3Jk\r\n" in proxy.requests[0]
 
 
 async def test_errors_are_ours(http: Http) -> None:
