@@ -23,7 +23,8 @@ from bulkpull.errors import (
     UnsafeAddress,
 )
 from bulkpull.redact import redact
-from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint, life_of, margin_of, token_form
+from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint
+from bulkpull.reporting.grants import life_of, margin_of, token_form
 from bulkpull.reporting.refusals import first_sentence, judge_token_reply
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy

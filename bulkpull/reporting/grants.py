@@ -1,0 +1,94 @@
+"""
+How a token is asked for, and how long it may be used. Pure.
+
+The forms are those of the walkthrough, without the blanks that it prints before every value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bulkpull.errors import SettingsError
+
+# Without a believable `expires_in` a token counts as this short-lived: often enough renewed, and no hot loop.
+DEFAULT_LIFE_S = 300.0
+LONGEST_LIFE_S = 86_400.0
+MARGIN_S = 300.0
+
+
+class Grant(StrEnum):
+    """How a token is asked for."""
+
+    PASSWORD = "password"  # noqa: S105 -- the grant's name
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 -- the grant's name
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The application, and the user or the refresh token; blanks around a value are dropped (behaviour 1)."""
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+
+_NEEDED = {
+    Grant.PASSWORD: ("client_id", "username", "password"),
+    Grant.REFRESH_TOKEN: ("client_id", "refresh_token"),
+    Grant.CLIENT_CREDENTIALS: ("client_id", "client_secret"),
+}
+
+
+def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_url: str) -> dict[str, str]:
+    """
+    The form that asks for a token.
+
+    Version 1 of the endpoint takes `resource`, version 2 a `scope` that contains it (behaviours 1 and 14).
+
+    Raises:
+        SettingsError: A value that the grant needs is missing.
+    """
+    own = {name: (getattr(credentials, name) or "").strip() for name in credentials.__slots__}
+    missing = [name for name in _NEEDED[grant] if not own[name]]
+    if missing:
+        raise SettingsError(f"the grant {grant} needs {' and '.join(f'`{name}`' for name in missing)}")
+    form = {"client_id": own["client_id"], "client_secret": own["client_secret"], "grant_type": grant.value}
+    match grant:
+        case Grant.PASSWORD:
+            form |= {"username": own["username"], "password": own["password"]}
+        case Grant.REFRESH_TOKEN:
+            form["refresh_token"] = own["refresh_token"]
+    resource = resource.strip().rstrip("/")
+    if "/oauth2/v2.0/" in token_url:
+        form["scope"] = (
+            f"{resource}/.default" if grant is Grant.CLIENT_CREDENTIALS else f"{resource}/user_impersonation"
+        )
+    else:
+        form["resource"] = resource
+        if grant is not Grant.CLIENT_CREDENTIALS:
+            form["scope"] = "openid"
+    return {name: value for name, value in form.items() if value}
+
+
+def life_of(expires_in: object) -> float:
+    """
+    Seconds that a token lives: a number, or digits (behaviour 4).
+
+    Missing, zero, negative or not a number gives `DEFAULT_LIFE_S`; more than a day counts as a day.
+    """
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float | str):
+        return DEFAULT_LIFE_S
+    try:
+        life_s = float(expires_in)
+    except ValueError:
+        return DEFAULT_LIFE_S
+    return min(life_s, LONGEST_LIFE_S) if life_s > 0 else DEFAULT_LIFE_S
+
+
+def margin_of(life_s: float) -> float:
+    """Seconds before its end at which a token is renewed: five minutes, or a fifth of a short life."""
+    return min(MARGIN_S, life_s / 5)
