@@ -18,7 +18,15 @@ Serve = Callable[[Scenario], Simulator]
 
 # Reports are ready at once, so polls need not wait.
 QUICK = {"BULKPULL_POLL_INITIAL_SECONDS": "0.02", "BULKPULL_POLL_MAX_SECONDS": "0.1"}
-SMALL = Scenario(rows=40, datasets=("Profile", "OfficeUsage", "MSLearn"))
+OFFERED = ("Profile", "OfficeUsage", "MSLearn")
+
+
+def small(**changes: Any) -> Scenario:
+    """A service with three datasets of a few rows; a user who may see everything."""
+    return Scenario(**({"rows": 40, "datasets": OFFERED} | changes))
+
+
+SMALL = small()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,188 @@
+"""The program as a process: signals, closed streams, other locales, the served simulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from command_line import QUICK, SMALL, Command, Serve, finish, small, start_program
+
+from bulkpull.cli.streams import Forgiving
+from bulkpull.cli.work.simulate import stage
+from bulkpull.errors import SettingsError
+from bulkpull.simulator import FAULT_TABLE, Fault, FaultRow
+
+PLAN = ("export", "--demo", "--plan")
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Leave no process behind, whatever the test finds."""
+    try:
+        with process:
+            yield process
+    finally:
+        process.kill()
+
+
+def _read_until(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return
+    raise AssertionError(f"the program ended without saying {words!r}")
+
+
+@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.fault(93, 103)
+def test_a_signal_ends_an_export_with_130_its_manifest_and_the_way_to_carry_on(
+    serve: Serve, tmp_path: Path, asked_by: signal.Signals
+) -> None:
+    stuck = Fault("execution_stuck", dataset="OfficeUsage", times=None)
+    simulator = serve(small(faults=(stuck,)))
+    arguments = ("export", "Profile", "OfficeUsage", "--json")
+    with _ended(start_program(*arguments, environment=simulator.environment | QUICK, folder=tmp_path)) as process:
+        _read_until(process, "snapshot.published")
+        process.send_signal(asked_by)
+        outcome = finish(process)
+    assert outcome.code == 130
+    manifest = outcome.json()
+    assert {each["dataset"]: each["status"] for each in manifest["datasets"]}["OfficeUsage"] == "failed"
+    assert "interrupted: nothing half-written is visible; the same command again carries on" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.fault(103)
+def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    program = """
+import anyio
+from bulkpull.cli.signals import run_interruptibly
+
+async def work_that_will_not_end():
+    with anyio.CancelScope(shield=True):
+        print("working", flush=True)
+        await anyio.sleep_forever()
+
+run_interruptibly(work_that_will_not_end, when_asked=lambda: print("asked", flush=True))
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path)  # noqa: S603 - our own interpreter
+    with _ended(process):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 130
+
+
+@pytest.mark.fault(102)
+def test_a_reader_that_goes_away_changes_nothing_about_the_exit_status(tmp_path: Path) -> None:
+    for arguments in (PLAN, ("--help",)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = start_program(*arguments, environment={}, folder=tmp_path, stdout=writing)
+        os.close(writing)
+        outcome = finish(process)
+        assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.fault(102)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_standard_error_is_no_fault_and_under_standard_output_is_one(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        errors_lost = finish(start_program("exprt", environment={}, folder=tmp_path, stderr=full))
+        data_lost = finish(start_program(*PLAN, "--json", environment={}, folder=tmp_path, stdout=full))
+    assert errors_lost.code == 2
+    assert data_lost.code == 1
+    assert "standard output cannot be written" in data_lost.err
+    assert "Traceback" not in data_lost.err
+
+
+@pytest.mark.fault(102)
+def test_in_a_locale_without_our_letters_json_is_ascii_and_tables_do_not_fail(tmp_path: Path) -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    preview = ("preview", "Profile", "--demo")
+    as_json = finish(start_program(*preview, "--json", environment=ascii_only, folder=tmp_path))
+    assert as_json.code == 0
+    assert as_json.out.isascii()
+    assert len(json.loads(as_json.out)["rows"]) > 1
+    assert finish(start_program(*preview, environment=ascii_only, folder=tmp_path)).code == 0
+
+
+def test_a_stream_that_nobody_reads_takes_everything_in_silence() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        forgiving = Forgiving(stream, forgives=BrokenPipeError)
+        for _ in range(3):
+            assert forgiving.write("data\n") == 5
+            forgiving.flush()
+
+
+def test_the_served_simulator_prints_settings_that_a_client_can_use_and_ends_when_asked(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("simulate", "--rows", "7", "--seed", "3", "--key-casing", "pascal", "--page-size", "5")
+    with _ended(start_program(*arguments, environment={}, folder=tmp_path)) as process:
+        _read_until(process, "serving http://127.0.0.1:")
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(7)]
+        (Path(tmp_path) / "simulator.env").write_text("".join(lines), encoding="utf-8")
+        shown = subprocess.run(
+            ["/bin/sh", "-c", ". ./simulator.env && env"], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        for line in shown.stdout.splitlines():
+            if line.startswith("BULKPULL_"):
+                monkeypatch.setenv(*line.split("=", 1))
+        assert command("export", "Profile", "--json").json()["datasets"][0]["rows"] == 7
+        process.terminate()
+        assert finish(process).code == 0
+
+
+def test_the_served_simulator_as_json_is_one_object(tmp_path: Path) -> None:
+    with _ended(start_program("simulate", "--json", environment={}, folder=tmp_path)) as process:
+        _read_until(process, "serving")
+        process.send_signal(signal.SIGINT)
+        outcome = finish(process)
+    assert outcome.code == 0
+    assert outcome.json()["environment"]["BULKPULL_API_BASE_URL"].startswith("http://127.0.0.1:")
+
+
+def test_a_port_in_use_is_wrong_usage(command: Command, serve: Serve) -> None:
+    port = serve(SMALL).api_base_url.split(":")[2].split("/")[0]
+    outcome = command("simulate", "--port", port)
+    assert outcome.code == 2
+    assert f"cannot listen on ports {port}" in outcome.err
+
+
+@pytest.mark.parametrize("row", FAULT_TABLE, ids=lambda row: row.id)
+def test_each_row_of_the_fault_matrix_can_be_served(row: FaultRow) -> None:
+    staged = stage({"rows": 11}, latency="0..1", faults=[row.id])
+    assert staged.scenario.rows == 11
+    assert staged.scenario.faults == row.scenario.faults
+    assert staged.settings["poll_initial_seconds"] <= 1
+
+
+@pytest.mark.parametrize(("latency", "range_s"), [("3", (3.0, 3.0)), ("1..10", (1.0, 10.0)), ("0.5..0.5", (0.5, 0.5))])
+def test_a_latency_is_a_time_or_a_range(latency: str, range_s: tuple[float, float]) -> None:
+    assert stage({}, latency=latency, faults=()).scenario.latency_s == range_s
+
+
+@pytest.mark.parametrize(("latency", "fault"), [("10..1", None), ("soon", None), (None, "trottle"), (None, "999")])
+def test_an_unreadable_latency_or_an_unknown_fault_is_refused(latency: str | None, fault: str | None) -> None:
+    with pytest.raises(SettingsError):
+        stage({}, latency=latency, faults=[fault] if fault else [])
+
+
+def test_the_faults_are_listed(command: Command) -> None:
+    listed = command("simulate", "--list-faults", "--json").json()
+    assert {row["id"] for row in listed["matrix"]} == {row.id for row in FAULT_TABLE}
+    assert "throttle" in {fault["name"] for fault in listed["faults"]}
+    assert "throttle" in command("simulate", "--list-faults").out

@@ -1,0 +1,114 @@
+"""`datasets`, `preview` and `runs list`: what they show, and that they change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import OFFERED, SMALL, Command, Serve, small
+
+from bulkpull.catalog import load_catalog
+from bulkpull.cli.work.preview import that_fit
+from bulkpull.simulator import Fault
+
+TWENTY = [dataset.name for dataset in load_catalog().standard]
+
+
+def test_the_offer_is_a_table_of_what_the_service_lists(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    outcome = command("datasets")
+    assert outcome.code == 0
+    listed = {line.split()[0] for line in outcome.out.splitlines() if not line.startswith(" ")}
+    assert listed == {"dataset", *OFFERED}
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "not offered to this account" in outcome.err
+
+
+@pytest.mark.behaviour(27)
+def test_the_offer_as_json_tells_what_of_the_twenty_is_missing(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    offer = command("datasets", "--json").json()
+    offered = [each["dataset"] for each in offer["datasets"]]
+    assert sorted(offered + offer["not_offered"]) == sorted(TWENTY)
+    office = next(each for each in offer["datasets"] if each["dataset"] == "OfficeUsage")
+    assert "LAST_6_MONTHS" in office["date_ranges"]
+    assert {column["declared"] for column in office["columns"]} - {None}
+    assert office["of_the_twenty"] is True
+
+
+def test_one_dataset_is_found_in_any_case_and_shown_with_its_columns(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    outcome = command("datasets", "officeusage")
+    assert outcome.code == 0
+    assert "OfficeUsage" in outcome.out
+    assert "date ranges" in outcome.out
+    assert "identifier" in outcome.out
+
+
+def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so(
+    command: Command, serve: Serve
+) -> None:
+    serve(SMALL)
+    assert command("datasets", "OficeUsage").code == 2
+    outcome = command("datasets", "EMSUsage")
+    assert outcome.code == 1
+    assert "does not list it for this account" in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize("name", ["datasets", "preview"])
+def test_without_credentials_a_misspelled_name_is_the_better_message(command: Command, name: str) -> None:
+    assert command(name, "AzurUsage").code == 2
+    assert command(name, "AzureUsage").code == 4
+
+
+@pytest.mark.behaviour(78)
+def test_a_preview_shows_up_to_100_rows_and_creates_nothing(command: Command, serve: Serve) -> None:
+    simulator = serve(small(rows=600))
+    preview = command("preview", "OfficeUsage", "--json").json()
+    assert preview["dataset"] == "OfficeUsage"
+    assert len(preview["rows"]) == 100
+    assert next(iter(preview["rows"][0])) in preview["query"]
+    assert {call.method for call in simulator.calls if call.endpoint != "token"} == {"GET"}
+
+
+def test_a_preview_fits_the_terminal_and_says_what_did_not(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    outcome = command("preview", "OfficeUsage")
+    assert outcome.code == 0
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "did not fit" in outcome.err
+
+
+def test_a_column_that_is_alone_too_wide_is_shown_all_the_same() -> None:
+    assert that_fit(["a", "b"], [{"a": "x" * 50, "b": "y"}], width=10) == ["a"]
+    assert that_fit(["a", "b"], [{"a": "x", "b": "y"}], width=10) == ["a", "b"]
+
+
+@pytest.mark.behaviour(79)
+def test_a_preview_that_takes_too_long_is_no_failure(command: Command, serve: Serve) -> None:
+    too_slow = Fault("http_status", endpoint="testQueryResult", times=None, args={"status": 504})
+    serve(small(faults=(too_slow,)))
+    outcome = command("preview", "Profile")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err.startswith("no preview")
+    assert command("preview", "Profile", "--json").json()["rows"] is None
+
+
+def test_there_are_no_runs_before_the_first_and_looking_makes_no_folder(command: Command) -> None:
+    outcome = command("runs", "list", "--output", "data")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == "no runs yet in data\n"
+    assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
+    assert not Path("data").exists()
+
+
+def test_runs_are_listed_newest_first_with_their_outcome(command: Command, serve: Serve) -> None:
+    serve(small(faults=(Fault("execution_fails", dataset="OfficeUsage", times=None),)))
+    first = command("export", "Profile", "--output", "data", "--json").json()["run_id"]
+    second = command("export", "OfficeUsage", "--output", "data", "--json").json()["run_id"]
+    runs = command("runs", "list", "--output", "data", "--json").json()["runs"]
+    assert [(run["run_id"], run["status"]) for run in runs] == [(second, "failed"), (first, "complete")]
+    table = command("runs", "list", "--output", "data")
+    assert table.out.index(second) < table.out.index(first)
+    assert max(map(len, table.out.splitlines())) <= 80

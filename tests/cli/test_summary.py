@@ -1,0 +1,145 @@
+"""The end of an export as it is told: each reason once, and commands that can be pasted."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bulkpull.catalog import load_catalog
+from bulkpull.cli.summary import Invocation, group_reasons, print_summary
+from bulkpull.errors import BulkpullError
+from bulkpull.records.manifest import (
+    DatasetRecord,
+    Manifest,
+    PublishedColumn,
+    PublishedFile,
+    Requests,
+    Seconds,
+    Tool,
+    status_of,
+)
+
+TWENTY = [dataset.name for dataset in load_catalog().standard]
+
+
+def _complete(dataset: str, **changes: Any) -> DatasetRecord:
+    file = PublishedFile(path="part-00000.parquet", rows=12_345_678, bytes=987_654_321, sha256="0" * 64)
+    given: dict[str, Any] = {"rows": 12_345_678, "files": [file], "seconds": Seconds(submit=0.5, wait=10_000.0)}
+    return DatasetRecord(dataset=dataset, status="complete", **(given | changes))
+
+
+def _failed(dataset: str, reason: str) -> DatasetRecord:
+    error = BulkpullError(reason)
+    return DatasetRecord(dataset=dataset, status="failed", reason=f"{dataset}: {reason}", error=error)
+
+
+def _manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
+    return Manifest(
+        run_id="20261123T020405Z-0a1b2c",
+        status=status_of(list(records)),
+        started_at="2026-11-23T02:04:05Z",
+        finished_at="2026-11-23T02:14:05Z",
+        tool=Tool(version="0"),
+        api_base_url="https://api.contoso.example",
+        requests=Requests(total=67),
+        datasets=list(records),
+        interrupted=interrupted,
+    )
+
+
+def _told(manifest: Manifest, *, output: str = "data", **options: Any) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=80, highlight=False, markup=False, emoji=False)
+    print_summary(manifest, console, invocation=Invocation(output=Path(output), **options))
+    return file.getvalue()
+
+
+def test_the_table_fits_80_columns_and_cuts_nothing() -> None:
+    told = _told(_manifest(*(_complete(dataset) for dataset in TWENTY)))
+    table = told.splitlines()[: len(TWENTY) + 1]
+    assert max(map(len, table)) <= 80
+    assert all(dataset in told for dataset in TWENTY)
+    assert "12,345,678" in told
+    assert "246,913,560 rows" in told
+
+
+def test_an_outage_is_told_once_and_not_twenty_times() -> None:
+    reasons = [
+        f"the service could not be reached: tried {tries} times over {tries * 11} s"
+        for tries in range(6, 6 + len(TWENTY))
+    ]
+    told = _told(_manifest(*(_failed(dataset, reason) for dataset, reason in zip(TWENTY, reasons, strict=True))))
+    assert told.count("the service could not be reached") == 1
+    assert "20 of 20 datasets not exported" in told
+
+
+def test_reasons_are_one_when_they_differ_in_ids_numbers_and_the_dataset_alone() -> None:
+    guid = "00000000-0000-4000-8000-{:012}"
+    told = [(name, f"{name}: execution {guid.format(n)} of {name} failed after {n} s") for n, name in enumerate("ABC")]
+    ((datasets, reason),) = group_reasons(told)
+    assert datasets == ["A", "B", "C"]
+    assert reason.startswith("execution 0000")
+    assert len(group_reasons([*told, ("D", "D: another reason")])) == 2
+
+
+def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() -> None:
+    told = _told(_manifest(_complete("Profile"), _failed("AzureUsage", "no luck")), output="my data")
+    assert "       AzureUsage: no luck" in told
+    again = next(line for line in told.splitlines() if line.startswith("again"))
+    assert shlex.split(again)[1:] == ["bulkpull", "export", "AzureUsage", "--output", "my data"]
+
+
+def test_the_command_that_reads_the_data_can_be_pasted_whatever_the_folder_is_called() -> None:
+    output = 'it\'s "my" [data]'
+    told = _told(_manifest(_complete("Profile")), output=output)
+    read = next(line for line in told.splitlines() if line.startswith("read"))
+    _, python, option, program = shlex.split(read)
+    assert (python, option) == ("python", "-c")
+    called: list[tuple[str, str]] = []
+    compile(program, "<pasted>", "exec")
+    inner = program.split("scan(")[1].split(").head")[0]
+    called.append(eval(f"({inner})"))  # noqa: S307 - the two literals that were just written
+    assert called == [(output, "Profile")]
+
+
+def test_notes_tell_a_wider_span_once_for_all_its_datasets() -> None:
+    records = [_complete(name, timespan="LAST_6_MONTHS", wider_timespan="LIFETIME") for name in TWENTY]
+    told = _told(_manifest(*records))
+    assert told.count("LIFETIME") == 1
+    assert "and 17 more" in told
+
+
+def test_notes_show_the_first_values_that_did_not_fit() -> None:
+    misfit = PublishedColumn(name="Quantity", type="String", declared="decimal", misfit={"row": 1234, "value": "(5)"})
+    told = _told(_manifest(_complete("AzureUsage", columns=[misfit])))
+    assert "AzureUsage.Quantity (row 1,234: '(5)')" in told
+
+
+def test_a_dataset_that_is_not_offered_and_was_not_named_is_a_note() -> None:
+    missing = DatasetRecord(dataset="EMSUsage", status="unavailable", reason="EMSUsage: the service does not list it")
+    told = _told(_manifest(_complete("Profile"), missing))
+    assert "error" not in told
+    assert "EMSUsage: the service does not list it" in told
+
+
+def test_a_dataset_that_is_not_offered_and_was_named_is_an_error() -> None:
+    missing = DatasetRecord(dataset="EMSUsage", status="unavailable", reason="EMSUsage: not listed", named=True)
+    assert "error: 1 of 1 dataset not exported" in _told(_manifest(missing))
+
+
+def test_what_an_interruption_left_unfinished_is_not_called_failed() -> None:
+    cut_off = DatasetRecord(dataset="AzureUsage", status="failed", reason="AzureUsage: interrupted")
+    told = _told(_manifest(_complete("Profile"), cut_off, interrupted=True))
+    assert "unfinished" in told
+    assert "failed" not in told
+    assert "error" not in told
+
+
+def test_after_a_demo_the_next_step_is_the_own_data() -> None:
+    told = _told(_manifest(_complete("Profile")), demo=True)
+    assert "BULKPULL_CLIENT_SECRET" in told
+    assert "BULKPULL_CLIENT_SECRET" not in _told(_manifest(_complete("Profile")))
