@@ -7,6 +7,7 @@ import hashlib
 
 import pytest
 from simulator_caller import calling
+from yarl import URL
 
 from bulkpull.simulator import Fault, Simulator
 
@@ -253,3 +254,17 @@ async def test_an_expired_link_is_handed_out_as_often_as_armed() -> None:
         statuses = [(await caller.fetch(await caller.link(report_id))).status for _ in range(2)]
 
     assert statuses == [403, 200]
+
+
+async def test_a_client_that_hangs_up_in_the_middle_is_nothing_to_complain_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with calling(rows=60_000) as caller:
+        link = await caller.link()
+        for headers in ({}, {"Range": "bytes=10-"}):
+            async with caller.session.get(URL(link, encoded=True), headers=headers) as reply:
+                await reply.content.readany()
+                reply.close()
+
+        assert (await caller.fetch(link)).status == 200
+    assert [record.getMessage() for record in caplog.records] == []
