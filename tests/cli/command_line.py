@@ -23,7 +23,8 @@ OFFERED = ("Profile", "OfficeUsage", "MSLearn")
 
 def small(**changes: Any) -> Scenario:
     """A service with three datasets of a few rows; a user who may see everything."""
-    return Scenario(**({"rows": 40, "datasets": OFFERED} | changes))
+    given: dict[str, Any] = {"rows": 40, "datasets": OFFERED}
+    return Scenario(**(given | changes))
 
 
 SMALL = small()
