@@ -164,7 +164,8 @@ class Simulator:
         )
 
     async def _listen(self, handler: Any, *, port: int) -> str:
-        server = web.Server(handler, max_line_size=_LINE_BYTES, max_field_size=_LINE_BYTES)
+        # An access log would hold the signatures of links.
+        server = web.Server(handler, access_log=None, max_line_size=_LINE_BYTES, max_field_size=_LINE_BYTES)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
+_FIRST_ERROR = 400
 _BOM = b"\xef\xbb\xbf"
 
 _MESSAGES = {
@@ -38,7 +39,10 @@ def refusal_response(refusal: StorageRefusal) -> web.Response:
     if refusal.detail:
         parts.append(f"<AuthenticationErrorDetail>{escape(refusal.detail)}</AuthenticationErrorDetail>")
     text = f'<?xml version="1.0" encoding="utf-8"?><Error>{"".join(parts)}</Error>'
-    headers = {"x-ms-error-code": refusal.code, "x-ms-request-id": request_id, "Content-Type": "application/xml"}
+    headers = {"x-ms-request-id": request_id, "Content-Type": "application/xml"}
+    if refusal.status >= _FIRST_ERROR:
+        # Under 200 (fault `xml_under_200`) nothing but the body tells that it is an error.
+        headers["x-ms-error-code"] = refusal.code
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     return web.Response(status=refusal.status, body=_BOM + text.encode(), headers=headers)

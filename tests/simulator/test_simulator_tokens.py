@@ -167,11 +167,12 @@ async def test_token_faults_strike_as_often_as_they_are_armed() -> None:
     assert early.status == 401
 
 
-async def test_nothing_that_the_simulator_notes_holds_a_secret() -> None:
+async def test_nothing_that_the_simulator_notes_or_logs_holds_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     async with calling() as caller:
         await caller.sign_in()
         await caller.fetch(await caller.link())
-        noted = repr(caller.simulator.calls) + repr(caller.simulator.scenario)
+        noted = repr(caller.simulator.calls) + repr(caller.simulator.scenario) + caplog.text
         secrets = [caller.token, *(getattr(caller.simulator.scenario, each) for each in ("client_secret", "password"))]
 
     assert caller.simulator.calls[-1].endpoint == "blob"
