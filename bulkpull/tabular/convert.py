@@ -1,18 +1,21 @@
 """
 One report's file → one Parquet file: the passes over the file that tie the stages together.
 
-Types are settled by looking at every value, and a Parquet file's types stand at its start. So the first batch decides,
-and the file is written in the hope that the rest agrees. When a later value does not, the writing ends, the rest of the
-file is only looked at, and a second pass writes it with the types that are then known to hold. A column's type only
-ever widens, so there is no third.
+Types are settled by looking at every value, but a Parquet file is written with one set of types and one size of its row
+groups. So the first batch decides, and the file is written in the hope that the rest agrees. When a later batch does
+not, the writing ends, the rest of the file is only looked at, and a second pass writes it with what is then known to
+hold. A column's type only ever widens, so there is no third.
 
-Three stages run at once, each a batch ahead of the next: inflate and check, read and narrow, encode and write.
+Three stages run at once, each a batch ahead of the next: inflate and check, read and narrow, encode and write. A GB of
+CSV (17 columns, 8 of them narrowed) takes them about 2.2 + 2.4, 2.4 + 2.4 and 4 seconds of processor time; memory is the
+same 310 MB for 0.3 and for 1.1 GB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +36,8 @@ PART = "part-00000.parquet"
 # A row group is buffered while it is encoded: by bytes, because reports have from 5 to 10,000 columns.
 _ROW_GROUP_BYTES = 32 * 1024 * 1024
 _ROW_GROUP_ROWS = (128, 262_144)
+# How many times larger than planned a row group may grow because later rows are longer than the first ones.
+_ROW_GROUP_SLACK = 4
 _START_BYTES = 64 * 1024
 _PASSES = 2
 
@@ -51,15 +56,15 @@ def convert(order: Order, *, read_bytes: int = READ_BYTES) -> ConvertedTable:
         DiskTrouble: The Parquet file cannot be written.
     """
     path = order.into / PART
-    columns: dict[str, Column] = {}
+    known = _Known()
     try:
         path.unlink(missing_ok=True)  # left behind by a child that died
         for _ in range(_PASSES):
             with ExitStack() as stack:
-                reading = _Reading(order, read_bytes=read_bytes, columns=columns)
+                reading = _Reading(order, read_bytes=read_bytes, known=known)
                 raw = stack.enter_context(ahead(reading.batches(), depth=1))
                 frames = stack.enter_context(ahead(reading.frames(raw), depth=1))
-                file = _write(frames, reading=reading, path=path)
+                file = _write(frames, known=known, path=path, metadata=order.metadata)
             if file is not None:
                 return reading.outcome(file)
     except Exception as error:
@@ -67,53 +72,85 @@ def convert(order: Order, *, read_bytes: int = READ_BYTES) -> ConvertedTable:
         if trouble := disk_trouble(error, folder=order.into):
             raise trouble from error
         raise
-    raise AssertionError("types that were settled by the whole file did not hold on a second look")
+    raise AssertionError("what was settled by the whole file did not hold on a second look")
 
 
-def _write(frames: Iterator[pl.DataFrame], *, reading: _Reading, path: Path) -> ParquetFile | None:
-    """Write all frames; `None`, and no file, when their types changed on the way and another pass is needed."""
+@dataclass(slots=True)
+class _Known:
+    """
+    What is known of the file so far; it is carried from one pass to the next.
+
+    Attributes:
+        columns: By name, in the order of the Parquet file.
+        row_group_rows: Rows of one row group, as many as should fit into its bytes.
+    """
+
+    columns: dict[str, Column] = field(default_factory=dict)
+    row_group_rows: int = 0
+    _rows: int = 0
+    _bytes: int = 0
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns' types as they are known now."""
+        return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    def look_at(self, frame: pl.DataFrame) -> None:
+        """Learn the size of its rows: from the first frame, and wherever a row group would outgrow its bytes."""
+        self._rows += frame.height
+        self._bytes += int(frame.estimated_size())
+        outgrown = self._bytes > _ROW_GROUP_SLACK * _ROW_GROUP_BYTES
+        if outgrown or not self.row_group_rows:
+            least, most = _ROW_GROUP_ROWS
+            fitting = max(least, self._rows * _ROW_GROUP_BYTES // max(1, self._bytes))
+            self.row_group_rows = min(self.row_group_rows or most, fitting)
+        if outgrown or self._rows >= self.row_group_rows:
+            self._rows = self._bytes = 0
+
+    def settle(self) -> None:
+        """Decide what only the whole file tells."""
+        for column in self.columns.values():
+            column.settle()
+
+
+def _write(
+    frames: Iterator[pl.DataFrame], *, known: _Known, path: Path, metadata: Mapping[str, str]
+) -> ParquetFile | None:
+    """Write all frames; `None`, and no file, when something changed on the way and another pass is needed."""
     first = next(frames, None)
     start = [] if first is None else [first]
-    schema = reading.schema() if first is None else first.schema
-    changed = False
+    schema = known.schema if first is None else first.schema
+    # Once the whole file was looked at, its row groups are planned as well as they can be.
+    is_planned = known.row_group_rows > 0
+    if first is not None and not is_planned:
+        known.look_at(first)
+    row_group_rows, changed = known.row_group_rows or _ROW_GROUP_ROWS[1], False
 
     def alike() -> Iterator[pl.DataFrame]:
         nonlocal changed
-        for frame in chain(start, frames):
-            changed = frame.schema != schema
+        yield from start
+        for frame in frames:
+            known.look_at(frame)
+            changed = frame.schema != schema or (known.row_group_rows < row_group_rows and not is_planned)
             if changed:
                 return
             yield frame
 
-    file = write_parquet(
-        alike(), path=path, schema=schema, row_group_rows=_row_group_rows(first), metadata=reading.order.metadata
-    )
-    for _ in frames:  # only to see what else does not fit
-        changed = True
-    reading.settle()
-    if changed or reading.schema() != schema:
+    file = write_parquet(alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata)
+    for frame in frames:  # only to learn the rest
+        known.look_at(frame)
+    known.settle()
+    if changed or known.schema != schema:
         path.unlink()
         return None
     return file
 
 
-def _row_group_rows(first: pl.DataFrame | None) -> int:
-    if first is None:
-        return _ROW_GROUP_ROWS[1]
-    least, most = _ROW_GROUP_ROWS
-    return min(most, max(least, _ROW_GROUP_BYTES * first.height // max(1, int(first.estimated_size()))))
-
-
 class _Reading:
-    """
-    One pass over the file.
+    """One pass over the file: opened and its header read on creation."""
 
-    Attributes:
-        columns: What is known of each column, by name; carried from one pass to the next.
-    """
-
-    def __init__(self, order: Order, *, read_bytes: int, columns: dict[str, Column]) -> None:
-        self.order = order
+    def __init__(self, order: Order, *, read_bytes: int, known: _Known) -> None:
+        self._order = order
         self._pieces = self._counted(
             unpacked(order.source, max_unpacked_bytes=order.max_unpacked_bytes, read_bytes=read_bytes)
         )
@@ -122,15 +159,15 @@ class _Reading:
         refuse_strangers(start)
         header, self._pieces = split_header(self._pieces)
         self._layout = read_header(header, columns=order.columns)
-        self._columns = columns
+        self._columns = known.columns
         for plan in _plans(order, self._layout):
-            columns.setdefault(plan.name, Column(plan))
+            self._columns.setdefault(plan.name, Column(plan))
 
     def batches(self) -> Iterator[Batch]:
         """First stage: the checked rows."""
         layout = self._layout
         for batch in batches(
-            self._pieces, fields=layout.fields, separator=layout.separator, batch_bytes=self.order.batch_bytes
+            self._pieces, fields=layout.fields, separator=layout.separator, batch_bytes=self._order.batch_bytes
         ):
             self._rows += batch.rows
             self._nul_bytes += batch.nul_bytes
@@ -149,15 +186,6 @@ class _Reading:
                 ]
             )
 
-    def schema(self) -> pl.Schema:
-        """The columns' types as they are known now."""
-        return pl.Schema({name: column.dtype for name, column in self._columns.items()})
-
-    def settle(self) -> None:
-        """Decide what only the whole file tells."""
-        for column in self._columns.values():
-            column.settle()
-
     def outcome(self, file: ParquetFile) -> ConvertedTable:
         """The account of a finished pass, once three counts of its rows agree."""
         found = rows_in(file.path)
@@ -166,7 +194,7 @@ class _Reading:
         return ConvertedTable(
             files=(file,),
             rows=found,
-            columns=tuple(self._columns[plan.name].outcome() for plan in self.order.columns),
+            columns=tuple(self._columns[plan.name].outcome() for plan in self._order.columns),
             unpacked_bytes=self._unpacked_bytes,
             extra_columns=tuple(name for name, _ in self._layout.extra),
             nul_bytes=self._nul_bytes,

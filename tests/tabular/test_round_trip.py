@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from bulkpull.catalog import ColumnType
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.tabular import convert as converting
 from bulkpull.tabular.convert import convert
-from bulkpull.tabular.table import ColumnPlan, Misfit, Order
+from bulkpull.tabular.sink import write_parquet
+from bulkpull.tabular.table import ColumnPlan, Misfit, Order, ParquetFile
 
 NUMBER = ColumnPlan("Quantity", ColumnType.INT)
 MIXED = (
@@ -349,6 +350,27 @@ def test_a_row_much_larger_than_a_batch_is_kept() -> None:
     found = converted(csv_bytes(["A", "B"], rows), texts("A", "B"), batch_bytes=1_000)
 
     assert found.rows_as_text() == nulled(rows)
+
+
+@pytest.mark.fault(91)
+def test_row_groups_get_fewer_rows_when_later_rows_turn_out_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row group is held in memory while it is written, so what bounds it are bytes and not rows."""
+    monkeypatch.setattr(converting, "_ROW_GROUP_BYTES", 1_000_000)
+    planned: list[int] = []
+
+    def noted(frames: Iterator[pl.DataFrame], **options: Any) -> ParquetFile:
+        planned.append(options["row_group_rows"])
+        return write_parquet(frames, **options)
+
+    monkeypatch.setattr(converting, "write_parquet", noted)
+    rows = [[str(number), ""] for number in range(1_000)] + [[str(number), "x" * 10_000] for number in range(1_000)]
+
+    found = converted(csv_bytes(["A", "B"], rows), texts("A", "B"), batch_bytes=2_000, read_bytes=100)
+
+    assert found.rows_as_text() == nulled(rows)
+    first, second = planned
+    assert first > 1_000
+    assert second < 4 * 100 + 128
 
 
 @pytest.mark.fault(91)
