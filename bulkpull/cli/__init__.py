@@ -20,6 +20,8 @@ from bulkpull.cli.speech import INTERRUPTED, Speech, tell, write_error
 from bulkpull.cli.streams import forgive
 
 USAGE = 2
+# What the option parser puts before some of its reasons.
+_PREFIX = "Value error, "
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,4 +82,5 @@ def _tell_usage(misuse: typer.TyperException) -> None:
         return
     near = getattr(misuse, "possibilities", None)
     hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
-    write_error(Speech(), misuse.message if near else misuse.format_message(), fix=f"{hint}see `{path} --help`")
+    what = misuse.message if near else misuse.format_message().replace(_PREFIX, "")
+    write_error(Speech(), what, fix=f"{hint}see `{path} --help`")

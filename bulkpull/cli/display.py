@@ -24,7 +24,8 @@ from bulkpull.events import Event
 
 _REDRAWN_PER_S = 5
 _BAR_WIDTH = 30
-_HEADER_LINES = 4
+# The header, and the line on which the cursor rests.
+_OTHER_LINES = 2
 # What it is doing, elapsed time, bytes, rows.
 _COLUMNS: tuple[tuple[int, JustifyMethod], ...] = ((11, "left"), (7, "right"), (14, "right"), (11, "right"))
 _STYLES = {"done": "green", "failed": "bold red", "unavailable": "yellow", "downloading": "cyan", "converting": "cyan"}
@@ -71,13 +72,11 @@ class Display:
         with self._turn:
             now_s = self._monotonic()
             progress = self._progress
-            room = max(1, self._console.height - _HEADER_LINES)
+            hindrances = progress.hindrances(now_s=now_s)
+            room = max(2, self._console.height - _OTHER_LINES - len(hindrances))
             return Group(
                 _header(progress, now_s=now_s),
-                *(
-                    Text(f"! {told}", style="yellow", no_wrap=True, overflow="ellipsis")
-                    for told in progress.hindrances(now_s=now_s)
-                ),
+                *(Text(f"! {told}", style="yellow", no_wrap=True, overflow="ellipsis") for told in hindrances),
                 _table(list(progress.lines.values()), room=room, now_s=now_s),
             )
 
@@ -99,7 +98,8 @@ def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
     table.add_column(width=31, no_wrap=True, overflow="ellipsis")
     for width, justify in _COLUMNS:
         table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
-    for line in _that_fit(lines, room=room):
+    shown = lines if len(lines) <= room else _that_fit(lines, room=room - 1)
+    for line in shown:
         word = line.status or line.doing
         table.add_row(
             line.dataset,
@@ -108,9 +108,8 @@ def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
             _bytes(line),
             "" if line.rows is None else f"{line.rows:,}",
         )
-    hidden = len(lines) - min(len(lines), room)
-    if hidden:
-        table.add_row(f"… and {hidden} more")
+    if len(shown) < len(lines):
+        table.add_row(f"… and {len(lines) - len(shown)} more")
     return table
 
 

@@ -50,10 +50,10 @@ def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so
 ) -> None:
     serve(SMALL)
     assert command("datasets", "OficeUsage").code == 2
-    outcome = command("datasets", "EMSUsage")
-    assert outcome.code == 1
-    assert "does not list it for this account" in outcome.err
-    assert outcome.out == ""
+    for name in ("datasets", "preview"):
+        outcome = command(name, "EMSUsage")
+        assert (outcome.code, outcome.out) == (3, "")
+        assert "does not list it for this account" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["datasets", "preview"])

@@ -11,7 +11,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.speech import LogLevel, Speech
 from bulkpull.clock import SystemClock
-from bulkpull.errors import AuthError
+from bulkpull.errors import AuthError, NotFound
 from bulkpull.events import Events
 from bulkpull.journey.plan import check_names
 from bulkpull.reporting.client import ReportingClient
@@ -19,6 +19,12 @@ from bulkpull.reporting.connect import connected
 from bulkpull.settings import Settings
 
 T = TypeVar("T")
+
+
+class NotOffered(NotFound):
+    """The dataset that was asked for exists, but not for this account (exit status as for an export of it)."""
+
+    exit_code = 3
 
 
 def ask(

@@ -12,10 +12,9 @@ from bulkpull.catalog import Catalog, load_catalog
 from bulkpull.cli import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_data, print_json
-from bulkpull.cli.work.ask import ask
+from bulkpull.cli.work.ask import NotOffered, ask
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.cli.work.target import aimed
-from bulkpull.errors import NotFound
 from bulkpull.journey.plan import check_names
 from bulkpull.model import OfferedDataset
 
@@ -26,7 +25,7 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
 
     Raises:
         SettingsError: `name` is known neither to the catalog nor to the service.
-        NotFound: The dataset exists, but not for this account.
+        NotOffered: The dataset exists, but not for this account.
     """
     names = (name,) if name is not None else ()
     with aimed(config, demo=demo) as settings:
@@ -87,7 +86,7 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
         if wanted in (each["dataset"].casefold(), each["offered_as"].casefold()):
             return each
     check_names((name,), catalog=catalog)
-    raise NotFound(
+    raise NotOffered(
         f"{known.name if known else name}: the service does not list it for this account",
         fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
     )

@@ -14,10 +14,9 @@ from bulkpull.catalog import load_catalog
 from bulkpull.cli import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
-from bulkpull.cli.work.ask import ask
+from bulkpull.cli.work.ask import NotOffered, ask
 from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console, print_table
 from bulkpull.cli.work.target import aimed
-from bulkpull.errors import NotFound
 from bulkpull.journey.plan import make_plan
 from bulkpull.model import Pull
 from bulkpull.redact import printable
@@ -37,7 +36,7 @@ def show_preview(
 
     Raises:
         SettingsError: The dataset is unknown.
-        NotFound: It is not offered to this account.
+        NotOffered: It is not offered to this account.
 
     Source: behaviours 78 and 79.
     """
@@ -48,7 +47,7 @@ def show_preview(
                 [dataset], offered=await client.get_datasets(), catalog=load_catalog(), timespan=settings.timespan
             )
             if not plan.pulls:
-                raise NotFound(plan.unavailable[0].reason)
+                raise NotOffered(plan.unavailable[0].reason)
             return plan.pulls[0], await client.test_query(text=plan.pulls[0].query_text)
 
         pull, rows = ask(look, settings=settings, speech=speech, names=(dataset,))
