@@ -2,10 +2,14 @@
 From the stored CSV to Parquet, without losing a character.
 
     inflate   the file as stored → its bytes, checked (gzip members, CRC, size)
+    marks     a block of bytes → where its separators, line ends and quotes are
     shape     bytes → batches of whole rows, counted and checked without any help of the converter
     header    the file's first line × the columns asked for → which field is which column
+    read      a batch → columns of text, with exactly the rows and the content that were counted
     narrow    a column of text → a narrower type, as long as every value comes back the same
+    dates     the formats of dates and times that may be narrowed
     sink      batches → one Parquet file, in bounded memory
+    ahead     one stage of the pipeline in a thread of its own
     convert   the passes over the file that tie these together
     worker    the child process in which all of it runs
 

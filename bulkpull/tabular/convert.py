@@ -7,8 +7,8 @@ not, the writing ends, the rest of the file is only looked at, and a second pass
 hold. A column's type only ever widens, so there is no third.
 
 Three stages run at once, each a batch ahead of the next: inflate and check, read and narrow, encode and write. A GB of
-CSV (17 columns, 8 of them narrowed) takes them about 2.2 + 2.4, 2.4 + 2.4 and 4 seconds of processor time; memory is the
-same 310 MB for 0.3 and for 1.1 GB.
+CSV (17 columns, 8 of them narrowed) takes them about 2.2 + 2.4, 2.4 + 2.4 and 4 seconds of processor time; memory is
+the same 310 MB for 0.3 and for 1.1 GB.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.errors import NotTheReport
 from bulkpull.tabular.ahead import ahead
 from bulkpull.tabular.header import Layout, read_header, refuse_strangers
 from bulkpull.tabular.inflate import READ_BYTES, unpacked
 from bulkpull.tabular.narrow import Column
-from bulkpull.tabular.shape import Batch, batches, first_undecodable, split_header
+from bulkpull.tabular.read import counts_differ, read_text
+from bulkpull.tabular.shape import Batch, batches, split_header
 from bulkpull.tabular.sink import disk_trouble, rows_in, write_parquet
 from bulkpull.tabular.table import ColumnPlan, ConvertedTable, Order, ParquetFile
 
@@ -178,7 +178,7 @@ class _Reading:
         layout = self._layout
         fields = (*layout.wanted, *(index for _, index in layout.extra))
         for batch in raw:
-            text = _read(batch, layout=layout)
+            text = read_text(batch, layout=layout)
             yield pl.DataFrame(
                 [
                     column.take(text.to_series(index), first_row=batch.first_row).alias(name)
@@ -190,7 +190,7 @@ class _Reading:
         """The account of a finished pass, once three counts of its rows agree."""
         found = rows_in(file.path)
         if not self._rows == file.rows == found:
-            raise _counts_differ(f"{self._rows:,} rows", f"{found:,} rows in the Parquet file")
+            raise counts_differ(f"{self._rows:,} rows", f"{found:,} rows in the Parquet file")
         return ConvertedTable(
             files=(file,),
             rows=found,
@@ -206,41 +206,6 @@ class _Reading:
             yield piece
 
 
-def _read(batch: Batch, *, layout: Layout) -> pl.DataFrame:
-    """The batch as columns of text, with the rows and the bytes of content that were counted in it."""
-    try:
-        text = pl.read_csv(
-            batch.data,
-            has_header=False,
-            separator=chr(layout.separator),
-            schema={f"field_{index}": pl.String for index in range(layout.fields)},
-            null_values="",  # a quoted empty field is as empty as an unquoted one
-            infer_schema=False,
-            glob=False,
-        )
-    except pl.exceptions.PolarsError as error:
-        undecodable = first_undecodable(batch, separator=layout.separator)
-        last = batch.first_row + batch.rows - 1
-        if undecodable is None:
-            raise NotTheReport(
-                f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read", why=str(error)[:200]
-            ) from None
-        row, byte = undecodable
-        raise NotTheReport(
-            f"row {row:,} of the report's file is not written in UTF-8",
-            why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
-            fix="ask for the report again",
-        ) from None
-    content = sum(text.select(pl.all().str.len_bytes().sum().cast(pl.Int64)).row(0))
-    if text.height != batch.rows:
-        raise _counts_differ(f"{batch.rows:,} rows", f"{text.height:,} from row {batch.first_row:,} on")
-    if content != batch.content_bytes:
-        raise _counts_differ(
-            f"{batch.content_bytes:,} bytes of content", f"{content:,} from row {batch.first_row:,} on"
-        )
-    return text
-
-
 def _plans(order: Order, layout: Layout) -> Iterator[ColumnPlan]:
     yield from order.columns
     for name, _ in layout.extra:
@@ -252,11 +217,3 @@ def _start_of(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     while len(start) < _START_BYTES and (piece := next(pieces, b"")):
         start += piece
     return start, chain([start], pieces)
-
-
-def _counts_differ(counted: str, converted: str) -> NotTheReport:
-    return NotTheReport(
-        f"the report's file was not converted whole: {counted} were counted and {converted} converted",
-        why="the converter and the independent count disagree",
-        fix="keep the file with `keep_raw` and report this as a defect of bulkpull",
-    )

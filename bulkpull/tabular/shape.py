@@ -16,20 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bulkpull.errors import FileDamaged, NotTheReport
+from bulkpull.tabular.marks import CR, LF, QUOTE, Marks, find_marks
 
 # One row of that size is no row of a report but a quote that is never closed.
 MAX_ROW_BYTES = 128 * 1024 * 1024
 
-_QUOTE, _LF, _CR = 0x22, 0x0A, 0x0D
 _BOM = b"\xef\xbb\xbf"
 _LINE_ENDS = b"\r\n"
-
-Bytes = NDArray[np.uint8]
-Positions = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     while True:
         piece = next(pieces, b"")
         start += piece
-        marks = _marks(start, separator=_LF)
+        marks = find_marks(start, separator=LF)
         if marks.at.size or not piece:
             break
         if len(start) > MAX_ROW_BYTES:
@@ -102,7 +97,7 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
         block, ended = _gather(carried, pieces, wanted=wanted)
         if ended and block and not block.endswith(b"\n"):
             block += b"\n"  # the last line may lack its end
-        marks = _marks(block, separator=separator)
+        marks = find_marks(block, separator=separator)
         if ended and marks.open_quote:
             raise _ends_in_quotes()
         cut = marks.end_of_last_row
@@ -132,72 +127,9 @@ def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None
     try:
         batch.data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = _marks(batch.data, separator=separator).up_to(error.start)
+        before = find_marks(batch.data, separator=separator).up_to(error.start)
         return batch.first_row + int(np.count_nonzero(before.is_line_end)), batch.data[error.start]
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """
-    What gives a block its shape.
-
-    Attributes:
-        at: Positions of separators and line ends outside quotes.
-        is_line_end: Which of them end a row.
-        quotes: Positions of all quotes; by turns they open and close, a doubled one closes and opens.
-    """
-
-    at: Positions
-    is_line_end: Flags
-    quotes: Positions
-
-    @property
-    def open_quote(self) -> bool:
-        """Whether the block ends inside quotes."""
-        return self.quotes.size % 2 == 1
-
-    @property
-    def end_of_last_row(self) -> int:
-        """Bytes up to and with the last line end outside quotes; 0 when there is none."""
-        for index in range(self.at.size - 1, -1, -1):  # fewer steps than a row has fields
-            if self.is_line_end[index]:
-                return int(self.at[index]) + 1
-        return 0
-
-    def start_of_row(self, index: int) -> int:
-        """Where the row of that index, from 0, begins."""
-        return int(self.at[np.flatnonzero(self.is_line_end)[index - 1]]) + 1 if index else 0
-
-    def fields_of_row(self, index: int) -> int:
-        """How many fields the row of that index has."""
-        ends = np.flatnonzero(self.is_line_end)
-        return int(ends[index] - (ends[index - 1] if index else -1))
-
-    def up_to(self, cut: int) -> _Marks:
-        """The marks of the first `cut` bytes."""
-        known, quoted = int(np.searchsorted(self.at, cut)), int(np.searchsorted(self.quotes, cut))
-        return _Marks(self.at[:known], self.is_line_end[:known], self.quotes[:quoted])
-
-
-def _marks(block: bytes, *, separator: int) -> _Marks:
-    """Find quotes, separators and line ends; those inside quotes are left out."""
-    data = np.frombuffer(block, np.uint8)
-    found = data == _LF
-    found |= data == separator
-    at = np.flatnonzero(found)
-    quotes = np.flatnonzero(data == _QUOTE) if b'"' in block else at[:0]
-    # What lies between an opening quote and the next one is content. Most quotes have no marks between them, so to
-    # ask each pair is cheaper than to carry a state from mark to mark.
-    places = np.searchsorted(at, quotes)
-    first, end = places[0::2], places[1::2]
-    if quotes.size % 2:
-        end = np.append(end, at.size)
-    inside = end - first
-    if inside.any():
-        before = np.cumsum(inside) - inside
-        at = np.delete(at, np.repeat(first - before, inside) + np.arange(inside.sum()))
-    return _Marks(at, data[at] == _LF, quotes)
 
 
 def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[bytes, bool]:
@@ -212,7 +144,7 @@ def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[by
     return b"".join(parts), False
 
 
-def _first_odd_row(marks: _Marks, *, fields: int) -> int | None:
+def _first_odd_row(marks: Marks, *, fields: int) -> int | None:
     """The index of the first row that has not `fields` fields; `None` when all have."""
     if marks.at.size % fields == 0:
         pattern = marks.is_line_end.reshape(-1, fields)
@@ -222,31 +154,31 @@ def _first_odd_row(marks: _Marks, *, fields: int) -> int | None:
     return int(np.flatnonzero(np.diff(ends, prepend=-1) != fields)[0])
 
 
-def _check_quotes(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> None:
+def _check_quotes(block: bytes, marks: Marks, *, separator: int, first_row: int) -> None:
     """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
     if not marks.quotes.size:
         return
     data = np.frombuffer(block, np.uint8)
     opening, closing = marks.quotes[0::2], marks.quotes[1::2]
     before = data[np.maximum(opening - 1, 0)]
-    misplaced = ~((opening == 0) | (before == separator) | (before == _LF) | (before == _QUOTE))
+    misplaced = ~((opening == 0) | (before == separator) | (before == LF) | (before == QUOTE))
     # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
     after, beyond = data[closing + 1], data[np.minimum(closing + 2, data.size - 1)]
-    ends = (after == separator) | (after == _LF) | (after == _QUOTE) | ((after == _CR) & (beyond == _LF))
+    ends = (after == separator) | (after == LF) | (after == QUOTE) | ((after == CR) & (beyond == LF))
     wrong = np.concatenate((opening[misplaced], closing[~ends]))
     if wrong.size:
         row = int(np.count_nonzero(marks.up_to(int(wrong.min())).is_line_end))
         raise _refused(first_row + row, "has a quote in the middle of a field")
 
 
-def _batch(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> Batch:
+def _batch(block: bytes, marks: Marks, *, separator: int, first_row: int) -> Batch:
     data = np.frombuffer(block, np.uint8)
     ends, opening = marks.at[marks.is_line_end], marks.quotes[0::2]
-    with_return = int(np.count_nonzero(data[ends[ends > 0] - 1] == _CR))
-    doubled = int(np.count_nonzero(data[opening[opening > 0] - 1] == _QUOTE))
+    with_return = int(np.count_nonzero(data[ends[ends > 0] - 1] == CR))
+    doubled = int(np.count_nonzero(data[opening[opening > 0] - 1] == QUOTE))
     # Each quote is syntax, except one of each doubled pair.
     content = len(block) - marks.at.size - with_return - (marks.quotes.size - doubled)
-    returns = np.flatnonzero(data == _CR)
+    returns = np.flatnonzero(data == CR)
     drops_returns = bool((data[returns + 1] == separator).any())  # a line end follows even the last one
     return Batch(
         data=_guarded(block, marks) if drops_returns or block.startswith(_BOM) else block,
@@ -257,7 +189,7 @@ def _batch(block: bytes, marks: _Marks, *, separator: int, first_row: int) -> Ba
     )
 
 
-def _guarded(block: bytes, marks: _Marks) -> bytes:
+def _guarded(block: bytes, marks: Marks) -> bytes:
     """
     The block with quotes around the few fields that the CSV reader would change.
 
@@ -265,14 +197,14 @@ def _guarded(block: bytes, marks: _Marks) -> bytes:
     the encoding.
     """
     data = np.frombuffer(block, np.uint8)
-    after_return = (data[marks.at - 1] == _CR) & (marks.at > 0)
+    after_return = (data[marks.at - 1] == CR) & (marks.at > 0)
     changed = after_return & ~marks.is_line_end
     if block.startswith(_BOM):
         changed[0] = True
     fields = np.flatnonzero(changed)
     starts = np.where(fields > 0, marks.at[fields - 1] + 1, 0)
     stops = marks.at[fields] - (after_return & marks.is_line_end)[fields]
-    return np.insert(data, np.column_stack((starts, stops)).ravel(), _QUOTE).tobytes()
+    return np.insert(data, np.column_stack((starts, stops)).ravel(), QUOTE).tobytes()
 
 
 def _refused(row: int, what: str) -> NotTheReport:
