@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +52,7 @@ class Invocation:
 
     def export(self, names: Sequence[str] = ()) -> str:
         """The command that exports `names` into the same folder."""
-        words = ["bulkpull", "export", *names, "--output", str(self.output)]
+        words = [as_typed("bulkpull"), "export", *names, "--output", str(self.output)]
         if self.demo:
             words.append("--demo")
         if self.config is not None:
@@ -62,7 +64,21 @@ class Invocation:
         # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
         where, what = json.dumps(str(self.output)), json.dumps(dataset)
         program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
-        return shlex.join(["python", "-c", program])
+        return shlex.join([as_typed("python"), "-c", program])
+
+
+def as_typed(program: str) -> str:
+    """
+    How to call a program of this installation from here: by name where the PATH leads to it, else by its path.
+
+    Args:
+        program: `python` or `bulkpull`, which stand side by side.
+    """
+    ours = Path(sys.executable).with_name(program)
+    found = shutil.which(program)
+    if found is not None and Path(found).absolute() == ours:
+        return program
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
 
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
@@ -205,5 +221,5 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
         ways.append(("again", invocation.export(lost)))
     if invocation.demo and complete and not manifest.interrupted:
         variables = ", ".join(f"BULKPULL_{name}" for name in _CREDENTIALS)
-        ways.append(("next", f"with your own data: set {variables}, then run: bulkpull export"))
+        ways.append(("next", f"with your own data: set {variables}, then run: {as_typed('bulkpull')} export"))
     return ways

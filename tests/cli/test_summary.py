@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.summary import Invocation, group_reasons, print_summary
+from bulkpull.cli.summary import Invocation, as_typed, group_reasons, print_summary
 from bulkpull.errors import BulkpullError
 from bulkpull.records.manifest import (
     DatasetRecord,
@@ -90,7 +92,7 @@ def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() ->
     told = _told(_manifest(_complete("Profile"), _failed("AzureUsage", "no luck")), output="my data")
     assert "       AzureUsage: no luck" in told
     again = next(line for line in told.splitlines() if line.startswith("again"))
-    assert shlex.split(again)[1:] == ["bulkpull", "export", "AzureUsage", "--output", "my data"]
+    assert shlex.split(again)[1:] == [as_typed("bulkpull"), "export", "AzureUsage", "--output", "my data"]
 
 
 def test_the_command_that_reads_the_data_can_be_pasted_whatever_the_folder_is_called() -> None:
@@ -98,12 +100,27 @@ def test_the_command_that_reads_the_data_can_be_pasted_whatever_the_folder_is_ca
     told = _told(_manifest(_complete("Profile")), output=output)
     read = next(line for line in told.splitlines() if line.startswith("read"))
     _, python, option, program = shlex.split(read)
-    assert (python, option) == ("python", "-c")
+    assert (python, option) == (as_typed("python"), "-c")
     called: list[tuple[str, str]] = []
     compile(program, "<pasted>", "exec")
     inner = program.split("scan(")[1].split(").head")[0]
     called.append(eval(f"({inner})"))  # noqa: S307 - the two literals that were just written
     assert called == [(output, "Profile")]
+
+
+def test_a_program_is_called_by_its_name_only_where_the_path_leads_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ours = Path(sys.executable).with_name("python")
+    monkeypatch.chdir(ours.parent.parent)
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert as_typed("python") == "python"
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert as_typed("python") == f"{ours.parent.name}/python"
+
+    monkeypatch.chdir(tmp_path)
+    assert as_typed("python") == str(ours)
 
 
 def test_notes_tell_a_wider_span_once_for_all_its_datasets() -> None:
