@@ -44,6 +44,7 @@ PRIVATE = ".bulkpull"
 # Reports of a run that was cut off longer ago may be cleaned up, and their data is old: begin anew.
 _RESUME_WITHIN = timedelta(hours=24)
 _CLOSING_S = 5.0
+_LOUDNESS = {"complete": Level.INFO, "unavailable": Level.WARNING}
 # A third conversion at once would add memory and, on two cores, no speed.
 _CONVERSIONS = 2
 
@@ -144,6 +145,9 @@ class Run:
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
         _check_before_asking(self.request, settings=self.settings)
+        if any(load_catalog().find(name) is None for name in self.request.datasets):
+            # Only the service can tell whether it is a new dataset or a slip, and a slip shall leave no trace.
+            await plan_export(self.request, settings=self.settings, events=self.events, clock=self.clock)
         output = self.settings.output.absolute()
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
@@ -280,7 +284,7 @@ class Run:
                     fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
                 )
                 record.reason, record.error = fault.reason, fault
-            level = Level.INFO if record.status == "complete" else Level.ERROR
+            level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
     def _blank_record(self, pull: Pull) -> DatasetRecord:

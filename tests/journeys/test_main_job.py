@@ -250,6 +250,19 @@ async def test_drifted_columns_are_told_and_the_export_goes_on(tmp_path: Path) -
     assert "drift.found" in [event.name for event in told]
 
 
+async def test_a_misspelled_name_leaves_no_trace_and_a_new_dataset_is_exported(tmp_path: Path) -> None:
+    new = {"AzureUsage": "AzureUsageNextGeneration"}
+    async with Simulator(Scenario(rows=10, dataset_names=new)) as simulator:
+        with pytest.raises(bulkpull.SettingsError, match="did you mean OfficeUsage"):
+            await export(simulator, tmp_path / "out", "OficeUsage")
+        assert not (tmp_path / "out").exists()
+
+        manifest = await export(simulator, tmp_path / "out", "azureusagenextgeneration")
+    assert [(record.dataset, record.status) for record in manifest.datasets] == [
+        ("AzureUsageNextGeneration", "complete")
+    ]
+
+
 async def test_the_package_is_used_from_python_as_documented(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10)) as simulator:
         manifest = await bulkpull.export(
