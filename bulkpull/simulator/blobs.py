@@ -14,21 +14,23 @@ from bulkpull.simulator.extract import Extract
 from bulkpull.simulator.faults import CONTENT_FAULTS, Fault, FaultBox
 from bulkpull.simulator.files import FileStore, StoredFile
 from bulkpull.simulator.links import LinkRefused, LinkSigner, http_date
-from bulkpull.simulator.mishaps import by_proxy, course_of, shifted
+from bulkpull.simulator.mishaps import by_proxy, course_of, elsewhere, shifted
 from bulkpull.simulator.ranges import (
     NotSatisfiable,
     Stretch,
     begins_a_fetch,
     is_unchanged,
     precondition_fails,
-    range_is_void,
     read_range,
 )
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.sockets import reset
-from bulkpull.simulator.storage_errors import StorageRefusal, refusal_response
+from bulkpull.simulator.storage_errors import StorageRefusal, beyond, refusal_response
 from bulkpull.simulator.transfer import Body, Course, Head, send
+
+_READING = ("GET", "HEAD")
+_VERBS = (*_READING, "PUT", "DELETE")
 
 
 class BlobHost:
@@ -69,7 +71,7 @@ class BlobHost:
         try:
             response = await self._serve(request, call, target, extract)
         except StorageRefusal as refusal:
-            response = refusal_response(refusal)
+            response = refusal_response(refusal, now=self._clock.now())
         call.status = response.status
         return response
 
@@ -78,12 +80,12 @@ class BlobHost:
     ) -> web.StreamResponse:
         redirect = self._take("redirect", call)
         if redirect is not None:
-            location = self._location(redirect, target)
+            location = elsewhere(redirect, target, origin=self.blob_origin)
             return web.Response(status=int(redirect.args.get("status", 302)), headers={"Location": location})
         page = self._take("xml_under_200", call)
         if page is not None:
             code = str(page.args.get("code", "AuthenticationFailed"))
-            return refusal_response(StorageRefusal(200, code))
+            return refusal_response(StorageRefusal(200, code), now=self._clock.now())
         self._check(request, call, target)
         if extract is None:
             raise StorageRefusal(404, "BlobNotFound")
@@ -95,13 +97,14 @@ class BlobHost:
 
     def _check(self, request: web.Request, call: Call, target: str) -> None:
         """Everything that is refused before a file is looked for."""
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in _VERBS:
             raise StorageRefusal(405, "UnsupportedHttpVerb")
         fault = self._take("http_status", call) or self._take("blob_busy", call)
         if fault is not None:
             status = int(fault.args.get("status", 503))
             code = str(fault.args.get("code", "ServerBusy" if status == 503 else "InternalError"))  # noqa: PLR2004 - the one status with a code of its own
-            raise StorageRefusal(status, code, retry_after=fault.args.get("retry_after"))
+            pause = fault.args.get("retry_after")
+            raise StorageRefusal(status, code, headers={} if pause is None else {"Retry-After": str(pause)})
         if self._take("blob_gone", call):
             raise StorageRefusal(404, "BlobNotFound")
         if "Authorization" in request.headers:
@@ -115,6 +118,8 @@ class BlobHost:
             self._links.check(target, now=self._clock.now())
         except LinkRefused as refused:
             raise StorageRefusal(403, "AuthenticationFailed", detail=refused.detail) from refused
+        if request.method not in _READING:
+            raise StorageRefusal(403, "AuthorizationPermissionMismatch")  # links say `sp=r`
 
     async def _file(self, request: web.Request, call: Call, extract: Extract) -> StoredFile:
         """The file as it is today: a content fault strikes the fetch that begins at the first byte."""
@@ -148,12 +153,12 @@ class BlobHost:
             **({"ETag": etag} if etag else {}),
         }
         if is_unchanged(request.headers, etag=etag):
-            return Head(status=304, headers=headers), Stretch(0, 0)
+            return Head(status=304, headers=headers | {"x-ms-error-code": "ConditionNotMet"}), Stretch(0, 0)
         if file.is_gzip and self._scenario.content_encoding:
             headers["Content-Encoding"] = "gzip"
         if self._scenario.ranges:
             headers["Accept-Ranges"] = "bytes"
-        stretch = self._stretch(request, call, file, etag=etag)
+        stretch = self._stretch(request, call, file)
         digest = base64.b64encode(self._digest(call, file)).decode()
         if stretch is None:
             if self._scenario.content_md5:
@@ -167,21 +172,24 @@ class BlobHost:
             headers["Content-Type"] = "multipart/byteranges; boundary=part"
         return Head(status=206, headers=headers), stretch
 
-    def _stretch(self, request: web.Request, call: Call, file: StoredFile, *, etag: str | None) -> Stretch | None:
-        """The range to serve, `None` for the whole file."""
-        header = request.headers.get("Range") if self._scenario.ranges else None
-        if range_is_void(request.headers, etag=etag):
-            return None
+    def _stretch(self, request: web.Request, call: Call, file: StoredFile) -> Stretch | None:
+        """
+        The range to serve, `None` for the whole file.
+
+        `If-Range` is not among the conditions that the storage host documents, so it changes nothing; HEAD (Get Blob
+        Properties) knows no ranges.
+        """
+        header = request.headers.get("Range") if self._scenario.ranges and request.method == "GET" else None
         try:
             stretch = read_range(header, size=file.size_bytes)
         except NotSatisfiable as beyond:
-            raise StorageRefusal(416, "InvalidRange") from beyond
+            raise beyond(file.size_bytes) from beyond
         if stretch is None or not stretch.start:
             return stretch
         if self._take("range_ignored", call):
             return None
         if self._take("range_not_satisfiable", call):
-            raise StorageRefusal(416, "InvalidRange")
+            raise beyond(file.size_bytes)
         if self._take("segment_refused", call):
             raise StorageRefusal(500, "InternalError")
         return stretch
@@ -216,18 +224,6 @@ class BlobHost:
         if self._take("md5_wrong", call):
             return hashlib.md5(b"another file", usedforsecurity=False).digest()
         return file.md5
-
-    def _location(self, fault: Fault, target: str) -> str:
-        match fault.args.get("to", "elsewhere"):
-            case "loop":
-                return f"{self.blob_origin}{target}"
-            case "http":
-                return f"http://storage.contoso.example{target}"
-            case "https":
-                return f"https://storage.contoso.example{target}"
-            case _:
-                # The same host by its other name, which is another origin to a client.
-                return f"{self.blob_origin.replace('127.0.0.1', 'localhost')}{target}"
 
     def _take(self, name: str, call: Call) -> Fault | None:
         fault = self._faults.take(name, datasets=call.datasets, endpoint="blob", method=call.method)

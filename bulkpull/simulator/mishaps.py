@@ -1,4 +1,4 @@
-"""What happens to a transfer on its way: cuts, stalls, ranges that are not those asked for, a proxy that compresses."""
+"""What happens to a transfer on its way: cuts, stalls, other ranges than asked for, redirects, a compressing proxy."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ def shifted(stretch: Stretch, *, size: int, take: Ask) -> tuple[Stretch, str]:
     if stretch.start and take("range_other_total"):
         total = size + 1
     return stretch, f"bytes {stretch.start}-{stretch.end - 1}/{total}"
+
+
+def elsewhere(fault: Fault, target: str, *, origin: str) -> str:
+    """Where a redirect leads; `origin` is the storage host's own."""
+    match fault.args.get("to", "elsewhere"):
+        case "loop":
+            return f"{origin}{target}"
+        case "http":
+            return f"http://storage.contoso.example{target}"
+        case "https":
+            return f"https://storage.contoso.example{target}"
+        case _:
+            # The same host by its other name, which is another origin to a client.
+            return f"{origin.replace('127.0.0.1', 'localhost')}{target}"
 
 
 async def by_proxy(head: Head, file: StoredFile) -> tuple[Head, Body, Course]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 # A read of a few bytes is somebody looking at size and ETag, not the fetch that a content fault waits for.
 _PROBE_BYTES = 16
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# The two forms that the storage host documents; it knows no suffix ranges (`bytes=-n`) and no lists of ranges.
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Stretch:
 
 
 class NotSatisfiable(Exception):
-    """The range lies beyond the end of the file."""
+    """The range begins at the end of the file or beyond it."""
 
 
 def read_range(header: str | None, *, size: int) -> Stretch | None:
@@ -35,18 +36,13 @@ def read_range(header: str | None, *, size: int) -> Stretch | None:
         NotSatisfiable: It begins at or beyond the end.
     """
     found = _RANGE.fullmatch(header.strip()) if header else None
-    if found is None or found.groups() == ("", ""):
+    if found is None:
         return None
     first, last = found.groups()
-    if not first:
-        length = min(int(last), size)
-        if not length:
-            raise NotSatisfiable
-        return Stretch(size - length, size)
     start, end = int(first), min(int(last) + 1, size) if last else size
     if last and int(last) < start:
         return None
-    if start >= size:
+    if start >= size:  # also at 0 of an empty file
         raise NotSatisfiable
     return Stretch(start, end)
 
@@ -57,7 +53,7 @@ def begins_a_fetch(header: str | None) -> bool:
     if found is None:
         return True
     first, last = found.groups()
-    return first != "" and int(first) == 0 and (not last or int(last) >= _PROBE_BYTES)
+    return int(first) == 0 and (not last or int(last) >= _PROBE_BYTES)
 
 
 def precondition_fails(headers: Mapping[str, str], *, etag: str | None) -> bool:
@@ -72,12 +68,7 @@ def is_unchanged(headers: Mapping[str, str], *, etag: str | None) -> bool:
     return known is not None and _names(known, etag)
 
 
-def range_is_void(headers: Mapping[str, str], *, etag: str | None) -> bool:
-    """Whether `If-Range` names another file, so that the whole is sent instead of the range."""
-    wanted = headers.get("If-Range")
-    return wanted is not None and wanted.strip() != etag
-
-
 def _names(header: str, etag: str | None) -> bool:
+    """Whether a list of tags has this one; the quotes around a tag may be missing (documented for `If-Match`)."""
     tags = [tag.strip() for tag in header.split(",")]
-    return "*" in tags or (etag is not None and etag in tags)
+    return "*" in tags or (etag is not None and (etag in tags or etag.strip('"') in tags))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
@@ -13,6 +15,8 @@ _BOM = b"\xef\xbb\xbf"
 _MESSAGES = {
     "AuthenticationFailed": "Server failed to authenticate the request. Make sure the value of Authorization header is "
     "formed correctly including the signature.",
+    "AuthorizationPermissionMismatch": "This request is not authorized to perform this operation using this "
+    "permission.",
     "BlobNotFound": "The specified blob does not exist.",
     "ConditionNotMet": "The condition specified using HTTP conditional header(s) is not met.",
     "InvalidRange": "The range specified is invalid for the current size of the resource.",
@@ -24,25 +28,31 @@ _MESSAGES = {
 
 
 class StorageRefusal(Exception):
-    """An answer of the storage host that is a no: status, code and, for signatures, a detail."""
+    """An answer of the storage host that is a no: status, code, for signatures a detail, and headers of its own."""
 
-    def __init__(self, status: int, code: str, *, detail: str | None = None, retry_after: object = None) -> None:
-        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
+    def __init__(
+        self, status: int, code: str, *, detail: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.code, self.detail, self.headers = status, code, detail, dict(headers or {})
         super().__init__(code)
 
 
-def refusal_response(refusal: StorageRefusal) -> web.Response:
+def beyond(size_bytes: int) -> StorageRefusal:
+    """The refusal of a range that begins at the end of a file of that size, or beyond it."""
+    return StorageRefusal(416, "InvalidRange", headers={"Content-Range": f"bytes */{size_bytes}"})
+
+
+def refusal_response(refusal: StorageRefusal, *, now: datetime) -> web.Response:
     """The answer that carries a refusal."""
     request_id = str(uuid4())
-    parts = [f"<Code>{escape(refusal.code)}</Code>"]
-    parts.append(f"<Message>{escape(_MESSAGES.get(refusal.code, refusal.code))}\nRequestId:{request_id}</Message>")
+    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    message = f"{_MESSAGES.get(refusal.code, refusal.code)}\nRequestId:{request_id}\nTime:{time}"
+    parts = [f"<Code>{escape(refusal.code)}</Code>", f"<Message>{escape(message)}</Message>"]
     if refusal.detail:
         parts.append(f"<AuthenticationErrorDetail>{escape(refusal.detail)}</AuthenticationErrorDetail>")
     text = f'<?xml version="1.0" encoding="utf-8"?><Error>{"".join(parts)}</Error>'
-    headers = {"x-ms-request-id": request_id, "Content-Type": "application/xml"}
+    headers = {"x-ms-request-id": request_id, "Content-Type": "application/xml", **refusal.headers}
     if refusal.status >= _FIRST_ERROR:
         # Under 200 (fault `xml_under_200`) nothing but the body tells that it is an error.
         headers["x-ms-error-code"] = refusal.code
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = str(refusal.retry_after)
     return web.Response(status=refusal.status, body=_BOM + text.encode(), headers=headers)
