@@ -182,8 +182,8 @@ class BlobHost:
         header = request.headers.get("Range") if self._scenario.ranges and request.method == "GET" else None
         try:
             stretch = read_range(header, size=file.size_bytes)
-        except NotSatisfiable as beyond:
-            raise beyond(file.size_bytes) from beyond
+        except NotSatisfiable as no:
+            raise beyond(file.size_bytes) from no
         if stretch is None or not stretch.start:
             return stretch
         if self._take("range_ignored", call):
