@@ -104,6 +104,21 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
     return error
 
 
+class _WithPause(BulkpullError):
+    """
+    The other side may say how long to wait.
+
+    Args:
+        retry_after_s: The pause that it asked for, seconds; `None` when it named none.
+    """
+
+    def __init__(
+        self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(what, why=why, fix=fix)
+
+
 class SettingsError(BulkpullError):
     """A setting, an option or a dataset's name is wrong; nothing was started."""
 
@@ -158,34 +173,12 @@ class NotFound(ReportingError):
     """Nothing matches the filter (404); for executions it means "nothing yet". Source: behaviours 74, 102 to 105."""
 
 
-class Throttled(ReportingError):
-    """
-    The service asked for a pause (429), and longer than this run may wait, or too many times in a row.
-
-    Args:
-        retry_after_s: The pause that the service asked for, seconds; `None` when it named none.
-    """
-
-    def __init__(
-        self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
-    ) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(what, why=why, fix=fix)
+class Throttled(_WithPause, ReportingError):
+    """The service asked for a pause (429), and longer than this run may wait, or too many times in a row."""
 
 
-class ServiceTrouble(ReportingError):
-    """
-    The service reports a fault of its own (5xx). For a request that creates something, it may have acted all the same.
-
-    Args:
-        retry_after_s: The pause that the service asked for, seconds; `None` when it named none.
-    """
-
-    def __init__(
-        self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
-    ) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(what, why=why, fix=fix)
+class ServiceTrouble(_WithPause, ReportingError):
+    """The service reports a fault of its own (5xx). If the request creates something, it may have acted all the same."""
 
 
 class UnexpectedReply(ReportingError):
@@ -242,19 +235,8 @@ class FileGone(TransferError):
     restart_from = Step.SUBMIT
 
 
-class StorageTrouble(TransferError):
-    """
-    The storage host is busy or at fault (500, 503). Source: behaviour 133.
-
-    Args:
-        retry_after_s: The pause that it asked for, seconds; `None` when it named none.
-    """
-
-    def __init__(
-        self, what: str, *, retry_after_s: float | None = None, why: str | None = None, fix: str | None = None
-    ) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(what, why=why, fix=fix)
+class StorageTrouble(_WithPause, TransferError):
+    """The storage host is busy or at fault (500, 503). Source: behaviour 133."""
 
 
 class FileDamaged(TransferError):

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "api": GROUND | {"records", "journey"},
     "simulator": {"simulator"},  # a shared helper would hide a shared mistake
 }
-PURE = ("reporting/wire.py", "journey/plan.py", "journey/quota.py")
+PURE = ("reporting/wire.py", "journey/plan.py", "journey/quota.py", "journey/verdict.py")
 NO_INPUT_OR_OUTPUT = {"aiohttp", "socket", "os", "sqlite3", "transport"}
 
 

@@ -27,11 +27,12 @@ from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsErro
 from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.plan import Plan, check_names, make_plan
-from bulkpull.journey.poll import Poller, PollSchedule
+from bulkpull.journey.poll import Poller
 from bulkpull.journey.publish import Publisher, make_folders
 from bulkpull.journey.pull import Journey, Tools, discard_report
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.journey.submit import Submitter, report_name
+from bulkpull.journey.verdict import PollSchedule
 from bulkpull.model import Pull, Report, Window
 from bulkpull.records.files import explained, remove_tree
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger

@@ -18,7 +18,8 @@ from bulkpull.errors import (
     ServiceTrouble,
 )
 from bulkpull.events import Event, Events
-from bulkpull.journey.poll import Poller, PollSchedule, Verdict, judge
+from bulkpull.journey.poll import Poller
+from bulkpull.journey.verdict import PollSchedule, Verdict, judge
 from bulkpull.model import Execution, Query, Report, SecureLink
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -1,0 +1,82 @@
+"""
+What an answer about executions means for a report, and when to look again (pure).
+
+Nothing here waits or asks; `poll` does both by these rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from bulkpull.model import Execution, ExecutionStatus, Report
+
+# An interval of a fifteenth of the age looks at most 7 % (on average 3 %) too late, and about 40 times an hour.
+_SHARE_OF_AGE = 1 / 15
+_NEVER = datetime.min.replace(tzinfo=UTC)
+# `reportGeneratedTime` and `createdTime` both come from the service, perhaps from two machines of it.
+_SERVER_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class PollSchedule:
+    """When to look. All lengths in seconds; `deadline_s` counts from the report's creation."""
+
+    initial_s: float = 5.0
+    longest_s: float = 60.0
+    deadline_s: float = 10_800.0
+
+    def interval_s(self, age_s: float) -> float:
+        """
+        The wait until the next look at a report of that age.
+
+        A fifteenth of the age, at least `initial_s` and at most `longest_s`: with 5 and 60, every 5 s for 75 s, every
+        20 s after 5 minutes, every minute after 15.
+        """
+        return min(max(self.initial_s, age_s * _SHARE_OF_AGE), max(self.initial_s, self.longest_s))
+
+    def grace_s(self) -> float:
+        """How long an execution may be missing, or its link, before it is looked into."""
+        return max(2 * self.longest_s, 4 * self.initial_s)
+
+
+class Verdict(Enum):
+    """What an answer means for one report."""
+
+    PENDING = "pending"
+    READY = "ready"
+    WITHOUT_LINK = "without link"
+    PAUSED = "paused"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+def judge(report: Report, answers: Iterable[Execution]) -> tuple[Verdict, Execution | None]:
+    """
+    Pick this report's execution out of an answer and say what it means (pure).
+
+    Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
+    earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
+    """
+    mine = [each for each in answers if each.report_id == report.report_id and not _is_older(each, report)]
+    completed = [each for each in mine if each.is_completed]
+    ready = [each for each in completed if each.link is not None]
+    if ready:
+        return Verdict.READY, max(ready, key=lambda each: each.generated_at or _NEVER)
+    if completed:
+        return Verdict.WITHOUT_LINK, completed[0]
+    if not mine:
+        return Verdict.ABSENT, None
+    latest = mine[0]
+    if latest.has_failed:
+        return Verdict.FAILED, latest
+    paused = latest.status.casefold() == ExecutionStatus.PAUSED.casefold()
+    return (Verdict.PAUSED if paused else Verdict.PENDING), latest
+
+
+def _is_older(execution: Execution, report: Report) -> bool:
+    if execution.generated_at is None or report.created_at is None:
+        return False
+    return execution.generated_at < report.created_at - _SERVER_SKEW
