@@ -178,7 +178,7 @@ class Throttled(_WithPause, ReportingError):
 
 
 class ServiceTrouble(_WithPause, ReportingError):
-    """The service reports a fault of its own (5xx). If the request creates something, it may have acted all the same."""
+    """The service reports a fault of its own (5xx); a request that creates something may have acted all the same."""
 
 
 class UnexpectedReply(ReportingError):
