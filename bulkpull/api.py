@@ -55,9 +55,8 @@ async def export(
     settings = settings or Settings()
     if output is not None:
         settings = settings.model_copy(update={"output": Path(output)})
-    request = ExportRequest(
-        datasets=tuple(datasets), window=window_of(since, until, now=datetime.now(UTC)), everything=everything
-    )
+    window = window_of(since, until, now=datetime.now(UTC))
+    request = ExportRequest(tuple(datasets), window=window, open_ended=until is None, everything=everything)
     manifest = await Run(request, settings, Events(*listeners)).export()
     refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]
     if refused and manifest.status == "failed":

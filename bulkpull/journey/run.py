@@ -11,7 +11,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,19 +58,21 @@ class ExportRequest:
     Attributes:
         datasets: Names or aliases; empty for the twenty of the catalog.
         window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
+        open_ended: The window ends now because no end was given; the same request a minute later is the same.
         everything: All that the service lists, beyond the twenty.
     """
 
     datasets: tuple[str, ...] = ()
     window: Window | None = None
+    open_ended: bool = False
     everything: bool = False
 
     def as_key(self, settings: Settings) -> dict[str, Any]:
         """What has to be equal for a later run to carry this one on."""
-        window = [iso_utc(self.window.start), iso_utc(self.window.end)] if self.window else None
         return {
             "datasets": sorted(name.strip().casefold() for name in self.datasets),
-            "window": window,
+            "since": iso_utc(self.window.start) if self.window else None,
+            "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
             "everything": self.everything,
             "timespan": settings.timespan,
             "api_base_url": settings.api_base_url,
@@ -182,6 +184,10 @@ class Run:
         now = self.clock.now()
         if runs and _can_resume(runs[0], key=self.request.as_key(self.settings), now=now):
             self.run_id, self._started_at, self._begun = runs[0].run_id, runs[0].started_at, True
+            if self.request.window and (end := runs[0].request.get("window_end")):
+                # The reports that were made are for the window as it was then.
+                window = Window(self.request.window.start, datetime.fromisoformat(end))
+                self.request = replace(self.request, window=window)
             return runs[0]
         self.run_id = new_run_id(now)
         return None
@@ -192,6 +198,7 @@ class Run:
         resumed = self._begun
         try:
             plan = await _plan(self.request, connection, settings=self.settings)
+            reports = await self._made(plan, connection) if resumed else {}
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -208,7 +215,7 @@ class Run:
             )
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         done = await self._published(ledger, output=output) if resumed else {}
-        reports = await self._made(plan, connection) if resumed else {}
+        submitter = await self._submitter(connection, ledger=ledger, current=current)
         for pull in plan.pulls:
             self._records[pull.dataset] = done.get(pull.dataset) or self._blank_record(pull)
         async with anyio.create_task_group() as watching:
@@ -220,7 +227,7 @@ class Run:
                     output=output,
                     staging=staging,
                     current=current,
-                    submitter=await self._submitter(connection, ledger=ledger, current=current),
+                    submitter=submitter,
                     background=working,
                 )
                 watching.start_soon(tools.poller.run)
@@ -343,7 +350,9 @@ class Run:
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:
-            await ledger.begin_run(self.run_id, request=self.request.as_key(self.settings), at=self._started_at)
+            window_end = iso_utc(self.request.window.end) if self.request.window else None
+            request = self.request.as_key(self.settings) | {"window_end": window_end}
+            await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
 
     def _lose_all(self, error: BulkpullError) -> None:
@@ -396,7 +405,8 @@ def new_run_id(now: datetime) -> str:
 
 def _can_resume(run: RunEntry, *, key: Mapping[str, Any], now: datetime) -> bool:
     unfinished = run.status in (None, "interrupted")
-    return unfinished and run.request == key and now - datetime.fromisoformat(run.started_at) < _RESUME_WITHIN
+    same = all(run.request.get(name) == value for name, value in key.items())
+    return unfinished and same and now - datetime.fromisoformat(run.started_at) < _RESUME_WITHIN
 
 
 def _schedule(settings: Settings) -> PollSchedule:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from support import FakeClock
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.events import Event, Events
 from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.model import Window
 from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -180,6 +182,23 @@ async def test_a_run_that_asks_for_something_else_begins_anew(tmp_path: Path) ->
         await export(simulator, tmp_path, "Profile")
 
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+async def test_a_window_without_an_end_is_carried_on_with_the_end_that_it_began_with(tmp_path: Path) -> None:
+    since = datetime(2026, 8, 1, tzinfo=UTC)
+    ends = [datetime(2026, 11, 23, 2, minute, tzinfo=UTC) for minute in (0, 5)]
+    async with Simulator(Scenario(rows=50, latency_s=(0.2, 0.2))) as simulator:
+        settings = settings_for(simulator, tmp_path)
+        scope = anyio.CancelScope()
+        events = Events(lambda event: scope.cancel() if event.name == "report.created" else None)
+        requests = [ExportRequest(("MSLearn",), window=Window(since, end), open_ended=True) for end in ends]
+        with scope:
+            await Run(requests[0], settings, events).export()
+
+        manifest = await Run(requests[1], settings, Events()).export()
+
+        assert manifest.datasets[0].window == {"start": "2026-08-01T00:00:00Z", "end": "2026-11-23T02:00:00Z"}
+        assert dict(simulator.service.created_reports) == {"MSLearn": 1}
 
 
 @pytest.mark.fault(2)

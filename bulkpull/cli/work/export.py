@@ -53,7 +53,9 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         BulkpullError: Nothing could be done at all.
     """
     window = window_of(options.since, options.until, now=datetime.now(UTC))
-    request = ExportRequest(options.datasets, window, options.everything)
+    request = ExportRequest(
+        options.datasets, window=window, open_ended=options.until is None, everything=options.everything
+    )
     with aimed(
         options.config,
         demo=options.demo,
