@@ -37,6 +37,20 @@ class KeyCasing(StrEnum):
     PASCAL = "pascal"
 
 
+class Redaction(StrEnum):
+    """What becomes of data that the role may not see."""
+
+    EMPTY = "empty"
+    VANISH = "vanish"
+
+
+class Mfa(StrEnum):
+    """Where a second factor is demanded."""
+
+    TOKEN = "token"  # noqa: S105 - a place
+    API = "api"
+
+
 @app.command(epilog=EPILOG, short_help="Serve the embedded service simulator.")
 def simulate(
     *,
@@ -47,9 +61,14 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Same seed, same data.")] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1, help="More calls are answered 429.")] = None,
     one_off_quota: Annotated[int | None, typer.Option(min=1, help="One-off reports an hour.")] = None,
+    one_off_window: Annotated[float | None, typer.Option(min=0, help="Seconds in place of that hour.")] = None,
     token_lifetime: Annotated[int | None, typer.Option(min=1, help="Life of an access token, seconds.")] = None,
     link_lifetime: Annotated[float | None, typer.Option(min=0, help="Life of a secure link, seconds.")] = None,
     role: Annotated[Role | None, typer.Option(help="What the user may see.")] = None,
+    redaction: Annotated[Redaction | None, typer.Option(help="What becomes of withheld columns.")] = None,
+    mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is demanded.")] = None,
+    drift: Annotated[bool, typer.Option("--drift", help="Columns differ from the published ones.")] = False,
+    extras: Annotated[bool, typer.Option("--extras", help="Offer the datasets beyond the twenty.")] = False,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="Arm a fault by id or name; may be repeated.")] = None,
@@ -74,9 +93,14 @@ def simulate(
             "seed": seed,
             "requests_per_minute": requests_per_minute,
             "one_off_quota": one_off_quota,
+            "one_off_window_s": one_off_window,
             "token_lifetime_s": token_lifetime,
             "link_lifetime_s": link_lifetime,
             "role": role and role.value,
+            "redaction": redaction and redaction.value,
+            "mfa": mfa and mfa.value,
+            "drift": drift or None,
+            "extras": extras or None,
             "key_casing": key_casing and key_casing.value,
             "page_size": page_size,
         }
