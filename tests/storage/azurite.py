@@ -1,0 +1,123 @@
+"""
+Azurite, the emulator of Azure Blob Storage that its makers publish: a storage host that none of us wrote.
+
+    python -m pytest tests/storage
+
+installs it once per checkout below `.build/azurite` (npm, about 200 MB, nothing global, nothing in git), starts one
+per test process on a free port of loopback, and ends it with the session. Without Node and npm, or without a registry
+to install from, the tests that need it are skipped with the reason; with `CI=true` and Node at hand a failed
+installation fails them instead. The rest of the folder, which asks the simulator alone, needs neither.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from filelock import FileLock, Timeout
+from storage.blob_account import BlobAccount
+
+# 3.35 is the last line that runs on Node 20; 3.37 asks for 22.
+VERSIONS = "~3.35.0"
+FOLDER = Path(__file__).parents[2] / ".build" / "azurite"
+INSTALL_S = 240.0
+_LOCK_S = INSTALL_S + 30.0
+_START_S = 30.0
+_END_S = 10.0
+_MAIN = Path("node_modules/azurite/dist/src/blob/main.js")
+
+
+def installed(folder: Path = FOLDER, *, environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
+    """
+    Node, and Azurite's script for it to run; installs Azurite below `folder` unless it is there.
+
+    Skips the test when that cannot be; fails it on CI when Node is there. Test processes take turns.
+    """
+    path = environment.get("PATH")
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if node is None or npm is None:
+        pytest.skip("Azurite needs Node and npm, which are not on the PATH")
+    # The range is in the note's name, so that another one is installed anew.
+    main, note = folder / _MAIN, folder / f"installed-{re.sub(r'[^0-9.]', '', VERSIONS)}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock", timeout=_LOCK_S):
+            if not (note.exists() and main.exists()):
+                _install(npm, folder, environment=environment)
+                note.touch()
+    except (_NotInstalled, Timeout) as error:
+        reason = f"Azurite {VERSIONS} could not be installed: {error}"
+        if environment.get("CI", "").casefold() in ("true", "1"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return node, main
+
+
+class _NotInstalled(Exception):
+    """npm gave up, or took too long."""
+
+
+def _install(npm: str, folder: Path, *, environment: Mapping[str, str]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # half an installation helps nobody
+    folder.mkdir(parents=True)
+    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    command = [npm, "install", *options, "--prefix", str(folder), f"azurite@{VERSIONS}"]
+    try:
+        done = subprocess.run(  # noqa: S603 - npm, by its path
+            command, env=environment, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise _NotInstalled(f"npm was not done after {INSTALL_S:.0f} s") from None
+    if done.returncode:
+        told = [line.removeprefix("npm error ") for line in done.stderr.splitlines() if line.startswith("npm error")]
+        raise _NotInstalled("; ".join(told[:3]) or f"npm ended with {done.returncode}")
+
+
+@contextmanager
+def running(node: str, main: Path, *, workdir: Path) -> Iterator[BlobAccount]:
+    """An Azurite of its own, with everything in memory and one empty container; ended with the block."""
+    options = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence", "--disableTelemetry", "--silent"]
+    process = subprocess.Popen(  # noqa: S603 - what npm installed
+        [node, str(main), *options], cwd=workdir, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    told: deque[str] = deque(maxlen=20)
+    decided = Event()  # it listens, or it has ended
+    listener = Thread(target=partial(_listen, process, told, decided), daemon=True)
+    listener.start()
+    try:
+        decided.wait(_START_S)
+        found = re.search(r"listens on http://127\.0\.0\.1:(\d+)", "".join(told))
+        if found is None:
+            pytest.fail("Azurite did not start:\n" + "".join(told), pytrace=False)
+        account = BlobAccount(f"http://127.0.0.1:{found[1]}")
+        account.make_container()
+        yield account
+    finally:
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        listener.join(_END_S)
+        assert process.stdout
+        process.stdout.close()
+
+
+def _listen(process: subprocess.Popen[str], told: deque[str], decided: Event) -> None:
+    """Read what it says to the end: a full pipe would stop it."""
+    assert process.stdout
+    for line in process.stdout:
+        told.append(line)
+        if "successfully listens" in line:
+            decided.set()
+    decided.set()
