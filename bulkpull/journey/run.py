@@ -154,29 +154,28 @@ class Run:
         output = self.settings.output.absolute()
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
-        with locked(private, since=self._started_at):
-            async with opened_ledger(private) as ledger:
-                earlier = await self._find_unfinished(ledger)
-                with explained(output):
-                    current = await anyio.to_thread.run_sync(Current.load, output)
-                    staging = private / "staging" / self.run_id
-                    await anyio.to_thread.run_sync(_clear_staging, staging)
-                self.events.emit("run.started", run_id=self.run_id, resumed=earlier is not None)
-                try:
-                    async with connected(
-                        settings=self.settings, events=self.events, clock=self.clock, random=self.random
-                    ) as connection:
-                        self._requests = connection.http.tally.as_dict
-                        await self._work(connection, ledger=ledger, output=output, staging=staging, current=current)
-                    return await self._finish(output, ledger)
-                except anyio.get_cancelled_exc_class():
-                    if self._begun:
-                        with anyio.move_on_after(_CLOSING_S, shield=True):
-                            await self._finish(output, ledger, interrupted=True)
-                    raise
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await anyio.to_thread.run_sync(remove_tree, staging)
+        async with locked(private, since=self._started_at), opened_ledger(private) as ledger:
+            earlier = await self._find_unfinished(ledger)
+            with explained(output):
+                current = await anyio.to_thread.run_sync(Current.load, output)
+                staging = private / "staging" / self.run_id
+                await anyio.to_thread.run_sync(_clear_staging, staging)
+            self.events.emit("run.started", run_id=self.run_id, resumed=earlier is not None)
+            try:
+                async with connected(
+                    settings=self.settings, events=self.events, clock=self.clock, random=self.random
+                ) as connection:
+                    self._requests = connection.http.tally.as_dict
+                    await self._work(connection, ledger=ledger, output=output, staging=staging, current=current)
+                return await self._finish(output, ledger)
+            except anyio.get_cancelled_exc_class():
+                if self._begun:
+                    with anyio.move_on_after(_CLOSING_S, shield=True):
+                        await self._finish(output, ledger, interrupted=True)
+                raise
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(remove_tree, staging)
 
     async def _find_unfinished(self, ledger: Ledger) -> RunEntry | None:
         """Take up the newest run if it was cut off, lately, while doing the same; else begin a new one."""

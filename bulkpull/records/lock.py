@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+import anyio
+import anyio.to_thread
+from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.records.files import explained, load_json, write_json
 
 
-@contextmanager
-def locked(folder: Path, *, since: str) -> Iterator[None]:
+@asynccontextmanager
+async def locked(folder: Path, *, since: str) -> AsyncIterator[None]:
     """
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
 
@@ -30,7 +32,17 @@ def locked(folder: Path, *, since: str) -> Iterator[None]:
         OutputLocked: Another process holds it; the message tells its pid, host and since when.
         DiskTrouble: The folder cannot be written, or its file system has no locks.
     """
-    lock = FileLock(folder / "lock", timeout=0)
+    # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    await anyio.to_thread.run_sync(_acquire, lock, folder, since)
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lock.release)
+
+
+def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     writer = folder / "writer.json"
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,9 +62,9 @@ def locked(folder: Path, *, since: str) -> Iterator[None]:
     try:
         with explained(writer):
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
-        yield
-    finally:
+    except BaseException:
         lock.release()
+        raise
 
 
 def _holder(writer: Path) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from command_line import SMALL, Command, Outcome, Serve, small
 
 from bulkpull.records.lock import locked
@@ -119,7 +120,8 @@ def test_a_user_without_the_role_gets_4_and_is_told_once(command: Command, serve
 @pytest.mark.fault(2)
 def test_a_folder_that_another_run_writes_to_gives_5_and_names_it(command: Command, serve: Serve) -> None:
     serve(SMALL)
-    with locked(Path("data/.bulkpull"), since="2026-11-23T02:04:05Z"):
+    held = locked(Path("data/.bulkpull"), since="2026-11-23T02:04:05Z")
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(held):
         outcome = command("export", "Profile", "--output", "data", "--json")
     assert (outcome.code, outcome.out) == (5, "")
     assert "another run is writing to" in outcome.err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from blockbuster import BlockBuster
 from journeys.kit import assert_holds_what_the_csv_said, export, settings_for
 
 import bulkpull
@@ -261,6 +262,19 @@ async def test_a_misspelled_name_leaves_no_trace_and_a_new_dataset_is_exported(t
     assert [(record.dataset, record.status) for record in manifest.datasets] == [
         ("AzureUsageNextGeneration", "complete")
     ]
+
+
+async def test_nothing_blocks_the_event_loop(tmp_path: Path) -> None:
+    ours = [f"bulkpull.{part}" for part in ("journey", "records", "transport", "reporting", "tabular", "transfer")]
+    async with Simulator(Scenario(rows=10)) as simulator:
+        guard = BlockBuster(ours)
+        guard.activate()
+        try:
+            manifest = await export(simulator, tmp_path, "Profile", keep_raw=True)
+        finally:
+            guard.deactivate()
+
+    assert manifest.status == "complete", manifest.datasets[0].reason
 
 
 async def test_the_package_is_used_from_python_as_documented(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from bulkpull.errors import DiskTrouble, LedgerError, OutputLocked
@@ -73,40 +73,43 @@ async def test_a_damaged_ledger_is_named_and_never_deleted(tmp_path: Path) -> No
 HOLD = """
 import sys
 from pathlib import Path
+import anyio
 from bulkpull.records.lock import locked
-with locked(Path(sys.argv[1]), since="2026-11-23T02:00:00Z"):
-    print("held", flush=True)
-    sys.stdin.read()
+async def hold():
+    async with locked(Path(sys.argv[1]), since="2026-11-23T02:00:00Z"):
+        print("held", flush=True)
+        sys.stdin.read()
+anyio.run(hold)
 """
 
 
 @pytest.mark.fault(2, 3)
-def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
+async def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
     private = tmp_path / ".bulkpull"
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and code
-        [sys.executable, "-c", HOLD, str(private)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
+    async with await anyio.open_process([sys.executable, "-c", HOLD, str(private)]) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert (await holder.stdout.receive()).startswith(b"held")
 
-        with pytest.raises(OutputLocked) as refused, locked(private, since=AT):
-            pass
+        with pytest.raises(OutputLocked) as refused:
+            async with locked(private, since=AT):
+                pass
         assert f"process {holder.pid}" in str(refused.value)
         assert "since 2026-11-23T02:00:00Z" in str(refused.value)
         assert refused.value.exit_code == 5
 
         holder.kill()
-        holder.wait()
-    with locked(private, since=AT):
+        await holder.wait()
+    async with locked(private, since=AT):
         pass
 
 
 @pytest.mark.fault(5)
-def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+async def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
 
-    with pytest.raises(DiskTrouble, match="not a folder"), locked(tmp_path / "out" / ".bulkpull", since=AT):
-        pass
+    with pytest.raises(DiskTrouble, match="not a folder"):
+        async with locked(tmp_path / "out" / ".bulkpull", since=AT):
+            pass
 
 
 @pytest.mark.fault(5, 7)
