@@ -1,0 +1,309 @@
+"""Our downloader against Azurite: whole, in parts, over breaks, expired links and replaced files, never mixed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import random
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import polars as pl
+import pytest
+from journeys.kit import assert_holds_what_the_csv_said, export
+from storage.blob_account import BlobAccount
+from storage.cutting_proxy import Seen, cutting_proxy
+from storage.downloads import Downloader
+from storage.hosts import report_name
+from storage.plain_http import ask
+
+from bulkpull.catalog import ColumnType
+from bulkpull.errors import BulkpullError, FileDamaged, FileGone, LinkExpired
+from bulkpull.journey.convert import convert_report
+from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator.extract import csv_blocks
+from bulkpull.simulator.records import Execution, StoredReport
+from bulkpull.tabular.table import ColumnPlan
+
+# The first test that needs Azurite may have to install it.
+pytestmark = pytest.mark.timeout(330)
+
+HEADER = ["MPNId", "CustomerName", "Quantity"]
+
+
+def report(rows: int, *, seed: int) -> tuple[bytes, list[list[str]]]:
+    """A gzip report that hardly compresses, and its rows; another seed gives other bytes throughout."""
+    draw = random.Random(seed)  # noqa: S311 - data, not a secret
+    table = [[f"{n:07}", f"Contoso, {draw.getrandbits(256):x}", str(draw.randrange(10**6))] for n in range(rows)]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([HEADER, *table])
+    return gzip.compress(text.getvalue().encode(), compresslevel=1, mtime=0), table
+
+
+SMALL, ROWS = report(400, seed=1)
+LARGE, _ = report(60_000, seed=2)
+ANOTHER, _ = report(420, seed=3)
+SIZE = len(SMALL)
+
+
+class Stored:
+    """A report on Azurite, to be linked to, replaced and removed."""
+
+    def __init__(self, account: BlobAccount) -> None:
+        self.account, self.name = account, report_name()
+
+    async def put(self, content: bytes) -> None:
+        await anyio.to_thread.run_sync(self.account.put, self.name, content)
+
+    async def delete(self) -> None:
+        await anyio.to_thread.run_sync(self.account.delete, self.name)
+
+    def link(self, *, expires_in_s: float = 3600, starts_in_s: float | None = None) -> str:
+        return self.account.link(self.name, expires_in_s=expires_in_s, starts_in_s=starts_in_s)
+
+
+@pytest.fixture
+async def stored(azurite: BlobAccount) -> Stored:
+    small = Stored(azurite)
+    await small.put(SMALL)
+    return small
+
+
+@pytest.mark.behaviour(120, 123, 126, 129, 132, 134)
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+async def test_a_whole_file_arrives_as_it_is_stored(azurite: BlobAccount, tmp_path: Path, content: bytes) -> None:
+    """Still gzip, although the answer says `Content-Encoding: gzip`; its length and digest were checked on the way."""
+    stored = Stored(azurite)
+    await stored.put(content)
+    link = stored.link()
+    async with cutting_proxy(azurite.origin) as proxy:
+        done = await Downloader().fetch(proxy.through(link), into=tmp_path / "report")
+
+    assert (tmp_path / "report").read_bytes() == content
+    assert done.size_bytes == len(content)
+    assert done.etag == (await ask(link)).headers["etag"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    for seen in proxy.seen:
+        assert seen.target == link.removeprefix(azurite.origin)
+        assert not {"authorization", "cookie", "x-ms-version"} & set(seen.headers)
+
+
+@pytest.mark.behaviour(130, 131)
+@pytest.mark.parametrize(
+    ("content", "cuts"),
+    [
+        (SMALL, [0]),
+        (SMALL, [1]),
+        (SMALL, [SIZE // 2]),
+        (SMALL, [SIZE - 1]),
+        (SMALL, [1, 2, 3, SIZE // 2, SIZE // 2 + 1, SIZE - 1]),
+        (SMALL, list(range(1_000, SIZE, 1_000))),
+        (LARGE, [len(LARGE) // 2]),
+        (LARGE, [1, 1_048_576, len(LARGE) // 2, len(LARGE) - 1]),
+    ],
+    ids=["at once", "first byte", "middle", "last byte", "six", "each 1000", "large", "large four"],
+)
+async def test_breaks_are_resumed_at_their_byte_under_the_first_etag(
+    azurite: BlobAccount, tmp_path: Path, content: bytes, cuts: list[int]
+) -> None:
+    stored = Stored(azurite)
+    await stored.put(content)
+    async with cutting_proxy(azurite.origin, cuts=cuts) as proxy:
+        done = await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
+
+    assert (tmp_path / "report").read_bytes() == content
+    assert proxy.cuts == []
+    assert {seen.status for seen in proxy.seen} <= {200, 206}
+    for seen in proxy.seen:
+        if seen.headers.get("range", "bytes=0-") != "bytes=0-":
+            assert seen.headers["if-match"] == done.etag
+
+
+@pytest.mark.behaviour(124, 125)
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+async def test_a_link_that_expired_meanwhile_is_exchanged_and_the_same_file_goes_on(
+    azurite: BlobAccount, tmp_path: Path, content: bytes
+) -> None:
+    stored = Stored(azurite)
+    await stored.put(content)
+    first, fresh, expired = stored.link(expires_in_s=1800), stored.link(), stored.link(expires_in_s=-60)
+    targets = [link.removeprefix(azurite.origin) for link in (first, expired)]
+
+    async def expire(_number: int, seen: Seen) -> None:
+        if not proxy.cuts and seen.target == targets[0]:
+            seen.target = targets[1]  # an hour later, without an hour's wait
+
+    downloader = Downloader()
+    async with cutting_proxy(azurite.origin, cuts=[len(content) // 2], watch=expire) as proxy:
+        links = [proxy.through(fresh)]
+        await downloader.fetch(proxy.through(first), into=tmp_path / "report", fresh=links)
+
+    assert (tmp_path / "report").read_bytes() == content
+    assert downloader.relinked == 1
+    assert {403, 206} <= {seen.status for seen in proxy.seen}
+    assert sum(seen.status == 200 for seen in proxy.seen) <= 1  # what had arrived was kept
+
+
+@pytest.mark.behaviour(124)
+@pytest.mark.parametrize(("expires_in_s", "starts_in_s"), [(-3600, None), (7200, 3600)], ids=["over", "not yet"])
+async def test_a_link_outside_its_time_is_exchanged_before_the_first_byte(
+    stored: Stored, tmp_path: Path, expires_in_s: float, starts_in_s: float | None
+) -> None:
+    downloader = Downloader()
+    dead = stored.link(expires_in_s=expires_in_s, starts_in_s=starts_in_s)
+    await downloader.fetch(dead, into=tmp_path / "report", fresh=[dead, stored.link()])
+
+    assert (tmp_path / "report").read_bytes() == SMALL
+    assert downloader.relinked == 2
+
+
+@pytest.mark.behaviour(124, 135)
+async def test_links_that_are_refused_again_and_again_end_in_one_sentence(stored: Stored, tmp_path: Path) -> None:
+    downloader = Downloader()
+    expired = stored.link(expires_in_s=-3600)
+    with pytest.raises(LinkExpired, match="even fresh links") as caught:
+        await downloader.fetch(expired, into=tmp_path / "report")
+
+    assert downloader.relinked == 2
+    assert list(tmp_path.iterdir()) == []
+    told = f"{caught.value!r} {caught.value} {downloader.told.events}"
+    assert "sig=" not in told
+    assert expired.partition("&sig=")[2] not in told
+
+
+@pytest.mark.behaviour(131)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(SMALL, ANOTHER), (ANOTHER, SMALL), (SMALL, SMALL), (LARGE, LARGE[:1_000] + LARGE[:999:-1])],
+    ids=["longer", "shorter", "the same again", "large, same length"],
+)
+async def test_a_file_that_was_replaced_meanwhile_is_started_over_and_never_mixed(
+    azurite: BlobAccount, tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    stored = Stored(azurite)
+    await stored.put(before)
+    replaced = False
+
+    async def replace(_number: int, _seen: Seen) -> None:
+        nonlocal replaced
+        if not proxy.cuts and not replaced:
+            replaced = True
+            await stored.put(after)
+
+    async with cutting_proxy(azurite.origin, cuts=[len(before) // 2], watch=replace) as proxy:
+        done = await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
+
+    assert (tmp_path / "report").read_bytes() == after
+    assert done.etag == (await ask(stored.link())).headers["etag"]
+    assert 412 in {seen.status for seen in proxy.seen}
+
+
+@pytest.mark.behaviour(133)
+async def test_a_file_that_was_removed_meanwhile_is_gone_and_its_first_half_too(
+    azurite: BlobAccount, stored: Stored, tmp_path: Path
+) -> None:
+    """The resume carries a condition, to which Azurite answers 412 and the service may answer 404: both end here."""
+
+    async def remove(number: int, _seen: Seen) -> None:
+        if number == 1:
+            await stored.delete()
+
+    async with cutting_proxy(azurite.origin, cuts=[SIZE // 2], watch=remove) as proxy:
+        with pytest.raises(FileGone, match="BlobNotFound"):
+            await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
+
+    assert [seen.status for seen in proxy.seen] == [200, 412, 404]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.behaviour(133, 138)
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [(None, FileGone, "BlobNotFound"), (b"", FileDamaged, "empty")],
+    ids=["missing", "empty"],
+)
+async def test_a_file_that_is_not_there_or_empty_leaves_nothing(
+    azurite: BlobAccount, tmp_path: Path, content: bytes | None, kind: type[BulkpullError], words: str
+) -> None:
+    stored = Stored(azurite)
+    if content is not None:
+        await stored.put(content)
+    with pytest.raises(kind, match=words):
+        await Downloader().fetch(stored.link(), into=tmp_path / "report")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.behaviour(132)
+@pytest.mark.parametrize("cuts", [[], [SIZE // 2]], ids=["whole", "in two"])
+async def test_a_file_that_does_not_match_its_digest_leaves_nothing(
+    azurite: BlobAccount, stored: Stored, tmp_path: Path, cuts: list[int]
+) -> None:
+    """Also when it came in two: each part belongs to the version whose first answer told the digest."""
+    digest = hashlib.md5(ANOTHER, usedforsecurity=False).digest()
+    await anyio.to_thread.run_sync(azurite.tell_md5, stored.name, digest)
+    async with cutting_proxy(azurite.origin, cuts=cuts) as proxy:
+        with pytest.raises(FileDamaged, match=digest.hex()):
+            await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.behaviour(126, 127, 136)
+async def test_a_file_that_came_in_pieces_converts_to_the_rows_that_were_stored(
+    azurite: BlobAccount, stored: Stored, tmp_path: Path
+) -> None:
+    into = tmp_path / "parquet"
+    into.mkdir()
+    async with cutting_proxy(azurite.origin, cuts=[10, SIZE // 3, SIZE - 10]) as proxy:
+        await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
+    types = (ColumnType.STRING, ColumnType.STRING, ColumnType.INT)
+    table = await convert_report(
+        tmp_path / "report",
+        into=into,
+        columns=[ColumnPlan(name, declared) for name, declared in zip(HEADER, types, strict=True)],
+        metadata={},
+        max_unpacked_bytes=1 << 30,
+        limiter=anyio.CapacityLimiter(1),
+    )
+
+    frame = pl.read_parquet(into / "part-00000.parquet")
+    assert table.rows == len(ROWS)
+    assert frame.columns == HEADER
+    assert [list(row) for row in frame.rows()] == [[mpn, name, int(quantity)] for mpn, name, quantity in ROWS]
+
+
+class _Elsewhere(Simulator):
+    """The service in a box, except that its files lie on Azurite."""
+
+    def __init__(self, scenario: Scenario, *, account: BlobAccount) -> None:
+        super().__init__(scenario)
+        self._account = account
+        self._names: dict[str, str] = {}
+        self.stored: dict[str, bytes] = {}
+
+    def _sign(self, report: StoredReport, execution: Execution) -> str:
+        if execution.execution_id not in self._names:
+            extract = self.service.extract_of(execution.execution_id)
+            assert extract is not None
+            name = self._names[execution.execution_id] = report_name()
+            self.stored[report.dataset] = b"".join(csv_blocks(extract, self.scenario))
+            self._account.put(name, gzip.compress(self.stored[report.dataset]))
+        return self._account.link(self._names[execution.execution_id])
+
+
+@pytest.mark.behaviour(120, 121, 126, 127)
+async def test_an_export_whose_files_lie_on_azurite_publishes_what_was_stored(
+    azurite: BlobAccount, tmp_path: Path
+) -> None:
+    datasets = ("AzureUsage", "OfficeUsage", "Profile")
+    async with _Elsewhere(Scenario(rows=200), account=azurite) as service:
+        manifest = await export(service, tmp_path, *datasets)
+
+    assert (manifest.status, manifest.exit_code) == ("complete", 0)
+    for dataset in datasets:
+        assert_holds_what_the_csv_said(tmp_path, manifest, dataset, service.stored[dataset])
+    assert not [call for call in service.calls if call.endpoint == "blob"]
