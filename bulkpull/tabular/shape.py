@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bulkpull.errors import FileDamaged, NotTheReport
-from bulkpull.tabular.marks import CR, LF, QUOTE, Marks, find_marks
+from bulkpull.tabular.marks import LF, QUOTE, Marks, count, find_marks, has, just_after, just_before, positions
 
 # One row of that size is no row of a report but a quote that is never closed.
 MAX_ROW_BYTES = 128 * 1024 * 1024
@@ -60,13 +60,13 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
         piece = next(pieces, b"")
         start += piece
         marks = find_marks(start, separator=LF)
-        if marks.at.size or not piece:
+        if marks.ends.size or not piece:
             break
         if len(start) > MAX_ROW_BYTES:
             raise NotTheReport("the report's file has no header line", why="its first line does not end")
-    if not marks.at.size and marks.open_quote:
+    if not marks.ends.size and marks.open_quote:
         raise _ends_in_quotes()
-    end = int(marks.at[0]) if marks.at.size else len(start)
+    end = int(marks.ends[0]) if marks.ends.size else len(start)
     header, rest = start[:end].removesuffix(b"\r"), start[end + 1 :]
 
     def data() -> Iterator[bytes]:
@@ -107,17 +107,17 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
             carried, wanted = block, 2 * len(block)
             continue
         carried, wanted, marks = block[cut:], batch_bytes, marks.up_to(cut)
-        _check_quotes(block, marks, separator=separator, first_row=row)
+        _check_quotes(marks, first_row=row)
         odd = _first_odd_row(marks, fields=fields)
         if odd is not None:
-            start, found = marks.start_of_row(odd), marks.fields_of_row(odd)
+            start, found = marks.start_of_row(odd), marks.fields[odd]
             if found != 1 or block[start:cut].lstrip(b"\r")[:1] != b"\n":
                 raise _refused(row + odd, f"has {found} fields instead of {fields}")
             if block[start:].strip(_LINE_ENDS) or any(piece.strip(_LINE_ENDS) for piece in pieces):
                 raise _refused(row + odd, "is a blank line")
             cut, marks, ended = start, marks.up_to(start), True
         if cut:
-            batch = _batch(block[:cut], marks, separator=separator, first_row=row)
+            batch = _batch(block[:cut], marks, first_row=row)
             row += batch.rows
             yield batch
 
@@ -127,8 +127,8 @@ def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None
     try:
         batch.data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = find_marks(batch.data, separator=separator).up_to(error.start)
-        return batch.first_row + int(np.count_nonzero(before.is_line_end)), batch.data[error.start]
+        marks = find_marks(batch.data, separator=separator)
+        return batch.first_row + int(np.searchsorted(marks.ends, error.start)), batch.data[error.start]
     return None
 
 
@@ -146,43 +146,36 @@ def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[by
 
 def _first_odd_row(marks: Marks, *, fields: int) -> int | None:
     """The index of the first row that has not `fields` fields; `None` when all have."""
-    if marks.at.size % fields == 0:
-        pattern = marks.is_line_end.reshape(-1, fields)
-        if pattern[:, -1].all() and not pattern[:, :-1].any():
-            return None
-    ends = np.flatnonzero(marks.is_line_end)
-    return int(np.flatnonzero(np.diff(ends, prepend=-1) != fields)[0])
+    odd = marks.fields != fields
+    return int(odd.argmax()) if odd.any() else None
 
 
-def _check_quotes(block: bytes, marks: Marks, *, separator: int, first_row: int) -> None:
+def _check_quotes(marks: Marks, *, first_row: int) -> None:
     """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
-    if not marks.quotes.size:
+    if not marks.opening.any():
         return
-    data = np.frombuffer(block, np.uint8)
-    opening, closing = marks.quotes[0::2], marks.quotes[1::2]
-    before = data[np.maximum(opening - 1, 0)]
-    misplaced = ~((opening == 0) | (before == separator) | (before == LF) | (before == QUOTE))
+    starts = just_after(marks.separators | marks.line_ends | marks.closing)
+    starts[0] |= np.uint64(1)
     # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
-    after, beyond = data[closing + 1], data[np.minimum(closing + 2, data.size - 1)]
-    ends = (after == separator) | (after == LF) | (after == QUOTE) | ((after == CR) & (beyond == LF))
-    wrong = np.concatenate((opening[misplaced], closing[~ends]))
-    if wrong.size:
-        row = int(np.count_nonzero(marks.up_to(int(wrong.min())).is_line_end))
+    returns = marks.returns & just_before(marks.line_ends)
+    stops = just_before(marks.separators | marks.line_ends | marks.opening | returns)
+    wrong = (marks.opening & ~starts) | (marks.closing & ~stops)
+    if wrong.any():
+        row = int(np.searchsorted(marks.ends, positions(wrong)[0]))
         raise _refused(first_row + row, "has a quote in the middle of a field")
 
 
-def _batch(block: bytes, marks: Marks, *, separator: int, first_row: int) -> Batch:
-    data = np.frombuffer(block, np.uint8)
-    ends, opening = marks.at[marks.is_line_end], marks.quotes[0::2]
-    with_return = int(np.count_nonzero(data[ends[ends > 0] - 1] == CR))
-    doubled = int(np.count_nonzero(data[opening[opening > 0] - 1] == QUOTE))
-    # Each quote is syntax, except one of each doubled pair.
-    content = len(block) - marks.at.size - with_return - (marks.quotes.size - doubled)
-    returns = np.flatnonzero(data == CR)
-    drops_returns = bool((data[returns + 1] == separator).any())  # a line end follows even the last one
+def _batch(block: bytes, marks: Marks, *, first_row: int) -> Batch:
+    returns = count(marks.returns & just_before(marks.line_ends))
+    content = len(block) - count(marks.separators) - marks.ends.size - returns
+    if marks.opening.any():
+        # Each quote is syntax, except one of each doubled pair.
+        doubled = count(marks.opening & just_after(marks.closing))
+        content -= count(marks.opening) + count(marks.closing) - doubled
+    stray = count(marks.returns) > returns and bool((marks.returns & just_before(marks.separators)).any())
     return Batch(
-        data=_guarded(block, marks) if drops_returns or block.startswith(_BOM) else block,
-        rows=ends.size,
+        data=_guarded(block, marks) if stray or block.startswith(_BOM) else block,
+        rows=marks.ends.size,
         first_row=first_row,
         content_bytes=content,
         nul_bytes=block.count(0) if 0 in block else 0,  # looking is much faster than counting
@@ -196,15 +189,16 @@ def _guarded(block: bytes, marks: Marks) -> bytes:
     polars drops a carriage return in front of a separator, and takes U+FEFF at the start of a batch for a mark of
     the encoding.
     """
-    data = np.frombuffer(block, np.uint8)
-    after_return = (data[marks.at - 1] == CR) & (marks.at > 0)
-    changed = after_return & ~marks.is_line_end
+    at = positions(marks.separators | marks.line_ends)
+    is_line_end = has(marks.line_ends, at)
+    after_return = has(just_after(marks.returns), at)
+    changed = after_return & ~is_line_end
     if block.startswith(_BOM):
         changed[0] = True
     fields = np.flatnonzero(changed)
-    starts = np.where(fields > 0, marks.at[fields - 1] + 1, 0)
-    stops = marks.at[fields] - (after_return & marks.is_line_end)[fields]
-    return np.insert(data, np.column_stack((starts, stops)).ravel(), QUOTE).tobytes()
+    starts = np.where(fields > 0, at[fields - 1] + 1, 0)
+    stops = at[fields] - (after_return & is_line_end)[fields]
+    return np.insert(np.frombuffer(block, np.uint8), np.column_stack((starts, stops)).ravel(), QUOTE).tobytes()
 
 
 def _refused(row: int, what: str) -> NotTheReport:
