@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+
 _PIECE_BYTES = 64 * 1024
-_GONE = (ConnectionError, asyncio.IncompleteReadError)
+_HEAD_BYTES = 64 * 1024
+_HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -53,28 +57,33 @@ class CuttingProxy:
         assert link.startswith(self.upstream)
         return self.origin + link.removeprefix(self.upstream)
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(self, client: SocketStream) -> None:
         """Serve one connection, which is one request."""
-        with suppress(*_GONE):
-            await self._pass_on(reader, writer)
-        writer.close()
+        address = urlsplit(self.upstream)
+        assert address.hostname is not None
+        assert address.port is not None
+        # Whoever hangs up first, the other side notices by the end of its connection.
+        with suppress(anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead):
+            async with client, await anyio.connect_tcp(address.hostname, address.port) as host:
+                await self._pass_on(client, host)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        method, target, headers = _parsed(await reader.readuntil(b"\r\n\r\n"))
-        seen = Seen(target.split(" ")[0], headers)
+    async def _pass_on(self, client: SocketStream, host: SocketStream) -> None:
+        requests, answers = BufferedByteReceiveStream(client), BufferedByteReceiveStream(host)
+        method, target, headers = _parsed(await requests.receive_until(_HEAD_END, _HEAD_BYTES))
+        seen = Seen(target.partition(" ")[0], headers)
         self.seen.append(seen)
         await self.watch(len(self.seen) - 1, seen)
-        address = urlsplit(self.upstream)
-        answers, upstream = await asyncio.open_connection(address.hostname, address.port)
-        try:
-            lines = [f"{method} {seen.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-            upstream.write("\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1"))
-            head = await answers.readuntil(b"\r\n\r\n")
-            writer.write(head)
-            seen.status = int(head.split(b" ", 2)[1])
-            await self._copy(answers, writer, most=self._most(seen.status, head))
-        finally:
-            upstream.close()
+        lines = [f"{method} {seen.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        await host.send("\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1"))
+        head = await answers.receive_until(_HEAD_END, _HEAD_BYTES) + _HEAD_END
+        seen.status = int(head.split(b" ", 2)[1])
+        most = self._most(seen.status, head)
+        await client.send(head)
+        passed = 0
+        while most is None or passed < most:
+            piece = await answers.receive(_PIECE_BYTES if most is None else min(_PIECE_BYTES, most - passed))
+            await client.send(piece)
+            passed += len(piece)
 
     def _most(self, status: int, head: bytes) -> int | None:
         """After how many bytes of this answer's body to hang up."""
@@ -89,13 +98,6 @@ class CuttingProxy:
             return None
         self.cuts.remove(cut)
         return cut - start
-
-    async def _copy(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, *, most: int | None) -> None:
-        passed = 0
-        while piece := await answers.read(_PIECE_BYTES if most is None else min(_PIECE_BYTES, most - passed)):
-            writer.write(piece)
-            await writer.drain()
-            passed += len(piece)
 
 
 def _parsed(head: bytes) -> tuple[str, str, dict[str, str]]:
@@ -121,7 +123,10 @@ async def cutting_proxy(
         watch: Told of every request before it goes on, to change the world or the request.
     """
     proxy = CuttingProxy(upstream, list(cuts), watch)
-    listener = await asyncio.start_server(proxy.handle, "127.0.0.1", 0)
-    proxy.origin = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    async with listener:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django here
+    proxy.origin = f"http://127.0.0.1:{port}"
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, proxy.handle)
         yield proxy
+        tasks.cancel_scope.cancel()
