@@ -13,87 +13,66 @@ from itertools import product
 
 import polars as pl
 
-_ISO = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:(?P<between>[T ])[0-9]{2}:[0-9]{2}(?P<seconds>:[0-9]{2}(?:\.(?P<fraction>[0-9]+))?)?(?P<zone>Z|\+00:?00)?)?"
-)
+from bulkpull.tabular.iso import IsoFormat, iso_format_of
+
 _US = re.compile(
     r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}(?P<time> [0-9]{1,2}:[0-9]{2}(?P<seconds>:[0-9]{2})?(?P<half> [AP]M)?)?"
 )
-# Microseconds are what Parquet's readers share: a seventh digit, as .NET writes it, fits only while it is zero.
-_FRACTIONS = {3: "%.3f", 6: "%.6f", 7: "%.6f0"}
-_MICROSECONDS = 6
+_SAMPLE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class SlashedFormat:
     """
-    One way to write a date or a time.
+    One way to write a date or time with slashes, month first, which a column has to prove.
 
     Attributes:
         pattern: In the notation of `strftime`.
         timed: Whether it has a time of day.
-        utc: Whether it says that it is UTC; what says nothing stays without a zone.
-        slashed: Month first, which a column has to prove.
-        form: A regular expression for what `pattern` writes, where each number has a fixed width and so one spelling.
     """
 
     pattern: str
     timed: bool = False
-    utc: bool = False
-    slashed: bool = False
-    form: str | None = None
 
-    def read(self, text: pl.Series) -> pl.Series:
-        """The dates, or null where the text is not of this format; perhaps also where it is read too kindly."""
+    def read(self, text: pl.Series) -> pl.Series | int:
+        """The dates, null where the text is; or the index of the first text that is not of this format."""
+        # A text is read in one way only, so what holds for each distinct text holds for all rows.
+        distinct = text if _hardly_repeats(text) else text.unique()
+        dates = self._parse(distinct)
+        if first_false(dates.dt.strftime(self.pattern) == distinct, distinct) is None:
+            return dates if distinct is text else self._parse(text)
+        return int(first_false(self._parse(text).dt.strftime(self.pattern) == text, text) or 0)
+
+    def _parse(self, text: pl.Series) -> pl.Series:
         if not self.timed:
             return text.str.strptime(pl.Date, self.pattern, strict=False)
         # cache=False: times hardly repeat, and looking for them costs more than reading them
-        moments = text.str.strptime(pl.Datetime("us"), self.pattern, strict=False, cache=False)
-        return moments.dt.replace_time_zone("UTC") if self.utc else moments
+        return text.str.strptime(pl.Datetime("us"), self.pattern, strict=False, cache=False)
 
-    def fits(self, text: pl.Series, dates: pl.Series) -> pl.Series:
-        """
-        For each text whether `dates`, what `read` made of it, would be written back as the same text.
 
-        Where a form says so, the numbers of the text have one spelling only, and writing them back is not needed.
-        """
-        same = text.str.contains(self.form) & dates.is_not_null() if self.form else self.write(dates) == text
-        return same.fill_null(value=False)
-
-    def write(self, dates: pl.Series) -> pl.Series:
-        """The text of each date."""
-        return dates.dt.strftime(self.pattern)
+Format = IsoFormat | SlashedFormat
 
 
 def formats_of(value: str) -> tuple[Format, ...]:
     """The formats that `value` may be written in; none when it is not written in a supported one."""
-    if iso := _ISO.fullmatch(value):
-        return _iso_format(between=iso["between"], seconds=iso["seconds"], fraction=iso["fraction"], zone=iso["zone"])
+    if iso := iso_format_of(value):
+        return (iso,)
     if american := _US.fullmatch(value):
         days = ("%m/%d/%Y", "%-m/%-d/%Y")
         if not american["time"]:
-            return tuple(Format(day, slashed=True) for day in days)
+            return tuple(SlashedFormat(day) for day in days)
         hours = (" %I:%M", " %-I:%M") if american["half"] else (" %H:%M", " %-H:%M")
         rest = (":%S" if american["seconds"] else "") + (" %p" if american["half"] else "")
-        return tuple(Format(day + hour + rest, timed=True, slashed=True) for day, hour in product(days, hours))
+        return tuple(SlashedFormat(day + hour + rest, timed=True) for day, hour in product(days, hours))
     return ()
 
 
-def _iso_format(
-    *, between: str | None, seconds: str | None, fraction: str | None, zone: str | None
-) -> tuple[Format, ...]:
-    if not between:
-        return (Format("%Y-%m-%d"),)
-    if fraction and len(fraction) not in _FRACTIONS:
-        return ()
-    pattern, form = f"%Y-%m-%d{between}%H:%M", f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{between}[0-9]{{2}}:[0-9]{{2}}"
-    if seconds:
-        # Not 60: a leap second would be read as the first of the next minute.
-        pattern, form = f"{pattern}:%S", f"{form}:[0-5][0-9]"
-    if fraction:
-        pattern += _FRACTIONS[len(fraction)]
-        form += r"\.[0-9]{6}0" if len(fraction) > _MICROSECONDS else rf"\.[0-9]{{{len(fraction)}}}"
-    if zone:
-        pattern, form = pattern + zone, form + re.escape(zone)
-    return (Format(pattern, timed=True, utc=bool(zone), form=form + "$"),)
+def first_false(fits: pl.Series, text: pl.Series) -> int | None:
+    """The index of the first value, empty ones aside, that does not fit; `None` when all do."""
+    odd = ~fits.fill_null(value=False) & text.is_not_null()
+    return odd.arg_max() if odd.any() else None
+
+
+def _hardly_repeats(text: pl.Series) -> bool:
+    sample = text.head(_SAMPLE)
+    return 2 * sample.n_unique() > sample.len()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import product
 
 import polars as pl
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkpull.catalog import ColumnType
-from bulkpull.tabular.narrow import Column
+from bulkpull.tabular.narrow import Column, _written_bytes
 from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, Misfit
 
 Values = Sequence[str | None]
@@ -86,6 +87,36 @@ def test_an_amount_is_the_number_that_python_reads_from_the_same_text(values: li
 
     assert told.type == "Decimal(38, 18)"
     assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
+
+
+@pytest.mark.fault(88)
+def test_of_all_short_texts_of_digits_points_and_signs_those_are_amounts_that_have_the_form_of_one() -> None:
+    """They are not looked at one by one while they are read as numbers, so this looks at all there are."""
+    form = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
+    for length in range(1, 7):
+        for text in map("".join, product("07.+-", repeat=length)):
+            assert (narrowed(ColumnType.DECIMAL, [text])[1].type != "String") == bool(form.fullmatch(text)), text
+
+
+@pytest.mark.fault(87)
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.text("0123456789+-_.,eE \t\n\0xinfa٣９", min_size=1, max_size=5), min_size=1, max_size=50))
+def test_no_text_is_read_as_a_number_that_is_longer_than_the_text(values: list[str]) -> None:
+    """Otherwise a text that is too long and one that is too short could hide each other."""
+    text = pl.Series(values)
+    numbers = text.cast(pl.Int64, strict=False)
+
+    assert (numbers.cast(pl.String).str.len_bytes() <= text.str.len_bytes()).all()
+
+
+def test_whole_numbers_are_measured_at_every_length() -> None:
+    edges = [sign * (10**digits + step) for digits in range(19) for step in (-1, 0, 1) for sign in (1, -1)]
+    edges += [2**63 - 1, -(2**63)]
+    for values in (edges, *([edge] for edge in edges)):
+        taken, told = narrowed(ColumnType.INT, [*map(str, values), None])
+
+        assert (told.type, taken.to_list()) == ("Int64", [*values, None])
+    assert _written_bytes(pl.Series(edges)) == sum(len(str(edge)) for edge in edges)
 
 
 @settings(deadline=None)
