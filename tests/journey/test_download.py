@@ -42,7 +42,7 @@ async def fetch(server: RawServer, parts: Rig, into: Path, *, relinked: list[str
         return SecureLink(server.origin + QUERY)
 
     return await download_report(
-        SecureLink(server.origin + QUERY), relink=relink, into=into,
+        SecureLink(server.origin + QUERY), relink=relink, execution_id="execution-1", into=into, segments=4,
         http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.told.hub,
     )  # fmt: skip
 
@@ -100,8 +100,8 @@ async def test_a_wrong_md5_is_fetched_again_and_then_told_with_both_hashes(tmp_p
     ("status", "code", "kind", "tries", "links"),
     [
         ("403 Forbidden", "AuthenticationFailed", LinkExpired, 3, 2),
-        ("404 Not Found", "BlobNotFound", FileGone, 1, 0),
-        ("410 Gone", "Gone", FileGone, 1, 0),
+        ("404 Not Found", "BlobNotFound", FileGone, 2, 1),
+        ("410 Gone", "Gone", FileGone, 2, 1),
         ("503 Service Unavailable", "ServerBusy", StorageTrouble, 6, 0),
         ("500 Internal Server Error", "OperationTimedOut", StorageTrouble, 6, 0),
         ("400 Bad Request", "InvalidQueryParameterValue", LinkExpired, 3, 2),
@@ -134,6 +134,7 @@ async def test_a_trickle_counts_as_a_stall_and_is_resumed(tmp_path: Path) -> Non
                 await asyncio.sleep(0)  # until the client waits for the body
             parts.clock.advance(61)
             writer.write(BODY[:2])
+            await writer.wait_closed()  # the client hangs up, not the server
 
         async with raw_server(answer) as server:
             await fetch(server, parts, tmp_path / "report")
@@ -149,7 +150,7 @@ async def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulkpull.journey.download._Partial.write", refuse)
+    monkeypatch.setattr("bulkpull.transfer.partial.os.pwritev", refuse)
     error, server = await outcome(says(WHOLE), tmp_path / "report")
 
     assert isinstance(error, DiskTrouble)
