@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "records": GROUND | {"records"},
     "tabular": GROUND | {"tabular"},
     "reporting": GROUND | {"transport", "reporting"},
-    "journey": GROUND | {"transport", "records", "tabular", "reporting", "journey"},
+    "transfer": GROUND | {"transport", "records", "transfer"},
+    "journey": GROUND | {"transport", "transfer", "records", "tabular", "reporting", "journey"},
     "api": GROUND | {"records", "journey"},
     "simulator": {"simulator"},  # a shared helper would hide a shared mistake
 }

@@ -54,6 +54,8 @@ from bulkpull.transport.retry import Retrier
 # What a new report may mend.
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 _FETCHES = 2
+# The names that `download_report` uses for a file called `report`.
+_DOWNLOAD = {"report", "report.part", "report.journal"}
 # Above this many stored bytes a conversion needs its memory for itself.
 _LARGE_BYTES = 64 << 20
 
@@ -153,7 +155,8 @@ class Journey:
         folder = self.tools.staging / self.pull.dataset
         for fetch in range(1, _FETCHES + 1):
             with explained(folder):
-                await anyio.to_thread.run_sync(_make_clean, folder)
+                # What an interrupted run has fetched is taken up; what turned out damaged is not.
+                await anyio.to_thread.run_sync(_make_ready, folder, fetch == 1)
             stored = await self._download(execution, folder / "report")
             try:
                 return await self._convert(stored, execution, folder / "parquet"), stored
@@ -178,7 +181,9 @@ class Journey:
                 stored = await download_report(
                     execution.link,
                     relink=relink,
+                    execution_id=execution.execution_id,
                     into=into,
+                    segments=tools.settings.download_segments,
                     http=tools.http,
                     retrier=tools.retrier,
                     clock=tools.clock,
@@ -366,6 +371,13 @@ def published_column(column: Any) -> PublishedColumn:
     )
 
 
-def _make_clean(folder: Path) -> None:
-    remove_tree(folder)
+def _make_ready(folder: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
+    """A folder with nothing in it, but for a download that may be carried on."""
+    if not keep_download:
+        remove_tree(folder)
     make_folders(folder, root=folder.parent)
+    for left in folder.iterdir():
+        if left.is_dir():
+            remove_tree(left)
+        elif left.name not in _DOWNLOAD:
+            left.unlink()

@@ -167,15 +167,18 @@ class Run:
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
                     await self._work(connection, ledger=ledger, output=output, staging=staging, current=current)
-                return await self._finish(output, ledger)
+                manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
                 if self._begun:
                     with anyio.move_on_after(_CLOSING_S, shield=True):
                         await self._finish(output, ledger, interrupted=True)
-                raise
-            finally:
+                raise  # what was downloaded stays: the same command carries on with it
+            except BaseException:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(remove_tree, staging)
+                raise
+            await anyio.to_thread.run_sync(remove_tree, staging)
+            return manifest
 
     async def _find_unfinished(self, ledger: Ledger) -> RunEntry | None:
         """Take up the newest run if it was cut off, lately, while doing the same; else begin a new one."""
@@ -437,6 +440,9 @@ def _all_there(output: Path, record: DatasetRecord) -> bool:
 
 
 def _clear_staging(staging: Path) -> None:
-    """Remove what earlier runs left behind: the lock says that none of them is alive."""
-    remove_tree(staging.parent)
+    """Remove what other runs left behind: the lock says that none of them is alive, and none of them is carried on."""
+    if staging.parent.is_dir():
+        for left in staging.parent.iterdir():
+            if left != staging:
+                remove_tree(left)
     make_folders(staging, root=staging.parent.parent)

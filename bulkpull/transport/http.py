@@ -9,7 +9,7 @@ theirs. Redirects are followed by hand, because each new address has to be judge
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -140,7 +140,7 @@ class StreamedReply:
     _content: aiohttp.StreamReader = field(repr=False)
     _told: str
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """
         The stored bytes, never decompressed, in pieces of any size.
 
@@ -153,7 +153,11 @@ class StreamedReply:
                 chunk = await self._content.readany()
             except _TRANSLATED as error:
                 ours = translate(error, told=self._told)
-                continue
+                # aiohttp hides what arrived before a break once the break has arrived too: up to two megabytes that
+                # would have to cross the wire again.
+                chunk = self._content._read_nowait(-1)  # noqa: SLF001 - there is no public way past its exception
+                if not chunk:
+                    continue
             if not chunk:
                 return
             yield chunk

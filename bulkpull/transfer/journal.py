@@ -1,0 +1,145 @@
+r"""
+The journal: which bytes of a partial file a later process may believe.
+
+A text file beside the partial file, written at its end only. Every line stands for itself:
+
+    3f1c09aa {"bulkpull_journal":1,"execution":"…","blob":"…","size":104857600,"etag":"\"0x8D…\"",…}
+    9b02e7d1 {"kept":[[0,16777216,2774099152],[16777216,18874368,311427290]]}
+    └ CRC-32 of the rest of the line, 8 hexadecimal digits
+
+The first line says what the bytes belong to:
+
+| field              | meaning                                                                                  |
+|--------------------|------------------------------------------------------------------------------------------|
+| `bulkpull_journal` | version of this format, 1; a journal of another version is not read                      |
+| `execution`        | the execution that made the file                                                         |
+| `blob`             | SHA-256 of host and path of its address; the query is a secret and leaves no trace        |
+| `size`             | stored bytes                                                                             |
+| `etag`             | strong ETag; a file without one has no journal, since nothing could pin a later request  |
+| `md5`              | of the whole file, hexadecimal; `null` when the service gives none                       |
+| `modified`, `encoding` | `Last-Modified` and `Content-Encoding`, `null` when not sent                         |
+
+Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were durable on the disk before the line was
+written, and their CRC-32 was `crc`. An extent replaces an earlier one with the same start. The first line that is cut
+or damaged ends the journal, so that any beginning of it is a journal as well; it only vouches for less.
+
+A line needs no sync of its own: losing it costs bytes, and believing too much is what must not happen. Even then the
+checksums would tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zlib import crc32
+
+from bulkpull.transfer.stretches import Stretch
+from bulkpull.transfer.version import Version
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Bytes on disk and their CRC-32."""
+
+    stretch: Stretch
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """
+    What a journal is about.
+
+    Args:
+        execution_id: The execution that made the file.
+        blob: As `fingerprint` gives it.
+    """
+
+    execution_id: str
+    blob: str
+    version: Version
+
+
+def fingerprint(url: str) -> str:
+    """Which blob an address leads to, without telling: SHA-256 of host and path, never of the signed query."""
+    parts = urlsplit(url)
+    return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()
+
+
+def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = ()) -> None:
+    """Replace the journal by one that vouches for these extents, which are durable already."""
+    version = subject.version
+    head = {
+        "bulkpull_journal": FORMAT,
+        "execution": subject.execution_id,
+        "blob": subject.blob,
+        "size": version.size_bytes,
+        "etag": version.etag,
+        "md5": version.md5.hex() if version.md5 else None,
+        "modified": version.modified,
+        "encoding": version.encoding,
+    }
+    aside = path.with_name(f"{path.name}.new")
+    aside.write_bytes(_line(head) + _kept(extents))
+    aside.replace(path)
+
+
+def vouch(path: Path, extents: Iterable[Extent]) -> None:
+    """Add extents that are durable already."""
+    with path.open("ab") as file:
+        file.write(_kept(extents))
+
+
+def load_journal(path: Path) -> tuple[Subject, list[Extent]] | None:
+    """
+    The journal at `path`: what it is about, and its extents in order.
+
+    Returns:
+        `None` when there is none, or none that is understood.
+    """
+    try:
+        head, *rest = _whole_lines(path.read_bytes())
+        if head["bulkpull_journal"] != FORMAT:
+            return None
+        subject = Subject(str(head["execution"]), str(head["blob"]), _version(head))
+        extents = {int(start): Extent(Stretch(int(start), int(end)), int(crc))
+                   for line in rest for start, end, crc in line["kept"]}  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return subject, [extents[start] for start in sorted(extents)]
+
+
+def _version(head: dict[str, Any]) -> Version:
+    return Version(
+        size_bytes=int(head["size"]),
+        etag=str(head["etag"]),
+        md5=bytes.fromhex(head["md5"]) if head["md5"] else None,
+        modified=head["modified"],
+        encoding=head["encoding"],
+    )
+
+
+def _kept(extents: Iterable[Extent]) -> bytes:
+    return _line({"kept": [[each.stretch.start, each.stretch.end, each.crc] for each in extents]})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return b"%08x %b\n" % (crc32(text), text)
+
+
+def _whole_lines(content: bytes) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    for line in content.splitlines(keepends=True):
+        check, _, text = line.partition(b" ")
+        if not line.endswith(b"\n") or check != b"%08x" % crc32(text[:-1]):
+            break
+        lines.append(json.loads(text))
+    return lines

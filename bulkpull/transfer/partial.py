@@ -1,0 +1,231 @@
+"""
+The bytes on disk: large writes at their own offsets, checksums, durability.
+
+Measured on one TLS stream to an ext4 disk (`python -m benchmarks.download`): the path of a chunk to the disk decides,
+not the network. See `benchmarks/README.md` for the figures.
+
+- One thread hop a megabyte. A hop per 64 KiB, as aiofiles makes it, costs more than the write.
+- `pwritev` takes the chunks as they came: joining them first would copy every byte once more, under the interpreter's
+  lock.
+- One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
+- The sync runs beside the transfer and is never waited for by it.
+
+`os.pwritev` and `os.pwrite` do not exist on Windows; downloads are not supported there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from isal.isal_zlib import crc32
+
+from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
+from bulkpull.transfer.stretches import Stretch, merged
+from bulkpull.transfer.version import Version
+
+# What a damaged checksum costs at most.
+_EXTENT_BYTES = 16 << 20
+_READ_BYTES = 1 << 20
+_CATCH_UP_BYTES = 32 << 20
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
+
+
+@dataclass(slots=True)
+class Partial:
+    """
+    What has arrived so far of one version of a file.
+
+    Use `opened` to make one; its methods that begin with `async` do their work in a thread.
+    """
+
+    path: Path
+    journal: Path
+    _descriptor: int
+    _extents: dict[int, Extent] = field(default_factory=dict)
+    _start_by_end: dict[int, int] = field(default_factory=dict)
+    _unvouched: set[int] = field(default_factory=set)
+    _keeps_journal: bool = False
+    _digest: _Digest | None = None
+    done_bytes: int = 0
+    """How many bytes have arrived."""
+
+    @classmethod
+    async def opened(cls, path: Path) -> Partial:
+        """Open the file at `path`, made when there is none; its journal lies beside it."""
+        descriptor = await anyio.to_thread.run_sync(lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        return cls(path, journal_beside(path), descriptor)
+
+    async def close(self) -> None:
+        """Let go of the file; what was not vouched for may be fetched again."""
+        await anyio.to_thread.run_sync(os.close, self._descriptor)
+
+    def remove(self) -> None:
+        """Remove the file and its journal."""
+        self.path.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+
+    @property
+    def kept(self) -> list[Stretch]:
+        """The stretches that have arrived, in order."""
+        return merged(extent.stretch for extent in self._extents.values())
+
+    async def begin(self, version: Version, *, execution_id: str, url: str) -> None:
+        """Drop all bytes and start with this version. A file that cannot be pinned gets no journal (fault 66)."""
+
+        def work() -> None:
+            # In this order: at no moment does a journal speak of bytes that belong to another version.
+            self.journal.unlink(missing_ok=True)
+            os.ftruncate(self._descriptor, 0)
+            if version.is_pinned:
+                begin_journal(self.journal, Subject(execution_id, fingerprint(url), version))
+
+        self._forget()
+        await anyio.to_thread.run_sync(work)
+        self._keeps_journal = version.is_pinned
+        self._digest = _Digest() if version.md5 else None
+
+    async def take_up(self, *, execution_id: str, url: str) -> Version | None:
+        """
+        Take up what an earlier process left, as far as its journal vouches for it and the bytes are still the same.
+
+        Returns:
+            The version that the bytes belong to; `None` when there is nothing to take up.
+        """
+        found = await anyio.to_thread.run_sync(load_journal, self.journal)
+        if found is None:
+            return None
+        subject, extents = found
+        if (subject.execution_id, subject.blob) != (execution_id, fingerprint(url)):
+            return None
+        sound = [each for each in extents if await anyio.to_thread.run_sync(self._is_sound, each)]
+        await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
+        self._forget()
+        for each in sound:
+            self._keep(each)
+        self._unvouched.clear()
+        self._keeps_journal = True
+        self._digest = _Digest() if subject.version.md5 else None
+        return subject.version
+
+    async def write(self, chunks: Sequence[bytes], *, offset: int) -> None:
+        """
+        Put bytes where they belong; no two streams write to the same place.
+
+        Raises:
+            OSError: As the disk refused it.
+        """
+        start = self._start_by_end.get(offset, offset)
+        extent = self._extents.get(start)
+        if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
+            extent = Extent(Stretch(offset, offset), 0)
+        end, crc = await anyio.to_thread.run_sync(self._write, chunks, offset, extent.crc)
+        self._keep(Extent(Stretch(extent.stretch.start, end), crc))
+
+    async def vouch(self) -> None:
+        """Make durable what has been written, then say so in the journal: in this order."""
+        if not self._keeps_journal or not self._unvouched:
+            return
+        starts, self._unvouched = self._unvouched, set()
+        extents = [self._extents[start] for start in sorted(starts)]
+
+        def work() -> None:
+            _sync_data(self._descriptor)
+            vouch(self.journal, extents)
+
+        try:
+            await anyio.to_thread.run_sync(work)
+        except BaseException:
+            self._unvouched |= starts
+            raise
+
+    async def md5(self, *, size_bytes: int) -> bytes:
+        """The digest of the whole file; what came out of order is read from the disk for it."""
+        digest = self._digest or _Digest()
+        while digest.at < size_bytes:
+            until = min(size_bytes, digest.at + _CATCH_UP_BYTES)
+            await anyio.to_thread.run_sync(digest.catch_up, self._descriptor, until)
+        return digest.state.digest()
+
+    def _write(self, chunks: Sequence[bytes], offset: int, crc: int) -> tuple[int, int]:
+        end = offset
+        for chunk in chunks:
+            crc = crc32(chunk, crc)
+            end += len(chunk)
+        _write_all(self._descriptor, chunks, offset)
+        if self._digest is not None and self._digest.at == offset:
+            self._digest.update(chunks)
+        return end, crc
+
+    def _keep(self, extent: Extent) -> None:
+        start, end = extent.stretch.start, extent.stretch.end
+        before = self._extents.get(start)
+        if before is not None:
+            self._start_by_end.pop(before.stretch.end, None)
+            self.done_bytes -= before.stretch.size_bytes
+        self.done_bytes += extent.stretch.size_bytes
+        self._extents[start] = extent
+        self._start_by_end[end] = start
+        self._unvouched.add(start)
+
+    def _forget(self) -> None:
+        self._extents.clear()
+        self._start_by_end.clear()
+        self._unvouched.clear()
+        self.done_bytes = 0
+
+    def _is_sound(self, extent: Extent) -> bool:
+        crc, at = 0, extent.stretch.start
+        for block in _blocks(self._descriptor, extent.stretch):
+            crc, at = crc32(block, crc), at + len(block)
+        return (at, crc) == (extent.stretch.end, extent.crc)
+
+
+def journal_beside(path: Path) -> Path:
+    """Where the journal of the partial file at `path` lies."""
+    return path.with_suffix(".journal")
+
+
+@dataclass(slots=True)
+class _Digest:
+    """MD5 in the file's order: fed as the bytes are written where they come in order, else from the disk."""
+
+    state: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    at: int = 0
+
+    def update(self, chunks: Sequence[bytes]) -> None:
+        size = 0
+        for chunk in chunks:
+            self.state.update(chunk)
+            size += len(chunk)
+        self.at += size  # last: another stream's thread asks for it
+
+    def catch_up(self, descriptor: int, until: int) -> None:
+        for block in _blocks(descriptor, Stretch(self.at, until)):
+            self.update([block])
+        if self.at < until:
+            raise OSError(f"the partial file ends at byte {self.at}, not at {until}")
+
+
+def _blocks(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
+    at = stretch.start
+    while at < stretch.end:
+        block = os.pread(descriptor, min(_READ_BYTES, stretch.end - at), at)
+        if not block:
+            return
+        yield block
+        at += len(block)
+
+
+def _write_all(descriptor: int, chunks: Sequence[bytes], offset: int) -> None:
+    written = os.pwritev(descriptor, chunks, offset)
+    if written < sum(map(len, chunks)):
+        # Short only on a disk that is nearly full, or after a signal: the rest tells which.
+        rest = memoryview(b"".join(chunks))
+        while written < len(rest):
+            written += os.pwrite(descriptor, rest[written:], offset + written)

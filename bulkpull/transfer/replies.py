@@ -1,0 +1,168 @@
+"""
+Is this reply what was asked for, and if not, what does it mean? (behaviours 124 and 130 to 133)
+
+Nothing of a reply is believed before it was judged here. What the storage host refuses, by status or in an error page
+under status 200, becomes the error that says what to do next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+
+from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
+from bulkpull.transfer.stretches import Stretch
+from bulkpull.transfer.version import Version, version_of_range, version_of_whole
+from bulkpull.transport.pace import parse_retry_after
+
+ERROR_PAGE_BYTES = 8_192
+"""How much of a refusal is read to find its code."""
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
+_STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
+_EXPIRED_CODES = {"AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch"}
+_BUSY_CODES = {"ServerBusy", "InternalError", "OperationTimedOut"}
+_GONE_CODES = {"BlobNotFound", "ContainerNotFound", "ResourceNotFound"}
+
+
+class FileReplaced(TransferError):
+    """The stored file is not the one that this transfer began with: start over."""
+
+
+class RangesUnfit(FileReplaced):
+    """The host's ranges are not to be trusted: start over, and ask for no range any more."""
+
+
+class EndReached(TransferError):
+    """
+    Nothing is stored at or beyond the byte that was asked for.
+
+    Args:
+        size_bytes: Of the stored file, as the host tells it; `None` when it does not.
+    """
+
+    def __init__(self, what: str, *, size_bytes: int | None, why: str | None = None) -> None:
+        self.size_bytes = size_bytes
+        super().__init__(what, why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    What a good reply brings.
+
+    Attributes:
+        start: Its first byte within the file.
+        end: Where it ends; `None` when only its end will tell.
+        whole: It is the file from its first byte to its last.
+        shares: The host does not say that it serves no ranges, so other streams may ask for some.
+        ends_by_itself: A body without a length that has an end mark of its own (chunks), unlike one that merely stops.
+    """
+
+    start: int
+    end: int | None
+    version: Version
+    whole: bool
+    shares: bool
+    ends_by_itself: bool
+
+
+def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, known: Version | None) -> Offer:
+    """
+    Check a reply with data, status 200 or 206.
+
+    Args:
+        asked: The range that was asked for; `None` for the whole file.
+        known: The version that the bytes on disk belong to; `None` when there are none.
+
+    Raises:
+        FileReplaced: It belongs to another version.
+        RangesUnfit: It is not the range that was asked for (fault 64).
+    """
+    if status == HTTPStatus.OK:
+        version = version_of_whole(headers)
+        _check_same(version, known=known if asked is not None else None)
+        return Offer(0, version.size_bytes, version, whole=True, shares=_serves_ranges(headers),
+                     ends_by_itself=_is_chunked(headers))  # fmt: skip
+    told = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if told is None or asked is None:
+        raise RangesUnfit("the storage host answered with something else than one range")
+    start, end = int(told[1]), int(told[2]) + 1
+    total = int(told[3]) if told[3] != "*" else None
+    version = version_of_range(headers, total=total)
+    _check_same(version, known=known)
+    length = headers.get("Content-Length")
+    is_fit = start == asked.start < end <= min(total or end, asked.end)
+    if not is_fit or (length is not None and length != str(end - start)):
+        raise RangesUnfit(
+            "the storage host answered with another range than the one asked for",
+            why=f"asked for bytes {asked.start}-{asked.end - 1}, told {told[0]}",
+        )
+    return Offer(start, end, version, whole=False, shares=True, ends_by_itself=True)
+
+
+def _check_same(version: Version, *, known: Version | None) -> None:
+    word = known.contradiction(version) if known is not None else None
+    if word is not None:
+        raise FileReplaced(f"the stored file has another {word} than before")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
+    """
+    What a reply without data means; `body` is its beginning.
+
+    Returns:
+        `FileReplaced` (412), `EndReached` (416), `FileGone` (404, 410), `StorageTrouble` (429, 5xx), else
+        `LinkExpired`.
+    """
+    why = f"HTTP {status}, {headers.get('x-ms-error-code') or _code_in(body) or 'no error code'}"
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        told = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        return EndReached("nothing is stored there", size_bytes=int(told[1]) if told else None, why=why)
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return FileReplaced("the stored file was replaced", why=why)
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return FileGone("the report's file is gone from the storage host", why=why)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+        pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
+        return StorageTrouble("the storage host is busy or at fault", why=why, retry_after_s=pause_s)
+    return LinkExpired("the storage host refuses the link", why=why)
+
+
+def refuse_error_page(first: bytes) -> None:
+    """
+    Refuse an error page of the storage host that comes under status 200 (fault 70).
+
+    Args:
+        first: The first bytes of the file.
+
+    Raises:
+        LinkExpired, StorageTrouble, FileGone: As its code says. What has no such code is left to the converter.
+    """
+    if not first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        return
+    code = _code_in(first[:ERROR_PAGE_BYTES])
+    why = f"{code} in an error page under status 200"
+    if code in _EXPIRED_CODES:
+        raise LinkExpired("the storage host refuses the link", why=why)
+    if code in _BUSY_CODES:
+        raise StorageTrouble("the storage host is busy or at fault", why=why)
+    if code in _GONE_CODES:
+        raise FileGone("the report's file is gone from the storage host", why=why)
+
+
+def _code_in(body: bytes) -> str | None:
+    found = _STORAGE_CODE.search(body)
+    return found[1].decode("ascii") if found else None
+
+
+def _serves_ranges(headers: Mapping[str, str]) -> bool:
+    return headers.get("Accept-Ranges", "").strip().casefold() != "none"
+
+
+def _is_chunked(headers: Mapping[str, str]) -> bool:
+    return "chunked" in headers.get("Transfer-Encoding", "").casefold()

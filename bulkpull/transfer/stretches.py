@@ -1,0 +1,47 @@
+"""Stretches of bytes, and what is missing between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stretch:
+    """The bytes `[start, end)` of a file."""
+
+    start: int
+    end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes it has."""
+        return self.end - self.start
+
+
+def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """The same bytes in as few stretches as possible, in order; empty ones vanish."""
+    whole: list[Stretch] = []
+    for each in sorted(stretches):
+        if each.size_bytes <= 0:
+            continue
+        if whole and each.start <= whole[-1].end:
+            whole[-1] = Stretch(whole[-1].start, max(whole[-1].end, each.end))
+        else:
+            whole.append(each)
+    return whole
+
+
+def missing(present: Iterable[Stretch], *, size_bytes: int) -> list[Stretch]:
+    """What lacks of a file of that size, in order; bytes beyond its end do not count."""
+    gaps: list[Stretch] = []
+    at = 0
+    for each in merged(present):
+        if each.start >= size_bytes:
+            break
+        if each.start > at:
+            gaps.append(Stretch(at, each.start))
+        at = max(at, each.end)
+    if at < size_bytes:
+        gaps.append(Stretch(at, size_bytes))
+    return gaps

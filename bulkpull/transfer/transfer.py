@@ -1,0 +1,382 @@
+"""
+A whole transfer: requests, breaks, restarts.
+
+    front    one request for all there is; after a break, on from its byte
+    helpers  pieces off the end, as many at once as `Width` says; a refusal sends a helper home, never the file
+    restart  another version, or ranges that cannot be trusted: from the first byte, nothing joined
+
+Tries are counted by the `Retrier` alone; a request that brought bytes begins a new count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import anyio
+from anyio.abc import TaskGroup
+
+from bulkpull.address import origin
+from bulkpull.clock import Clock
+from bulkpull.errors import (
+    AnswerLost,
+    BulkpullError,
+    FileDamaged,
+    FileGone,
+    LinkExpired,
+    NotConnected,
+    StorageTrouble,
+    TransferError,
+)
+from bulkpull.events import Events, Level
+from bulkpull.model import SecureLink
+from bulkpull.transfer.checkpoints import Checkpoints
+from bulkpull.transfer.links import Links
+from bulkpull.transfer.partial import Partial
+from bulkpull.transfer.pour import pour
+from bulkpull.transfer.replies import (
+    ERROR_PAGE_BYTES,
+    EndReached,
+    FileReplaced,
+    Offer,
+    RangesUnfit,
+    judge,
+    refusal,
+)
+from bulkpull.transfer.room import check_room
+from bulkpull.transfer.sharing import ENDLESS, Claim, Sharing
+from bulkpull.transfer.stretches import Stretch, missing
+from bulkpull.transfer.version import Version
+from bulkpull.transfer.width import Width
+from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, StreamedReply
+from bulkpull.transport.retry import Retrier
+
+# Smaller files are there before a second connection would have got up to speed.
+_LARGE_BYTES = 16 << 20
+_RESTARTS = 3
+# A host that answers a range by the whole file once may have had its reasons.
+_WHOLE_ANSWERS = 2
+
+
+class _Dismissed(TransferError):
+    """The host does not want this stream besides the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A link that was refused, and how."""
+
+    link: SecureLink
+    error: LinkExpired | FileGone
+
+
+@dataclass(slots=True)
+class Transfer:
+    """
+    The way of one file from the storage host to its partial file.
+
+    Args:
+        partial: Where the bytes go; what it holds already is taken up by `fetch`.
+        segments: Streams at once, at most.
+        execution_id: Names the file in the journal.
+    """
+
+    links: Links
+    partial: Partial
+    http: Http
+    retrier: Retrier
+    clock: Clock
+    events: Events
+    execution_id: str
+    segments: int
+    version: Version | None = None
+    _sharing: Sharing = field(default_factory=lambda: Sharing([Stretch(0, ENDLESS)]))
+    _width: Width = field(default_factory=lambda: Width(1))
+    _checkpoints: Checkpoints = field(init=False)
+    _group: TaskGroup = field(init=False)
+    _failure: Exception | None = None
+    _helpers: int = 0
+    _ranged: bool = True
+    _shares: bool = False
+    _restarts: int = 0
+    _whole_answers: int = 0
+    _ended: tuple[int, bool] | None = None
+
+    def __post_init__(self) -> None:
+        self._checkpoints = Checkpoints.of(self.partial, clock=self.clock)
+
+    async def fetch(self, *, take_up: bool) -> Version:
+        """
+        Fetch all that is missing.
+
+        Args:
+            take_up: Believe the journal of an earlier process; else begin with the first byte.
+
+        Returns:
+            The version that the partial file holds now, with its size.
+
+        Raises:
+            FileGone, LinkExpired, FileDamaged, AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As
+                often as allowed, and no progress.
+            DiskTrouble, OSError: The disk has no room, or refused the bytes.
+        """
+        self._reset()
+        if take_up:
+            await self._take_up()
+        while self._sharing.gaps:
+            try:
+                await self._run_streams()
+            except FileReplaced as replaced:
+                await self._start_over(replaced)
+            except StorageTrouble as trouble:
+                if self.version is None or not self._ranged or not self.partial.done_bytes:
+                    raise
+                # It may be the ranges that it cannot serve: once more as one stream (fault 75).
+                await self._start_over(RangesUnfit("the storage host does not serve the rest", why=trouble.why))
+        assert self.version is not None
+        return self.version
+
+    async def save(self) -> None:
+        """Make durable what has arrived, so that a later process can go on."""
+        await self.partial.vouch()
+
+    def _reset(self) -> None:
+        self.version, self._ended = None, None
+        self._sharing = Sharing([Stretch(0, ENDLESS)])
+        self._width = Width(self.segments)
+
+    async def _take_up(self) -> None:
+        link = self.links.link
+        version = await self.partial.take_up(execution_id=self.execution_id, url=link.url)
+        if version is None or version.size_bytes is None:
+            return
+        self.version, self._shares = version, version.size_bytes >= _LARGE_BYTES
+        self._sharing = Sharing(missing(self.partial.kept, size_bytes=version.size_bytes))
+        self.events.warn(
+            "download.resumed", offset_bytes=self.partial.done_bytes, reason="an earlier process was interrupted"
+        )
+        await check_room(self.partial.path.parent, needed_bytes=version.size_bytes - self.partial.done_bytes)
+
+    async def _start_over(self, replaced: FileReplaced) -> None:
+        """Begin the file again: what has arrived is not joined with what comes (behaviour 131)."""
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise FileDamaged(
+                "the file on the storage host keeps changing while it is read",
+                why=replaced.what,
+                fix="run the export again later",
+            )
+        self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
+        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.reason)
+        self._reset()
+
+    async def _run_streams(self) -> None:
+        """The front, and the helpers that it calls in; returns when none of them has anything left to do."""
+        self._failure, self._helpers = None, 0
+        async with anyio.create_task_group() as self._group:
+            self._group.start_soon(self._guard, self._front)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
+        """The first stream that fails ends the others, and its error is the one that counts."""
+        try:
+            await work()
+        except (BulkpullError, OSError) as error:
+            self._failure = self._failure or error
+            self._group.cancel_scope.cancel()
+
+    async def _front(self) -> None:
+        while (claim := self._sharing.claim_front()) is not None:
+            while not claim.is_done:
+                await self._ask(claim, advance=self._advance)
+
+    async def _help(self, claim: Claim) -> None:
+        """Fetch pieces as long as this many streams are wanted. Whatever is wrong with that is left to the front."""
+        piece: Claim | None = claim
+        try:
+            while piece is not None:
+                claim = piece
+                while not claim.is_done:
+                    await self._ask(claim, advance=self._advance_helper)
+                wanted = self._helpers < self._width.streams
+                piece = self._sharing.claim_piece(streams=self._width.streams) if wanted else None
+        except (_Dismissed, AnswerLost, NotConnected) as error:
+            if not isinstance(error, _Dismissed):
+                self._width.busy(at=self.clock.monotonic())
+            self._sharing.give_back(claim)
+            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.reason)
+        finally:
+            self._helpers -= 1
+
+    async def _ask(self, claim: Claim, *, advance: Callable[[Claim], Awaitable[_Refused | None]]) -> None:
+        """One request that brings bytes, with as many tries as are allowed; or a fresh link in place of a refused."""
+        refused = await self.retrier.run(lambda: advance(claim), endpoint="blob", origin=origin(self.links.link.url))
+        match refused:
+            case _Refused(link, LinkExpired() as error):
+                await self.links.renew(link, error=error)
+            case _Refused(link, FileGone() as gone):
+                await self.links.look_again(link, gone=gone)
+
+    async def _advance_helper(self, claim: Claim) -> _Refused | None:
+        try:
+            return await self._advance(claim)
+        except StorageTrouble as trouble:
+            # Tried again by fewer streams, not by this one.
+            raise _Dismissed(trouble.what, why=trouble.why) from trouble
+
+    async def _advance(self, claim: Claim) -> _Refused | None:
+        """
+        Send one request for what is missing of the claim. Returns when it brought bytes, even if it broke off then.
+
+        Returns:
+            The link, when it was refused.
+
+        Raises:
+            AnswerLost, StorageTrouble, …: Nothing came; worth another try.
+        """
+        link, began_at = self.links.link, claim.at
+        asked = self._range(claim)  # once: a helper may lower the claim's end while the answer is on its way
+        try:
+            async with self.http.stream(self._request(link, asked)) as reply:
+                since_s = self.clock.monotonic()
+                offer = await self._judge(reply, claim, asked=asked)
+                if offer is not None:
+                    began_at = claim.at
+                    await self._receive(reply, offer, claim, since_s=since_s)
+        except (LinkExpired, FileGone) as error:
+            return _Refused(link, error)
+        except StorageTrouble as trouble:
+            self._width.busy(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
+            raise
+        except AnswerLost as broken:
+            if claim.at <= began_at or not self._ranged:
+                raise
+            self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.reason)
+        return None
+
+    def _range(self, claim: Claim) -> Stretch | None:
+        """The range to ask for; `None` for the whole file."""
+        nothing_yet = claim.at == 0 and not self.partial.done_bytes and not self._helpers
+        return None if self.version is None or not self._ranged or nothing_yet else claim.rest
+
+    def _request(self, link: SecureLink, asked: Stretch | None) -> Request:
+        headers: dict[str, str] = {}
+        if asked is not None and self.version is not None:
+            is_last = asked.end in (ENDLESS, self.version.size_bytes)
+            headers["Range"] = f"bytes={asked.start}-{'' if is_last else asked.end - 1}"
+            if self.version.etag:
+                headers["If-Match"] = self.version.etag
+        return Request("GET", link.url, endpoint="blob", headers=headers, timeouts=TRANSFER_TIMEOUTS)
+
+    async def _judge(self, reply: StreamedReply, claim: Claim, *, asked: Stretch | None) -> Offer | None:
+        """The reply's data if they are what was asked for; `None` when there is nothing more to come."""
+        if reply.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            body = await reply.read_error_body(ERROR_PAGE_BYTES)
+            error = refusal(reply.status, reply.headers, body, now=self.clock.now())
+            if isinstance(error, EndReached):
+                self._end_reached(error, claim)
+                return None
+            raise error
+        offer = judge(reply.status, reply.headers, asked=asked, known=self.version)
+        if not offer.whole:
+            self._learn_size(offer, claim)
+            claim.reach = offer.end or claim.end
+            return offer
+        if asked is not None:
+            if claim is not self._sharing.front:
+                self._width.alone()
+                raise _Dismissed("the storage host answers a range with the whole file")
+            if self._ended == (claim.at, True):
+                self._confirm_end(claim)
+                return None
+            self._whole_answers += 1
+            self._ranged = self._ranged and self._whole_answers < _WHOLE_ANSWERS
+            if self._helpers:
+                raise FileReplaced("the storage host answered a range with the whole file")
+            self.events.warn("download.resumed", offset_bytes=0, reason="the storage host answered with the whole file")
+        await self._begin(offer, claim)
+        return offer
+
+    async def _begin(self, offer: Offer, claim: Claim) -> None:
+        """The first byte of a version: whatever was there before goes."""
+        self.version = offer.version
+        size = offer.version.size_bytes
+        await check_room(self.partial.path.parent, needed_bytes=size or 0)
+        await self.partial.begin(offer.version, execution_id=self.execution_id, url=self.links.link.url)
+        self._sharing.gaps.clear()
+        claim.at, claim.end = 0, ENDLESS if size is None else size
+        claim.reach = claim.end
+        self._shares = self._ranged and offer.shares and offer.version.is_pinned and claim.end >= _LARGE_BYTES
+
+    def _learn_size(self, offer: Offer, claim: Claim) -> None:
+        assert self.version is not None
+        if self.version.size_bytes is None and offer.version.size_bytes is not None:
+            self.version = self.version.of_size(offer.version.size_bytes)
+            claim.end = offer.version.size_bytes
+
+    async def _receive(self, reply: StreamedReply, offer: Offer, claim: Claim, *, since_s: float) -> None:
+        await pour(
+            reply,
+            claim,
+            into=self.partial,
+            clock=self.clock,
+            arrived=self._note_arrival,
+            written=self._note_write,
+            since_s=since_s,
+        )
+        if offer.end is None:
+            self._end_unannounced(offer, claim)
+        elif claim.at < min(offer.end, claim.end):
+            raise AnswerLost("the connection ended early", why=f"at byte {claim.at:,}")
+
+    def _end_unannounced(self, offer: Offer, claim: Claim) -> None:
+        """
+        The end of a body whose length nobody told may be a cut (fault 60).
+
+        An MD5 decides that. Else the byte after the end is asked for; and where no ranges are served, an end mark, or a
+        second reading that ends at the same byte, is believed.
+        """
+        assert self.version is not None
+        seen = self._ended[0] if self._ended else None
+        self._ended = (claim.at, offer.ends_by_itself)
+        if self.version.md5 or seen == claim.at or (offer.ends_by_itself and not (self._ranged and offer.shares)):
+            self._confirm_end(claim)
+        elif seen is not None:
+            raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.at:,}")
+
+    def _end_reached(self, error: EndReached, claim: Claim) -> None:
+        """416: good news where the length was not known, else a reason to distrust the ranges (fault 65)."""
+        known = self.version.size_bytes if self.version else None
+        if known is None and error.size_bytes in (None, claim.at):
+            self._confirm_end(claim)
+        elif error.size_bytes in (None, known):
+            raise RangesUnfit("the storage host refuses a range within the file", why=error.why)
+        else:
+            raise FileReplaced("the stored file has another length than before", why=error.why)
+
+    def _confirm_end(self, claim: Claim) -> None:
+        assert self.version is not None
+        claim.end = claim.at
+        self.version = self.version.of_size(claim.at)
+
+    def _note_arrival(self, size_bytes: int) -> None:
+        self.links.worked()
+        if not self._shares:
+            return
+        self._width.arrived(size_bytes, at=self.clock.monotonic())
+        while 1 + self._helpers < self._width.streams:
+            piece = self._sharing.claim_piece(streams=self._width.streams)
+            if piece is None:
+                return
+            self._helpers += 1
+            self._group.start_soon(self._guard, lambda piece=piece: self._help(piece))
+
+    def _note_write(self) -> None:
+        size_bytes = self.version.size_bytes if self.version else None
+        self.events.emit(
+            "download.progressed", level=Level.TRACE, done_bytes=self.partial.done_bytes, size_bytes=size_bytes
+        )
+        if self._checkpoints.begin_if_due():
+            self._group.start_soon(self._guard, lambda: self._checkpoints.make(size_bytes=size_bytes))

@@ -1,0 +1,90 @@
+"""What tells one version of a stored file from another (behaviours 131 and 132)."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """
+    One version of a stored file, as far as its headers tell.
+
+    Attributes:
+        size_bytes: Stored bytes; `None` when the reply did not say.
+        etag: A strong one; a weak one pins nothing (fault 66).
+        md5: Of the whole stored file, 16 bytes.
+        modified: `Last-Modified`, as it was sent; the second-best sign where there is no ETag.
+        encoding: `Content-Encoding`: a proxy that packs on its way sends other bytes (fault 67).
+    """
+
+    size_bytes: int | None = None
+    etag: str | None = None
+    md5: bytes | None = None
+    modified: str | None = None
+    encoding: str | None = None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a request can ask for this version and no other, so that ranges of it may be joined freely."""
+        return self.etag is not None and self.size_bytes is not None
+
+    def contradiction(self, other: Version) -> str | None:
+        """In what `other` cannot be the same version; `None` when nothing speaks against it."""
+        for word, mine, theirs in (
+            ("length", self.size_bytes, other.size_bytes),
+            ("ETag", self.etag, other.etag),
+            ("MD5", self.md5, other.md5),
+            ("date", self.modified, other.modified),
+        ):
+            if mine is not None and theirs is not None and mine != theirs:
+                return word
+        return "encoding" if self.encoding != other.encoding else None
+
+    def of_size(self, size_bytes: int) -> Version:
+        """The same version, once its size is known."""
+        return replace(self, size_bytes=size_bytes)
+
+
+def version_of_whole(headers: Mapping[str, str]) -> Version:
+    """The version that a reply with the whole file tells (status 200)."""
+    length = headers.get("Content-Length", "")
+    return Version(
+        size_bytes=int(length) if length.isdecimal() else None,
+        etag=strong_etag(headers.get("ETag")),
+        md5=read_md5(headers.get("Content-MD5")),
+        modified=headers.get("Last-Modified"),
+        encoding=_encoding(headers),
+    )
+
+
+def version_of_range(headers: Mapping[str, str], *, total: int | None) -> Version:
+    """The version that a reply with a range tells (status 206), where `Content-MD5` would be that of the range."""
+    return Version(
+        size_bytes=total,
+        etag=strong_etag(headers.get("ETag")),
+        md5=read_md5(headers.get("x-ms-blob-content-md5")),
+        modified=headers.get("Last-Modified"),
+        encoding=_encoding(headers),
+    )
+
+
+def strong_etag(etag: str | None) -> str | None:
+    """An ETag that can pin a version; `None` for a weak one."""
+    return None if etag is None or etag.startswith("W/") else etag
+
+
+def read_md5(header: str | None) -> bytes | None:
+    """The digest in a header, 16 bytes; `None` when there is none or it is not one."""
+    try:
+        digest = b64decode(header, validate=True) if header else b""
+    except ValueError:
+        return None
+    return digest if len(digest) == 16 else None  # noqa: PLR2004 - the size of an MD5
+
+
+def _encoding(headers: Mapping[str, str]) -> str | None:
+    told = headers.get("Content-Encoding", "").strip().casefold()
+    return told if told not in ("", "identity") else None
