@@ -185,11 +185,9 @@ def _died(status: int, last_words: bytes) -> ConverterDied:
         why = f"it was ended by {signal.Signals(-status).name}"
         if -status == signal.SIGKILL:
             why += ", which the system sends when memory runs out"
+        fix = "run the same command again with more memory or with less running beside it"
     else:
         lines = last_words.decode("utf-8", errors="replace").strip().splitlines()
         why = f"it ended with status {status}" + (f" ({lines[-1][:300]})" if lines else "")
-    return ConverterDied(
-        "the report's file was not converted: the converting process died twice",
-        why=why,
-        fix="run `bulkpull runs resume` with more memory or with less running beside it",
-    )
+        fix = "report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with"
+    return ConverterDied("the report's file was not converted: the converting process died twice", why=why, fix=fix)

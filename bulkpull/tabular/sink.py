@@ -85,5 +85,5 @@ def disk_trouble(error: BaseException, *, folder: Path) -> DiskTrouble | None:
     return DiskTrouble(
         f"the report's file cannot be converted in {folder}",
         why=_DISK[number],
-        fix="make room or correct the permissions, then run `bulkpull runs resume`",
+        fix="make room or correct the permissions, then run the same command again",
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import pickle
+import signal
 import subprocess
 import sys
+from itertools import repeat
 from pathlib import Path
 
 import anyio
@@ -166,8 +168,10 @@ async def test_a_child_that_is_killed_twice_is_told_with_its_signal(slow: Path, 
                 os.close(end)
 
         tasks.start_soon(killed_twice)
-        with pytest.raises(ConverterDied, match="SIGKILL, which the system sends when memory runs out"):
+        with pytest.raises(ConverterDied, match="SIGKILL, which the system sends when memory runs out") as caught:
             await convert(slow, into)
+
+    assert "run the same command again with more memory" in str(caught.value)
 
     assert len(children.started) == 2
     assert children.alive == 0
@@ -181,8 +185,11 @@ async def test_a_child_that_crashes_is_told_with_its_last_words(
     stored.unlink()
     stored.mkdir()  # opening a folder is an error that nobody foresaw
 
-    with pytest.raises(ConverterDied, match=r"ended with status 1 \(IsADirectoryError"):
+    with pytest.raises(ConverterDied, match=r"ended with status 1 \(IsADirectoryError") as caught:
         await convert(stored, into)
+
+    assert "a defect of bulkpull" in str(caught.value)
+    assert "memory" not in str(caught.value)
 
 
 @pytest.mark.fault(93)
@@ -216,6 +223,38 @@ def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
 
         assert child.wait() == 0
     os.close(end)
+
+
+PARENT = """
+import anyio, sys
+from pathlib import Path
+from bulkpull.catalog import ColumnType
+from bulkpull.journey.convert import convert_report
+from bulkpull.tabular.table import ColumnPlan
+async def main():
+    columns = [ColumnPlan("MPNId", ColumnType.STRING), ColumnPlan("Quantity", ColumnType.INT)]
+    await convert_report(Path(sys.argv[1]), into=Path(sys.argv[2]), columns=columns, metadata={},
+        max_unpacked_bytes=1 << 40, limiter=anyio.CapacityLimiter(1))
+anyio.run(main)
+"""
+
+
+@pytest.mark.fault(93)
+def test_a_busy_child_ends_in_the_middle_of_its_file_when_its_parent_is_killed(slow: Path, into: Path) -> None:
+    rows = b"0012,7\r\n" * 100_000
+    command = [sys.executable, "-c", PARENT, str(slow), str(into)]
+    with subprocess.Popen(command) as parent, slow.open("wb", buffering=0) as pipe:  # noqa: S603 - our own module
+        pipe.write(CSV[: CSV.index(b"\n") + 1])
+        while not list(into.iterdir()):  # once it writes, it is at work in all its stages
+            pipe.write(rows)
+
+        parent.kill()
+
+        # The file has no end, so only the child's own end can stop it from reading on.
+        with pytest.raises(BrokenPipeError):
+            pipe.writelines(repeat(rows))
+
+    assert parent.returncode == -signal.SIGKILL
 
 
 @pytest.mark.fault(93)
