@@ -79,7 +79,7 @@ def _install(npm: str, folder: Path, *, environment: Mapping[str, str]) -> None:
         raise _NotInstalled(f"npm was not done after {INSTALL_S:.0f} s") from None
     if done.returncode:
         told = [line.removeprefix("npm error ") for line in done.stderr.splitlines() if line.startswith("npm error")]
-        raise _NotInstalled("; ".join(told[:3]) or f"npm ended with {done.returncode}")
+        raise _NotInstalled("; ".join(told[:4]) or f"npm ended with {done.returncode}")
 
 
 @contextmanager

@@ -107,13 +107,13 @@ def _parsed(head: bytes) -> tuple[str, str, dict[str, str]]:
     return method, target, {name.lower(): value for name, _, value in pairs if name.lower() != "connection"}
 
 
-async def _watch_nothing(_number: int, _seen: Seen) -> None:
-    pass
+async def let_pass(_number: int, _seen: Seen) -> None:
+    """The watch that changes nothing."""
 
 
 @asynccontextmanager
 async def cutting_proxy(
-    upstream: str, *, cuts: Iterable[int] = (), watch: Watch = _watch_nothing
+    upstream: str, *, cuts: Iterable[int] = (), watch: Watch = let_pass
 ) -> AsyncIterator[CuttingProxy]:
     """
     Stand between a client and the storage host at `upstream`.

@@ -12,17 +12,32 @@ from bulkpull.model import SecureLink
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
+EXECUTION_ID = "00000000-0000-4000-8000-000000000e0e"
+_MOMENT_S = 0.05
+
+
+class SlowLine(FakeClock):
+    """A clock that moves a little whenever somebody looks at it, so that a transfer takes its time."""
+
+    def monotonic(self) -> float:
+        self.advance(_MOMENT_S)
+        return super().monotonic()
+
 
 class Downloader:
     """
     One download after the other, each with a client of its own.
+
+    Args:
+        segments: Streams at once, at most. More than one is of use only where transfers take time, so then they do.
 
     Attributes:
         told: Every event.
         relinked: How many fresh links were asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, segments: int = 1) -> None:
+        self.segments = segments
         self.told = Told()
         self.relinked = 0
 
@@ -41,7 +56,7 @@ class Downloader:
 
         http: Http
         # What happens in the other process is none of the loop's business: no time passes while an answer is due.
-        clock = FakeClock(busy=lambda: http.in_flight > 0)
+        clock = (SlowLine if self.segments > 1 else FakeClock)(busy=lambda: http.in_flight > 0)
         async with Http(ca_file=None, events=self.told.hub, clock=clock, user_agent="test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
@@ -54,7 +69,9 @@ class Downloader:
             return await download_report(
                 SecureLink(link),
                 relink=relink,
+                execution_id=EXECUTION_ID,
                 into=into,
+                segments=self.segments,
                 http=http,
                 retrier=retrier,
                 clock=clock,

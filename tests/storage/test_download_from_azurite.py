@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from journeys.kit import assert_holds_what_the_csv_said, export
 from storage.blob_account import BlobAccount
-from storage.cutting_proxy import Seen, cutting_proxy
+from storage.cutting_proxy import Seen, cutting_proxy, let_pass
 from storage.downloads import Downloader
 from storage.hosts import report_name
 from storage.plain_http import ask
@@ -47,6 +47,17 @@ SMALL, ROWS = report(400, seed=1)
 LARGE, _ = report(60_000, seed=2)
 ANOTHER, _ = report(420, seed=3)
 SIZE = len(SMALL)
+HUGE = 24 << 20
+
+
+def huge(*, seed: int) -> bytes:
+    """Enough bytes for several streams; no report, since it is not converted."""
+    return random.Random(seed).randbytes(HUGE)  # noqa: S311 - data, not a secret
+
+
+def is_segment(seen: Seen) -> bool:
+    """Whether a request is that of a further stream; nothing else asks for a range where nothing breaks."""
+    return "range" in seen.headers
 
 
 class Stored:
@@ -85,7 +96,7 @@ async def test_a_whole_file_arrives_as_it_is_stored(azurite: BlobAccount, tmp_pa
     assert (tmp_path / "report").read_bytes() == content
     assert done.size_bytes == len(content)
     assert done.etag == (await ask(link)).headers["etag"]
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert not (tmp_path / "report.part").exists()
     for seen in proxy.seen:
         assert seen.target == link.removeprefix(azurite.origin)
         assert not {"authorization", "cookie", "x-ms-version"} & set(seen.headers)
@@ -215,8 +226,96 @@ async def test_a_file_that_was_removed_meanwhile_is_gone_and_its_first_half_too(
         with pytest.raises(FileGone, match="BlobNotFound"):
             await Downloader().fetch(proxy.through(stored.link()), into=tmp_path / "report")
 
-    assert [seen.status for seen in proxy.seen] == [200, 412, 404]
+    first, resumed, *others = [seen.status for seen in proxy.seen]
+    assert (first, resumed, set(others)) == (200, 412, {404})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.behaviour(130, 131, 134)
+@pytest.mark.parametrize("cuts", [[], [5_000_000, 12_000_000, HUGE - 1]], ids=["smooth", "cut"])
+async def test_segments_of_a_large_file_join_to_it_also_over_breaks(
+    azurite: BlobAccount, tmp_path: Path, cuts: list[int]
+) -> None:
+    stored, content = Stored(azurite), huge(seed=1)
+    await stored.put(content)
+    async with cutting_proxy(azurite.origin, cuts=cuts) as proxy:
+        done = await Downloader(segments=4).fetch(proxy.through(stored.link()), into=tmp_path / "report")
+
+    assert (tmp_path / "report").read_bytes() == content
+    assert proxy.cuts == []
+    assert any(is_segment(seen) for seen in proxy.seen)
+    for seen in proxy.seen:
+        assert seen.headers.get("if-match") == (done.etag if "range" in seen.headers else None)
+
+
+@pytest.mark.behaviour(124, 131, 133)
+@pytest.mark.parametrize("change", ["expired", "replaced", "removed"])
+async def test_what_changes_between_two_segments_is_noticed(azurite: BlobAccount, tmp_path: Path, change: str) -> None:
+    """A refused link is exchanged and nothing fetched again; another version is started over; a lost file is lost."""
+    stored, before, after = Stored(azurite), huge(seed=1), huge(seed=2)
+    await stored.put(before)
+    first, fresh, expired = stored.link(expires_in_s=1800), stored.link(), stored.link(expires_in_s=-60)
+    changed = False
+
+    async def watch(_number: int, seen: Seen) -> None:
+        nonlocal changed
+        if change == "expired" and is_segment(seen) and first.endswith(seen.target):
+            seen.target = expired.removeprefix(azurite.origin)
+        elif change != "expired" and is_segment(seen) and not changed:
+            changed = True
+            await (stored.put(after) if change == "replaced" else stored.delete())
+
+    downloader = Downloader(segments=4)
+    async with cutting_proxy(azurite.origin, watch=watch) as proxy:
+        link, links = proxy.through(first), [proxy.through(fresh)]
+        if change == "removed":
+            with pytest.raises(FileGone):
+                await downloader.fetch(link, into=tmp_path / "report", fresh=links)
+        else:
+            await downloader.fetch(link, into=tmp_path / "report", fresh=links)
+
+    assert any(is_segment(seen) for seen in proxy.seen)
+    if change == "removed":
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert (tmp_path / "report").read_bytes() == (before if change == "expired" else after)
+        assert downloader.relinked == (change == "expired")
+        statuses = [seen.status for seen in proxy.seen]
+        assert (403 in statuses, 412 in statuses) == (change == "expired", change == "replaced")
+        assert statuses.count(200) == (1 if change == "expired" else 2)
+
+
+@pytest.mark.behaviour(124, 130, 131)
+@pytest.mark.parametrize("change", ["nothing", "expired", "replaced"])
+async def test_what_a_stopped_process_left_is_taken_up_by_a_later_one(
+    azurite: BlobAccount, tmp_path: Path, change: str
+) -> None:
+    """With its own links, and only where the file is still the one that the first half came from."""
+    stored = Stored(azurite)
+    await stored.put(LARGE)
+    half, scope = len(LARGE) // 2, anyio.CancelScope()
+
+    async def stop(number: int, _seen: Seen) -> None:
+        if number == 1:
+            scope.cancel()
+
+    async with cutting_proxy(azurite.origin, cuts=[half], watch=stop) as proxy:
+        link, expired = proxy.through(stored.link()), proxy.through(stored.link(expires_in_s=-60))
+        with scope:
+            await Downloader().fetch(link, into=tmp_path / "report")
+        assert scope.cancelled_caught
+        proxy.seen.clear()
+        proxy.watch = let_pass
+        if change == "replaced":
+            await stored.put(LARGE[::-1])
+        begin = expired if change == "expired" else link
+        await Downloader().fetch(begin, into=tmp_path / "report", fresh=[link])
+
+    assert (tmp_path / "report").read_bytes() == (LARGE[::-1] if change == "replaced" else LARGE)
+    assert [seen.status for seen in proxy.seen] == {"nothing": [206], "expired": [403, 206], "replaced": [412, 200]}[
+        change
+    ]
+    assert {seen.headers.get("range") for seen in proxy.seen} - {None} == {f"bytes={half}-"}
 
 
 @pytest.mark.behaviour(133, 138)
