@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events, Listener
-from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.manifest import Current, Manifest
 from bulkpull.settings import Settings

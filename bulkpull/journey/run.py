@@ -26,12 +26,13 @@ from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
-from bulkpull.journey.plan import Plan, check_names, make_plan
 from bulkpull.journey.poll import Poller
 from bulkpull.journey.publish import Publisher, make_folders
 from bulkpull.journey.pull import Journey, Tools, discard_report
 from bulkpull.journey.quota import OneOffQuota
-from bulkpull.journey.submit import Submitter, report_name
+from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
+from bulkpull.journey.resume import find_unfinished, made_before, published_before
+from bulkpull.journey.submit import Submitter
 from bulkpull.journey.verdict import PollSchedule
 from bulkpull.model import Pull, Report, Window
 from bulkpull.records.files import explained, remove_tree
@@ -42,76 +43,10 @@ from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
 
 PRIVATE = ".bulkpull"
-# Reports of a run that was cut off longer ago may be cleaned up, and their data is old: begin anew.
-_RESUME_WITHIN = timedelta(hours=24)
 _CLOSING_S = 5.0
 _LOUDNESS = {"complete": Level.INFO, "unavailable": Level.WARNING}
 # A third conversion at once would add memory and, on two cores, no speed.
 _CONVERSIONS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """
-    What is asked of a run.
-
-    Attributes:
-        datasets: Names or aliases; empty for the twenty of the catalog.
-        window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
-        open_ended: The window ends now because no end was given; the same request a minute later is the same.
-        everything: All that the service lists, beyond the twenty.
-    """
-
-    datasets: tuple[str, ...] = ()
-    window: Window | None = None
-    open_ended: bool = False
-    everything: bool = False
-
-    def as_key(self, settings: Settings) -> dict[str, Any]:
-        """What has to be equal for a later run to carry this one on."""
-        return {
-            "datasets": sorted(name.strip().casefold() for name in self.datasets),
-            "since": iso_utc(self.window.start) if self.window else None,
-            "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
-            "everything": self.everything,
-            "timespan": settings.timespan,
-            "api_base_url": settings.api_base_url,
-        }
-
-
-async def plan_export(
-    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
-) -> Plan:
-    """
-    Say what an export would do, with reads only.
-
-    Raises:
-        SettingsError: A dataset's name is known neither to the catalog nor to the service.
-        AuthError, ReportingError, TransferError: The service could not be asked.
-    """
-    _check_before_asking(request, settings=settings)
-    async with connected(settings=settings, events=events, clock=clock or SystemClock()) as connection:
-        return await _plan(request, connection, settings=settings)
-
-
-async def _plan(request: ExportRequest, connection: Connection, *, settings: Settings) -> Plan:
-    return make_plan(
-        request.datasets,
-        offered=await connection.client.get_datasets(),
-        catalog=load_catalog(),
-        timespan=settings.timespan,
-        window=request.window,
-        everything=request.everything,
-    )
-
-
-def _check_before_asking(request: ExportRequest, *, settings: Settings) -> None:
-    """Without credentials the service cannot be asked; a misspelled name is then still the better message."""
-    try:
-        settings.chosen_grant()
-    except AuthError:
-        check_names(request.datasets, catalog=load_catalog())
-        raise
 
 
 @dataclass(slots=True)
@@ -147,7 +82,7 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        _check_before_asking(self.request, settings=self.settings)
+        check_before_asking(self.request, settings=self.settings)
         if any(load_catalog().find(name) is None for name in self.request.datasets):
             # Only the service can tell whether it is a new dataset or a slip, and a slip shall leave no trace.
             await plan_export(self.request, settings=self.settings, events=self.events, clock=self.clock)
@@ -182,25 +117,25 @@ class Run:
 
     async def _find_unfinished(self, ledger: Ledger) -> RunEntry | None:
         """Take up the newest run if it was cut off, lately, while doing the same; else begin a new one."""
-        runs = await ledger.runs()
         now = self.clock.now()
-        if runs and _can_resume(runs[0], key=self.request.as_key(self.settings), now=now):
-            self.run_id, self._started_at, self._begun = runs[0].run_id, runs[0].started_at, True
-            if self.request.window and (end := runs[0].request.get("window_end")):
-                # The reports that were made are for the window as it was then.
-                window = Window(self.request.window.start, datetime.fromisoformat(end))
-                self.request = replace(self.request, window=window)
-            return runs[0]
-        self.run_id = new_run_id(now)
-        return None
+        earlier = await find_unfinished(ledger, key=self.request.as_key(self.settings), now=now)
+        if earlier is None:
+            self.run_id = new_run_id(now)
+            return None
+        self.run_id, self._started_at, self._begun = earlier.run_id, earlier.started_at, True
+        if self.request.window and (end := earlier.request.get("window_end")):
+            # The reports that were made are for the window as it was then.
+            window = Window(self.request.window.start, datetime.fromisoformat(end))
+            self.request = replace(self.request, window=window)
+        return earlier
 
     async def _work(
         self, connection: Connection, *, ledger: Ledger, output: Path, staging: Path, current: Current
     ) -> None:
         resumed = self._begun
         try:
-            plan = await _plan(self.request, connection, settings=self.settings)
-            reports = await self._made(plan, connection) if resumed else {}
+            plan = await plan_on(self.request, connection, settings=self.settings)
+            reports = await made_before(plan, client=connection.client, run_id=self.run_id) if resumed else {}
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -216,7 +151,7 @@ class Run:
                 named=missing.named,
             )
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
-        done = await self._published(ledger, output=output) if resumed else {}
+        done = await published_before(ledger, run_id=self.run_id, output=output) if resumed else {}
         submitter = await self._submitter(connection, ledger=ledger, current=current)
         for pull in plan.pulls:
             self._records[pull.dataset] = done.get(pull.dataset) or self._blank_record(pull)
@@ -327,29 +262,6 @@ class Run:
             weights={name: snapshot.rows for name, snapshot in current.datasets.items()},
         )
 
-    async def _published(self, ledger: Ledger, *, output: Path) -> dict[str, DatasetRecord]:
-        """What this run had published before it was interrupted."""
-        done: dict[str, DatasetRecord] = {}
-        for entry in await ledger.steps(self.run_id):
-            if entry.step == "published":
-                record = DatasetRecord.model_validate(entry.facts["record"])
-                if await anyio.to_thread.run_sync(_all_there, output, record):
-                    done[entry.dataset] = record
-        return done
-
-    async def _made(self, plan: Plan, connection: Connection) -> dict[str, list[Report]]:
-        """
-        The reports that this run had made before it was interrupted, by dataset, the latest last.
-
-        They are found by their names, so that one whose creation was never answered is found as well (fault 38).
-        """
-        made: dict[str, list[Report]] = {}
-        reports = sorted(await connection.client.get_reports(), key=lambda report: report.name)
-        for pull in plan.pulls:
-            mark = report_name(pull, run_id=self.run_id, attempt="")
-            made[pull.dataset] = [report for report in reports if report.name.startswith(mark)]
-        return made
-
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:
             window_end = iso_utc(self.request.window.end) if self.request.window else None
@@ -405,12 +317,6 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def _can_resume(run: RunEntry, *, key: Mapping[str, Any], now: datetime) -> bool:
-    unfinished = run.status in (None, "interrupted")
-    same = all(run.request.get(name) == value for name, value in key.items())
-    return unfinished and same and now - datetime.fromisoformat(run.started_at) < _RESUME_WITHIN
-
-
 def _schedule(settings: Settings) -> PollSchedule:
     return PollSchedule(
         initial_s=settings.poll_initial_seconds,
@@ -433,10 +339,6 @@ def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
     if isinstance(error, AccessDenied):
         return AuthError(error.what, why=error.why, fix=error.fix)
     return error
-
-
-def _all_there(output: Path, record: DatasetRecord) -> bool:
-    return bool(record.files) and all((output / file.path).is_file() for file in record.files)
 
 
 def _clear_staging(staging: Path) -> None:

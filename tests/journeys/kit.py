@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from bulkpull.events import Events, Listener
-from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.manifest import Manifest
 from bulkpull.settings import Settings

@@ -18,7 +18,8 @@ from support import FakeClock
 
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.events import Event, Events
-from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.lock import locked

@@ -22,7 +22,8 @@ from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.plan import show_plan
 from bulkpull.cli.work.target import aimed
 from bulkpull.events import Event, Events, Listener
-from bulkpull.journey.run import ExportRequest, Run
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
 
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})

@@ -14,7 +14,7 @@ from bulkpull.cli.work.consoles import print_table
 from bulkpull.clock import iso_utc
 from bulkpull.events import Events
 from bulkpull.journey.plan import Plan
-from bulkpull.journey.run import ExportRequest, plan_export
+from bulkpull.journey.request import ExportRequest, plan_export
 from bulkpull.settings import Settings
 
 _COMPLETE, _LOST = 0, 3
