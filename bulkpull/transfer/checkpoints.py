@@ -13,7 +13,7 @@ from bulkpull.clock import Clock
 from bulkpull.transfer.partial import Partial
 from bulkpull.transfer.room import check_room
 
-_SHORTEST_S = 0.1
+_SHORTEST_S = 0.05
 _LONGEST_S = 5.0
 _SHARE_OF_TIME = 1 / 20
 _SYNC_SHARE = 10

@@ -17,7 +17,7 @@ _WRITE_BYTES = 1 << 20
 # The kernel takes 1024 buffers at once.
 _WRITE_CHUNKS = 512
 # On a slow line a megabyte takes seconds, which a kill must not cost.
-_LONGEST_HOLD_S = 0.05
+_LONGEST_HOLD_S = 0.03
 # A connection that gives less than this for a whole window is a stalled one, whatever its trickle says (fault 62).
 _SLOWEST_BYTES_PER_S = 1_024
 _WINDOW_S = 60.0
