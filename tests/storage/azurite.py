@@ -69,7 +69,9 @@ class _NotInstalled(Exception):
 def _install(npm: str, folder: Path, *, environment: Mapping[str, str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # half an installation helps nobody
     folder.mkdir(parents=True)
-    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    quiet = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts")
+    # What npm has fetched before is not asked for again: a registry's bad minute is not ours.
+    options = (*quiet, "--prefer-offline", "--fetch-retries=2")
     command = [npm, "install", *options, "--prefix", str(folder), f"azurite@{VERSIONS}"]
     try:
         done = subprocess.run(  # noqa: S603 - npm, by its path
