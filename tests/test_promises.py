@@ -32,11 +32,9 @@ NOT_OURS = {
 
 FAULTS = range(1, 111)
 NOT_YET = {
-    6: "free space is not estimated at the start",
     10: "published files are not verified again by the next run",
     12: "limits of the machine are not read at the start",
     20: "there is no token cache that two processes could share",
-    74: "no partial file is taken up by a later process, so none can be a wrong one",
     101: "there are no hooks, webhooks or metrics files",
 }
 
