@@ -1,0 +1,88 @@
+"""
+Ours, and what one writes first, as processes of their own for the download benchmark.
+
+    python -m benchmarks.download_clients ours|naive URL FOLDER --ca-file FILE [--segments N] [--link-seconds S]
+
+Prints seconds and processor seconds of the transfer itself as JSON: starting the interpreter is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import ssl
+import time
+from pathlib import Path
+
+import aiohttp
+
+from bulkpull.clock import SystemClock
+from bulkpull.events import Events
+from bulkpull.journey.download import download_report
+from bulkpull.model import SecureLink
+from bulkpull.transport.http import Http
+from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+
+_NAIVE_BYTES = 1 << 16
+
+
+async def fetch_ours(url: str, into: Path, *, ca_file: Path, segments: int, link_seconds: float) -> None:
+    """As a run does it; a link of limited life is made anew by whoever asks for it."""
+    clock, events = SystemClock(), Events()
+
+    async def relink() -> SecureLink:
+        return SecureLink(f"{url}?se={time.time() + link_seconds}" if link_seconds else url)
+
+    async with Http(ca_file=ca_file, events=events, clock=clock, user_agent="benchmark") as http:
+        retrier = Retrier(
+            policy=RetryPolicy(), budget=RetryBudget(clock=clock), clock=clock, events=events,
+            random=random.random, tally=http.tally,
+        )  # fmt: skip
+        await download_report(
+            await relink(), relink=relink, execution_id="benchmark", into=into, segments=segments,
+            http=http, retrier=retrier, clock=clock, events=events,
+        )  # fmt: skip
+
+
+async def fetch_naively(url: str, into: Path, *, ca_file: Path) -> None:
+    """Chunks of 64 KiB, each written in a thread of its own accord: what aiofiles does."""
+    context = await asyncio.to_thread(ssl.create_default_context, cafile=str(ca_file))
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as reply:
+        file = await asyncio.to_thread(into.open, "wb")
+        try:
+            async for chunk in reply.content.iter_chunked(_NAIVE_BYTES):
+                await asyncio.to_thread(file.write, chunk)
+        finally:
+            await asyncio.to_thread(file.close)
+
+
+def main() -> None:
+    """Fetch once and tell what it took."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("client", choices=["ours", "naive"])
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--ca-file", type=Path, required=True)
+    parser.add_argument("--segments", type=int, default=4)
+    parser.add_argument("--link-seconds", type=float, default=0)
+    options = parser.parse_args()
+    into = options.folder / "report"
+    before, began_s = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    if options.client == "ours":
+        work = fetch_ours(
+            options.url, into, ca_file=options.ca_file, segments=options.segments, link_seconds=options.link_seconds
+        )
+    else:
+        work = fetch_naively(options.url, into, ca_file=options.ca_file)
+    asyncio.run(work)
+    wall_s, after = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(json.dumps({"wall_s": wall_s, "cpu_s": cpu_s}))
+
+
+if __name__ == "__main__":
+    main()
