@@ -8,6 +8,7 @@ From the stored CSV to Parquet, without losing a character.
     read      a batch → columns of text, with exactly the rows and the content that were counted
     narrow    a column of text → a narrower type, as long as every value comes back the same
     dates     the formats of dates and times that may be narrowed
+    iso       those of one width, read digit by digit
     sink      batches → one Parquet file, in bounded memory
     ahead     one stage of the pipeline in a thread of its own
     convert   the passes over the file that tie these together
