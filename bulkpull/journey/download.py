@@ -8,11 +8,13 @@ once more where they are damaged, kept for the next process when this one is sto
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from bulkpull.clock import Clock
 from bulkpull.errors import FileDamaged
@@ -57,6 +59,7 @@ async def download_report(
     retrier: Retrier,
     clock: Clock,
     events: Events,
+    background: TaskGroup | None = None,
 ) -> StoredFile:
     """
     Fetch the file behind `link` into `into`.
@@ -71,6 +74,8 @@ async def download_report(
         relink: Reads the execution again and gives its fresh link.
         into: The final path; its folder exists.
         segments: Streams at once within a large file, at most.
+        background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
+            and a later process may have to fetch some of it again.
 
     Raises:
         FileGone: The service has cleaned the file up; the report has to run again.
@@ -100,7 +105,9 @@ async def download_report(
         )
         try:
             version = await _fetch_checked(transfer, events=events)
-            await anyio.to_thread.run_sync(aside.replace, into)
+            await partial.rename(into)
+            if background is not None:
+                background.start_soon(_settle, partial)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(_SAVING_S, shield=True):
                 await transfer.save()
@@ -115,6 +122,12 @@ async def download_report(
     size_bytes = partial.done_bytes
     events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
     return StoredFile(into, size_bytes, version.etag)
+
+
+async def _settle(partial: Partial) -> None:
+    """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
+    with suppress(OSError):  # also when it was published, and is gone
+        await partial.vouch()
 
 
 async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:

@@ -188,6 +188,7 @@ class Journey:
                     retrier=tools.retrier,
                     clock=tools.clock,
                     events=tools.events,
+                    background=tools.background,
                 )
         self.record.downloaded_bytes = stored.size_bytes
         return stored

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from anyio.abc import TaskGroup
 from support import RawServer, Rig, raw_server, reply, rig
 
 from bulkpull.journey.download import StoredFile, download_report
@@ -110,7 +111,15 @@ class StorageHost:
             if self.pace_s:
                 await self.parts.clock.sleep(self.pace_s)  # as long as the client has something to do, too
 
-    async def fetch(self, into: Path, *, segments: int = 4, execution_id: str = "execution-1") -> StoredFile:
+    async def fetch(
+        self,
+        into: Path,
+        *,
+        segments: int = 4,
+        execution_id: str = "execution-1",
+        link: str | None = None,
+        background: TaskGroup | None = None,
+    ) -> StoredFile:
         """What a process of ours does; cancel it to interrupt it."""
 
         async def relink() -> SecureLink:
@@ -118,9 +127,9 @@ class StorageHost:
             return SecureLink(f"{self.server.origin}{PATH}{self.relinked}")
 
         return await download_report(
-            SecureLink(f"{self.server.origin}{PATH}first"), relink=relink, execution_id=execution_id, into=into,
+            SecureLink(link or f"{self.server.origin}{PATH}first"), relink=relink, execution_id=execution_id, into=into,
             segments=segments, http=self.parts.http, retrier=self.parts.retrier, clock=self.parts.clock,
-            events=self.parts.told.hub,
+            events=self.parts.told.hub, background=background,
         )  # fmt: skip
 
 

@@ -16,8 +16,7 @@ from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 
 from bulkpull.errors import BulkpullError, DiskTrouble, StorageTrouble, UnsafeAddress
 from bulkpull.events import Event, Events
-from bulkpull.journey.download import StoredFile, download_report
-from bulkpull.model import SecureLink
+from bulkpull.journey.download import StoredFile
 from bulkpull.transfer.stretches import Stretch
 from bulkpull.transfer.transfer import Transfer
 
@@ -261,6 +260,18 @@ async def test_a_finished_file_is_not_fetched_again_beyond_what_was_not_durable(
         assert host.sent_bytes - sent_bytes <= 0.1 * len(LARGE)
 
 
+@pytest.mark.usefixtures("killed")
+async def test_a_finished_file_is_durable_as_soon_as_the_background_is_done(tmp_path: Path) -> None:
+    into = tmp_path / "report"
+    async with serving(StorageHost(SMALL)) as host:
+        async with anyio.create_task_group() as background:
+            await host.fetch(into, background=background)
+        await host.fetch(into)
+
+    assert host.asked == [None]
+    assert into.read_bytes() == SMALL
+
+
 async def test_the_file_of_another_execution_is_not_taken_up(tmp_path: Path) -> None:
     async with serving(StorageHost(SMALL, pace_s=1.0)) as host:
         await host.fetch(tmp_path / "report")
@@ -385,14 +396,8 @@ async def test_bytes_that_changed_on_the_way_of_a_segment_are_found_by_the_md5(t
 @pytest.mark.fault(68)
 @pytest.mark.parametrize("url", ["http://storage.contoso.example/a", "ftp://storage.contoso.example/a", "file:///a"])
 async def test_a_link_that_leads_elsewhere_than_https_is_not_followed(tmp_path: Path, url: str) -> None:
-    async def relink() -> SecureLink:
-        raise AssertionError
-
     async with serving(StorageHost(SMALL)) as host:
         with pytest.raises(UnsafeAddress):
-            await download_report(
-                SecureLink(url), relink=relink, execution_id="execution-1", into=tmp_path / "report", segments=4,
-                http=host.parts.http, retrier=host.parts.retrier, clock=host.parts.clock, events=host.parts.told.hub,
-            )  # fmt: skip
+            await host.fetch(tmp_path / "report", link=url)
 
     assert list(tmp_path.iterdir()) == []
