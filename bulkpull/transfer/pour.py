@@ -12,7 +12,8 @@ from bulkpull.transfer.replies import refuse_error_page
 from bulkpull.transfer.sharing import Claim
 from bulkpull.transport.http import StreamedReply
 
-# One write of a megabyte costs a sixteenth of the thread hops of writes of 64 KiB; beyond that nothing is gained.
+# One write of a megabyte costs a sixteenth of the thread hops of writes of 64 KiB. Larger ones fall out of the
+# processor's cache before they are written, and were slower.
 _WRITE_BYTES = 1 << 20
 # The kernel takes 1024 buffers at once.
 _WRITE_CHUNKS = 512

@@ -150,17 +150,18 @@ class StreamedReply:
         ours: BulkpullError | None = None
         while ours is None:
             try:
-                chunk = await self._content.readany()
+                # Not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer.
+                chunk, ends_a_chunk = await self._content.readchunk()
             except _TRANSLATED as error:
                 ours = translate(error, told=self._told)
                 # aiohttp hides what arrived before a break once the break has arrived too: up to two megabytes that
                 # would have to cross the wire again.
                 chunk = self._content._read_nowait(-1)  # noqa: SLF001 - there is no public way past its exception
-                if not chunk:
-                    continue
-            if not chunk:
+                ends_a_chunk = True
+            if chunk:
+                yield chunk
+            elif not ends_a_chunk:
                 return
-            yield chunk
         raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
