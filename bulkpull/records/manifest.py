@@ -75,8 +75,27 @@ class Seconds(_Record):
     convert: float = 0.0
 
 
+class PartRecord(_Record):
+    """One window of a dataset that was asked for in several; times are UTC in ISO 8601."""
+
+    start: str
+    end: str
+    query_id: str | None = None
+    report_id: str | None = None
+    execution_id: str | None = None
+    generated_at: str | None = None
+    rows: int = 0
+    downloaded_bytes: int = 0
+
+
 class DatasetRecord(_Record):
-    """One dataset's part of the manifest. `reason` is one sentence that a person can act on."""
+    """
+    One dataset's part of the manifest. `reason` is one sentence that a person can act on.
+
+    `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of the
+    snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
+    equal hash. `parts` are there only when a long window was asked for in several.
+    """
 
     dataset: str
     status: DatasetStatus
@@ -85,6 +104,7 @@ class DatasetRecord(_Record):
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None
+    generated_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
     columns: list[PublishedColumn] = Field(default_factory=list)
@@ -94,6 +114,9 @@ class DatasetRecord(_Record):
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
+    content_hash: str | None = None
+    stored_md5: str | None = None
+    parts: list[PartRecord] = Field(default_factory=list)
     drift: Drift | None = None
     notes: list[str] = Field(default_factory=list)
     named: bool = Field(default=False, exclude=True)
@@ -117,7 +140,12 @@ class Requests(_Record):
 
 
 class Manifest(_Record):
-    """A run's account. Times are UTC in ISO 8601 with `Z`."""
+    """
+    A run's account. Times are UTC in ISO 8601 with `Z`.
+
+    `notes` are about the run as a whole. A run that only submitted its reports says so: its datasets are `skipped`
+    until it is resumed.
+    """
 
     version: int = 1
     run_id: str
@@ -128,6 +156,8 @@ class Manifest(_Record):
     api_base_url: str
     requests: Requests
     datasets: list[DatasetRecord]
+    notes: list[str] = Field(default_factory=list)
+    submitted: bool = False
     interrupted: bool = Field(default=False, exclude=True)
 
     @property
