@@ -18,6 +18,7 @@ import polars as pl
 
 from bulkpull.simulator.offer import Column, Table
 from bulkpull.simulator.query import Condition
+from bulkpull.simulator.refreshes import restated
 from bulkpull.simulator.scenario import Scenario
 from bulkpull.simulator.spans import DEFAULT_MONTHS
 from bulkpull.simulator.values import column_values
@@ -32,6 +33,7 @@ class Extract:
 
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.
+        edition: Which refresh of the data it is (`edition_at`).
         hidden: Columns that the role does not see; empty in the file, or gone from it.
     """
 
@@ -40,6 +42,7 @@ class Extract:
     conditions: tuple[Condition, ...]
     limit: int | None
     months: tuple[date, ...] | None
+    edition: int
     tsv: bool
     hidden: frozenset[str] = frozenset()
     hidden_vanish: bool = False
@@ -48,7 +51,8 @@ class Extract:
     def key(self) -> str:
         """Equal for equal contents, so that reports share one file."""
         facts = (
-            self.table.name, self.columns, self.conditions, self.limit, self.months, self.tsv,
+            self.table.name, self.columns, self.conditions, self.limit, self.months,
+            self.edition, self.tsv,
             sorted(self.hidden), self.hidden_vanish,
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -116,7 +120,7 @@ def _ordinal(month: date) -> int:
 def _frame(extract: Extract, scenario: Scenario, *, month: date | None, first: int, count: int) -> pl.DataFrame:
     table = extract.table
     base = np.uint64((_ordinal(month) if month is not None else 0) << 32)
-    keys = np.arange(first, first + count, dtype=np.uint64) + base
+    keys = restated(np.arange(first, first + count, dtype=np.uint64), edition=extract.edition) + base
 
     def values(column: Column) -> pl.Series:
         if column.origin in extract.hidden:

@@ -48,6 +48,7 @@ class Table:
         listed_name: The live spelling, which listings show and queries must use (behaviour 49).
         time_column: What a TIMESPAN cuts along; `None` for snapshots, which have no TIMESPAN (behaviour 51).
         sensitive: Columns that a mere viewer does not see (behaviour 23).
+        refresh_days: Days between two refreshes of its data (behaviour 142); `None` where none is documented.
     """
 
     name: str
@@ -59,11 +60,16 @@ class Table:
     lookback_months: int
     time_column: str | None
     sensitive: frozenset[str]
+    refresh_days: int | None
 
     def column(self, name: str) -> Column | None:
         """The column of that name, in any case (behaviour 60)."""
         wanted = name.casefold()
         return next((column for column in self.columns if column.name.casefold() == wanted), None)
+
+    def drifted(self, drift: ColumnDrift) -> Table:
+        """The same dataset with other live columns."""
+        return replace(self, columns=_drifted(self.columns, drift, known=()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,7 @@ def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
         lookback_months=raw["lookback_months"] or _LOOKBACK_MONTHS,
         time_column=raw["time_column"],
         sensitive=frozenset(raw["sensitive"]["revenue"]) | frozenset(raw["sensitive"]["personal"]),
+        refresh_days=raw["refresh_days"],
     )
 
 
@@ -151,7 +158,7 @@ def _known_drift(raw: dict[str, Any]) -> ColumnDrift:
     return ColumnDrift(added=tuple(added), renamed=renamed)
 
 
-def _drifted(columns: tuple[Column, ...], drift: ColumnDrift, *, known: list[dict[str, Any]]) -> tuple[Column, ...]:
+def _drifted(columns: tuple[Column, ...], drift: ColumnDrift, *, known: Iterable[dict[str, Any]]) -> tuple[Column, ...]:
     types = {each["name"]: each["type"] for each in known}
     kept = [column for column in columns if column.name not in drift.removed]
     named = [replace(column, name=drift.renamed.get(column.name, column.name)) for column in kept]

@@ -37,6 +37,7 @@ class Execution:
         plight: The fault that befell it at birth.
         reads: How often it was read in its plight.
         own: False for an execution that is older than its report (fault `old_execution_first`).
+        answerable: False when its query had fallen behind the live columns by then (behaviour 76): it never ends.
     """
 
     execution_id: str
@@ -46,6 +47,7 @@ class Execution:
     plight: Fault | None = None
     reads: int = 0
     own: bool = True
+    answerable: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +93,11 @@ class StoredReport:
         return self.parsed.table.name
 
     @property
+    def is_standing(self) -> bool:
+        """Whether it recurs, as opposed to a one-off report."""
+        return not self.execute_now
+
+    @property
     def is_paused(self) -> bool:
         return bool(self.pauses) and self.pauses[-1][1] is None
 
@@ -106,7 +113,9 @@ class StoredReport:
         return any(begin <= moment and (end is None or moment < end) for begin, end in self.pauses)
 
     def completed_at(self, execution: Execution) -> datetime | None:
-        """When the execution is, was or will be done; `None` while a pause holds it up."""
+        """When the execution is, was or will be done; `None` while a pause holds it up, and where it never ends."""
+        if not execution.answerable:
+            return None
         at, left = execution.started_at, timedelta(seconds=execution.latency_s)
         for begin, end in self.pauses:
             if end is not None and end <= at:

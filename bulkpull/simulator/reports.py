@@ -149,6 +149,13 @@ class ReportDesk:
                 execution.plight = None
         return report
 
+    def exhaust(self, report_id: str) -> StoredReport:
+        """Use up its recurrences (behaviour 88); no call of the API does this, only time."""
+        report = self.find(report_id)
+        self.advance()
+        report.count = report.made
+        return report
+
     def find(self, report_id: str) -> StoredReport:
         """The report of that id."""
         report = self.stored.get(report_id.casefold())
@@ -200,8 +207,19 @@ class ReportDesk:
             report.executions.append(older)
         execution = self.upcoming(report)
         execution.started_at, execution.plight = at, plight
+        execution.answerable = self._is_answerable(report)
         report.next_execution = None
         report.executions.append(execution)
+
+    def _is_answerable(self, report: StoredReport) -> bool:
+        """Whether the columns that its query names are still there."""
+        if report.query_text is None:
+            return True  # `query_gone_at` tells
+        try:
+            self._queries.parse(report.query_text)
+        except Refusal:
+            return False
+        return True
 
     def _check_quota(self, *, one_off: bool) -> None:
         now = self._clock.now()

@@ -65,6 +65,7 @@ class Scenario:
     Attributes:
         seed: The data follow from it: same seed, same bytes.
         rows: Rows that six months hold, per dataset ("*" is the default of a mapping); other spans in proportion.
+        refreshes: Restate a part of the rows at each documented refresh (behaviours 142 and 146).
         datasets: The offered ones, `None` for the twenty.
         extras: Offer the datasets beyond the twenty as well (behaviour 57).
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
@@ -101,6 +102,7 @@ class Scenario:
 
     seed: int = 20260101
     rows: int | Mapping[str, int] = 1_000
+    refreshes: bool = False
     datasets: tuple[str, ...] | None = None
     extras: bool = False
     dataset_names: Mapping[str, str] = field(default_factory=dict)

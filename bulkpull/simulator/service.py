@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bulkpull.simulator import refusals
@@ -20,9 +21,10 @@ from bulkpull.simulator.offer import Table, offered_tables
 from bulkpull.simulator.queries import QueryShelf
 from bulkpull.simulator.query import ParsedQuery
 from bulkpull.simulator.records import Execution, StoredQuery, StoredReport, wire_query, wire_report
+from bulkpull.simulator.refreshes import edition_at
 from bulkpull.simulator.refusals import Refusal, bad_request
 from bulkpull.simulator.reports import ReportDesk
-from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
 from bulkpull.simulator.spans import months_between, months_of_span
 from bulkpull.simulator.validation import Fields, parse_time
 
@@ -43,7 +45,7 @@ class Service:
     The documented service.
 
     Attributes:
-        tables: The offered datasets by canonical name; replace one to make its columns drift at run time.
+        tables: The offered datasets by canonical name.
     """
 
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
@@ -78,6 +80,21 @@ class Service:
         """Every execution of every report that has begun by now."""
         self.report_desk.advance()
         return [execution for report in self.reports.values() for execution in report.executions]
+
+    def drift(self, dataset: str, drift: ColumnDrift) -> None:
+        """
+        Change the live columns from now on.
+
+        A query that names a column which is gone is refused, and one that is stored already is never answered again
+        (behaviours 73 and 76).
+        """
+        self.report_desk.advance()  # what was due before saw the columns as they were
+        self.tables[dataset] = self.tables[dataset].drifted(drift)
+
+    def standing_reports(self, dataset: str) -> list[StoredReport]:
+        """The reports of the dataset that recur, whatever their status."""
+        self.report_desk.advance()
+        return [report for report in self.reports.values() if report.dataset == dataset and report.is_standing]
 
     def list_datasets(self, params: Fields) -> Answer:
         """The offered datasets, or the one that is asked for."""
@@ -130,7 +147,7 @@ class Service:
         else:
             months = months_between(parsed.table, start=start, end=end, now=now)
         most = min(TEST_ROWS, parsed.limit or TEST_ROWS)
-        return self._extract(parsed, months=months, tsv=False, limit=most)
+        return self._extract(parsed, months=months, at=now, tsv=False, limit=most)
 
     def create_report(self, body: Fields, *, correlation_id: str) -> Answer:
         report = self.report_desk.create(body, correlation_id=correlation_id)
@@ -170,13 +187,15 @@ class Service:
         except Refusal:
             return None
 
-    def whole_extract(self, dataset: str, columns: tuple[str, ...] | None = None) -> Extract:
-        """What a report on these columns (all) of the dataset holds without a TIMESPAN: six months."""
+    def whole_extract(
+        self, dataset: str, columns: tuple[str, ...] | None = None, *, at: datetime | None = None
+    ) -> Extract:
+        """What a report on these columns (all) of the dataset holds without a TIMESPAN (six months), begun `at`."""
         table = self.tables[dataset]
         names = columns or tuple(column.name for column in table.columns)
         text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
-        parsed = self.query_shelf.parse(text)
-        return self._extract(parsed, months=months_of_span(table, None, now=self._clock.now()), tsv=False)
+        parsed, at = self.query_shelf.parse(text), at or self._clock.now()
+        return self._extract(parsed, months=months_of_span(table, None, now=at), at=at, tsv=False)
 
     def _pairs(self) -> Iterator[tuple[Execution, StoredReport]]:
         for report in self.reports.values():
@@ -189,10 +208,11 @@ class Service:
             months = months_of_span(table, report.parsed.timespan, now=at)
         else:
             months = months_between(table, start=report.window[0], end=report.window[1], now=at)
-        return self._extract(report.parsed, months=months, tsv=report.format == "tsv", limit=report.parsed.limit)
+        tsv = report.format == "tsv"
+        return self._extract(report.parsed, months=months, at=at, tsv=tsv, limit=report.parsed.limit)
 
     def _extract(
-        self, parsed: ParsedQuery, *, months: tuple[Any, ...] | None, tsv: bool, limit: int | None = None
+        self, parsed: ParsedQuery, *, months: tuple[Any, ...] | None, at: datetime, tsv: bool, limit: int | None = None
     ) -> Extract:
         viewer = self.scenario.role == "viewer"
         return Extract(
@@ -201,6 +221,7 @@ class Service:
             conditions=parsed.conditions,
             limit=limit,
             months=months,
+            edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,
             tsv=tsv or self.scenario.tsv,
             hidden=parsed.table.sensitive if viewer else frozenset(),
             hidden_vanish=self.scenario.redaction == "vanish",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -143,9 +143,14 @@ class Simulator:
         """How often armed faults of that name have struck."""
         return self._faults.struck(name)
 
-    async def csv(self, dataset: str, columns: Sequence[str] | None = None) -> bytes:
-        """The plain text that a report on these columns (all) without a TIMESPAN brings: the truth to compare with."""
-        extract = self.service.whole_extract(dataset, tuple(columns) if columns is not None else None)
+    async def csv(self, dataset: str, columns: Sequence[str] | None = None, *, at: datetime | None = None) -> bytes:
+        """
+        The plain text that a report on these columns (all) without a TIMESPAN brings: the truth to compare with.
+
+        Args:
+            at: When the report's execution begins; now by default.
+        """
+        extract = self.service.whole_extract(dataset, tuple(columns) if columns is not None else None, at=at)
         return await self._store.plain_text(extract)
 
     async def prepare(self, datasets: Sequence[str] | None = None) -> None:
