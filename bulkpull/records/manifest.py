@@ -92,8 +92,8 @@ class DatasetRecord(_Record):
     """
     One dataset's part of the manifest. `reason` is one sentence that a person can act on.
 
-    `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of the
-    snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
+    `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
+    the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several.
     """
 
