@@ -8,6 +8,7 @@ on this service's wire (`sig=`, `access_token`, …) are emptied by name, percen
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 STARS = "***"
@@ -52,3 +53,19 @@ def printable(text: str, *, most: int = 2_000) -> str:
     """
     text = _CONTROL.sub(" ", redact(text)).replace("\n", " ").replace("\t", " ").strip()
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def printable_value(value: Any, *, name: str) -> Any:
+    """
+    A fact fit for a log: its texts printable, its numbers numbers, its lists and mappings alike within.
+
+    Args:
+        name: What the value is called; with it, the value of a field that carries secrets is known for what it is.
+    """
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [printable_value(each, name=name) for each in value]
+    if isinstance(value, dict):
+        return {inner: printable_value(each, name=inner) for inner, each in value.items()}
+    return printable(f"{name}={value}").removeprefix(f"{name}=")

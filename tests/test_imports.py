@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "clock", "errors", "events", "model", "redact", "settings",
+    "_version", "address", "catalog", "clock", "errors", "events", "figures", "model", "redact", "settings",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,
@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "tabular": GROUND | {"tabular"},
     "reporting": GROUND | {"transport", "reporting"},
     "transfer": GROUND | {"transport", "records", "transfer"},
-    "journey": GROUND | {"transport", "transfer", "records", "tabular", "reporting", "journey"},
+    "account": GROUND | {"transport", "records", "account"},
+    "journey": GROUND | {"account", "transport", "transfer", "records", "tabular", "reporting", "journey"},
     "api": GROUND | {"records", "journey"},
     "simulator": {"simulator"},  # a shared helper would hide a shared mistake
 }

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.cli import figures
+from bulkpull import figures
 from bulkpull.cli.progress import Line, Progress
 from bulkpull.events import Event
 

@@ -17,7 +17,7 @@ import structlog
 
 from bulkpull.cli.speech import LogLevel, Speech, is_coloured
 from bulkpull.events import Event, Level
-from bulkpull.redact import printable, redact
+from bulkpull.redact import printable_value, redact
 
 Write = Callable[[str], None]
 _LEVELS = {name: getattr(logging, name.upper()) for name in LogLevel}
@@ -114,19 +114,8 @@ def _logger(speech: Speech, *, write: Write, level: int) -> structlog.typing.Fil
 
 
 def _printable_values(_: Any, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: _printable(value, name=name) for name, value in facts.items() if value is not None}
-
-
-def _printable(value: Any, *, name: str) -> Any:
-    """Text of the service must not steer a terminal or break a line; numbers stay numbers."""
-    if isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_printable(each, name=name) for each in value]
-    if isinstance(value, dict):
-        return {inner: _printable(each, name=inner) for inner, each in value.items()}
-    # With its name before it, the value of a field that carries secrets is known for what it is.
-    return printable(f"{name}={value}").removeprefix(f"{name}=")
+    # Text of the service must not steer a terminal or break a line.
+    return {name: printable_value(value, name=name) for name, value in facts.items() if value is not None}
 
 
 def _redacted(_: Any, __: str, line: Any) -> str:

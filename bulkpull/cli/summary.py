@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.cli import figures
+from bulkpull import figures
 from bulkpull.cli.speech import write_json_line
 from bulkpull.records.manifest import DatasetRecord, Manifest, is_lost
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bulkpull.cli import figures
+from bulkpull import figures
 from bulkpull.cli.display import Display
 from bulkpull.cli.progress import Progress
 from bulkpull.events import Event, Level

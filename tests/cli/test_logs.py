@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bulkpull.cli.attribution import Attribution
+from bulkpull.account.attribution import Attribution
 from bulkpull.cli.logs import LogListener, libraries_logged_by
 from bulkpull.cli.speech import LogFormat, LogLevel, Speech
 from bulkpull.events import Event, Level

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
+from bulkpull import figures
 from bulkpull.catalog import Catalog, load_catalog
-from bulkpull.cli import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.ask import NotOffered, ask

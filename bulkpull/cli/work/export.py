@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bulkpull.account.attribution import Attribution
 from bulkpull.api import window_of
-from bulkpull.cli.attribution import Attribution
 from bulkpull.cli.display import Display
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.signals import run_interruptibly

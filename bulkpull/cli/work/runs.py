@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from rich.table import Table
 
-from bulkpull.cli import figures
+from bulkpull import figures
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.records.ledger import RunEntry, opened_ledger
