@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP = 1000.0
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def size(size_bytes: float) -> str:
@@ -22,6 +22,19 @@ def length(elapsed_s: float) -> str:
     hours, rest = divmod(whole, _HOUR)
     minutes, seconds = divmod(rest, _MINUTE)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def age(elapsed_s: float) -> str:
+    """`754` → `12 min`, `129600` → `36 h`, `200000` → `2 d 7 h`; never less than nothing."""
+    whole = max(0, int(elapsed_s))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h"
+    days, rest = divmod(whole, _DAY)
+    return f"{days} d {rest // _HOUR} h"
 
 
 def count(number: int, noun: str) -> str:

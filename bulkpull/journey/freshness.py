@@ -1,0 +1,119 @@
+"""
+How old what is published is: the age of the data, and the age of the last look at the service.
+
+Two ages, because they mean two things. A dataset that the service refreshes once a month has old data and is fine, as
+long as somebody looks every night and finds nothing newer. So the last look that succeeded decides whether a dataset is
+late; a night that never ran, or failed, is no look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from bulkpull.records.history import RUN_ID, begun_at, manifests
+from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
+from bulkpull.tabular.lineage import read_lineage
+
+State = Literal["current", "late", "missing", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """
+    What is published of one dataset, and when it was looked for.
+
+    Attributes:
+        run_id: The run that published the current snapshot; `None` when there is none.
+        generated_at: When the service made the data; `None` when no file tells.
+        published_at: When the publishing run began.
+        checked_at: The last look at the service that succeeded, whether it brought data or found none that is newer.
+        unavailable: The newest run found that the service does not offer it to this account.
+        reason: What the newest run says of it, when that was no success.
+    """
+
+    dataset: str
+    run_id: str | None = None
+    rows: int | None = None
+    generated_at: datetime | None = None
+    published_at: datetime | None = None
+    checked_at: datetime | None = None
+    unavailable: bool = False
+    reason: str | None = None
+
+    def state(self, *, now: datetime, max_age: timedelta | None) -> State:
+        """`late` when the last look is older than `max_age`, `missing` when nothing was ever published."""
+        if self.run_id is None:
+            return "unavailable" if self.unavailable else "missing"
+        too_old = max_age is not None and (self.checked_at is None or now - self.checked_at > max_age)
+        return "late" if too_old else "current"
+
+
+def find_freshness(output: Path) -> list[Freshness]:
+    """
+    Every dataset that is published in `output`, or that the newest run was asked for; reads only.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged.
+    """
+    current = Current.load(output).datasets
+    told = manifests(output)
+    newest = next(told, None)
+    asked = newest.datasets if newest else []
+    looks = last_looks(current, chain([newest] if newest else [], told))
+    names = dict.fromkeys([*(record.dataset for record in asked), *current])
+    news = {record.dataset: record for record in asked}
+    return [_freshness(name, output, current.get(name), news.get(name), looks.get(name)) for name in names]
+
+
+def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, datetime]:
+    """
+    When each dataset was last complete or found unchanged (pure). A run that only submitted its reports saw no data.
+
+    Args:
+        published: The datasets to find a look for; no more manifests are read once all have one.
+        told: Newest run first.
+    """
+    looks: dict[str, datetime] = {}
+    wanted = set(published)
+    for manifest in told:
+        for record in [] if manifest.submitted else manifest.datasets:
+            if record.dataset in wanted and record.status in ("complete", "skipped"):
+                looks.setdefault(record.dataset, datetime.fromisoformat(manifest.finished_at))
+        if wanted <= looks.keys():
+            break
+    return looks
+
+
+def _freshness(
+    dataset: str, output: Path, snapshot: CurrentSnapshot | None, news: DatasetRecord | None, look: datetime | None
+) -> Freshness:
+    is_lost = news is not None and news.status in ("failed", "unavailable")
+    reason = news.reason if news is not None and is_lost else None
+    if snapshot is None:
+        return Freshness(dataset, unavailable=news is not None and news.status == "unavailable", reason=reason)
+    published_at = begun_at(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
+    # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
+    looks = [moment for moment in (look, published_at) if moment is not None]
+    return Freshness(
+        dataset,
+        run_id=snapshot.run_id,
+        rows=snapshot.rows,
+        generated_at=_generated_at(output, snapshot.files),
+        published_at=published_at,
+        checked_at=max(looks, default=None),
+        reason=reason,
+    )
+
+
+def _generated_at(output: Path, files: Sequence[str]) -> datetime | None:
+    """When the service made the data, as the first file tells; retention or damage may have taken it."""
+    with suppress(OSError, ValueError, KeyError):
+        for file in files[:1]:
+            return datetime.fromisoformat(read_lineage(output / file)["generated_at"])
+    return None

@@ -1,0 +1,166 @@
+"""`status`: how old the published data is, and the exit status that sees a cron that never ran."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import SMALL, Command, Serve
+from published import NOW, files_under, lost, publish, run_id_of, write_manifest
+
+from bulkpull.cli.spans import read_span
+from bulkpull.journey.freshness import find_freshness
+
+HOUR = timedelta(hours=1)
+OUT = Path("data")
+
+
+def ran(ago: timedelta, *datasets: str) -> str:
+    """A run that published those datasets so long ago; returns its id."""
+    run_id = run_id_of(NOW - ago)
+    records = [publish(OUT, name, run_id=run_id, generated_at=NOW - ago - HOUR) for name in datasets]
+    write_manifest(OUT, *records, run_id=run_id)
+    return run_id
+
+
+def by_name(told: Any) -> dict[str, Any]:
+    return {each["dataset"]: each for each in told["datasets"]}
+
+
+def test_an_export_of_just_now_is_current(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    command("export", "Profile", "--output", "data", "--quiet")
+
+    outcome = command("status", "--output", "data", "--max-age", "36h", "--json")
+
+    told = outcome.json()
+    assert (outcome.code, told["ok"], outcome.err) == (0, True, "")
+    assert by_name(told)["Profile"]["state"] == "current"
+    assert by_name(told)["Profile"]["generated_at"] is not None
+    assert by_name(told)["Profile"]["rows"] == 40
+
+
+def test_a_dataset_that_nobody_looked_for_in_time_gives_3_and_is_named(command: Command) -> None:
+    ran(40 * HOUR, "Profile")
+    ran(10 * HOUR, "AzureUsage")
+
+    outcome = command("status", "--output", "data", "--max-age", "36h")
+
+    assert outcome.code == 3
+    assert "1 dataset is late: Profile (last looked for 39 h ago)" in outcome.err
+    assert "AzureUsage" not in outcome.err
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert command("status", "--output", "data", "--max-age", "2d").code == 0
+    assert command("status", "--output", "data").code == 0
+
+
+def test_a_night_that_found_nothing_newer_has_looked(command: Command) -> None:
+    run_id = ran(timedelta(days=20), "Profile")
+    published = publish(OUT, "MSLearn", run_id=run_id)
+    unchanged = published.model_copy(update={"dataset": "Profile", "status": "skipped"})
+    write_manifest(OUT, unchanged, run_id=run_id_of(NOW - 5 * HOUR))
+
+    outcome = command("status", "Profile", "--output", "data", "--max-age", "36h", "--json")
+
+    profile = by_name(outcome.json())["Profile"]
+    assert outcome.code == 0
+    assert profile["data_age_seconds"] >= 20 * 86_400
+    assert profile["check_age_seconds"] < 5 * 3_600
+
+
+def test_a_night_that_failed_has_not_looked_and_says_why(command: Command) -> None:
+    ran(40 * HOUR, "Profile")
+    write_manifest(OUT, lost("Profile", reason="Profile: the service is down"), run_id=run_id_of(NOW - 2 * HOUR))
+
+    outcome = command("status", "--output", "data", "--max-age", "36h")
+
+    assert outcome.code == 3
+    assert "the service is down" in outcome.err
+
+
+def test_a_run_that_only_submitted_its_reports_has_not_looked(command: Command) -> None:
+    run_id = ran(40 * HOUR, "Profile")
+    waiting = lost("Profile", "skipped", reason="Profile: submitted")
+    write_manifest(OUT, waiting, run_id=run_id_of(NOW - HOUR)).model_copy(update={"submitted": True}).save(OUT)
+
+    (found,) = find_freshness(OUT)
+
+    assert (found.run_id, found.checked_at) == (run_id, NOW - 40 * HOUR + timedelta(minutes=5))
+
+
+def test_what_the_newest_run_was_asked_for_and_never_published_counts(command: Command) -> None:
+    run_id = run_id_of(NOW - HOUR)
+    there = publish(OUT, "Profile", run_id=run_id)
+    write_manifest(OUT, there, lost("AzureUsage"), lost("EMSUsage", "unavailable"), run_id=run_id)
+
+    outcome = command("status", "--output", "data", "--max-age", "36h")
+
+    assert outcome.code == 3
+    assert "AzureUsage (never published)" in outcome.err
+    assert "EMSUsage" not in outcome.err  # not offered to this account, and nobody named it
+    named = command("status", "emsusage", "--output", "data", "--max-age", "36h")
+    assert (named.code, "EMSUsage (never published)" in named.err) == (3, True)
+    assert command("status", "Profile", "--output", "data", "--max-age", "36h").code == 0
+
+
+def test_a_run_that_published_and_was_killed_has_looked_when_it_began(command: Command) -> None:
+    publish(OUT, "Profile", run_id=run_id_of(NOW - 3 * HOUR))
+
+    outcome = command("status", "--output", "data", "--max-age", "4h", "--json")
+
+    assert outcome.code == 0
+    assert by_name(outcome.json())["Profile"]["check_age_seconds"] >= 3 * 3_600
+
+
+def test_where_nothing_was_ever_published_one_sentence_says_so_and_no_folder_is_made(command: Command) -> None:
+    outcome = command("status", "--output", "data", "--max-age", "36h")
+
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith("error: nothing is published in data yet")
+    assert command("status", "--output", "data").code == 0
+    assert command("status", "--output", "data", "--json").json()["datasets"] == []
+    assert not OUT.exists()
+
+
+def test_looking_changes_nothing_and_a_damaged_manifest_is_passed_over(command: Command) -> None:
+    ran(10 * HOUR, "Profile")
+    newest = OUT / "runs" / run_id_of(NOW)
+    newest.mkdir()
+    (newest / "manifest.json").write_text('{"run_id": ')
+    before = files_under(OUT)
+
+    assert command("status", "--output", "data", "--max-age", "36h").code == 0
+    assert files_under(OUT) == before
+
+
+def test_a_name_that_nobody_knows_is_wrong_usage(command: Command) -> None:
+    outcome = command("status", "AzurUsage")
+
+    assert outcome.code == 2
+    assert "AzureUsage" in outcome.err
+
+
+def test_data_whose_file_is_gone_still_has_the_age_of_its_run() -> None:
+    run_id = ran(10 * HOUR, "Profile")
+    (OUT / f"datasets/Profile/run={run_id}/part-00000.parquet").unlink()
+
+    (found,) = find_freshness(OUT)
+
+    assert (found.generated_at, found.published_at) == (None, NOW - 10 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"), [("36h", 36.0), ("2d", 48.0), ("90m", 1.5), ("1d12h", 36.0), ("1.5H", 1.5), (" 1w ", 168.0)]
+)
+def test_a_length_of_time_is_read_as_people_write_it(text: str, hours: float) -> None:
+    assert read_span(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["", "36", "h", "36 hours", "0h", "-2d", "2d!", "9999999999w"])
+def test_what_is_no_length_of_time_is_wrong_usage(command: Command, text: str) -> None:
+    outcome = command("status", "--max-age", text)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--max-age" in outcome.err
