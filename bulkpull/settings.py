@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -30,6 +30,7 @@ DEFAULT_FILE = Path("bulkpull.toml")
 WIDEST = "widest"
 
 Grant = Literal["password", "refresh_token", "client_credentials"]
+Origin = Literal["option", "environment", "file", "default"]
 
 
 def _trimmed(value: object) -> object:
@@ -247,6 +248,29 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
 }
 
 
+def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dict[str, Origin]:
+    """
+    Where `Settings.load` takes each setting from.
+
+    Args:
+        config: As for `load`.
+        options: Names of the settings that were given as options.
+
+    Raises:
+        SettingsError: The file cannot be read, or names an unknown setting.
+    """
+    file = _read_file(config)
+    return {name: _origin(name, options=options, file=file) for name in Settings.model_fields}
+
+
+def _origin(name: str, *, options: Collection[str], file: _SettingsFile) -> Origin:
+    if name in options:
+        return "option"
+    if os.environ.get(ENV_PREFIX + name.upper()):
+        return "environment"
+    return "file" if name in file.content else "default"
+
+
 def _unpointed() -> dict[str, Any]:
     """Every address and credential at its default, so that neither environment nor file can supply one."""
     return {name: Settings.model_fields[name].default for name in (*_SERVICE, *_CREDENTIALS)}
@@ -285,12 +309,10 @@ def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> Setting
     file = _file.get()
     if first["type"] == "extra_forbidden":
         return _unknown(name, where="settings")
-    if name in options:
-        where = "options"
-    elif os.environ.get(ENV_PREFIX + name.upper()):
-        where = f"environment variable {ENV_PREFIX}{name.upper()}"
-    elif name in file.content:
-        where = f"settings file {file.path}"
-    else:
-        where = "settings"
+    where = {
+        "option": "options",
+        "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
+        "file": f"settings file {file.path}",
+        "default": "settings",
+    }[_origin(name, options=options, file=file)]
     return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bulkpull._version import __version__
-from bulkpull.cli import datasets, export, preview, runs, simulate, status
+from bulkpull.cli import datasets, doctor, export, preview, runs, simulate, status
 from bulkpull.cli.options import examples
 from bulkpull.cli.speech import INTERRUPTED, Speech, tell, write_error
 from bulkpull.cli.streams import forgive
@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples("bulkpull export --demo", "bulkpull export --help"),
 )
-for group in (export, status, datasets, preview):
+for group in (export, status, datasets, preview, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
 app.add_typer(simulate.app)

@@ -42,6 +42,41 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[None]:
             await anyio.to_thread.run_sync(lock.release)
 
 
+def find_writer(folder: Path) -> str | None:
+    """
+    Who is writing to the output folder of `folder` (its private `.bulkpull`), in words; `None` when nobody is.
+
+    Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
+    that a run that begins at this moment is not refused because of this look.
+    """
+    writer = folder / "writer.json"
+    if not writer.is_file() or not _may_live(writer):
+        return None
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return _holder(writer)
+    except (OSError, NotImplementedError):
+        return f"it cannot be told; the last one was {_holder(writer)}"
+    lock.release()
+    return None
+
+
+def _may_live(writer: Path) -> bool:
+    """Whether the process that wrote the account may still be there; a process of another host may always be."""
+    try:
+        told = load_json(writer) or {}
+        if told["host"] != socket.gethostname():
+            return True
+        os.kill(int(told["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, KeyError, TypeError, OSError):
+        return True
+    return True
+
+
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     writer = folder / "writer.json"
     with explained(folder):

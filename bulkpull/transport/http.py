@@ -42,6 +42,7 @@ _KEEP_METHOD = frozenset({307, 308})
 _THROTTLED = 429
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
 _PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
+_NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
 
@@ -73,7 +74,9 @@ _CLOSED = (aiohttp.ClientConnectionError, ConnectionError)
 _MEANINGS = (
     _Meaning(_UNTRUSTED, TlsRefused, "the certificate is not trusted", _tls_words, _TLS_FIX),
     _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "TLS cannot be agreed on", _tls_words, _TLS_FIX),
-    _Meaning((aiohttp.ClientConnectorDNSError,), NotConnected, "no connection", "its name cannot be resolved"),
+    _Meaning(
+        (aiohttp.ClientConnectorDNSError,), NotConnected, "no connection", "its name cannot be resolved", _NETWORK_FIX
+    ),
     _Meaning(
         (aiohttp.ClientProxyConnectionError,), NotConnected, "no connection", "the proxy is not reached", _PROXY_FIX
     ),
@@ -84,9 +87,15 @@ _MEANINGS = (
         lambda e: f"the proxy said {e.status}",
         _PROXY_FIX,
     ),
-    _Meaning((aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "it did not come about in time"),
     _Meaning(
-        (aiohttp.ClientConnectorError,), NotConnected, "no connection", lambda e: e.os_error.strerror or "refused"
+        (aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "it did not come about in time", _NETWORK_FIX
+    ),
+    _Meaning(
+        (aiohttp.ClientConnectorError,),
+        NotConnected,
+        "no connection",
+        lambda e: e.os_error.strerror or "refused",
+        _NETWORK_FIX,
     ),
     _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address is none that can be asked"),
     _Meaning((TimeoutError,), AnswerOverdue, "the answer did not come in time"),

@@ -1,0 +1,147 @@
+"""
+The service, step by step: reached, clock, sign-in, role, datasets. Each step as far as the one before it allows.
+
+Only reads are sent. A first call without credentials tells of names, proxy, TLS and the clock even where nobody can
+sign in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from bulkpull._version import __version__
+from bulkpull.catalog import load_catalog
+from bulkpull.checks.finding import Finding, fine, trouble, trouble_of, unchecked
+from bulkpull.clock import Clock
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, NotFound
+from bulkpull.events import Event, Events
+from bulkpull.model import OfferedDataset
+from bulkpull.reporting.connect import connected
+from bulkpull.settings import Settings
+from bulkpull.transport.http import Http, Request, Timeouts
+from bulkpull.transport.pace import parse_http_date
+from bulkpull.transport.surroundings import Proxies
+
+# Tokens and secure links are judged by the clock; five minutes are what the identity platform bears.
+_MOST_SKEW_S = 300.0
+# A check is looked at by a person: it gives up sooner than a run does.
+_PATIENCE = Timeouts(connect_s=10, read_s=20, total_s=30)
+_TRIES = 2
+_ROLE_FIX = (
+    'give the user the role "Executive report viewer" in Partner Center (Account settings, User management), '
+    "and wait up to an hour"
+)
+
+
+async def check_service(settings: Settings, *, clock: Clock) -> list[Finding]:
+    """Everything about the service that the settings name."""
+    found: list[Finding] = []
+    try:
+        async with Http(
+            ca_file=settings.ca_file, events=Events(), clock=clock, user_agent=f"bulkpull/{__version__}"
+        ) as http:
+            api, date = await _reach("service", f"{settings.api_base_url}/ScheduledDataset", http=http)
+            token_host, _ = await _reach("token host", settings.token_address, http=http)
+    except BulkpullError as error:  # the certificates of `ca_file`
+        found.append(trouble_of("service", error))
+        return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
+    found += [api, token_host, _check_clock(date, clock=clock)]
+    return [*found, *await _check_account(settings, clock=clock)]
+
+
+_AFTER_REACH = ("token host", "clock", "sign-in", "role", "datasets")
+
+
+async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime | None]:
+    """One call without credentials; whatever answers, it was reached. Also the moment that the answer names."""
+    host = urlsplit(url).netloc
+    proxy = Proxies().proxy_for(url)
+    way = f" through the proxy {urlsplit(proxy).hostname}" if proxy else ""
+    try:
+        reply = await http.send(Request("GET", url, endpoint=f"the {check}", timeouts=_PATIENCE))
+    except BulkpullError as error:
+        return trouble_of(check, error), None
+    date = parse_http_date(reply.headers.get("Date"))
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        fix = "wait: the service (or the proxy on the way) is out of order"
+        return trouble(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
+    secured = "name, TLS and certificate are good" if url.startswith("https:") else "without TLS, on this machine"
+    return fine(check, f"{host} answers{way}: {secured}", facts={"host": host, "proxied": bool(proxy)}), date
+
+
+def _check_clock(date: datetime | None, *, clock: Clock) -> Finding:
+    if date is None:
+        return unchecked("clock", "no answer named the service's time")
+    skew_s = (clock.now() - date).total_seconds()
+    facts = {"skew_s": round(skew_s, 1)}
+    # The service's time comes in whole seconds.
+    told = f"within {max(1.0, abs(skew_s)):,.0f} s of the service's"
+    if abs(skew_s) <= _MOST_SKEW_S:
+        return fine("clock", told, facts=facts)
+    direction = "ahead of" if skew_s > 0 else "behind"
+    return trouble(
+        "clock",
+        f"{abs(skew_s):,.0f} s {direction} the service's: tokens and secure links would be refused",
+        fix="set this machine's clock (`timedatectl set-ntp true` on Linux with systemd)",
+        facts=facts,
+    )
+
+
+async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
+    """Sign-in, role and datasets, by the one call that needs all three."""
+    told: list[Event] = []
+    hasty = settings.model_copy(update={"request_attempts": min(_TRIES, settings.request_attempts)})
+    try:
+        async with connected(settings=hasty, events=Events(told.append), clock=clock) as connection:
+            offered = await connection.client.get_datasets()
+            withheld = connection.client.redacted
+    except BulkpullError as error:
+        return _judge(error, told)
+    role = fine("role", "the service answers this user, and says of nothing that it is withheld")
+    if withheld:
+        words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
+        role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code)
+    return [_signed_in(told), role, _tell_offer(offered)]
+
+
+def _judge(error: BulkpullError, told: Sequence[Event]) -> list[Finding]:
+    """Which of the three steps an error ends."""
+    if not any(event.name == "token.renewed" for event in told):
+        return [
+            trouble_of("sign-in", error),
+            unchecked("role", "nobody is signed in"),
+            unchecked("datasets", "nobody is signed in"),
+        ]
+    if isinstance(error, NotFound):
+        nothing = trouble("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
+        return [_signed_in(told), fine("role", "the service answers this user"), nothing]
+    if isinstance(error, AuthError | AccessDenied):
+        role = trouble_of("role", error, exit_code=AuthError.exit_code)
+        return [_signed_in(told), role, unchecked("datasets", "the service does not answer this user")]
+    return [_signed_in(told), unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error)]
+
+
+def _signed_in(told: Sequence[Event]) -> Finding:
+    facts = next(event.facts for event in reversed(told) if event.name == "token.renewed")
+    grant, lives_s = facts["grant"], facts["lives_s"]
+    assert isinstance(lives_s, float)
+    return fine(
+        "sign-in", f"a token by the grant {grant}, good for {lives_s / 60:,.0f} minutes", facts={"grant": grant}
+    )
+
+
+def _tell_offer(offered: Sequence[OfferedDataset]) -> Finding:
+    catalog = load_catalog()
+    names = {known.name if (known := catalog.find(each.name)) else each.name for each in offered}
+    twenty = [dataset.name for dataset in catalog.standard]
+    missing = [name for name in twenty if name not in names]
+    there = len(twenty) - len(missing)
+    told = f"{there} of the {len(twenty)} are offered"
+    if len(names) > there:
+        told += f", and {len(names) - there} more"
+    if missing:
+        told += f"; not to this account: {', '.join(missing)}"
+    return fine("datasets", told, facts={"offered": sorted(names), "not_offered": missing})

@@ -1,0 +1,147 @@
+"""The doctor's look at the output folder: nothing is made, and what a run needs to know is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support import START, FakeClock
+
+from bulkpull.checks.finding import Finding, Verdict
+from bulkpull.checks.folder import check_folder
+from bulkpull.clock import iso_utc
+from bulkpull.records.ledger import opened_ledger
+from bulkpull.records.lock import find_writer, locked
+
+RUN = "20261123T013000Z-0000aa"
+
+
+class Usage(NamedTuple):
+    """As `shutil.disk_usage` answers."""
+
+    total: int
+    used: int
+    free: int
+
+
+async def look(output: Path) -> dict[str, Finding]:
+    found = await check_folder(output, clock=FakeClock(), quota_window_s=3600)
+    return {finding.check: finding for finding in found}
+
+
+async def write_run(output: Path, *, reports: int = 0, downloaded_bytes: int = 0) -> None:
+    """A complete run that ended half an hour ago."""
+    at = iso_utc(START - timedelta(minutes=30))
+    private = output / ".bulkpull"
+    private.mkdir(parents=True, exist_ok=True)
+    async with opened_ledger(private) as ledger:
+        await ledger.begin_run(RUN, request={}, at=at)
+        for _ in range(reports):
+            await ledger.note(RUN, dataset="Profile", step="report", facts={}, at=at)
+        await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=at)
+    record = {"dataset": "Profile", "status": "complete", "downloaded_bytes": downloaded_bytes}
+    record["files"] = [{"path": "x", "rows": 1, "bytes": 1_000_000, "sha256": ""}]
+    manifest = {"run_id": RUN, "status": "complete", "started_at": at, "finished_at": at, "api_base_url": "https://x"}
+    folder = output / "runs" / RUN
+    folder.mkdir(parents=True)
+    text = json.dumps(manifest | {"tool": {"version": "0"}, "requests": {}, "datasets": [record]})
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+
+
+async def test_a_folder_that_does_not_exist_is_not_made_by_looking(tmp_path: Path) -> None:
+    found = await look(tmp_path / "new" / "data")
+
+    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
+    assert "can be made" in found["output"].told
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_existing_folder_is_written_to_for_trial_and_left_as_it_was(tmp_path: Path) -> None:
+    found = await look(tmp_path)
+
+    assert "can be written" in found["output"].told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", [".", "data"])
+async def test_a_file_in_the_way_of_the_folder_is_trouble(tmp_path: Path, below: str) -> None:
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    found = await look(tmp_path / "taken" / below)
+
+    assert found["output"].verdict is Verdict.TROUBLE
+    assert "not a folder" in found["output"].told
+    assert "--output" in (found["output"].fix or "")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    found = await look(tmp_path)
+    tmp_path.chmod(0o700)
+
+    assert "no permission" in found["output"].told
+
+
+async def test_free_room_is_held_against_what_the_last_complete_run_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_run(tmp_path, downloaded_bytes=4_000_000)
+    enough = await look(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9_000_000, 4_100_000, 4_900_000))
+    little = await look(tmp_path)
+
+    assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (Verdict.OK, 5_000_000)
+    assert little["disk"].verdict is Verdict.TROUBLE
+    assert "5.0 MB" in little["disk"].told
+    assert little["disk"].fix
+
+
+async def test_the_holder_of_the_lock_is_named_and_is_no_trouble(tmp_path: Path) -> None:
+    assert "free" in (await look(tmp_path))["lock"].told
+    async with locked(tmp_path / ".bulkpull", since="2026-11-23T01:00:00Z"):
+        held = (await look(tmp_path))["lock"]
+    free = (await look(tmp_path))["lock"]
+
+    assert held.verdict is Verdict.OK
+    assert f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-23T01:00:00Z" in held.told
+    assert free.facts == {"held": False}
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        {"pid": 2**22 + 1, "host": socket.gethostname(), "since": "x"},
+        {"pid": 1, "host": "elsewhere.contoso.example", "since": "x"},
+        {"strange": True},
+    ],
+)
+def test_an_account_left_by_a_dead_writer_holds_nothing(tmp_path: Path, account: dict[str, object]) -> None:
+    (tmp_path / "writer.json").write_text(json.dumps(account), encoding="utf-8")
+
+    assert find_writer(tmp_path) is None
+
+
+async def test_the_ledger_tells_of_its_runs_and_of_the_quota(tmp_path: Path) -> None:
+    await write_run(tmp_path, reports=5)
+    found = await look(tmp_path)
+
+    assert "1 run, the last complete" in found["ledger"].told
+    assert found["quota"].facts["made"] == 5
+    assert "until 02:30Z" in found["quota"].told  # made at 01:30, an hour before it opens again
+
+
+async def test_a_ledger_that_cannot_be_read_is_trouble_with_a_next_step(tmp_path: Path) -> None:
+    private = tmp_path / ".bulkpull"
+    private.mkdir()
+    (private / "ledger.sqlite").write_bytes(b"this is no database, whatever its name says" * 50)
+    found = await look(tmp_path)
+
+    assert found["ledger"].verdict is Verdict.TROUBLE
+    assert found["ledger"].fix
+    assert found["quota"].verdict is Verdict.UNCHECKED

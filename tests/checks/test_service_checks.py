@@ -1,0 +1,128 @@
+"""The doctor's look at the service: each step by itself, so that the first that fails is the one that is told."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkpull.checks.finding import Finding, Verdict
+from bulkpull.checks.service import check_service
+from bulkpull.clock import SystemClock
+from bulkpull.settings import Settings
+from bulkpull.simulator import Fault, Scenario, Simulator
+
+
+class WrongClock(SystemClock):
+    """A machine whose wall clock is off."""
+
+    def __init__(self, off_s: float) -> None:
+        self._off = timedelta(seconds=off_s)
+
+    def now(self) -> datetime:
+        return super().now() + self._off
+
+
+async def look(*faults: Fault, off_s: float = 0.0, blank: tuple[str, ...] = (), **service: Any) -> dict[str, Finding]:
+    """What is found at a service with these faults; `blank` names settings that are taken away."""
+    given: dict[str, Any] = {"datasets": ("Profile", "OfficeUsage"), "rows": 1} | service
+    async with Simulator(Scenario(faults=faults, **given)) as simulator:
+        settings = Settings().for_simulator(simulator.environment).model_copy(update=dict.fromkeys(blank))
+        found = await check_service(settings, clock=WrongClock(off_s))
+        assert {call.method for call in simulator.calls if call.endpoint != "token"} <= {"GET"}
+    return {finding.check: finding for finding in found}
+
+
+def verdicts(found: dict[str, Finding]) -> dict[str, Verdict]:
+    return {name: finding.verdict for name, finding in found.items()}
+
+
+async def test_a_good_account_passes_every_step_with_reads_only() -> None:
+    found = await look()
+
+    assert set(verdicts(found).values()) == {Verdict.OK}
+    assert list(found) == ["service", "token host", "clock", "sign-in", "role", "datasets"]
+    assert found["datasets"].facts["offered"] == ["OfficeUsage", "Profile"]
+    assert "2 of the 20" in found["datasets"].told
+    assert "AzureUsage" in found["datasets"].told
+
+
+async def test_without_credentials_what_can_be_checked_is() -> None:
+    found = await look(blank=("tenant_id", "client_secret", "username"))
+
+    assert found["service"].verdict is found["clock"].verdict is Verdict.OK
+    assert (found["sign-in"].verdict, found["sign-in"].exit_code) == (Verdict.TROUBLE, 4)
+    assert "BULKPULL_CLIENT_SECRET" in (found["sign-in"].fix or "")
+    assert found["role"].verdict is found["datasets"].verdict is Verdict.UNCHECKED
+
+
+@pytest.mark.fault(13)
+async def test_refused_credentials_are_trouble_of_the_sign_in() -> None:
+    found = await look(Fault("token_error", times=None, args={"code": 7000215}))
+
+    assert (found["sign-in"].verdict, found["sign-in"].exit_code) == (Verdict.TROUBLE, 4)
+    assert "client_secret" in (found["sign-in"].fix or "")
+
+
+@pytest.mark.behaviour(26)
+async def test_a_user_without_a_role_is_signed_in_and_refused() -> None:
+    found = await look(role="none")
+
+    assert found["sign-in"].verdict is Verdict.OK
+    assert (found["role"].verdict, found["role"].exit_code) == (Verdict.TROUBLE, 4)
+    assert found["datasets"].verdict is Verdict.UNCHECKED
+
+
+@pytest.mark.behaviour(23)
+async def test_a_viewer_from_whom_data_is_withheld_lacks_the_role() -> None:
+    found = await look(role="viewer")
+
+    assert (found["role"].verdict, found["role"].exit_code) == (Verdict.TROUBLE, 4)
+    assert "Executive report viewer" in (found["role"].fix or "")
+    assert found["datasets"].verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(("off_s", "verdict"), [(40, Verdict.OK), (-40, Verdict.OK), (900, Verdict.TROUBLE)])
+async def test_a_clock_is_held_against_the_services(off_s: float, verdict: Verdict) -> None:
+    clock = (await look(off_s=off_s))["clock"]
+
+    assert clock.verdict is verdict
+    assert clock.facts["skew_s"] == pytest.approx(off_s, abs=5)
+    assert bool(clock.fix) == (verdict is Verdict.TROUBLE)
+
+
+async def test_an_account_without_datasets_is_told_so() -> None:
+    found = await look(datasets=())
+
+    assert found["role"].verdict is Verdict.OK
+    assert found["datasets"].verdict is Verdict.TROUBLE
+
+
+async def test_a_service_out_of_order_is_trouble_wherever_it_shows() -> None:
+    found = await look(Fault("http_status", endpoint="GET ScheduledDataset", times=None, args={"status": 503}))
+
+    assert "503" in found["service"].told
+    assert found["token host"].verdict is found["sign-in"].verdict is Verdict.OK
+    assert (found["datasets"].verdict, found["datasets"].exit_code) == (Verdict.TROUBLE, 1)
+
+
+async def test_a_service_that_cannot_be_reached_is_named_with_a_next_step() -> None:
+    settings = Settings(api_base_url="http://127.0.0.1:9/x", token_url="http://127.0.0.1:9/{tenant_id}/t")
+    found = {finding.check: finding for finding in await check_service(settings, clock=SystemClock())}
+
+    assert found["service"].verdict is found["token host"].verdict is Verdict.TROUBLE
+    assert "127.0.0.1:9" in found["service"].told
+    assert "HTTPS_PROXY" in (found["service"].fix or "")
+    assert found["clock"].verdict is Verdict.UNCHECKED
+
+
+async def test_certificates_that_cannot_be_used_leave_the_service_unchecked(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate", encoding="utf-8")
+    found = {
+        each.check: each for each in await check_service(Settings(ca_file=tmp_path / "ca.pem"), clock=SystemClock())
+    }
+
+    assert (found["service"].verdict, found["service"].exit_code) == (Verdict.TROUBLE, 2)
+    assert {found[name].verdict for name in ("clock", "sign-in", "role")} == {Verdict.UNCHECKED}

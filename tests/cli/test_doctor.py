@@ -1,0 +1,107 @@
+"""`bulkpull doctor`: one line a check, the settings with where they came from, and no secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import SMALL, Command, Serve, finish, start_program
+
+SECRETS = {
+    "BULKPULL_CLIENT_SECRET": "canary-client-secret",
+    "BULKPULL_PASSWORD": "canary-password",
+    "BULKPULL_REFRESH_TOKEN": "canary-refresh-token",
+}
+
+
+def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    outcome = command("doctor", "--output", "data")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    checks = [line.split()[2] for line in lines if line.startswith("✓ ok ")]
+    assert checks[:7] == ["versions", "settings", "output", "disk", "lock", "ledger", "quota"]
+    assert checks[7:] == ["service", "token", "clock", "sign-in", "role", "datasets"]
+    assert lines[-1] == "all is well"
+    assert max(map(len, lines)) <= 80
+    assert not Path("data").exists()
+
+
+def test_each_trouble_has_words_and_a_next_step(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(SMALL)
+    for name in ("CLIENT_SECRET", "PASSWORD", "USERNAME"):
+        monkeypatch.delenv(f"BULKPULL_{name}")
+    outcome = command("doctor")
+
+    assert outcome.code == 4
+    assert "✗ trouble   sign-in" in outcome.out
+    assert "fix:" in outcome.out
+    assert outcome.out.splitlines()[-1] == "1 to see to"
+
+
+def test_settings_are_shown_with_where_they_came_from(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(SMALL)
+    Path("bulkpull.toml").write_text('retain_runs = 3\ntimespan = "widest"\n', encoding="utf-8")
+    monkeypatch.setenv("BULKPULL_TIMESPAN", "LAST_MONTH")
+    told = command("doctor", "--output", "data").out
+    listed = {each["name"]: each for each in command("doctor", "--output", "data", "--json").json()["settings"]}
+
+    assert "retain_runs = 3 (file)" in told
+    assert listed["retain_runs"] == {"name": "retain_runs", "value": 3, "origin": "file"}
+    assert (listed["timespan"]["value"], listed["timespan"]["origin"]) == ("LAST_MONTH", "environment")
+    assert (listed["output"]["value"], listed["output"]["origin"]) == ("data", "option")
+    assert listed["on_drift"]["origin"] == "default"
+    assert "on_drift" not in told
+
+
+def test_no_secret_is_shown_only_that_it_is_set(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(SMALL)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    for arguments in ((), ("--json",), ("--log-level", "debug")):
+        outcome = command("doctor", *arguments)
+        assert "canary" not in outcome.out + outcome.err
+    assert "client_secret = set (environment)" in command("doctor").out
+
+
+def test_settings_that_are_wrong_are_the_first_thing_to_see_to(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "many")
+    outcome = command("doctor")
+    report = command("doctor", "--json").json()
+
+    assert outcome.code == report["exit_code"] == 2
+    assert "retain_runs" in outcome.out
+    assert {each["check"]: each["verdict"] for each in report["checks"]} == {
+        "versions": "ok",
+        "settings": "trouble",
+        "output": "unchecked",
+        "service": "unchecked",
+    }
+
+
+def test_a_demo_needs_nothing_and_its_json_is_one_object(command: Command) -> None:
+    outcome = command("doctor", "--demo", "--json")
+
+    assert outcome.code == 0
+    report = outcome.json()
+    assert report["healthy"] is True
+    origins = {each["name"]: each["origin"] for each in report["settings"]}
+    assert origins["api_base_url"] == origins["client_secret"] == "demo"
+    assert origins["retain_runs"] == "default"
+
+
+def test_where_signs_cannot_be_written_letters_stand_for_them(tmp_path: Path) -> None:
+    outcome = finish(start_program("doctor", "--demo", environment={"PYTHONIOENCODING": "ascii"}, folder=tmp_path))
+
+    assert outcome.code == 0
+    assert outcome.out.startswith("+ ok ")
+    assert outcome.out.isascii()
