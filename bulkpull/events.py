@@ -27,6 +27,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | call.retried           | a call goes out again                         | endpoint, attempt, wait_s, reason       |
 | pace.changed           | the rate limiter slows down or recovers       | calls_per_s, wait_s                     |
 | token.renewed          | a new access token is in use                  | grant, lives_s                          |
+| account.lacking        | a part of what a run leaves is not there      | part, reason                            |
 """
 
 from __future__ import annotations
@@ -74,6 +75,15 @@ class Events:
         event = Event(name, level, _dataset.get(), facts)
         for listener in self._listeners:
             listener(event)
+
+    @contextmanager
+    def joined(self, listener: Listener) -> Iterator[None]:
+        """Let `listener` hear every event while the block lasts, after the others."""
+        before, self._listeners = self._listeners, (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            self._listeners = before
 
     def warn(self, name: str, /, **facts: object) -> None:
         """Tell of something that slows the run down without ending it."""

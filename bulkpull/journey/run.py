@@ -21,6 +21,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from bulkpull._version import __version__
+from bulkpull.account.keeper import kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError
@@ -89,7 +90,11 @@ class Run:
         output = self.settings.output.absolute()
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
-        async with locked(private, since=self._started_at), opened_ledger(private) as ledger:
+        async with (
+            locked(private, since=self._started_at),
+            opened_ledger(private) as ledger,
+            kept_account(output, events=self.events, clock=self.clock),
+        ):
             earlier = await self._find_unfinished(ledger)
             with explained(output):
                 current = await anyio.to_thread.run_sync(Current.load, output)

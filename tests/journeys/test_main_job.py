@@ -265,7 +265,8 @@ async def test_a_misspelled_name_leaves_no_trace_and_a_new_dataset_is_exported(t
 
 
 async def test_nothing_blocks_the_event_loop(tmp_path: Path) -> None:
-    ours = [f"bulkpull.{part}" for part in ("journey", "records", "transport", "reporting", "tabular", "transfer")]
+    parts = ("account", "journey", "records", "transport", "reporting", "tabular", "transfer")
+    ours = [f"bulkpull.{part}" for part in parts]
     async with Simulator(Scenario(rows=10)) as simulator:
         guard = BlockBuster(ours)
         guard.activate()
