@@ -7,7 +7,6 @@ One reason is told once, however many datasets it hit: an outage is one sentence
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 import sys
@@ -20,11 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull import figures
+from bulkpull.account.losses import group_reasons, is_unfinished, losses_of, lost_in
 from bulkpull.cli.speech import write_json_line
 from bulkpull.records.manifest import DatasetRecord, Manifest, is_lost
 
-# Ids, counts and times differ from dataset to dataset within one and the same reason.
-_VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
 _UNFINISHED = "unfinished"
 _STYLES = {
     "complete": "green",
@@ -96,20 +94,22 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
 
 
 def print_losses(manifest: Manifest, console: Console) -> None:
-    """Write what failed, each reason once; nothing when nothing was lost."""
-    lost = _lost(manifest)
-    if not lost:
+    """Write what failed, worst first, each reason once; nothing when nothing was lost."""
+    losses = losses_of(manifest)
+    if not losses:
         return
-    words = f"{len(lost)} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
+    count = sum(len(loss.datasets) for loss in losses)
+    words = f"{count} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
     console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
-    for reason in _grouped((record.dataset, record.reason or "no reason is known") for record in lost):
-        console.print(Text(f"       {reason}"), soft_wrap=True)
+    for loss in losses:
+        console.print(Text(f"       {figures.some(loss.datasets)}: {loss.reason}"), soft_wrap=True)
 
 
 def write_losses(manifest: Manifest) -> None:
     """The same as log objects, one a reason."""
-    for datasets, reason in group_reasons((record.dataset, record.reason or "") for record in _lost(manifest)):
-        write_json_line("datasets.lost", level="error", run_id=manifest.run_id, datasets=datasets, reason=reason)
+    for loss in losses_of(manifest):
+        told = {"datasets": loss.datasets, "reason": loss.reason}
+        write_json_line("datasets.lost", level="error", run_id=manifest.run_id, **told)
 
 
 def print_interruption(console: Console) -> None:
@@ -118,32 +118,8 @@ def print_interruption(console: Console) -> None:
     console.print(Text.assemble(("interrupted: ", "bold yellow"), told), soft_wrap=True)
 
 
-def group_reasons(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
-    """
-    Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
-
-    Args:
-        told: Dataset and its reason, which may begin with the dataset's name.
-    """
-    groups: dict[str, tuple[list[str], str]] = {}
-    for dataset, reason in told:
-        bare = reason.removeprefix(f"{dataset}: ")
-        datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
-        datasets.append(dataset)
-    return list(groups.values())
-
-
 def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_reasons(told)]
-
-
-def _lost(manifest: Manifest) -> list[DatasetRecord]:
-    """What was asked for and failed; a pull that an interruption left unfinished did not fail."""
-    return [record for record in manifest.datasets if is_lost(record) and not _is_unfinished(record, manifest)]
-
-
-def _is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
-    return manifest.interrupted and record.status == "failed" and record.error is None
 
 
 def _table(manifest: Manifest) -> Table:
@@ -153,7 +129,7 @@ def _table(manifest: Manifest) -> Table:
     for name in ("rows", "size", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for record in manifest.datasets:
-        status = _UNFINISHED if _is_unfinished(record, manifest) else record.status
+        status = _UNFINISHED if is_unfinished(record, manifest) else record.status
         has_data = record.status in ("complete", "skipped")
         spent = record.seconds
         seconds = spent.submit + spent.wait + spent.download + spent.convert
@@ -210,7 +186,7 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
     """Where things are, and the next commands."""
     output = invocation.output
     complete = [record.dataset for record in manifest.datasets if record.status in ("complete", "skipped")]
-    lost = [record.dataset for record in _lost(manifest)]
+    lost = [record.dataset for record in lost_in(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
         ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bulkpull.account.losses import group_reasons
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.summary import Invocation, as_typed, group_reasons, print_summary
+from bulkpull.cli.summary import Invocation, as_typed, print_summary
 from bulkpull.errors import BulkpullError
 from bulkpull.records.manifest import (
     DatasetRecord,
