@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from bulkpull.cli import options
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import Speech, told
+from bulkpull.cli.speech import LogFormat, Speech, told
+
+Run = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
 app = typer.Typer(name="runs", help="The local ledger of runs.", no_args_is_help=True)
 
@@ -25,3 +29,34 @@ def list_runs(
         from bulkpull.cli.work.runs import show_runs  # noqa: PLC0415 - `--help` needs none of it
 
         show_runs(output=output, config=config, as_json=as_json)
+
+
+@app.command(
+    "verify",
+    epilog=examples(
+        "bulkpull runs verify",
+        "bulkpull runs verify --quick --output data",
+        "bulkpull runs verify 20261123T020000Z --json",
+    ),
+)
+def verify_run(
+    run: Run = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Look at names and sizes only; read no data.")] = False,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Check published files against what was written down: sizes, hashes, rows, pointer and links.
+
+    Of what is current and every older snapshot; with RUN (or its beginning), of that run. Ends with status 3 when
+    something is wrong. Changes nothing, and may run beside an export.
+    """
+    speech = Speech(log_format, log_level)
+    with told(speech):
+        from bulkpull.cli.work.verify import verify  # noqa: PLC0415 - `--help` needs none of it
+
+        raise typer.Exit(verify(run, quick=quick, output=output, config=config, as_json=as_json, speech=speech))

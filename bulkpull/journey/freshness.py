@@ -18,7 +18,7 @@ from typing import Literal
 
 from bulkpull.records.history import RUN_ID, begun_at, manifests
 from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
-from bulkpull.tabular.lineage import read_lineage
+from bulkpull.tabular.lineage import read_footer
 
 State = Literal["current", "late", "missing", "unavailable"]
 
@@ -115,5 +115,5 @@ def _generated_at(output: Path, files: Sequence[str]) -> datetime | None:
     """When the service made the data, as the first file tells; retention or damage may have taken it."""
     with suppress(OSError, ValueError, KeyError):
         for file in files[:1]:
-            return datetime.fromisoformat(read_lineage(output / file)["generated_at"])
+            return datetime.fromisoformat(read_footer(output / file).lineage["generated_at"])
     return None

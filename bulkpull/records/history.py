@@ -7,17 +7,19 @@ For readers beside a run: nothing is locked, created or changed, and what retent
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from bulkpull.errors import SettingsError
 from bulkpull.records.files import load_json
 from bulkpull.records.manifest import Manifest
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 RUNS = "runs"
+_MOST_NAMED = 5
 
 
 def begun_at(run_id: str) -> datetime:
@@ -49,3 +51,29 @@ def manifests(output: Path) -> Iterator[Manifest]:
         manifest = load_manifest(output, run_id)
         if manifest is not None:
             yield manifest
+
+
+def find_run(asked: str | None, *, known: Sequence[str], output: Path) -> str:
+    """
+    The run that somebody means (pure).
+
+    Args:
+        asked: A run's id or the beginning of one; `None` for the newest.
+        known: The runs there are, newest first.
+
+    Raises:
+        SettingsError: There is none, or more than one; the message names what there is.
+    """
+    if not known:
+        raise SettingsError(f"there are no runs in {output}", fix="choose the folder of an export with --output")
+    if asked is None:
+        return known[0]
+    found = [run_id for run_id in known if run_id.startswith(asked.strip())]
+    if asked.strip() in found:
+        return asked.strip()
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join((found or known)[:_MOST_NAMED]) + (", …" if len(found or known) > _MOST_NAMED else "")
+    if not found:
+        raise SettingsError(f"there is no run {asked!r} in {output}", fix=f"there are, newest first: {there}")
+    raise SettingsError(f"more than one run begins with {asked!r}", fix=f"write more of it; there are: {there}")

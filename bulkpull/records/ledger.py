@@ -154,8 +154,8 @@ async def opened_ledger(folder: Path, *, read_only: bool = False) -> AsyncIterat
 
 
 def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rwc"
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
+    mode = _mode_to_read(path) if read_only else "mode=rwc"
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, check_same_thread=False)
     try:
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
@@ -173,6 +173,18 @@ def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _mode_to_read(path: Path) -> str:
+    """
+    How to open the database so that reading leaves no file behind.
+
+    SQLite creates `-wal` and `-shm` beside a WAL database even for a reader, unless it is told that nobody writes. That
+    holds while there is no journal; a run that begins in the next instants writes to its journal, not to what is read.
+    """
+    journal = path.with_name(f"{path.name}-wal")
+    is_idle = not journal.exists() or journal.stat().st_size == 0
+    return "mode=ro&immutable=1" if is_idle else "mode=ro"
 
 
 def _json(value: Mapping[str, Any]) -> str:

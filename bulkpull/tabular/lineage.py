@@ -1,24 +1,41 @@
-"""What a Parquet file says of its own origin: the keys that the conversion wrote into its metadata."""
+"""What a Parquet file says of itself: its rows, and the origin that the conversion wrote into its metadata."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-PREFIX = "bulkpull."
+from bulkpull.tabular.sink import rows_in
+
+_PREFIX = "bulkpull."
 
 
-def read_lineage(path: Path) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Footer:
     """
-    Dataset, run, execution, query hash and generation time of a Parquet file, by their names without the prefix.
+    The end of a Parquet file.
+
+    Attributes:
+        rows: As a reader finds them.
+        lineage: Dataset, run, execution, query hash and generation time, by their names without the prefix.
+    """
+
+    rows: int
+    lineage: dict[str, str]
+
+
+def read_footer(path: Path) -> Footer:
+    """
+    Read the end of a Parquet file.
 
     Raises:
         OSError: The file is not there or cannot be read.
         ValueError: It is no Parquet file.
     """
     try:
-        told = pl.read_parquet_metadata(path)
+        rows, told = rows_in(path), pl.read_parquet_metadata(path)
     except pl.exceptions.PolarsError as error:
         raise ValueError(str(error)) from None
-    return {name.removeprefix(PREFIX): value for name, value in told.items() if name.startswith(PREFIX)}
+    return Footer(rows, {name.removeprefix(_PREFIX): told[name] for name in told if name.startswith(_PREFIX)})

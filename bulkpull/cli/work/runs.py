@@ -7,16 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import anyio
 from rich.table import Table
 
 from bulkpull import figures
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.consoles import error_console, print_table
-from bulkpull.records.ledger import RunEntry, opened_ledger
+from bulkpull.cli.work.past import ask_ledger
+from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.settings import Settings
-
-_PRIVATE = ".bulkpull"
 
 
 def show_runs(*, output: Path | None, config: Path | None, as_json: bool) -> None:
@@ -28,21 +26,13 @@ def show_runs(*, output: Path | None, config: Path | None, as_json: bool) -> Non
         LedgerError: The ledger cannot be read.
     """
     folder = Settings.load(config, output=output).output
-    runs = anyio.run(_load_runs, folder)
+    runs = ask_ledger(folder, Ledger.runs) or []
     if as_json:
         print_json({"version": 1, "output": str(folder), "runs": [_as_values(run) for run in runs]})
     elif runs:
         print_table(_table(runs))
     else:
         error_console().print(f"no runs yet in {folder}", soft_wrap=True)
-
-
-async def _load_runs(folder: Path) -> list[RunEntry]:
-    private = folder / _PRIVATE
-    if not (private / "ledger.sqlite").is_file():
-        return []
-    async with opened_ledger(private, read_only=True) as ledger:
-        return await ledger.runs()
 
 
 def _as_values(run: RunEntry) -> dict[str, Any]:

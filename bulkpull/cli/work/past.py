@@ -1,0 +1,43 @@
+"""The runs of an output folder, from its ledger and its manifests, for the commands that look back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from bulkpull.errors import LedgerError
+from bulkpull.journey.run import PRIVATE
+from bulkpull.records.history import run_ids
+from bulkpull.records.ledger import Ledger, opened_ledger
+
+T = TypeVar("T")
+
+
+def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | None:
+    """
+    Put `question` to the ledger of an output folder; `None` when there is none. Nothing is created or changed.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    private = folder / PRIVATE
+    if not (private / "ledger.sqlite").is_file():
+        return None
+
+    async def ask() -> T:
+        async with opened_ledger(private, read_only=True) as ledger:
+            return await question(ledger)
+
+    return anyio.run(ask)
+
+
+def known_runs(folder: Path) -> list[str]:
+    """The ids of all runs that the ledger or a folder in `runs/` knows, newest first."""
+    known = set(run_ids(folder))
+    with suppress(LedgerError):
+        known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
+    return sorted(known, reverse=True)

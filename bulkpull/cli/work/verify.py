@@ -1,0 +1,92 @@
+"""Published files held against the manifests: one line per trouble on standard output, and the exit status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from bulkpull import figures
+from bulkpull.cli.speech import Speech, write_error
+from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.work.consoles import error_console
+from bulkpull.cli.work.past import ask_ledger, known_runs
+from bulkpull.errors import LedgerError
+from bulkpull.journey.verify import Findings, Verifier
+from bulkpull.records.history import find_run
+from bulkpull.records.ledger import Ledger
+from bulkpull.records.manifest import DatasetRecord
+from bulkpull.redact import printable
+from bulkpull.settings import Settings
+
+DAMAGED = 3
+
+
+def verify(
+    run: str | None, *, quick: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech
+) -> int:
+    """
+    Print what is wrong; returns the exit status: 3 when something is.
+
+    Raises:
+        SettingsError: A setting is wrong, or there is no such run.
+    """
+    folder = Settings.load(config, output=output).output
+    verifier = Verifier(folder, quick=quick, ask_ledger=partial(_ask_ledger, folder))
+    if run is None:
+        findings = verifier.verify_all()
+    else:
+        run = find_run(run, known=known_runs(folder), output=folder)
+        findings = verifier.verify_run(run)
+    if as_json:
+        print_json(
+            {
+                "version": 1,
+                "output": str(folder),
+                "run_id": run,
+                "quick": quick,
+                "ok": not findings.troubles,
+                "snapshots": findings.snapshots,
+                "files": findings.files,
+                "bytes": findings.bytes,
+                "removed_by_retention": findings.gone,
+                "troubles": [asdict(trouble) for trouble in findings.troubles],
+            }
+        )
+    elif findings.troubles:
+        print_data("\n".join(printable(f"{each.path}: {each.what}; {each.fix}") for each in findings.troubles))
+    _tell(findings, quick=quick, speech=speech, as_json=as_json)
+    return DAMAGED if findings.troubles else 0
+
+
+def _tell(findings: Findings, *, quick: bool, speech: Speech, as_json: bool) -> None:
+    looked_at = f"{figures.count(findings.snapshots, 'snapshot')} looked at"
+    if findings.troubles:
+        number = figures.count(len(findings.troubles), "trouble")
+        write_error(
+            speech, f"{number} found, {looked_at}", fix="each line above tells its next step", exit_code=DAMAGED
+        )
+    elif not as_json:
+        how = "names and sizes" if quick else "sizes, hashes and rows"
+        gone = f"; retention has removed {figures.some(findings.gone)} of this run" if findings.gone else ""
+        size = figures.size(findings.bytes)
+        error_console().print(f"all is well: {looked_at}, {size}, {how}{gone}", soft_wrap=True)
+
+
+def _ask_ledger(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
+    """What a run has published; `None` when the ledger does not know it, or cannot be read."""
+
+    async def read(ledger: Ledger) -> dict[str, DatasetRecord] | None:
+        if all(run.run_id != run_id for run in await ledger.runs()):
+            return None
+        steps = await ledger.steps(run_id)
+        return {
+            step.dataset: DatasetRecord.model_validate(step.facts["record"])
+            for step in steps
+            if step.step == "published"
+        }
+
+    try:
+        return ask_ledger(folder, read)
+    except LedgerError:
+        return None  # it is told by the next run; published data does not depend on it
