@@ -32,7 +32,6 @@ NOT_OURS = {
 
 FAULTS = range(1, 111)
 NOT_YET = {
-    10: "published files are not verified again by the next run",
     12: "limits of the machine are not read at the start",
     20: "there is no token cache that two processes could share",
     101: "there are no hooks, webhooks or metrics files",
