@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from bulkpull._version import __version__
-from bulkpull.cli import datasets, doctor, export, preview, runs, simulate, status
+from bulkpull.cli import datasets, doctor, export, init, preview, runs, simulate, status
 from bulkpull.cli.options import examples
+from bulkpull.cli.sections import SectionedGroup, with_sections
 from bulkpull.cli.speech import INTERRUPTED, Speech, tell, write_error
 from bulkpull.cli.streams import forgive
 
@@ -24,17 +25,19 @@ USAGE = 2
 _PREFIX = "Value error, "
 
 app = typer.Typer(
+    cls=SectionedGroup,
     no_args_is_help=True,
     # Without panels help loads in half the time and reads well in a pipe.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=examples("bulkpull export --demo", "bulkpull export --help"),
+    epilog=examples("bulkpull export --demo", "bulkpull init", "bulkpull doctor", "bulkpull export --help"),
 )
-for group in (export, status, datasets, preview, doctor):
+for group in (export, status, datasets, preview, init, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
 app.add_typer(simulate.app)
+with_sections(app)
 
 
 def _show_version(*, asked: bool) -> None:

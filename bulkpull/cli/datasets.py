@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import options
+from bulkpull.cli import complete, options
 from bulkpull.cli.options import examples
 from bulkpull.cli.speech import LogFormat, Speech, told
 
@@ -17,7 +17,9 @@ EPILOG = examples("bulkpull datasets --demo", "bulkpull datasets AzureUsage", "b
 
 @app.command(epilog=EPILOG, short_help="Show what the service offers.")
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", hidden=True)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=complete.dataset_names)
+    ] = None,
     *,
     demo: options.Demo = False,
     config: options.Config = None,

@@ -8,15 +8,34 @@ from typing import Annotated
 
 import typer
 
+from bulkpull.cli import complete
 from bulkpull.cli.speech import LogFormat, LogLevel
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="DATASET", hidden=True)]
-Demo = Annotated[bool, typer.Option("--demo", help="Use the embedded service simulator; needs no credentials.")]
-Output = Annotated[Path | None, typer.Option("--output", help="Output folder; default: ./bulkpull-data.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings file; default: ./bulkpull.toml if present.")]
+# Panels of the help: what is given, and what is told.
+_WHERE = "Settings and service"
+_TOLD = "What is told"
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
+]
+Demo = Annotated[
+    bool,
+    typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", rich_help_panel=_WHERE, help="Output folder; default: ./bulkpull-data.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", rich_help_panel=_WHERE, help="Settings file; default: ./bulkpull.toml if present."),
+]
 Timespan = Annotated[
     str | None,
-    typer.Option("--timespan", help="Span of the data: LAST_MONTH … LIFETIME, or widest; default: LAST_6_MONTHS."),
+    typer.Option(
+        "--timespan",
+        help="Span of the data: LAST_MONTH … LIFETIME, or widest; default: LAST_6_MONTHS.",
+        autocompletion=complete.timespans,
+    ),
 ]
 Since = Annotated[
     datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="First day, UTC, instead of a timespan.")
@@ -26,10 +45,14 @@ Until = Annotated[
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Errors only: no display, no summary.")]
-Format = Annotated[LogFormat, typer.Option("--log-format", help="Log lines on standard error.")]
-Level = Annotated[LogLevel | None, typer.Option("--log-level", help="Quietest log lines shown; default: info.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_TOLD, help="Errors only: no display, no summary.")]
+Format = Annotated[LogFormat, typer.Option("--log-format", rich_help_panel=_TOLD, help="Log lines on standard error.")]
+Level = Annotated[
+    LogLevel | None, typer.Option("--log-level", rich_help_panel=_TOLD, help="Quietest log lines shown; default: info.")
+]
 
 
 def day_of(moment: datetime | None) -> date | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import options
+from bulkpull.cli import complete, options
 from bulkpull.cli.options import examples
 from bulkpull.cli.speech import LogFormat, Speech, told
 
@@ -17,7 +17,7 @@ EPILOG = examples("bulkpull preview Profile --demo", "bulkpull preview AzureUsag
 
 @app.command(epilog=EPILOG, short_help="Show the first rows of a dataset.")
 def preview(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", hidden=True)],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)],
     *,
     demo: options.Demo = False,
     config: options.Config = None,

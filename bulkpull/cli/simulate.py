@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import options
+from bulkpull.cli import complete, options
 from bulkpull.cli.options import examples
 from bulkpull.cli.speech import Speech, told
 
@@ -71,7 +71,10 @@ def simulate(
     extras: Annotated[bool, typer.Option("--extras", help="Offer the datasets beyond the twenty.")] = False,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
-    fault: Annotated[list[str] | None, typer.Option(help="Arm a fault by id or name; may be repeated.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=complete.fault_names),
+    ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and end.")] = False,
     as_json: options.AsJson = False,
     log_level: options.Level = None,

@@ -14,6 +14,7 @@ from command_line import Command
 
 from bulkpull import __version__
 from bulkpull.cli import app
+from bulkpull.cli.sections import sections_of
 
 SLOW = ("polars", "numpy", "aiohttp", "pydantic", "structlog", "rich.console", "bulkpull.journey")
 
@@ -90,6 +91,19 @@ def test_help_ends_with_examples_that_the_program_accepts(command: Command, path
             found = next(known for known in (tuple(words[:2]), tuple(words[:1])) if known in COMMANDS)
             # Parses the options, and raises a usage error where one is wrong; nothing is carried out.
             COMMANDS[found].make_context("bulkpull", words[len(found) :])
+
+
+def test_every_command_has_its_section() -> None:
+    there = list(COMMANDS[()].commands)
+
+    assert dict(sections_of(there))["Others"] == [], "give it a place in bulkpull/cli/sections.py"
+
+
+def test_help_is_told_in_sections(command: Command) -> None:
+    commands, options = command("--help").out, command("export", "--help").out
+
+    assert commands.index("Export:") < commands.index("  export ") < commands.index("Set up and check:")
+    assert options.index("--timespan") < options.index("What is told:") < options.index("--json")
 
 
 def _invocations(example: str) -> Iterator[list[str]]:

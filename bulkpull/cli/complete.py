@@ -1,0 +1,29 @@
+"""What the shell offers on Tab: names that the catalog and the simulator know; the service is never asked."""
+
+from __future__ import annotations
+
+
+def dataset_names(incomplete: str) -> list[str]:
+    """Datasets of the catalog that begin like this, in any case."""
+    from bulkpull.catalog import load_catalog  # noqa: PLC0415 - only Tab needs it
+
+    return _beginning_with(incomplete, [dataset.name for dataset in load_catalog().datasets])
+
+
+def timespans(incomplete: str) -> list[str]:
+    """Time spans of the catalog that begin like this, and `widest`."""
+    from bulkpull.catalog import load_catalog  # noqa: PLC0415 - only Tab needs it
+
+    return _beginning_with(incomplete, [*load_catalog().timespans, "widest"])
+
+
+def fault_names(incomplete: str) -> list[str]:
+    """Rows of the fault matrix and faults of the simulator that begin like this."""
+    from bulkpull.simulator import FAULT_TABLE, STORIES  # noqa: PLC0415 - only Tab needs it
+
+    return _beginning_with(incomplete, [*(row.id for row in FAULT_TABLE), *STORIES])
+
+
+def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
+    # What was typed stays as it was typed: typer drops what does not begin exactly so, and names match in any case.
+    return [incomplete + name[len(incomplete) :] for name in names if name.casefold().startswith(incomplete.casefold())]

@@ -1,0 +1,82 @@
+"""Init: ask what is not given, where somebody can answer; write the file; say what comes next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from bulkpull.cli.summary import as_typed
+from bulkpull.cli.work.consoles import error_console
+from bulkpull.cli.work.settings_file import USES, settings_text
+from bulkpull.errors import SettingsError
+from bulkpull.records.files import explained, write_atomically
+from bulkpull.settings import ENV_PREFIX, Settings
+
+_DEFAULT_USE = "full"
+_MEASURING = "benchmark"
+_NEEDED = ("client_secret", "refresh_token")
+
+
+def run_init(
+    *, use: str | None, tenant_id: str | None, client_id: str | None, output: Path | None, file: Path, force: bool
+) -> None:
+    """
+    Write the settings file.
+
+    Raises:
+        SettingsError: The file exists and may not be replaced, or a value is not valid; nothing was written.
+        DiskTrouble: The file cannot be written.
+    """
+    if file.exists() and not force:
+        raise SettingsError(
+            f"settings file {file} exists", why="it is never overwritten unasked", fix="give --force, or another --file"
+        )
+    asking = sys.stdin.isatty() and sys.stderr.isatty()
+    use = use or (_ask_use() if asking else _DEFAULT_USE)
+    values = dict(USES[use])
+    given: dict[str, str | None] = {"tenant_id": tenant_id, "client_id": client_id}
+    if asking and use != _MEASURING:  # the simulator, which is what is measured, takes none of them
+        for name, words in (("tenant_id", "Tenant (directory) id"), ("client_id", "Application (client) id")):
+            if given[name] is None:
+                given[name] = _ask(f"{words}, empty for later", default="")
+    folder = str(output) if output else (_ask("Output folder", default=str(values["output"])) if asking else None)
+    given["output"] = folder
+    values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
+    _check(values)
+    with explained(file):
+        write_atomically(file, settings_text(values, use=use))
+    _tell(file, values, use=use)
+
+
+def _ask_use() -> str:
+    return _ask(f"What for ({', '.join(USES)})", default=_DEFAULT_USE, allowed=tuple(USES))
+
+
+def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
+    while True:
+        answer: str = typer.prompt(words, default=default, show_default=bool(default), err=True)
+        if not allowed or answer in allowed:
+            return answer
+        error_console().print(f"one of: {', '.join(allowed)}")
+
+
+def _check(values: Mapping[str, object]) -> None:
+    """Refuse what the file could not be loaded with; the environment is not looked at."""
+    Settings(**values)
+
+
+def _tell(file: Path, values: Mapping[str, object], *, use: str) -> None:
+    console = error_console()
+    console.print(f"written: {file}", soft_wrap=True)
+    program = as_typed("bulkpull")
+    option = "" if file == Path("bulkpull.toml") else f" --config {file}"
+    if use == _MEASURING:
+        console.print(f"next:    {program} export --demo{option} --quiet --json", soft_wrap=True)
+        return
+    missing = [name for name in ("tenant_id", "client_id") if name not in values]
+    variables = [f"{ENV_PREFIX}{name.upper()}" for name in (*missing, *_NEEDED)]
+    console.print(f"set:     {', '.join(variables)} in the environment; secrets stand in no file", soft_wrap=True)
+    console.print(f"next:    {program} doctor{option}", soft_wrap=True)

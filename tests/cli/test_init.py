@@ -1,0 +1,116 @@
+"""`bulkpull init`: a settings file that loads, asked for on a terminal only, never over another."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Command, start_program
+
+from bulkpull.cli.work.settings_file import USES, secrets, settings_text
+from bulkpull.settings import Settings
+
+CONFIG = Path(__file__).parent.parent.parent / "config"
+READY = {"full": "full-export.toml", "nightly": "nightly.toml", "benchmark": "benchmark.toml"}
+FILE = Path("bulkpull.toml")
+
+
+def written(file: Path = FILE) -> dict[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_without_a_terminal_nothing_is_asked_and_the_file_loads(command: Command, use: str) -> None:
+    outcome = command(
+        "init", "--use", use, "--tenant-id", "contoso.example", "--client-id", " app ", "--output", "data"
+    )
+
+    assert (outcome.code, outcome.out) == (0, "")
+    settings = Settings.load()
+    assert (settings.tenant_id, settings.client_id, str(settings.output)) == ("contoso.example", "app", "data")
+    assert "next:" in outcome.err
+
+
+def test_without_any_option_it_is_a_full_export_with_what_is_missing_named(command: Command) -> None:
+    outcome = command("init")
+
+    assert outcome.code == 0
+    assert written() == USES["full"]
+    for variable in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN"):
+        assert f"BULKPULL_{variable}" in outcome.err
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_uses_are_those_of_the_ready_files(use: str) -> None:
+    assert tomllib.loads((CONFIG / READY[use]).read_text(encoding="utf-8")) == USES[use]
+
+
+def test_a_file_is_overwritten_only_when_forced(command: Command) -> None:
+    FILE.write_text("retain_runs = 3\n", encoding="utf-8")
+    refused = command("init")
+
+    assert refused.code == 2
+    assert "bulkpull.toml exists" in refused.err
+    assert "--force" in refused.err
+    assert written() == {"retain_runs": 3}
+    assert command("init", "--use", "benchmark", "--force").code == 0
+    assert written()["retain_runs"] == 1
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(command: Command) -> None:
+    outcome = command("init", "--file", "missing/bulkpull.toml")
+
+    assert outcome.code == 1
+    assert "missing/bulkpull.toml" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_every_setting_but_the_secrets_is_shown_with_its_meaning() -> None:
+    text = settings_text({}, use="full")
+
+    for name, field in Settings.model_fields.items():
+        assert bool(re.search(rf"^# {name} = ", text, flags=re.MULTILINE)) == (name not in secrets())
+        if name not in secrets():
+            assert (field.description or "")[:40] in text
+    assert secrets() >= ["client_secret"]
+    for name in secrets():
+        assert f"BULKPULL_{name.upper()}" in text
+
+
+def test_each_line_that_stands_as_a_comment_can_be_switched_on() -> None:
+    text = settings_text({}, use="full")
+    on = tomllib.loads("\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line))
+
+    assert set(on) == set(Settings.model_fields) - set(secrets())
+
+
+@pytest.mark.parametrize("value", ['C:\\data "x"', "a\x7fb", "später", "a\nb"])
+def test_any_text_survives_the_file(value: str) -> None:
+    assert tomllib.loads(settings_text({"output": value}, use="full"))["output"] == value
+
+
+def test_on_a_terminal_what_is_not_given_is_asked_and_no_secret_ever(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    process = start_program(
+        "init", "--client-id", "app", environment={}, folder=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    os.write(ours, b"often\nnightly\ncontoso.example\n\n")
+    told = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            told += chunk
+    except OSError:  # how a terminal says on Linux that the other side is gone
+        pass
+    os.close(ours)
+
+    assert process.wait() == 0
+    assert written(tmp_path / FILE) == {**USES["nightly"], "tenant_id": "contoso.example", "client_id": "app"}
+    questions = [line for line in told.decode().splitlines() if ": " in line and "next" not in line]
+    assert any("What for (full, nightly, benchmark)" in line for line in questions)
+    assert "one of: full, nightly, benchmark" in told.decode()
+    assert not any("secret" in line.casefold() for line in questions if "environment" not in line)
