@@ -8,6 +8,7 @@ that the service gives today always beats it (behaviour 54); the catalog only ad
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -36,12 +37,16 @@ class CatalogColumn:
     Attributes:
         identifier: Stays text whatever its values look like: leading zeros count (behaviour 152).
         aliases: Other spellings of the same column, also the headers of downloads (behaviour 56).
+        values: All words that a flag is written in (behaviour 154); empty where no document tells them.
+        known_values: Words that a document mentions; others occur.
     """
 
     name: str
     type: ColumnType
     identifier: bool = False
     aliases: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    known_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +83,21 @@ class CatalogDataset:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All known datasets, in the order of the documents."""
+    """
+    All known datasets, in the order of the documents.
+
+    Attributes:
+        metric_types: What each known metric counts in, by its name in lower case.
+    """
 
     datasets: tuple[CatalogDataset, ...]
     timespans: tuple[str, ...]
     default_timespan: str
+    metric_types: Mapping[str, ColumnType]
+
+    def metric_type(self, name: str) -> ColumnType:
+        """What a metric holds, in any case; an unknown one holds numbers of some kind."""
+        return self.metric_types.get(name.casefold(), ColumnType.DECIMAL)
 
     def find(self, name: str) -> CatalogDataset | None:
         """The dataset of that name or alias, in any case and whatever blanks surround it; `None` when unknown."""
@@ -104,6 +119,8 @@ def _column(raw: dict[str, Any]) -> CatalogColumn:
         type=ColumnType(raw["type"]),
         identifier=raw.get("identifier", False),
         aliases=tuple(raw.get("aliases", ())),
+        values=tuple(raw.get("values", ())),
+        known_values=tuple(raw.get("known_values", ())),
     )
 
 
@@ -131,4 +148,5 @@ def load_catalog() -> Catalog:
         datasets=tuple(_dataset(dataset) for dataset in raw["datasets"]),
         timespans=tuple(raw["timespans"]),
         default_timespan=raw["default_timespan"],
+        metric_types={name.casefold(): ColumnType(kind) for name, kind in raw["metric_types"].items()},
     )

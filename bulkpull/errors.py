@@ -3,6 +3,7 @@ Everything that can go wrong, as one tree.
 
     BulkpullError
     ├── SettingsError            a setting, an option or a dataset's name is wrong            (exit 2)
+    │   └── QueryError             a query is not what the service understands or offers
     ├── AuthError                credentials are missing, refused, or lack the role           (exit 4)
     ├── OutputLocked             another run is writing to the same output folder             (exit 5)
     ├── ReportingError           the service answered, and the answer is no
@@ -46,7 +47,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from bulkpull.redact import printable
+from bulkpull.redact import printable, redact
+
+# How much of a long query is shown around the place at fault, characters.
+_EXCERPT_BEFORE, _EXCERPT_WIDTH = 50, 90
 
 
 class Step(StrEnum):
@@ -75,6 +79,11 @@ class BulkpullError(Exception):
     exit_code: ClassVar[int] = 1
     restart_from: ClassVar[Step | None] = None
     """The step to go back to; `None` where trying again cannot help."""
+
+    @property
+    def excerpt(self) -> str | None:
+        """Lines that point at the place of the fault in what was given; `None` where there is no such place."""
+        return None
 
     def __init__(self, what: str, *, why: str | None = None, fix: str | None = None) -> None:
         self.what = printable(what)
@@ -123,6 +132,41 @@ class SettingsError(BulkpullError):
     """A setting, an option or a dataset's name is wrong; nothing was started."""
 
     exit_code = 2
+
+
+class QueryError(SettingsError):
+    """
+    A query is not what the service understands or offers; it was not sent.
+
+    Args:
+        text: The query, or the part of it that was given.
+        at: Where the fault is, in characters from 0.
+        length: How many characters are at fault.
+    """
+
+    def __init__(
+        self, what: str, *, text: str = "", at: int = 0, length: int = 1, why: str | None = None, fix: str | None = None
+    ) -> None:
+        self.text, self.at, self.length = text, at, length
+        super().__init__(what, why=why, fix=fix)
+
+    @property
+    def excerpt(self) -> str | None:
+        """
+        Two lines: the text around the place, and marks under it.
+
+        `None` when there is no text, or when a secret would have to be taken out of it.
+        """
+        start = self.text.rfind("\n", 0, self.at) + 1
+        line = self.text[start:].partition("\n")[0].rstrip()
+        if not line or redact(line) != line:
+            return None
+        place = self.at - start
+        cut = max(0, place - _EXCERPT_BEFORE) if len(line) > _EXCERPT_WIDTH else 0
+        shown = "".join(letter if letter.isprintable() else " " for letter in line[cut : cut + _EXCERPT_WIDTH])
+        lead, tail = "…" if cut else "", "…" if cut + _EXCERPT_WIDTH < len(line) else ""
+        marks = "^" * max(1, min(self.length, len(shown) - place + cut))
+        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + place - cut)}{marks}"
 
 
 class AuthError(BulkpullError):

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "clock", "errors", "events", "figures", "model", "redact", "settings",
+    "_version", "address", "catalog", "clock", "errors", "events", "figures", "model", "query", "redact", "settings",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,
@@ -25,7 +25,13 @@ MAY_IMPORT = {
     "api": GROUND | {"records", "journey"},
     "simulator": {"simulator"},  # a shared helper would hide a shared mistake
 }
-PURE = ("reporting/wire.py", "journey/plan.py", "journey/quota.py", "journey/verdict.py")
+PURE = (
+    *(file.relative_to(PACKAGE).as_posix() for file in sorted((PACKAGE / "query").glob("*.py"))),
+    "reporting/wire.py",
+    "journey/plan.py",
+    "journey/quota.py",
+    "journey/verdict.py",
+)
 NO_INPUT_OR_OUTPUT = {"aiohttp", "socket", "os", "sqlite3", "transport"}
 
 

@@ -1,5 +1,6 @@
 """
 How a command speaks, and what it says when it fails: what, why and fix in at most three lines, and the exit status.
+A fault in a query is pointed at in two lines more.
 
 No traceback is shown, except at debug level; secrets are removed from every line.
 """
@@ -87,7 +88,15 @@ def tell(error: BaseException, speech: Speech) -> int:
     details = "".join(traceback.format_exception(error)) if speech.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):
         exit_code = error.exit_code
-        write_error(speech, error.what, why=error.why, fix=error.fix, exit_code=exit_code, details=details)
+        write_error(
+            speech,
+            error.what,
+            why=error.why,
+            fix=error.fix,
+            exit_code=exit_code,
+            details=details,
+            excerpt=error.excerpt,
+        )
         return exit_code
     fault = BulkpullError(
         f"unexpected fault ({type(error).__name__})",
@@ -106,16 +115,31 @@ def write_error(
     fix: str | None = None,
     exit_code: int | None = None,
     details: str | None = None,
+    excerpt: str | None = None,
 ) -> None:
-    """Write one message in at most three lines, or as one JSON object; `details` come before it."""
+    """
+    Write one message in at most three lines, or as one JSON object.
+
+    Args:
+        details: Come before it.
+        excerpt: Lines that point at the place of the fault; they come after what happened.
+    """
     if speech.is_json:
         write_json_line(
-            "command.failed", level="error", what=what, why=why, fix=fix, exit_code=exit_code, details=details
+            "command.failed",
+            level="error",
+            what=what,
+            why=why,
+            fix=fix,
+            exit_code=exit_code,
+            details=details,
+            excerpt=excerpt,
         )
         return
     red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
     lines = [details.rstrip()] if details else []
     lines.append(f"{red}error:{plain} {what}")
+    lines += [f"       {line}" for line in excerpt.split("\n")] if excerpt else []
     if why:
         lines.append(f"       {why}")
     if fix:

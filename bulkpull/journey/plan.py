@@ -150,11 +150,6 @@ def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) ->
     return f"{text} TIMESPAN {timespan}" if timespan else text
 
 
-def normalise_query(text: str) -> str:
-    """`text` with blanks folded and case ignored, as the service compares names (behaviours 60 and 70)."""
-    return re.sub(r"\s*,\s*", ",", " ".join(text.split())).casefold()
-
-
 def _pull(
     dataset: str, offered: OfferedDataset, *, timespan: str | None, window: Window | None, catalog: Catalog
 ) -> Pull:

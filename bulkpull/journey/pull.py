@@ -37,11 +37,11 @@ from bulkpull.errors import (
 from bulkpull.events import Events, about
 from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
-from bulkpull.journey.plan import normalise_query
 from bulkpull.journey.poll import Poller
 from bulkpull.journey.publish import Publisher, Staged, describe_drift, find_drift, hold_back, make_folders
 from bulkpull.journey.submit import Submitter
 from bulkpull.model import Execution, Pull, Report, SecureLink
+from bulkpull.query import normalise
 from bulkpull.records.files import explained, load_json, remove_tree
 from bulkpull.records.ledger import Ledger
 from bulkpull.records.manifest import Current, DatasetRecord, PublishedColumn, PublishedFile
@@ -297,7 +297,7 @@ class Journey:
             "bulkpull.dataset": self.pull.dataset,
             "bulkpull.run_id": self.tools.run_id,
             "bulkpull.execution_id": execution.execution_id,
-            "bulkpull.query_sha256": hashlib.sha256(normalise_query(self.pull.query_text).encode()).hexdigest(),
+            "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
         }
 

@@ -15,9 +15,9 @@ import anyio
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import AccessDenied, QuotaExceeded, RequestRejected
 from bulkpull.events import Events
-from bulkpull.journey.plan import normalise_query
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.model import Pull, Query, Report
+from bulkpull.query import normalise
 from bulkpull.reporting.client import ReportingClient
 
 OWN_PREFIX = "bulkpull"
@@ -27,13 +27,13 @@ _DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 def mark_of(pull: Pull) -> str:
     """Twelve hexadecimal digits that stand for dataset, query text and window."""
     window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
-    told = "\n".join((pull.dataset, normalise_query(pull.query_text), window))
+    told = "\n".join((pull.dataset, normalise(pull.query_text), window))
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def query_name(pull: Pull) -> str:
     """Letters, digits and blanks only (behaviour 71); the digits are those of the query's text alone."""
-    digest = hashlib.sha256(normalise_query(pull.query_text).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(normalise(pull.query_text).encode()).hexdigest()[:12]
     letters = "".join(character for character in pull.dataset if character.isalnum())
     return f"{OWN_PREFIX} {letters} {digest}"
 
@@ -88,7 +88,7 @@ class Submitter:
 
     async def _query_for(self, pull: Pull) -> Query:
         known = await self._known_queries()
-        wanted = normalise_query(pull.query_text)
+        wanted = normalise(pull.query_text)
         self._wanted.add(wanted)
         query = known.get(wanted)
         if query is not None:
@@ -132,12 +132,12 @@ class Submitter:
                     listed = await self.client.get_queries()
                 except AccessDenied:
                     listed = []  # a role may be refused the listing and still be allowed to create
-                self._queries = {normalise_query(query.text): query for query in listed if is_own(query)}
+                self._queries = {normalise(query.text): query for query in listed if is_own(query)}
             return self._queries
 
     def _forget(self, query: Query) -> None:
         if self._queries:
-            self._queries.pop(normalise_query(query.text), None)
+            self._queries.pop(normalise(query.text), None)
 
     async def _sweep_queries(self) -> bool:
         """Delete our own queries that nobody needs, to make room (behaviour 72); whether there were any."""

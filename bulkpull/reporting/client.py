@@ -16,6 +16,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import ReportingError, TransferError
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, ReportStatus, Window
+from bulkpull.query import normalise
 from bulkpull.reporting import calls, wire
 from bulkpull.reporting.auth import TokenSource
 from bulkpull.reporting.calls import Call
@@ -124,7 +125,7 @@ class ReportingClient:
 
         async def find() -> list[Query]:
             queries = await self.get_queries(name=name)
-            return [query for query in queries if wire.normalised(query.text) == wire.normalised(text)]
+            return [query for query in queries if normalise(query.text) == normalise(text)]
 
         call = calls.create_query(name=name, text=text, description=description)
         made = await self._create_once(call, read=wire.read_query, find=find)

@@ -197,11 +197,6 @@ def the_one(envelope: Envelope, *, told: str) -> Mapping[str, Any]:
     return envelope.items[0]
 
 
-def normalised(query_text: str) -> str:
-    """A query's text as it is compared: blanks and line breaks collapsed (behaviour 70)."""
-    return " ".join(query_text.split())
-
-
 def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, ...]]:
     """
     Split ids so that those of one part, joined by one character, have at most `most_characters`.

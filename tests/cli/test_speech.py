@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from bulkpull.cli.speech import LogFormat, LogLevel, Speech, tell, told
-from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, SettingsError
+from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, QueryError, SettingsError
 from bulkpull.redact import register_secret
 
 CANARY = "canary-1f0c2a5e"
@@ -104,3 +104,15 @@ def test_colours_appear_on_a_terminal_only_and_not_with_no_color(
 def test_a_usage_error_of_the_option_parser_passes_through() -> None:
     with pytest.raises(typer.BadParameter), told(Speech()):
         raise typer.BadParameter("no")
+
+
+def test_a_fault_in_a_query_is_pointed_at(capsys: pytest.CaptureFixture[str]) -> None:
+    error = QueryError("b is unknown", text="SELECT a, b FROM c", at=10, fix="did you mean d?")
+
+    assert tell(error, Speech()) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: b is unknown",
+        "       SELECT a, b FROM c",
+        "                 ^",
+        "fix:   did you mean d?",
+    ]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
-from bulkpull.journey.plan import Plan, check_names, choose_timespan, make_plan, normalise_query, query_text
+from bulkpull.journey.plan import Plan, check_names, choose_timespan, make_plan, query_text
 from bulkpull.model import OfferedDataset, Window
 
 RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")
@@ -170,11 +168,3 @@ def test_a_window_applies_only_where_the_dataset_has_a_time_axis() -> None:
     )
 
     assert {pull.dataset: pull.window for pull in made.pulls} == {"Profile": None, "OfficeUsage": window}
-
-
-@pytest.mark.behaviour(60, 70)
-@given(st.lists(st.from_regex(r"[A-Za-z]{1,8}", fullmatch=True), min_size=1), st.sampled_from([" ", "\n", "  ", "\t"]))
-def test_queries_are_compared_without_blanks_and_case(columns: list[str], blank: str) -> None:
-    text = query_text("Profile", columns, timespan=None)
-
-    assert normalise_query(text.replace(" ", blank).upper() + blank) == normalise_query(text)

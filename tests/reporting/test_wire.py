@@ -18,7 +18,6 @@ from bulkpull.reporting.wire import (
     chunked,
     link_expiry,
     moment,
-    normalised,
     read_dataset,
     read_envelope,
     read_execution,
@@ -329,11 +328,6 @@ def test_any_casing_and_any_odd_value_is_read_or_refused(flips: list[bool], odd:
     }
 
     assert read_report(item).report_id == "r-1"
-
-
-@pytest.mark.behaviour(70)
-def test_queries_are_compared_by_their_words() -> None:
-    assert normalised(" SELECT a,\r\n  b FROM x ") == normalised("SELECT a, b FROM x")
 
 
 @pytest.mark.behaviour(106)
