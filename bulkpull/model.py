@@ -72,13 +72,24 @@ class QueryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A saved selection of columns on the service."""
+    """
+    A saved selection of columns on the service.
+
+    Attributes:
+        kind: `userDefined`, or `system` for those of the service itself, which nobody can delete (behaviour 75).
+    """
 
     query_id: str
     name: str
     text: str
     kind: str = QueryKind.USER_DEFINED
     created_at: datetime | None = None
+    description: str | None = None
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is the service's own."""
+        return self.kind.casefold() == QueryKind.SYSTEM.casefold()
 
 
 class ReportStatus(StrEnum):
@@ -91,7 +102,16 @@ class ReportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The order to execute a query, once or again and again."""
+    """
+    The order to execute a query, once or again and again.
+
+    Attributes:
+        execute_now: It runs once; afterwards it reads Inactive, which is no failure, and cannot be changed (90, 91).
+        recurrence_h, recurrence_count: Hours between two executions, and how many in all; `None` for a one-off report,
+            the count also for endless.
+        query_text: `None` where the service does not tell it, and once its query is deleted.
+        format: `csv` or `tsv`, lower case.
+    """
 
     report_id: str
     name: str
@@ -102,6 +122,12 @@ class Report:
     execute_now: bool = False
     recurrence_h: int | None = None
     recurrence_count: int | None = None
+    description: str | None = None
+    query_text: str | None = None
+    modified_at: datetime | None = None
+    format: str | None = None
+    callback_url: str | None = None
+    callback_method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from bulkpull._version import __version__
-from bulkpull.cli import datasets, doctor, export, init, preview, runs, simulate, status
+from bulkpull.cli import (
+    datasets,
+    doctor,
+    executions,
+    export,
+    init,
+    preview,
+    queries,
+    reports,
+    runs,
+    simulate,
+    status,
+)
 from bulkpull.cli.options import examples
 from bulkpull.cli.sections import SectionedGroup, with_sections
 from bulkpull.cli.speech import INTERRUPTED, Speech, tell, write_error
@@ -33,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples("bulkpull export --demo", "bulkpull init", "bulkpull doctor", "bulkpull export --help"),
 )
-for group in (export, status, datasets, preview, init, doctor):
+for group in (export, status, datasets, preview, queries, reports, executions, init, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
 app.add_typer(simulate.app)

@@ -46,6 +46,7 @@ from bulkpull.records.files import explained, load_json, remove_tree
 from bulkpull.records.ledger import Ledger
 from bulkpull.records.manifest import Current, DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.reporting.client import ReportingClient
+from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.settings import Settings
 from bulkpull.tabular.table import ColumnPlan, ConvertedTable
 from bulkpull.transport.http import Http
@@ -249,9 +250,7 @@ class Journey:
                 fail_on_redacted=settings.fail_on_redacted,
             )
             if execution.data_redacted:
-                record.notes.append(
-                    "the service withheld revenue or personal data: this user lacks the Executive report viewer role"
-                )
+                record.notes.append(WITHHELD)
             files = [
                 PublishedFile(path=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256)
                 for file in table.files

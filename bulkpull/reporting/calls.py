@@ -15,12 +15,11 @@ from urllib.parse import quote, urlencode, urljoin
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
+from bulkpull.reporting import rules
 from bulkpull.reporting.wire import chunked
 
 # Proxies and servers refuse addresses beyond about 2,000 characters (behaviour 69).
 LONGEST_ADDRESS = 1_800
-LONGEST_NAME = 256
-RECURRENCE_H = range(4, 2_161)
 # The service gives up after 100 s (behaviour 79), and it is waited for until it says so.
 PREVIEW_PATIENCE_S = 130.0
 
@@ -88,15 +87,25 @@ def list_datasets(name: str | None) -> Call:
     return Call("GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=_given(datasetName=name))
 
 
-def list_queries(*, name: str | None, query_id: str | None, include_system: bool) -> Call:
+def list_queries(*, name: str | None, query_id: str | None, include_system: bool, only_system: bool = False) -> Call:
     """Source: Get Report Queries API."""
     params = _given(queryId=query_id and query_id.strip(), queryName=name)
-    params["includeSystemQueries"] = _flag(include_system)
+    params["includeSystemQueries"] = _flag(include_system or only_system)
+    if only_system:
+        params["includeOnlySystemQueries"] = _flag(True)
     return Call("GET", "ScheduledQueries", "ScheduledQueries", "list the queries", params=params)
 
 
 def create_query(*, name: str, text: str, description: str | None) -> Call:
-    """Source: Create Report Query API."""
+    """
+    A query to be stored.
+
+    Raises:
+        SettingsError: The service would refuse its name or its text (behaviours 71 and 73).
+
+    Source: Create Report Query API.
+    """
+    rules.check_query(name=name, text=text)
     body = _given(Name=name, Description=description, Query=text)
     told = f"create the query {name!r}"
     return Call("POST", "ScheduledQueries", "ScheduledQueries", told, body=body, creates=True)
@@ -113,10 +122,11 @@ def preview_query(*, query_id: str | None, text: str | None, start: datetime | N
     The test-query call; exactly one of `query_id` and `text`.
 
     Raises:
-        SettingsError: Both or none are given, or the text is too long for an address (behaviour 69).
+        SettingsError: Both or none are given, the window is empty, or the text is too long for an address (69).
 
     Source: Try Report Queries API.
     """
+    rules.check_span(start, end)
     if (query_id is None) == (text is None):
         raise SettingsError("a query is previewed either by its id or by its text", why="both or none were given")
     params = _given(
@@ -144,23 +154,36 @@ def create_report(
     *,
     name: str,
     query_id: str,
-    description: str | None,
-    execute_now: bool,
-    window: Window | None,
-    start_at: datetime | None,
-    recurrence_h: int | None,
-    recurrence_count: int | None,
-    format: str,  # noqa: A002 -- the service's word, and keyword only
+    now: datetime,
+    description: str | None = None,
+    execute_now: bool = True,
+    window: Window | None = None,
+    start_at: datetime | None = None,
+    recurrence_h: int | None = None,
+    recurrence_count: int | None = None,
+    minimum_recurrence_h: int | None = None,
+    format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
+    callback_url: str | None = None,
+    callback_method: str | None = None,
 ) -> Call:
     """
     A report that runs once at once, or on a schedule.
 
+    Args:
+        now: The service's time, as far as it is known.
+        minimum_recurrence_h: The dataset's own, where it is known.
+
     Raises:
-        SettingsError: The service would refuse it (behaviours 81 to 93), or would ignore a part of it (82, 83).
+        SettingsError: The service would refuse it (behaviours 81 to 94), or would ignore a part of it (82, 83).
 
     Source: Create Report API.
     """
-    _check_report(name=name, recurrence_h=recurrence_h, recurrence_count=recurrence_count)
+    rules.check_texts(name=name, description=description)
+    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    rules.check_format(format)
+    rules.check_callback(callback_url, callback_method)
+    if not query_id.strip():
+        raise SettingsError(f"the report {name!r} needs the id of a query")
     if execute_now and (start_at or recurrence_h or recurrence_count):
         raise SettingsError(f"the report {name!r} cannot run at once and on a schedule", why="one excludes the other")
     if not execute_now and (start_at is None or recurrence_h is None):
@@ -169,6 +192,9 @@ def create_report(
         raise SettingsError(
             f"the scheduled report {name!r} cannot have a window", why="the service ignores it off one-off reports"
         )
+    if window is not None:
+        rules.check_span(window.start, window.end)
+    rules.check_start(start_at, now=now)
     body = _given(
         ReportName=name,
         Description=description,
@@ -179,39 +205,56 @@ def create_report(
         QueryEndTime=window and iso_utc(window.end),
         RecurrenceInterval=recurrence_h,
         RecurrenceCount=recurrence_count,
-        Format=format,
+        Format=format.lower(),
+        CallbackUrl=callback_url,
+        CallbackMethod=callback_method and callback_method.upper(),
     )
     told = f"create the report {name!r}"
     return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True)
 
 
 def update_report(
-    report_id: str, *, name: str, start_at: datetime, recurrence_h: int | None, recurrence_count: int | None
+    report_id: str,
+    *,
+    name: str,
+    start_at: datetime,
+    now: datetime,
+    description: str | None = None,
+    recurrence_h: int | None = None,
+    recurrence_count: int | None = None,
+    minimum_recurrence_h: int | None = None,
+    format: str | None = None,  # noqa: A002 -- the service's word, and keyword only
+    callback_url: str | None = None,
+    callback_method: str | None = None,
 ) -> Call:
-    """Name and start are needed whatever changes (behaviour 95). Source: Update Report API."""
-    _check_report(name=name, recurrence_h=recurrence_h, recurrence_count=recurrence_count)
+    """
+    Name and start are needed whatever changes, so the four hours count again (behaviour 95).
+
+    Args:
+        now, minimum_recurrence_h: As for `create_report`.
+
+    Raises:
+        SettingsError: The service would refuse it.
+
+    Source: Update Report API.
+    """
+    rules.check_texts(name=name, description=description)
+    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    rules.check_format(format)
+    rules.check_callback(callback_url, callback_method)
+    rules.check_start(start_at, now=now)
     body = _given(
         ReportName=name,
+        Description=description,
         StartTime=iso_utc(start_at),
         RecurrenceInterval=recurrence_h,
         RecurrenceCount=recurrence_count,
+        Format=format and format.lower(),
+        CallbackUrl=callback_url,
+        CallbackMethod=callback_method and callback_method.upper(),
     )
     path = f"ScheduledReport/{_id(report_id)}"
     return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=body)
-
-
-def _check_report(*, name: str, recurrence_h: int | None, recurrence_count: int | None) -> None:
-    if not name.strip() or len(name) > LONGEST_NAME or ";" in name:
-        raise SettingsError(
-            f"a report cannot be named {name[:40]!r}", why=f"a name has 1 to {LONGEST_NAME} characters and no semicolon"
-        )
-    if recurrence_h is not None and recurrence_h not in RECURRENCE_H:
-        raise SettingsError(
-            f"a report cannot recur every {recurrence_h} h",
-            why=f"{RECURRENCE_H[0]} to {RECURRENCE_H[-1]} h are allowed",
-        )
-    if recurrence_count is not None and recurrence_count < 1:
-        raise SettingsError(f"a report cannot recur {recurrence_count} times")
 
 
 def pause_report(report_id: str) -> Call:
@@ -233,7 +276,12 @@ def delete_report(report_id: str) -> Call:
 
 
 def list_executions(
-    report_ids: Sequence[str], *, statuses: Sequence[str] | None, latest: bool, api_base_url: str
+    report_ids: Sequence[str],
+    *,
+    statuses: Sequence[str] | None,
+    latest: bool,
+    api_base_url: str,
+    execution_ids: Sequence[str] | None = None,
 ) -> Iterator[Call]:
     """
     As few calls as fit into addresses of `LONGEST_ADDRESS` characters, several ids joined by `;` (behaviour 106).
@@ -241,10 +289,17 @@ def list_executions(
     Args:
         statuses: Sent as one filter, joined by `;`; `None` leaves the service's default, Completed (102).
         latest: Only each report's newest execution.
+        execution_ids: Only these.
+
+    Raises:
+        SettingsError: So many execution ids do not fit into an address.
 
     Source: Get Report Executions API.
     """
-    params = _given(executionStatus=";".join(statuses) if statuses else None)
+    params = _given(
+        executionId=";".join(each.strip() for each in execution_ids) if execution_ids else None,
+        executionStatus=";".join(statuses) if statuses else None,
+    )
     params["getLatestExecution"] = _flag(latest)
 
     def call(ids: Sequence[str]) -> Call:
@@ -252,5 +307,7 @@ def list_executions(
         return Call("GET", path, "execution", "ask after the executions", params=params)
 
     room = LONGEST_ADDRESS - len(call(()).address(api_base_url))
+    if execution_ids and room < max(map(len, report_ids), default=0):
+        raise SettingsError("too many execution ids for one call", fix="ask for fewer, or for all of the report")
     for ids in chunked([_id(each) for each in report_ids], most_characters=room):
         yield call(ids)

@@ -15,7 +15,7 @@ from typing import Any
 from bulkpull.clock import Clock
 from bulkpull.errors import ReportingError, TransferError
 from bulkpull.events import Events
-from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, ReportStatus, Window
+from bulkpull.model import Execution, OfferedDataset, Query, Report, ReportStatus, Window
 from bulkpull.query import normalise
 from bulkpull.reporting import calls, wire
 from bulkpull.reporting.auth import TokenSource
@@ -86,18 +86,27 @@ class ReportingClient:
         """
         call = calls.list_datasets(name)
         pages = await (self._channel.pages(call) if name is None else self._channel.pages_if_any(call))
-        return [wire.read_dataset(item) for page in pages for item in page.items]
+        datasets = [wire.read_dataset(item) for page in pages for item in page.items]
+        return [dataset for dataset in datasets if _matches(name, dataset.name)]
 
     async def get_queries(
-        self, *, name: str | None = None, query_id: str | None = None, include_system: bool = False
+        self,
+        *,
+        name: str | None = None,
+        query_id: str | None = None,
+        include_system: bool = False,
+        only_system: bool = False,
     ) -> list[Query]:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
+        Args:
+            only_system: The system's and no others.
+
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
         pages = await self._channel.pages_if_any(
-            calls.list_queries(name=name, query_id=query_id, include_system=include_system)
+            calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
         )
         queries = [wire.read_query(item) for page in pages for item in page.items]
         return [
@@ -105,7 +114,7 @@ class ReportingClient:
             for query in queries
             if _matches(name, query.name)
             and _matches(query_id, query.query_id)
-            and (include_system or query.kind.casefold() != QueryKind.SYSTEM.casefold())
+            and (include_system or only_system if query.is_system else not only_system)
         ]
 
     async def create_query(self, *, name: str, text: str, description: str | None = None) -> Query:
@@ -116,6 +125,7 @@ class ReportingClient:
             name: Letters, digits and blanks (behaviour 71); to be unique for this text, as it is looked up by.
 
         Raises:
+            SettingsError: The service would refuse the name; nothing was sent.
             RequestRejected: The query is wrong; not repeated (behaviour 73).
             QuotaExceeded: Too many queries are stored (72).
 
@@ -163,7 +173,8 @@ class ReportingClient:
             Rows as column → value; `None` when the service needed too long, which says nothing against the query.
 
         Raises:
-            SettingsError: Both or none are given, or the text is too long for an address; nothing was sent.
+            SettingsError: Both or none are given, the window `[start, end)` is empty, or the text is too long for an
+                address; nothing was sent.
 
         Source: Try Report Queries API; behaviours 69, 78 and 79.
         """
@@ -190,7 +201,10 @@ class ReportingClient:
         start_at: datetime | None = None,
         recurrence_h: int | None = None,
         recurrence_count: int | None = None,
+        minimum_recurrence_h: int | None = None,
         format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
+        callback_url: str | None = None,
+        callback_method: str | None = None,
     ) -> Report:
         """
         Order a report; after a doubtful answer the one that is already there is taken (event `report.adopted`).
@@ -200,6 +214,10 @@ class ReportingClient:
             execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
             window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
             recurrence_count: Runs in all; `None` for endless.
+            minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`.
+            format: `csv` or `tsv`.
+            callback_url: A public https address that the service calls after success, as a hint (behaviour 100).
+            callback_method: `GET` or `POST`, which is the service's default.
 
         Raises:
             SettingsError: The service would refuse or ignore a part of it; nothing was sent.
@@ -211,13 +229,17 @@ class ReportingClient:
         call = calls.create_report(
             name=name,
             query_id=query_id,
+            now=self._service_now(),
             description=description,
             execute_now=execute_now,
             window=window,
             start_at=start_at,
             recurrence_h=recurrence_h,
             recurrence_count=recurrence_count,
+            minimum_recurrence_h=minimum_recurrence_h,
             format=format,
+            callback_url=callback_url,
+            callback_method=callback_method,
         )
         since = self._beginning()
 
@@ -263,33 +285,61 @@ class ReportingClient:
         *,
         name: str,
         start_at: datetime,
+        description: str | None = None,
         recurrence_h: int | None = None,
         recurrence_count: int | None = None,
+        minimum_recurrence_h: int | None = None,
+        format: str | None = None,  # noqa: A002 -- the service's word, and keyword only
+        callback_url: str | None = None,
+        callback_method: str | None = None,
     ) -> Report:
         """
         Change a scheduled report; its query cannot be changed.
 
         Args:
             start_at: Needed whatever changes, and at least four hours ahead.
+            recurrence_count: What becomes of it when it is left out is not documented; say it to keep it.
+            minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`.
 
         Raises:
+            SettingsError: The service would refuse a part of it; nothing was sent.
             NotFound, RequestRejected: There is no such report, or it is a one-off one.
 
         Source: Update Report API; behaviours 91 and 95.
         """
         call = calls.update_report(
-            report_id, name=name, start_at=start_at, recurrence_h=recurrence_h, recurrence_count=recurrence_count
+            report_id,
+            name=name,
+            start_at=start_at,
+            now=self._service_now(),
+            description=description,
+            recurrence_h=recurrence_h,
+            recurrence_count=recurrence_count,
+            minimum_recurrence_h=minimum_recurrence_h,
+            format=format,
+            callback_url=callback_url,
+            callback_method=callback_method,
         )
         envelope = await self._channel.ask(self._channel.errand(call))
         return wire.read_report(wire.the_one(envelope, told=call.told))
 
-    async def pause_report(self, report_id: str) -> None:
-        """Stop a report's schedule. Raises `NotFound`. Source: Pause Report Executions API; behaviour 96."""
-        await self._channel.ask(self._channel.errand(calls.pause_report(report_id)))
+    async def pause_report(self, report_id: str) -> Report | None:
+        """
+        Stop a report's schedule.
 
-    async def resume_report(self, report_id: str) -> None:
-        """Let a paused report run again. Raises `NotFound`. Source: Resume Report Executions API; behaviour 96."""
-        await self._channel.ask(self._channel.errand(calls.resume_report(report_id)))
+        Returns:
+            The report as it is now; `None` where the reply is empty, which is a success all the same.
+
+        Raises:
+            NotFound: There is no such report.
+
+        Source: Pause Report Executions API; behaviour 96.
+        """
+        return await self._switch(calls.pause_report(report_id))
+
+    async def resume_report(self, report_id: str) -> Report | None:
+        """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
+        return await self._switch(calls.resume_report(report_id))
 
     async def delete_report(self, report_id: str) -> None:
         """
@@ -303,7 +353,13 @@ class ReportingClient:
         await self._channel.delete(calls.delete_report(report_id))
 
     async def get_executions(
-        self, report_ids: Sequence[str], *, statuses: Sequence[str] | None, latest: bool = True, retry: bool = True
+        self,
+        report_ids: Sequence[str],
+        *,
+        statuses: Sequence[str] | None,
+        latest: bool = True,
+        execution_ids: Sequence[str] | None = None,
+        retry: bool = True,
     ) -> list[Execution]:
         """
         The executions of several reports, in as few calls as addresses allow.
@@ -311,7 +367,8 @@ class ReportingClient:
         Args:
             statuses: Asked for as one filter; the service's default is Completed alone. What comes back may have others
                 all the same (behaviour 103).
-            latest: Only each report's newest.
+            latest: Only each report's newest; otherwise those of the last 90 days (111).
+            execution_ids: Only these.
             retry: Whether failures are repeated here; a poller that asks again anyway says no.
 
         Returns:
@@ -323,11 +380,23 @@ class ReportingClient:
         Source: Get Report Executions API.
         """
         found: list[Execution] = []
-        for call in calls.list_executions(report_ids, statuses=statuses, latest=latest, api_base_url=self._base):
+        asked = calls.list_executions(
+            report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
+        )
+        for call in asked:
             for page in await self._channel.pages_if_any(call, retry=retry):
                 found += [wire.read_execution(item, data_redacted=page.data_redacted) for item in page.items]
-        wanted = {report_id.strip().casefold() for report_id in report_ids}
-        return [execution for execution in found if execution.report_id.casefold() in wanted]
+        reports, executions = _folded(report_ids), _folded(execution_ids or ())
+        return [
+            execution
+            for execution in found
+            if execution.report_id.casefold() in reports
+            and (not executions or execution.execution_id.casefold() in executions)
+        ]
+
+    async def _switch(self, call: Call) -> Report | None:
+        envelope = await self._channel.ask(self._channel.errand(call))
+        return wire.read_report(envelope.items[0]) if envelope.items else None
 
     async def _create_once(
         self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
@@ -338,6 +407,10 @@ class ReportingClient:
             return read(wire.the_one(await self._channel.ask(errand), told=call.told))
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
+
+    def _service_now(self) -> datetime:
+        """The service's time, as far as one of its replies has told it."""
+        return self._clock.now() + timedelta(seconds=self.clock_skew_s or 0.0)
 
     def _beginning(self) -> datetime:
         """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""
@@ -352,6 +425,10 @@ def _best_effort() -> AbstractContextManager[None]:
 
 def _matches(wanted: str | None, found: str) -> bool:
     return wanted is None or wanted.strip().casefold() == found.strip().casefold()
+
+
+def _folded(ids: Sequence[str]) -> set[str]:
+    return {each.strip().casefold() for each in ids}
 
 
 def _is_since(moment: datetime | None, since: datetime) -> bool:

@@ -30,6 +30,13 @@ _FIRST_FAULT = 500
 _TROUBLES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
+WITHHELD = (
+    "the service withheld revenue or personal data from this user; to get it, give the user the role "
+    "Executive report viewer in Partner Center (it works after up to an hour)"
+)
+"""What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22 and 23."""
+
+
 class TokenRejected(AuthError):
     """The API does not take this token (401); a fresh one may be taken. Never leaves the client."""
 

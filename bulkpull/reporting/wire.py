@@ -146,6 +146,7 @@ def read_query(item: Mapping[str, Any]) -> Query:
         text=text(raw.get("query")) or "",
         kind=text(raw.get("type")) or QueryKind.USER_DEFINED,
         created_at=moment(raw.get("createdtime")),
+        description=text(raw.get("description")),
     )
 
 
@@ -153,6 +154,7 @@ def read_report(item: Mapping[str, Any]) -> Report:
     """A report; a recurrence of -1 is a one-off's way of saying none (behaviour 90)."""
     raw = fold(item)
     recurrence_h = whole_number(raw.get("recurrenceinterval"))
+    form = text(raw.get("format"))
     return Report(
         report_id=_required(raw, "reportId", of="a report"),
         name=text(raw.get("reportname")) or "",
@@ -163,6 +165,12 @@ def read_report(item: Mapping[str, Any]) -> Report:
         execute_now=_truth(raw.get("executenow")),
         recurrence_h=recurrence_h if recurrence_h and recurrence_h > 0 else None,
         recurrence_count=whole_number(raw.get("recurrencecount")),
+        description=text(raw.get("description")),
+        query_text=text(raw.get("query")),
+        modified_at=moment(raw.get("modifiedtime")),
+        format=form.lower() if form else None,
+        callback_url=text(raw.get("callbackurl")),
+        callback_method=text(raw.get("callbackmethod")),
     )
 
 

@@ -418,10 +418,11 @@ async def test_a_report_is_changed_paused_and_resumed(one: Rig, answers: Answers
     answers.put(f"{API}/ScheduledReport/resume/r-1", payload=envelope(report(1)))
 
     changed = await one.client.update_report("r-1", name="Report", start_at=datetime(2026, 12, 1, tzinfo=UTC))
-    await one.client.pause_report("r-1")
-    await one.client.resume_report("r-1")
+    assert await one.client.pause_report("r-1") is None
+    resumed = await one.client.resume_report("r-1")
 
     assert changed.report_id == "r-1"
+    assert resumed is not None
     assert len(answers.sent("PUT")) == 3
 
 

@@ -21,6 +21,7 @@ from bulkpull.errors import (
     QuotaExceeded,
     RequestRejected,
     ServiceTrouble,
+    SettingsError,
     UnexpectedReply,
     UnsafeAddress,
 )
@@ -153,12 +154,15 @@ async def test_a_scheduled_report_is_made_changed_paused_and_resumed() -> None:
         changed = await stage.client.update_report(report.report_id, name="Standing", start_at=later, recurrence_h=48)
         assert (changed.start_at, changed.recurrence_h) == (later, 48)
 
-        await stage.client.pause_report(report.report_id)
+        paused = await stage.client.pause_report(report.report_id)
         assert (await stage.client.get_reports(report_id=report.report_id))[0].status == "Paused"
-        await stage.client.resume_report(report.report_id)
+        resumed = await stage.client.resume_report(report.report_id)
         assert (await stage.client.get_reports(report_id=report.report_id))[0].status == "Active"
+        assert paused is not None
+        assert resumed is not None
+        assert (paused.status, resumed.status) == ("Paused", "Active")
 
-        with pytest.raises(RequestRejected, match="4 hours"):
+        with pytest.raises(SettingsError, match="four hours"):
             await stage.client.create_report(
                 name="Early",
                 query_id=query.query_id,

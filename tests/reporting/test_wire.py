@@ -109,6 +109,7 @@ def test_the_seeds_query_is_read(cased: Any) -> None:
         text="SELECT SubscriptionId from DynamicsUsage",
         kind="userDefined",
         created_at=datetime(2021, 3, 31, 7, 28, 37, tzinfo=UTC),
+        description="List of Subscription Id from DynamicsUsage",
     )
 
 
@@ -125,6 +126,11 @@ def test_the_seeds_report_is_read(cased: Any) -> None:
         execute_now=False,
         recurrence_h=48,
         recurrence_count=20,
+        description="Report for getting list of Subscription Id for Dynamics Usage",
+        query_text="SELECT SubscriptionId from DynamicsUsage",
+        format="csv",
+        callback_url="https://contoso.example/callback",
+        callback_method="GET",
     )
 
 

@@ -1,4 +1,4 @@
-"""One question to the service, for the commands that only read."""
+"""One question to the service, for the commands that look at what is there or manage it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,46 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
+from rich.text import Text
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
-from bulkpull.cli.speech import LogLevel, Speech
+from bulkpull.cli.speech import LogLevel, Speech, write_json_line
+from bulkpull.cli.work.consoles import error_console
 from bulkpull.clock import SystemClock
 from bulkpull.errors import AuthError, NotFound
 from bulkpull.events import Events
 from bulkpull.journey.plan import check_names
+from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import connected
+from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.settings import Settings
 
 T = TypeVar("T")
 
 
-class NotOffered(NotFound):
-    """The dataset that was asked for exists, but not for this account (exit status as for an export of it)."""
+class NotThere(NotFound):
+    """What was named is not on the service, or not for this account: exit status 3, as for an export of it."""
 
     exit_code = 3
 
 
+class NotOffered(NotThere):
+    """The dataset that was asked for exists, but not for this account."""
+
+
 def ask(
-    question: Callable[[ReportingClient], Awaitable[T]], *, settings: Settings, speech: Speech, names: tuple[str, ...]
+    question: Callable[[ReportingClient], Awaitable[T]],
+    *,
+    settings: Settings,
+    speech: Speech,
+    names: tuple[str, ...] = (),
 ) -> T:
     """
     Put `question` to a client that is signed in; what goes wrong on the way is logged from warnings on.
+
+    Where the service said that it withholds data from this user, that is told in the end (behaviour 23).
 
     Args:
         names: Datasets that the user named; without credentials, a misspelled one is the better message.
@@ -45,7 +59,18 @@ def ask(
 
     async def put() -> T:
         async with connected(settings=settings, events=Events(log), clock=SystemClock()) as connection:
-            return await question(connection.client)
+            answer = await question(connection.client)
+            if connection.client.redacted:
+                warn(WITHHELD, speech)
+            return answer
 
     with libraries_logged_by(log):
         return anyio.run(put)
+
+
+def warn(sentence: str, speech: Speech) -> None:
+    """Tell what is worth knowing, on standard error, as a line or as a log object."""
+    if speech.is_json:
+        write_json_line("note", level="warning", told=sentence)
+    else:
+        error_console().print(Text.assemble(("note:  ", "yellow"), printable(sentence)), soft_wrap=True)

@@ -7,11 +7,14 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bulkpull.cli.streams import print_data
+from bulkpull.redact import printable
 
 # A table that is piped onward is not cut to anybody's terminal: one row, one line.
 PIPED_WIDTH = 100_000
+LONGEST_QUERY = 100_000
 
 
 def error_console() -> Console:
@@ -31,3 +34,19 @@ def print_table(table: Table, console: Console | None = None) -> None:
     with console.capture() as captured:
         console.print(table)
     print_data("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:
+    """
+    Write one thing to standard output, a fact a line; what is not known is left out.
+
+    Args:
+        text: A query's text, which follows unbroken, so that it can be copied.
+    """
+    grid = Table.grid(padding=(0, 2))
+    for word, told in facts:
+        if told:
+            grid.add_row(word, Text(printable(told), overflow="fold"))
+    print_table(grid)
+    if text:
+        print_data(f"\n{printable(text, most=LONGEST_QUERY)}")

@@ -1,0 +1,159 @@
+"""The user's reports: shown, paused and resumed, and deleted when they are named or left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from bulkpull.cli.speech import Speech
+from bulkpull.cli.streams import print_json
+from bulkpull.cli.work.ask import ask
+from bulkpull.cli.work.consoles import error_console, print_grid, print_table
+from bulkpull.cli.work.deletion import REPORTS, delete_named, named
+from bulkpull.cli.work.target import aimed
+from bulkpull.cli.work.values import report_values
+from bulkpull.errors import NotFound
+from bulkpull.journey.submit import OWN_PREFIX
+from bulkpull.model import Report
+from bulkpull.redact import printable
+from bulkpull.reporting.client import ReportingClient
+
+
+def is_mine(report: Report) -> bool:
+    """Whether a report carries this tool's mark (behaviour 80)."""
+    return report.name.startswith(f"{OWN_PREFIX}_")
+
+
+def list_reports(
+    *, name: str | None, query_id: str | None, mine: bool, config: Path | None, as_json: bool, speech: Speech
+) -> None:
+    """Print the reports that match, newest last; with `mine`, those that carry this tool's mark."""
+    with aimed(config, demo=False) as settings:
+        reports = ask(lambda client: client.get_reports(name=name, query_id=query_id), settings=settings, speech=speech)
+    if mine:
+        reports = [report for report in reports if is_mine(report)]
+    print_reports(reports, as_json=as_json)
+    if not reports and not as_json:
+        error_console().print("there are no such reports", soft_wrap=True)
+
+
+def show_report(report_id: str, *, config: Path | None, as_json: bool, speech: Speech) -> None:
+    """
+    Print one report with everything that the service tells of it.
+
+    Raises:
+        NotThere: There is none of that id.
+    """
+    with aimed(config, demo=False) as settings:
+        report = ask(lambda client: the_report(client, report_id), settings=settings, speech=speech)
+    if as_json:
+        print_reports([report], as_json=True)
+    else:
+        _print_one(report)
+
+
+def switch_report(report_id: str, *, resume: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+    """
+    Pause a report's schedule, or let it go on.
+
+    Raises:
+        NotThere: There is none of that id.
+    """
+
+    async def switch(client: ReportingClient) -> Report:
+        try:
+            changed = await (client.resume_report(report_id) if resume else client.pause_report(report_id))
+        except NotFound:
+            raise REPORTS.not_there(report_id.strip()) from None
+        return changed or await the_report(client, report_id)
+
+    with aimed(config, demo=False) as settings:
+        report = ask(switch, settings=settings, speech=speech)
+    print_reports([report], as_json=as_json)
+
+
+def delete_reports(report_ids: Sequence[str], *, yes: bool, config: Path | None, as_json: bool, speech: Speech) -> int:
+    """
+    Delete the named reports, and no others; returns 3 when one of them is not there, else 0.
+
+    Raises:
+        SettingsError: There is nobody to ask.
+    """
+    with aimed(config, demo=False) as settings:
+        one = report_ids[0] if len(report_ids) == 1 else None
+        listed = ask(lambda client: client.get_reports(report_id=one), settings=settings, speech=speech)
+        found, missing = named(report_ids, {report.report_id: report for report in listed})
+        return delete_named(
+            [report_values(report) for report in found],
+            missing,
+            kind=REPORTS,
+            settings=settings,
+            yes=yes,
+            as_json=as_json,
+            speech=speech,
+        )
+
+
+async def the_report(client: ReportingClient, report_id: str) -> Report:
+    """
+    The report of that id.
+
+    Raises:
+        NotThere: There is none.
+    """
+    found = await client.get_reports(report_id=report_id)
+    if not found:
+        raise REPORTS.not_there(report_id.strip())
+    return found[0]
+
+
+def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:
+    """Write reports as a table, or as one JSON object."""
+    if as_json:
+        print_json({"version": 1, "reports": [report_values(report) for report in reports]})
+    elif reports:
+        print_table(_table(reports))
+
+
+def _table(reports: Sequence[Report]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("report", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("runs", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    for report in reports:
+        table.add_row(report.report_id, report.status, _rhythm(report), printable(report.name))
+    return table
+
+
+def _rhythm(report: Report) -> str:
+    if report.execute_now:
+        return "once"
+    if report.recurrence_h is None:
+        return ""
+    return f"{report.recurrence_h} h" + (f" ×{report.recurrence_count}" if report.recurrence_count else "")
+
+
+def _print_one(report: Report) -> None:
+    values: dict[str, Any] = report_values(report)
+    every = f"every {report.recurrence_h} hours" if report.recurrence_h else None
+    times = f", {report.recurrence_count} times in all" if every and report.recurrence_count else ""
+    callback = f"{report.callback_method or 'POST'} {report.callback_url}" if report.callback_url else None
+    print_grid(
+        ("report", report.report_id),
+        ("name", report.name),
+        ("description", report.description),
+        ("made by", "this tool, which deletes it when it is done" if is_mine(report) and report.execute_now else None),
+        ("status", report.status),
+        ("runs", "once, at once" if report.execute_now else f"{every or 'on a schedule'}{times}"),
+        ("start", None if report.execute_now else values["start_at"]),
+        ("created", values["created_at"]),
+        ("changed", values["modified_at"]),
+        ("format", report.format),
+        ("callback", callback),
+        ("query", report.query_id),
+        text=report.query_text,
+    )

@@ -1,0 +1,340 @@
+"""`queries`, `reports` and `executions`: what they show, what they delete, and what they never do."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import QUICK, SMALL, Command, Outcome, Serve, small, start_program
+
+from bulkpull.simulator import ColumnDrift, Fault, Simulator
+
+TEXT = "SELECT CustomerName, Month FROM OfficeUsage"
+NOBODY = "00000000-0000-4000-8000-00000000dead"
+SYSTEM_PROFILE = "e65f3a4f-fb99-4319-97ff-59e57566a871"
+
+
+def stored(command: Command, name: str = "Customers by month", text: str = TEXT) -> str:
+    outcome = command("queries", "create", name, text, "--json")
+    assert outcome.code == 0, outcome.err
+    return str(outcome.json()["queries"][0]["query_id"])
+
+
+def ordered(simulator: Simulator, query_id: str, name: str = "Mine", **more: Any) -> str:
+    """A report on the service, by way of its own desk: a one-off one unless `more` says otherwise."""
+    from bulkpull.simulator.validation import Fields  # noqa: PLC0415 - the one helper that needs it
+
+    body = {"ReportName": name, "QueryId": query_id, "ExecuteNow": True} | more
+    return simulator.service.report_desk.create(Fields(body), correlation_id="").report_id
+
+
+def scheduled() -> dict[str, Any]:
+    start_at = datetime.now(UTC) + timedelta(hours=10)
+    return {"ExecuteNow": False, "StartTime": f"{start_at:%Y-%m-%dT%H:%M:%SZ}", "RecurrenceInterval": 24}
+
+
+def narrow(outcome: Outcome) -> bool:
+    return max(map(len, outcome.out.splitlines())) <= 80
+
+
+# Queries
+
+
+@pytest.mark.behaviour(74)
+def test_the_users_own_queries_are_listed_and_the_services_on_demand(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    query_id = stored(command)
+
+    own, every = command("queries", "list", "--json").json(), command("queries", "list", "--all", "--json").json()
+
+    assert [each["query_id"] for each in own["queries"]] == [query_id]
+    assert own["queries"][0] | {"created_at": None} == {
+        "query_id": query_id,
+        "name": "Customers by month",
+        "description": None,
+        "query": TEXT,
+        "system": False,
+        "created_at": None,
+        "dataset": "OfficeUsage",
+        "dataset_offered": True,
+        "missing_columns": [],
+        "left_out_columns": own["queries"][0]["left_out_columns"],
+    }
+    assert {each["system"] for each in every["queries"]} == {True, False}
+    assert command("queries", "list", "--name", "customers BY month", "--json").json() == own
+
+
+def test_a_table_of_queries_fits_80_columns(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    assert command("queries", "list").err == "no such queries are stored\n"
+    stored(command, "A name that is so long that no table of eighty columns has room for it in one line")
+
+    outcome = command("queries", "list")
+
+    assert narrow(outcome)
+    assert outcome.out.splitlines()[0].split() == ["query", "name", "drifted"]
+
+
+@pytest.mark.behaviour(76, 77)
+def test_a_system_query_that_selects_what_is_gone_is_told(command: Command, serve: Serve) -> None:
+    serve(small(drift={"Profile": ColumnDrift(renamed={"City": "Town"}, added=("Region",))}))
+
+    listed = command("queries", "list", "--system")
+    shown = command("queries", "show", SYSTEM_PROFILE.upper(), "--json").json()["queries"]
+
+    assert re.search(rf"{SYSTEM_PROFILE} +Profile +lacks City", listed.out)
+    assert re.search(r"OfficeUsage +no", listed.out)
+    assert (shown[0]["missing_columns"], "Region" in shown[0]["left_out_columns"]) == (["City"], True)
+    assert "lacks City" in command("queries", "show", SYSTEM_PROFILE).out
+
+
+def test_queries_of_this_tool_are_told_apart(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    stored(command)
+    assert command("export", "Profile", "--output", "data", "--quiet").code == 0
+
+    mine = command("queries", "list", "--mine", "--json").json()["queries"]
+
+    assert [each["dataset"] for each in mine] == ["Profile"]
+    outcome = command("queries", "list", "--mine", "--all")
+    assert (outcome.code, outcome.out) == (2, "")
+
+
+def test_an_id_that_nothing_has_gives_3_and_a_sentence(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    for words in (
+        ("queries", "show"),
+        ("reports", "show"),
+        ("reports", "pause"),
+        ("reports", "resume"),
+        ("executions",),
+        ("queries", "delete", "--yes"),
+        ("reports", "delete", "--yes"),
+    ):
+        outcome = command(*words, NOBODY)
+        assert (outcome.code, outcome.out) == (3, ""), words
+        assert re.search(rf"there is no (query|report) {NOBODY} for this user", outcome.err), words
+
+
+@pytest.mark.behaviour(71, 73)
+def test_a_query_that_cannot_be_stored_is_refused_with_the_rule(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    outcome = command("queries", "create", "a_b", TEXT)
+    assert outcome.code == 2
+    assert "letters, digits and blanks are allowed" in outcome.err
+
+    for wrong in ("SELECT CustomerNam FROM OfficeUsage", "SELECT CustomerName OfficeUsage"):
+        refused = command("queries", "create", "Wrong", wrong)
+        assert (refused.code, refused.out) == (2, "")
+    assert not [call for call in simulator.calls if call.endpoint == "ScheduledQueries"]
+
+
+@pytest.mark.behaviour(75, 98)
+def test_only_named_queries_are_deleted_and_none_that_is_in_use(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    first, second, third = (stored(command, f"Query {number}") for number in range(3))
+    report_id = ordered(simulator, second)
+
+    assert command("queries", "delete", "--yes", SYSTEM_PROFILE).code == 2
+    in_use = command("queries", "delete", "--yes", first, second)
+    assert in_use.code == 2
+    assert f"bulkpull reports delete {report_id}" in in_use.err
+    assert {first, second, third} <= set(simulator.service.queries)
+
+    outcome = command("queries", "delete", "--yes", first, first.upper(), NOBODY, "--json")
+    assert outcome.code == 3
+    assert [each["query_id"] for each in outcome.json()["queries"]] == [first]
+    assert outcome.json()["not_there"] == [NOBODY]
+    assert command("queries", "delete", "--yes", "--force", second).code == 0
+    assert third in simulator.service.queries
+    assert not {first, second} & set(simulator.service.queries)
+
+
+# Reports
+
+
+def test_reports_are_listed_shown_paused_and_resumed(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    assert command("reports", "list").err == "there are no such reports\n"
+    query_id = stored(command)
+    once = ordered(simulator, query_id)
+    often = ordered(simulator, query_id, "Weekly", **scheduled(), RecurrenceCount=7, Format="tsv")
+
+    listed = command("reports", "list")
+    assert narrow(listed)
+    assert re.search(rf"{once} +Inactive +once +Mine", listed.out)
+    assert re.search(rf"{often} +Active +24 h ×7 +Weekly", listed.out)
+    assert TEXT in command("reports", "show", often).out
+
+    paused = command("reports", "pause", often, "--json").json()["reports"]
+    assert [(each["report_id"], each["status"]) for each in paused] == [(often, "Paused")]
+    assert "Active" in command("reports", "resume", often).out
+    by_name = command("reports", "list", "--name", "weekly", "--json").json()["reports"]
+    by_query = command("reports", "list", "--query-id", query_id, "--json").json()["reports"]
+    assert [each["report_id"] for each in by_name] == [often]
+    assert [each["report_id"] for each in by_query] == [once, often]
+
+
+def test_a_report_as_json_holds_all_that_the_service_tells(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    query_id = stored(command)
+    address = "https://hooks.contoso.example/done"
+    report_id = ordered(simulator, query_id, **scheduled(), CallbackUrl=address, CallbackMethod="GET", Description="d")
+
+    (report,) = command("reports", "show", report_id, "--json").json()["reports"]
+
+    times = ("created_at", "start_at")
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", report.pop(name)) for name in times)
+    assert report == {
+        "report_id": report_id,
+        "name": "Mine",
+        "description": "d",
+        "status": "Active",
+        "query_id": query_id,
+        "query": TEXT,
+        "one_off": False,
+        "modified_at": None,
+        "recurrence_hours": 24,
+        "recurrence_count": None,
+        "format": "csv",
+        "callback_url": address,
+        "callback_method": "GET",
+    }
+
+
+def test_only_named_reports_are_deleted(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    query_id = stored(command)
+    first, second, third = (ordered(simulator, query_id, f"Report {number}") for number in range(3))
+
+    assert command("reports", "delete", "--yes", first).out == f"deleted {first} Report 0\n"
+    outcome = command("reports", "delete", "--yes", second, first, "--json")
+
+    assert outcome.code == 3
+    assert [each["report_id"] for each in outcome.json()["reports"]] == [second]
+    assert outcome.json()["not_there"] == [first]
+    assert list(simulator.service.reports) == [third]
+
+
+def test_what_was_deleted_before_a_failure_is_told(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    query_id = stored(command)
+    first, second = (ordered(simulator, query_id, f"Report {number}") for number in range(2))
+    simulator.arm(Fault("http_status", endpoint="DELETE ScheduledReport", times=None, skip=1, args={"status": 403}))
+
+    outcome = command("reports", "delete", "--yes", first, second, "--json")
+
+    assert outcome.code == 1
+    assert [each["report_id"] for each in outcome.json()["reports"]] == [first]
+    assert "not allowed to delete the report" in outcome.err
+
+
+@pytest.mark.parametrize("kind", ["queries", "reports"])
+def test_without_a_terminal_nothing_is_deleted_and_nobody_is_asked(command: Command, serve: Serve, kind: str) -> None:
+    simulator = serve(SMALL)
+    query_id = stored(command)
+    its_id = query_id if kind == "queries" else ordered(simulator, query_id)
+
+    outcome = command(kind, "delete", its_id)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "there is no terminal to ask at" in outcome.err
+    assert "--yes" in outcome.err
+    assert query_id in simulator.service.queries
+    assert not [call for call in simulator.calls if call.method == "DELETE"]
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """A terminal: the end at which a person sits, and the end for the program."""
+    ends = os.openpty()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 130), ("y", 0)])
+def test_at_a_terminal_the_user_is_asked_and_obeyed(
+    command: Command, serve: Serve, terminal: tuple[int, int], answer: str, code: int
+) -> None:
+    simulator = serve(SMALL)
+    report_id = ordered(simulator, stored(command))
+    person, program = terminal
+    os.write(person, f"{answer}\n".encode())
+
+    process = start_program(
+        "reports", "delete", report_id, environment=simulator.environment | QUICK, folder=Path.cwd(),
+        stdin=program, stderr=program,
+    )  # fmt: skip
+    out, _ = process.communicate()
+
+    told = os.read(person, 10_000).decode()
+    assert process.returncode == code
+    assert f"Delete the report 'Mine' ({report_id})? [y/N]" in told
+    if answer == "y":
+        assert out == f"deleted {report_id} Mine\n"
+        assert not simulator.service.reports
+    else:
+        assert "nothing was deleted" in told
+        assert report_id in simulator.service.reports
+
+
+# Executions
+
+
+@pytest.mark.behaviour(102, 105, 111, 115)
+def test_executions_tell_that_there_is_a_link_and_never_the_link(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    report_id = ordered(simulator, stored(command))
+
+    table = command("executions", report_id)
+    told = command("executions", report_id, "--json")
+
+    (execution,) = told.json()["executions"]
+    assert (execution["status"], execution["link_available"]) == ("Completed", True)
+    moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(moment, execution["link_expires_at"])
+    assert re.search(rf"{moment}; link available, expires {moment}", " ".join(table.out.split()))
+    assert narrow(table)
+    for written in (table.out, table.err, told.out, told.err):
+        assert "sig=" not in written
+        assert "http" not in written
+    for more in (("--all",), ("--status", "completed"), ("--execution-id", execution["execution_id"])):
+        assert command("executions", report_id, *more, "--json").json()["executions"][0]["status"] == "Completed"
+    nothing = command("executions", report_id, "--execution-id", NOBODY)
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no execution matches\n")
+    assert command("executions", report_id, "--status", "paused", "--json").json()["executions"] == []
+
+
+@pytest.mark.behaviour(105, 118)
+def test_a_report_that_has_not_run_yet_is_no_failure(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    report_id = ordered(simulator, stored(command), **scheduled())
+
+    outcome = command("executions", report_id)
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err.startswith("no execution yet: the report starts at ")
+
+
+@pytest.mark.behaviour(107)
+def test_a_service_that_takes_one_status_at_a_time_is_asked_for_each(command: Command, serve: Serve) -> None:
+    simulator = serve(small(joined_status=False))
+    report_id = ordered(simulator, stored(command))
+
+    assert command("executions", report_id, "--json").json()["executions"][0]["status"] == "Completed"
+
+
+@pytest.mark.behaviour(23)
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_withheld_data_is_told_with_what_to_do_about_it(command: Command, serve: Serve, form: str) -> None:
+    serve(small(role="viewer"))
+    for words in (("datasets",), ("preview", "Profile"), ("queries", "list", "--system"), ("reports", "list")):
+        outcome = command(*words, "--log-format", form)
+        assert outcome.code == 0
+        assert "give the user the role Executive report viewer" in outcome.err
