@@ -1,8 +1,8 @@
 """
 The bytes on disk: large writes at their own offsets, checksums, durability.
 
-Measured on one TLS stream of 1.5 GB (`python -m benchmarks.download unlimited`, figures there): once the network is
-fast, the way of a chunk to the disk decides.
+Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): once the network is fast, the way of a chunk to
+the disk decides.
 
 - One thread hop a megabyte. A hop per 64 KiB, as aiofiles makes it, costs more than the write.
 - Nothing else in that thread lets go of the interpreter's lock: checksums are faster than getting it back.
@@ -119,7 +119,7 @@ class Partial:
         self._digest = _Digest() if subject.version.md5 else None
         return subject.version
 
-    async def write(self, chunks: Sequence[bytes], *, offset: int) -> None:
+    async def write(self, chunks: Sequence[bytes | memoryview], *, offset: int) -> None:
         """
         Put bytes where they belong; no two streams write to the same place.
 
@@ -166,7 +166,7 @@ class Partial:
             await anyio.to_thread.run_sync(digest.catch_up, self._descriptor, until)
         return digest.state.digest()
 
-    def _write(self, chunks: Sequence[bytes], offset: int) -> None:
+    def _write(self, chunks: Sequence[bytes | memoryview], offset: int) -> None:
         _write_all(self._descriptor, chunks, offset)
         if self._digest is not None and self._digest.at == offset:
             self._digest.update(chunks)
@@ -207,7 +207,7 @@ class _Digest:
     state: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
     at: int = 0
 
-    def update(self, chunks: Sequence[bytes]) -> None:
+    def update(self, chunks: Sequence[bytes | memoryview]) -> None:
         size = 0
         for chunk in chunks:
             self.state.update(chunk)
@@ -231,7 +231,7 @@ def _blocks(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
         at += len(block)
 
 
-def _write_all(descriptor: int, chunks: Sequence[bytes], offset: int) -> None:
+def _write_all(descriptor: int, chunks: Sequence[bytes | memoryview], offset: int) -> None:
     written = os.pwritev(descriptor, chunks, offset)
     if written < sum(map(len, chunks)):
         # Short only on a disk that is nearly full, or after a signal: the rest tells which.

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from bulkpull.clock import Clock
 from bulkpull.errors import AnswerLost
 from bulkpull.transfer.partial import Partial
-from bulkpull.transfer.replies import refuse_error_page
+from bulkpull.transfer.replies import ERROR_PAGE_BYTES, refuse_error_page
 from bulkpull.transfer.sharing import Claim
 from bulkpull.transport.http import StreamedReply
 
@@ -44,7 +44,7 @@ async def pour(
         LinkExpired, StorageTrouble, FileGone: They are an error page of the storage host.
         OSError: The disk refused them.
     """
-    held: list[bytes] = []
+    held: list[bytes | memoryview] = []
     held_bytes, held_since_s = 0, 0.0
     window_began_s, window_bytes = since_s, 0
 
@@ -60,19 +60,20 @@ async def pour(
         async with aclosing(reply.chunks()) as chunks:
             async for chunk in chunks:
                 if claim.at == 0:
-                    refuse_error_page(chunk)
+                    refuse_error_page(bytes(chunk[:ERROR_PAGE_BYTES]))
                 now_s = clock.monotonic()
                 # The end of a claim may have come nearer since the reply began.
                 piece = chunk if claim.at + len(chunk) <= claim.end else chunk[: max(0, claim.end - claim.at)]
                 held_since_s = held_since_s if held else now_s
-                held.append(piece)
                 held_bytes += len(piece)
+                is_old = now_s - held_since_s >= _LONGEST_HOLD_S
+                is_due = held_bytes >= _WRITE_BYTES or len(held) >= _WRITE_CHUNKS or is_old
+                held.append(piece if is_due else bytes(piece))  # what is held outlives the reply's own buffer
                 claim.at += len(piece)
                 arrived(len(piece))
                 if claim.is_done:
                     break
-                is_old = now_s - held_since_s >= _LONGEST_HOLD_S
-                if held_bytes >= _WRITE_BYTES or len(held) >= _WRITE_CHUNKS or is_old:
+                if is_due:
                     await flush()
                 window_bytes += len(piece)
                 if now_s - window_began_s >= _WINDOW_S:

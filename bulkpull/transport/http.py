@@ -26,6 +26,7 @@ from bulkpull.address import check_address, is_loopback, same_origin
 from bulkpull.clock import Clock
 from bulkpull.errors import AnswerLost, BulkpullError, NotConnected, TlsRefused, UnexpectedReply, UnsafeAddress
 from bulkpull.events import Events
+from bulkpull.transport.inflow import Inflow
 from bulkpull.transport.message import TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
 from bulkpull.transport.surroundings import Proxies, trusted_certificates
 
@@ -36,10 +37,13 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_REDIRECTS = 5
 # Fewer, larger reads cost less than many small ones: aiohttp would hand over 64 KiB at a time.
 READ_BUFFER_BYTES = 1024 * 1024
+# Smaller bodies are not worth the buffers.
+_LARGE_BYTES = 8 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _KEEP_METHOD = frozenset({307, 308})
 _THROTTLED = 429
+_WITH_DATA = frozenset({200, 206})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
 _PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
 _NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
@@ -148,10 +152,13 @@ class StreamedReply:
     headers: Mapping[str, str] = field(repr=False)
     _content: aiohttp.StreamReader = field(repr=False)
     _told: str
+    _inflow: Inflow | None = field(default=None, repr=False)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """
         The stored bytes, never decompressed, in pieces of any size.
+
+        A `memoryview` is only valid until the next piece is asked for.
 
         Raises:
             AnswerLost: They broke off before the announced end, or none came for `read_s`.
@@ -159,8 +166,7 @@ class StreamedReply:
         ours: BulkpullError | None = None
         while ours is None:
             try:
-                # Not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer.
-                chunk, ends_a_chunk = await self._content.readchunk()
+                chunk, ends_a_chunk = await self._read()
             except _TRANSLATED as error:
                 ours = translate(error, told=self._told)
                 # aiohttp hides what arrived before a break once the break has arrived too: up to two megabytes that
@@ -172,6 +178,12 @@ class StreamedReply:
             elif not ends_a_chunk:
                 return
         raise ours
+
+    async def _read(self) -> tuple[bytes | memoryview, bool]:
+        if self._inflow is not None:
+            return await self._inflow.read(), False
+        # Not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer.
+        return await self._content.readchunk()
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
         """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off."""
@@ -277,7 +289,8 @@ class Http:
         with self._under_way():
             response = await self._open_redirected(request)
             try:
-                yield StreamedReply(response.status, response.headers, response.content, request.told)
+                with _read_past(response, read_s=request.timeouts.read_s) as inflow:
+                    yield StreamedReply(response.status, response.headers, response.content, request.told, inflow)
             finally:
                 response.release()
 
@@ -343,6 +356,34 @@ class Http:
             yield
         finally:
             self.in_flight -= 1
+
+
+@contextmanager
+def _read_past(response: aiohttp.ClientResponse, *, read_s: float) -> Iterator[Inflow | None]:
+    """Read the body of a large answer past aiohttp; `None` where that is not worth it or not possible."""
+    content, connection = response.content, response.connection
+    length = response.headers.get("Content-Length", "")
+    is_plain = response.status in _WITH_DATA and length.isdigit() and "Transfer-Encoding" not in response.headers
+    transport = connection.transport if connection else None
+    protocol = connection.protocol if connection else None
+    is_fit = is_plain and transport is not None and transport.is_reading() and content.exception() is None
+    if not is_fit or int(length) - content.total_bytes < _LARGE_BYTES:
+        yield None
+        return
+    assert transport is not None
+    assert protocol is not None
+    protocol.pause_reading()  # also ends its own watch over silences
+    # What has come of the body lies in `content`, all of it: there was no reason yet to hold anything back.
+    missing_bytes, first = int(length) - content.total_bytes, content.read_nowait(-1)
+    inflow = Inflow(transport, first=first, missing_bytes=missing_bytes, before=protocol, read_s=read_s)
+    try:
+        yield inflow
+    finally:
+        if inflow.end():
+            protocol.resume_reading()
+            content.feed_eof()  # which lets the next call have the connection
+        else:
+            protocol.abort()  # nothing else would stop what is on its way
 
 
 def _redirected(request: Request, location: str) -> Request:
