@@ -27,6 +27,8 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | call.retried           | a call goes out again                         | endpoint, attempt, wait_s, reason       |
 | pace.changed           | the rate limiter slows down or recovers       | calls_per_s, wait_s                     |
 | token.renewed          | a new access token is in use                  | grant, lives_s                          |
+| token.not_kept         | a new refresh token could not be stored       | folder, reason, follows                 |
+| token.cache_unread     | what the token cache holds cannot be read     | folder, reason, follows                 |
 | account.lacking        | a part of what a run leaves is not there      | part, reason                            |
 """
 

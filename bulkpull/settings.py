@@ -2,7 +2,8 @@
 The settings: one flat set of names, and the only reader of environment and files.
 
 Precedence: option, then environment (`BULKPULL_NAME`), then the TOML file, then the default. An empty environment
-variable counts as not set. What is wrong is told with its key, where it came from and what is allowed.
+variable counts as not set. What is wrong is told with its key, where it came from and what is allowed. A secret may
+also lie in a file (`client_secret_file`) or, as a reference, in an Azure Key Vault.
 """
 
 from __future__ import annotations
@@ -17,17 +18,30 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from platformdirs import user_data_path
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bulkpull.address import is_loopback
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
+from bulkpull.secret_sources import read_secret_file, vault_reference
 
 ENV_PREFIX = "BULKPULL_"
 DEFAULT_FILE = Path("bulkpull.toml")
 WIDEST = "widest"
+NO_CACHE = "off"
+SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
+"""Settings whose values are secrets; each has a sister `…_file`."""
 
 Grant = Literal["password", "refresh_token", "client_credentials"]
 Origin = Literal["option", "environment", "file", "default"]
@@ -39,7 +53,7 @@ def _trimmed(value: object) -> object:
 
 
 def _remembered(secret: SecretStr | None) -> SecretStr | None:
-    if secret is not None:
+    if secret is not None and vault_reference(secret.get_secret_value()) is None:
         register_secret(secret.get_secret_value())
     return secret
 
@@ -99,10 +113,26 @@ class Settings(BaseSettings):
     tenant_id: Text | None = Field(None, description="the directory (tenant) of the application")
     client_id: Text | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
+    client_secret_file: Path | None = Field(None, description="file that holds `client_secret`")
+    client_certificate_file: Path | None = Field(
+        None, description="PEM file with the application's private key and certificate, instead of a secret"
+    )
+    client_certificate_password: Secret | None = Field(None, description="opens an encrypted private key")
+    client_certificate_password_file: Path | None = Field(
+        None, description="file that holds `client_certificate_password`"
+    )
     username: Text | None = Field(None, description="the user, for the password grant")
     password: Secret | None = Field(None, description="the user's password, for the password grant")
+    password_file: Path | None = Field(None, description="file that holds `password`")
     refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
+    refresh_token_file: Path | None = Field(None, description="file that holds `refresh_token`")
     grant: Grant | None = Field(None, description="how to sign in; chosen from what is set")
+    token_cache: Text | None = Field(
+        None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
+    )
+    encrypt_token_cache: bool = Field(
+        default=True, description="let the operating system encrypt the token cache where it can"
+    )
     output: Path = Field(Path("bulkpull-data"), description="output folder")
     requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
     request_burst: PositiveInt = Field(10, description="calls that may go out at once")
@@ -179,9 +209,30 @@ class Settings(BaseSettings):
         """
         pointed = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in addresses.items()}
         kept = self.model_dump(exclude=set(_unpointed()), exclude_unset=True)
-        return type(self)(**(_unpointed() | kept | pointed))
+        # What a simulator hands out is of no use to anybody later.
+        return type(self)(**(_unpointed() | kept | {"token_cache": NO_CACHE} | pointed))
 
-    @field_validator("client_secret", "password", "refresh_token", mode="after")
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Put the secrets that lie in files into their settings."""
+        given = dict(given)
+        for name in SECRETS:
+            path = given.get(f"{name}_file")
+            if path is None:
+                continue
+            where = _where(f"{name}_file", options=())
+            if given.get(name) is not None:
+                raise SettingsError(f"{where}: `{name}_file` is given besides `{name}`", fix="set one of the two")
+            if isinstance(path, str | Path):
+                given[name] = read_secret_file(Path(path), setting=f"{name}_file", where=where)
+        if given.get("client_secret") is not None and given.get("client_certificate_file") is not None:
+            raise SettingsError(
+                "`client_secret` and `client_certificate_file` are both given", fix="set one of the two"
+            )
+        return given
+
+    @field_validator(*SECRETS, mode="after")
     @classmethod
     def _remember(cls, secret: SecretStr | None) -> SecretStr | None:
         return _remembered(secret)
@@ -198,21 +249,32 @@ class Settings(BaseSettings):
             raise ValueError(f"{hint}allowed: {WIDEST}, {', '.join(known)}")
         return timespan.upper()
 
-    @field_validator("ca_file", mode="after")
+    @field_validator("ca_file", "client_certificate_file", mode="after")
     @classmethod
-    def _readable(cls, ca_file: Path | None) -> Path | None:
-        if ca_file is not None and not ca_file.is_file():
-            raise ValueError(f"no file at {ca_file}")
-        return ca_file
+    def _readable(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.is_file():
+            raise ValueError(f"no file at {file}")
+        return file
 
     @property
     def token_address(self) -> str:
         """The token endpoint with the tenant filled in."""
         return self.token_url.replace("{tenant_id}", self.tenant_id or "common")
 
-    def chosen_grant(self) -> Grant:
+    @property
+    def token_cache_folder(self) -> Path | None:
+        """Where refresh tokens are kept between runs; `None` for nowhere."""
+        if self.token_cache is None:
+            return user_data_path("bulkpull", appauthor=False) / "tokens"
+        return None if self.token_cache.casefold() == NO_CACHE else Path(self.token_cache).expanduser()
+
+    def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
         """
         The way to sign in: the one that was set, else the one that the credentials allow.
+
+        Args:
+            kept: The token cache holds a refresh token that goes with these settings.
+            public: It is one that a person signed in for, to be redeemed without a secret.
 
         Raises:
             AuthError: A setting that this grant needs is missing; the message names them all.
@@ -220,27 +282,38 @@ class Settings(BaseSettings):
         Source: behaviours 1, 11 and 15: a refresh token lasts, a password cannot satisfy MFA, app-only is refused.
         """
         grant = self.grant
+        has_own = bool(self.client_secret or self.client_certificate_file)
         if grant is None:
-            if self.refresh_token:
+            if self.refresh_token or public:
                 grant = "refresh_token"
             elif self.username or self.password:
                 grant = "password"
             else:
-                grant = "client_credentials" if self.client_secret and self.client_id else "refresh_token"
-        needed = _NEEDED[grant]
-        missing = [name for name in needed if not getattr(self, name)]
+                grant = "client_credentials" if has_own and self.client_id and not kept else "refresh_token"
+        spared = {"refresh_token"} if kept else set[str]()
+        if public or self.client_certificate_file:
+            spared.add("client_secret")
+        missing = [name for name in _NEEDED[grant] if name not in spared and not getattr(self, name)]
         if missing:
             variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
             raise AuthError(
                 f"credentials are missing for the {grant} grant: {', '.join(missing)}",
-                fix=f"set {variables} in the environment (or the names in the settings file), "
+                fix=f"set {variables} in the environment (or the names in the settings file){_sign_in_hint(grant)}, "
                 "or try `bulkpull export --demo`, which needs none",
             )
         return grant
 
 
 _SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
-_CREDENTIALS = ("tenant_id", "client_id", "client_secret", "username", "password", "refresh_token", "grant")
+_CREDENTIALS = (
+    "tenant_id",
+    "client_id",
+    "client_certificate_file",
+    "username",
+    "grant",
+    *SECRETS,
+    *(f"{name}_file" for name in SECRETS),
+)
 _NEEDED: dict[Grant, tuple[str, ...]] = {
     "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
     "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),
@@ -260,7 +333,9 @@ def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dic
         SettingsError: The file cannot be read, or names an unknown setting.
     """
     file = _read_file(config)
-    return {name: _origin(name, options=options, file=file) for name in Settings.model_fields}
+    found = {name: _origin(name, options=options, file=file) for name in Settings.model_fields}
+    # A secret that lies in a file was given by whoever named the file.
+    return found | {name: found[f"{name}_file"] for name in SECRETS if found[name] == "default"}
 
 
 def _origin(name: str, *, options: Collection[str], file: _SettingsFile) -> Origin:
@@ -269,6 +344,10 @@ def _origin(name: str, *, options: Collection[str], file: _SettingsFile) -> Orig
     if os.environ.get(ENV_PREFIX + name.upper()):
         return "environment"
     return "file" if name in file.content else "default"
+
+
+def _sign_in_hint(grant: Grant) -> str:
+    return ", or sign in once by `bulkpull auth login`" if grant == "refresh_token" else ""
 
 
 def _unpointed() -> dict[str, Any]:
@@ -306,13 +385,18 @@ def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> Setting
     """Say which setting is wrong, where it came from and what is allowed; the value itself may be a secret."""
     first = refused.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0])
-    file = _file.get()
     if first["type"] == "extra_forbidden":
         return _unknown(name, where="settings")
-    where = {
+    where = _where(name, options=options)
+    return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))
+
+
+def _where(name: str, *, options: Collection[str]) -> str:
+    """Where the value of a setting comes from, in words."""
+    file = _file.get()
+    return {
         "option": "options",
         "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
         "file": f"settings file {file.path}",
         "default": "settings",
     }[_origin(name, options=options, file=file)]
-    return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))

@@ -10,14 +10,16 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "clock", "errors", "events", "figures", "model", "query", "redact", "settings",
+    "_version", "address", "catalog", "clock", "errors", "events", "figures", "model", "query", "redact",
+    "secret_sources", "settings",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,
     "transport": GROUND | {"transport"},
     "records": GROUND | {"records"},
     "tabular": GROUND | {"tabular"},
-    "reporting": GROUND | {"transport", "reporting"},
+    "tokencache": GROUND | {"records", "tokencache"},
+    "reporting": GROUND | {"transport", "tokencache", "reporting"},
     "transfer": GROUND | {"transport", "records", "transfer"},
     "account": GROUND | {"transport", "records", "account"},
     "journey": GROUND | {"account", "transport", "transfer", "records", "tabular", "reporting", "journey"},

@@ -12,6 +12,7 @@ from bulkpull.events import Events
 from bulkpull.journey.plan import Plan, check_names, make_plan
 from bulkpull.model import Window
 from bulkpull.reporting.connect import Connection, connected
+from bulkpull.reporting.signin import choose_grant
 from bulkpull.settings import Settings
 
 
@@ -54,7 +55,7 @@ async def plan_export(
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
         AuthError, ReportingError, TransferError: The service could not be asked.
     """
-    check_before_asking(request, settings=settings)
+    await check_before_asking(request, settings=settings)
     async with connected(settings=settings, events=events, clock=clock or SystemClock()) as connection:
         return await plan_on(request, connection, settings=settings)
 
@@ -71,7 +72,7 @@ async def plan_on(request: ExportRequest, connection: Connection, *, settings: S
     )
 
 
-def check_before_asking(request: ExportRequest, *, settings: Settings) -> None:
+async def check_before_asking(request: ExportRequest, *, settings: Settings) -> None:
     """
     Refuse what can be refused without the service.
 
@@ -81,7 +82,7 @@ def check_before_asking(request: ExportRequest, *, settings: Settings) -> None:
         AuthError: Credentials are missing.
     """
     try:
-        settings.chosen_grant()
+        await choose_grant(settings)
     except AuthError:
         check_names(request.datasets, catalog=load_catalog())
         raise

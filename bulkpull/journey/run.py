@@ -83,7 +83,7 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        check_before_asking(self.request, settings=self.settings)
+        await check_before_asking(self.request, settings=self.settings)
         if any(load_catalog().find(name) is None for name in self.request.datasets):
             # Only the service can tell whether it is a new dataset or a slip, and a slip shall leave no trace.
             await plan_export(self.request, settings=self.settings, events=self.events, clock=self.clock)

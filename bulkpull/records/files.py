@@ -64,11 +64,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part."""
+def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
+    """
+    Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part.
+
+    Args:
+        private: Nobody but this user may read it, from its first byte on.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with aside.open("w", encoding="utf-8") as file:
+        if private:
+            aside.unlink(missing_ok=True)  # a file that is there already would keep the mode that it has
+        with open(aside, "w", encoding="utf-8", opener=_private if private else None) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -78,6 +85,10 @@ def write_atomically(path: Path, text: str) -> None:
             aside.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL, 0o600)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,9 +7,10 @@ shows. The forms stand in `grants`, the sentences for refusals in `refusals`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -26,7 +27,7 @@ from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.pace import parse_retry_after
 from bulkpull.transport.retry import Retrier
 
-__all__ = ["AccessToken", "Credentials", "Grant", "TokenEndpoint", "TokenSource"]
+__all__ = ["AccessToken", "Credentials", "Grant", "RefreshTokens", "TokenEndpoint", "TokenSource"]
 
 # A rotated refresh token is written down even when the run is being cancelled, but not for ever.
 _STORE_WITHIN_S = 10.0
@@ -59,8 +60,34 @@ class TokenSource(Protocol):
         ...
 
 
-async def _keep_in_memory(_: str) -> None:
+class RefreshTokens(Protocol):
+    """Where the newest refresh token is kept, beyond this process."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """One renewal at a time among all who share the token."""
+        ...
+
+    async def newest(self) -> str | None:
+        """The token that was kept last, if it is newer than the one that the credentials brought."""
+        ...
+
+    async def keep(self, refresh_token: str) -> None:
+        """Store a new token durably, or tell that it could not be."""
+        ...
+
+
+class _InMemory:
     """A refresh token that nobody stores lives as long as the run."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        yield
+
+    async def newest(self) -> str | None:
+        return None
+
+    async def keep(self, refresh_token: str) -> None:
+        pass
 
 
 class TokenEndpoint:
@@ -69,7 +96,8 @@ class TokenEndpoint:
 
     Args:
         credentials: For `grant`. A refresh token that comes with a reply replaces the one before (behaviours 7 and 8).
-        on_refresh_token: Stores a new refresh token durably; awaited before its access token is used.
+        kept: Where refresh tokens of the grant `refresh_token` are kept: a new one before its access token is used
+            (fault 19), and what another process kept there meanwhile is used in place of the older (20).
 
     One renewal is under way at a time, whoever asks, and all who waited share its outcome. A refusal is remembered:
     repeating wrong credentials locks accounts.
@@ -86,10 +114,11 @@ class TokenEndpoint:
         resource: str,
         grant: Grant,
         credentials: Credentials,
-        on_refresh_token: Callable[[str], Awaitable[None]] = _keep_in_memory,
+        kept: RefreshTokens | None = None,
     ) -> None:
         check_address(token_url, what="`token_url`")
-        token_form(grant, credentials=credentials, resource=resource, token_url=token_url)
+        if grant is not Grant.REFRESH_TOKEN or kept is None:  # a kept refresh token is read when it is needed
+            token_form(grant, credentials=credentials, resource=resource, token_url=token_url)
         for secret in (credentials.client_secret, credentials.password, credentials.refresh_token):
             register_secret(secret or "")
         self._http = http
@@ -100,7 +129,8 @@ class TokenEndpoint:
         self._resource = resource
         self._grant = grant
         self._credentials = credentials
-        self._on_refresh_token = on_refresh_token
+        # What the password grant brings along is not worth keeping: the password is at hand, and lasts longer.
+        self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else _InMemory()
         self._renewing = anyio.Lock()
         self._token: AccessToken | None = None
         self._renew_from = 0.0
@@ -155,26 +185,29 @@ class TokenEndpoint:
             return self._token
 
     async def _fetch(self) -> AccessToken:
+        if self._grant is Grant.REFRESH_TOKEN:
+            async with self._kept.turn():
+                self._refresh_token = await self._kept.newest() or self._refresh_token
+                if self._refresh_token is None:
+                    raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
+                return await self._fetch_by(Grant.REFRESH_TOKEN)
         if self._refresh_token is not None:
             try:
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
             except AuthError:
-                if self._grant is not Grant.PASSWORD:
-                    raise
                 self._refresh_token = None  # it was a by-product of the password grant, which goes on without it
         return await self._fetch_by(self._grant)
 
     async def _fetch_by(self, grant: Grant) -> AccessToken:
         credentials = self._credentials
         if grant is Grant.REFRESH_TOKEN:
-            credentials = Credentials(
-                credentials.client_id, credentials.client_secret, refresh_token=self._refresh_token
-            )
-        form = token_form(grant, credentials=credentials, resource=self._resource, token_url=self._token_url)
+            credentials = replace(credentials, username=None, password=None, refresh_token=self._refresh_token)
         headers = {"Accept": "application/json"}
-        request = Request("POST", self._token_url, endpoint="token", headers=headers, form=form)
 
         async def ask() -> tuple[Mapping[str, object], float]:
+            # Anew for each try: a signed assertion is short-lived.
+            form = token_form(grant, credentials=credentials, resource=self._resource, token_url=self._token_url)
+            request = Request("POST", self._token_url, endpoint="token", headers=headers, form=form)
             asked_at = self._clock.monotonic()
             return self._read(await self._http.send(request), grant=grant), asked_at
 
@@ -204,4 +237,4 @@ class TokenEndpoint:
         register_secret(refresh_token)
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
-            await self._on_refresh_token(refresh_token)
+            await self._kept.keep(refresh_token)

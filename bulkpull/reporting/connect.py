@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
 from bulkpull._version import __version__
 from bulkpull.clock import Clock
 from bulkpull.events import Events
-from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint
+from bulkpull.reporting.auth import TokenEndpoint
 from bulkpull.reporting.client import ReportingClient
+from bulkpull.reporting.signin import prepare_sign_in
 from bulkpull.settings import Settings
 from bulkpull.transport.http import Http
 from bulkpull.transport.pace import Pacer
@@ -34,12 +33,13 @@ async def connected(
     *, settings: Settings, events: Events, clock: Clock, random: Callable[[], float] = system_random.random
 ) -> AsyncIterator[Connection]:
     """
-    A connection to the service that the settings name, closed at the end of the block. Nothing is sent yet.
+    A connection to the service that the settings name, closed at the end of the block. Nothing is sent to it yet.
 
     Raises:
-        AuthError: A credential that the grant needs is missing.
+        AuthError: A credential that the grant needs is missing, or a vault does not give it.
+        SettingsError: A certificate cannot be used, or a library that the settings ask for is not installed.
     """
-    grant = Grant(settings.chosen_grant())
+    sign_in = await prepare_sign_in(settings, events=events, clock=clock)
     async with Http(ca_file=settings.ca_file, events=events, clock=clock, user_agent=f"bulkpull/{__version__}") as http:
         retrier = Retrier(
             policy=RetryPolicy(attempts=settings.request_attempts),
@@ -56,14 +56,9 @@ async def connected(
             events=events,
             token_url=settings.token_address,
             resource=settings.resource,
-            grant=grant,
-            credentials=Credentials(
-                client_id=settings.client_id or "",
-                client_secret=_plain(settings.client_secret),
-                username=settings.username,
-                password=_plain(settings.password),
-                refresh_token=_plain(settings.refresh_token),
-            ),
+            grant=sign_in.grant,
+            credentials=sign_in.credentials,
+            kept=sign_in.keeper,
         )
         client = ReportingClient(
             http=http,
@@ -77,7 +72,3 @@ async def connected(
             events=events,
         )
         yield Connection(client, http, retrier)
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -6,6 +6,7 @@ The forms are those of the walkthrough, without the blanks that it prints before
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -27,20 +28,30 @@ class Grant(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The application, and the user or the refresh token; blanks around a value are dropped (behaviour 1)."""
+    """
+    The application, and the user or the refresh token; blanks around a value are dropped (behaviour 1).
+
+    Attributes:
+        sign: Makes a signed assertion for a token endpoint, which an application with a certificate sends in place of
+            a secret.
+    """
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
+    sign: Callable[[str], str] | None = field(default=None, repr=False)
 
 
+_OWN = ("client_id", "client_secret", "username", "password", "refresh_token")
 _NEEDED = {
     Grant.PASSWORD: ("client_id", "username", "password"),
     Grant.REFRESH_TOKEN: ("client_id", "refresh_token"),
     Grant.CLIENT_CREDENTIALS: ("client_id", "client_secret"),
 }
+# RFC 7523; Entra takes it wherever it takes a secret, in both versions.
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_url: str) -> dict[str, str]:
@@ -52,8 +63,10 @@ def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_u
     Raises:
         SettingsError: A value that the grant needs is missing.
     """
-    own = {name: (getattr(credentials, name) or "").strip() for name in credentials.__slots__}
+    own = {name: (getattr(credentials, name) or "").strip() for name in _OWN}
     missing = [name for name in _NEEDED[grant] if not own[name]]
+    if credentials.sign is not None and "client_secret" in missing:
+        missing.remove("client_secret")
     if missing:
         raise SettingsError(f"the grant {grant} needs {' and '.join(f'`{name}`' for name in missing)}")
     form = {"client_id": own["client_id"], "client_secret": own["client_secret"], "grant_type": grant.value}
@@ -71,6 +84,8 @@ def token_form(grant: Grant, *, credentials: Credentials, resource: str, token_u
         form["resource"] = resource
         if grant is not Grant.CLIENT_CREDENTIALS:
             form["scope"] = "openid"
+    if credentials.sign is not None:
+        form |= {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": credentials.sign(token_url)}
     return {name: value for name, value in form.items() if value}
 
 

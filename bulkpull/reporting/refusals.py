@@ -46,12 +46,22 @@ _SENTENCES: Mapping[int, tuple[str, str]] = {
     70008: _REFRESH_ENDED,
     90002: _TENANT,
     500011: ("the resource is unknown in this tenant", "check `resource`, and the consent to Partner Center"),
+    65004: ("the person who was asked declined", "sign in again: `bulkpull auth login`"),
     700016: ("the application is not known in this tenant", "check `client_id` and `tenant_id`"),
+    700024: ("this machine's clock differs too much from the directory's", "set the clock"),
+    700025: ("the application is a public client, which must not send a secret", "unset `client_secret`"),
+    700027: (
+        "the certificate is not registered with the application, or the key is another's",
+        "upload the certificate of `client_certificate_file` to the application's registration",
+    ),
     700082: _REFRESH_ENDED,
     700084: _REFRESH_ENDED,
     7000112: ("the application is disabled", "ask the tenant's administrator"),
     7000215: _SECRET,
-    7000218: ("the application needs a client secret", "set `client_secret`"),
+    7000218: (
+        "the application needs a client secret",
+        "set `client_secret`; to sign people in without one, allow public client flows in its registration",
+    ),
     7000222: ("the client secret has expired", "make a new one in the application's registration, set `client_secret`"),
     900023: _TENANT,
 }

@@ -10,6 +10,8 @@ from bulkpull.simulator.service import Service
 from bulkpull.simulator.validation import Fields
 
 API_ROOT = "/insights/v1/mpn"
+DIRECTORY = frozenset({"token", "devicecode", "discovery"})
+"""Endpoints of the directory, which has forms in place of JSON and errors of its own."""
 
 _METHODS: Mapping[tuple[str, bool], frozenset[str]] = {
     # endpoint, whether an id follows it
@@ -28,7 +30,7 @@ _METHODS: Mapping[tuple[str, bool], frozenset[str]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
-    A call of the API, or a token request.
+    A call of the API, or one of the directory: a token, a device code, or what it says of itself (`discovery`).
 
     Attributes:
         endpoint: As faults and calls name it; pause and resume are forms of `ScheduledReport`.
@@ -50,16 +52,8 @@ def find_route(method: str, path: str, params: Mapping[str, str]) -> Route | Non
     """The call that a request is; paths are matched without case. `None` when the service knows no such address."""
     parts = path.strip("/").split("/")
     lowered = [part.casefold() for part in parts]
-    if lowered[1:] == ["oauth2", "token"] or lowered[1:] == ["oauth2", "v2.0", "token"]:
-        version = 2 if "v2.0" in lowered else 1
-        return Route(
-            endpoint="token",
-            verb="token",
-            method=method,
-            subject=parts[0],
-            version=version,
-            is_allowed=method == "POST",
-        )
+    if (route := _directory_route(method, parts[0], lowered[1:])) is not None:
+        return route
     root = API_ROOT.strip("/").split("/")
     if lowered[: len(root)] != root:
         return None
@@ -84,6 +78,29 @@ def find_route(method: str, path: str, params: Mapping[str, str]) -> Route | Non
     endpoint = "ScheduledReport" if verb in ("pause", "resume") else verb
     allowed = method in _METHODS[verb, subject is not None]
     return Route(endpoint=endpoint, verb=verb, method=method, subject=subject, is_allowed=allowed, params=params)
+
+
+def _directory_route(method: str, tenant: str, below: list[str]) -> Route | None:
+    """A call of the directory that signs people and programs in, by the path below the tenant."""
+    match below:
+        case ["oauth2", "token"]:
+            endpoint, version, allowed = "token", 1, "POST"
+        case ["oauth2", "v2.0", "token"]:
+            endpoint, version, allowed = "token", 2, "POST"
+        case ["oauth2", "v2.0", "devicecode"]:
+            endpoint, version, allowed = "devicecode", 2, "POST"
+        case ["v2.0", ".well-known", "openid-configuration"]:
+            endpoint, version, allowed = "discovery", 2, "GET"
+        case _:
+            return None
+    return Route(
+        endpoint=endpoint,
+        verb=endpoint,
+        method=method,
+        subject=tenant,
+        version=version,
+        is_allowed=method == allowed,
+    )
 
 
 def datasets_of(route: Route, body: Mapping[str, Any], service: Service) -> tuple[str, ...]:

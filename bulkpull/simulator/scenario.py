@@ -95,6 +95,11 @@ class Scenario:
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
         visible_lag_s: How long a new object is missing from listings.
         rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
+        single_use_refresh_tokens: Whether a refresh token is refused once it was redeemed; the service does not do so
+            (behaviour 8), but may one day.
+        client_certificate: PEM certificate of the application, for signed assertions in place of the secret.
+        public_client: Whether the application may sign people in without a secret, by device code.
+        device_answer: What the person makes of a device code, after the program has asked `device_polls` times in vain.
         tables: Literal CSV bytes (or a file of them) in place of a dataset's generated data.
         stored: Literal stored bytes, served as they are.
         faults: Armed from the start.
@@ -149,6 +154,12 @@ class Scenario:
     refresh_token: str = field(default="simulated-refresh-token", repr=False)
     authorization_code: str = field(default="simulated-authorization-code", repr=False)
     rotate_refresh_token: bool = True
+    single_use_refresh_tokens: bool = False
+    client_certificate: bytes | None = field(default=None, repr=False)
+    public_client: bool = True
+    device_answer: Literal["approved", "declined", "expired"] = "approved"
+    device_polls: int = 1
+    device_interval_s: int = 1
     tables: Mapping[str, bytes | Path] = field(default_factory=dict)
     stored: Mapping[str, bytes] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()

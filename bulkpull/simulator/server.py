@@ -18,7 +18,7 @@ from bulkpull.simulator.dispatch import paged, perform
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.links import http_date
 from bulkpull.simulator.refusals import Refusal
-from bulkpull.simulator.routes import Route, datasets_of, find_route
+from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.sockets import reset
@@ -52,9 +52,9 @@ class ApiHost:
         raw = await request.read()
         if self._scenario.api_latency_s:
             await self._clock.sleep(self._scenario.api_latency_s)
-        body = _read_body(raw, is_form=call.endpoint == "token")
+        body = _read_body(raw, is_form=call.endpoint in DIRECTORY)
         call.body_keys = tuple(body)
-        if route is not None and route.endpoint != "token":
+        if route is not None and route.endpoint not in DIRECTORY:
             call.datasets = datasets_of(route, body, self._service)
             call.name = _text(Fields(body).get("ReportName") or Fields(body).get("Name"))
         reply = await self._reply(request, route, call, body)
@@ -106,8 +106,8 @@ class ApiHost:
             return _generic(404, "Resource not found")
         if not route.is_allowed:
             return _generic(405, "Method not allowed")
-        if route.endpoint == "token":
-            return self._token_reply(route, body)
+        if route.endpoint in DIRECTORY:
+            return self._directory_reply(route, body)
         token = _token_of(request)
         headers = self._echoed(request, token)
         try:
@@ -160,9 +160,16 @@ class ApiHost:
                 return answers.spoiled_reply(fault, reply, body)
         return reply
 
-    def _token_reply(self, route: Route, form: Mapping[str, Any]) -> Reply:
+    def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Reply:
+        tenant = route.subject or ""
         try:
-            body = self._tokens.issue(form, tenant=route.subject or "", version=route.version)
+            match route.endpoint:
+                case "token":
+                    body = self._tokens.issue(form, tenant=tenant, version=route.version)
+                case "devicecode":
+                    body = self._tokens.begin_device(form, tenant=tenant, origin=self.api_origin)
+                case _:
+                    body = self._tokens.describe(tenant=tenant, origin=self.api_origin)
         except TokenRefused as refused:
             return answers.json_reply(refused.body(now=self._clock.now()), status=refused.status)
         return answers.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -43,6 +44,7 @@ class Simulator:
         clock: Its time; the machine's own by default.
         host: Address to listen on; loopback only.
         port, blob_port: 0 takes free ones.
+        tls: Serve https with this certificate; plain http without.
         workdir: For the stored files; a temporary folder, removed at the end, by default.
 
     Attributes:
@@ -58,11 +60,13 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         blob_port: int = 0,
+        tls: ssl.SSLContext | None = None,
         workdir: Path | None = None,
     ) -> None:
         self.scenario = scenario or Scenario()
         self._clock: SimulatorClock = clock or RealClock()
         self._host, self._ports, self._given_workdir = host, (port, blob_port), workdir
+        self._tls = tls
         self._faults = FaultBox(self.scenario.faults)
         self._links = LinkSigner()
         self.calls: list[Call] = []
@@ -174,6 +178,6 @@ class Simulator:
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, self._host, port).start()
+        await web.TCPSite(runner, self._host, port, ssl_context=self._tls).start()
         bound = runner.addresses[0][1]
-        return f"http://{self._host}:{bound}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{bound}"

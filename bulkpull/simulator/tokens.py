@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import refusals
+from bulkpull.simulator import assertions, refusals
+from bulkpull.simulator.devices import GRANT as DEVICE_GRANT
+from bulkpull.simulator.devices import DeviceDesk
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 
@@ -26,10 +28,16 @@ _ERRORS: Mapping[int, tuple[int, str, str]] = {
     50079: (400, "invalid_grant", "the user has to register for multifactor authentication"),
     50126: (400, "invalid_grant", "wrong user name or password"),
     65001: (400, "invalid_grant", "no consent for the application"),
+    65004: (400, "authorization_declined", "the user declined"),
     70000: (400, "invalid_grant", "the code is not valid"),
+    70016: (400, "authorization_pending", "the user has not signed in yet"),
+    70018: (400, "bad_verification_code", "the device code is not known"),
+    70019: (400, "expired_token", "the device code is expired"),
     70003: (400, "unsupported_grant_type", "the grant type is not supported"),
     90002: (400, "invalid_request", "tenant not found"),
     500011: (400, "invalid_resource", "the resource principal was not found in the tenant"),
+    700024: (401, "invalid_client", "the assertion is not within its valid time range"),
+    700027: (401, "invalid_client", "the assertion's signature cannot be validated"),
     700016: (400, "unauthorized_client", "application not found in the tenant"),
     700082: (400, "invalid_grant", "refresh token expired"),
     900144: (400, "invalid_request", "the request body must contain the parameter"),
@@ -78,9 +86,11 @@ class TokenDesk:
 
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox) -> None:
         self._scenario, self._clock, self._faults = scenario, clock, faults
+        self._devices = DeviceDesk(scenario, clock=clock)
         self._issued: dict[str, _Token] = {}
-        # A redeemed refresh token is not revoked, it ends with its own lifetime (behaviour 8).
-        self._refresh_tokens = {scenario.refresh_token}
+        # A redeemed refresh token is not revoked, it ends with its own lifetime (behaviour 8); whether it was given to
+        # a client without a secret.
+        self._refresh_tokens = {scenario.refresh_token: False}
 
     def issue(self, form: Mapping[str, str], *, tenant: str, version: int) -> dict[str, Any]:
         """
@@ -97,11 +107,12 @@ class TokenDesk:
         fault = self._faults.take("token_error")
         if fault is not None:
             raise TokenRefused(int(fault.args.get("code", 50126)))
-        if tenant.casefold() != self._scenario.tenant_id.casefold():
-            raise TokenRefused(90002)
-        self._check_client(fields)
-        for_api = self._audience(fields, version=version)
+        self._check_tenant(tenant)
         grant = fields.get("grant_type", "")
+        public = self._is_public(fields, grant=grant)
+        path = f"/{tenant}/oauth2/{'v2.0/' if version == 2 else ''}token"  # noqa: PLR2004 - the endpoint's version
+        self._check_client(fields, path=path, public=public)
+        for_api = self._audience(fields, version=version)
         self._check_grant(fields, grant=grant)
         lifetime_s = self._scenario.token_lifetime_s
         token = self._mint(grant=grant, for_api=for_api, lifetime_s=lifetime_s)
@@ -118,8 +129,39 @@ class TokenDesk:
             reply["resource"] = fields.get("resource", API)
         reply["access_token"] = token
         if grant != "client_credentials":
-            reply["refresh_token"] = self._next_refresh_token()
+            reply["refresh_token"] = self._next_refresh_token(fields.get("refresh_token"), public=public)
+        if "openid" in fields.get("scope", "").split() and version == 2:  # noqa: PLR2004 - the endpoint's version
+            reply["id_token"] = self._id_token(lifetime_s)
         return self._with_odd_expiry(reply)
+
+    def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
+        """
+        Answer a request for a device code.
+
+        Raises:
+            TokenRefused: With the AADSTS code of what is wrong.
+        """
+        self._check_tenant(tenant)
+        self._check_client({name.casefold(): value.strip() for name, value in form.items()}, path="", public=True)
+        if not self._scenario.public_client:
+            raise TokenRefused(7000218)
+        return self._devices.begin(origin=origin)
+
+    def describe(self, *, tenant: str, origin: str) -> dict[str, Any]:
+        """
+        What the directory says of itself, to clients that ask before they sign in.
+
+        Raises:
+            TokenRefused: There is no such tenant.
+        """
+        self._check_tenant(tenant)
+        root = f"{origin}/{tenant}"
+        return {
+            "issuer": f"{root}/v2.0",
+            "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{root}/oauth2/v2.0/token",
+            "device_authorization_endpoint": f"{root}/oauth2/v2.0/devicecode",
+        }
 
     def check(self, token: str | None) -> None:
         """
@@ -141,15 +183,39 @@ class TokenDesk:
         known = self._issued.get(token or "")
         return known is not None and (known.has_mfa or self._scenario.mfa is None)
 
-    def _check_client(self, fields: Mapping[str, str]) -> None:
+    def _check_tenant(self, tenant: str) -> None:
+        if tenant.casefold() != self._scenario.tenant_id.casefold():
+            raise TokenRefused(90002)
+
+    def _is_public(self, fields: Mapping[str, str], *, grant: str) -> bool:
+        """Whether this request needs no secret: it redeems what was given to a client without one."""
+        if grant == DEVICE_GRANT:
+            return self._scenario.public_client
+        return grant == "refresh_token" and self._refresh_tokens.get(fields.get("refresh_token", ""), False)
+
+    def _check_client(self, fields: Mapping[str, str], *, path: str, public: bool) -> None:
         if not fields.get("client_id"):
             raise TokenRefused(900144)
         if fields["client_id"].casefold() != self._scenario.client_id.casefold():
             raise TokenRefused(700016)
-        if not fields.get("client_secret"):
-            raise TokenRefused(7000218)
-        if fields["client_secret"] != self._scenario.client_secret:
+        if assertion := fields.get("client_assertion"):
+            self._check_assertion(fields, assertion, path=path)
+        elif not fields.get("client_secret"):
+            if not public:
+                raise TokenRefused(7000218)
+        elif fields["client_secret"] != self._scenario.client_secret:
             raise TokenRefused(7000215)
+
+    def _check_assertion(self, fields: Mapping[str, str], assertion: str, *, path: str) -> None:
+        known = self._scenario.client_certificate
+        if fields.get("client_assertion_type") != assertions.TYPE:
+            raise TokenRefused(900144)
+        if known is None or not assertions.is_signed_by(assertion, known):
+            raise TokenRefused(700027)
+        if not assertions.is_meant_for(assertion, client_id=fields["client_id"], path=path):
+            raise TokenRefused(700027)
+        if not assertions.is_valid_at(assertion, self._clock.now()):
+            raise TokenRefused(700024)
 
     def _audience(self, fields: Mapping[str, str], *, version: int) -> bool:
         """Whether the token will be for the API."""
@@ -177,6 +243,10 @@ class TokenDesk:
                     raise TokenRefused(70000)
             case "client_credentials":
                 pass
+            case _ if grant == DEVICE_GRANT:
+                code = self._devices.refusal(fields.get("device_code", ""))
+                if code is not None:
+                    raise TokenRefused(code)
             case _:
                 raise TokenRefused(70003)
 
@@ -189,25 +259,44 @@ class TokenDesk:
 
     def _mint(self, *, grant: str, for_api: bool, lifetime_s: int) -> str:
         now = self._clock.now()
+        # The password grant cannot satisfy multi-factor authentication (behaviour 11).
+        has_mfa = grant in ("refresh_token", "authorization_code", DEVICE_GRANT)
+        app_only = grant == "client_credentials"
         claims = {"aud": API if for_api else _GRAPH, "tid": self._scenario.tenant_id, "iat": int(now.timestamp())}
+        claims |= {"idtyp": "app"} if app_only else {"scp": "user_impersonation", "amr": ["pwd", "mfa"][: 1 + has_mfa]}
         token = ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
         fault = self._faults.take("token_expires_early")
         lives_s = float(fault.args.get("seconds", 0.0)) if fault else lifetime_s
         self._issued[token] = _Token(
             expires_at=now + timedelta(seconds=lives_s),
             for_api=for_api,
-            app_only=grant == "client_credentials",
-            # The password grant cannot satisfy multi-factor authentication (behaviour 11).
-            has_mfa=grant in ("refresh_token", "authorization_code"),
+            app_only=app_only,
+            has_mfa=has_mfa,
         )
         return token
 
-    def _next_refresh_token(self) -> str:
+    def _next_refresh_token(self, redeemed: str | None, *, public: bool) -> str:
         if not self._scenario.rotate_refresh_token:
-            return self._scenario.refresh_token
+            return redeemed or self._scenario.refresh_token
         fresh = f"simulated-refresh-{secrets.token_urlsafe(18)}"
-        self._refresh_tokens.add(fresh)
+        self._refresh_tokens[fresh] = public
+        if self._scenario.single_use_refresh_tokens and redeemed:
+            del self._refresh_tokens[redeemed]
         return fresh
+
+    def _id_token(self, lifetime_s: int) -> str:
+        now_s = int(self._clock.now().timestamp())
+        claims = {
+            "aud": self._scenario.client_id,
+            "iss": f"https://login.microsoftonline.com/{self._scenario.tenant_id}/v2.0",
+            "iat": now_s,
+            "nbf": now_s,
+            "exp": now_s + lifetime_s,
+            "sub": "simulated-user",
+            "tid": self._scenario.tenant_id,
+            "preferred_username": self._scenario.username,
+        }
+        return ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
 
     def _with_odd_expiry(self, reply: dict[str, Any]) -> dict[str, Any]:
         fault = self._faults.take("expires_in_form")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from bulkpull.errors import (
     UnsafeAddress,
 )
 from bulkpull.redact import redact
-from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint
+from bulkpull.reporting.auth import Credentials, Grant, RefreshTokens, TokenEndpoint
 from bulkpull.reporting.grants import life_of, margin_of, token_form
 from bulkpull.reporting.refusals import first_sentence, judge_token_reply
 from bulkpull.transport.http import Http
@@ -63,7 +63,7 @@ class Rig:
 async def endpoint(
     grant: Grant = Grant.PASSWORD,
     credentials: Credentials = PERSON,
-    on_refresh_token: Callable[[str], Awaitable[None]] | None = None,
+    kept: RefreshTokens | None = None,
 ) -> AsyncIterator[Rig]:
     clock, told = FakeClock(), Told()
     async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="x") as http:
@@ -75,7 +75,6 @@ async def endpoint(
             random=lambda: 0.5,
             tally=http.tally,
         )
-        more: dict[str, Any] = {"on_refresh_token": on_refresh_token} if on_refresh_token else {}
         made = TokenEndpoint(
             http=http,
             retrier=retrier,
@@ -85,7 +84,7 @@ async def endpoint(
             resource=RESOURCE,
             grant=grant,
             credentials=credentials,
-            **more,
+            kept=kept,
         )
         with Answers() as answers:
             yield Rig(made, clock, told, answers, http)
@@ -368,25 +367,39 @@ async def test_while_the_endpoint_is_out_of_order_the_old_token_serves_to_its_en
 
 
 @pytest.mark.behaviour(8)
-@pytest.mark.fault(19)
+@pytest.mark.fault(19, 20)
 async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used() -> None:
-    stored: list[str] = []
+    class Shelf:
+        def __init__(self) -> None:
+            self.told: list[str] = []
+            self.newer: str | None = None
 
-    async def store(value: str) -> None:
-        assert rig.told.of("token.renewed") == []
-        stored.append(value)
+        @asynccontextmanager
+        async def turn(self) -> AsyncIterator[None]:
+            self.told.append("turn")
+            yield
+            self.told.append("end of turn")
 
+        async def newest(self) -> str | None:
+            return self.newer
+
+        async def keep(self, refresh_token: str) -> None:
+            assert rig.told.of("token.renewed") == []
+            self.told.append(f"kept {refresh_token}")
+
+    shelf = Shelf()
     credentials = Credentials("app-1", "app-secret", refresh_token="refresh-token-1")
-    async with endpoint(Grant.REFRESH_TOKEN, credentials, on_refresh_token=store) as rig:
+    async with endpoint(Grant.REFRESH_TOKEN, credentials, kept=shelf) as rig:
         rig.answer(token(1, refresh_token="refresh-token-2"))
         await rig.endpoint.get_token()
         rig.told.events.clear()
-        rig.answer(token(2, refresh_token="refresh-token-2"))
+        shelf.newer = "refresh-token-9"  # another process went on with it meanwhile
+        rig.answer(token(2, refresh_token="refresh-token-9"))
         rig.clock.advance(3_400)
         await rig.endpoint.get_token()
 
-    assert [form["refresh_token"] for form in rig.forms] == ["refresh-token-1", "refresh-token-2"]
-    assert stored == ["refresh-token-2"]
+    assert [form["refresh_token"] for form in rig.forms] == ["refresh-token-1", "refresh-token-9"]
+    assert shelf.told == ["turn", "kept refresh-token-2", "end of turn", "turn", "end of turn"]
 
 
 @pytest.mark.behaviour(7, 21)

@@ -82,9 +82,9 @@ async def staged(
                 random=lambda: 0.5,
                 tally=http.tally,
             )
-            known = {name: setting[name] for name in ("client_id", "client_secret", "username", "password")} | {
-                "refresh_token": simulator.scenario.refresh_token
-            }
+            known: dict[str, Any] = {
+                name: setting[name] for name in ("client_id", "client_secret", "username", "password")
+            } | {"refresh_token": simulator.scenario.refresh_token}
             auth = TokenEndpoint(
                 http=http,
                 retrier=retrier,

@@ -12,7 +12,7 @@ import bulkpull.simulator
 
 HERE = Path(bulkpull.simulator.__file__).parent
 FILES = sorted(HERE.rglob("*.py"))
-ALLOWED = {"aiohttp", "anyio", "isal", "numpy", "polars"}
+ALLOWED = {"aiohttp", "anyio", "cryptography", "isal", "numpy", "polars"}
 
 
 def imports_of(file: Path) -> set[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulator_caller import calling
+from certificates import made
+from simulator_caller import Caller, Got, calling
 
 from bulkpull.simulator import Fault
 
@@ -178,3 +179,112 @@ async def test_nothing_that_the_simulator_notes_or_logs_holds_a_secret(caplog: p
     assert caller.simulator.calls[-1].endpoint == "blob"
     assert not [secret for secret in secrets if secret in noted]
     assert "sig=" not in noted
+
+
+async def _device(caller: Caller, **changes: str) -> Got:
+    root = caller.simulator.token_url.format(tenant_id=caller.simulator.scenario.tenant_id)
+    form = {"client_id": caller.simulator.scenario.client_id, "scope": "openid offline_access"} | changes
+    async with caller.session.post(root.replace("/oauth2/token", "/oauth2/v2.0/devicecode"), data=form) as reply:
+        return Got(reply.status, await reply.read(), reply.headers, await reply.json())
+
+
+async def _redeem(caller: Caller, device_code: str) -> Got:
+    return await caller.ask_token(
+        version=2,
+        grant_type="urn:ietf:params:oauth:grant-type:device_code",
+        device_code=device_code,
+        client_secret=None,
+        username=None,
+        password=None,
+    )
+
+
+async def test_a_device_code_is_pending_until_the_person_has_signed_in_and_is_redeemed_once() -> None:
+    async with calling(device_polls=2) as caller:
+        begun = (await _device(caller)).body
+        replies = [await _redeem(caller, begun["device_code"]) for _ in range(4)]
+        caller.token = replies[2].body["access_token"]
+        accepted = await caller.call("GET", "/ScheduledDataset", headers={"ValidateMfa": "true"})
+
+    assert {"user_code", "device_code", "verification_uri", "expires_in", "interval", "message"} == set(begun)
+    assert [reply.body.get("error") for reply in replies] == [
+        "authorization_pending",
+        "authorization_pending",
+        None,
+        "bad_verification_code",
+    ]
+    assert (accepted.status, accepted.headers["isMfaCompliant"]) == (200, "true")
+
+
+async def test_what_was_given_without_a_secret_is_redeemed_without_one_and_nothing_else_is() -> None:
+    async with calling(device_polls=0) as caller:
+        given = (await _redeem(caller, (await _device(caller)).body["device_code"])).body["refresh_token"]
+        own = caller.simulator.scenario.refresh_token
+        replies = [
+            await caller.ask_token(grant_type="refresh_token", refresh_token=each, client_secret=None)
+            for each in (given, own)
+        ]
+
+    assert [reply.status for reply in replies] == [200, 401]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"device_answer": "declined"}, "authorization_declined"),
+        ({"device_answer": "expired"}, "expired_token"),
+    ],
+)
+async def test_a_device_code_may_come_to_nothing(parameters: dict[str, Any], error: str) -> None:
+    async with calling(device_polls=0, **parameters) as caller:
+        reply = await _redeem(caller, (await _device(caller)).body["device_code"])
+
+    assert (reply.status, reply.body["error"]) == (400, error)
+
+
+async def test_a_device_code_ends_after_a_quarter_of_an_hour() -> None:
+    async with calling(device_polls=0) as caller:
+        code = (await _device(caller)).body["device_code"]
+        caller.clock.move(minutes=16)
+        reply = await _redeem(caller, code)
+
+    assert reply.body["error"] == "expired_token"
+
+
+async def test_an_application_that_keeps_secrets_gets_no_device_code() -> None:
+    async with calling(public_client=False) as caller:
+        reply = await _device(caller)
+
+    assert (reply.status, reply.body["error_codes"]) == (401, [7000218])
+
+
+async def test_the_directory_says_where_its_endpoints_are() -> None:
+    async with calling() as caller:
+        tenant = caller.simulator.scenario.tenant_id
+        root = caller.simulator.token_url.split("/{tenant_id}")[0]
+        known = await caller.call("GET", f"{root}/{tenant}/v2.0/.well-known/openid-configuration")
+        unknown = await caller.call("GET", f"{root}/another/v2.0/.well-known/openid-configuration")
+
+    assert known.body["token_endpoint"] == f"{root}/{tenant}/oauth2/v2.0/token"
+    assert known.body["device_authorization_endpoint"] == f"{root}/{tenant}/oauth2/v2.0/devicecode"
+    assert (unknown.status, unknown.body["error_codes"]) == (400, [90002])
+
+
+async def test_a_service_that_takes_a_refresh_token_once_refuses_it_from_then_on() -> None:
+    async with calling(single_use_refresh_tokens=True) as caller:
+        own = caller.simulator.scenario.refresh_token  # redeemed when the caller signed in
+        reply = await caller.ask_token(grant_type="refresh_token", refresh_token=own)
+
+    assert reply.body["error_codes"] == [700082]
+
+
+@pytest.mark.parametrize("assertion", ["rubbish", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30."])
+async def test_what_is_no_signed_assertion_is_refused(assertion: str) -> None:
+    async with calling(client_certificate=made().certificate) as caller:
+        reply = await caller.ask_token(
+            client_secret=None,
+            client_assertion=assertion,
+            client_assertion_type="urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        )
+
+    assert (reply.status, reply.body["error_codes"]) == (401, [700027])

@@ -19,6 +19,7 @@ from bulkpull.journey.plan import check_names
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import connected
+from bulkpull.reporting.signin import choose_grant
 from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.settings import Settings
 
@@ -50,14 +51,14 @@ def ask(
     Args:
         names: Datasets that the user named; without credentials, a misspelled one is the better message.
     """
-    try:
-        settings.chosen_grant()
-    except AuthError:
-        check_names(names, catalog=load_catalog())
-        raise
     log = LogListener(speech, write=write_line, default=LogLevel.WARNING)
 
     async def put() -> T:
+        try:
+            await choose_grant(settings)
+        except AuthError:
+            check_names(names, catalog=load_catalog())
+            raise
         async with connected(settings=settings, events=Events(log), clock=SystemClock()) as connection:
             answer = await question(connection.client)
             if connection.client.redacted:

@@ -1,0 +1,105 @@
+"""
+An application that proves itself by a certificate: a signed assertion in place of a secret.
+
+The key never leaves the machine; what is sent is valid for ten minutes and for one token endpoint.
+
+Source: the identity platform's certificate credentials (PS256, `x5t#S256`), RFC 7523.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bulkpull.clock import Clock
+from bulkpull.errors import SettingsError
+from bulkpull.redact import register_secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+LIVES_S = 600
+# Clocks differ: a moment that is still to come at the other side would make the assertion invalid.
+_BACKDATED_S = 60
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_KEY = re.compile(rb"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A private key, and the thumbprint by which the application's registration knows its certificate."""
+
+    thumbprint: str
+    _key: RSAPrivateKey = field(repr=False)
+
+    def assertion(self, token_url: str, *, client_id: str, clock: Clock) -> str:
+        """What the application sends to `token_url` to prove itself; a secret as long as it is valid."""
+        import jwt  # noqa: PLC0415 - an extra, and slow to load
+
+        now = int(clock.now().timestamp())
+        claims = {
+            "aud": token_url,
+            "iss": client_id,
+            "sub": client_id,
+            "jti": str(uuid.uuid4()),
+            "iat": now,
+            "nbf": now - _BACKDATED_S,
+            "exp": now + LIVES_S,
+        }
+        signed = jwt.encode(claims, self._key, algorithm="PS256", headers={"x5t#S256": self.thumbprint})
+        register_secret(signed)
+        return signed
+
+
+def load_certificate(path: Path, *, password: str | None) -> Certificate:
+    """
+    Read a PEM file that holds a private key (RSA) and its certificate, in any order.
+
+    Reads the disk.
+
+    Raises:
+        SettingsError: It cannot be read, one of the two is missing, the passphrase is wrong or missing, the key is of
+            another kind or is not the certificate's, or the libraries for it are not installed.
+    """
+    told = f"`client_certificate_file` {path} cannot be used"
+    try:
+        from cryptography import x509  # noqa: PLC0415 - an extra, and slow to load
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415 - the same
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same
+            Encoding,
+            load_pem_private_key,
+        )
+    except ImportError:
+        raise SettingsError(
+            told, why="the libraries for certificates are not installed", fix="pip install 'bulkpull[login]'"
+        ) from None
+    try:
+        content = path.read_bytes()
+    except OSError as trouble:
+        raise SettingsError(told, why=trouble.strerror) from None
+    found, pem = _CERTIFICATE.search(content), _KEY.search(content)
+    if found is None or pem is None:
+        what = "no certificate" if found is None else "no private key"
+        raise SettingsError(told, why=f"it holds {what} in PEM form", fix="put key and certificate into one PEM file")
+    try:
+        certificate = x509.load_pem_x509_certificate(found[0])
+        key = load_pem_private_key(pem[0], password.encode() if password else None)
+    except TypeError:
+        why = "its private key is encrypted" if password is None else "its private key is not encrypted"
+        fix = "set `client_certificate_password`" if password is None else "unset `client_certificate_password`"
+        raise SettingsError(told, why=why, fix=fix) from None
+    except ValueError:
+        raise SettingsError(
+            told, why="key or certificate is damaged, or the passphrase is wrong", fix="check both"
+        ) from None
+    if not isinstance(key, RSAPrivateKey):
+        raise SettingsError(told, why="its key is not an RSA key, which Entra asks for")
+    if key.public_key() != certificate.public_key():
+        raise SettingsError(told, why="its private key is not the certificate's")
+    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+    return Certificate(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), key)

@@ -1,0 +1,84 @@
+"""
+Where a secret may lie instead of in a setting: a file, or an Azure Key Vault.
+
+A file is read when the settings are; a vault is asked when the secret is needed, because that takes the network.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpull.errors import SettingsError
+
+# Longer than any secret, token or key; a wrong path may lead to a log file or a disk image.
+_LONGEST_BYTES = 65_536
+VAULT_MARK = "@keyvault:"
+# The hosts of the public cloud and of the national ones: a secret's reference must not lead anywhere else.
+_VAULT_ADDRESS = re.compile(
+    r"(?P<vault>https://[a-z][a-z0-9-]{1,22}[a-z0-9]\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net))"
+    r"/secrets/(?P<name>[a-z0-9-]{1,127})(?:/(?P<version>[0-9a-f]{32}))?/?",
+    re.IGNORECASE,
+)
+
+
+def read_secret_file(path: Path, *, setting: str, where: str) -> str:
+    """
+    The secret in a file, without the line end that editors and `echo` leave behind it.
+
+    Args:
+        setting: The setting that names the file; told in errors, together with `where` it was set.
+
+    Raises:
+        SettingsError: There is no such file, it cannot be read, or it holds no secret. Its content is never told.
+    """
+    told = f"{where}: `{setting}` names {path}"
+    fix = "check the path, and that this user may read the file"
+    try:
+        with path.expanduser().open("rb") as file:
+            content = file.read(_LONGEST_BYTES + 1)
+    except OSError as trouble:
+        raise SettingsError(told, why=trouble.strerror or type(trouble).__name__, fix=fix) from None
+    if len(content) > _LONGEST_BYTES:
+        raise SettingsError(told, why=f"more than {_LONGEST_BYTES:,} bytes are no secret", fix=fix)
+    try:
+        secret = content.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(told, why="it is not UTF-8 text", fix="save it as text") from None
+    if not secret.strip():
+        raise SettingsError(told, why="the file is empty", fix="put the secret into it")
+    return secret
+
+
+@dataclass(frozen=True, slots=True)
+class VaultReference:
+    """
+    A secret in an Azure Key Vault.
+
+    Attributes:
+        vault_url: `https://contoso.vault.azure.net`.
+        version: `None` for the newest.
+    """
+
+    vault_url: str
+    name: str
+    version: str | None = None
+
+
+def vault_reference(value: str) -> VaultReference | None:
+    """
+    The Key Vault secret that a setting's value refers to; `None` when it is the secret itself.
+
+    Raises:
+        ValueError: It begins as a reference and is none; the message says what one looks like.
+    """
+    if not value.startswith(VAULT_MARK):
+        return None
+    found = _VAULT_ADDRESS.fullmatch(value.removeprefix(VAULT_MARK).strip())
+    if found is None:
+        raise ValueError(
+            f"a Key Vault reference is written {VAULT_MARK}https://NAME.vault.azure.net/secrets/SECRET, "
+            "with /VERSION behind it where one certain version is meant"
+        )
+    return VaultReference(found["vault"].lower(), found["name"], found["version"])

@@ -1,0 +1,145 @@
+"""
+One sign-in's place in the cache: its entry, and the lock that processes take turns by.
+
+A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bulkpull.errors import SettingsError
+from bulkpull.redact import register_secret
+from bulkpull.settings import Settings
+from bulkpull.tokencache.entry import Entry, Identity, read_entry
+from bulkpull.tokencache.stores import PrivateFile, Store, system_store
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class TokenCache:
+    """
+    Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses.
+
+    Args:
+        encrypt: Prefer the operating system's store.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, *, encrypt: bool) -> None:
+        self.folder, self.identity = folder, identity
+        self._encrypt = encrypt
+        self._file = PrivateFile(folder / f"{identity.name}.json")
+        self._sealed = folder / f"{identity.name}.bin"
+        # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
+        self._lock = FileLock(folder / f"{identity.name}.lock", timeout=0, thread_local=False, mode=0o600)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where a new entry is put: with the system where that is wanted and possible, else in a private file."""
+        return (self._encrypt and self._system) or self._file
+
+    @cached_property
+    def _system(self) -> Store | None:
+        # A libsecret that answers can be told only by trying it, and it puts its mark into the folder.
+        self._make_folder()
+        return system_store(self._sealed)
+
+    def load(self) -> tuple[Entry, Store] | None:
+        """
+        The entry and where it lies; `None` when there is none.
+
+        Raises:
+            OSError: It cannot be read, for example because the system's store answers in a desktop session only.
+            ValueError: It is damaged.
+        """
+        if self._sealed.exists():
+            if self._system is None:
+                raise OSError(
+                    0, "it is encrypted by the operating system, whose store cannot be reached from this session"
+                )
+            if text := self._system.load():
+                return self._read(text), self._system
+        text = self._file.load()
+        return (self._read(text), self._file) if text else None
+
+    def save(self, entry: Entry) -> Store:
+        """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""
+        self._make_folder()
+        text = entry.model_dump_json()
+        store = self.store
+        try:
+            store.save(text)
+        except OSError:
+            if store is self._file:
+                raise
+            store = self._file  # DPAPI and the keychain say only when they are used that they cannot be
+            store.save(text)
+        if store is self._file and self._sealed.exists():
+            self._sealed.unlink()
+        elif store is not self._file:
+            self._file.forget()
+        return store
+
+    def forget(self) -> list[str]:
+        """Remove the entry from both places; returns what was removed, in words."""
+        removed = [self._file.told] if self._file.forget() else []
+        if self._sealed.exists():
+            if self._system is not None and self._system.forget():
+                removed.append(self._system.told)
+            else:
+                self._sealed.unlink()
+                removed.append(f"the mark {self._sealed}; its token stays with the system's store until it expires")
+        return removed
+
+    def take_turn(self) -> bool:
+        """Take the lock if it is free; `release` gives it back."""
+        self._make_folder()
+        try:
+            self._lock.acquire()
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def _read(self, text: str) -> Entry:
+        entry = read_entry(text)
+        register_secret(entry.refresh_token)
+        return entry
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name != "nt" and self.folder.stat().st_mode & _OTHERS:
+            self.folder.chmod(0o700)
+
+
+def token_cache(settings: Settings) -> TokenCache | None:
+    """
+    The cache for the sign-in that the settings describe; `None` when it is switched off, or they describe none yet.
+
+    Reads nothing from the disk.
+
+    Raises:
+        SettingsError: It would lie in the output folder, which is for everybody's eyes.
+    """
+    folder = settings.token_cache_folder
+    if folder is None or not (settings.tenant_id and settings.client_id):
+        return None
+    if Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(settings.output)):  # noqa: PTH100 - links are kept
+        raise SettingsError(
+            f"`token_cache` {folder} lies in the output folder", fix="keep it apart: tokens are for nobody else"
+        )
+    identity = Identity(
+        tenant_id=settings.tenant_id,
+        client_id=settings.client_id,
+        token_url=settings.token_address,
+        username=settings.username,
+    )
+    return TokenCache(folder, identity, encrypt=settings.encrypt_token_cache)

@@ -1,0 +1,104 @@
+"""
+The chain of refresh tokens across runs and processes.
+
+Whoever renews takes a turn, reads what the process before left there, and stores what it gets before it uses it. A
+cache that cannot be used is a warning: the run goes on with the token of the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio import to_thread
+
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.events import Events
+from bulkpull.tokencache.cache import TokenCache
+from bulkpull.tokencache.entry import Entry, fingerprint
+
+# Longer than a renewal with its repetitions takes; then it is better to redeem a token twice than to wait for nobody.
+LONGEST_TURN_S = 90.0
+_LOOK_EVERY_S = 0.1
+
+
+class Keeper:
+    """
+    Keeps one sign-in's newest refresh token.
+
+    Args:
+        seed: The refresh token of the settings, if they hold one.
+        public: A token that is kept from now on was given to a client without a secret.
+    """
+
+    def __init__(self, cache: TokenCache, *, seed: str | None, public: bool, clock: Clock, events: Events) -> None:
+        self._cache, self._seed, self._public = cache, seed, public
+        self._clock, self._events = clock, events
+        self._account: str | None = None
+        self._warned: set[str] = set()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One renewal at a time among all processes; without a usable lock, or after too long a wait, none waits."""
+        is_mine = await self._wait_for_turn()
+        try:
+            yield
+        finally:
+            if is_mine:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(self._cache.release)
+
+    async def newest(self) -> str | None:
+        """The refresh token that is kept, if it is to be used in place of the settings'."""
+        try:
+            found = await to_thread.run_sync(self._cache.load)
+        except (OSError, ValueError) as trouble:
+            self._warn("token.cache_unread", trouble, follows=self._without_it())
+            return None
+        if found is None or not found[0].replaces(self._seed):
+            return None
+        self._account = found[0].account
+        return found[0].refresh_token
+
+    async def keep(self, refresh_token: str) -> None:
+        """Store a new refresh token, durably; where that fails a warning says what follows."""
+        identity = self._cache.identity
+        entry = Entry(
+            tenant_id=identity.tenant_id,
+            client_id=identity.client_id,
+            token_url=identity.token_url,
+            account=self._account,
+            public=self._public,
+            descends_from=fingerprint(self._seed) if self._seed else None,
+            kept_at=iso_utc(self._clock.now()),
+            refresh_token=refresh_token,
+        )
+        try:
+            await to_thread.run_sync(self._cache.save, entry)
+        except OSError as trouble:
+            self._warn("token.not_kept", trouble, follows=self._without_it())
+
+    async def _wait_for_turn(self) -> bool:
+        deadline = self._clock.monotonic() + LONGEST_TURN_S
+        while True:
+            try:
+                if await to_thread.run_sync(self._cache.take_turn):
+                    return True
+            except (OSError, NotImplementedError):
+                return False  # a folder that cannot be written is told when something is to be kept in it
+            if self._clock.monotonic() >= deadline:
+                return False
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+    def _without_it(self) -> str:
+        if self._seed:
+            return "later runs begin again with the refresh token of the settings, which ends with its own lifetime"
+        return "later runs need another sign-in: `bulkpull auth login`"
+
+    def _warn(self, name: str, trouble: Exception, *, follows: str) -> None:
+        if name in self._warned:
+            return
+        self._warned.add(name)
+        why = getattr(trouble, "strerror", None) or str(trouble) or type(trouble).__name__
+        self._events.warn(name, folder=str(self._cache.folder), reason=why, follows=follows)
