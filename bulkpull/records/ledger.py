@@ -2,14 +2,14 @@
 The ledger: what each pull of a run has reached; appended, never edited.
 
 SQLite in `.bulkpull/`, one writer. Every step's outcome is in it before the next step begins, so that a run that was
-cut off can be carried on: same query, same report. Never a secret, never a secure link.
+cut off can be carried on: same query, same report. Never a secret, never a secure link. `schema` opens the database.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +18,12 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from bulkpull.errors import LedgerError
+from bulkpull.clock import Clock, SystemClock
+from bulkpull.records.schema import SetAside, explained, open_to_read, open_to_write, version_of
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE run (
-    run_id TEXT PRIMARY KEY, started_at TEXT NOT NULL, request TEXT NOT NULL
-) STRICT;
-CREATE TABLE ending (
-    run_id TEXT NOT NULL REFERENCES run, ended_at TEXT NOT NULL, status TEXT NOT NULL, summary TEXT NOT NULL
-) STRICT;
-CREATE TABLE step (
-    number INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES run, dataset TEXT NOT NULL, step TEXT NOT NULL,
-    at TEXT NOT NULL, facts TEXT NOT NULL
-) STRICT;
-CREATE INDEX step_of_run ON step (run_id, dataset);
-"""
+_COUNTS_RESUMPTIONS = 2  # the version of the schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +55,36 @@ class StepEntry:
     facts: Mapping[str, Any]
 
 
-class Ledger:
-    """Reads and appends; every call goes to a thread, because a commit waits for the disk."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One ending of a run: when, its status then, and its counts per dataset status."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    at: str
+    status: str
+    summary: Mapping[str, Any]
+
+
+class Ledger:
+    """
+    Reads and appends; every call goes to a thread, because a commit waits for the disk.
+
+    Attributes:
+        set_aside: The damaged ledger in whose place this one was begun; `None` nearly always.
+    """
+
+    def __init__(self, database: sqlite3.Connection, *, path: Path, set_aside: SetAside | None = None) -> None:
+        self.set_aside = set_aside
         self._database = database
+        self._path = path
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: str) -> None:
         """Write down that a run begins."""
         await self._write("INSERT INTO run VALUES (?, ?, ?)", (run_id, at, _json(request)))
+
+    async def resume_run(self, run_id: str, *, at: str) -> None:
+        """Write down that a run which was cut off is taken up again."""
+        await self._write("INSERT INTO resumption VALUES (?, ?)", (run_id, at))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: str) -> None:
         """Write down how a run ended. A run that is carried on ends more than once; the last ending counts."""
@@ -106,6 +114,43 @@ class Ledger:
         rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE run_id = ? ORDER BY number", (run_id,))
         return [StepEntry(dataset, step, at, json.loads(facts)) for dataset, step, at, facts in rows]
 
+    async def endings(self, run_id: str) -> list[Ending]:
+        """How a run ended, each time that it did, the last one last."""
+        rows = await self._read(
+            "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
+        )
+        return [Ending(at, status, json.loads(summary)) for at, status, summary in rows]
+
+    async def resumptions(self, run_id: str) -> list[str]:
+        """When a run was taken up again; none is known from before the ledger kept count."""
+        if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
+            return []  # of an older version, and opened to be read only
+        rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
+        return [at for (at,) in rows]
+
+    async def prune(self, *, before: str, keep: Collection[str]) -> int:
+        """
+        Forget runs, so that the ledger does not grow for ever; the room is used again.
+
+        Args:
+            before: Runs that began earlier are forgotten, ISO 8601 UTC.
+            keep: Runs that are remembered all the same.
+
+        Returns:
+            How many were forgotten.
+        """
+        gone: list[tuple[str]] = []
+
+        def work() -> None:
+            with self._database:
+                old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (before,)).fetchall()
+                gone.extend((run_id,) for (run_id,) in old if run_id not in keep)
+                for table in ("step", "ending", "resumption", "run"):
+                    self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
+
+        await self._change(work)
+        return len(gone)
+
     async def moments(self, *, step: str, since: str) -> list[str]:
         """When steps of that name were noted, over all runs, from `since` on (both ISO 8601 UTC)."""
         rows = await self._read("SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", (step, since))
@@ -116,6 +161,9 @@ class Ledger:
             with self._database:
                 self._database.execute(statement, values)
 
+        await self._change(work)
+
+    async def _change(self, work: Callable[[], None]) -> None:
         # Shielded: a step that has happened is written down even when the run is being stopped.
         with anyio.CancelScope(shield=True):
             await self._in_thread(work)
@@ -124,67 +172,34 @@ class Ledger:
         return await self._in_thread(lambda: self._database.execute(statement, values).fetchall())
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        try:
+        with explained(self._path):
             return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
-        except sqlite3.Error as trouble:
-            raise LedgerError("the run ledger cannot be used", why=str(trouble), fix=_FIX) from trouble
-
-
-_FIX = "move `.bulkpull/ledger.sqlite` away and run again: published data is not touched"
 
 
 @asynccontextmanager
-async def opened_ledger(folder: Path, *, read_only: bool = False) -> AsyncIterator[Ledger]:
+async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> AsyncIterator[Ledger]:
     """
     The ledger in `folder` (the private `.bulkpull`), created when there is none.
 
+    A damaged one is set aside and a new one begun, which `set_aside` then tells: what it held of interrupted runs is
+    found again on the service, by the names of its objects. Opened to be read only, nothing is created or moved.
+
     Raises:
-        LedgerError: It is damaged, or was written by a newer version.
+        LedgerError: It was written by a newer version, another program holds it, or it cannot be read.
+        DiskTrouble: The folder cannot be written.
     """
     path = folder / "ledger.sqlite"
+    set_aside: SetAside | None = None
+    if read_only:
+        database = await anyio.to_thread.run_sync(open_to_read, path)
+    else:
+        stamp = f"{(clock or SystemClock()).now():%Y%m%dT%H%M%SZ}"
+        database, set_aside = await anyio.to_thread.run_sync(lambda: open_to_write(path, stamp=stamp))
     try:
-        database = await anyio.to_thread.run_sync(lambda: _open(path, read_only=read_only))
-    except sqlite3.Error as trouble:
-        raise LedgerError(f"the run ledger {path} cannot be opened", why=str(trouble), fix=_FIX) from trouble
-    try:
-        yield Ledger(database)
+        yield Ledger(database, path=path, set_aside=set_aside)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(database.close)
-
-
-def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    mode = _mode_to_read(path) if read_only else "mode=rwc"
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, check_same_thread=False)
-    try:
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise LedgerError(
-                f"the run ledger {path} was written by a newer bulkpull",
-                why=f"its schema is version {version}, this one knows {SCHEMA_VERSION}",
-                fix="upgrade bulkpull, or choose another folder with --output",
-            )
-        if version == 0 and not read_only:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        if not read_only:
-            database.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _mode_to_read(path: Path) -> str:
-    """
-    How to open the database so that reading leaves no file behind.
-
-    SQLite creates `-wal` and `-shm` beside a WAL database even for a reader, unless it is told that nobody writes. That
-    holds while there is no journal; a run that begins in the next instants writes to its journal, not to what is read.
-    """
-    journal = path.with_name(f"{path.name}-wal")
-    is_idle = not journal.exists() or journal.stat().st_size == 0
-    return "mode=ro&immutable=1" if is_idle else "mode=ro"
 
 
 def _json(value: Mapping[str, Any]) -> str:

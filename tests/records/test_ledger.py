@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
-from bulkpull.errors import DiskTrouble, LedgerError, OutputLocked
+from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.records.files import explained, write_json
-from bulkpull.records.ledger import SCHEMA_VERSION, opened_ledger
+from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
 
@@ -47,27 +46,33 @@ async def test_runs_come_newest_first_with_their_last_ending(tmp_path: Path) -> 
     assert runs[1].summary == {"complete": 20}
 
 
-@pytest.mark.fault(9)
-async def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    async with opened_ledger(tmp_path):
-        pass
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    database.close()
+async def test_the_endings_and_resumptions_of_a_run_are_remembered_in_their_order(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={}, at=AT)
+        await ledger.end_run("run-1", status="interrupted", summary={"failed": 1}, at=AT)
+        await ledger.resume_run("run-1", at="2026-11-23T03:00:00Z")
+        await ledger.end_run("run-1", status="complete", summary={}, at="2026-11-23T03:10:00Z")
 
-    with pytest.raises(LedgerError, match="newer bulkpull"):
-        async with opened_ledger(tmp_path):
-            pass
+        assert [ending.status for ending in await ledger.endings("run-1")] == ["interrupted", "complete"]
+        assert await ledger.resumptions("run-1") == ["2026-11-23T03:00:00Z"]
+        assert await ledger.resumptions("run-2") == []
 
 
-@pytest.mark.fault(9)
-async def test_a_damaged_ledger_is_named_and_never_deleted(tmp_path: Path) -> None:
-    (tmp_path / "ledger.sqlite").write_bytes(b"not a database at all" * 100)
+async def test_old_runs_are_forgotten_with_all_that_they_reached_unless_something_of_them_is_kept(
+    tmp_path: Path,
+) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id, at in (("old", "2026-01-01"), ("kept", "2026-01-02"), ("new", "2026-11-01")):
+            await ledger.begin_run(run_id, request={}, at=at)
+            await ledger.note(run_id, dataset="Profile", step="report", facts={}, at=at)
+            await ledger.end_run(run_id, status="complete", summary={}, at=at)
 
-    with pytest.raises(LedgerError, match="ledger"):
-        async with opened_ledger(tmp_path):
-            pass
-    assert (tmp_path / "ledger.sqlite").read_bytes().startswith(b"not a database")
+        forgotten = await ledger.prune(before="2026-06-01", keep={"kept"})
+
+        assert forgotten == 1
+        assert [run.run_id for run in await ledger.runs()] == ["new", "kept"]
+        assert (await ledger.steps("old"), await ledger.endings("old")) == ([], [])
+        assert len(await ledger.steps("kept")) == 1
 
 
 HOLD = """
