@@ -8,6 +8,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 |------------------------|-----------------------------------------------|-----------------------------------------|
 | run.started            | a run begins                                  | run_id, datasets                        |
 | run.finished           | a run ends, in any way                        | status, complete, skipped, failed, …    |
+| ledger.set_aside       | a damaged ledger was moved, a new one begun   | path, reason                            |
 | plan.made              | the pulls to do are known                     | pulls, unavailable                      |
 | pull.stepped           | a pull enters a step                          | step                                    |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |

@@ -7,12 +7,8 @@ then the link. A crash between any two of them leaves readers with the old snaps
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -21,12 +17,9 @@ import anyio.to_thread
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
+from bulkpull.journey.retire import retire_snapshots
 from bulkpull.records.files import explained, point_link, remove_tree, sync_folder, write_atomically
 from bulkpull.records.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
-
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-# A reader that opened a snapshot shortly before it was replaced is left the time to finish.
-_YOUNGEST_TO_REMOVE = timedelta(days=1)
 
 README = """\
 # What to read here
@@ -111,7 +104,9 @@ class Publisher:
         current.updated_at = iso_utc(self.clock.now())
         current.save(self.output)
         self._point_latest(staged.dataset)
-        self._retire(staged.dataset, current)
+        retire_snapshots(
+            self.output, staged.dataset, current=self.run_id, retain=self.retain_runs, now=self.clock.now()
+        )
         return files
 
     def _keep_raw(self, staged: Staged) -> None:
@@ -128,29 +123,6 @@ class Publisher:
         readme = self.output / "README.md"
         if not readme.exists():
             write_atomically(readme, README)
-
-    def _retire(self, dataset: str, current: Current) -> None:
-        """Remove old snapshots and their raw files; what is not named like a run of ours is left alone."""
-        folder = self.output / "datasets" / dataset
-        names = sorted(path.name for path in folder.iterdir())
-        for name in runs_to_retire(
-            names, current=current.datasets[dataset].run_id, retain=self.retain_runs, now=self.clock.now()
-        ):
-            with suppress(OSError):
-                shutil.rmtree(folder / name)
-            remove_tree(self.output / "raw" / dataset / name)
-
-
-def runs_to_retire(names: Sequence[str], *, current: str, retain: int, now: datetime) -> list[str]:
-    """
-    Which `run=…` folders of a dataset may go (pure).
-
-    Never the one that `current.json` names, never one younger than a day, never a folder that is not named like a run.
-    """
-    runs = sorted((name for name in names if RUN_ID.fullmatch(name.removeprefix("run="))), reverse=True)
-    kept = [f"run={current}", *(name for name in runs if name != f"run={current}")][:retain]
-    youngest = f"run={(now - _YOUNGEST_TO_REMOVE).strftime('%Y%m%dT%H%M%SZ')}"
-    return [name for name in runs if name not in kept and name < youngest]
 
 
 def make_folders(folder: Path, *, root: Path) -> None:

@@ -33,17 +33,18 @@ from bulkpull.journey.pull import Journey, Tools, discard_report
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
 from bulkpull.journey.resume import find_unfinished, made_before, published_before
+from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.submit import Submitter
 from bulkpull.journey.verdict import PollSchedule
 from bulkpull.model import Pull, Report, Window
 from bulkpull.records.files import explained, remove_tree
+from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool, status_of
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
 
-PRIVATE = ".bulkpull"
 _CLOSING_S = 5.0
 _LOUDNESS = {"complete": Level.INFO, "unavailable": Level.WARNING}
 # A third conversion at once would add memory and, on two cores, no speed.
@@ -66,6 +67,7 @@ class Run:
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
     _started_at: str = ""
     _begun: bool = False
     _requests: Callable[[], Mapping[str, Any]] = dict
@@ -92,10 +94,13 @@ class Run:
         self._started_at = iso_utc(self.clock.now())
         async with (
             locked(private, since=self._started_at),
-            opened_ledger(private) as ledger,
+            opened_ledger(private, clock=self.clock) as ledger,
             kept_account(output, events=self.events, clock=self.clock),
         ):
             earlier = await self._find_unfinished(ledger)
+            if ledger.set_aside is not None:
+                self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
+                self._notes.append(ledger.set_aside.sentence)
             with explained(output):
                 current = await anyio.to_thread.run_sync(Current.load, output)
                 staging = private / "staging" / self.run_id
@@ -118,6 +123,7 @@ class Run:
                     await anyio.to_thread.run_sync(remove_tree, staging)
                 raise
             await anyio.to_thread.run_sync(remove_tree, staging)
+            await retire_runs(output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
             return manifest
 
     async def _find_unfinished(self, ledger: Ledger) -> RunEntry | None:
@@ -128,6 +134,7 @@ class Run:
             self.run_id = new_run_id(now)
             return None
         self.run_id, self._started_at, self._begun = earlier.run_id, earlier.started_at, True
+        await ledger.resume_run(self.run_id, at=iso_utc(now))
         if self.request.window and (end := earlier.request.get("window_end")):
             # The reports that were made are for the window as it was then.
             window = Window(self.request.window.start, datetime.fromisoformat(end))
@@ -305,6 +312,7 @@ class Run:
             api_base_url=self.settings.api_base_url,
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
+            notes=self._notes,
             interrupted=interrupted,
         )
         counts = dict(Counter(str(record.status) for record in records))

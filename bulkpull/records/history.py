@@ -19,6 +19,7 @@ from bulkpull.records.manifest import Manifest
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 RUNS = "runs"
+PRIVATE = ".bulkpull"
 _MOST_NAMED = 5
 
 

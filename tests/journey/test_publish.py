@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from bulkpull.clock import SystemClock
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
-from bulkpull.journey.publish import Publisher, Staged, find_drift, hold_back, runs_to_retire
+from bulkpull.journey.publish import Publisher, Staged, find_drift, hold_back
 from bulkpull.records import files
 from bulkpull.records.manifest import Current, Drift, PublishedColumn, PublishedFile
 
@@ -126,21 +125,6 @@ async def test_a_damaged_pointer_is_never_replaced_on_a_guess(tmp_path: Path) ->
 
     with pytest.raises(DiskTrouble, match=r"current\.json cannot be read"):
         await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
-
-
-@pytest.mark.fault(99)
-def test_retention_spares_the_current_the_young_and_the_strange() -> None:
-    names = [f"run={day}T010000Z-aaaaaa" for day in ("20260101", "20260102", "20260103", "20260104", "20260105")]
-    strange = ["run=by-hand", "backup", "run=20250101T010000Z-ZZZZZZ"]
-
-    gone = runs_to_retire(
-        [*names, *strange],
-        current="20260101T010000Z-aaaaaa",
-        retain=2,
-        now=datetime(2026, 1, 5, 2, tzinfo=UTC),
-    )
-
-    assert sorted(gone) == names[1:4]
 
 
 def columns(**types: str) -> list[PublishedColumn]:

@@ -10,8 +10,7 @@ from typing import TypeVar
 import anyio
 
 from bulkpull.errors import LedgerError
-from bulkpull.journey.run import PRIVATE
-from bulkpull.records.history import run_ids
+from bulkpull.records.history import PRIVATE, run_ids
 from bulkpull.records.ledger import Ledger, opened_ledger
 
 T = TypeVar("T")
