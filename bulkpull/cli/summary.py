@@ -86,7 +86,8 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     print_losses(manifest, console)
     others = [record for record in manifest.datasets if record.status == "unavailable" and not is_lost(record)]
-    notes = [*_grouped((record.dataset, record.reason or "") for record in others), *_notes(manifest.datasets)]
+    told = _grouped((record.dataset, record.reason or "") for record in others)
+    notes = [*manifest.notes, *told, *_notes(manifest.datasets)]
     for note in notes:
         console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
     for word, line in _ways_on(manifest, invocation):

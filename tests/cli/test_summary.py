@@ -70,6 +70,12 @@ def test_the_table_fits_80_columns_and_cuts_nothing() -> None:
     assert "246,913,560 rows" in told
 
 
+def test_what_concerns_the_run_as_a_whole_is_told_before_what_concerns_datasets() -> None:
+    manifest = _manifest(_complete("Profile", notes=["of a dataset"])).model_copy(update={"notes": ["of the run"]})
+    told = _told(manifest)
+    assert 0 < told.index("note:  of the run") < told.index("note:  Profile: of a dataset")
+
+
 def test_an_outage_is_told_once_and_not_twenty_times() -> None:
     reasons = [
         f"the service could not be reached: tried {tries} times over {tries * 11} s"
