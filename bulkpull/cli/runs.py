@@ -31,6 +31,27 @@ def list_runs(
         show_runs(output=output, config=config, as_json=as_json)
 
 
+@app.command("show", epilog=examples("bulkpull runs show", "bulkpull runs show 20261123T020000Z --json"))
+def show(
+    run: Run = None,
+    *,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Show one run: how it began and ended, its calls, and the timeline of every pull.
+
+    The newest, or the one whose id is RUN or begins so. Changes nothing, and may run beside an export.
+    """
+    speech = Speech(log_level=log_level)
+    with told(speech):
+        from bulkpull.cli.work.show import show_run  # noqa: PLC0415 - `--help` needs none of it
+
+        show_run(run, output=output, config=config, as_json=as_json)
+
+
 @app.command(
     "verify",
     epilog=examples(

@@ -1,0 +1,191 @@
+"""One run as it went: how it began and ended, and the timeline of every pull, out of the ledger and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bulkpull import figures
+from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.work.past import ask_ledger, known_runs
+from bulkpull.errors import LedgerError
+from bulkpull.records.history import find_run, load_manifest
+from bulkpull.records.ledger import Ending, Ledger, RunEntry, StepEntry
+from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.redact import printable
+from bulkpull.settings import Settings
+
+UNFINISHED = "unfinished"
+_IDS = ("query_id", "report_id", "execution_id")
+_INDENT = "  "
+_WORTH_TELLING_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the ledger knows of a run."""
+
+    entry: RunEntry | None = None
+    endings: Sequence[Ending] = ()
+    resumptions: Sequence[str] = ()
+    steps: Sequence[StepEntry] = field(default_factory=list)
+
+
+def show_run(run: str | None, *, output: Path | None, config: Path | None, as_json: bool) -> None:
+    """
+    Print a run's account: of the newest, or of the one whose id begins with `run`.
+
+    Raises:
+        SettingsError: A setting is wrong, or there is no such run.
+        LedgerError: Neither the ledger nor a manifest can be read.
+    """
+    folder = Settings.load(config, output=output).output
+    run_id = find_run(run, known=known_runs(folder), output=folder)
+    manifest = load_manifest(folder, run_id)
+    remembered = Remembered()
+    # Of a run with a manifest there is something to show, whatever became of the ledger.
+    with suppress(*(LedgerError,) if manifest else ()):
+        remembered = ask_ledger(folder, lambda ledger: _remember(ledger, run_id)) or remembered
+    account = describe(run_id, remembered, manifest)
+    if as_json:
+        print_json({"version": 1, "output": str(folder), **account})
+    else:
+        print_data("\n".join(_safe(line) for line in _lines(account)))
+
+
+async def _remember(ledger: Ledger, run_id: str) -> Remembered:
+    entries = [entry for entry in await ledger.runs() if entry.run_id == run_id]
+    return Remembered(
+        entry=entries[0] if entries else None,
+        endings=await ledger.endings(run_id),
+        resumptions=await ledger.resumptions(run_id),
+        steps=await ledger.steps(run_id),
+    )
+
+
+def describe(run_id: str, remembered: Remembered, manifest: Manifest | None) -> dict[str, Any]:
+    """A run as JSON values (pure). A dataset stands where the manifest has it, or where its first step stands."""
+    entry, endings = remembered.entry, remembered.endings
+    by_dataset: dict[str, list[StepEntry]] = {}
+    for step in remembered.steps:
+        by_dataset.setdefault(step.dataset, []).append(step)
+    records = {record.dataset: record for record in manifest.datasets} if manifest else {}
+    started_at = entry.started_at if entry else manifest.started_at if manifest else None
+    told = manifest.finished_at if manifest else None
+    return {
+        "run_id": run_id,
+        "status": _status(remembered, manifest),
+        "started_at": started_at,
+        "finished_at": endings[-1].at if endings else None if entry else told,
+        "resumed_at": list(remembered.resumptions),
+        "endings": [{"at": ending.at, "status": ending.status} for ending in endings],
+        "request": dict(entry.request) if entry else None,
+        "requests": manifest.requests.model_dump(mode="json") if manifest else None,
+        "notes": list(manifest.notes) if manifest else [],
+        "datasets": [
+            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at)
+            for name in dict.fromkeys([*records, *by_dataset])
+        ],
+    }
+
+
+def _status(remembered: Remembered, manifest: Manifest | None) -> str:
+    endings = remembered.endings
+    if endings and (not remembered.resumptions or remembered.resumptions[-1] <= endings[-1].at):
+        return endings[-1].status
+    if remembered.entry is None and manifest is not None:
+        return manifest.status
+    return UNFINISHED  # it is under way, or was killed
+
+
+def _pull(
+    dataset: str, record: DatasetRecord | None, steps: Sequence[StepEntry], *, since: str | None
+) -> dict[str, Any]:
+    published = next((step.facts.get("record") for step in reversed(steps) if step.step == "published"), None)
+    if record is None and published:
+        record = DatasetRecord.model_validate(published)  # of a run that was killed before it could tell
+    facts: dict[str, Any] = {}
+    for step in steps:
+        facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
+    ids = {name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS}
+    times = [since, *(step.at for step in steps)]
+    return {
+        "dataset": dataset,
+        "status": record.status if record else UNFINISHED,
+        "reason": record.reason if record else None,
+        "rows": record.rows if record and record.files else None,
+        "bytes": sum(file.bytes for file in record.files) if record and record.files else None,
+        **ids,
+        "seconds": record.seconds.model_dump() if record else None,
+        "notes": list(record.notes) if record else [],
+        "steps": [
+            {
+                "step": step.step,
+                "at": step.at,
+                "after_seconds": _between(before, step.at),
+                "facts": {name: value for name, value in step.facts.items() if name != "record"},
+            }
+            for before, step in zip(times, steps, strict=False)
+        ],
+    }
+
+
+def _between(earlier: str | None, later: str) -> float | None:
+    try:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier or "")).total_seconds()
+    except ValueError:
+        return None
+
+
+def _lines(account: Mapping[str, Any]) -> list[str]:
+    took = _between(account["started_at"], account["finished_at"]) if account["finished_at"] else None
+    lines = [f"run       {account['run_id']}", f"status    {account['status']}"]
+    lines.append(f"began     {account['started_at']}" + (f", took {figures.length(took)}" if took is not None else ""))
+    lines += [f"resumed   {moment}" for moment in account["resumed_at"]]
+    lines += [f"ended     {ending['at']}, {ending['status']}" for ending in account["endings"]]
+    if account["request"] is not None:
+        asked = {name: value for name, value in account["request"].items() if value not in (None, False, [], "")}
+        lines.append(f"asked     {_facts(asked)}")
+    if requests := account["requests"]:
+        by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
+        lines.append(
+            f"calls     {requests['total']} ({by_endpoint})" if by_endpoint else f"calls     {requests['total']}"
+        )
+        lines[-1] += f", {requests['throttled']} throttled, {requests['retried']} retried"
+    lines += [f"note      {note}" for note in account["notes"]]
+    for pull in account["datasets"]:
+        lines += ["", *_lines_of_pull(pull, day=str(account["started_at"])[:10])]
+    return lines
+
+
+def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
+    data = [] if pull["rows"] is None else [figures.count(pull["rows"], "row"), figures.size(pull["bytes"])]
+    lines = [", ".join([f"{pull['dataset']}  {pull['status']}", *data])]
+    lines += [f"{name.removesuffix('_id'):<9} {pull[name]}" for name in _IDS if pull[name]]
+    if seconds := pull["seconds"]:
+        spent = ", ".join(f"{name} {value:,.1f} s" for name, value in seconds.items() if value >= _WORTH_TELLING_S)
+        lines += [f"{'spent':<9} {spent}"] if spent else []
+    for step in pull["steps"]:
+        at = step["at"].removeprefix(f"{day}T")
+        after = "" if step["after_seconds"] is None else f"+{figures.length(step['after_seconds'])}"
+        name = step["step"]
+        facts = _facts({name: value for name, value in step["facts"].items() if name not in _IDS})
+        lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
+    lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []
+    lines += [f"{'note':<9} {note}" for note in pull["notes"]]
+    return [lines[0], *(_INDENT + line for line in lines[1:])]
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    told = ((name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts.items())
+    return ", ".join(f"{name} {value}" for name, value in told if value is not None)
+
+
+def _safe(line: str) -> str:
+    """A line without what steers a terminal; its indentation stays."""
+    text = line.lstrip()
+    return line[: len(line) - len(text)] + printable(text)

@@ -1,0 +1,169 @@
+"""`runs show`: one run as it went, out of the ledger and the manifest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from command_line import Command, Serve, small
+from published import NOW, files_under, lost, publish, run_id_of, write_manifest
+
+from bulkpull.clock import iso_utc
+from bulkpull.records.ledger import Ledger, opened_ledger
+from bulkpull.simulator import Fault
+
+OUT = Path("data")
+RUN = run_id_of(NOW - timedelta(hours=1))
+BEGUN = NOW - timedelta(hours=1)
+
+
+def at(seconds: float) -> str:
+    return iso_utc(BEGUN + timedelta(seconds=seconds))
+
+
+def write_ledger(write: Any) -> None:
+    """Let `write` fill the ledger of the folder."""
+
+    async def work() -> None:
+        (OUT / ".bulkpull").mkdir(parents=True, exist_ok=True)
+        async with opened_ledger(OUT / ".bulkpull") as ledger:
+            await write(ledger)
+
+    anyio.run(work)
+
+
+async def cut_off(ledger: Ledger) -> None:
+    """A run that made a report and was stopped."""
+    await ledger.begin_run(RUN, request={"datasets": ["profile"], "timespan": None}, at=at(0))
+    await ledger.note(RUN, dataset="Profile", step="report", facts={"report_id": "r-1", "query_id": "q-1"}, at=at(2))
+    await ledger.end_run(RUN, status="interrupted", summary={"failed": 1}, at=at(10))
+
+
+async def carried_on(ledger: Ledger) -> None:
+    """The same run, taken up again and finished."""
+    await cut_off(ledger)
+    record = publish(OUT, "Profile", run_id=RUN)
+    write_manifest(OUT, record, run_id=RUN, took=timedelta(seconds=90))
+    await ledger.resume_run(RUN, at=at(60))
+    await ledger.note(RUN, dataset="Profile", step="published", facts={"record": record.model_dump()}, at=at(80))
+    await ledger.end_run(RUN, status="complete", summary={"complete": 1}, at=at(90))
+
+
+def shown(command: Command, *more: str) -> Any:
+    outcome = command("runs", "show", *more, "--output", "data", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    return outcome.json()
+
+
+def test_an_export_is_shown_with_every_pull_its_ids_steps_and_reason(command: Command, serve: Serve) -> None:
+    serve(small(faults=(Fault("execution_fails", dataset="OfficeUsage", times=None),)))
+    manifest = command("export", "--output", "data", "--json").json()
+    before = files_under(OUT)
+
+    told = shown(command)
+
+    pulls = {each["dataset"]: each for each in told["datasets"]}
+    assert (told["run_id"], told["status"]) == (manifest["run_id"], "partial")
+    assert told["requests"] == manifest["requests"]
+    for record in manifest["datasets"]:
+        pull = pulls[record["dataset"]]
+        assert (pull["status"], pull["reason"]) == (record["status"], record["reason"])
+        assert [pull[name] for name in ("query_id", "report_id", "execution_id")] == [
+            record[name] for name in ("query_id", "report_id", "execution_id")
+        ]
+    assert pulls["Profile"]["steps"][-1]["step"] == "published"
+    assert all(step["after_seconds"] >= 0 for pull in pulls.values() for step in pull["steps"])
+    assert files_under(OUT) == before
+
+
+def test_people_see_the_same_line_by_line(command: Command) -> None:
+    write_ledger(carried_on)
+
+    outcome = command("runs", "show", "--output", "data")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    told = outcome.out
+    for words in (
+        RUN,
+        "complete",
+        "took 1:30",
+        f"resumed   {at(60)}",
+        "interrupted",
+        "datasets profile",
+        "calls     3",
+    ):
+        assert words in told
+    lines = told[told.index("Profile") :].splitlines()
+    assert lines[0] == "Profile  complete, 2 rows, " + lines[0].rpartition(", ")[2]
+    assert "  query     q-1" in lines
+    assert any("+1:18" in line and "published" in line for line in lines)
+
+
+def test_a_run_that_was_taken_up_again_tells_how_it_ended_each_time(command: Command) -> None:
+    write_ledger(carried_on)
+
+    told = shown(command)
+
+    assert [ending["status"] for ending in told["endings"]] == ["interrupted", "complete"]
+    assert told["resumed_at"] == [at(60)]
+    assert [(step["step"], step["after_seconds"]) for step in told["datasets"][0]["steps"]] == [
+        ("report", 2.0),
+        ("published", 78.0),
+    ]
+
+
+async def _resume(ledger: Ledger) -> None:
+    await ledger.resume_run(RUN, at=at(60))
+
+
+def test_a_run_that_is_under_way_or_was_killed_is_shown_from_the_ledger_alone(command: Command) -> None:
+    write_ledger(cut_off)
+    assert shown(command)["status"] == "interrupted"
+
+    write_ledger(_resume)
+
+    told = shown(command)
+    assert (told["status"], told["datasets"][0]["status"], told["requests"]) == ("unfinished", "unfinished", None)
+    assert told["datasets"][0]["report_id"] == "r-1"
+
+
+def test_without_the_ledger_the_manifest_is_shown(command: Command) -> None:
+    write_manifest(OUT, lost("Profile", reason="Profile: refused\x1b[2J"), run_id=RUN)
+    (OUT / ".bulkpull").mkdir()
+    (OUT / ".bulkpull" / "ledger.sqlite").write_bytes(b"rubbish" * 100)
+
+    assert shown(command)["status"] == "failed"
+    outcome = command("runs", "show", "--output", "data")
+    assert "  reason    Profile: refused [2J" in outcome.out  # and nothing that steers a terminal
+
+
+@pytest.mark.parametrize("asked", [(), (RUN,), (RUN[:-2],)])
+def test_a_run_is_the_newest_or_named_or_named_by_its_beginning(command: Command, asked: tuple[str, ...]) -> None:
+    write_manifest(OUT, run_id=run_id_of(NOW - timedelta(days=2)))
+    write_manifest(OUT, run_id=RUN)
+
+    assert shown(command, *asked)["run_id"] == RUN
+
+
+@pytest.mark.parametrize("asked", ["1999", "2"])
+def test_an_unknown_run_and_an_unclear_one_name_what_there_is(command: Command, asked: str) -> None:
+    older = run_id_of(NOW - timedelta(days=2))
+    write_manifest(OUT, run_id=older)
+    write_manifest(OUT, run_id=RUN)
+
+    outcome = command("runs", "show", asked, "--output", "data")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert RUN in outcome.err
+    assert older in outcome.err
+
+
+def test_a_folder_without_runs_says_so(command: Command) -> None:
+    outcome = command("runs", "show", "--output", "data")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "there are no runs in data" in outcome.err
+    assert not OUT.exists()
