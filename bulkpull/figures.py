@@ -47,3 +47,14 @@ def some(names: list[str], *, most: int = 4) -> str:
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
+def duration(length_s: float) -> str:
+    """`0.04` → `0.04 s`, `4.26` → `4.3 s`, `75` → `1 min 15 s`, `5040` → `1 h 24 min`, in words as people say them."""
+    if round(length_s, 1) < _MINUTE:
+        return f"{length_s:.2g} s" if length_s < 1 else f"{length_s:.1f} s".replace(".0 s", " s")
+    minutes, seconds = divmod(round(length_s), _MINUTE)
+    if length_s < _HOUR:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    hours, minutes = divmod(round(length_s / _MINUTE), _MINUTE)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

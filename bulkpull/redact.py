@@ -44,6 +44,11 @@ def redact(text: str) -> str:
     return _JWT.sub(STARS, text)
 
 
+def plain(text: str) -> str:
+    """`text` on one line, without secrets and without characters that steer a terminal or turn the writing."""
+    return _CONTROL.sub(" ", redact(text)).replace("\n", " ").replace("\t", " ")
+
+
 def printable(text: str, *, most: int = 2_000) -> str:
     """
     Make text of the service fit for a terminal and a log line.
@@ -51,7 +56,7 @@ def printable(text: str, *, most: int = 2_000) -> str:
     Secrets are removed, line breaks and control characters (also those that turn the writing direction) become
     blanks, and more than `most` characters are cut.
     """
-    text = _CONTROL.sub(" ", redact(text)).replace("\n", " ").replace("\t", " ").strip()
+    text = plain(text).strip()
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -6,18 +6,29 @@ Whatever goes wrong here is a warning: it harms no data and changes no exit stat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
+from bulkpull.account.account import Account
 from bulkpull.account.attribution import Attribution
-from bulkpull.account.log import RunLog, log_of
+from bulkpull.account.chronicle import Chronicle, replay
+from bulkpull.account.log import RunLog, log_of, read_entry
+from bulkpull.account.page import render_report
 from bulkpull.clock import Clock
 from bulkpull.events import Event, Events
-from bulkpull.records.files import disk_trouble
+from bulkpull.records.files import disk_trouble, write_atomically
+from bulkpull.records.history import manifests
+from bulkpull.records.manifest import Manifest
+
+PAGE = "report.html"
+# A dataset that was not in a month of nights is as good as new.
+_MOST_LOOKED_AT = 30
 
 
 class Keeper:
@@ -29,18 +40,34 @@ class Keeper:
         self._clock = clock
         self._run_id = ""
         self._attribution = Attribution()
-        self._log = RunLog(output)
+        self._log = RunLog(output.absolute())
+        self._chronicle = Chronicle()
+        self._began_s = 0.0
+        self._is_resumed = False
 
     def __call__(self, event: Event) -> None:
         """Listen to one event; what is told before the run has a name belongs to no run."""
         if event.name == "run.started":
-            self._run_id = str(event.facts["run_id"])
+            self._run_id, self._is_resumed = str(event.facts["run_id"]), bool(event.facts.get("resumed"))
+            self._began_s = self._clock.monotonic()
         if self._run_id:
-            self._log.tell(self._attribution.of(event), run_id=self._run_id, at=self._clock.now())
+            event = self._attribution.of(event)
+            self._log.tell(event, run_id=self._run_id, at=self._clock.now())
+            self._chronicle.note(event, at_s=self._clock.monotonic() - self._began_s)
 
     async def open(self) -> None:
         """Be ready to write."""
         await anyio.to_thread.run_sync(self._log.start)
+
+    async def complete(self, manifest: Manifest) -> None:
+        """Leave the run's page; the manifest is written already, and the end of the run is told."""
+        page = self._output / "runs" / manifest.run_id / PAGE
+        try:
+            await anyio.to_thread.run_sync(self._write_page, page, manifest)
+        except OSError as trouble:
+            self._lack(page, disk_trouble(trouble, page).reason)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
+            self._lack(page, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
         """End the log."""
@@ -48,7 +75,53 @@ class Keeper:
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
             log = log_of(self._output, self._run_id)
-            self._events.warn("account.lacking", part=log.name, reason=disk_trouble(trouble, log).reason)
+            self._lack(log, disk_trouble(trouble, log).reason)
+
+    def _write_page(self, page: Path, manifest: Manifest) -> None:
+        chronicle = self._chronicle
+        earlier = replay(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
+        account = Account(
+            manifest,
+            self._output,
+            earlier.followed_by(chronicle) if earlier is not None else chronicle,
+            rows_before(manifest, manifests(self._output)),
+        )
+        write_atomically(page, render_report(account))
+
+    def _lack(self, path: Path, reason: str) -> None:
+        self._events.warn("account.lacking", part=path.name, reason=reason)
+
+
+def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
+    """
+    Rows of the snapshots that those of `manifest` replaced, by dataset (pure).
+
+    Args:
+        earlier: Manifests of the folder, newest first; only those of runs before count.
+    """
+    sought = {record.dataset for record in manifest.datasets if record.status == "complete"}
+    found: dict[str, int] = {}
+    for other in islice(earlier, _MOST_LOOKED_AT):
+        if not sought:
+            break
+        # Seconds are all that ids and times tell, and two runs may share one; but not while one of them lasts.
+        is_before = other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
+        for record in other.datasets if is_before else ():
+            if record.dataset in sought and record.status == "complete":
+                found[record.dataset] = record.rows
+                sought.remove(record.dataset)
+    return found
+
+
+def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
+    """What the log tells of the time before the run was last carried on."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            told = [entry for line in lines if (entry := read_entry(line)) is not None]
+    except FileNotFoundError:
+        return []
+    starts = [number for number, (event, _) in enumerate(told) if event.name == "run.started"]
+    return told[: starts[-1]] if starts else []
 
 
 @asynccontextmanager
@@ -57,7 +130,7 @@ async def kept_account(output: Path, *, events: Events, clock: Clock) -> AsyncIt
     Keep the account of the run that begins within the block: every event goes into its log.
 
     Args:
-        output: The output folder; absolute.
+        output: The output folder, as commands are to name it.
     """
     keeper = Keeper(output, events=events, clock=clock)
     await keeper.open()

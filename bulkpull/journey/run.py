@@ -21,7 +21,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from bulkpull._version import __version__
-from bulkpull.account.keeper import kept_account
+from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError
@@ -71,6 +71,7 @@ class Run:
     _started_at: str = ""
     _begun: bool = False
     _requests: Callable[[], Mapping[str, Any]] = dict
+    _keeper: Keeper = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
         """
@@ -95,7 +96,7 @@ class Run:
         async with (
             locked(private, since=self._started_at),
             opened_ledger(private, clock=self.clock) as ledger,
-            kept_account(output, events=self.events, clock=self.clock),
+            kept_account(self.settings.output, events=self.events, clock=self.clock) as self._keeper,
         ):
             earlier = await self._find_unfinished(ledger)
             if ledger.set_aside is not None:
@@ -322,6 +323,7 @@ class Run:
         self.events.emit(
             "run.finished", run_id=self.run_id, status="interrupted" if interrupted else status, datasets=counts
         )
+        await self._keeper.complete(self.manifest)
         return self.manifest
 
 

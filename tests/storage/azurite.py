@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -22,66 +21,30 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
+import npm
 import pytest
-from filelock import FileLock, Timeout
 from storage.blob_account import BlobAccount
 
 # 3.35 is the last line that runs on Node 20; 3.37 asks for 22.
 VERSIONS = "~3.35.0"
-FOLDER = Path(__file__).parents[2] / ".build" / "azurite"
-INSTALL_S = 240.0
-_LOCK_S = INSTALL_S + 30.0
+FOLDER = npm.BUILD / "azurite"
+INSTALL_S = npm.INSTALL_S
 _START_S = 30.0
 _END_S = 10.0
 _MAIN = Path("node_modules/azurite/dist/src/blob/main.js")
 
 
 def installed(folder: Path = FOLDER, *, environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
-    """
-    Node, and Azurite's script for it to run; installs Azurite below `folder` unless it is there.
-
-    Skips the test when that cannot be; fails it on CI when Node is there. Test processes take turns.
-    """
-    path = environment.get("PATH")
-    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
-    if node is None or npm is None:
-        pytest.skip("Azurite needs Node and npm, which are not on the PATH")
-    # The range is in the note's name, so that another one is installed anew.
-    main, note = folder / _MAIN, folder / f"installed-{re.sub(r'[^0-9.]', '', VERSIONS)}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock", timeout=_LOCK_S):
-            if not (note.exists() and main.exists()):
-                _install(npm, folder, environment=environment)
-                note.touch()
-    except (_NotInstalled, Timeout) as error:
-        reason = f"Azurite {VERSIONS} could not be installed: {error}"
-        if environment.get("CI", "").casefold() in ("true", "1"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return node, main
-
-
-class _NotInstalled(Exception):
-    """npm gave up, or took too long."""
-
-
-def _install(npm: str, folder: Path, *, environment: Mapping[str, str]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)  # half an installation helps nobody
-    folder.mkdir(parents=True)
-    quiet = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts")
-    # What npm has fetched before is not asked for again: a registry's bad minute is not ours.
-    options = (*quiet, "--prefer-offline", "--fetch-retries=2")
-    command = [npm, "install", *options, "--prefix", str(folder), f"azurite@{VERSIONS}"]
-    try:
-        done = subprocess.run(  # noqa: S603 - npm, by its path
-            command, env=environment, capture_output=True, text=True, timeout=INSTALL_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise _NotInstalled(f"npm was not done after {INSTALL_S:.0f} s") from None
-    if done.returncode:
-        told = [line.removeprefix("npm error ") for line in done.stderr.splitlines() if line.startswith("npm error")]
-        raise _NotInstalled("; ".join(told[:4]) or f"npm ended with {done.returncode}")
+    """Node, and Azurite's script for it to run; installs Azurite below `folder` unless it is there."""
+    node = npm.installed(
+        [f"azurite@{VERSIONS}"],
+        into=folder,
+        main=_MAIN,
+        name="Azurite",
+        environment=environment,
+        within_s=INSTALL_S,
+    )
+    return node, folder / _MAIN
 
 
 @contextmanager
