@@ -64,7 +64,7 @@ def check_address(url: str, *, what: str) -> None:
         return
     if parts.scheme == "http":
         raise UnsafeAddress(
-            f"{what} is not used", why=f"{parts.hostname} is asked by plain http", fix="https is required off loopback"
+            f"{what} is not used", why=f"{parts.hostname} is asked by plain http, and off loopback only https will do"
         )
     raise UnsafeAddress(f"{what} is not used", why=f"its scheme is {parts.scheme or 'missing'}, not https")
 

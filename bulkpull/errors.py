@@ -71,7 +71,7 @@ class BulkpullError(Exception):
     Args:
         what: What happened, and to which dataset, setting or address.
         why: The cause, as far as it is known.
-        fix: What a person can do next; written so that it can follow a semicolon.
+        fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
 
     Secrets are removed and control characters are escaped before the text is kept, whatever the caller passed.
     """
@@ -79,6 +79,10 @@ class BulkpullError(Exception):
     exit_code: ClassVar[int] = 1
     restart_from: ClassVar[Step | None] = None
     """The step to go back to; `None` where trying again cannot help."""
+    cause: ClassVar[str] = ""
+    """The usual cause, in a few words; for the page of errors."""
+    remedy: ClassVar[str] = ""
+    """What a person can do next where the one who raises it knows nothing better."""
 
     @property
     def excerpt(self) -> str | None:
@@ -88,14 +92,19 @@ class BulkpullError(Exception):
     def __init__(self, what: str, *, why: str | None = None, fix: str | None = None) -> None:
         self.what = printable(what)
         self.why = printable(why) if why else None
+        fix = fix or self.remedy
         self.fix = printable(fix) if fix else None
         super().__init__(self.reason)
 
     @property
     def reason(self) -> str:
         """One sentence that a person can act on."""
-        told = self.what if not self.why else f"{self.what}: {self.why}"
-        return told if not self.fix else f"{told}; {self.fix}"
+        return self.told if not self.fix else f"{self.told}; {self.fix}"
+
+    @property
+    def told(self) -> str:
+        """What happened and why, without the next step: for what goes on all the same."""
+        return self.what if not self.why else f"{self.what}: {self.why}"
 
     def __str__(self) -> str:
         return self.reason
@@ -131,6 +140,8 @@ class _WithPause(BulkpullError):
 class SettingsError(BulkpullError):
     """A setting, an option or a dataset's name is wrong; nothing was started."""
 
+    cause = "a name or a value was mistyped, or a file is not where it was said to be"
+    remedy = "correct it and run the command again; `bulkpull doctor` shows every setting and where it comes from"
     exit_code = 2
 
 
@@ -143,6 +154,9 @@ class QueryError(SettingsError):
         at: Where the fault is, in characters from 0.
         length: How many characters are at fault.
     """
+
+    cause = "a column, a metric, a function or a time span that the dataset does not have, or a slip in the text"
+    remedy = "compare with what `bulkpull datasets NAME` shows, then give the corrected query again"
 
     def __init__(
         self, what: str, *, text: str = "", at: int = 0, length: int = 1, why: str | None = None, fix: str | None = None
@@ -172,17 +186,27 @@ class QueryError(SettingsError):
 class AuthError(BulkpullError):
     """Credentials are missing, were refused, or lack the role."""
 
+    cause = "a secret expired or was mistyped, the sign-in needs a second factor, or the user lacks the role"
+    remedy = "find the step that fails with `bulkpull doctor`, then correct the credential or the role that it names"
     exit_code = 4
 
 
 class OutputLocked(BulkpullError):
     """Another run is writing to the same output folder."""
 
+    cause = "two runs were started for one folder; a lock ends with its process, so it is never a left-over"
+    remedy = "wait until the other run has ended, or give this one another folder with --output"
     exit_code = 5
 
 
 class ReportingError(BulkpullError):
     """The service answered, and the answer is no."""
+
+    cause = "the service's own, as far as it tells"
+    remedy = (
+        "run the same command again later; if it stays so, quote the request id and the correlation id to "
+        "Microsoft's support"
+    )
 
 
 class RequestRejected(ReportingError):
@@ -191,6 +215,12 @@ class RequestRejected(ReportingError):
 
     Source: behaviours 42, 43 and 73.
     """
+
+    cause = "the service does not know a column, a time span or a value that the request names"
+    remedy = (
+        "compare with what `bulkpull datasets NAME` shows today; if it stays so, quote the request id and "
+        "the correlation id to Microsoft's support"
+    )
 
 
 class QuotaExceeded(RequestRejected):
@@ -202,6 +232,9 @@ class QuotaExceeded(RequestRejected):
         limit: How many the service allows, when its words tell it.
     """
 
+    cause = "the service limits one-off reports an hour, active reports and stored queries"
+    remedy = "wait an hour, or delete what is not needed: `bulkpull reports list`, `bulkpull queries list`"
+
     def __init__(
         self, what: str, *, kind: str, limit: int | None = None, why: str | None = None, fix: str | None = None
     ) -> None:
@@ -212,108 +245,188 @@ class QuotaExceeded(RequestRejected):
 class AccessDenied(ReportingError):
     """The role or the program does not allow this (403); not repeated. Source: behaviour 26."""
 
+    cause = "the user's role or the account's program does not cover it"
+    remedy = 'give the user the role "Executive report viewer" in Partner Center, wait up to an hour, and try again'
+
 
 class NotFound(ReportingError):
     """Nothing matches the filter (404); for executions it means "nothing yet". Source: behaviours 74, 102 to 105."""
+
+    cause = "it was deleted, belongs to another user, or was never offered to this account"
+    remedy = "look at what is there today: `bulkpull datasets`, `bulkpull reports list`"
 
 
 class Throttled(_WithPause, ReportingError):
     """The service asked for a pause (429), and longer than this run may wait, or too many times in a row."""
 
+    cause = "this or another program of the same partner calls too often"
+    remedy = "run the same command again later, with a smaller `requests_per_second` if it happens often"
+
 
 class ServiceTrouble(_WithPause, ReportingError):
     """The service reports a fault of its own (5xx); a request that creates something may have acted all the same."""
+
+    cause = "the service or a gateway before it is out of order"
+    remedy = (
+        "run the same command again later, it carries on where it was; if it stays so, quote the request "
+        "id and the correlation id to Microsoft's support"
+    )
 
 
 class UnexpectedReply(ReportingError):
     """The reply is not what the service is known to send: HTML, cut JSON, a missing id. It is never guessed at."""
 
+    cause = "a proxy answers in the service's place, an address is wrong, or the service has changed"
+    remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
+
 
 class ReportLost(ReportingError):
     """The report, or the query under it, is gone from the service; it has to be created anew."""
 
+    cause = "somebody deleted it, by the portal or with another tool"
+    remedy = "run the same command again: it creates the report anew"
     restart_from = Step.SUBMIT
 
 
 class ExecutionFailed(ReportingError):
     """The service gave up on this execution. Source: behaviours 109 and 110."""
 
+    cause = "the service does not say; large or new reports fail more often"
+    remedy = (
+        "run the same command again: it asks for a new report; if it stays so, quote the report id to "
+        "Microsoft's support"
+    )
     restart_from = Step.SUBMIT
 
 
 class ExecutionOverdue(ReportingError):
     """The report was not ready before the deadline. Source: behaviour 109: a failed generation looks like waiting."""
 
+    cause = "the service makes reports in its own time, and a failed one looks like a waiting one"
+    remedy = "raise `report_timeout_seconds` if reports of this size need longer, or run the same command again later"
     restart_from = Step.SUBMIT
 
 
 class TransferError(BulkpullError):
     """Bytes did not arrive, or not as they should."""
 
+    cause = "the network, a proxy, or the host at the other side"
+    remedy = "check the network with `bulkpull doctor`, then run the same command again: it carries on where it was"
+
 
 class NotConnected(TransferError):
     """No connection came about, so nothing was sent and nothing was done at the other side."""
+
+    cause = "a name is not resolved, a port is closed, or a proxy stands between"
+    remedy = "check network, DNS and HTTPS_PROXY with `bulkpull doctor`, then run the same command again"
 
 
 class AnswerLost(TransferError):
     """The request was sent and no whole answer came back; the other side may or may not have acted."""
 
+    cause = "the connection broke or timed out after the request had left"
+    remedy = (
+        "check the network with `bulkpull doctor`, then run the same command again: it looks before it "
+        "creates anything twice"
+    )
+
 
 class TlsRefused(TransferError):
     """The other side's certificate cannot be trusted; never repeated and never ignored."""
+
+    cause = "a proxy opens the connection with a certificate of its own, or a certificate ended"
+    remedy = "name the authority's certificate by `ca_file`; verification is never switched off"
 
 
 class UnsafeAddress(TransferError):
     """An address that credentials or data must not go to: plain http off loopback, another scheme, another origin."""
 
+    cause = "a setting, the service or a proxy named an address that is not https, or on another host"
+    remedy = "use https addresses in the settings; if the service named it, look for a proxy that rewrites replies"
+
 
 class LinkExpired(TransferError):
     """The secure link is no longer valid; a fresh one comes with the execution. Source: behaviour 124."""
 
+    cause = "the link was used after its end, or this machine's clock is wrong"
+    remedy = "check the clock with `bulkpull doctor`, then run the same command again: it asks for a fresh link"
     restart_from = Step.POLL
 
 
 class FileGone(TransferError):
     """The stored file does not exist any more (404, 410). Source: behaviour 133."""
 
+    cause = "the service removes files after some time"
+    remedy = "run the same command again: it asks for a new report"
     restart_from = Step.SUBMIT
 
 
 class StorageTrouble(_WithPause, TransferError):
     """The storage host is busy or at fault (500, 503). Source: behaviour 133."""
 
+    cause = "Azure Storage limits or repairs itself"
+    remedy = "run the same command again later: it carries on from the last durable byte"
+
 
 class FileDamaged(TransferError):
     """Length, MD5 or gzip say that the bytes are not the file; they are fetched once more."""
 
+    cause = "a proxy or a broken connection changed it on the way, or it was stored so"
+    remedy = (
+        "run the same command again to fetch it anew; if it stays so, try without the proxy, and keep the "
+        "bytes with --keep-raw"
+    )
     restart_from = Step.DOWNLOAD
 
 
 class ConversionError(BulkpullError):
     """The file cannot be converted."""
 
+    cause = "the file is not a CSV of the kind that the service is known to write"
+    remedy = "run the same command again; if it stays so, keep the bytes with --keep-raw and report them"
+
 
 class NotTheReport(ConversionError):
     """The file is whole but is not what was asked for: header, fields a row, encoding, or an error page."""
+
+    cause = "the service changed columns or form, or stored something else under this report"
+    remedy = (
+        "run the same command again, which asks for a new report; if it stays so, keep the bytes with "
+        "--keep-raw and look at them"
+    )
 
 
 class TooLarge(ConversionError):
     """The file unpacks to more bytes than `max_unpacked_bytes` allows."""
 
+    cause = "the report is larger than expected, or the file is made to fill disks"
+    remedy = "raise `max_unpacked_bytes` if a report of that size is expected, or ask for less with --since"
+
 
 class ConverterDied(ConversionError):
     """The converting process ended without an answer, killed or crashed; worth one more try."""
 
+    cause = "the machine ran out of memory, or somebody ended the process"
+    remedy = "free memory (two conversions at once need about 500 MB), then run the same command again"
     restart_from = Step.CONVERT
 
 
 class HeldBack(BulkpullError):
     """The data arrived whole, but publishing it would hurt its readers; the snapshot that was current stays so."""
 
+    cause = "an empty report, changed columns or withheld data would replace good data"
+    remedy = "look at the reason; the setting that it names lets the data through"
+
 
 class DiskTrouble(BulkpullError):
     """The output folder cannot be written: no room, no permission, not a folder."""
 
+    cause = "no room, no permission, or something else of that name"
+    remedy = "let `bulkpull doctor` check folder and disk, or choose another folder with --output"
+
 
 class LedgerError(BulkpullError):
     """The run ledger cannot be read or written."""
+
+    cause = "the file was damaged or changed by another program"
+    remedy = "move `.bulkpull/ledger.sqlite` away and run again: published data is not touched"

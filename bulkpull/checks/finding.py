@@ -76,8 +76,7 @@ def unchecked(check: str, why: str) -> Finding:
 
 def trouble_of(check: str, error: BulkpullError, *, exit_code: int | None = None) -> Finding:
     """An error of ours as a finding, with its own words and exit status."""
-    told = error.what if error.why is None else f"{error.what}: {error.why}"
-    return trouble(check, told, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
+    return trouble(check, error.told, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
 
 
 def exit_code_of(findings: Iterable[Finding]) -> int:

@@ -103,7 +103,11 @@ def print_losses(manifest: Manifest, console: Console) -> None:
     words = f"{count} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
     console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
     for loss in losses:
-        console.print(Text(f"       {figures.some(loss.datasets)}: {loss.reason}"), soft_wrap=True)
+        step = loss.error.fix if loss.error else None
+        reason = loss.reason.removesuffix(f"; {step}")
+        console.print(Text(f"       {figures.some(loss.datasets)}: {reason}"), soft_wrap=True)
+        if step:
+            console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 
 def write_losses(manifest: Manifest) -> None:

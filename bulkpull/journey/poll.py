@@ -223,7 +223,7 @@ class Poller:
         except (ReportingError, TransferError) as error:
             watch.settle(
                 error=ExecutionFailed(
-                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.reason
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.told
                 )
             )
 

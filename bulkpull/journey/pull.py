@@ -164,7 +164,7 @@ class Journey:
             except FileDamaged as damaged:
                 if fetch == _FETCHES:
                     raise
-                self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.reason)
+                self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
         raise AssertionError("the last round returns or raises")
 
     async def _download(self, execution: Execution, into: Path) -> StoredFile:
@@ -350,7 +350,7 @@ def discard_report(report: Report, *, tools: Tools, record: DatasetRecord, datas
         except NotFound:
             pass  # somebody was faster
         except BulkpullError as error:
-            record.notes.append(f"report {report.report_id} could not be deleted: {error.reason}")
+            record.notes.append(f"report {report.report_id} could not be deleted: {error.told}")
         else:
             with about(dataset):
                 tools.events.emit("report.deleted", report_id=report.report_id)

@@ -80,7 +80,7 @@ class Submitter:
         try:
             return await self._report_for(pull, query, attempt=attempt)
         except RequestRejected as error:
-            if "queryid" not in error.reason.casefold().replace(" ", ""):
+            if "queryid" not in error.told.casefold().replace(" ", ""):
                 raise
             # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
             self._forget(query)

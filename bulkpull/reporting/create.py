@@ -73,7 +73,7 @@ async def create_once(
             if found:
                 found.sort(key=_age_key)
                 return Outcome(found.pop(), tuple(found))
-            if _CREATION_FAULT in doubt.reason and attempt >= _FAULTY_TRIES:
+            if _CREATION_FAULT in doubt.told and attempt >= _FAULTY_TRIES:
                 raise
             await retrier.pause(doubt, endpoint=endpoint, attempt=attempt, began=began)
 

@@ -53,11 +53,11 @@ def read_envelope(body: bytes, *, told: str) -> Envelope:
     """
     raw = json_object(body)
     if raw is None or "value" not in raw:
-        raise UnexpectedReply(f"{told}: the reply is not understood", why=shown(body))
+        raise UnexpectedReply(f"cannot {told}: the reply is not understood", why=shown(body))
     value = raw["value"]
     items = [] if value is None else [value] if isinstance(value, dict) else value
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise UnexpectedReply(f"{told}: the reply's `value` is not understood", why=shown(body))
+        raise UnexpectedReply(f"cannot {told}: the reply's `value` is not understood", why=shown(body))
     return Envelope(tuple(items), text(raw.get("nextlink")), _truth(raw.get("dataredacted")))
 
 
@@ -201,7 +201,7 @@ def link_expiry(link: str) -> datetime | None:
 def the_one(envelope: Envelope, *, told: str) -> Mapping[str, Any]:
     """The single object of a reply to a creation or a change."""
     if not envelope.items:
-        raise UnexpectedReply(f"{told}: the reply holds no object")
+        raise UnexpectedReply(f"cannot {told}: the reply holds no object")
     return envelope.items[0]
 
 

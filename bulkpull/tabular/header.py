@@ -89,14 +89,11 @@ def refuse_strangers(start: bytes) -> None:
         told = (
             f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
         )
-        raise NotTheReport(
-            "the report's file is a page of XML or HTML", why=told, fix="fetch it again with a fresh link"
-        )
+        raise NotTheReport("the report's file is a page of XML or HTML", why=told)
     if not text:
         raise NotTheReport(
             "the report's file is empty but for blanks",
             why="even a report without rows has a header line",
-            fix="ask for the report again",
         )
 
 
@@ -157,14 +154,12 @@ def _refuse_doubles(names: Sequence[str], *, asked: set[str]) -> None:
         raise NotTheReport(
             f"the report's file has {_listed(dict.fromkeys(doubled))} more than once in its header",
             why="it cannot be told which of them was asked for",
-            fix="ask for the report again, and look at the file with `keep_raw` if it stays so",
+            fix="run the same command again, and look at the file with --keep-raw if it stays so",
         )
 
 
 def _encoded_otherwise(name: str) -> NotTheReport:
-    return NotTheReport(
-        f"the report's file is written in {name}", why="reports are UTF-8", fix="ask for the report again"
-    )
+    return NotTheReport(f"the report's file is written in {name}", why="reports are UTF-8")
 
 
 def _listed(names: Iterable[str]) -> str:

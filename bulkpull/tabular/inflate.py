@@ -72,7 +72,6 @@ def unpacked(source: Path, *, max_unpacked_bytes: int, read_bytes: int = READ_BY
         raise NotTheReport(
             "the report's file is empty",
             why="even a report without rows has a header line",
-            fix="ask for the report again",
         )
 
 
@@ -117,4 +116,4 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _damaged(why: str) -> FileDamaged:
-    return FileDamaged("the report's file is damaged", why=why, fix="fetch it again")
+    return FileDamaged("the report's file is damaged", why=why)

@@ -37,7 +37,6 @@ def read_text(batch: Batch, *, layout: Layout) -> pl.DataFrame:
         raise NotTheReport(
             f"row {row:,} of the report's file is not written in UTF-8",
             why=f"it has a byte 0x{byte:02X} that belongs to another encoding",
-            fix="ask for the report again",
         ) from None
     content = sum(text.select(pl.all().str.len_bytes().sum().cast(pl.Int64)).row(0))
     if text.height != batch.rows:

@@ -205,9 +205,9 @@ def _refused(row: int, what: str) -> NotTheReport:
     return NotTheReport(
         f"row {row:,} of the report's file {what}",
         why="a table read from it would not be what the service wrote",
-        fix="ask for the report again, and look at that row with `keep_raw` if it stays so",
+        fix="run the same command again, and look at that row with --keep-raw if it stays so",
     )
 
 
 def _ends_in_quotes() -> FileDamaged:
-    return FileDamaged("the report's file is damaged", why="it ends inside a quoted field", fix="fetch it again")
+    return FileDamaged("the report's file is damaged", why="it ends inside a quoted field")

@@ -168,7 +168,7 @@ class Transfer:
                 fix="run the export again later",
             )
         self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
-        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.reason)
+        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.told)
         self._reset()
 
     async def _run_streams(self) -> None:
@@ -206,7 +206,7 @@ class Transfer:
             if not isinstance(error, _Dismissed):
                 self._width.busy(at=self.clock.monotonic())
             self._sharing.give_back(claim)
-            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.reason)
+            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.told)
         finally:
             self._helpers -= 1
 
@@ -253,7 +253,7 @@ class Transfer:
         except AnswerLost as broken:
             if claim.at <= began_at or not self._ranged:
                 raise
-            self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.reason)
+            self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.told)
         return None
 
     def _range(self, claim: Claim) -> Stretch | None:

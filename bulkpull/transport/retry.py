@@ -223,7 +223,7 @@ class Retrier:
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
         self._events.warn(
-            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.reason
+            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.told
         )
 
 

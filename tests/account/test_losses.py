@@ -33,15 +33,15 @@ def test_credentials_come_first_then_what_hit_most_and_last_what_is_not_offered(
         failed("AzureUsage", held),
         failed("OfficeUsage", outage),
         failed("MSLearn", BulkpullError("tried 6 times over 41 s")),
-        failed("Profile", AuthError("the secret has expired")),
+        failed("Profile", AuthError("the secret has expired", fix="make a new one")),
     ]
 
     told = [(loss.datasets, loss.reason) for loss in losses_of(manifest(*records))]
 
     assert told == [
-        (["Profile"], "the secret has expired"),
+        (["Profile"], "the secret has expired; make a new one"),
         (["OfficeUsage", "MSLearn"], "tried 6 times over 37 s"),
-        (["AzureUsage"], "the report has no rows"),
+        (["AzureUsage"], held.reason),
         (["TeamsUsageWorkload"], "not offered"),
     ]
 

@@ -85,14 +85,14 @@ def test_the_services_words_come_through_in_every_form(body: bytes | dict[str, A
     error = verdict(400, body)
 
     assert isinstance(error, RequestRejected)
-    assert str(error) == f"the service refused to create the report 'X': 400 {words}"
+    assert error.told == f"the service refused to create the report 'X': 400 {words}"
 
 
 @pytest.mark.behaviour(44)
 def test_the_ids_that_support_asks_for_stand_in_the_error() -> None:
     error = verdict(503, b"", reference="request id r-1, correlation id c-1")
 
-    assert str(error).endswith("503 no explanation (request id r-1, correlation id c-1)")
+    assert error.told.endswith("503 no explanation (request id r-1, correlation id c-1)")
 
 
 @pytest.mark.behaviour(72, 85, 86)

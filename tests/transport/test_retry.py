@@ -262,4 +262,4 @@ async def test_a_single_refusal_is_not_said_to_have_been_tried_often() -> None:
     with pytest.raises(RequestRejected) as caught:
         await rig.run(RequestRejected("no", why="400"))
 
-    assert str(caught.value) == "no: 400"
+    assert caught.value.told == "no: 400"

@@ -27,6 +27,8 @@ from bulkpull.journey.run import Run
 
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})
+# Lost datasets, which are the whole summary where everything else is hushed.
+_IN_SUMMARY = frozenset({"pull.finished"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ def watching(speech: Speech, console: Console) -> Iterator[Listener]:
             log = LogListener(speech, write=display.print_above, default=LogLevel.WARNING, hushed=_ON_DISPLAY)
             listeners: tuple[Listener, ...] = (display, log)
         else:
-            log = LogListener(speech, write=write_line)
+            log = LogListener(speech, write=write_line, hushed=_IN_SUMMARY if speech.quiet else frozenset())
             listeners = (log,)
         stack.enter_context(libraries_logged_by(log))
         attribution = Attribution()
