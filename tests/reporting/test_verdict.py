@@ -92,6 +92,7 @@ def test_the_services_words_come_through_in_every_form(body: bytes | dict[str, A
 def test_the_ids_that_support_asks_for_stand_in_the_error() -> None:
     error = verdict(503, b"", reference="request id r-1, correlation id c-1")
 
+    assert error is not None
     assert error.told.endswith("503 no explanation (request id r-1, correlation id c-1)")
 
 
