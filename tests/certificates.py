@@ -1,11 +1,13 @@
-"""Certificates of test applications, made anew for each test process."""
+"""Certificates of test applications and of a test authority, made anew for each test process."""
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -49,3 +51,12 @@ def made(number: int = 0, *, elliptic: bool = False) -> Made:
         sealed_key=pem(BestAvailableEncryption(PASSPHRASE.encode())),
         certificate=certificate.public_bytes(Encoding.PEM),
     )
+
+
+@cache
+def loopback_authority() -> tuple[ssl.SSLContext, bytes]:
+    """A context to serve loopback with, and the certificate (PEM) of the authority that its own is signed by."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context, authority.cert_pem.bytes()

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "transfer": GROUND | {"transport", "records", "transfer"},
     "account": GROUND | {"transport", "records", "account"},
     "journey": GROUND | {"account", "transport", "transfer", "records", "tabular", "reporting", "journey"},
-    "checks": GROUND | {"transport", "records", "reporting", "checks"},
+    "checks": GROUND | {"transport", "records", "tokencache", "reporting", "checks"},
     "api": GROUND | {"records", "journey"},
     "simulator": {"simulator"},  # a shared helper would hide a shared mistake
 }

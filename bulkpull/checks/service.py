@@ -1,5 +1,5 @@
 """
-The service, step by step: reached, clock, sign-in, role, datasets. Each step as far as the one before it allows.
+The service, step by step: reached, clock, sign-in, MFA, role, datasets. Each step as far as the one before it allows.
 
 Only reads are sent. A first call without credentials tells of names, proxy, TLS and the clock even where nobody can
 sign in.
@@ -19,6 +19,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, NotFound
 from bulkpull.events import Event, Events
 from bulkpull.model import OfferedDataset
+from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import connected
 from bulkpull.settings import Settings
 from bulkpull.transport.http import Http, Request, Timeouts
@@ -52,7 +53,7 @@ async def check_service(settings: Settings, *, clock: Clock) -> list[Finding]:
     return [*found, *await _check_account(settings, clock=clock)]
 
 
-_AFTER_REACH = ("token host", "clock", "sign-in", "role", "datasets")
+_AFTER_REACH = ("token host", "clock", "sign-in", "mfa", "role", "datasets")
 
 
 async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime | None]:
@@ -91,37 +92,40 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> Finding:
 
 
 async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
-    """Sign-in, role and datasets, by the one call that needs all three."""
+    """Sign-in, MFA, role and datasets, by the one call that needs all of them."""
     told: list[Event] = []
+    client: ReportingClient | None = None
     hasty = settings.model_copy(update={"request_attempts": min(_TRIES, settings.request_attempts)})
     try:
         async with connected(settings=hasty, events=Events(told.append), clock=clock) as connection:
-            offered = await connection.client.get_datasets()
-            withheld = connection.client.redacted
+            client = connection.client
+            client.ask_for_mfa()
+            offered = await client.get_datasets()
+            withheld = client.redacted
     except BulkpullError as error:
-        return _judge(error, told)
+        return _judge(error, told, has_mfa=client.has_mfa if client else None)
     role = fine("role", "the service answers this user, and says of nothing that it is withheld")
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code)
-    return [_signed_in(told), role, _tell_offer(offered)]
+    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered)]
 
 
-def _judge(error: BulkpullError, told: Sequence[Event]) -> list[Finding]:
-    """Which of the three steps an error ends."""
+def _judge(error: BulkpullError, told: Sequence[Event], *, has_mfa: bool | None) -> list[Finding]:
+    """Which of the steps an error ends."""
     if not any(event.name == "token.renewed" for event in told):
         return [
             trouble_of("sign-in", error),
-            unchecked("role", "nobody is signed in"),
-            unchecked("datasets", "nobody is signed in"),
+            *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets")),
         ]
+    first = [_signed_in(told), _tell_mfa(has_mfa)]
     if isinstance(error, NotFound):
         nothing = trouble("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
-        return [_signed_in(told), fine("role", "the service answers this user"), nothing]
+        return [*first, fine("role", "the service answers this user"), nothing]
     if isinstance(error, AuthError | AccessDenied):
         role = trouble_of("role", error, exit_code=AuthError.exit_code)
-        return [_signed_in(told), role, unchecked("datasets", "the service does not answer this user")]
-    return [_signed_in(told), unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error)]
+        return [*first, role, unchecked("datasets", "the service does not answer this user")]
+    return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error)]
 
 
 def _signed_in(told: Sequence[Event]) -> Finding:
@@ -130,6 +134,22 @@ def _signed_in(told: Sequence[Event]) -> Finding:
     assert isinstance(lives_s, float)
     return fine(
         "sign-in", f"a token by the grant {grant}, good for {lives_s / 60:,.0f} minutes", facts={"grant": grant}
+    )
+
+
+def _tell_mfa(has_mfa: bool | None) -> Finding:  # noqa: FBT001 - the answer is the whole subject
+    """The claim of multi-factor authentication; where the service does not tell, that is no error (behaviour 13)."""
+    facts = {"compliant": has_mfa}
+    if has_mfa is None:
+        return fine("mfa", "the service does not tell whether the token carries the claim of MFA", facts=facts)
+    if has_mfa:
+        return fine("mfa", "the token carries the claim of multi-factor authentication", facts=facts)
+    return trouble(
+        "mfa",
+        "the token carries no claim of multi-factor authentication: the service refuses such tokens, sooner or later",
+        fix="sign in once with MFA: `bulkpull auth login`",
+        exit_code=AuthError.exit_code,
+        facts=facts,
     )
 
 

@@ -15,6 +15,7 @@ import typer
 
 from bulkpull._version import __version__
 from bulkpull.cli import (
+    auth,
     datasets,
     doctor,
     executions,
@@ -48,6 +49,7 @@ app = typer.Typer(
 for group in (export, status, datasets, preview, queries, reports, executions, init, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
+app.add_typer(auth.app)
 app.add_typer(simulate.app)
 with_sections(app)
 

@@ -67,6 +67,8 @@ class Channel:
         self.correlation_id = _new_id()
         self.redacted = False
         self.clock_skew_s: float | None = None
+        self.asks_for_mfa = False
+        self.has_mfa: bool | None = None
 
     def errand(self, call: Call) -> Errand:
         """`call`, ready to be sent."""
@@ -161,6 +163,8 @@ class Channel:
             "MS-RequestId": errand.request_id,
             "MS-CorrelationId": self.correlation_id,
         }
+        if self.asks_for_mfa:
+            headers["ValidateMfa"] = "true"
         patience_s = call.patience_s
         timeouts = Timeouts() if patience_s is None else Timeouts(read_s=patience_s, total_s=patience_s + 30)
         request = Request(
@@ -194,6 +198,8 @@ class Channel:
         date, now = reply.headers.get("Date"), self._clock.now()
         if sent_at := parse_http_date(date):
             self.clock_skew_s = (sent_at - now).total_seconds()
+        if compliant := reply.headers.get("isMfaCompliant"):
+            self.has_mfa = compliant.strip().casefold() == "true"
         judge(
             reply.status,
             reply.body,

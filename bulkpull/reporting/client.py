@@ -75,6 +75,15 @@ class ReportingClient:
         """Seconds by which the service's clock is ahead of ours, as its last Date header says."""
         return self._channel.clock_skew_s
 
+    def ask_for_mfa(self) -> None:
+        """Let every call from now on ask whether its token carries the claim of MFA; see `has_mfa` (behaviour 13)."""
+        self._channel.asks_for_mfa = True
+
+    @property
+    def has_mfa(self) -> bool | None:
+        """Whether the token carries the claim of MFA, as the service said last; `None` where it did not say."""
+        return self._channel.has_mfa
+
     async def get_datasets(self, name: str | None = None) -> list[OfferedDataset]:
         """
         What the service offers to this account today; with `name`, that dataset or nothing.

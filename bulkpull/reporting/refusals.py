@@ -15,7 +15,10 @@ from bulkpull.errors import AuthError, BulkpullError, ServiceTrouble, Throttled,
 from bulkpull.redact import printable
 from bulkpull.reporting.wire import json_object, shown, text
 
-_SECURE_MODEL = "sign in once with MFA and use the refresh token (Secure Application Model, grant `refresh_token`)"
+_SECURE_MODEL = (
+    "sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours "
+    "(Secure Application Model, grant `refresh_token`)"
+)
 _MFA = ("multifactor authentication is required, which this grant cannot give", _SECURE_MODEL)
 _SIGN_IN = f"only a person can help: {_SECURE_MODEL}"
 _SECRET = ("the client secret is wrong", "set `client_secret` to the secret's value, not to its id")

@@ -110,7 +110,8 @@ def _refused_token(raw: Mapping[str, Any], *, told: str, why: str, hints: str) -
         return AuthError(
             f"not allowed to {told}: the token carries no sign of multifactor authentication",
             why=why,
-            fix="sign in once with MFA and use the refresh token (Secure Application Model, grant `refresh_token`); "
+            fix="sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours (Secure Application "
+            "Model, grant `refresh_token`); "
             "the password grant cannot satisfy it",
         )
     return TokenRejected(f"not allowed to {told}", why=why)

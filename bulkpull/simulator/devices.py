@@ -19,6 +19,7 @@ _ALPHABET = "BCDFGHJKLMNPQRSTVWXZ23456789"
 @dataclass(slots=True)
 class _Device:
     expires_at: datetime
+    scope: str
     polls: int = 0
 
 
@@ -29,11 +30,11 @@ class DeviceDesk:
         self._scenario, self._clock = scenario, clock
         self._devices: dict[str, _Device] = {}
 
-    def begin(self, *, origin: str) -> dict[str, Any]:
-        """The answer to a request for a device code."""
+    def begin(self, *, scope: str, origin: str) -> dict[str, Any]:
+        """The answer to a request for a device code for this scope."""
         code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_ALPHABET) for _ in range(9))
-        self._devices[code] = _Device(self._clock.now() + timedelta(seconds=_LIVES_S))
+        self._devices[code] = _Device(self._clock.now() + timedelta(seconds=_LIVES_S), scope)
         address = f"{origin}/devicelogin"
         return {
             "user_code": user_code,
@@ -43,6 +44,11 @@ class DeviceDesk:
             "interval": self._scenario.device_interval_s,
             "message": f"To sign in, open the page {address} and enter the code {user_code} to authenticate.",
         }
+
+    def scope_of(self, code: str) -> str:
+        """The scope that the device code was asked for with; the token request need not repeat it."""
+        device = self._devices.get(code)
+        return device.scope if device else ""
 
     def refusal(self, code: str) -> int | None:
         """The AADSTS code of why there is no token for this device code yet, or ever; `None` when there is one."""

@@ -82,6 +82,7 @@ class Scenario:
         role: What the user may see (behaviours 22, 23 and 26); `redaction`: what becomes of the rest.
         app_only: What the API makes of a token without a user (behaviour 15).
         mfa: Where multi-factor authentication is asked for (behaviours 10 to 12), `None` for nowhere.
+        tells_mfa: Whether `isMfaCompliant` comes with a reply when it is asked for (behaviour 13).
         drift: Columns that differ from the published ones; `True` for all that the catalog knows of.
         content_encoding: Send `Content-Encoding: gzip` with a gzip file (behaviour 127).
         gzip: Store files compressed, in `gzip_members` members.
@@ -128,6 +129,7 @@ class Scenario:
     redaction: Literal["empty", "vanish"] = "empty"
     app_only: Literal["refused", "allowed"] = "refused"
     mfa: Literal["token", "api"] | None = None
+    tells_mfa: bool = True
     drift: Mapping[str, ColumnDrift] | bool = False
     content_encoding: bool = True
     gzip: bool = True

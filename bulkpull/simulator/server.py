@@ -212,7 +212,7 @@ class ApiHost:
     def _echoed(self, request: web.Request, token: str | None) -> dict[str, str]:
         """Partner Center's conventions for headers (behaviours 13 and 44)."""
         headers = {name: request.headers.get(name, str(uuid4())) for name in ("MS-RequestId", "MS-CorrelationId")}
-        if request.headers.get("ValidateMfa", "").casefold() == "true":
+        if self._scenario.tells_mfa and request.headers.get("ValidateMfa", "").casefold() == "true":
             headers["isMfaCompliant"] = str(self._tokens.is_mfa_compliant(token)).lower()
         return headers
 

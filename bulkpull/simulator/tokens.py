@@ -109,11 +109,13 @@ class TokenDesk:
             raise TokenRefused(int(fault.args.get("code", 50126)))
         self._check_tenant(tenant)
         grant = fields.get("grant_type", "")
+        if grant == DEVICE_GRANT:
+            fields.setdefault("scope", self._devices.scope_of(fields.get("device_code", "")))
         public = self._is_public(fields, grant=grant)
         path = f"/{tenant}/oauth2/{'v2.0/' if version == 2 else ''}token"  # noqa: PLR2004 - the endpoint's version
         self._check_client(fields, path=path, public=public)
-        for_api = self._audience(fields, version=version)
         self._check_grant(fields, grant=grant)
+        for_api = self._audience(fields, version=version)
         lifetime_s = self._scenario.token_lifetime_s
         token = self._mint(grant=grant, for_api=for_api, lifetime_s=lifetime_s)
         reply: dict[str, Any] = {
@@ -142,10 +144,13 @@ class TokenDesk:
             TokenRefused: With the AADSTS code of what is wrong.
         """
         self._check_tenant(tenant)
-        self._check_client({name.casefold(): value.strip() for name, value in form.items()}, path="", public=True)
+        fields = {name.casefold(): value.strip() for name, value in form.items()}
+        self._check_client(fields, path="", public=True)
         if not self._scenario.public_client:
             raise TokenRefused(7000218)
-        return self._devices.begin(origin=origin)
+        if not fields.get("scope"):
+            raise TokenRefused(900144)
+        return self._devices.begin(scope=fields["scope"], origin=origin)
 
     def describe(self, *, tenant: str, origin: str) -> dict[str, Any]:
         """

@@ -93,7 +93,7 @@ class TokenCache:
                 removed.append(self._system.told)
             else:
                 self._sealed.unlink()
-                removed.append(f"the mark {self._sealed}; its token stays with the system's store until it expires")
+                removed.append(f"marked by {self._sealed}; the system's store, out of reach from here, has it still")
         return removed
 
     def take_turn(self) -> bool:

@@ -59,7 +59,7 @@ class PrivateFile:
     @property
     def told(self) -> str:
         """As `Store.told`."""
-        return f"not encrypted, in {self._path}, which only this user may read"
+        return f"unencrypted in {self._path}, which only this user may read"
 
     def load(self) -> str | None:
         """As `Store.load`."""
@@ -99,7 +99,7 @@ class SystemStore:
     @property
     def told(self) -> str:
         """As `Store.told`."""
-        return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, marked by {self._path}"
+        return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
 
     def load(self) -> str | None:
         """As `Store.load`."""

@@ -43,7 +43,7 @@ async def test_a_good_account_passes_every_step_with_reads_only() -> None:
     found = await look()
 
     assert set(verdicts(found).values()) == {Verdict.OK}
-    assert list(found) == ["service", "token host", "clock", "sign-in", "role", "datasets"]
+    assert list(found) == ["service", "token host", "clock", "sign-in", "mfa", "role", "datasets"]
     assert found["datasets"].facts["offered"] == ["OfficeUsage", "Profile"]
     assert "2 of the 20" in found["datasets"].told
     assert "AzureUsage" in found["datasets"].told
@@ -73,6 +73,22 @@ async def test_a_user_without_a_role_is_signed_in_and_refused() -> None:
     assert found["sign-in"].verdict is Verdict.OK
     assert (found["role"].verdict, found["role"].exit_code) == (Verdict.TROUBLE, 4)
     assert found["datasets"].verdict is Verdict.UNCHECKED
+
+
+@pytest.mark.behaviour(10, 13)
+async def test_a_token_without_the_claim_of_mfa_is_told_before_the_service_refuses_it() -> None:
+    found = await look(mfa="api")
+
+    assert found["sign-in"].verdict is Verdict.OK
+    assert (found["mfa"].verdict, found["mfa"].exit_code) == (Verdict.TROUBLE, 4)
+    assert "`bulkpull auth login`" in (found["mfa"].fix or "")
+
+
+@pytest.mark.behaviour(13)
+async def test_a_service_that_does_not_tell_of_mfa_is_no_trouble() -> None:
+    found = await look(tells_mfa=False)
+
+    assert (found["mfa"].verdict, found["mfa"].facts["compliant"]) == (Verdict.OK, None)
 
 
 @pytest.mark.behaviour(23)

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-import trustme
-from certificates import PASSPHRASE, made
+from certificates import PASSPHRASE, loopback_authority, made
 from support import FakeClock, Told
 
 from bulkpull.errors import AuthError, SettingsError
@@ -51,14 +50,12 @@ class Service:
         return Settings(**(given | credentials))
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
-    """A test certificate authority, and a server certificate of it for loopback."""
-    authority = trustme.CA()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(ca_file)
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """To serve loopback with, and the authority's certificate as a file."""
+    context, pem = loopback_authority()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(pem)
     return context, ca_file
 
 

@@ -42,7 +42,7 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
         findings.extend(found)
         if not as_json:  # line by line: some checks have to wait for the network
             for finding in found:
-                _print(finding, console, values=values)
+                print_finding(finding, console, values=values)
 
     note(check_versions())
     try:
@@ -98,7 +98,8 @@ def _tell_settings(values: Sequence[Mapping[str, Any]], *, config: Path | None) 
     return fine("settings", f"valid; {read}; {told}")
 
 
-def _print(finding: Finding, console: Console, *, values: Sequence[Mapping[str, Any]]) -> None:
+def print_finding(finding: Finding, console: Console, *, values: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write one finding as a line, its next step below; under `settings` those that were given (`values`)."""
     carries_signs = (sys.stdout.encoding or "").casefold().startswith("utf")
     sign = (_SIGNS if carries_signs else _PLAIN_SIGNS)[finding.verdict]
     table = Table.grid(padding=(0, 1, 0, 0))

@@ -1,0 +1,101 @@
+"""The credentials: which are there and where each came from, what the token cache holds, and the proxy on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+
+from bulkpull.address import origin
+from bulkpull.checks.finding import Finding, fine, trouble, trouble_of
+from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.reporting.signin import choose_grant
+from bulkpull.secret_sources import vault_reference
+from bulkpull.settings import ENV_PREFIX, SECRETS, Settings
+from bulkpull.tokencache import token_cache
+from bulkpull.transport.surroundings import Proxies
+
+_SIGN_IN = (
+    *("tenant_id", "client_id", "client_secret", "client_certificate_file", "client_certificate_password"),
+    *("username", "password", "refresh_token", "grant"),
+)
+
+
+async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[Finding]:
+    """
+    Everything that can be said before the service is asked.
+
+    Args:
+        origins: Where each setting came from, by name: option, environment, file, default, demo.
+        config: The settings file, to be told.
+    """
+    told = {
+        name: _place(settings, name, origins=origins, config=config)
+        for name in _SIGN_IN
+        if getattr(settings, name) is not None
+    }
+    facts = {"credentials": told}
+    listed = "; ".join(f"{name}: {place}" for name, place in told.items()) or "none is set"
+    try:
+        grant = await choose_grant(settings)
+    except BulkpullError as error:
+        why = f" ({error.why})" if error.why else ""
+        # What to do about missing ones is told where the sign-in fails for want of them.
+        fix = None if isinstance(error, AuthError) else error.fix
+        found = trouble("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
+    else:
+        found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant.value, **facts})
+    return [found, await _check_cache(settings), check_proxy(settings)]
+
+
+def _place(settings: Settings, name: str, *, origins: Mapping[str, str], config: str | None) -> str:
+    where = origins[name]
+    if name in SECRETS:
+        if (path := getattr(settings, f"{name}_file")) is not None:
+            return f"the file {path}"
+        if reference := vault_reference(getattr(settings, name).get_secret_value()):
+            return f"{reference.vault_url}, secret {reference.name}"
+    if where == "environment":
+        return f"{ENV_PREFIX}{name.upper()}"
+    return f"the settings file {config}" if where == "file" else where
+
+
+async def _check_cache(settings: Settings) -> Finding:
+    try:
+        cache = token_cache(settings)
+    except BulkpullError as error:
+        return trouble_of("token cache", error)
+    if cache is None:
+        off = settings.token_cache_folder is None
+        told = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
+        return fine("token cache", told, facts={"folder": None})
+    facts: dict[str, object] = {"folder": str(cache.folder)}
+    try:
+        found = await to_thread.run_sync(cache.load)
+    except (OSError, ValueError) as refused:
+        why = getattr(refused, "strerror", None) or str(refused)
+        fix = "sign in again from here: `bulkpull auth login`; for cron, set `encrypt_token_cache` to false first"
+        return trouble("token cache", f"{cache.folder} cannot be read: {why}", fix=fix, exit_code=4, facts=facts)
+    if found is None:
+        return fine("token cache", f"{cache.folder} holds nothing for this tenant and client", facts=facts)
+    entry, store = found
+    seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
+    used = entry.replaces(seed)
+    facts |= {"account": entry.account, "kept_at": entry.kept_at, "encrypted": store.encrypted, "used": used}
+    told = f"a refresh token{f' of {entry.account}' if entry.account else ''}, kept {entry.kept_at}, {store.told}"
+    return fine("token cache", told if used else f"{told}; not used: `refresh_token` was set to another", facts=facts)
+
+
+def check_proxy(settings: Settings) -> Finding:
+    """Through which proxy the API and the token endpoint are asked, without the proxy's own credentials."""
+    proxies = Proxies()
+    ways: dict[str, str | None] = {}
+    for url in (settings.api_base_url, settings.token_address):
+        proxy = proxies.proxy_for(url)
+        ways[urlsplit(url).netloc] = origin(proxy) if proxy else None
+    used = ", ".join(f"{proxy} for {host}" for host, proxy in ways.items() if proxy)
+    direct = ", ".join(host for host, proxy in ways.items() if not proxy)
+    if not used:
+        return fine("proxy", f"none for {direct} (HTTPS_PROXY, NO_PROXY)", facts={"hosts": ways})
+    return fine("proxy", f"{used}{f'; none for {direct} (NO_PROXY)' if direct else ''}", facts={"hosts": ways})
