@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import iso_utc
-from bulkpull.records.files import remove_tree
+from bulkpull.records.files import remove_tree, sync_folder
 from bulkpull.records.history import PRIVATE, RUN_ID, RUNS, run_ids
 from bulkpull.records.ledger import Ledger
 
@@ -103,6 +103,7 @@ def _remove_whole(folder: Path, *, output: Path) -> None:
         aside.parent.mkdir(parents=True, exist_ok=True)
         remove_tree(aside)
         folder.rename(aside)
+        sync_folder(folder.parent)  # before what it holds goes, or a power cut could bring an empty one back
         remove_tree(aside)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from typing import Any
 from bulkpull.errors import DiskTrouble
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_ASIDE = re.compile(r"\..+\.\d+\.new")
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -62,6 +64,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folders(folder: Path) -> None:
+    """Create `folder` and what is missing above it, every new name durable."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
 
 
 def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
@@ -111,6 +121,14 @@ def point_link(link: Path, target: str) -> None:
     aside.symlink_to(target, target_is_directory=True)
     aside.replace(link)
     sync_folder(link.parent)
+
+
+def clear_asides(folder: Path) -> None:
+    """Remove what a killed process had written aside in `folder` and not yet renamed; whoever writes there is us."""
+    with suppress(OSError):
+        for path in folder.glob(".*.new"):
+            if _ASIDE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def remove_tree(path: Path) -> None:

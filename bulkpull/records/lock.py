@@ -17,7 +17,7 @@ import anyio.to_thread
 from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.records.files import explained, load_json, write_json
+from bulkpull.records.files import clear_asides, explained, load_json, make_folders, write_json
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ def _may_live(writer: Path) -> bool:
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     writer = folder / "writer.json"
     with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
         try:
             lock.acquire()
         except Timeout:
@@ -96,6 +96,8 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
             ) from None
     try:
         with explained(writer):
+            for place in (folder, folder.parent, folder.parent / "latest", *(folder.parent / "runs").glob("*")):
+                clear_asides(place)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
         lock.release()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
-from bulkpull.records.files import load_json, write_json
+from bulkpull.records.files import load_json, make_folders, write_json
 
 CURRENT = "current.json"
 
@@ -177,7 +177,7 @@ class Manifest(_Record):
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
         path = output / "runs" / self.run_id / "manifest.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         write_json(path, self.as_dict())
         return path
 
