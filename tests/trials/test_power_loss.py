@@ -77,16 +77,16 @@ class Trial:
 
 @asynccontextmanager
 async def recorded(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, earlier: bool, **changes: Any
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, earlier: int, **changes: Any
 ) -> AsyncIterator[tuple[Trial, Disk]]:
-    """Export, when `earlier` a second time after all data have changed, and record that."""
+    """Export, after so many earlier exports of other data, and record it."""
     root, log = folder / "disk", folder / "log"
     root.mkdir()
     clock = FakeClock()
     scenario = Scenario(rows=12, datasets=DATASETS, refreshes=True, latency_s={"*": 2.0})
     async with Simulator(scenario, clock=clock) as simulator:
         trial = Trial(simulator, clock, root / "out", changes)
-        if earlier:
+        for _ in range(earlier):
             await trial.export()
             clock.advance(3 * DAY_S)
         before = shutil.copytree(root, folder / "before", symlinks=True)
@@ -117,7 +117,7 @@ def states_of(disk: Disk, *, most: int | None) -> list[tuple[int, State]]:
 
 async def test_the_recording_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was recorded, done again in its order, gives the very folder that the export left: no effect escaped."""
-    async with recorded(tmp_path, monkeypatch, earlier=True, keep_raw=True) as (trial, disk):
+    async with recorded(tmp_path, monkeypatch, earlier=1, keep_raw=True) as (trial, disk):
         root = trial.output.parent
         disk.after(len(disk) - 1, chance=Everything()).lay_out(empty(tmp_path / "again"))
 
@@ -128,18 +128,18 @@ async def test_the_recording_is_complete(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("earlier", "changes"),
     [
-        pytest.param(False, {}, id="the first export"),
-        pytest.param(True, {}, id="a second export, all data changed"),
-        pytest.param(True, {"retain_runs": 1, "keep_reports": True}, id="the old snapshot goes at once"),
+        pytest.param(0, {}, id="the first export"),
+        pytest.param(1, {}, id="a second export, all data changed"),
+        pytest.param(2, {"retain_runs": 1, "keep_reports": True}, id="an old snapshot goes"),
     ],
 )
 async def test_no_power_cut_hurts_a_reader_or_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool, changes: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int, changes: dict[str, Any]
 ) -> None:
     async with recorded(tmp_path, monkeypatch, earlier=earlier, **changes) as (trial, disk):
         for number, state in states_of(disk, most=None if THOROUGH else FEW):
             try:
-                await survives(trial, disk, state, number, published=earlier)
+                await survives(trial, disk, state, number, published=earlier > 0)
             except BaseException as error:
                 error.add_note(f"after entry {number}: {disk.entries[number]}")
                 raise
