@@ -31,10 +31,18 @@ def list_runs(
         show_runs(output=output, config=config, as_json=as_json)
 
 
-@app.command("show", epilog=examples("bulkpull runs show", "bulkpull runs show 20261123T020000Z --json"))
+@app.command(
+    "show",
+    epilog=examples(
+        "bulkpull runs show",
+        "bulkpull runs show 20261123T020000Z --json",
+        "bulkpull runs show --log | grep -v debug",
+    ),
+)
 def show(
     run: Run = None,
     *,
+    log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
     output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
@@ -47,6 +55,11 @@ def show(
     """
     speech = Speech(log_level=log_level)
     with told(speech):
+        if log:
+            from bulkpull.cli.work.run_log import show_log  # noqa: PLC0415 - `--help` needs none of it
+
+            show_log(run, output=output, config=config, as_json=as_json)
+            return
         from bulkpull.cli.work.show import show_run  # noqa: PLC0415 - `--help` needs none of it
 
         show_run(run, output=output, config=config, as_json=as_json)
