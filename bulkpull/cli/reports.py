@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from bulkpull.cli import options
+from bulkpull.cli import complete, options
 from bulkpull.cli.options import examples
+from bulkpull.cli.spans import read_span
 from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer(name="reports", help="The user's reports, one-off and scheduled.", no_args_is_help=True)
 
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
-ReportIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of reports.")]
+ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
+Description = Annotated[str | None, typer.Option("--description", help="What it is for.")]
+Start = Annotated[
+    datetime | None,
+    typer.Option(
+        "--start",
+        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ"],
+        metavar="TIME",
+        help="First run, UTC: 2026-01-31T06:00; four hours ahead; default: as soon as can be.",
+    ),
+]
+CallbackUrl = Annotated[
+    str | None, typer.Option("--callback-url", help="Public https address that is told of each file.")
+]
+
+
+class FileFormat(StrEnum):
+    """How fields are separated."""
+
+    CSV = "csv"
+    TSV = "tsv"
+
+
+class CallbackMethod(StrEnum):
+    """How the callback address is called."""
+
+    GET = "GET"
+    POST = "POST"
+
+
+Method = Annotated[
+    CallbackMethod | None,
+    typer.Option("--callback-method", case_sensitive=False, help="How that is told; default: POST."),
+]
 _EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
 
 
@@ -55,6 +91,108 @@ def show_report(
         reports.show_report(report_id, config=config, as_json=as_json, speech=speech)
 
 
+@app.command(
+    "create",
+    epilog=examples(
+        "bulkpull reports create --dataset Profile --now --demo",
+        "bulkpull reports create --dataset AzureUsage --every 24 --times 30",
+        "bulkpull reports create --query-id ID --now --since 2026-01-01",
+    ),
+)
+def create_report(
+    *,
+    query_id: Annotated[str | None, typer.Option("--query-id", help="The query that it is on.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", autocompletion=complete.dataset_names, help="Or all columns of this dataset."),
+    ] = None,
+    at_once: Annotated[bool, typer.Option("--now", help="Run once, at once.")] = False,
+    since: options.Since = None,
+    until: options.Until = None,
+    timespan: options.Timespan = None,
+    every: Annotated[int | None, typer.Option("--every", help="Run every so many hours: 4 to 2160.")] = None,
+    start: Start = None,
+    times: Annotated[int | None, typer.Option("--times", help="How often in all; default: endless.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")] = None,
+    description: Description = None,
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = FileFormat.CSV,
+    callback_url: CallbackUrl = None,
+    callback_method: Method = None,
+    demo: options.Demo = False,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Order a report: once with --now, or again and again with --every.
+
+    Exports order and delete their own reports by themselves; this is for others.
+    """
+    speech = Speech(log_format, log_level)
+    with told(speech):
+        from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
+
+        order = orders.Order(
+            query_id=query_id,
+            dataset=dataset,
+            name=name,
+            description=description,
+            at_once=at_once,
+            since=options.day_of(since),
+            until=options.day_of(until),
+            timespan=timespan,
+            start_at=_in_utc(start),
+            every_h=every,
+            times=times,
+            format=file_format.value,
+            callback_url=callback_url,
+            callback_method=callback_method.value if callback_method else None,
+        )
+        orders.create_report(order, demo=demo, config=config, as_json=as_json, speech=speech)
+
+
+@app.command(
+    "update",
+    epilog=examples(
+        f"bulkpull reports update {_EXAMPLE_ID} --every 48",
+        f"bulkpull reports update {_EXAMPLE_ID} --name Weekly",
+    ),
+)
+def update_report(
+    report_id: ReportId,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")] = None,
+    description: Description = None,
+    every: Annotated[int | None, typer.Option("--every", help="Run every so many hours: 4 to 2160.")] = None,
+    start: Start = None,
+    times: Annotated[int | None, typer.Option("--times", help="How often in all.")] = None,
+    file_format: Annotated[FileFormat | None, typer.Option("--format", help="Of the file.")] = None,
+    callback_url: CallbackUrl = None,
+    callback_method: Method = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """Change a scheduled report; its query cannot be changed."""
+    speech = Speech(log_format, log_level)
+    with told(speech):
+        from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
+
+        change = orders.Change(
+            name=name,
+            description=description,
+            start_at=_in_utc(start),
+            every_h=every,
+            times=times,
+            format=file_format.value if file_format else None,
+            callback_url=callback_url,
+            callback_method=callback_method.value if callback_method else None,
+        )
+        orders.update_report(report_id, change, config=config, as_json=as_json, speech=speech)
+
+
 @app.command("pause", epilog=examples(f"bulkpull reports pause {_EXAMPLE_ID}"))
 def pause_report(
     report_id: ReportId,
@@ -90,20 +228,51 @@ def resume_report(
 
 
 @app.command(
-    "delete", epilog=examples(f"bulkpull reports delete {_EXAMPLE_ID}", f"bulkpull reports delete --yes {_EXAMPLE_ID}")
+    "delete",
+    epilog=examples(
+        f"bulkpull reports delete {_EXAMPLE_ID}",
+        f"bulkpull reports delete --yes {_EXAMPLE_ID}",
+        "bulkpull reports delete --orphans --older-than 2d",
+        "bulkpull reports delete --orphans --yes",
+    ),
 )
 def delete_reports(
-    report_ids: ReportIds,
+    report_ids: ReportIds = None,
     *,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="One-off reports of exports that were cut off; without --yes, only show.")
+    ] = False,
+    older_than: Annotated[
+        timedelta | None,
+        typer.Option("--older-than", metavar="TIME", parser=read_span, help="Age of orphans; default: 2d."),
+    ] = None,
     yes: options.Yes = False,
+    output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Delete the named reports with their executions and files, and nothing else."""
+    """
+    Delete the named reports with their executions and files, and nothing else.
+
+    Orphans bear this tool's mark, and no run of the output folder waits for them.
+    """
+    if bool(report_ids) == orphans:
+        raise typer.BadParameter("give either the ids of reports or --orphans")
+    if older_than is not None and not orphans:
+        raise typer.BadParameter("--older-than goes with --orphans")
     speech = Speech(log_format, log_level)
     with told(speech):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
-        raise typer.Exit(reports.delete_reports(report_ids, yes=yes, config=config, as_json=as_json, speech=speech))
+        if orphans:
+            age = older_than or timedelta(days=2)
+            code = reports.delete_orphans(age, yes=yes, output=output, config=config, as_json=as_json, speech=speech)
+        else:
+            code = reports.delete_reports(report_ids or (), yes=yes, config=config, as_json=as_json, speech=speech)
+        raise typer.Exit(code)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None

@@ -84,6 +84,10 @@ class ReportingClient:
         """Whether the token carries the claim of MFA, as the service said last; `None` where it did not say."""
         return self._channel.has_mfa
 
+    def service_time(self) -> datetime:
+        """The service's time, as far as one of its replies has told it; else ours."""
+        return self._clock.now() + timedelta(seconds=self.clock_skew_s or 0.0)
+
     async def get_datasets(self, name: str | None = None) -> list[OfferedDataset]:
         """
         What the service offers to this account today; with `name`, that dataset or nothing.
@@ -238,7 +242,7 @@ class ReportingClient:
         call = calls.create_report(
             name=name,
             query_id=query_id,
-            now=self._service_now(),
+            now=self.service_time(),
             description=description,
             execute_now=execute_now,
             window=window,
@@ -320,7 +324,7 @@ class ReportingClient:
             report_id,
             name=name,
             start_at=start_at,
-            now=self._service_now(),
+            now=self.service_time(),
             description=description,
             recurrence_h=recurrence_h,
             recurrence_count=recurrence_count,
@@ -416,10 +420,6 @@ class ReportingClient:
             return read(wire.the_one(await self._channel.ask(errand), told=call.told))
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
-
-    def _service_now(self) -> datetime:
-        """The service's time, as far as one of its replies has told it."""
-        return self._clock.now() + timedelta(seconds=self.clock_skew_s or 0.0)
 
     def _beginning(self) -> datetime:
         """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""

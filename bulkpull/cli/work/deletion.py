@@ -100,7 +100,7 @@ def delete_named(
             ask(delete, settings=settings, speech=speech)
     finally:
         if as_json:
-            print_json({"version": 1, kind.many: deleted, "not_there": gone})
+            print_json({"version": 1, kind.many: deleted, "not_there": gone, "deleted": True})
     for its_id in gone:
         warn(kind.not_there(its_id).reason, speech)
     return LOST if gone else COMPLETE

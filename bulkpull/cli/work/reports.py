@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from bulkpull import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
-from bulkpull.cli.work.deletion import REPORTS, delete_named, named
+from bulkpull.cli.work.deletion import COMPLETE, REPORTS, delete_named, named
+from bulkpull.cli.work.past import ask_ledger
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import report_values
 from bulkpull.errors import NotFound
 from bulkpull.journey.submit import OWN_PREFIX
 from bulkpull.model import Report
+from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
+
+# How a run ends that nobody carries on.
+_ENDED = ("complete", "partial", "failed", "abandoned")
+_CARRIED_ON_WITHIN = timedelta(days=1)
 
 
 def is_mine(report: Report) -> bool:
@@ -95,6 +103,63 @@ def delete_reports(report_ids: Sequence[str], *, yes: bool, config: Path | None,
             as_json=as_json,
             speech=speech,
         )
+
+
+def delete_orphans(
+    older_than: timedelta, *, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech
+) -> int:
+    """
+    Delete the one-off reports of exports that nobody waits for any more; without `yes`, only say which these are.
+
+    Raises:
+        LedgerError: The local runs cannot be read, so nobody knows which reports are waited for.
+    """
+    with aimed(config, demo=False, output=output) as settings:
+        runs = ask_ledger(settings.output, Ledger.runs) or []
+
+        async def look(client: ReportingClient) -> tuple[list[Report], datetime]:
+            return await client.get_reports(), client.service_time()
+
+        reports, now = ask(look, settings=settings, speech=speech)
+        orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
+        values = [report_values(report) for report in orphans]
+        if yes and orphans:
+            return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
+    if as_json:
+        print_json({"version": 1, "reports": values, "not_there": [], "deleted": yes})
+    else:
+        print_reports(orphans, as_json=False)
+        many = f"{figures.count(len(orphans), 'report')} would be deleted: add --yes" if orphans else "no orphans"
+        error_console().print(many, soft_wrap=True)
+    return COMPLETE
+
+
+def find_orphans(
+    reports: Sequence[Report], *, runs: Sequence[RunEntry], older_than: timedelta, now: datetime
+) -> list[Report]:
+    """
+    One-off reports with this tool's mark that nobody waits for (pure). Standing reports of `nightly` are none.
+
+    Args:
+        runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left
+            alone; it may be for a day after it began.
+        older_than: Younger reports may belong to a run of another folder or another machine.
+        now: The service's time.
+    """
+    alive = [run.run_id for run in runs if run.status not in _ENDED and _is_young(run, now=now)]
+    return [
+        report
+        for report in reports
+        if report.execute_now
+        and is_mine(report)
+        and report.created_at is not None
+        and now - report.created_at > older_than
+        and not any(run_id in report.name for run_id in alive)
+    ]
+
+
+def _is_young(run: RunEntry, *, now: datetime) -> bool:
+    return now - datetime.fromisoformat(run.started_at) < _CARRIED_ON_WITHIN
 
 
 async def the_report(client: ReportingClient, report_id: str) -> Report:
