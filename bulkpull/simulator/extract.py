@@ -1,8 +1,7 @@
 """
 What a file holds, and its text: rows made in blocks, never all at once.
 
-The order of rows is the data's own: ORDER BY and DISTINCT are accepted and leave the generated rows as they are, and a
-selected metric is one number a row. WHERE and LIMIT are honoured.
+A query that asks for metrics, DISTINCT or an order looks at all its rows first; any other is made block by block.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from bulkpull.simulator.offer import Column, Table
-from bulkpull.simulator.query import Condition
+from bulkpull.simulator.query import Condition, Ordering
 from bulkpull.simulator.refreshes import restated
 from bulkpull.simulator.scenario import Scenario
 from bulkpull.simulator.spans import DEFAULT_MONTHS
@@ -40,6 +39,8 @@ class Extract:
     table: Table
     columns: tuple[Column, ...]
     conditions: tuple[Condition, ...]
+    orderings: tuple[Ordering, ...]
+    distinct: bool
     limit: int | None
     months: tuple[date, ...] | None
     edition: int
@@ -51,7 +52,7 @@ class Extract:
     def key(self) -> str:
         """Equal for equal contents, so that reports share one file."""
         facts = (
-            self.table.name, self.columns, self.conditions, self.limit, self.months,
+            self.table.name, self.columns, self.conditions, self.orderings, self.distinct, self.limit, self.months,
             self.edition, self.tsv,
             sorted(self.hidden), self.hidden_vanish,
         )  # fmt: skip
@@ -62,6 +63,18 @@ class Extract:
         """The names in the file's first line."""
         gone = self.hidden if self.hidden_vanish else frozenset()
         return [column.name for column in self.columns if column.origin not in gone]
+
+    @property
+    def used(self) -> dict[str, Column]:
+        """Every column that the answer depends on, by its name."""
+        compared = [condition.column for condition in self.conditions]
+        sorted_by = [ordering.column for ordering in self.orderings]
+        return {column.name: column for column in (*self.columns, *compared, *sorted_by)}
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether each row depends on all others."""
+        return self.distinct or bool(self.orderings) or any(column.is_metric for column in self.used.values())
 
 
 def csv_blocks(extract: Extract, scenario: Scenario, *, block_rows: int = BLOCK_ROWS) -> Iterator[bytes]:
@@ -84,9 +97,15 @@ def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
 
 def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows in frames of at most `block_rows`; where a block ends changes no value."""
+    made: Iterator[pl.DataFrame] = (
+        _frame(extract, scenario, month=month, first=first, count=count)
+        for month, first, count in _blocks(extract, scenario, block_rows=block_rows)
+    )
+    if extract.is_of_all:
+        made = _arranged(list(made), extract).iter_slices(block_rows)
     left = extract.limit
-    for month, first, count in _blocks(extract, scenario, block_rows=block_rows):
-        frame = _frame(extract, scenario, month=month, first=first, count=count)
+    for whole in made:
+        frame = whole.select(extract.header)
         if left is not None:
             frame = frame.head(left)
             left -= frame.height
@@ -128,12 +147,54 @@ def _frame(extract: Extract, scenario: Scenario, *, month: date | None, first: i
         is_time = column.origin == table.time_column
         return column_values(column, keys, seed=scenario.seed, dataset=table.name, month=month, is_time=is_time)
 
-    asked = {column.name: column for column in (*extract.columns, *(each.column for each in extract.conditions))}
-    series = {name: values(column) for name, column in asked.items()}
-    frame = pl.DataFrame(series)
+    frame = pl.DataFrame({name: values(column) for name, column in extract.used.items()})
     for condition in extract.conditions:
-        frame = frame.filter(_predicate(condition))
-    return frame.select(extract.header)
+        if not condition.column.is_metric:
+            frame = frame.filter(_predicate(condition))
+    return frame
+
+
+def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
+    """All rows of the blocks, in the shape and order that the query asks for."""
+    used = extract.used
+    frame = pl.concat(made) if made else pl.DataFrame(schema=dict.fromkeys(used, pl.String))
+    if any(column.is_metric for column in used.values()):
+        frame = _aggregated(frame, extract)
+        for condition in extract.conditions:
+            if condition.column.is_metric:
+                frame = frame.filter(_predicate(condition))
+    if extract.distinct:
+        frame = frame.unique([column.name for column in extract.columns], keep="first", maintain_order=True)
+    if extract.orderings:
+        frame = frame.sort(
+            [_sortable(each.column) for each in extract.orderings],
+            descending=[each.descending for each in extract.orderings],
+            nulls_last=True,
+            maintain_order=True,
+        )
+    return frame
+
+
+def _aggregated(frame: pl.DataFrame, extract: Extract) -> pl.DataFrame:
+    """Every metric computed for each combination of the columns selected beside it (behaviour 63)."""
+    beside = [column.name for column in extract.columns if not column.is_metric]
+    shapes = [_total(column) if column.is_metric else pl.col(name).first() for name, column in extract.used.items()
+              if name not in beside]  # fmt: skip
+    if not beside:
+        return frame.select(shapes)
+    return frame.group_by(beside, maintain_order=True).agg(shapes)
+
+
+def _total(metric: Column) -> pl.Expr:
+    """The sum, written as the other amounts are; nothing where nothing may be seen."""
+    kind = pl.Int64() if metric.type == "int" else pl.Decimal(38, 6)
+    numbers = pl.col(metric.name).cast(kind, strict=False)
+    return pl.when(numbers.count() > 0).then(numbers.sum().cast(pl.String)).alias(metric.name)
+
+
+def _sortable(column: Column) -> pl.Expr:
+    text = pl.col(column.name)
+    return text.cast(pl.Float64, strict=False) if column.type in ("int", "decimal") else text.cast(pl.String)
 
 
 def _predicate(condition: Condition) -> pl.Expr:

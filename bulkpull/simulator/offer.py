@@ -28,6 +28,7 @@ class Column:
         name: As it is listed, selected and written in the file's header.
         origin: The published name, which the generated values follow from; a renamed column keeps its values.
         type: The catalog's word for what it holds.
+        is_metric: It is computed for every combination of the other columns selected (behaviour 63).
         values: The words it is written in (flags), or the known ones (categories).
     """
 
@@ -36,6 +37,7 @@ class Column:
     type: str
     values: tuple[str, ...] = ()
     identifier: bool = False
+    is_metric: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Table:
     name: str
     listed_name: str
     columns: tuple[Column, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[Column, ...]
     date_ranges: tuple[str, ...]
     minimum_recurrence_h: int
     lookback_months: int
@@ -123,7 +125,10 @@ def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
         name=raw["name"],
         listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
         columns=_drifted(columns, drift, known=raw.get("drift_columns", [])),
-        metrics=tuple(raw["metrics"]),
+        metrics=tuple(
+            Column(name=name, origin=name, type=_catalog()["metric_types"].get(name, "decimal"), is_metric=True)
+            for name in raw["metrics"]
+        ),
         date_ranges=tuple(raw["date_ranges"]),
         minimum_recurrence_h=raw["minimum_recurrence_hours"],
         lookback_months=raw["lookback_months"] or _LOOKBACK_MONTHS,

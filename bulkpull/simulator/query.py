@@ -22,7 +22,7 @@ _HEAD = re.compile(
 )
 _TAIL = re.compile(
     r"""(?ixs) \s*
-    (?: \b WHERE \s+ (?P<where> .+?) )?
+    (?: \b WHERE \s+ (?P<where> (?: '[^']*' | "[^"]*" | [^'"] )+? ) )?
     (?: \s* \b ORDER \s+ BY \s+ (?P<order> .+?) )?
     (?: \s* \b LIMIT \s+ (?P<limit> \S+) )?
     (?: \s* \b TIMESPAN \s+ (?P<timespan> \S+) )?
@@ -44,18 +44,28 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Ordering:
+    """One column of ORDER BY; descending when no direction is given (behaviour 65)."""
+
+    column: Column
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedQuery:
     """
     A query that the service accepts.
 
     Attributes:
-        columns: What is selected, in that order; a metric is a column of numbers here.
+        columns: What is selected, in that order, columns and metrics.
         timespan: Upper case; `None` when the query names none (six months then, behaviour 61).
     """
 
     table: Table
     columns: tuple[Column, ...]
     conditions: tuple[Condition, ...]
+    orderings: tuple[Ordering, ...]
+    distinct: bool
     limit: int | None
     timespan: str | None
 
@@ -71,12 +81,12 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
     tail = _TAIL.fullmatch(head["rest"])
     if tail is None:
         raise bad_request("Invalid query")
-    if tail["order"] is not None:
-        _check_order(tail["order"], table)
     return ParsedQuery(
         table=table,
         columns=tuple(_names(head["names"], table)),
         conditions=_conditions(tail["where"], table) if tail["where"] is not None else (),
+        orderings=_orderings(tail["order"], table) if tail["order"] is not None else (),
+        distinct=head["distinct"] is not None,
         limit=_limit(tail["limit"]) if tail["limit"] is not None else None,
         timespan=_timespan(tail["timespan"], table) if tail["timespan"] is not None else None,
     )
@@ -85,8 +95,7 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
 def _leading_name(text: str, table: Table) -> tuple[Column, str]:
     """The column or metric that `text` begins with, the longest that fits, and what follows it."""
     lowered = text.casefold()
-    metrics = [Column(name=name, origin=name, type="decimal") for name in table.metrics]
-    for each in sorted([*table.columns, *metrics], key=lambda column: len(column.name), reverse=True):
+    for each in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
         if lowered.startswith(each.name.casefold()):
             rest = text[len(each.name) :]
             if not rest or not re.match(r"\w", rest):
@@ -117,7 +126,7 @@ def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
     while True:
         column, rest = _leading_name(rest, table)
         operator = _OPERATOR.match(rest)
-        if operator is None or column not in table.columns:
+        if operator is None:
             raise bad_request("Invalid query")
         word = re.sub(r"\s+", " ", operator["op"].upper())
         values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))
@@ -155,14 +164,16 @@ def _literal(text: str) -> tuple[str, str]:
     return value, text[found.end() :]
 
 
-def _check_order(text: str, table: Table) -> None:
+def _orderings(text: str, table: Table) -> tuple[Ordering, ...]:
+    found = []
     rest = text.strip()
     while True:
-        _, rest = _leading_name(rest.lstrip(), table)
+        column, rest = _leading_name(rest.lstrip(), table)
         direction = _DIRECTION.match(rest)
+        found.append(Ordering(column, descending=direction is None or direction[1].upper() == "DESC"))
         rest = (rest[direction.end() :] if direction else rest).lstrip()
         if not rest:
-            return
+            return tuple(found)
         if not rest.startswith(","):
             raise bad_request("Invalid query")
         rest = rest[1:]

@@ -103,7 +103,7 @@ class Service:
             {
                 "datasetName": table.listed_name,
                 "selectableColumns": [column.name for column in table.columns],
-                "availableMetrics": list(table.metrics),
+                "availableMetrics": [metric.name for metric in table.metrics],
                 "availableDateRanges": list(table.date_ranges),
                 "minimumRecurrenceInterval": table.minimum_recurrence_h,
             }
@@ -219,6 +219,8 @@ class Service:
             table=parsed.table,
             columns=parsed.columns,
             conditions=parsed.conditions,
+            orderings=parsed.orderings,
+            distinct=parsed.distinct,
             limit=limit,
             months=months,
             edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,

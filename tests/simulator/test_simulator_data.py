@@ -133,7 +133,7 @@ def test_the_data_hold_what_trips_readers_up() -> None:
     made = service(rows=60_000)
     names = text_of(made, "OfficeUsage", ("CustomerName", "MPNId"))
     flat = {name for name, _ in rows_of(names)[1:]}
-    amounts = text_of(made, "AzureUsage", ("TotalACR", "EnrollmentNumber")).decode()
+    amounts = text_of(made, "AzureUsage", ("MonthlySubscriptionLevelACR", "EnrollmentNumber")).decode()
 
     assert {"NULL", "NA", "nan", " padded on both sides ", "Contoso\r\nsecond line"} <= flat
     assert b'""Retail""' in names

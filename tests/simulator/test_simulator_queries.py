@@ -182,3 +182,47 @@ async def test_every_answer_is_dated_by_the_simulators_clock() -> None:
         reply = await caller.get("/ScheduledDataset")
 
     assert reply.headers["Date"] == "Mon, 23 Nov 2026 02:00:00 GMT"
+
+
+async def rows_of(text: str, **parameters: Any) -> list[dict[str, Any]]:
+    async with calling(rows=300, **parameters) as caller:
+        return (await caller.get("/ScheduledQueries/testQueryResult", exportQuery=text)).records
+
+
+@pytest.mark.behaviour(63)
+async def test_a_metric_is_computed_for_every_combination_of_the_columns_beside_it() -> None:
+    rows = await rows_of("SELECT CustomerMarket, CustomerCount, TotalACR FROM AzureUsage")
+
+    markets = [row["CustomerMarket"] for row in rows]
+    assert len(set(markets)) == len(markets) > 3
+    assert all(float(row["TotalACR"]) > 0 for row in rows)
+
+
+@pytest.mark.behaviour(65, 66)
+async def test_rows_come_in_the_order_asked_for_descending_unless_told_otherwise() -> None:
+    text = "SELECT UsageQuantity FROM AzureUsage WHERE UsageQuantity > 10 ORDER BY UsageQuantity"
+    down = [float(row["UsageQuantity"]) for row in await rows_of(f"{text} LIMIT 20")]
+    up = [float(row["UsageQuantity"]) for row in await rows_of(f"{text} ASC LIMIT 20")]
+
+    assert down == sorted(down, reverse=True)
+    assert up == sorted(up)
+    assert min(down) > max(up)
+
+
+@pytest.mark.behaviour(64)
+async def test_distinct_drops_rows_that_are_alike() -> None:
+    all_of_them = await rows_of("SELECT CustomerMarket FROM AzureUsage")
+    each = await rows_of("SELECT DISTINCT CustomerMarket FROM AzureUsage ORDER BY CustomerMarket ASC")
+
+    assert [row["CustomerMarket"] for row in each] == sorted({row["CustomerMarket"] for row in all_of_them})
+
+
+@pytest.mark.behaviour(66)
+async def test_a_metric_can_be_compared_with_and_a_value_may_hold_keywords() -> None:
+    few = await rows_of("SELECT CustomerMarket, TotalACR FROM AzureUsage WHERE TotalACR > 1500000")
+    all_of_them = await rows_of("SELECT CustomerMarket, TotalACR FROM AzureUsage")
+    none = await rows_of("SELECT CustomerMarket FROM AzureUsage WHERE CustomerMarket = 'x LIMIT 5 ORDER BY y'")
+
+    assert [row for row in all_of_them if float(row["TotalACR"]) > 1500000] == few
+    assert len(few) < len(all_of_them)
+    assert none == []
