@@ -30,6 +30,7 @@ from bulkpull.errors import (
 if TYPE_CHECKING:
     from bulkpull.api import export, scan
     from bulkpull.records.manifest import Manifest
+    from bulkpull.selection import Selection
     from bulkpull.settings import Settings
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Manifest",
     "OutputLocked",
     "ReportingError",
+    "Selection",
     "Settings",
     "SettingsError",
     "TransferError",
@@ -52,6 +54,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "Manifest": "bulkpull.records.manifest",
+    "Selection": "bulkpull.selection",
     "Settings": "bulkpull.settings",
     "export": "bulkpull.api",
     "scan": "bulkpull.api",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events, Listener
-from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.request import asked_for
 from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.manifest import Current, Manifest
+from bulkpull.selection import Selection, read_selections
 from bulkpull.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ async def export(
     *,
     output: str | Path | None = None,
     datasets: Iterable[str] = (),
+    queries: Iterable[Selection] = (),
     settings: Settings | None = None,
     since: date | None = None,
     until: date | None = None,
@@ -38,7 +40,9 @@ async def export(
 
     Args:
         output: The output folder; beats `settings.output`.
-        datasets: Names or aliases, in any case; none for the twenty standard ones.
+        datasets: Names or aliases, in any case, or names of `settings.queries`. With none, and without `queries`, the
+            twenty standard ones and all of `settings.queries`.
+        queries: Custom exports, each published under its own name, besides `datasets`.
         settings: Without them the environment's are used.
         since, until: Days to export instead of the query's own span: `[since, until)`, UTC; `until` defaults to now.
         everything: All that the service lists, beyond the twenty.
@@ -48,7 +52,7 @@ async def export(
         What happened: status, and per dataset rows, files and reason.
 
     Raises:
-        SettingsError: A setting or a dataset's name is wrong; nothing was started.
+        SettingsError: A setting, a dataset's name or a query is wrong; nothing was started.
         AuthError: Credentials are missing or refused, or lack the role, so that nothing could be exported.
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
@@ -57,7 +61,14 @@ async def export(
     if output is not None:
         settings = settings.model_copy(update={"output": Path(output)})
     window = window_of(since, until, now=datetime.now(UTC))
-    request = ExportRequest(tuple(datasets), window=window, open_ended=until is None, everything=everything)
+    request = asked_for(
+        tuple(datasets),
+        settings=settings,
+        selections=read_selections(tuple(queries), where="`queries`"),
+        window=window,
+        open_ended=until is None,
+        everything=everything,
+    )
     manifest = await Run(request, settings, Events(*listeners)).export()
     refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]
     if refused and manifest.status == "failed":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 
@@ -59,6 +60,7 @@ class CatalogDataset:
         refresh_days: Days between two refreshes of its data (behaviour 142); `None` when no document says.
         snapshot: It has no time axis, so a query carries no TIMESPAN (behaviour 51).
         time_column: The column that a window cuts along; `None` for snapshots.
+        drift_columns: Names that other editions of the documents use, and that a live list may have (behaviour 54).
     """
 
     name: str
@@ -71,6 +73,7 @@ class CatalogDataset:
     snapshot: bool
     time_column: str | None
     system_query_id: str | None
+    drift_columns: tuple[str, ...] = ()
 
     def column(self, name: str) -> CatalogColumn | None:
         """The column of that name or alias, in any case; `None` when the catalog does not know it."""
@@ -95,9 +98,9 @@ class Catalog:
     default_timespan: str
     metric_types: Mapping[str, ColumnType]
 
-    def metric_type(self, name: str) -> ColumnType:
-        """What a metric holds, in any case; an unknown one holds numbers of some kind."""
-        return self.metric_types.get(name.casefold(), ColumnType.DECIMAL)
+    def metric(self, name: str) -> CatalogColumn:
+        """A metric as a column of a report, in any case; an unknown one holds numbers of some kind."""
+        return CatalogColumn(name, self.metric_types.get(name.casefold(), ColumnType.DECIMAL))
 
     def find(self, name: str) -> CatalogDataset | None:
         """The dataset of that name or alias, in any case and whatever blanks surround it; `None` when unknown."""
@@ -106,6 +109,15 @@ class Catalog:
             if wanted == dataset.name.casefold() or wanted in (alias.casefold() for alias in dataset.aliases):
                 return dataset
         return None
+
+    @property
+    def column_names(self) -> frozenset[str]:
+        """Every name that some column of some dataset has, had, or is known by."""
+        return frozenset(
+            name
+            for dataset in self.datasets
+            for name in chain(dataset.drift_columns, *((column.name, *column.aliases) for column in dataset.columns))
+        )
 
     @property
     def standard(self) -> tuple[CatalogDataset, ...]:
@@ -137,6 +149,7 @@ def _dataset(raw: dict[str, Any]) -> CatalogDataset:
         snapshot=raw["snapshot"],
         time_column=raw["time_column"],
         system_query_id=system_query.get("query_id"),
+        drift_columns=tuple(column["name"] for column in raw.get("drift_columns", ())),
     )
 
 

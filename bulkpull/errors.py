@@ -44,8 +44,9 @@ Catch the base class to print one clear sentence::
 
 from __future__ import annotations
 
+from copy import copy
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from bulkpull.redact import printable, redact
 
@@ -143,6 +144,13 @@ class SettingsError(BulkpullError):
     cause = "a name or a value was mistyped, or a file is not where it was said to be"
     remedy = "correct it and run the command again; `bulkpull doctor` shows every setting and where it comes from"
     exit_code = 2
+
+    def within(self, place: str) -> Self:
+        """The same error, told with the file, table or key in which it was found."""
+        told = copy(self)
+        told.what = f"{printable(place)}: {self.what}"
+        told.args = (told.reason,)
+        return told
 
 
 class QueryError(SettingsError):

@@ -52,6 +52,11 @@ class Pull:
         window: Days beyond what TIMESPAN can say; `None` for the query's own span.
         timespan: The TIMESPAN in the query text; `None` where the dataset has none.
         wider_timespan: A wider one that the dataset offers, to be told in the summary.
+        source: For a selection the dataset that it reads, by its canonical name; `dataset` is its own name then.
+        metrics: The columns that are metrics.
+        indivisible: Its rows depend on all others of the window (metrics, DISTINCT, LIMIT), so that the answers for
+            two windows are not the answer for both.
+        notes: What may surprise about the query, each one sentence.
     """
 
     dataset: str
@@ -61,6 +66,15 @@ class Pull:
     window: Window | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
+    source: str | None = None
+    metrics: frozenset[str] = frozenset()
+    indivisible: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> str:
+        """The canonical name of the dataset whose columns these are."""
+        return self.source or self.dataset
 
 
 class QueryKind(StrEnum):

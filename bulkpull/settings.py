@@ -8,6 +8,7 @@ also lie in a file (`client_secret_file`) or, as a reference, in an Azure Key Va
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Collection, Mapping
@@ -28,13 +29,20 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from bulkpull.address import is_loopback
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import read_secret_file, vault_reference
+from bulkpull.selection import Selection, read_selections
 
 ENV_PREFIX = "BULKPULL_"
 DEFAULT_FILE = Path("bulkpull.toml")
@@ -161,6 +169,9 @@ class Settings(BaseSettings):
     )
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
+    queries: Annotated[tuple[Selection, ...], NoDecode] = Field(
+        (), description="named custom exports: tables `[[queries]]` of the settings file"
+    )
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -236,6 +247,18 @@ class Settings(BaseSettings):
     @classmethod
     def _remember(cls, secret: SecretStr | None) -> SecretStr | None:
         return _remembered(secret)
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _read_queries(cls, given: object) -> tuple[Selection, ...]:
+        where = f"settings file {_file.get().path}" if given is _file.get().content.get("queries") else "settings"
+        if isinstance(given, str):  # from the environment
+            where = f"environment variable {ENV_PREFIX}QUERIES"
+            try:
+                given = json.loads(given)
+            except ValueError as trouble:
+                raise SettingsError(f"{where} is not valid JSON", why=str(trouble)) from None
+        return read_selections(given, where=where)
 
     @field_validator("timespan", mode="after")
     @classmethod

@@ -8,31 +8,17 @@ there is no `SELECT *` (59), selects no metric, because that would change the ro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.errors import BulkpullError, SettingsError
+from bulkpull.journey.selected import NotListed, select_pull
+from bulkpull.journey.timespan import choose_timespan
 from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.selection import Selection
 
-WIDEST = "widest"
-# From narrow to wide. Spans of (nearly) equal length stand beside each other; the calendar form counts as the wider.
-_BY_WIDTH = (
-    "TODAY",
-    "YESTERDAY",
-    "LAST_7_DAYS",
-    "LAST_14_DAYS",
-    "LAST_30_DAYS",
-    "LAST_MONTH",
-    "LAST_90_DAYS",
-    "LAST_3_MONTHS",
-    "LAST_180_DAYS",
-    "LAST_6_MONTHS",
-    "LAST_365_DAYS",
-    "LAST_1_YEAR",
-    "LIFETIME",
-)
 # A dataset's name becomes a folder's name, a column's name becomes part of the query: nothing else may pass.
 _SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
 _SAFE_COLUMN = re.compile(r"[^\s,;'\"()\x00-\x1f]+")
@@ -41,22 +27,24 @@ _SAFE_COLUMN = re.compile(r"[^\s,;'\"()\x00-\x1f]+")
 @dataclass(frozen=True, slots=True)
 class Unavailable:
     """
-    A wanted dataset that this run cannot pull.
+    A wanted dataset or selection that this run cannot pull.
 
     Attributes:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
         failed: It is offered, but not in the way that the settings ask for.
+        error: What is wrong with a selection.
     """
 
     dataset: str
     reason: str
     named: bool
     failed: bool = False
+    error: SettingsError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The pulls to do, in the catalog's order, and what is not to be had."""
+    """The pulls to do, datasets in the catalog's order and then selections, and what is not to be had."""
 
     pulls: tuple[Pull, ...]
     unavailable: tuple[Unavailable, ...] = ()
@@ -67,9 +55,13 @@ def make_plan(
     *,
     offered: Sequence[OfferedDataset],
     catalog: Catalog,
+    queries: Sequence[str] = (),
     timespan: str | None = None,
     window: Window | None = None,
     everything: bool = False,
+    selections: Sequence[Selection] = (),
+    only_selections: bool = False,
+    system_texts: Mapping[str, str] | None = None,
 ) -> Plan:
     """
     Decide what to pull.
@@ -77,15 +69,24 @@ def make_plan(
     Args:
         names: Datasets by name or alias, in any case; empty for the twenty of the catalog.
         offered: What the service lists.
+        queries: The named queries of the settings, one of which a misspelled name may mean.
         timespan: A TIMESPAN name, `widest`, or `None` for the widest up to the catalog's default.
         window: Days to ask for beyond what a TIMESPAN can say.
         everything: All that the service lists, beyond the twenty.
+        selections: What is pulled under names of its own.
+        only_selections: Nothing but them.
+        system_texts: The text of each system query that a selection names, by its id.
 
     Raises:
-        SettingsError: A name is known neither to the catalog nor to the service.
+        SettingsError: A name is known neither to the catalog nor to the service; or only selections are wanted and none
+            of them can be pulled. A selection that is wrong harms no other pull.
     """
     listed = _by_canonical_name(offered, catalog=catalog)
-    wanted = _wanted(names, listed=listed, catalog=catalog, everything=everything)
+    wanted = (
+        []
+        if only_selections
+        else _wanted(names, listed=listed, catalog=catalog, queries=queries, everything=everything)
+    )
     pulls: list[Pull] = []
     unavailable: list[Unavailable] = []
     for dataset in wanted:
@@ -101,10 +102,28 @@ def make_plan(
                 pulls.append(_pull(dataset, on_offer, timespan=timespan, window=window, catalog=catalog))
             except BulkpullError as error:
                 unavailable.append(Unavailable(dataset, error.reason, named=named, failed=True))
+    for selection in selections:
+        try:
+            pull = select_pull(
+                selection,
+                listed=listed,
+                catalog=catalog,
+                timespan=timespan,
+                window=window,
+                system_text=(system_texts or {}).get(selection.system_query or ""),
+            )
+        except SettingsError as error:
+            reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
+            unavailable.append(Unavailable(selection.name, reason, named=True, failed=failed, error=error))
+        else:
+            pulls.append(pull)
+    wrong = [each.error for each in unavailable if each.error and each.failed]
+    if only_selections and wrong and not pulls:
+        raise wrong[0]
     return Plan(tuple(pulls), tuple(unavailable))
 
 
-def check_names(names: Iterable[str], *, catalog: Catalog) -> None:
+def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
     """
     Refuse names that the catalog does not know, where the service cannot be asked about them.
 
@@ -113,35 +132,7 @@ def check_names(names: Iterable[str], *, catalog: Catalog) -> None:
     """
     for name in names:
         if catalog.find(name) is None:
-            raise _unknown(name, known=[dataset.name for dataset in catalog.datasets])
-
-
-def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -> tuple[str | None, str | None]:
-    """
-    The TIMESPAN to use, and the widest one when that is wider.
-
-    `None` means to leave the clause out: where the dataset offers no range (behaviour 51), and where nothing up to
-    `default` is offered, so that the service's own six months hold (61).
-
-    Raises:
-        SettingsError: `asked` is not among the ranges; the message names the choices.
-    """
-    spelled = {name.upper(): name for name in ranges}
-    known = [name for name in _BY_WIDTH if name in spelled]
-    if not ranges:
-        return None, None
-    if asked is None:
-        fitting = [name for name in known if _BY_WIDTH.index(name) <= _BY_WIDTH.index(default)]
-        chosen = fitting[-1] if fitting else None
-    elif asked == WIDEST:
-        chosen = known[-1] if known else None
-    elif asked.upper() in spelled:
-        chosen = asked.upper()
-    else:
-        raise SettingsError(f"the time span {asked} is not offered", fix=f"choose one of {', '.join(ranges)}")
-    widest = known[-1] if known else None
-    wider = widest if widest != chosen else None
-    return (spelled[chosen] if chosen else None), (spelled[wider] if wider else None)
+            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *queries])
 
 
 def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
@@ -192,7 +183,12 @@ def _by_canonical_name(offered: Sequence[OfferedDataset], *, catalog: Catalog) -
 
 
 def _wanted(
-    names: Sequence[str], *, listed: dict[str, OfferedDataset], catalog: Catalog, everything: bool
+    names: Sequence[str],
+    *,
+    listed: dict[str, OfferedDataset],
+    catalog: Catalog,
+    queries: Sequence[str],
+    everything: bool,
 ) -> list[str]:
     if not names:
         standard = [dataset.name for dataset in catalog.standard]
@@ -203,7 +199,7 @@ def _wanted(
         known = catalog.find(name)
         canonical = known.name if known else folded.get(name.strip().casefold())
         if canonical is None:
-            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed])
+            raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *listed, *queries])
         if canonical not in wanted:
             wanted.append(canonical)
     return wanted

@@ -301,11 +301,11 @@ class Journey:
         }
 
     def _column_plans(self) -> list[ColumnPlan]:
-        known = self.tools.catalog.find(self.pull.dataset)
+        catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
         published = self._published_types()
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
-            column = known.column(name) if known else None
+            column = catalog.metric(name) if name in self.pull.metrics else known.column(name) if known else None
             plans.append(
                 ColumnPlan(
                     name=name,

@@ -87,8 +87,8 @@ class Run:
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
         await check_before_asking(self.request, settings=self.settings)
-        if any(load_catalog().find(name) is None for name in self.request.datasets):
-            # Only the service can tell whether it is a new dataset or a slip, and a slip shall leave no trace.
+        if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):
+            # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
             await plan_export(self.request, settings=self.settings, events=self.events, clock=self.clock)
         output = self.settings.output.absolute()
         private = output / PRIVATE
@@ -253,7 +253,9 @@ class Run:
             timespan=pull.timespan,
             wider_timespan=pull.wider_timespan,
             window=_window(pull),
-            named=bool(self.request.datasets),
+            source=pull.source,
+            notes=list(pull.notes),
+            named=bool(self.request.datasets or pull.source),
         )
 
     async def _submitter(self, connection: Connection, *, ledger: Ledger, current: Current) -> Submitter:
@@ -285,8 +287,7 @@ class Run:
     def _lose_all(self, error: BulkpullError) -> None:
         """The service could not even be asked what it offers: one reason for every dataset."""
         catalog = load_catalog()
-        names = self.request.datasets or tuple(dataset.name for dataset in catalog.standard)
-        for name in names:
+        for name in self.request.names:
             known = catalog.find(name)
             dataset = known.name if known else name.strip()
             self._records[dataset] = DatasetRecord(

@@ -94,7 +94,8 @@ class DatasetRecord(_Record):
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
     the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
-    equal hash. `parts` are there only when a long window was asked for in several.
+    equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
+    name under which it is published, and `source` the dataset that it reads.
     """
 
     dataset: str
@@ -111,6 +112,7 @@ class DatasetRecord(_Record):
     downloaded_bytes: int = 0
     files: list[PublishedFile] = Field(default_factory=list)
     seconds: Seconds = Field(default_factory=Seconds)
+    source: str | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None

@@ -8,7 +8,8 @@ import pytest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import SettingsError
-from bulkpull.journey.plan import Plan, check_names, choose_timespan, make_plan, query_text
+from bulkpull.journey.plan import Plan, check_names, make_plan, query_text
+from bulkpull.journey.timespan import choose_timespan
 from bulkpull.model import OfferedDataset, Window
 
 RANGES = ("LAST_MONTH", "LAST_3_MONTHS", "LAST_6_MONTHS", "LAST_1_YEAR", "LIFETIME")

@@ -20,12 +20,12 @@ from bulkpull.query import (
     Ordering,
     Statement,
     build,
+    odd_names,
     parse,
     parse_conditions,
     parse_names,
     parse_orderings,
 )
-from bulkpull.query.check import odd_names
 from bulkpull.query.scan import KEYWORDS
 
 WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,12}", fullmatch=True).filter(

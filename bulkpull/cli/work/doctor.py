@@ -87,6 +87,8 @@ def describe_settings(
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "set"
+    if isinstance(value, tuple):
+        return [selection.name for selection in value]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -53,19 +53,21 @@ USES: Mapping[str, Values] = {
     },
 }
 # Shown where there is no default to show.
-_EXAMPLES: Values = {
+_EXAMPLES: Mapping[str, Any] = {
     "tenant_id": "00000000-0000-0000-0000-000000000000",
     "client_id": "00000000-0000-0000-0000-000000000001",
     "username": "reports@contoso.example",
     "grant": "refresh_token",
     "ca_file": "/etc/ssl/certs/contoso.pem",
     "timespan": "widest",
+    "queries": [{"name": "big-azure", "dataset": "AzureUsage", "where": "TotalACR > 20000"}],
 }
 _SECTIONS = {
     "Who": ("tenant_id", "client_id", "username", "grant"),
     "Where": ("output",),
     "What is exported and kept": (
         "timespan",
+        "queries",
         "on_drift",
         "on_shrink",
         "fail_on_redacted",
@@ -121,7 +123,7 @@ def _lines_of(name: str, values: Values) -> list[str]:
     about = wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
     if name in values:
         return [*about, f"{name} = {_toml(values[name])}"]
-    shown = _EXAMPLES.get(name, "…") if field.default is None else field.default
+    shown = _EXAMPLES.get(name, "…") if field.default in (None, ()) else field.default
     return [*about, f"# {name} = {_toml(shown)}"]
 
 
@@ -129,4 +131,8 @@ def _toml(value: Any) -> str:
     if isinstance(value, str | Path):
         # JSON's strings are TOML's, but for one character that JSON leaves as it is.
         return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,157 @@
+"""Custom exports end to end: pulled, converted and published like datasets, under their own names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from journeys.kit import settings_for
+
+import bulkpull
+from bulkpull.records.manifest import Manifest
+from bulkpull.selection import Selection
+from bulkpull.simulator import ColumnDrift, Scenario, Simulator
+
+OFFERED = ("AzureUsage", "SeatsSubscriptionsAndRevenue", "Profile")
+RECENT = Selection(
+    name="recent",
+    dataset="AzureUsage",
+    select="Month, SubscriptionId, UsageQuantity",
+    where="UsageQuantity > 5",
+    order_by="UsageQuantity DESC",
+    limit=20,
+)
+
+
+async def export(simulator: Simulator, output: Path, *names: str, queries: Any = (), **changes: Any) -> Manifest:
+    settings = settings_for(simulator, output, **changes)
+    return await bulkpull.export(datasets=names, queries=queries, settings=settings)
+
+
+async def test_a_selection_holds_what_was_selected_and_leaves_the_whole_alone(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=200, datasets=OFFERED)) as simulator:
+        whole = await export(simulator, tmp_path, "AzureUsage")
+        manifest = await export(simulator, tmp_path, queries=[RECENT])
+
+    (record,) = manifest.datasets
+    assert (manifest.exit_code, record.dataset, record.source) == (0, "recent", "AzureUsage")
+    frame = bulkpull.scan(tmp_path, "recent").collect()
+    assert frame.columns == ["Month", "SubscriptionId", "UsageQuantity"]
+    assert frame.schema["Month"] == pl.Date
+    assert frame["UsageQuantity"].to_list() == sorted(frame["UsageQuantity"], reverse=True)
+    assert 0 < frame.height <= 20
+    assert frame["UsageQuantity"].min() > 5  # type: ignore[operator]
+    current = json.loads((tmp_path / "current.json").read_text(encoding="utf-8"))["datasets"]
+    assert current["AzureUsage"]["run_id"] == whole.run_id
+    assert current["recent"]["run_id"] == manifest.run_id
+    assert pl.read_parquet_metadata(tmp_path / record.files[0].path)["bulkpull.dataset"] == "recent"
+
+
+@pytest.mark.behaviour(63)
+async def test_metrics_arrive_as_numbers_and_a_note_says_that_they_aggregate(tmp_path: Path) -> None:
+    selection = Selection(name="totals", dataset="AzureUsage", select="CustomerCount, CustomerMarket, TotalACR")
+    async with Simulator(Scenario(rows=200, datasets=OFFERED)) as simulator:
+        manifest = await export(simulator, tmp_path, queries=[selection])
+
+    (record,) = manifest.datasets
+    assert [column.type for column in record.columns] == ["Int64", "String", "Decimal(38, 18)"]
+    assert "a metric is computed for every combination" in record.notes[0]
+    assert bulkpull.scan(tmp_path, "totals").collect()["CustomerMarket"].is_unique().all()
+
+
+async def test_named_queries_of_the_settings_come_with_the_usual_export(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
+        named = await bulkpull.export(settings=settings_for(simulator, tmp_path, queries=[RECENT]))
+        alone = await bulkpull.export(datasets=["RECENT"], settings=settings_for(simulator, tmp_path, queries=[RECENT]))
+
+    assert named.datasets[-1].dataset == "recent"
+    assert [record.dataset for record in named.datasets if record.status == "complete"] == [
+        "SeatsSubscriptionsAndRevenue",
+        "AzureUsage",
+        "Profile",
+        "recent",
+    ]
+    assert [record.dataset for record in alone.datasets] == ["recent"]
+
+
+async def test_a_query_that_went_wrong_overnight_harms_no_dataset(tmp_path: Path) -> None:
+    drift = {"AzureUsage": ColumnDrift(removed=("UsageQuantity",))}
+    async with Simulator(Scenario(rows=20, datasets=OFFERED, drift=drift)) as simulator:
+        settings = settings_for(simulator, tmp_path, queries=[RECENT])
+        manifest = await bulkpull.export(settings=settings)
+
+    assert manifest.exit_code == 3
+    fates = {record.dataset: record.status for record in manifest.datasets if record.status != "unavailable"}
+    assert fates == dict.fromkeys(OFFERED, "complete") | {"recent": "failed"}
+    (failed,) = [record for record in manifest.datasets if record.status == "failed"]
+    assert failed.reason is not None
+    assert failed.reason.startswith("recent: AzureUsage has no column UsageQuantity: the documents know it")
+
+
+@pytest.mark.behaviour(67, 73)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"select": "Month, SubscriptonId"},
+        {"where": "UsageQuantity > 'many'"},
+        {"where": "IsACRDuplicateAtPGALevel = 'False'"},
+        {"timespan": "LAST_7_DAYS"},
+        {"order_by": "Mont"},
+    ],
+)
+async def test_what_is_refused_has_created_nothing_and_leaves_no_trace(tmp_path: Path, parts: dict[str, str]) -> None:
+    output = tmp_path / "out"
+    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
+        with pytest.raises(bulkpull.SettingsError):
+            await export(simulator, output, queries=[Selection(name="wrong", dataset="AzureUsage", **parts)])
+
+    assert {call.method for call in simulator.calls if call.endpoint != "token"} == {"GET"}
+    assert not output.exists()
+
+
+@pytest.mark.behaviour(76)
+async def test_a_system_query_is_exported_by_its_id_unless_it_fell_behind(tmp_path: Path) -> None:
+    azure = Selection(name="azure-by-id", system_query="d1a4d75e-5ca8-4847-845f-ee0a9be6f07b")
+    dynamics = Selection(name="dynamics-by-id", system_query="6209a8fd-93af-442e-8b3f-3df0f77e8463")
+    async with Simulator(Scenario(rows=20, datasets=("AzureUsage", "DynamicsUsage"))) as simulator:
+        manifest = await export(simulator, tmp_path, queries=[azure, dynamics])
+
+    fates = {record.dataset: (record.status, record.reason) for record in manifest.datasets}
+    assert fates["azure-by-id"] == ("complete", None)
+    status, reason = fates["dynamics-by-id"]
+    assert status == "failed"
+    assert "selects PartnerLocationID, which the service does not list today" in str(reason)
+    assert "did you mean PartnerLocation?" in str(reason)
+
+
+async def test_types_stay_and_drift_is_told_within_a_selections_own_snapshots(tmp_path: Path) -> None:
+    odd = b"Month,UsageQuantity\r\n2026-11-01,many\r\n"
+    narrow = Selection(name="mine", dataset="AzureUsage", select="Month, UsageQuantity")
+    async with Simulator(Scenario(tables={"AzureUsage": odd}, datasets=OFFERED)) as simulator:
+        first = await export(simulator, tmp_path, queries=[narrow])
+    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
+        second = await export(simulator, tmp_path, queries=[narrow])
+        whole = await export(simulator, tmp_path, "AzureUsage")
+        wide = narrow.model_copy(update={"select": "Month, UsageQuantity, SubscriptionId"})
+        third = await export(simulator, tmp_path, queries=[wide])
+
+    types = [
+        {column.name: column.type for column in made.datasets[0].columns} for made in (first, second, whole, third)
+    ]
+    assert [each["UsageQuantity"] for each in types] == ["String", "String", "Decimal(38, 18)", "String"]
+    assert not second.datasets[0].drift
+    assert not whole.datasets[0].drift
+    assert third.datasets[0].drift is not None
+    assert third.datasets[0].drift.appeared == ["SubscriptionId"]
+
+
+async def test_a_second_export_of_a_selection_uses_the_stored_query_again(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
+        for _ in range(2):
+            await export(simulator, tmp_path, queries=[RECENT])
+        made = [call for call in simulator.calls if call.method == "POST" and call.endpoint == "ScheduledQueries"]
+
+    assert len(made) == 1
