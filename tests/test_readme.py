@@ -27,7 +27,7 @@ def settings_table() -> str:
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         value = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        rows.append(f"| `{name}` | {'none' if value is None else f'`{value}`'} | {field.description} |")
+        rows.append(f"| `{name}` | {'none' if value in (None, ()) else f'`{value}`'} | {field.description} |")
     return "\n".join(rows)
 
 

@@ -17,6 +17,8 @@ EPILOG = examples(
     "bulkpull export --output data",
     "bulkpull export AzureUsage Profile --timespan widest",
     "bulkpull export --plan",
+    'bulkpull export AzureUsage --select "SubscriptionId, Month, TotalACR" --where "TotalACR > 20000" --as big-azure',
+    "bulkpull export CustomersAndTenants --where \"CustomerMarket IN ('Sweden', 'Norway')\"",
     "bulkpull export --quiet --json > manifest.json",
 )
 
@@ -33,6 +35,12 @@ def export(
     since: options.Since = None,
     until: options.Until = None,
     everything: options.Everything = False,
+    select: options.Select = None,
+    where: options.Where = None,
+    order_by: options.OrderBy = None,
+    limit: options.Limit = None,
+    distinct: options.Distinct = False,
+    published_as: options.PublishedAs = None,
     keep_raw: options.KeepRaw = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -40,13 +48,15 @@ def export(
     log_level: options.Level = None,
 ) -> None:
     """
-    Export datasets to Parquet: the twenty of the main job, or those named as DATASET.
+    Export datasets to Parquet: the twenty of the main job and the queries of the settings file, or what is named.
 
-    A dataset that fails harms no other. The same command again carries on an interrupted run.
+    DATASET is a dataset or a query of the settings file. What is selected of one dataset is published under a name of
+    its own, beside the whole. What fails harms nothing else. The same command again carries on an interrupted run.
     """
     speech = Speech(log_format, log_level, quiet)
     with told(speech):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
+        from bulkpull.cli.work.selecting import Selecting  # noqa: PLC0415 - the same
 
         exit_code = run_export(
             ExportOptions(
@@ -59,6 +69,7 @@ def export(
                 since=options.day_of(since),
                 until=options.day_of(until),
                 everything=everything,
+                selecting=Selecting(select, where, order_by, limit, distinct, published_as),
                 keep_raw=keep_raw,
                 as_json=as_json,
             ),

@@ -14,6 +14,7 @@ from bulkpull.cli.speech import LogFormat, LogLevel
 # Panels of the help: what is given, and what is told.
 _WHERE = "Settings and service"
 _TOLD = "What is told"
+_OF_ONE = "What of the one dataset that is named"
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
@@ -44,6 +45,23 @@ Until = Annotated[
     datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
+Select = Annotated[
+    str | None, typer.Option("--select", rich_help_panel=_OF_ONE, help="Columns and metrics, parted by commas.")
+]
+Where = Annotated[
+    str | None, typer.Option("--where", rich_help_panel=_OF_ONE, help='Conditions on its rows: "TotalACR > 20000".')
+]
+OrderBy = Annotated[
+    str | None, typer.Option("--order-by", rich_help_panel=_OF_ONE, help='Order of its rows: "Month DESC".')
+]
+Limit = Annotated[int | None, typer.Option("--limit", rich_help_panel=_OF_ONE, min=1, help="At most so many rows.")]
+Distinct = Annotated[bool, typer.Option("--distinct", rich_help_panel=_OF_ONE, help="Of rows that are alike, one.")]
+PublishedAs = Annotated[
+    str | None,
+    typer.Option(
+        "--as", rich_help_panel=_OF_ONE, metavar="NAME", help="Name to publish it under; default: DATASET-selection-…"
+    ),
+]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")

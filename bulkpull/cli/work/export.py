@@ -20,9 +20,9 @@ from bulkpull.cli.streams import print_json
 from bulkpull.cli.summary import Invocation, print_interruption, print_losses, print_summary, write_losses
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.plan import show_plan
+from bulkpull.cli.work.selecting import Selecting, request_of
 from bulkpull.cli.work.target import aimed
 from bulkpull.events import Event, Events, Listener
-from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
 
 # What the display shows by itself, and what the summary tells.
@@ -44,6 +44,7 @@ class ExportOptions:
     since: date | None
     until: date | None
     everything: bool
+    selecting: Selecting
     keep_raw: bool
     as_json: bool
 
@@ -56,9 +57,6 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         BulkpullError: Nothing could be done at all.
     """
     window = window_of(options.since, options.until, now=datetime.now(UTC))
-    request = ExportRequest(
-        options.datasets, window=window, open_ended=options.until is None, everything=options.everything
-    )
     with aimed(
         options.config,
         demo=options.demo,
@@ -66,6 +64,14 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         timespan=options.timespan,
         keep_raw=options.keep_raw or None,
     ) as settings:
+        request = request_of(
+            options.datasets,
+            options.selecting,
+            settings=settings,
+            window=window,
+            open_ended=options.until is None,
+            everything=options.everything,
+        )
         if options.plan:
             return show_plan(request, settings=settings, as_json=options.as_json, speech=speech)
         console = error_console()

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.speech import LogLevel, Speech
-from bulkpull.cli.streams import print_json
-from bulkpull.cli.work.consoles import print_table
+from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
 from bulkpull.events import Events
 from bulkpull.journey.plan import Plan
@@ -39,6 +39,11 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
         print_json({"version": 1, "plan": rows})
     else:
         print_table(_table(rows))
+        for row in rows:
+            if row["source"]:
+                print_data(f"\n{row['dataset']}: {row['query']}")
+            for note in row["notes"]:
+                error_console().print(f"note:  {row['dataset']}: {note}", soft_wrap=True)
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
@@ -47,6 +52,7 @@ def plan_as_rows(plan: Plan) -> list[dict[str, Any]]:
     pulls = [
         {
             "dataset": pull.dataset,
+            "source": pull.source,
             "action": "pull",
             "query": pull.query_text,
             "columns": len(pull.columns),
@@ -54,12 +60,14 @@ def plan_as_rows(plan: Plan) -> list[dict[str, Any]]:
             "wider_timespan": pull.wider_timespan,
             "window": {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None,
             "reason": None,
+            "notes": list(pull.notes),
         }
         for pull in plan.pulls
     ]
-    missing = [
+    missing: list[dict[str, Any]] = [
         {
             "dataset": each.dataset,
+            "source": None,
             "action": "failed" if each.failed else "unavailable",
             "query": None,
             "columns": 0,
@@ -67,6 +75,7 @@ def plan_as_rows(plan: Plan) -> list[dict[str, Any]]:
             "wider_timespan": None,
             "window": None,
             "reason": each.reason,
+            "notes": [],
         }
         for each in plan.unavailable
     ]
