@@ -17,8 +17,8 @@ EPILOG = examples(
     "bulkpull export --output data",
     "bulkpull export AzureUsage Profile --timespan widest",
     "bulkpull export --plan",
-    'bulkpull export AzureUsage --select "SubscriptionId, Month, TotalACR" --where "TotalACR > 20000" --as big-azure',
-    "bulkpull export CustomersAndTenants --where \"CustomerMarket IN ('Sweden', 'Norway')\"",
+    'bulkpull export AzureUsage --select "Month, TotalACR" --limit 100',
+    'bulkpull export AzureUsage --where "TotalACR > 20000" --as big-azure',
     "bulkpull export --quiet --json > manifest.json",
 )
 
