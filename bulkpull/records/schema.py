@@ -9,9 +9,10 @@ A change of the schema is a new script at the end; the scripts that stand there 
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _MAGIC = b"SQLite format 3\0"
 _PRIMARY = 0xFF  # the rest of a result code is detail
 _KEPT_ASIDE = 3
+_INDEX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
             why=f"it was not free for {BUSY_S:.0f} s ({trouble})",
             fix="close what has it open (a database browser, a backup), then run the same command again",
         )
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return disk_trouble(OSError(errno.ENOSPC, str(trouble)), path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return disk_trouble(OSError(errno.EACCES, str(trouble)), path)
@@ -236,6 +238,13 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
         why=str(trouble),
         fix="run the same command again: a damaged ledger is set aside then, and published data is not touched",
     )
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether there is no room for what lies beside a database: SQLite calls that an I/O error."""
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < _INDEX_BYTES
+    return False
 
 
 def _code(trouble: sqlite3.Error) -> int:
