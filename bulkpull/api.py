@@ -114,5 +114,8 @@ def window_of(since: date | None, until: date | None, *, now: datetime) -> Windo
     start = datetime.combine(since, time(), UTC)
     end = datetime.combine(until, time(), UTC) if until else now.astimezone(UTC).replace(microsecond=0)
     if end <= start:
-        raise SettingsError(f"the window ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d})")
+        raise SettingsError(
+            f"the window ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d})",
+            fix="give the earlier day by --since and the later one by --until",
+        )
     return Window(start, end)

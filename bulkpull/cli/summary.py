@@ -103,10 +103,11 @@ def print_losses(manifest: Manifest, console: Console) -> None:
     words = f"{count} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
     console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
     for loss in losses:
-        step = loss.error.fix if loss.error else None
+        # A reason without an error ends in the next step as well: one sentence that a person can act on.
+        step = (loss.error.fix if loss.error else None) or loss.reason.rpartition("; ")[2]
         reason = loss.reason.removesuffix(f"; {step}")
         console.print(Text(f"       {figures.some(loss.datasets)}: {reason}"), soft_wrap=True)
-        if step:
+        if step != reason:
             console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 

@@ -208,8 +208,12 @@ def _wanted(
 def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
     spelled = {each.casefold(): each for each in known}
     near = get_close_matches(name.strip().casefold(), spelled, n=1, cutoff=0.6)
-    hint = f"did you mean {spelled[near[0]]}?" if near else "see `bulkpull datasets` for the names"
-    return SettingsError(f"there is no dataset named {name.strip()!r}", fix=hint)
+    hint = f"did you mean {spelled[near[0]]}? " if near else ""
+    return SettingsError(
+        f"there is no dataset named {name.strip()!r}",
+        why="none of those that are known has that name or alias",
+        fix=f"{hint}`bulkpull datasets` shows the names",
+    )
 
 
 def _not_offered(dataset: str, *, listed: dict[str, OfferedDataset]) -> str:

@@ -96,6 +96,11 @@ def judge_token_reply(status: int, body: bytes, *, grant: str, retry_after_s: fl
     raise refusal(raw, code=code, grant=grant)
 
 
+def known_refusals() -> Mapping[int, tuple[str, str]]:
+    """AADSTS code → cause and next step, of all codes that are told in words of their own."""
+    return _SENTENCES
+
+
 def aadsts_code(raw: Mapping[str, Any]) -> int | None:
     """The AADSTS code of an error, from its list of codes or its description."""
     codes = raw.get("error_codes")

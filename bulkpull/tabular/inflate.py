@@ -57,7 +57,7 @@ def unpacked(source: Path, *, max_unpacked_bytes: int, read_bytes: int = READ_BY
                 raise NotTheReport(
                     f"the report's file is {name}",
                     why="the service stores reports as CSV or TSV, plain or packed by gzip",
-                    fix="look at the report's format on the service",
+                    fix="look at the report's format with `bulkpull reports list`, then run the same command again",
                 )
         for piece in pieces:
             size += len(piece)

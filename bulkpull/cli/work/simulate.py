@@ -136,8 +136,11 @@ def _tell(row: FaultRow) -> str:
 def _known(name: str) -> str:
     if name not in STORIES:
         near = get_close_matches(name, [*STORIES, *_ROWS], n=1)
-        hint = f"did you mean {near[0]}?" if near else "`bulkpull simulate --list-faults` shows them"
-        raise SettingsError(f"there is no fault {name!r}", fix=hint)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SettingsError(
+            f"--fault {name}: there is no fault of that id or name",
+            fix=f"{hint}`bulkpull simulate --list-faults` shows them",
+        )
     return name
 
 

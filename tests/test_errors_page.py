@@ -1,0 +1,58 @@
+"""The page of errors is the code's own account, and every error has a cause and a remedy to tell."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bulkpull
+from bulkpull.errors import BulkpullError
+
+DOCS = Path(__file__).parent.parent / "docs"
+MAKER = runpy.run_path(str(DOCS / "errors_page.py"))
+DOCUMENTED: list[type[BulkpullError]] = MAKER["documented"]()
+
+
+def kinds(base: type[BulkpullError] = BulkpullError) -> Iterator[type[BulkpullError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    page = (DOCS / "errors.md").read_text(encoding="utf-8")
+
+    assert page == MAKER["errors_page"](), "run `python docs/errors_page.py`"
+
+
+@pytest.mark.parametrize("kind", DOCUMENTED, ids=lambda kind: kind.__name__)
+def test_every_error_has_words_a_cause_and_a_remedy_of_its_own(kind: type[BulkpullError]) -> None:
+    assert kind.__doc__
+    for words in (vars(kind)["cause"], vars(kind)["remedy"]):
+        assert len(words) > 20
+        assert not words.endswith(".")
+    assert kind.exit_code in (1, 2, 4, 5)
+
+
+def test_an_error_that_is_not_on_the_page_is_a_kind_of_one_that_is() -> None:
+    for module in pkgutil.walk_packages(bulkpull.__path__, "bulkpull."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    ours = {kind for kind in kinds() if kind.__module__.startswith("bulkpull.") and not kind.__name__.startswith("_")}
+
+    assert set(DOCUMENTED) <= ours
+    for kind in ours - set(DOCUMENTED):
+        assert any(base in DOCUMENTED for base in kind.__mro__), f"{kind} is not in bulkpull/errors.py"
+
+
+def test_an_error_without_a_step_of_its_own_tells_that_of_its_kind() -> None:
+    for kind in DOCUMENTED:
+        if "__init__" not in vars(kind):
+            error = kind("it broke", why="a reason")
+            assert str(error) == f"it broke: a reason; {kind.remedy}"
+            assert error.told == "it broke: a reason"
