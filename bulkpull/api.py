@@ -14,6 +14,7 @@ from bulkpull.journey.request import asked_for
 from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.manifest import Current, Manifest
+from bulkpull.reporting.azure import AzureCredential
 from bulkpull.selection import Selection, read_selections
 from bulkpull.settings import Settings
 
@@ -31,6 +32,7 @@ async def export(
     until: date | None = None,
     everything: bool = False,
     listeners: Iterable[Listener] = (),
+    credential: AzureCredential | None = None,
 ) -> Manifest:
     """
     Export datasets to Parquet in `output`.
@@ -47,6 +49,8 @@ async def export(
         since, until: Days to export instead of the query's own span: `[since, until)`, UTC; `until` defaults to now.
         everything: All that the service lists, beyond the twenty.
         listeners: Called with each event of the run.
+        credential: An asynchronous credential of azure-identity, or anything with its `get_token`, that signs a user
+            in; in place of what the settings say about signing in. It is not closed.
 
     Returns:
         What happened: status, and per dataset rows, files and reason.
@@ -69,7 +73,7 @@ async def export(
         open_ended=until is None,
         everything=everything,
     )
-    manifest = await Run(request, settings, Events(*listeners)).export()
+    manifest = await Run(request, settings, Events(*listeners), credential=credential).export()
     refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]
     if refused and manifest.status == "failed":
         raise refused[0]

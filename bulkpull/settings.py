@@ -51,7 +51,7 @@ NO_CACHE = "off"
 SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
 """Settings whose values are secrets; each has a sister `…_file`."""
 
-Grant = Literal["password", "refresh_token", "client_credentials"]
+Grant = Literal["password", "refresh_token", "client_credentials", "azure"]
 Origin = Literal["option", "environment", "file", "default"]
 
 
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     password_file: Path | None = Field(None, description="file that holds `password`")
     refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
     refresh_token_file: Path | None = Field(None, description="file that holds `refresh_token`")
-    grant: Grant | None = Field(None, description="how to sign in; chosen from what is set")
+    grant: Grant | None = Field(None, description="how to sign in (`azure`: as this machine); chosen from what is set")
     token_cache: Text | None = Field(
         None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
     )
@@ -341,6 +341,7 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
     "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
     "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),
     "client_credentials": ("tenant_id", "client_id", "client_secret"),
+    "azure": (),  # whoever this machine is to Azure
 }
 
 

@@ -45,7 +45,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
         fix = None if isinstance(error, AuthError) else error.fix
         found = trouble("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
     else:
-        found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant.value, **facts})
+        found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant, **facts})
     return [found, await _check_cache(settings), check_proxy(settings)]
 
 

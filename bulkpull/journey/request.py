@@ -12,6 +12,7 @@ from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.journey.plan import Plan, check_names, make_plan
 from bulkpull.model import Window
+from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.reporting.signin import choose_grant
@@ -63,7 +64,12 @@ class ExportRequest:
 
 
 async def plan_export(
-    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
+    request: ExportRequest,
+    *,
+    settings: Settings,
+    events: Events,
+    clock: Clock | None = None,
+    credential: AzureCredential | None = None,
 ) -> Plan:
     """
     Say what an export would do, with reads only.
@@ -72,8 +78,11 @@ async def plan_export(
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
         AuthError, ReportingError, TransferError: The service could not be asked.
     """
-    await check_before_asking(request, settings=settings)
-    async with connected(settings=settings, events=events, clock=clock or SystemClock()) as connection:
+    if credential is None:
+        await check_before_asking(request, settings=settings)
+    async with connected(
+        settings=settings, events=events, clock=clock or SystemClock(), credential=credential
+    ) as connection:
         return await plan_on(request, connection, settings=settings)
 
 

@@ -42,6 +42,7 @@ from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool, status_of
+from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
 
@@ -56,7 +57,8 @@ class Run:
     """
     One export and all its resumptions.
 
-    `manifest` is there as soon as the run has ended, also when it was interrupted.
+    `manifest` is there as soon as the run has ended, also when it was interrupted. A `credential` signs in, in place
+    of what the settings say about that.
     """
 
     request: ExportRequest
@@ -64,6 +66,7 @@ class Run:
     events: Events
     clock: Clock = field(default_factory=SystemClock)
     random: Callable[[], float] = random.random
+    credential: AzureCredential | None = None
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
@@ -86,10 +89,17 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        await check_before_asking(self.request, settings=self.settings)
+        if self.credential is None:
+            await check_before_asking(self.request, settings=self.settings)
         if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):
             # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
-            await plan_export(self.request, settings=self.settings, events=self.events, clock=self.clock)
+            await plan_export(
+                self.request,
+                settings=self.settings,
+                events=self.events,
+                clock=self.clock,
+                credential=self.credential,
+            )
         output = self.settings.output.absolute()
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
@@ -109,7 +119,11 @@ class Run:
             self.events.emit("run.started", run_id=self.run_id, resumed=earlier is not None)
             try:
                 async with connected(
-                    settings=self.settings, events=self.events, clock=self.clock, random=self.random
+                    settings=self.settings,
+                    events=self.events,
+                    clock=self.clock,
+                    random=self.random,
+                    credential=self.credential,
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
                     await self._work(connection, ledger=ledger, output=output, staging=staging, current=current)

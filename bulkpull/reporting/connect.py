@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random as system_random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bulkpull._version import __version__
 from bulkpull.clock import Clock
 from bulkpull.events import Events
-from bulkpull.reporting.auth import TokenEndpoint
+from bulkpull.reporting.auth import TokenEndpoint, TokenSource
+from bulkpull.reporting.azure import AzureCredential, CredentialTokens, default_credential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.signin import prepare_sign_in
 from bulkpull.settings import Settings
@@ -30,17 +31,31 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    *, settings: Settings, events: Events, clock: Clock, random: Callable[[], float] = system_random.random
+    *,
+    settings: Settings,
+    events: Events,
+    clock: Clock,
+    random: Callable[[], float] = system_random.random,
+    credential: AzureCredential | None = None,
 ) -> AsyncIterator[Connection]:
     """
     A connection to the service that the settings name, closed at the end of the block. Nothing is sent to it yet.
+
+    Args:
+        credential: Gives tokens in place of what the settings say about signing in; it stays open.
 
     Raises:
         AuthError: A credential that the grant needs is missing, or a vault does not give it.
         SettingsError: A certificate cannot be used, or a library that the settings ask for is not installed.
     """
-    sign_in = await prepare_sign_in(settings, events=events, clock=clock)
-    async with Http(ca_file=settings.ca_file, events=events, clock=clock, user_agent=f"bulkpull/{__version__}") as http:
+    http = Http(ca_file=settings.ca_file, events=events, clock=clock, user_agent=f"bulkpull/{__version__}")
+    async with AsyncExitStack() as stack:
+        sign_in = None
+        if credential is None and settings.grant == "azure":
+            credential = await stack.enter_async_context(default_credential())
+        if credential is None:
+            sign_in = await prepare_sign_in(settings, events=events, clock=clock)
+        await stack.enter_async_context(http)
         retrier = Retrier(
             policy=RetryPolicy(attempts=settings.request_attempts),
             budget=RetryBudget(clock=clock),
@@ -49,17 +64,22 @@ async def connected(
             random=random,
             tally=http.tally,
         )
-        auth = TokenEndpoint(
-            http=http,
-            retrier=retrier,
-            clock=clock,
-            events=events,
-            token_url=settings.token_address,
-            resource=settings.resource,
-            grant=sign_in.grant,
-            credentials=sign_in.credentials,
-            kept=sign_in.keeper,
-        )
+        auth: TokenSource
+        if sign_in is not None:
+            auth = TokenEndpoint(
+                http=http,
+                retrier=retrier,
+                clock=clock,
+                events=events,
+                token_url=settings.token_address,
+                resource=settings.resource,
+                grant=sign_in.grant,
+                credentials=sign_in.credentials,
+                kept=sign_in.keeper,
+            )
+        else:
+            assert credential is not None
+            auth = CredentialTokens(credential, resource=settings.resource, clock=clock, events=events)
         client = ReportingClient(
             http=http,
             auth=auth,

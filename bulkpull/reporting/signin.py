@@ -29,9 +29,9 @@ class SignIn:
     keeper: Keeper | None = None
 
 
-async def choose_grant(settings: Settings) -> Grant:
+async def choose_grant(settings: Settings) -> str:
     """
-    How this run would sign in; asks nobody.
+    How this run would sign in: one of our grants, or `azure`; asks nobody.
 
     Raises:
         AuthError: A credential is missing: it is neither set nor kept from an earlier sign-in.
@@ -42,14 +42,15 @@ async def choose_grant(settings: Settings) -> Grant:
 
 async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -> SignIn:
     """
-    All that a token endpoint asks for. Secrets in a Key Vault are fetched from there.
+    All that a token endpoint asks for, for any grant but `azure`. Secrets in a Key Vault are fetched from there.
 
     Raises:
         AuthError: A credential is missing, or a vault does not give it.
         SettingsError: The certificate cannot be used, or a library for it is not installed.
     """
     seed = await _secret(settings, "refresh_token") if settings.grant in (None, "refresh_token") else None
-    grant, cache, kept = await _choose(settings, seed=seed)
+    chosen, cache, kept = await _choose(settings, seed=seed)
+    grant = Grant(chosen)
     public = kept is not None and kept.public and grant is Grant.REFRESH_TOKEN
     credentials = Credentials(
         client_id=settings.client_id or "",
@@ -66,7 +67,7 @@ async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -
     return SignIn(grant, credentials, keeper)
 
 
-async def _choose(settings: Settings, *, seed: str | None) -> tuple[Grant, TokenCache | None, Entry | None]:
+async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCache | None, Entry | None]:
     """The grant, the cache, and what it holds that is to be used with these settings."""
     cache, entry, unread = token_cache(settings), None, None
     if cache is not None and settings.grant in (None, "refresh_token"):
@@ -83,7 +84,7 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[Grant, Token
             raise
         why = f"the token cache {cache.folder} cannot be read: {unread}"
         raise AuthError(missing.what, why=why, fix=missing.fix) from None
-    return Grant(grant), cache, entry
+    return grant, cache, entry
 
 
 async def _signer(settings: Settings, *, clock: Clock) -> Callable[[str], str] | None:

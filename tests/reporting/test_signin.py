@@ -165,7 +165,7 @@ async def test_a_refresh_token_that_is_no_longer_set_is_taken_from_the_cache(
         settings = service.settings(client_secret=scenario.client_secret)
         kept(settings, scenario.refresh_token, descends_from=fingerprint("an-older-token"))
 
-        assert await choose_grant(settings) is Grant.REFRESH_TOKEN
+        assert await choose_grant(settings) == "refresh_token"
         async with connection(settings) as made_up:
             assert await made_up.client.get_datasets()
 
@@ -178,7 +178,7 @@ async def test_a_person_who_signed_in_needs_neither_secret_nor_token_in_the_sett
         settings = service.settings()
         kept(settings, service.simulator.scenario.refresh_token, public=True)
 
-        assert await choose_grant(settings) is Grant.REFRESH_TOKEN
+        assert await choose_grant(settings) == "refresh_token"
         secretive = settings.model_copy(update={"client_secret": None})
         sign_in = await prepare_sign_in(secretive, events=Told().hub, clock=FakeClock())
         assert (sign_in.grant, sign_in.credentials.client_secret) == (Grant.REFRESH_TOKEN, None)
