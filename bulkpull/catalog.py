@@ -8,7 +8,7 @@ that the service gives today always beats it (behaviour 54); the catalog only ad
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -28,6 +28,10 @@ class ColumnType(StrEnum):
     MONTH = "month"
     BOOL = "bool"
     GUID = "guid"
+
+
+# Which of a customer's rows to sum: exactly one of them carries 0 (behaviour 147).
+_DUPLICATE_FLAGS = ("IsDuplicateRowForPGA", "IsACRDuplicateAtPGALevel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,12 @@ class Catalog:
     def standard(self) -> tuple[CatalogDataset, ...]:
         """The twenty datasets of the main job."""
         return tuple(dataset for dataset in self.datasets if not dataset.extra)
+
+
+def duplicate_flag(columns: Iterable[str]) -> str | None:
+    """The column among these that tells a customer's first row from its repetitions; `None` where none repeats."""
+    spelled = {column.casefold(): column for column in columns}
+    return next((spelled[flag.casefold()] for flag in _DUPLICATE_FLAGS if flag.casefold() in spelled), None)
 
 
 def _column(raw: dict[str, Any]) -> CatalogColumn:

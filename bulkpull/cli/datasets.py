@@ -12,7 +12,7 @@ from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
-EPILOG = examples("bulkpull datasets --demo", "bulkpull datasets AzureUsage", "bulkpull datasets --json")
+EPILOG = examples("bulkpull datasets --demo", "bulkpull datasets AzureUsage --demo", "bulkpull datasets --json")
 
 
 @app.command(epilog=EPILOG, short_help="Show what the service offers.")
@@ -27,7 +27,12 @@ def datasets(
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Show what the service offers to this account; with NAME, that dataset's columns and date ranges."""
+    """
+    Show what the service offers to this account.
+
+    With NAME, that dataset's columns and their types, metrics, date ranges, how to sum rows that are repeated, and the
+    service's own query with what is out of date in it.
+    """
     speech = Speech(log_format, log_level)
     with told(speech):
         from bulkpull.cli.work.datasets import show_datasets  # noqa: PLC0415 - `--help` needs none of it

@@ -45,6 +45,47 @@ def test_one_dataset_is_found_in_any_case_and_shown_with_its_columns(command: Co
     assert "identifier" in outcome.out
 
 
+@pytest.mark.behaviour(76, 77)
+def test_a_dataset_is_shown_with_the_services_own_query_and_what_is_out_of_date_in_it(
+    command: Command, serve: Serve
+) -> None:
+    serve(small(datasets=("DynamicsUsage", "OfficeUsage", "ResellerPerformance")))
+
+    drifted = command("datasets", "DynamicsUsage")
+    (office,) = command("datasets", "OfficeUsage", "--json").json()["datasets"]
+    (reseller,) = command("datasets", "ResellerPerformance", "--json").json()["datasets"]
+
+    assert "out of date: selects PartnerLocationID" in " ".join(drifted.out.split())
+    assert "SELECT SubscriptionId,SubscriptionStartDate," in drifted.out
+    assert (office["system_query"]["missing_columns"], office["system_query"]["system"]) == ([], True)
+    assert reseller["system_query"]["query"].startswith("SELECT ")
+
+
+def test_a_role_that_may_not_see_queries_still_sees_datasets(command: Command, serve: Serve) -> None:
+    serve(small(faults=(Fault("http_status", endpoint="ScheduledQueries", times=None, args={"status": 403}),)))
+
+    (profile,) = command("datasets", "Profile", "--json").json()["datasets"]
+
+    assert profile["system_query"] is None
+
+
+@pytest.mark.behaviour(147)
+@pytest.mark.parametrize(
+    ("dataset", "flag"),
+    [("OfficeUsage", "IsDuplicateRowForPGA"), ("AzureUsage", "IsACRDuplicateAtPGALevel"), ("Profile", None)],
+)
+def test_how_to_sum_rows_that_are_repeated_is_told(
+    command: Command, serve: Serve, dataset: str, flag: str | None
+) -> None:
+    serve(small(datasets=(dataset,)))
+
+    told = " ".join(command("datasets", dataset).out.split())
+
+    assert command("datasets", dataset, "--json").json()["datasets"][0]["duplicate_flag"] == flag
+    assert ("duplicates" in told) is (flag is not None)
+    assert flag is None or f"sum only rows whose {flag} is 0" in told
+
+
 def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so(
     command: Command, serve: Serve
 ) -> None:
@@ -70,6 +111,76 @@ def test_a_preview_shows_up_to_100_rows_and_creates_nothing(command: Command, se
     assert len(preview["rows"]) == 100
     assert next(iter(preview["rows"][0])) in preview["query"]
     assert {call.method for call in simulator.calls if call.endpoint != "token"} == {"GET"}
+
+
+@pytest.mark.behaviour(78)
+def test_a_query_is_previewed_by_its_text_or_its_id_and_over_days(command: Command, serve: Serve) -> None:
+    simulator = serve(small(rows=600))
+    text = "SELECT Month FROM OfficeUsage"
+    stored = command("queries", "create", "Months", text, "--json").json()["queries"][0]["query_id"]
+
+    by_text = command("preview", "--query", text, "--json").json()
+    by_id = command("preview", "--query-id", stored, "--json").json()
+    days = command("preview", "OfficeUsage", "--since", "2026-01-01", "--until", "2026-02-01", "--json")
+
+    assert (by_text["rows"], by_text["dataset"], by_text["query_id"]) == (by_id["rows"], "OfficeUsage", None)
+    assert (by_id["query_id"], by_id["query"], by_id["dataset"]) == (stored, text, "OfficeUsage")
+    assert len(by_text["rows"]) == 100
+    assert days.code == 0
+    params = [call.params for call in simulator.calls if call.endpoint == "testQueryResult"][-1]
+    assert (params["startTime"], params["endTime"]) == ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+
+
+@pytest.mark.behaviour(59, 60, 62)
+@pytest.mark.parametrize(
+    ("words", "rule", "code"),
+    [
+        (("--query", "SELECT Mont FROM OfficeUsage"), "did you mean Month?", 2),
+        (("--query", "SELECT Month FROM OficeUsage"), "did you mean OfficeUsage?", 2),
+        (("--query", "SELECT Month FROM OfficeUsage TIMESPAN TODAY"), "TODAY", 2),
+        (("--query-id", "nothing"), "there is no query nothing", 3),
+        (("OfficeUsage", "--query", "SELECT Month FROM OfficeUsage"), "one thing is previewed", 2),
+        (("--timespan", "LIFETIME", "--query", "SELECT Month FROM OfficeUsage"), "goes with a DATASET", 2),
+        (("OfficeUsage", "--timespan", "LIFETIME", "--since", "2026-01-01"), "goes with a DATASET", 2),
+        (("OfficeUsage", "--since", "2026-02-01", "--until", "2026-01-01"), "before it begins", 2),
+    ],
+)
+def test_a_preview_of_nothing_that_is_there_is_refused_before_it_is_sent(
+    command: Command, serve: Serve, words: tuple[str, ...], rule: str, code: int
+) -> None:
+    simulator = serve(SMALL)
+
+    outcome = command("preview", *words)
+
+    assert (outcome.code, outcome.out) == (code, "")
+    assert rule in outcome.err
+    assert not [call for call in simulator.calls if call.endpoint == "testQueryResult"]
+
+
+@pytest.mark.behaviour(69)
+def test_a_query_too_long_for_an_address_is_previewed_by_one_that_is_stored(command: Command, serve: Serve) -> None:
+    simulator = serve(small(datasets=("CLASAzurePropensity",), longest_address=2_000))
+
+    outcome = command("preview", "CLASAzurePropensity", "--json")
+
+    assert outcome.code == 0
+    assert outcome.json()["query_id"] in simulator.service.queries
+    assert "the service's own query" in outcome.err
+    for query in list(simulator.service.queries):
+        del simulator.service.queries[query]
+    refused = command("preview", "CLASAzurePropensity")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--query-id" in refused.err
+
+
+@pytest.mark.behaviour(23)
+def test_a_preview_tells_that_data_is_withheld(command: Command, serve: Serve) -> None:
+    serve(small(role="viewer"))
+
+    outcome = command("preview", "Profile", "--json")
+
+    assert outcome.json()["data_redacted"] is True
+    assert "Executive report viewer" in outcome.err
 
 
 def test_a_preview_fits_the_terminal_and_says_what_did_not(command: Command, serve: Serve) -> None:

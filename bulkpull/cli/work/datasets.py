@@ -9,14 +9,18 @@ from typing import Any
 from rich.table import Table
 
 from bulkpull import figures
-from bulkpull.catalog import Catalog, load_catalog
+from bulkpull.catalog import Catalog, duplicate_flag, load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.ask import NotOffered, ask
-from bulkpull.cli.work.consoles import error_console, print_table
+from bulkpull.cli.work.consoles import LONGEST_QUERY, error_console, print_table
+from bulkpull.cli.work.queries import with_drift
 from bulkpull.cli.work.target import aimed
+from bulkpull.errors import AccessDenied
 from bulkpull.journey.plan import check_names
-from bulkpull.model import OfferedDataset
+from bulkpull.model import OfferedDataset, Query
+from bulkpull.redact import printable
+from bulkpull.reporting.client import ReportingClient
 
 
 def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
@@ -28,10 +32,15 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
         NotOffered: The dataset exists, but not for this account.
     """
     names = (name,) if name is not None else ()
+    with_queries = as_json or name is not None
+
+    async def look(client: ReportingClient) -> tuple[list[OfferedDataset], list[Query]]:
+        return await client.get_datasets(), await _system_queries(client) if with_queries else []
+
     with aimed(config, demo=demo) as settings:
-        offered = ask(lambda client: client.get_datasets(), settings=settings, speech=speech, names=names)
+        offered, queries = ask(look, settings=settings, speech=speech, names=names)
     catalog = load_catalog()
-    offer = describe(offered, catalog=catalog)
+    offer = describe(offered, queries=queries, catalog=catalog)
     if name is not None:
         offer = [_pick(name, offer, catalog=catalog)]
     missing = [] if name else _not_offered(offer, catalog=catalog)
@@ -46,15 +55,39 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
             error_console().print(told, soft_wrap=True)
 
 
-def describe(offered: Sequence[OfferedDataset], *, catalog: Catalog) -> list[dict[str, Any]]:
-    """Each offered dataset as JSON values, under its canonical name, the twenty first (pure)."""
-    described = [_describe(dataset, catalog=catalog) for dataset in offered]
+async def _system_queries(client: ReportingClient) -> list[Query]:
+    try:
+        return await client.get_queries(only_system=True)
+    except AccessDenied:  # a role may see the datasets and not the queries
+        return []
+
+
+def describe(offered: Sequence[OfferedDataset], *, queries: Sequence[Query], catalog: Catalog) -> list[dict[str, Any]]:
+    """
+    Each offered dataset as JSON values, under its canonical name, the twenty first (pure).
+
+    Args:
+        queries: The service's own.
+    """
+    queries_of: dict[str, dict[str, Any]] = {}
+    for query in queries:
+        values = with_drift(query, offered)
+        queries_of.setdefault(_canonical(values["dataset"] or "", catalog=catalog), values)
+    described = []
+    for dataset in offered:
+        own = queries_of.get(_canonical(dataset.name, catalog=catalog))
+        described.append(_describe(dataset, system_query=own, catalog=catalog))
     order = [dataset.name for dataset in catalog.datasets]
     known = {name: place for place, name in enumerate(order)}
     return sorted(described, key=lambda each: known.get(each["dataset"], len(order)))
 
 
-def _describe(offered: OfferedDataset, *, catalog: Catalog) -> dict[str, Any]:
+def _canonical(name: str, *, catalog: Catalog) -> str:
+    known = catalog.find(name)
+    return (known.name if known else name).casefold()
+
+
+def _describe(offered: OfferedDataset, *, system_query: dict[str, Any] | None, catalog: Catalog) -> dict[str, Any]:
     known = catalog.find(offered.name)
     columns: list[dict[str, Any]] = []
     for name in offered.columns:
@@ -76,6 +109,8 @@ def _describe(offered: OfferedDataset, *, catalog: Catalog) -> dict[str, Any]:
         "minimum_recurrence_hours": offered.minimum_recurrence_h,
         "columns": columns,
         "metrics": list(offered.metrics),
+        "duplicate_flag": duplicate_flag(offered.columns),
+        "system_query": system_query,
     }
 
 
@@ -135,6 +170,8 @@ def _print_one(each: dict[str, Any]) -> None:
         ("refresh", f"every {figures.count(refresh, 'day')}" if refresh else None),
         ("recurrence", f"at least {each['minimum_recurrence_hours']} hours"),
         ("metrics", ", ".join(each["metrics"])),
+        ("duplicates", _told_duplicates(each["duplicate_flag"])),
+        ("system query", _told_query(each["system_query"])),
     ):
         if told:
             about.add_row(word, told)
@@ -147,3 +184,27 @@ def _print_one(each: dict[str, Any]) -> None:
         declared = column["declared"] or "not documented: text"
         table.add_row(column["name"], f"{declared}, an identifier: text" if column["identifier"] else declared)
     print_table(table)
+    if each["system_query"]:
+        print_data(f"\n{printable(each['system_query']['query'], most=LONGEST_QUERY)}")
+
+
+def _told_duplicates(flag: str | None) -> str | None:
+    if flag is None:
+        return None
+    return (
+        "a customer's row comes once per attributed partner id, and an export keeps them all: "
+        f"sum only rows whose {flag} is 0"
+    )
+
+
+def _told_query(query: dict[str, Any] | None) -> str | None:
+    if query is None:
+        return None
+    told = f"{query['query_id']}, below"
+    if not query["dataset_offered"]:
+        return f"{told}; out of date: reads {query['dataset']}, which is not offered (exports do not use it)"
+    if query["missing_columns"]:
+        missing = ", ".join(query["missing_columns"])
+        return f"{told}; out of date: selects {missing}, which the dataset has not (exports do not use it)"
+    left_out = figures.count(len(query["left_out_columns"]), "column")
+    return f"{told}; leaves out {left_out}" if query["left_out_columns"] else told

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull import figures
+from bulkpull.api import window_of
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
-from bulkpull.cli.work.ask import NotOffered, ask
+from bulkpull.cli.work.ask import NotOffered, ask, warn
 from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console, print_table
+from bulkpull.cli.work.deletion import QUERIES
 from bulkpull.cli.work.target import aimed
+from bulkpull.errors import SettingsError
 from bulkpull.journey.plan import make_plan
-from bulkpull.model import Pull
+from bulkpull.query import check_query, normalise
+from bulkpull.query.drift import find_drift
 from bulkpull.redact import printable
+from bulkpull.reporting import calls
 from bulkpull.reporting.client import ReportingClient
 
 Rows = list[dict[str, Any]]
@@ -28,37 +35,142 @@ _WIDEST_CELL = 36
 _GAP = 2
 
 
-def show_preview(
-    dataset: str, *, demo: bool, config: Path | None, timespan: str | None, as_json: bool, speech: Speech
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """
+    What to preview: one of a dataset, a stored query's id and a query's text.
+
+    Attributes:
+        since, until: Days `[since, until)` in place of the query's own span; `until` counts only with `since`.
+    """
+
+    dataset: str | None = None
+    query_id: str | None = None
+    text: str | None = None
+    timespan: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def check(self) -> None:
+        """
+        Refuse what excludes each other.
+
+        Raises:
+            SettingsError: With the rule.
+        """
+        if sum(given is not None for given in (self.dataset, self.query_id, self.text)) != 1:
+            raise SettingsError("one thing is previewed", fix="give a DATASET, --query-id ID or --query TEXT")
+        if self.timespan is not None and (self.dataset is None or self.since is not None):
+            raise SettingsError(
+                "--timespan goes with a DATASET and without --since", why="a query has its own, and days override it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What came of it; no rows at all (`None`) where the service needed too long."""
+
+    dataset: str | None
+    query_id: str | None
+    text: str | None
+    rows: Rows | None
+    redacted: bool
+
+    def as_values(self) -> dict[str, Any]:
+        """The preview as JSON values."""
+        return {
+            "version": 1,
+            "dataset": self.dataset,
+            "query_id": self.query_id,
+            "query": self.text,
+            "data_redacted": self.redacted,
+            "rows": self.rows,
+        }
+
+
+def show_preview(subject: Subject, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
     """
     Print up to 100 rows. Where the service needs too long there is no preview, and one sentence says so.
 
     Raises:
-        SettingsError: The dataset is unknown.
-        NotOffered: It is not offered to this account.
+        SettingsError: The dataset is unknown, options exclude each other, or the text is too long for an address.
+        QueryError: The query asks for what is not there; it was not sent.
+        NotOffered: The dataset is not offered to this account.
+        NotThere: There is no such query.
 
-    Source: behaviours 78 and 79.
+    Source: behaviours 69, 78 and 79.
     """
-    with aimed(config, demo=demo, timespan=timespan) as settings:
+    subject.check()
+    window = window_of(subject.since, subject.until, now=datetime.now(UTC))
+    names = (subject.dataset,) if subject.dataset is not None else ()
+    with aimed(config, demo=demo, timespan=subject.timespan) as settings:
 
-        async def look(client: ReportingClient) -> tuple[Pull, Rows | None]:
-            plan = make_plan(
-                [dataset], offered=await client.get_datasets(), catalog=load_catalog(), timespan=settings.timespan
+        async def look(client: ReportingClient) -> Preview:
+            if subject.dataset is not None:
+                dataset, query_id, text = await _of_dataset(
+                    client, subject.dataset, timespan=settings.timespan, speech=speech
+                )
+            else:
+                dataset, query_id, text = await _of_query(client, subject, speech=speech)
+            rows = await client.test_query(
+                query_id=query_id,
+                text=text if query_id is None else None,
+                start=window.start if window else None,
+                end=window.end if window else None,
             )
-            if not plan.pulls:
-                raise NotOffered(plan.unavailable[0].reason)
-            return plan.pulls[0], await client.test_query(text=plan.pulls[0].query_text)
+            return Preview(dataset, query_id, text, rows, client.redacted)
 
-        pull, rows = ask(look, settings=settings, speech=speech, names=(dataset,))
+        preview = ask(look, settings=settings, speech=speech, names=names)
     if as_json:
-        print_json({"version": 1, "dataset": pull.dataset, "query": pull.query_text, "rows": rows})
-    elif rows:
-        _print_table(rows)
-    if rows is None:
+        print_json(preview.as_values())
+    elif preview.rows:
+        _print_table(preview.rows)
+    if preview.rows is None:
         _say("no preview: the service needed too long for it, which says nothing against the report; export it instead")
-    elif not rows:
-        _say(f"{pull.dataset} has no rows in this span")
+    elif not preview.rows:
+        _say(f"{preview.dataset or 'the query'} has no rows in this span")
+
+
+_Found = tuple[str | None, str | None, str | None]
+"""The dataset, the id of a stored query and its text, as far as they are known."""
+
+
+async def _of_dataset(client: ReportingClient, name: str, *, timespan: str | None, speech: Speech) -> _Found:
+    offered = await client.get_datasets()
+    plan = make_plan([name], offered=offered, catalog=load_catalog(), timespan=timespan)
+    if not plan.pulls:
+        raise NotOffered(plan.unavailable[0].reason)
+    pull = plan.pulls[0]
+    if calls.fits_into_address(pull.query_text):
+        return pull.dataset, None, pull.query_text
+    # Too long for an address (behaviour 69): a query that is stored can still be looked at, and none is stored for it.
+    stored = await client.get_queries(include_system=True)
+    equal = [query for query in stored if normalise(query.text) == normalise(pull.query_text)]
+    if equal:
+        return pull.dataset, equal[0].query_id, equal[0].text
+    for query in stored:
+        drift = find_drift(query.text, offered=offered)
+        if query.is_system and drift and drift.dataset.casefold() == pull.offered.name.casefold() and not drift.missing:
+            warn("the query of all columns is too long for a preview: this is the service's own query", speech)
+            return pull.dataset, query.query_id, query.text
+    raise SettingsError(
+        f"{pull.dataset}: the query of all columns is too long for a preview",
+        fix="preview some columns: --query, or store a query and give its id: --query-id",
+    )
+
+
+async def _of_query(client: ReportingClient, subject: Subject, *, speech: Speech) -> _Found:
+    if subject.text is not None:
+        checked = check_query(subject.text, offered=await client.get_datasets(), catalog=load_catalog())
+        for warning in checked.warnings:
+            warn(warning, speech)
+        return checked.offered.name, None, subject.text
+    wanted = subject.query_id or ""
+    found = await client.get_queries(query_id=wanted, include_system=True)
+    if not found:
+        raise QUERIES.not_there(wanted.strip())
+    drift = find_drift(found[0].text, offered=())
+    return drift.dataset if drift else None, found[0].query_id, found[0].text
 
 
 def _print_table(rows: Rows) -> None:
