@@ -30,6 +30,8 @@ import anyio
 
 HURRY = 20.0
 _WRITING = set("wax+")
+# A thread of its own writes it, line by line, and nothing reads it back.
+_RUN_LOG = "/log.jsonl"
 
 # What the system says when it refuses; "full" refuses whatever needs room.
 _NO_ROOM = (OSError, errno.ENOSPC, "No space left on device")
@@ -82,7 +84,7 @@ class Effects:
             told = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115 - the plain one
         else:
             told = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the plain one
-        return f"{told}/".startswith(f"{self._root}/")
+        return f"{told}/".startswith(f"{self._root}/") and not told.endswith(_RUN_LOG)
 
     def around(self, plain: Any, kind: str, *, position: int = 0) -> Any:
         """A function of `os` that counts."""

@@ -1,0 +1,172 @@
+"""
+Chaos in virtual time: exports, interruptions, faults, days that pass and columns that drift, in any order.
+
+After every step readers find whole snapshots of what the service really had, and nothing that was ever published is
+lost; in the end one undisturbed export brings the newest data. Short by default; TRIALS=all makes it long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from journeys.kit import assert_holds_what_the_csv_said, settings_for
+from support import FakeClock
+from trials.readers import check_readers, check_tidiness
+
+from bulkpull.events import Event, Events
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
+from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
+
+DATASETS = ("Profile", "OfficeUsage")
+THOROUGH = os.environ.get("TRIALS") == "all"
+ONCE = [
+    Fault("reset_after_acting", endpoint="POST ScheduledReport"),
+    Fault("reset_after_acting", endpoint="POST ScheduledQueries"),
+    Fault("acts_twice", endpoint="POST ScheduledReport"),
+    Fault("query_vanishes"),
+    Fault("report_vanishes"),
+    Fault("execution_stuck"),
+    Fault("execution_fails"),
+    Fault("execution_paused"),
+    Fault("link_expired"),
+    Fault("cut_after_bytes", args={"after": 300}),
+    Fault("link_expires_mid_file", args={"after": 300}),
+    Fault("etag_changes"),
+    Fault("md5_wrong"),
+    Fault("bad_crc"),
+    Fault("short_row"),
+    Fault("throttle", times=3),
+    Fault("http_status", endpoint="DELETE ScheduledReport", args={"status": 503}),
+    Fault("http_status", times=40, args={"status": 503}),
+    Fault("token_refused"),
+]
+
+
+class Chaos(RuleBasedStateMachine):
+    """One service, one output folder, one clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.folder = Path(tempfile.mkdtemp(prefix="bulkpull-chaos-"))
+        self.output = self.folder / "out"
+        self.known: dict[str, list[pl.DataFrame]] = {}
+        self.moments: list[datetime] = []
+        self.drifted = 0
+
+    @initialize()
+    def begin(self) -> None:
+        """A service whose data change with time."""
+        self.clock = FakeClock()
+        scenario = Scenario(rows=12, datasets=DATASETS, refreshes=True, latency_s=(30.0, 300.0))
+        self.simulator = Simulator(scenario, clock=self.clock)
+        self.loop.run(self.simulator.__aenter__())
+
+    @rule(fault=st.sampled_from(ONCE))
+    def something_is_about_to_go_wrong(self, fault: Fault) -> None:
+        self.simulator.arm(fault)
+
+    @rule(hours=st.sampled_from([1, 30, 24 * 8]))
+    def time_passes(self, hours: int) -> None:
+        self.clock.advance(3_600 * hours)
+
+    @rule()
+    def a_column_appears(self) -> None:
+        self.drifted += 1
+        self.simulator.service.drift("OfficeUsage", ColumnDrift(added=(f"NewColumn{self.drifted}",)))
+
+    @rule()
+    def it_runs(self) -> None:
+        self.loop.run(self.exported())
+
+    @rule(events=st.integers(1, 60))
+    def it_is_interrupted(self, events: int) -> None:
+        self.loop.run(self.exported(cancel_after=events))
+
+    @invariant()
+    def readers_find_whole_snapshots_and_nothing_is_lost(self) -> None:
+        if self.known:
+            found = check_readers(self.output, self.known, published=True)
+            assert found.keys() == self.known.keys()
+
+    def teardown(self) -> None:
+        try:
+            self.simulator.disarm_all()
+            manifest = self.loop.run(self.exported())
+            assert manifest is not None
+            assert manifest.status == "complete", [record.reason for record in manifest.datasets]
+            found = check_readers(self.output, self.known, published=True)
+            assert found == {dataset: len(self.known[dataset]) - 1 for dataset in DATASETS}
+            check_tidiness(self.output)
+        finally:
+            self.loop.run(self.simulator.__aexit__(None, None, None))
+            self.loop.close()
+            shutil.rmtree(self.folder)
+
+    async def exported(self, *, cancel_after: int = -1) -> Manifest | None:
+        """Export, up to so many events; what is published is held against what the service has had."""
+        self.moments.append(self.clock.now())
+        scope = anyio.CancelScope()
+        left = cancel_after
+
+        def listen(_: Event) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                scope.cancel()
+
+        settings = settings_for(
+            self.simulator, self.output, report_timeout_seconds=3_600.0, poll_max_seconds=60.0, poll_initial_seconds=5.0
+        )
+        run = Run(ExportRequest(DATASETS), settings, Events(listen), clock=self.clock)
+        with scope:
+            await run.export()
+        self.moments.append(self.clock.now())
+        if run.manifest is not None:
+            for record in run.manifest.datasets:
+                if record.status in ("complete", "skipped"):
+                    await self.check_truth(run.manifest, record)
+        return run.manifest
+
+    async def check_truth(self, manifest: Manifest, record: DatasetRecord) -> None:
+        """A snapshot holds what a report said that began at some moment at which we ran."""
+        columns = [column.name for column in record.columns]
+        texts = {await self.simulator.csv(record.dataset, columns, at=moment) for moment in self.moments}
+        assert any(self.holds(manifest, record.dataset, text) for text in texts), "it never was the service's data"
+        frame = pl.read_parquet([self.output / file.path for file in record.files], glob=False)
+        seen = self.known.setdefault(record.dataset, [])
+        if not any(frame.equals(known) for known in seen):
+            seen.append(frame)
+
+    def holds(self, manifest: Manifest, dataset: str, text: bytes) -> bool:
+        """Whether the snapshot says what this text does."""
+        try:
+            assert_holds_what_the_csv_said(self.output, manifest, dataset, text)
+        except AssertionError:
+            return False
+        return True
+
+
+TestChaos = Chaos.TestCase
+TestChaos.settings = settings(
+    max_examples=40 if THOROUGH else 5,
+    stateful_step_count=14 if THOROUGH else 8,
+    deadline=None,
+    derandomize=not THOROUGH,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestChaos.pytestmark = [pytest.mark.timeout(7_200 if THOROUGH else 600), pytest.mark.fault(8, 95)]  # type: ignore[attr-defined]
