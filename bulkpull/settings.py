@@ -169,6 +169,7 @@ class Settings(BaseSettings):
     )
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
+    metrics_file: Path | None = Field(None, description="Prometheus text file, replaced at the end of every run")
     queries: Annotated[tuple[Selection, ...], NoDecode] = Field(
         (), description="named custom exports: tables `[[queries]]` of the settings file"
     )

@@ -31,7 +31,6 @@ NOT_OURS = {
 FAULTS = range(1, 111)
 NOT_YET = {
     12: "limits of the machine are not read at the start",
-    101: "there are no hooks, webhooks or metrics files",
 }
 
 

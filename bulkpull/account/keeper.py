@@ -6,9 +6,10 @@ Whatever goes wrong here is a warning: it harms no data and changes no exit stat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from bulkpull.account.account import Account
 from bulkpull.account.attribution import Attribution
 from bulkpull.account.chronicle import Chronicle, replay
 from bulkpull.account.log import RunLog, log_of, read_entry
+from bulkpull.account.numbers import write_numbers
 from bulkpull.account.page import render_report
 from bulkpull.clock import Clock
 from bulkpull.events import Event, Events
 from bulkpull.records.files import disk_trouble, write_atomically
 from bulkpull.records.history import manifests
 from bulkpull.records.manifest import Manifest
+from bulkpull.settings import Settings
 
 PAGE = "report.html"
 # A dataset that was not in a month of nights is as good as new.
@@ -34,13 +37,14 @@ _MOST_LOOKED_AT = 30
 class Keeper:
     """Keeps the account of one run; made by `kept_account`."""
 
-    def __init__(self, output: Path, *, events: Events, clock: Clock) -> None:
-        self._output = output
+    def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
+        self._settings = settings
+        self._output = settings.output.absolute()
         self._events = events
         self._clock = clock
         self._run_id = ""
         self._attribution = Attribution()
-        self._log = RunLog(output.absolute())
+        self._log = RunLog(self._output)
         self._chronicle = Chronicle()
         self._began_s = 0.0
         self._is_resumed = False
@@ -60,14 +64,19 @@ class Keeper:
         await anyio.to_thread.run_sync(self._log.start)
 
     async def complete(self, manifest: Manifest) -> None:
-        """Leave the run's page; the manifest is written already, and the end of the run is told."""
+        """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         page = self._output / "runs" / manifest.run_id / PAGE
+        await self._leave(page, partial(self._write_page, page, manifest))
+        if (numbers := self._settings.metrics_file) is not None:
+            await self._leave(numbers, partial(write_numbers, numbers, manifest, output=self._output))
+
+    async def _leave(self, path: Path, write: Callable[[], None]) -> None:
         try:
-            await anyio.to_thread.run_sync(self._write_page, page, manifest)
+            await anyio.to_thread.run_sync(write)
         except OSError as trouble:
-            self._lack(page, disk_trouble(trouble, page).reason)
+            self._lack(path, disk_trouble(trouble, path).reason)
         except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
-            self._lack(page, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
+            self._lack(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
         """End the log."""
@@ -82,7 +91,7 @@ class Keeper:
         earlier = replay(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
         account = Account(
             manifest,
-            self._output,
+            self._settings.output,
             earlier.followed_by(chronicle) if earlier is not None else chronicle,
             rows_before(manifest, manifests(self._output)),
         )
@@ -125,14 +134,14 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
 
 
 @asynccontextmanager
-async def kept_account(output: Path, *, events: Events, clock: Clock) -> AsyncIterator[Keeper]:
+async def kept_account(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[Keeper]:
     """
     Keep the account of the run that begins within the block: every event goes into its log.
 
     Args:
-        output: The output folder, as commands are to name it.
+        settings: `output` as the user named it, and what else is to be left where.
     """
-    keeper = Keeper(output, events=events, clock=clock)
+    keeper = Keeper(settings, events=events, clock=clock)
     await keeper.open()
     try:
         with events.joined(keeper):

@@ -63,6 +63,10 @@ PublishedAs = Annotated[
     ),
 ]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option("--metrics-file", rich_help_panel=_TOLD, help="Write the run's numbers for Prometheus to this file."),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")
 ]

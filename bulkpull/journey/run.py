@@ -106,7 +106,7 @@ class Run:
         async with (
             locked(private, since=self._started_at),
             opened_ledger(private, clock=self.clock) as ledger,
-            kept_account(self.settings.output, events=self.events, clock=self.clock) as self._keeper,
+            kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
         ):
             earlier = await self._find_unfinished(ledger)
             if ledger.set_aside is not None:

@@ -46,6 +46,7 @@ class ExportOptions:
     everything: bool
     selecting: Selecting
     keep_raw: bool
+    metrics_file: Path | None
     as_json: bool
 
 
@@ -63,6 +64,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         output=options.output,
         timespan=options.timespan,
         keep_raw=options.keep_raw or None,
+        metrics_file=options.metrics_file,
     ) as settings:
         request = request_of(
             options.datasets,
