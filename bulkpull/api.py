@@ -86,7 +86,7 @@ def scan(output: str | Path, dataset: str) -> pl.LazyFrame:
 
     Args:
         output: An output folder of `export`.
-        dataset: Name or alias, in any case.
+        dataset: Name or alias, or the name of a custom export, in any case.
 
     Raises:
         SettingsError: Nothing of that name is published there; the message names what is.
@@ -96,7 +96,7 @@ def scan(output: str | Path, dataset: str) -> pl.LazyFrame:
     folder = Path(output)
     published = Current.load(folder).datasets
     known = load_catalog().find(dataset)
-    name = known.name if known else dataset
+    name = known.name if known else {each.casefold(): each for each in published}.get(dataset.casefold(), dataset)
     if name not in published:
         there = ", ".join(sorted(published)) or "nothing yet"
         raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")

@@ -41,6 +41,7 @@ def publish(
     frame: pl.DataFrame | None = None,
     generated_at: datetime | None = None,
     is_current: bool = True,
+    source: str | None = None,
 ) -> DatasetRecord:
     """Write a snapshot; returns its part of a manifest."""
     frame = pl.DataFrame({"MPNId": ["0012", "0013"]}) if frame is None else frame
@@ -48,6 +49,7 @@ def publish(
     folder.mkdir(parents=True)
     path = folder / "part-00000.parquet"
     lineage = {"dataset": dataset, "run_id": run_id, "execution_id": "e", "query_sha256": "0" * 64}
+    lineage |= {"source": source} if source else {}
     lineage["generated_at"] = iso_utc(generated_at) if generated_at else ""
     frame.write_parquet(path, metadata={f"bulkpull.{name}": value for name, value in lineage.items()})
     file = PublishedFile(

@@ -8,7 +8,7 @@ late; a night that never ran, or failed, is no look.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +35,8 @@ class Freshness:
         checked_at: The last look at the service that succeeded, whether it brought data or found none that is newer.
         unavailable: The newest run found that the service does not offer it to this account.
         reason: What the newest run says of it, when that was no success.
+        source: For a custom export the dataset that it reads; it is asked for by whoever wants it, so that only its
+            owner knows when it is late.
     """
 
     dataset: str
@@ -45,6 +47,7 @@ class Freshness:
     checked_at: datetime | None = None
     unavailable: bool = False
     reason: str | None = None
+    source: str | None = None
 
     def state(self, *, now: datetime, max_age: timedelta | None) -> State:
         """`late` when the last look is older than `max_age`, `missing` when nothing was ever published."""
@@ -96,24 +99,34 @@ def _freshness(
     is_lost = news is not None and news.status in ("failed", "unavailable")
     reason = news.reason if news is not None and is_lost else None
     if snapshot is None:
-        return Freshness(dataset, unavailable=news is not None and news.status == "unavailable", reason=reason)
+        is_not_offered = news is not None and news.status == "unavailable"
+        return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
     published_at = begun_at(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
     looks = [moment for moment in (look, published_at) if moment is not None]
+    lineage = _lineage(output, snapshot.files)
+    source = lineage.get("source", dataset)
     return Freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
-        generated_at=_generated_at(output, snapshot.files),
+        generated_at=_moment(lineage.get("generated_at")),
         published_at=published_at,
         checked_at=max(looks, default=None),
         reason=reason,
+        source=source if source != dataset else None,
     )
 
 
-def _generated_at(output: Path, files: Sequence[str]) -> datetime | None:
-    """When the service made the data, as the first file tells; retention or damage may have taken it."""
-    with suppress(OSError, ValueError, KeyError):
+def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:
+    """What the first file tells of its origin; nothing where retention or damage took it."""
+    with suppress(OSError, ValueError):
         for file in files[:1]:
-            return datetime.fromisoformat(read_footer(output / file).lineage["generated_at"])
+            return read_footer(output / file).lineage
+    return {}
+
+
+def _moment(text: str | None) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.fromisoformat(text) if text else None
     return None

@@ -294,6 +294,7 @@ class Journey:
         return {
             "bulkpull.version": __version__,
             "bulkpull.dataset": self.pull.dataset,
+            "bulkpull.source": self.pull.reads,
             "bulkpull.run_id": self.tools.run_id,
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),

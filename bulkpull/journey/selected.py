@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bulkpull import figures
 from bulkpull.catalog import Catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.journey.timespan import choose_timespan
 from bulkpull.model import OfferedDataset, Pull, Window
-from bulkpull.query import Name, Statement, build, check_query, missing_names, odd_names, parse
+from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
+from bulkpull.query.drift import find_drift
 from bulkpull.query.near import did_you_mean
 from bulkpull.selection import Selection
+
+_LEFT_OUT_SHOWN = 8
 
 
 class NotListed(SettingsError):
@@ -60,8 +64,9 @@ def select_pull(
     wider = None
     if selection.dataset is not None:
         statement, wider = _completed(statement, offered, catalog=catalog, timespan=timespan)
+    notes: list[str] = []
     if selection.system_query is not None:
-        _refuse_drift(statement, offered, source=source)
+        notes = _refuse_drift(statement, offered, source=source)
     text = build(statement) if selection.query is None else selection.query
     checked = check_query(text, offered=[offered], catalog=catalog)
     return Pull(
@@ -75,7 +80,7 @@ def select_pull(
         source=source,
         metrics=checked.metrics,
         indivisible=bool(checked.metrics or checked.statement.distinct or checked.statement.limit),
-        notes=checked.warnings,
+        notes=(*notes, *checked.warnings),
     )
 
 
@@ -128,14 +133,24 @@ def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, O
         raise error.within(f"the text of system query {query_id}") from None
 
 
-def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> None:
-    """Tell all columns at once by which a system query fell behind (behaviour 76)."""
-    gone = missing_names(statement, offered)
-    if gone:
-        near = [did_you_mean(name, (*offered.columns, *offered.metrics)) for name in gone]
-        hints = [f"{name}: {hint}" for name, hint in zip(gone, near, strict=True) if hint]
+def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> list[str]:
+    """
+    Tell all names at once by which a system query fell behind (behaviour 76).
+
+    Returns:
+        What it leaves out, as a note (77).
+    """
+    drift = find_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
+    assert drift is not None
+    if drift.missing:
+        near = {name: did_you_mean(name, (*offered.columns, *offered.metrics)) for name in drift.missing}
+        hints = [f"{name}: {hint}" for name, hint in near.items() if hint]
         raise SettingsError(
-            f"the system query of {source} selects {', '.join(gone)}, which the service does not list today",
+            f"the system query of {source} names {', '.join(drift.missing)}, which the service does not list today",
             why="; ".join(("system queries fall behind the columns", *hints)),
             fix="give the columns by `dataset` and `select` instead",
         )
+    if not drift.left_out:
+        return []
+    left_out = figures.some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
+    return [f"the system query leaves out {left_out} of {source}; select by `dataset` to have all columns"]

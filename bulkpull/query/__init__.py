@@ -7,7 +7,7 @@ The service's query language: read, built, compared, and checked against what is
 from __future__ import annotations
 
 from bulkpull.query.build import build, normalise
-from bulkpull.query.check import CheckedQuery, check_query, missing_names, odd_names
+from bulkpull.query.check import CheckedQuery, check_query, odd_names
 from bulkpull.query.parse import parse, parse_conditions, parse_names, parse_orderings
 from bulkpull.query.syntax import Condition, Direction, Literal, Name, Operator, Ordering, Statement
 
@@ -22,7 +22,6 @@ __all__ = [
     "Statement",
     "build",
     "check_query",
-    "missing_names",
     "normalise",
     "odd_names",
     "parse",

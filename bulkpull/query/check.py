@@ -66,15 +66,6 @@ def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
     return frozenset(chain.from_iterable((*dataset.columns, *dataset.metrics) for dataset in offered))
 
 
-def missing_names(statement: Statement, dataset: OfferedDataset) -> tuple[str, ...]:
-    """The names selected, compared or sorted by that the dataset does not list, as they were written."""
-    listed = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
-    used = chain(
-        statement.names, (each.name for each in statement.conditions), (each.name for each in statement.orderings)
-    )
-    return tuple(dict.fromkeys(name.text for name in used if name.folded not in listed))
-
-
 def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog) -> OfferedDataset:
     known = catalog.find(name.text)
     for dataset in offered:

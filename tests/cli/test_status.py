@@ -114,6 +114,29 @@ def test_a_run_that_published_and_was_killed_has_looked_when_it_began(command: C
     assert by_name(outcome.json())["Profile"]["check_age_seconds"] >= 3 * 3_600
 
 
+def test_a_custom_export_is_late_only_if_the_settings_or_the_user_name_it(command: Command) -> None:
+    ran(2 * HOUR, "Profile")
+    publish(OUT, "once", run_id=run_id_of(NOW - 90 * HOUR), source="AzureUsage")
+
+    unnamed = command("status", "--output", "data", "--max-age", "36h", "--json")
+    named = command("status", "once", "--output", "data", "--max-age", "36h")
+    Path("bulkpull.toml").write_text('[[queries]]\nname = "once"\ndataset = "AzureUsage"\n', encoding="utf-8")
+    expected = command("status", "--output", "data", "--max-age", "36h")
+
+    assert (unnamed.code, named.code, expected.code) == (0, 3, 3)
+    assert by_name(unnamed.json())["once"]["source"] == "AzureUsage"
+
+
+def test_a_query_of_the_settings_that_was_never_published_is_known_by_name(command: Command) -> None:
+    ran(2 * HOUR, "Profile")
+    Path("bulkpull.toml").write_text('[[queries]]\nname = "big"\ndataset = "AzureUsage"\n', encoding="utf-8")
+
+    outcome = command("status", "BIG", "--output", "data", "--max-age", "36h")
+
+    assert outcome.code == 3
+    assert "big (never published)" in outcome.err
+
+
 def test_where_nothing_was_ever_published_one_sentence_says_so_and_no_folder_is_made(command: Command) -> None:
     outcome = command("status", "--output", "data", "--max-age", "36h")
 

@@ -165,7 +165,7 @@ def test_a_system_query_is_pulled_with_the_text_that_the_service_keeps() -> None
     [
         (
             {"q-1": "SELECT Month,Gone,SubscriptionID2 FROM AzureUsage"},
-            "selects Gone, SubscriptionID2, which the service",
+            "names Gone, SubscriptionID2, which the service",
         ),
         ({"q-1": "SELEC Month FROM AzureUsage"}, "the text of system query q-1"),
         ({}, "stores no query with the id q-1"),

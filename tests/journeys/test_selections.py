@@ -123,7 +123,7 @@ async def test_a_system_query_is_exported_by_its_id_unless_it_fell_behind(tmp_pa
     assert fates["azure-by-id"] == ("complete", None)
     status, reason = fates["dynamics-by-id"]
     assert status == "failed"
-    assert "selects PartnerLocationID, which the service does not list today" in str(reason)
+    assert "names PartnerLocationID, which the service does not list today" in str(reason)
     assert "did you mean PartnerLocation?" in str(reason)
 
 

@@ -40,14 +40,18 @@ def show_status(
         SettingsError: A setting is wrong, or a dataset's name is known neither to the catalog nor to the folder.
         DiskTrouble: `current.json` is damaged.
     """
-    folder = Settings.load(config, output=output).output
+    settings = Settings.load(config, output=output)
+    folder = settings.output
     now = datetime.now(UTC)
     found = find_freshness(folder)
-    chosen = _pick(names, found) if names else found
-    states = {each.dataset: each.state(now=now, max_age=max_age) for each in chosen}
+    queries = [query.name for query in settings.queries]
+    chosen = _pick(names, found, queries=queries) if names else found
+    # A custom export is expected every night only if the settings name it.
+    expected = [each for each in chosen if names or each.source is None or each.dataset in queries]
+    states = {each.dataset: each.state(now=now, max_age=max_age if each in expected else None) for each in chosen}
     # Who names a dataset wants it, whatever the service offers.
     amiss = ("late", "missing", "unavailable") if names else ("late", "missing")
-    troubled = [each for each in chosen if states[each.dataset] in amiss] if max_age else []
+    troubled = [each for each in expected if states[each.dataset] in amiss] if max_age else []
     nothing = not any(each.run_id for each in found)
     is_well = not troubled and not (max_age and nothing)
     if as_json:
@@ -71,16 +75,18 @@ def show_status(
     return LATE
 
 
-def _pick(names: Sequence[str], found: Sequence[Freshness]) -> list[Freshness]:
+def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str]) -> list[Freshness]:
+    folded = {query.casefold(): query for query in queries}
     by_name = {each.dataset.casefold(): each for each in found}
     catalog = load_catalog()
     picked: dict[str, Freshness] = {}
     for name in names:
         known = catalog.find(name)
-        canonical = known.name if known else name.strip()
+        canonical = known.name if known else folded.get(name.strip().casefold(), name.strip())
         each = by_name.get(canonical.casefold())
         if each is None:
-            check_names((name,), catalog=catalog)
+            if canonical not in queries:
+                check_names((name,), catalog=catalog, queries=queries)
             each = Freshness(canonical)
         picked[each.dataset] = each
     return list(picked.values())
@@ -110,6 +116,7 @@ def _tell(folder: Path, troubled: Sequence[Freshness], *, now: datetime, nothing
 def _as_values(each: Freshness, state: State, *, now: datetime) -> dict[str, Any]:
     return {
         "dataset": each.dataset,
+        "source": each.source,
         "state": state,
         "run_id": each.run_id,
         "rows": each.rows,
