@@ -25,7 +25,8 @@ Everything that can go wrong, as one tree.
     │   ├── LinkExpired            the secure link is no longer valid: ask for a fresh one
     │   ├── FileGone               the stored file does not exist any more
     │   ├── StorageTrouble         the storage host is busy or at fault
-    │   └── FileDamaged            length, MD5 or gzip say that the bytes are not the file
+    │   ├── FileDamaged            length, MD5 or gzip say that the bytes are not the file
+    │   └── Unchanged              the stored file is the one that is published already
     ├── ConversionError          the file is not what was asked for, or cannot be converted
     │   ├── NotTheReport           wrong header, wrong number of fields, wrong encoding, an error page
     │   ├── TooLarge               more unpacked bytes than allowed
@@ -385,6 +386,10 @@ class FileDamaged(TransferError):
         "bytes with --keep-raw"
     )
     restart_from = Step.DOWNLOAD
+
+
+class Unchanged(TransferError):
+    """The stored file holds what is published already; nothing is wrong, and there is nothing to do."""
 
 
 class ConversionError(BulkpullError):

@@ -18,7 +18,7 @@ from anyio.lowlevel import RunVar
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from bulkpull.errors import BulkpullError, ConverterDied
-from bulkpull.tabular.table import ColumnPlan, ConvertedTable, Order
+from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable, Order
 from bulkpull.tabular.worker import LENGTH
 
 # 8 MB of CSV at once: more gains little, and each of three stages holds a batch. What killed a child may have been
@@ -41,6 +41,7 @@ async def convert_report(
     metadata: Mapping[str, str],
     max_unpacked_bytes: int,
     limiter: anyio.CapacityLimiter,
+    border: Border | None = None,
 ) -> ConvertedTable:
     """
     Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
@@ -52,6 +53,7 @@ async def convert_report(
         metadata: Goes into the key-value metadata of the Parquet file.
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
+        border: Where the file's window meets others of the same dataset.
 
     Returns:
         The table's files, rows and columns. Rows were counted by the converter and by a count that shares no code
@@ -73,6 +75,7 @@ async def convert_report(
         metadata=dict(metadata),
         max_unpacked_bytes=max_unpacked_bytes,
         batch_bytes=BATCH_BYTES,
+        border=border,
     )
     async with limiter:
         for batch_bytes in _TRIES[:-1]:

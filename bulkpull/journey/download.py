@@ -41,11 +41,13 @@ class StoredFile:
     Attributes:
         size_bytes: Stored bytes, whatever had to be fetched twice.
         etag: Of the version that was fetched; `None` when the host gives none.
+        md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
     """
 
     path: Path
     size_bytes: int
-    etag: str | None
+    etag: str | None = None
+    md5: str | None = None
 
 
 async def download_report(
@@ -60,6 +62,7 @@ async def download_report(
     clock: Clock,
     events: Events,
     background: TaskGroup | None = None,
+    known_md5: str | None = None,
 ) -> StoredFile:
     """
     Fetch the file behind `link` into `into`.
@@ -76,6 +79,7 @@ async def download_report(
         segments: Streams at once within a large file, at most.
         background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
             and a later process may have to fetch some of it again.
+        known_md5: MD5 (hexadecimal) of a file whose content is there already.
 
     Raises:
         FileGone: The service has cleaned the file up; the report has to run again.
@@ -83,6 +87,7 @@ async def download_report(
         FileDamaged: Length or MD5 were wrong twice, or the file keeps changing.
         AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As often as allowed, and no progress.
         DiskTrouble: The disk has no room, or refused the bytes.
+        Unchanged: It is the file of `known_md5`; its bytes were not fetched.
 
     Source: behaviours 120 to 135.
     """
@@ -102,6 +107,7 @@ async def download_report(
             events=events,
             execution_id=execution_id,
             segments=segments,
+            known_md5=bytes.fromhex(known_md5) if known_md5 else None,
         )
         try:
             version = await _fetch_checked(transfer, events=events)
@@ -121,7 +127,7 @@ async def download_report(
                 await partial.close()
     size_bytes = partial.done_bytes
     events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
-    return StoredFile(into, size_bytes, version.etag)
+    return StoredFile(into, size_bytes, version.etag, version.md5.hex() if version.md5 else None)
 
 
 async def _settle(partial: Partial) -> None:

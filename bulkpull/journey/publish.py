@@ -7,6 +7,7 @@ then the link. A crash between any two of them leaves readers with the old snaps
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,15 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
 from bulkpull.journey.retire import retire_snapshots
-from bulkpull.records.files import explained, point_link, remove_tree, sync_folder, write_atomically
+from bulkpull.records.files import (
+    explained,
+    link_or_copy,
+    make_folders,
+    point_link,
+    remove_tree,
+    sync_folder,
+    write_atomically,
+)
 from bulkpull.records.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
 
 README = """\
@@ -39,14 +48,14 @@ class Staged:
 
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
-        raw: The file as downloaded, to be kept beside it; `None` when it is not kept.
+        raw: The files as downloaded, to be kept beside it; empty when they are not kept.
     """
 
     dataset: str
     folder: Path
     files: Sequence[PublishedFile]
     rows: int
-    raw: Path | None = None
+    raw: Sequence[Path] = ()
 
 
 @dataclass(slots=True)
@@ -87,17 +96,19 @@ class Publisher:
 
     def _publish(self, staged: Staged) -> list[PublishedFile]:
         snapshot = self.output / "datasets" / staged.dataset / f"run={self.run_id}"
-        make_folders(snapshot.parent, root=self.output)
-        sync_folder(staged.folder)
-        if snapshot.exists():
-            remove_tree(snapshot)  # of this very run, cut off before `current.json` named it
-        staged.folder.rename(snapshot)
-        sync_folder(snapshot.parent)
-        if staged.raw is not None:
-            self._keep_raw(staged)
+        make_folders(snapshot.parent)
         relative = snapshot.relative_to(self.output).as_posix()
         files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
         current = Current.load(self.output)
+        named = current.datasets.get(staged.dataset)
+        if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
+            sync_folder(staged.folder)
+            if snapshot.exists():
+                remove_tree(snapshot)  # of this very run, cut off before `current.json` named it
+            staged.folder.rename(snapshot)
+            sync_folder(snapshot.parent)
+        if staged.raw:
+            self._keep_raw(staged)
         current.datasets[staged.dataset] = CurrentSnapshot(
             run_id=self.run_id, rows=staged.rows, files=[file.path for file in files]
         )
@@ -110,29 +121,38 @@ class Publisher:
         return files
 
     def _keep_raw(self, staged: Staged) -> None:
-        assert staged.raw is not None
-        kept = self.output / "raw" / staged.dataset / f"run={self.run_id}" / staged.raw.name
-        make_folders(kept.parent, root=self.output)
-        staged.raw.replace(kept)
-        sync_folder(kept.parent)
+        folder = self.output / "raw" / staged.dataset / f"run={self.run_id}"
+        make_folders(folder)
+        for number, path in enumerate(staged.raw):
+            ending = ".csv.gz" if _is_gzip(path) else ".csv"
+            several = f"-{number:05}" if len(staged.raw) > 1 else ""
+            link_or_copy(path, folder / f"{staged.dataset}{several}{ending}")
+        sync_folder(folder)
 
     def _point_latest(self, dataset: str) -> None:
         latest = self.output / "latest"
-        make_folders(latest, root=self.output)
+        make_folders(latest)
         point_link(latest / dataset, f"../datasets/{dataset}/run={self.run_id}")
         readme = self.output / "README.md"
         if not readme.exists():
             write_atomically(readme, README)
 
 
-def make_folders(folder: Path, *, root: Path) -> None:
-    """Create `folder` within `root`, and make every new name on the way durable."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        if path != root and root not in path.parents:
-            break
-        sync_folder(path.parent)
+def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
+    """Whether these very files stand where they are to be named: a run that was cut off right after naming them."""
+    for file in files:
+        try:
+            with (output / file.path).open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                    return False
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn]) -> Drift:

@@ -1,89 +1,74 @@
 """
-Pull: the six steps of one dataset in their order, and where an error steps back to. The only place that knows both.
+Pull: one dataset over one window, from the service to a converted file, and where an error steps back to.
 
-    submit ── poll ── download ── convert ── publish
+    submit ── poll ── download ── convert
       ▲        ▲         ▲           │
       │        │         └── damaged: fetched once more
       │        └── link expired: read the execution again
       └── failed, overdue or gone: a new report, `report_attempts` times in all
+
+What becomes of it, together with the other windows of its dataset, stands in `snapshot`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
+from pydantic import TypeAdapter, ValidationError
 
 from bulkpull._version import __version__
-from bulkpull.catalog import Catalog, ColumnType
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import iso_utc
 from bulkpull.errors import (
-    BulkpullError,
     ExecutionFailed,
     ExecutionOverdue,
     FileDamaged,
     FileGone,
-    NotFound,
     ReportLost,
     Step,
 )
-from bulkpull.events import Events, about
 from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
-from bulkpull.journey.poll import Poller
-from bulkpull.journey.publish import Publisher, Staged, describe_drift, find_drift, hold_back, make_folders
-from bulkpull.journey.submit import Submitter
+from bulkpull.journey.names import mark_of
+from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.query import normalise
-from bulkpull.records.files import explained, load_json, remove_tree
-from bulkpull.records.ledger import Ledger
-from bulkpull.records.manifest import Current, DatasetRecord, PublishedColumn, PublishedFile
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.verdict import WITHHELD
-from bulkpull.settings import Settings
-from bulkpull.tabular.table import ColumnPlan, ConvertedTable
-from bulkpull.transport.http import Http
-from bulkpull.transport.retry import Retrier
+from bulkpull.records.files import explained, make_folders, remove_tree
+from bulkpull.records.manifest import DatasetRecord
+from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable
 
 # What a new report may mend.
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 _FETCHES = 2
 # The names that `download_report` uses for a file called `report`.
 _DOWNLOAD = {"report", "report.part", "report.journal"}
+_PARQUET = "parquet"
 # Above this many stored bytes a conversion needs its memory for itself.
 _LARGE_BYTES = 64 << 20
+_SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
 
 
-@dataclass(slots=True)
-class Tools:
-    """What the pulls of a run share."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    A pull that has arrived: whole, checked and converted, and not visible yet.
 
-    client: ReportingClient
-    http: Http
-    retrier: Retrier
-    clock: Clock
-    events: Events
-    settings: Settings
-    catalog: Catalog
-    ledger: Ledger
-    output: Path
-    staging: Path
-    run_id: str
-    current: Current
-    submitter: Submitter
-    poller: Poller
-    publisher: Publisher
-    background: TaskGroup
-    downloads: anyio.CapacityLimiter
-    conversions: anyio.CapacityLimiter
-    large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
+    Attributes:
+        report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
+    """
+
+    pull: Pull
+    report: Report | None
+    execution: Execution
+    stored: StoredFile
+    table: ConvertedTable
 
 
 @dataclass(slots=True)
@@ -92,44 +77,59 @@ class Journey:
     One pull on its way.
 
     Args:
-        record: Its part of the manifest, filled in as the steps succeed.
-        earlier: The report that an interrupted run had made for it; taken up instead of a new one.
+        record: Its dataset's part of the manifest; gets the ids, and the seconds of each step.
+        columns: What the file is to hold, in the order of the query.
+        border: Where its window meets others of the same dataset.
+        execution: The execution of a standing report that is completed already; then nothing is ordered.
+        known_md5: MD5 of the stored file whose content is published.
+        ordered: Gets every report of ours that is in use; whoever made the list deletes them.
     """
 
     pull: Pull
     tools: Tools
     record: DatasetRecord
-    earlier: Report | None = None
+    columns: Sequence[ColumnPlan]
+    border: Border | None = None
+    execution: Execution | None = None
+    known_md5: str | None = None
+    ordered: list[Report] = field(default_factory=list)
 
-    async def travel(self) -> None:
+    async def bring(self) -> Part:
         """
-        Bring the dataset from the service to its readers.
+        Bring the pull's data to the disk.
 
         Raises:
-            BulkpullError: The first fault that nothing could mend. Nothing half-written is visible.
+            BulkpullError: The first fault that nothing could mend.
+            Unchanged: The file of `execution` is the one with `known_md5`.
         """
+        if self.execution is not None:
+            self._know(self.execution)
+            return await self._fetch(self.execution, report=None)
         attempts = self.tools.settings.report_attempts
         for attempt in range(1, attempts + 1):
-            report = await self._submit(attempt)
+            report = await self.submit(attempt)
             try:
+                if (part := await self._take_up(report)) is not None:
+                    return part
                 execution = await self._poll(report)
-                table, stored = await self._fetch(execution)
+                return await self._fetch(execution, report=report)
             except _WORTH_A_NEW_REPORT as error:
-                self._discard(report)
+                self.ordered.remove(report)
+                self.tools.discard_report(report, record=self.record)
                 if attempt == attempts:
                     raise
-                self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.reason)
-                continue
-            except BulkpullError:
-                self._discard(report)
-                raise
-            await self._publish(table, execution, stored)
-            self._discard(report)
-            return
+                self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
+        raise AssertionError("the last round returns or raises")
 
-    async def _submit(self, attempt: int) -> Report:
-        if self.earlier is not None:
-            report, self.earlier = self.earlier, None
+    async def submit(self, attempt: int = 1) -> Report:
+        """
+        Make sure that the service is making a report for the pull: the one that is there already, or a new one.
+
+        Raises:
+            BulkpullError: As `Submitter.submit_report`.
+        """
+        report = self.tools.leftovers.take_report(mark_of(self.pull))
+        if report is not None:
             self.tools.events.emit("report.adopted", report_id=report.report_id)
         else:
             with self._step(Step.SUBMIT):
@@ -142,25 +142,78 @@ class Journey:
                 created_at=iso_utc(report.created_at) if report.created_at else None,
             )
         self.record.query_id, self.record.report_id = report.query_id, report.report_id
+        self.ordered.append(report)
         return report
+
+    async def convert(self, stored: StoredFile, execution: Execution, *, report: Report | None) -> Part:
+        """
+        Convert the stored file, also once more with other `columns` or another `border`.
+
+        Raises:
+            FileDamaged: The gzip is cut or broken.
+            ConversionError, DiskTrouble: As `convert_report`.
+        """
+        tools, began_s, into = self.tools, self.tools.clock.monotonic(), self._folder / _PARQUET
+        with explained(into):
+            await anyio.to_thread.run_sync(_make_empty, into)
+        with self._step(Step.CONVERT):
+            convert = convert_report(
+                stored.path,
+                into=into,
+                columns=self.columns,
+                metadata=self._lineage(execution),
+                max_unpacked_bytes=tools.settings.max_unpacked_bytes,
+                limiter=tools.conversions,
+                border=self.border,
+            )
+            if stored.size_bytes > _LARGE_BYTES:
+                async with tools.large_conversion:
+                    table = await convert
+            else:
+                table = await convert
+        elapsed_s = round(tools.clock.monotonic() - began_s, 3)
+        size_bytes = sum(file.bytes for file in table.files)
+        tools.events.emit("conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s)
+        part = Part(self.pull, report, execution, stored, table)
+        await self._note("converted", **_as_facts(part, columns=self.columns, border=self.border))
+        return part
+
+    @property
+    def _folder(self) -> Path:
+        return self.tools.staging / self.pull.dataset / mark_of(self.pull)
+
+    async def _take_up(self, report: Report) -> Part | None:
+        """The Parquet file that an interrupted run had finished for this report, if it is there, whole."""
+        facts = self.tools.leftovers.converted.pop(mark_of(self.pull), None)
+        if facts is None:
+            return None
+        part = _from_facts(facts, pull=self.pull, report=report, columns=self.columns, border=self.border)
+        if part is None or not await anyio.to_thread.run_sync(_is_there, part):
+            return None
+        self._know(part.execution)
+        return part
 
     async def _poll(self, report: Report) -> Execution:
         with self._step(Step.POLL):
             execution = await self.tools.poller.wait_for_completion(report)
-        self.record.execution_id = execution.execution_id
-        self.record.data_redacted = execution.data_redacted
+        self._know(execution)
+        await self._note("execution", report_id=report.report_id, **_execution_facts(execution))
         return execution
 
-    async def _fetch(self, execution: Execution) -> tuple[ConvertedTable, StoredFile]:
+    def _know(self, execution: Execution) -> None:
+        self.record.report_id, self.record.execution_id = execution.report_id, execution.execution_id
+        self.record.data_redacted = self.record.data_redacted or execution.data_redacted
+
+    async def _fetch(self, execution: Execution, *, report: Report | None) -> Part:
         """Download and convert; a file that turns out damaged only in unpacking is fetched once more (fault 76)."""
-        folder = self.tools.staging / self.pull.dataset
+        folder = self._folder
         for fetch in range(1, _FETCHES + 1):
             with explained(folder):
                 # What an interrupted run has fetched is taken up; what turned out damaged is not.
                 await anyio.to_thread.run_sync(_make_ready, folder, fetch == 1)
             stored = await self._download(execution, folder / "report")
             try:
-                return await self._convert(stored, execution, folder / "parquet"), stored
+                return await self.convert(stored, execution, report=report)
             except FileDamaged as damaged:
                 if fetch == _FETCHES:
                     raise
@@ -171,7 +224,10 @@ class Journey:
         tools = self.tools
 
         async def relink() -> SecureLink:
-            for fresh in await tools.client.get_executions([execution.report_id], statuses=("Completed",)):
+            latest = execution is not self.execution  # a standing report may have made another one meanwhile
+            for fresh in await tools.client.get_executions(
+                [execution.report_id], statuses=("Completed",), latest=latest
+            ):
                 if fresh.execution_id == execution.execution_id and fresh.link is not None:
                     return fresh.link
             raise FileGone(f"execution {execution.execution_id} gives no link any more")
@@ -190,85 +246,10 @@ class Journey:
                     clock=tools.clock,
                     events=tools.events,
                     background=tools.background,
+                    known_md5=self.known_md5,
                 )
-        self.record.downloaded_bytes = stored.size_bytes
+        await self._note("downloaded", execution_id=execution.execution_id, size_bytes=stored.size_bytes)
         return stored
-
-    async def _convert(self, stored: StoredFile, execution: Execution, into: Path) -> ConvertedTable:
-        tools, began_s = self.tools, self.tools.clock.monotonic()
-        with explained(into):
-            await anyio.to_thread.run_sync(into.mkdir)
-        columns = await anyio.to_thread.run_sync(self._column_plans)
-        with self._step(Step.CONVERT):
-            convert = convert_report(
-                stored.path,
-                into=into,
-                columns=columns,
-                metadata=self._lineage(execution),
-                max_unpacked_bytes=tools.settings.max_unpacked_bytes,
-                limiter=tools.conversions,
-            )
-            if stored.size_bytes > _LARGE_BYTES:
-                async with tools.large_conversion:
-                    table = await convert
-            else:
-                table = await convert
-        elapsed_s = round(tools.clock.monotonic() - began_s, 3)
-        size_bytes = sum(file.bytes for file in table.files)
-        tools.events.emit("conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s)
-        for column in table.columns:
-            if column.misfit is not None:
-                tools.events.emit(
-                    "column.kept_as_text",
-                    column=column.name,
-                    declared=str(column.declared),
-                    row=column.misfit.row,
-                    value=column.misfit.value,
-                )
-        return table
-
-    async def _publish(self, table: ConvertedTable, execution: Execution, stored: StoredFile) -> None:
-        tools, record, settings = self.tools, self.record, self.tools.settings
-        with self._step(Step.PUBLISH):
-            columns = [published_column(column) for column in table.columns]
-            columns += [PublishedColumn(name=name, type="String") for name in table.extra_columns]
-            drift = find_drift(await anyio.to_thread.run_sync(self._published_types), columns)
-            if drift:
-                record.drift = drift
-                if settings.on_drift != "allow":
-                    tools.events.warn("drift.found", **drift.model_dump())
-                    record.notes.append(f"columns differ from the snapshot before: {describe_drift(drift)}")
-            current = tools.current.datasets.get(self.pull.dataset)
-            hold_back(
-                self.pull.dataset,
-                rows=table.rows,
-                current_rows=current.rows if current else None,
-                drift=drift,
-                data_redacted=execution.data_redacted,
-                on_shrink=settings.on_shrink,
-                on_drift=settings.on_drift,
-                fail_on_redacted=settings.fail_on_redacted,
-            )
-            if execution.data_redacted:
-                record.notes.append(WITHHELD)
-            files = [
-                PublishedFile(path=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256)
-                for file in table.files
-            ]
-            staged = Staged(
-                dataset=self.pull.dataset,
-                folder=tools.staging / self.pull.dataset / "parquet",
-                files=files,
-                rows=table.rows,
-                raw=await anyio.to_thread.run_sync(self._name_raw, stored.path) if settings.keep_raw else None,
-            )
-            record.files = await tools.publisher.publish_snapshot(staged)
-            record.rows, record.columns, record.status = table.rows, columns, "complete"
-            await self._note("published", record=record.model_dump(mode="json"))
-        await anyio.to_thread.run_sync(remove_tree, tools.staging / self.pull.dataset)
-
-    def _discard(self, report: Report) -> None:
-        discard_report(report, tools=self.tools, record=self.record, dataset=self.pull.dataset)
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
@@ -277,16 +258,12 @@ class Journey:
         try:
             yield
         finally:
-            name = _SECONDS.get(step)
-            if name is not None:
-                spent = getattr(self.record.seconds, name) + self.tools.clock.monotonic() - began_s
-                setattr(self.record.seconds, name, round(spent, 3))
+            name = _SECONDS[step]
+            spent = getattr(self.record.seconds, name) + self.tools.clock.monotonic() - began_s
+            setattr(self.record.seconds, name, round(spent, 3))
 
     async def _note(self, step: str, **facts: Any) -> None:
-        tools = self.tools
-        await tools.ledger.note(
-            tools.run_id, dataset=self.pull.dataset, step=step, facts=facts, at=iso_utc(tools.clock.now())
-        )
+        await self.tools.note(self.pull.dataset, step, mark=mark_of(self.pull), **facts)
 
     def _lineage(self, execution: Execution) -> Mapping[str, str]:
         """What each Parquet file says of its origin (contract, section 5)."""
@@ -301,82 +278,82 @@ class Journey:
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
         }
 
-    def _column_plans(self) -> list[ColumnPlan]:
-        catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
-        published = self._published_types()
-        plans: list[ColumnPlan] = []
-        for name in self.pull.columns:
-            column = catalog.metric(name) if name in self.pull.metrics else known.column(name) if known else None
-            plans.append(
-                ColumnPlan(
-                    name=name,
-                    declared=column.type if column else ColumnType.STRING,
-                    identifier=column.identifier if column else False,
-                    aliases=(column.name, *column.aliases) if column else (),
-                    published_type=published.get(name),
-                )
-            )
-        return plans
 
-    def _published_types(self) -> dict[str, str]:
-        """Parquet type by column of the snapshot that is current; empty when there is none."""
-        current = self.tools.current.datasets.get(self.pull.dataset)
-        if current is None:
-            return {}
-        with suppress(ValueError, KeyError, TypeError, OSError):
-            manifest = load_json(self.tools.output / "runs" / current.run_id / "manifest.json")
-            for record in manifest["datasets"] if manifest else ():
-                if record["dataset"] == self.pull.dataset:
-                    return {column["name"]: column["type"] for column in record["columns"]}
-        return {}
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""
 
-    def _name_raw(self, path: Path) -> Path:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        named = path.with_name(f"{self.pull.dataset}.csv{'.gz' if packed else ''}")
-        return path.rename(named)
+    execution_id: str
+    report_id: str
+    generated_at: str | None
+    data_redacted: bool
+    stored: StoredFile
+    table: ConvertedTable
+    columns: tuple[ColumnPlan, ...]
+    border: Border | None
 
 
-_SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
+_CONVERTED = TypeAdapter(_Converted)
+_MOMENT = TypeAdapter(datetime | None)
 
 
-def discard_report(report: Report, *, tools: Tools, record: DatasetRecord, dataset: str) -> None:
-    """Delete our report in the background; a failure to do so harms nothing but tidiness (fault 100)."""
-    if tools.settings.keep_reports:
-        return
-
-    async def delete() -> None:
-        try:
-            await tools.client.delete_report(report.report_id)
-        except NotFound:
-            pass  # somebody was faster
-        except BulkpullError as error:
-            record.notes.append(f"report {report.report_id} could not be deleted: {error.told}")
-        else:
-            with about(dataset):
-                tools.events.emit("report.deleted", report_id=report.report_id)
-
-    tools.background.start_soon(delete)
+def _execution_facts(execution: Execution) -> dict[str, Any]:
+    return {
+        "execution_id": execution.execution_id,
+        "generated_at": iso_utc(execution.generated_at) if execution.generated_at else None,
+        "data_redacted": execution.data_redacted,
+    }
 
 
-def published_column(column: Any) -> PublishedColumn:
-    """A converted column as the manifest shows it."""
-    misfit = column.misfit
-    return PublishedColumn(
-        name=column.name,
-        type=column.type,
-        declared=str(column.declared),
-        format=column.format,
-        why_text=column.why_text,
-        misfit={"row": misfit.row, "value": misfit.value} if misfit else None,
+def _as_facts(part: Part, *, columns: Sequence[ColumnPlan], border: Border | None) -> dict[str, Any]:
+    converted = _Converted(
+        report_id=part.execution.report_id,
+        stored=part.stored,
+        table=part.table,
+        columns=tuple(columns),
+        border=border,
+        **_execution_facts(part.execution),
     )
+    facts: dict[str, Any] = _CONVERTED.dump_python(converted, mode="json")
+    return facts
+
+
+def _from_facts(
+    facts: Mapping[str, Any], *, pull: Pull, report: Report, columns: Sequence[ColumnPlan], border: Border | None
+) -> Part | None:
+    try:
+        known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__})
+        generated_at = _MOMENT.validate_python(known.generated_at)
+    except (KeyError, ValidationError):
+        return None  # written by another version
+    if (known.report_id, known.columns, known.border) != (report.report_id, tuple(columns), border):
+        return None
+    execution = Execution(
+        known.execution_id,
+        known.report_id,
+        "Completed",
+        generated_at=generated_at,
+        data_redacted=known.data_redacted,
+    )
+    return Part(pull, report, execution, known.stored, known.table)
+
+
+def _is_there(part: Part) -> bool:
+    return part.stored.path.is_file() and all(
+        file.path.is_file() and file.path.stat().st_size == file.bytes for file in part.table.files
+    )
+
+
+def _make_empty(folder: Path) -> None:
+    remove_tree(folder)
+    folder.mkdir(parents=True)
 
 
 def _make_ready(folder: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
     """A folder with nothing in it, but for a download that may be carried on."""
     if not keep_download:
         remove_tree(folder)
-    make_folders(folder, root=folder.parent)
+    make_folders(folder)
     for left in folder.iterdir():
         if left.is_dir():
             remove_tree(left)

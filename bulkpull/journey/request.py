@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bulkpull.catalog import load_catalog
@@ -32,6 +33,8 @@ class ExportRequest:
         window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
         open_ended: The window ends now because no end was given; the same request a minute later is the same.
         everything: All that the service lists, beyond the twenty.
+        nightly: Over standing reports: what is new is fetched, what is not is skipped.
+        submit_only: Order the reports and end; a later run collects them.
     """
 
     datasets: tuple[str, ...] = ()
@@ -40,6 +43,8 @@ class ExportRequest:
     everything: bool = False
     selections: tuple[Selection, ...] = ()
     only_selections: bool = False
+    nightly: bool = False
+    submit_only: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,6 +53,26 @@ class ExportRequest:
         if not datasets and not self.only_selections:
             datasets = tuple(dataset.name for dataset in load_catalog().standard)
         return (*datasets, *(selection.name for selection in self.selections))
+
+    @classmethod
+    def of_run(cls, request: Mapping[str, Any]) -> ExportRequest:
+        """
+        The request of an earlier run, as the ledger keeps it.
+
+        Reports were ordered for the window as it was then, so an open end stays where it was.
+        """
+        window = None
+        if request.get("since"):
+            window = Window(datetime.fromisoformat(request["since"]), datetime.fromisoformat(request["window_end"]))
+        return cls(
+            tuple(request.get("datasets", ())),
+            window=window,
+            open_ended=window is not None and not request.get("until"),
+            everything=bool(request.get("everything")),
+            selections=tuple(Selection(**key) for key in request.get("selections", ())),
+            only_selections=bool(request.get("only_selections")),
+            nightly=bool(request.get("nightly")),
+        )
 
     def as_key(self, settings: Settings) -> dict[str, Any]:
         """What has to be equal for a later run to carry this one on."""
@@ -58,9 +83,20 @@ class ExportRequest:
             "everything": self.everything,
             "selections": [each.as_key() for each in sorted(self.selections, key=lambda each: each.name)],
             "only_selections": self.only_selections,
+            "nightly": self.nightly,
             "timespan": settings.timespan,
             "api_base_url": settings.api_base_url,
         }
+
+
+def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    """
+    Whether a run in the ledger did what `key` asks for (pure).
+
+    A name that the ledger of an older version does not have counts as not asked for.
+    """
+    names = (request.keys() | key.keys()) - {"window_end"}
+    return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
 
 async def plan_export(

@@ -1,38 +1,83 @@
-"""What an interrupted run left behind, for the same command to carry on with."""
+"""What earlier runs of an output folder mean for this one, carried on, closed or left alone; and what they left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
-from bulkpull.journey.plan import Plan
-from bulkpull.journey.submit import report_name
+from bulkpull.errors import AccessDenied
+from bulkpull.journey.leftovers import FRESH, EarlierRun, Leftovers, Sorted, sort_reports
+from bulkpull.journey.names import read_report_name
+from bulkpull.journey.request import is_same_request
 from bulkpull.model import Report
+from bulkpull.records.history import RUN_ID
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.reporting.client import ReportingClient
 
-# Reports of a run that was cut off longer ago may be cleaned up, and their data is old: begin anew.
-_RESUME_WITHIN = timedelta(hours=24)
+SUBMITTED = "submitted"
+INTERRUPTED = "interrupted"
+ABANDONED = "abandoned"
+# `None` after a kill: the run had no time to say how it ended.
+_UNFINISHED = (None, INTERRUPTED, SUBMITTED)
 
 
-async def find_unfinished(ledger: Ledger, *, key: Mapping[str, Any], now: datetime) -> RunEntry | None:
+@dataclass(frozen=True, slots=True)
+class Past:
     """
-    The newest run, if it was cut off within a day while doing the same.
+    What earlier runs mean for this one.
+
+    Attributes:
+        carried_on: The run that the same command goes on with.
+        alive: Ids of unfinished runs that may still be carried on, that one included.
+        closed: Unfinished runs that were cut off too long ago: the service may have cleaned up what they ordered, and
+            has refreshed the data since.
+        is_empty: There was none, so that there is nothing of ours to be looked for on the service.
+    """
+
+    carried_on: RunEntry | None = None
+    alive: frozenset[str] = frozenset()
+    closed: tuple[RunEntry, ...] = ()
+    is_empty: bool = True
+
+
+def is_unfinished(run: RunEntry) -> bool:
+    """Whether it was cut off, or has submitted its reports and collected none."""
+    return run.status in _UNFINISHED
+
+
+def review(runs: Sequence[RunEntry], *, key: Mapping[str, Any], now: datetime, resume: str | None = None) -> Past:
+    """
+    Say what becomes of earlier runs (pure).
 
     Args:
-        key: What has to be equal, as `ExportRequest.as_key` gives it.
+        runs: The newest first.
+        key: What has to be equal for a run to be carried on, as `ExportRequest.as_key` gives it.
+        resume: The run that the user wants to be carried on, however it ended.
     """
-    runs = await ledger.runs()
-    if not runs or runs[0].status not in (None, "interrupted"):
-        return None
-    same = all(runs[0].request.get(name) == value for name, value in key.items())
-    lately = now - datetime.fromisoformat(runs[0].started_at) < _RESUME_WITHIN
-    return runs[0] if same and lately else None
+    unfinished = [run for run in runs if is_unfinished(run)]
+    young = [run for run in unfinished if _is_young(run, now=now)]
+    if resume is not None:
+        wanted = next((run for run in runs if run.run_id == resume), None)
+    else:
+        wanted = next((run for run in runs if is_same_request(run.request, key)), None)
+        wanted = wanted if wanted in unfinished else None
+    carried_on = wanted if wanted is not None and _is_young(wanted, now=now) else None
+    return Past(
+        carried_on=carried_on,
+        alive=frozenset(run.run_id for run in young) | ({carried_on.run_id} if carried_on else set()),
+        closed=tuple(run for run in unfinished if run not in young),
+        is_empty=not runs,
+    )
+
+
+def _is_young(run: RunEntry, *, now: datetime) -> bool:
+    return now - datetime.fromisoformat(run.started_at) < FRESH
 
 
 async def published_before(ledger: Ledger, *, run_id: str, output: Path) -> dict[str, DatasetRecord]:
@@ -46,18 +91,60 @@ async def published_before(ledger: Ledger, *, run_id: str, output: Path) -> dict
     return done
 
 
-async def made_before(plan: Plan, *, client: ReportingClient, run_id: str) -> dict[str, list[Report]]:
+async def list_reports(client: ReportingClient) -> list[Report]:
     """
-    The reports that the run had made and that are still on the service, by dataset, the latest last.
-
-    They are found by their names, so that one whose creation was never answered is found as well (fault 38).
+    All reports of this user.
 
     Raises:
-        BulkpullError: The service could not be asked.
+        BulkpullError: The service could not be asked. A role that may not list sees none.
     """
-    reports = sorted(await client.get_reports(), key=lambda report: report.name)
-    marks = {pull.dataset: report_name(pull, run_id=run_id, attempt="") for pull in plan.pulls}
-    return {dataset: [report for report in reports if report.name.startswith(mark)] for dataset, mark in marks.items()}
+    try:
+        return await client.get_reports()
+    except AccessDenied:
+        return []  # a role may be refused the listing and still be allowed to create
+
+
+@dataclass(slots=True)
+class Inheritance:
+    """What this run takes over, and what it has to clear away."""
+
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    orphans: list[Report] = field(default_factory=list)
+
+
+async def inherit(
+    reports: Iterable[Report],
+    *,
+    ledger: Ledger,
+    run_id: str,
+    wanted: Iterable[str],
+    alive: frozenset[str],
+    folders: Iterable[str],
+    now: datetime,
+) -> Inheritance:
+    """
+    Sort what earlier runs of this output folder left on the service.
+
+    Args:
+        wanted: The marks of this run's pulls.
+        alive: Runs that may still be carried on, by another command.
+        folders: Ids of runs that left a folder here: they are ours even where the ledger does not know them any more.
+    """
+    named = {name.run_id for report in reports if (name := read_report_name(report.name)) and name.run_id}
+    known = {run.run_id for run in await ledger.runs()} | {name for name in folders if RUN_ID.fullmatch(name)}
+    runs = [
+        EarlierRun(
+            each,
+            carried_on=each in alive,
+            published=frozenset(entry.dataset for entry in await ledger.steps(each) if entry.step == "published"),
+        )
+        for each in sorted((named & known) - {run_id})
+    ]
+    found: Sorted = sort_reports(reports, run_id=run_id, wanted=wanted, runs=runs, now=now)
+    converted = {
+        str(entry.facts["mark"]): entry.facts for entry in await ledger.steps(run_id) if entry.step == "converted"
+    }
+    return Inheritance(Leftovers(found.usable, converted), found.orphans)
 
 
 def _all_there(output: Path, record: DatasetRecord) -> bool:

@@ -1,5 +1,5 @@
 """
-Run: all pulls in one task group; a lost pull leaves the others going.
+Run: all datasets in one task group; a lost dataset leaves the others going.
 
 One run owns the output folder while it lasts. Whatever happens to it, it ends with a manifest and one exit status, or
 leaves a ledger from which the same command carries on.
@@ -10,46 +10,57 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError, Unchanged
 from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
-from bulkpull.journey.poll import Poller
-from bulkpull.journey.publish import Publisher, make_folders
-from bulkpull.journey.pull import Journey, Tools, discard_report
-from bulkpull.journey.quota import OneOffQuota
+from bulkpull.journey.equip import equip
+from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.names import mark_of
+from bulkpull.journey.night import Night
+from bulkpull.journey.nightshift import NightShift
+from bulkpull.journey.plan import Plan
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
-from bulkpull.journey.resume import find_unfinished, made_before, published_before
+from bulkpull.journey.resume import (
+    ABANDONED,
+    INTERRUPTED,
+    SUBMITTED,
+    Past,
+    inherit,
+    list_reports,
+    published_before,
+    review,
+)
 from bulkpull.journey.retire import retire_runs
-from bulkpull.journey.submit import Submitter
-from bulkpull.journey.verdict import PollSchedule
-from bulkpull.model import Pull, Report, Window
+from bulkpull.journey.snapshot import Assembly
+from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
+from bulkpull.journey.tools import Tools
+from bulkpull.model import Pull, Report
 from bulkpull.records.files import explained, remove_tree
 from bulkpull.records.history import PRIVATE
-from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
+from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
-from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool, status_of
+from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
 from bulkpull.reporting.azure import AzureCredential
+from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
 
 _CLOSING_S = 5.0
-_LOUDNESS = {"complete": Level.INFO, "unavailable": Level.WARNING}
-# A third conversion at once would add memory and, on two cores, no speed.
-_CONVERSIONS = 2
+_LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
 @dataclass(slots=True)
@@ -57,8 +68,12 @@ class Run:
     """
     One export and all its resumptions.
 
-    `manifest` is there as soon as the run has ended, also when it was interrupted. A `credential` signs in, in place
-    of what the settings say about that.
+    `manifest` is there as soon as the run has ended, also when it was interrupted.
+
+    Args:
+        resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
+            the same request, if there is one.
+        credential: Signs in, in place of what the settings say about that.
     """
 
     request: ExportRequest
@@ -67,10 +82,12 @@ class Run:
     clock: Clock = field(default_factory=SystemClock)
     random: Callable[[], float] = random.random
     credential: AzureCredential | None = None
+    resume: str | None = None
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
+    _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
     _requests: Callable[[], Mapping[str, Any]] = dict
@@ -108,15 +125,16 @@ class Run:
             opened_ledger(private, clock=self.clock) as ledger,
             kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
         ):
-            earlier = await self._find_unfinished(ledger)
+            await self._look_back(ledger)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
             with explained(output):
-                current = await anyio.to_thread.run_sync(Current.load, output)
-                staging = private / "staging" / self.run_id
-                await anyio.to_thread.run_sync(_clear_staging, staging)
-            self.events.emit("run.started", run_id=self.run_id, resumed=earlier is not None)
+                look = partial(open_folder, output, run_id=self.run_id, alive=self._past.alive)
+                folder = await anyio.to_thread.run_sync(look)
+            resumed = self._past.carried_on is not None
+            self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
+            self._tell_closed()
             try:
                 async with connected(
                     settings=self.settings,
@@ -126,7 +144,7 @@ class Run:
                     credential=self.credential,
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
-                    await self._work(connection, ledger=ledger, output=output, staging=staging, current=current)
+                    await self._work(connection, ledger=ledger, folder=folder)
                 manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
                 if self._begun:
@@ -135,34 +153,41 @@ class Run:
                 raise  # what was downloaded stays: the same command carries on with it
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove_tree, staging)
+                    await anyio.to_thread.run_sync(remove_tree, folder.staging)
                 raise
-            await anyio.to_thread.run_sync(remove_tree, staging)
+            await anyio.to_thread.run_sync(remove_tree, folder.staging)
             await retire_runs(output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
             return manifest
 
-    async def _find_unfinished(self, ledger: Ledger) -> RunEntry | None:
-        """Take up the newest run if it was cut off, lately, while doing the same; else begin a new one."""
+    async def _look_back(self, ledger: Ledger) -> None:
+        """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
-        earlier = await find_unfinished(ledger, key=self.request.as_key(self.settings), now=now)
+        self._past = review(await ledger.runs(), key=self.request.as_key(self.settings), now=now, resume=self.resume)
+        for run in self._past.closed:
+            await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
+        earlier = self._past.carried_on
         if earlier is None:
             self.run_id = new_run_id(now)
-            return None
+            return
         self.run_id, self._started_at, self._begun = earlier.run_id, earlier.started_at, True
         await ledger.resume_run(self.run_id, at=iso_utc(now))
-        if self.request.window and (end := earlier.request.get("window_end")):
-            # The reports that were made are for the window as it was then.
-            window = Window(self.request.window.start, datetime.fromisoformat(end))
-            self.request = replace(self.request, window=window)
-        return earlier
+        # Reports were ordered for the window as it was then.
+        then = ExportRequest.of_run(earlier.request)
+        self.request = replace(self.request, window=then.window and self.request.window and then.window)
 
-    async def _work(
-        self, connection: Connection, *, ledger: Ledger, output: Path, staging: Path, current: Current
-    ) -> None:
-        resumed = self._begun
+    def _tell_closed(self) -> None:
+        for run in self._past.closed:
+            self.events.warn("run.abandoned", abandoned=run.run_id, started_at=run.started_at)
+            self._notes.append(
+                f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
+                "cleans up: it is closed, and what it left undone was asked for anew"
+            )
+
+    async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder) -> None:
         try:
             plan = await plan_on(self.request, connection, settings=self.settings)
-            reports = await made_before(plan, client=connection.client, run_id=self.run_id) if resumed else {}
+            reports = await self._list_reports(connection.client, folder)
+            nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -170,6 +195,48 @@ class Run:
             self._lose_all(error)
             return
         await self._begin(ledger)
+        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        await self._open_records(plan, ledger=ledger, folder=folder)
+        left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
+        inheritance = await inherit(
+            reports,
+            ledger=ledger,
+            run_id=self.run_id,
+            wanted=[mark_of(pull) for pull in left],
+            alive=self._past.alive,
+            folders=folder.runs,
+            now=self.clock.now(),
+        )
+        async with anyio.create_task_group() as watching:
+            # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
+            async with anyio.create_task_group() as working:
+                tools = await equip(
+                    run_id=self.run_id,
+                    settings=self.settings,
+                    connection=connection,
+                    ledger=ledger,
+                    folder=folder,
+                    leftovers=inheritance.leftovers,
+                    clock=self.clock,
+                    events=self.events,
+                    background=working,
+                )
+                watching.start_soon(tools.poller.run)
+                if self._will_convert(left, nights):
+                    watching.start_soon(warm_up, tools.conversions)
+                for pull in left:
+                    working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
+                self._clear_away(tools, orphans=inheritance.orphans)
+            watching.cancel_scope.cancel()
+
+    async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
+        """The reports on the service, where any of them can be of use to this run."""
+        if self._past.is_empty and not folder.runs and not self.request.nightly:
+            return []
+        return await list_reports(client)
+
+    async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
+        """A record for every dataset: not to be had, published already by this run, or to be done."""
         for missing in plan.unavailable:
             self._records[missing.dataset] = DatasetRecord(
                 dataset=missing.dataset,
@@ -177,74 +244,66 @@ class Run:
                 reason=missing.reason,
                 named=missing.named,
             )
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
-        done = await published_before(ledger, run_id=self.run_id, output=output) if resumed else {}
-        submitter = await self._submitter(connection, ledger=ledger, current=current)
+        done: Mapping[str, DatasetRecord] = {}
+        if self._past.carried_on:
+            done = await published_before(ledger, run_id=self.run_id, output=folder.output)
         for pull in plan.pulls:
-            self._records[pull.dataset] = done.get(pull.dataset) or self._blank_record(pull)
-        async with anyio.create_task_group() as watching:
-            # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
-            async with anyio.create_task_group() as working:
-                tools = self._tools(
-                    connection,
-                    ledger=ledger,
-                    output=output,
-                    staging=staging,
-                    current=current,
-                    submitter=submitter,
-                    background=working,
-                )
-                watching.start_soon(tools.poller.run)
-                watching.start_soon(warm_up, tools.conversions)
-                for pull in plan.pulls:
-                    made = reports.get(pull.dataset, [])
-                    if pull.dataset not in done:
-                        working.start_soon(self._carry, pull, tools, made.pop() if made else None)
-                    for report in made:  # of a snapshot that is published, or of an attempt that was given up
-                        discard_report(report, tools=tools, record=self._records[pull.dataset], dataset=pull.dataset)
-            watching.cancel_scope.cancel()
+            record = self._records[pull.dataset] = done.get(pull.dataset) or self._blank_record(pull)
+            if (what := folder.damaged.get(pull.dataset)) and pull.dataset not in done:
+                record.notes.append(f"the snapshot that was current is damaged ({what}) and is to be published anew")
 
-    def _tools(
+    def _clear_away(self, tools: Tools, *, orphans: Sequence[Report]) -> None:
+        """Delete reports that nobody needs: of datasets that are published, and of runs that nobody carries on."""
+        for record in self._records.values():
+            if record.status == "complete":
+                for report in tools.leftovers.rest(record.dataset):
+                    tools.discard_report(report, record=record)
+        nowhere = DatasetRecord(dataset="", status="skipped", notes=self._notes)
+        for report in orphans:
+            tools.discard_report(report, record=nowhere)
+
+    async def _nights(
         self,
+        pulls: Sequence[Pull],
+        reports: Sequence[Report],
         connection: Connection,
         *,
         ledger: Ledger,
-        output: Path,
-        staging: Path,
-        current: Current,
-        submitter: Submitter,
-        background: TaskGroup,
-    ) -> Tools:
-        settings, clock, events = self.settings, self.clock, self.events
-        return Tools(
+        folder: OutputFolder,
+    ) -> Mapping[str, Night]:
+        """What a night has to do, by dataset; nothing but for a night, and nothing for a window (behaviour 83)."""
+        if not self.request.nightly:
+            return {}
+        standing = [pull for pull in pulls if pull.window is None]
+        return await look_at_night(
+            standing,
+            reports,
             client=connection.client,
-            http=connection.http,
-            retrier=connection.retrier,
-            clock=clock,
-            events=events,
-            settings=settings,
-            catalog=load_catalog(),
-            ledger=ledger,
-            output=output,
-            staging=staging,
-            run_id=self.run_id,
-            current=current,
-            submitter=submitter,
-            poller=Poller(client=connection.client, clock=clock, events=events, schedule=_schedule(settings)),
-            publisher=Publisher(
-                output=output, run_id=self.run_id, retain_runs=settings.retain_runs, clock=clock, events=events
-            ),
-            background=background,
-            downloads=anyio.CapacityLimiter(settings.parallel_downloads),
-            conversions=anyio.CapacityLimiter(_CONVERSIONS),
+            standing=await ledger.noted(STANDING),
+            unchanged=await ledger.noted(UNCHANGED),
+            published=folder.published,
+            damaged=frozenset(folder.damaged),
+            now=self.clock.now(),
         )
 
-    async def _carry(self, pull: Pull, tools: Tools, earlier: Report | None) -> None:
-        """One pull, whose faults end here: in its record."""
+    def _will_convert(self, pulls: Iterable[Pull], nights: Mapping[str, Night]) -> bool:
+        if self.request.submit_only:
+            return False
+        return any((night := nights.get(pull.dataset)) is None or night.reason is None for pull in pulls)
+
+    async def _carry(self, pull: Pull, tools: Tools, night: Night | None) -> None:
+        """One dataset, whose faults end here: in its record."""
         record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
-                await Journey(pull=pull, tools=tools, record=record, earlier=earlier).travel()
+                if night is not None:
+                    await self._shift(tools).work(night, record)
+                elif self.request.submit_only:
+                    await self._submit(Assembly(pull, tools, record))
+                else:
+                    await Assembly(pull, tools, record, only_news=self.request.nightly).travel()
+            except Unchanged as unchanged:
+                record.status, record.reason = "skipped", unchanged.reason
             except AccessDenied as error:
                 record.status, record.reason, record.error = "unavailable", _named(pull.dataset, error), error
             except BulkpullError as error:
@@ -256,8 +315,29 @@ class Run:
                     fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
                 )
                 record.reason, record.error = fault.reason, fault
+            if record.status == "skipped":
+                _stay(record, tools.published.get(pull.dataset))
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
+
+    def _shift(self, tools: Tools) -> NightShift:
+        standing = Standing(
+            client=tools.client,
+            submitter=tools.submitter,
+            clock=self.clock,
+            events=self.events,
+            lead_h=self.settings.standing_lead_hours,
+        )
+        return NightShift(tools, standing, submit=self._submit if self.request.submit_only else None)
+
+    async def _submit(self, assembly: Assembly) -> None:
+        """Order the reports, and leave the rest to whoever resumes this run."""
+        reports = await assembly.submit()
+        several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
+        assembly.record.status = "skipped"
+        assembly.record.reason = (
+            f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
+        )
 
     def _blank_record(self, pull: Pull) -> DatasetRecord:
         return DatasetRecord(
@@ -270,25 +350,6 @@ class Run:
             source=pull.source,
             notes=list(pull.notes),
             named=bool(self.request.datasets or pull.source),
-        )
-
-    async def _submitter(self, connection: Connection, *, ledger: Ledger, current: Current) -> Submitter:
-        window_s = self.settings.one_off_quota_window_seconds
-        now = self.clock.now()
-        made = await ledger.moments(step="report", since=iso_utc(now - timedelta(seconds=window_s)))
-        ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
-        return Submitter(
-            client=connection.client,
-            quota=OneOffQuota(
-                window_s=window_s,
-                clock=self.clock,
-                events=self.events,
-                created_at=[self.clock.monotonic() - age_s for age_s in ages_s],
-            ),
-            clock=self.clock,
-            events=self.events,
-            run_id=self.run_id,
-            weights={name: snapshot.rows for name, snapshot in current.datasets.items()},
         )
 
     async def _begin(self, ledger: Ledger) -> None:
@@ -319,6 +380,7 @@ class Run:
             for record in records:
                 record.error = _as_role_problem(record.error)
         now = iso_utc(self.clock.now())
+        submitted = self.request.submit_only and status != "failed"
         self.manifest = Manifest(
             run_id=self.run_id,
             status=status,
@@ -329,15 +391,15 @@ class Run:
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
             notes=self._notes,
+            submitted=submitted,
             interrupted=interrupted,
         )
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
             await anyio.to_thread.run_sync(self.manifest.save, output)
-        await ledger.end_run(self.run_id, status="interrupted" if interrupted else status, summary=counts, at=now)
-        self.events.emit(
-            "run.finished", run_id=self.run_id, status="interrupted" if interrupted else status, datasets=counts
-        )
+        ending = INTERRUPTED if interrupted else SUBMITTED if submitted else status
+        await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
+        self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(self.manifest)
         return self.manifest
 
@@ -345,14 +407,6 @@ class Run:
 def new_run_id(now: datetime) -> str:
     """The moment (UTC), so that runs sort by time, and six random digits, so that no two are alike."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-
-def _schedule(settings: Settings) -> PollSchedule:
-    return PollSchedule(
-        initial_s=settings.poll_initial_seconds,
-        longest_s=settings.poll_max_seconds,
-        deadline_s=settings.report_timeout_seconds,
-    )
 
 
 def _window(pull: Pull) -> dict[str, str] | None:
@@ -364,17 +418,19 @@ def _named(dataset: str, error: BulkpullError) -> str:
     return error.reason if error.reason.startswith(f"{dataset}:") else f"{dataset}: {error.reason}"
 
 
+def _stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
+    """A skipped dataset carries the rows and files of the snapshot that stays current (contract, section 4)."""
+    if published is None:
+        return
+    for name in ("query", "query_id", "report_id", "execution_id", "generated_at", "data_redacted"):
+        if getattr(record, name) in (None, False):
+            setattr(record, name, getattr(published, name))
+    for name in ("rows", "files", "columns", "content_hash", "stored_md5"):
+        setattr(record, name, getattr(published, name))
+
+
 def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
     """Refused everywhere means that the role is missing altogether (exit status 4)."""
     if isinstance(error, AccessDenied):
         return AuthError(error.what, why=error.why, fix=error.fix)
     return error
-
-
-def _clear_staging(staging: Path) -> None:
-    """Remove what other runs left behind: the lock says that none of them is alive, and none of them is carried on."""
-    if staging.parent.is_dir():
-        for left in staging.parent.iterdir():
-            if left != staging:
-                remove_tree(left)
-    make_folders(staging, root=staging.parent.parent)

@@ -1,46 +1,27 @@
 """
 Submit: a pull → a query and a report on the service.
 
-Creating is not idempotent (behaviour 45), so every name carries a mark made of dataset, query text, window and run. A
-query whose text is unchanged is used again from run to run; reports belong to one run.
+Creating is not idempotent (behaviour 45), so names carry a mark (`names`). A query whose text is unchanged is used
+again from run to run; reports belong to one run.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
 
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import Clock
 from bulkpull.errors import AccessDenied, QuotaExceeded, RequestRejected
 from bulkpull.events import Events
+from bulkpull.journey.names import is_own, query_name, report_name
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.model import Pull, Query, Report
 from bulkpull.query import normalise
 from bulkpull.reporting.client import ReportingClient
 
-OWN_PREFIX = "bulkpull"
-_DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
-
-
-def mark_of(pull: Pull) -> str:
-    """Twelve hexadecimal digits that stand for dataset, query text and window."""
-    window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
-    told = "\n".join((pull.dataset, normalise(pull.query_text), window))
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-
-def query_name(pull: Pull) -> str:
-    """Letters, digits and blanks only (behaviour 71); the digits are those of the query's text alone."""
-    digest = hashlib.sha256(normalise(pull.query_text).encode()).hexdigest()[:12]
-    letters = "".join(character for character in pull.dataset if character.isalnum())
-    return f"{OWN_PREFIX} {letters} {digest}"
-
-
-def report_name(pull: Pull, *, run_id: str, attempt: int | str) -> str:
-    """No blank and no semicolon, at most 256 characters (behaviour 93); another attempt is another report."""
-    return f"{OWN_PREFIX}_{pull.dataset}_{mark_of(pull)}_{run_id}_{attempt}"
+DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 
 
 @dataclass(slots=True)
@@ -76,15 +57,24 @@ class Submitter:
             AccessDenied: The role does not allow this dataset.
             TransferError, ServiceTrouble, Throttled: The service could not be asked, as often as allowed.
         """
+        return await self.with_query(pull, lambda query: self._report_for(pull, query, attempt=attempt))
+
+    async def with_query(self, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
+        """
+        Order a report on the stored query of `pull`, which is found or made; once more where it vanished meanwhile.
+
+        Raises:
+            RequestRejected, AccessDenied, TransferError, ServiceTrouble, Throttled: As `order`, and as making a query.
+        """
         query = await self._query_for(pull)
         try:
-            return await self._report_for(pull, query, attempt=attempt)
+            return await order(query)
         except RequestRejected as error:
             if "queryid" not in error.told.casefold().replace(" ", ""):
                 raise
             # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
             self._forget(query)
-            return await self._report_for(pull, await self._query_for(pull), attempt=attempt)
+            return await order(await self._query_for(pull))
 
     async def _query_for(self, pull: Pull) -> Query:
         known = await self._known_queries()
@@ -95,15 +85,11 @@ class Submitter:
             self.events.emit("query.adopted", query_id=query.query_id)
             return query
         try:
-            query = await self.client.create_query(
-                name=query_name(pull), text=pull.query_text, description=_DESCRIPTION
-            )
+            query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         except QuotaExceeded:
             if not await self._sweep_queries():
                 raise
-            query = await self.client.create_query(
-                name=query_name(pull), text=pull.query_text, description=_DESCRIPTION
-            )
+            query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         self.events.emit("query.created", query_id=query.query_id)
         known[wanted] = query
         return query
@@ -114,7 +100,7 @@ class Submitter:
             async with self.quota.turn(weight=self.weights.get(pull.dataset, len(pull.offered.columns))):
                 try:
                     report = await self.client.create_report(
-                        name=name, query_id=query.query_id, description=_DESCRIPTION, window=pull.window
+                        name=name, query_id=query.query_id, description=DESCRIPTION, window=pull.window
                     )
                 except QuotaExceeded as refused:
                     if refused.kind != "one_off":
@@ -151,8 +137,3 @@ class Submitter:
             await self.client.delete_query(query.query_id)
             self._forget(query)
         return bool(idle)
-
-
-def is_own(query: Query) -> bool:
-    """Whether a query carries this tool's prefix; what others made is never touched (behaviour 80)."""
-    return query.name.startswith(f"{OWN_PREFIX} ")

@@ -20,6 +20,8 @@ from bulkpull.errors import DiskTrouble
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ASIDE = re.compile(r"\..+\.\d+\.new")
+# Windows tells it by EINVAL; some network and container file systems forbid the call instead.
+_NO_HARD_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -112,6 +114,23 @@ def load_json(path: Path) -> Any | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """
+    Give a durable file a second name, replacing what bears it; where the file system has no hard links, a durable copy.
+
+    The folder of `target` is not synced. Raises `OSError`.
+    """
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as trouble:
+        if trouble.errno not in _NO_HARD_LINKS:
+            raise
+        shutil.copyfile(source, target)
+        with target.open("r+b") as file:
+            os.fsync(file.fileno())
 
 
 def point_link(link: Path, target: str) -> None:

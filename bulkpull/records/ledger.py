@@ -151,6 +151,11 @@ class Ledger:
         await self._change(work)
         return len(gone)
 
+    async def noted(self, step: str) -> list[StepEntry]:
+        """Every step of that name, over all runs, the oldest first."""
+        rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE step = ? ORDER BY number", (step,))
+        return [StepEntry(dataset, step, at, json.loads(facts)) for dataset, step, at, facts in rows]
+
     async def moments(self, *, step: str, since: str) -> list[str]:
         """When steps of that name were noted, over all runs, from `since` on (both ISO 8601 UTC)."""
         rows = await self._read("SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", (step, since))

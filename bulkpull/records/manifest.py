@@ -146,7 +146,7 @@ class Manifest(_Record):
     A run's account. Times are UTC in ISO 8601 with `Z`.
 
     `notes` are about the run as a whole. A run that only submitted its reports says so: its datasets are `skipped`
-    until it is resumed.
+    until it is resumed. In JSON both are left out where there is nothing to tell.
     """
 
     version: int = 1
@@ -174,7 +174,8 @@ class Manifest(_Record):
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
-        return self.model_dump(mode="json")
+        silent = {name for name in ("notes", "submitted") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=silent)
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""

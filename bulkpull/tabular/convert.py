@@ -20,9 +20,11 @@ from itertools import chain
 from pathlib import Path
 
 import polars as pl
+import xxhash
 
 from bulkpull.catalog import ColumnType
 from bulkpull.tabular.ahead import ahead
+from bulkpull.tabular.border import lies_at
 from bulkpull.tabular.header import Layout, read_header, refuse_strangers
 from bulkpull.tabular.inflate import READ_BYTES, unpacked
 from bulkpull.tabular.narrow import Column
@@ -154,7 +156,8 @@ class _Reading:
         self._pieces = self._counted(
             unpacked(order.source, max_unpacked_bytes=order.max_unpacked_bytes, read_bytes=read_bytes)
         )
-        self._unpacked_bytes = self._rows = self._nul_bytes = 0
+        self._unpacked_bytes = self._rows = self._nul_bytes = self._left_out = self._at_start = 0
+        self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
         refuse_strangers(start)
         header, self._pieces = split_header(self._pieces)
@@ -179,18 +182,20 @@ class _Reading:
         fields = (*layout.wanted, *(index for _, index in layout.extra))
         for batch in raw:
             text = read_text(batch, layout=layout)
-            yield pl.DataFrame(
-                [
-                    column.take(text.to_series(index), first_row=batch.first_row).alias(name)
-                    for (name, column), index in zip(self._columns.items(), fields, strict=True)
-                ]
+            yield self._within(
+                pl.DataFrame(
+                    [
+                        column.take(text.to_series(index), first_row=batch.first_row).alias(name)
+                        for (name, column), index in zip(self._columns.items(), fields, strict=True)
+                    ]
+                )
             )
 
     def outcome(self, file: ParquetFile) -> ConvertedTable:
         """The account of a finished pass, once three counts of its rows agree."""
         found = rows_in(file.path)
-        if not self._rows == file.rows == found:
-            raise counts_differ(f"{self._rows:,} rows", f"{found:,} rows in the Parquet file")
+        if not self._rows - self._left_out == file.rows == found:
+            raise counts_differ(f"{self._rows - self._left_out:,} rows", f"{found:,} rows in the Parquet file")
         return ConvertedTable(
             files=(file,),
             rows=found,
@@ -198,11 +203,30 @@ class _Reading:
             unpacked_bytes=self._unpacked_bytes,
             extra_columns=tuple(name for name, _ in self._layout.extra),
             nul_bytes=self._nul_bytes,
+            left_out_rows=self._left_out,
+            start_rows=self._at_start,
+            content_hash=self._content.hexdigest(),
         )
+
+    def _within(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of this window; what lies on its edges is counted, and on the later one left out."""
+        border = self._order.border
+        if border is None or border.column not in frame.columns:
+            return frame
+        dtype = frame.schema[border.column]
+        if border.start is not None:
+            found = frame.select(lies_at(border.start, column=border.column, dtype=dtype).sum())
+            self._at_start += int(found.item())
+        if border.end is not None:
+            kept = frame.filter(~lies_at(border.end, column=border.column, dtype=dtype))
+            self._left_out += frame.height - kept.height
+            return kept
+        return frame
 
     def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._unpacked_bytes += len(piece)
+            self._content.update(piece)
             yield piece
 
 

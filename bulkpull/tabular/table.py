@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
@@ -83,6 +84,9 @@ class ConvertedTable:
         unpacked_bytes: The size of the CSV.
         extra_columns: In the file without having been asked for; kept as text, after the others.
         nul_bytes: NUL characters among the values; kept, and told because few readers expect them.
+        left_out_rows: Rows of the file that lie on the edge to the next window (`Border`) and are not among `rows`.
+        start_rows: Rows that lie on the edge to the window before.
+        content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes: which content this is, whatever packed it.
     """
 
     files: tuple[ParquetFile, ...]
@@ -91,6 +95,25 @@ class ConvertedTable:
     unpacked_bytes: int
     extra_columns: tuple[str, ...]
     nul_bytes: int = 0
+    left_out_rows: int = 0
+    start_rows: int = 0
+    content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """
+    Where a window meets others of the same dataset; both moments are aware, at the start of a day, UTC.
+
+    Attributes:
+        column: The dataset's time column.
+        start: Rows at this moment are counted; `None` where nothing comes before.
+        end: Rows at this moment are left to the next window; `None` where nothing follows.
+    """
+
+    column: str
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +125,7 @@ class Order:
         into: An existing folder that gets the Parquet file.
         metadata: Goes into the Parquet file's key-value metadata as it is.
         batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
+        border: Where the window meets others; `None` where it stands alone.
     """
 
     source: Path
@@ -110,3 +134,4 @@ class Order:
     metadata: Mapping[str, str]
     max_unpacked_bytes: int
     batch_bytes: int
+    border: Border | None = None

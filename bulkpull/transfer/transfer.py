@@ -28,6 +28,7 @@ from bulkpull.errors import (
     NotConnected,
     StorageTrouble,
     TransferError,
+    Unchanged,
 )
 from bulkpull.events import Events, Level
 from bulkpull.model import SecureLink
@@ -80,6 +81,7 @@ class Transfer:
         partial: Where the bytes go; what it holds already is taken up by `fetch`.
         segments: Streams at once, at most.
         execution_id: Names the file in the journal.
+        known_md5: Of a file that is there already: when this one is the same, its bytes are not fetched.
     """
 
     links: Links
@@ -90,6 +92,7 @@ class Transfer:
     events: Events
     execution_id: str
     segments: int
+    known_md5: bytes | None = None
     version: Version | None = None
     _sharing: Sharing = field(default_factory=lambda: Sharing([Stretch(0, ENDLESS)]))
     _width: Width = field(default_factory=lambda: Width(1))
@@ -120,6 +123,7 @@ class Transfer:
             FileGone, LinkExpired, FileDamaged, AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As
                 often as allowed, and no progress.
             DiskTrouble, OSError: The disk has no room, or refused the bytes.
+            Unchanged: It is the file of `known_md5`.
         """
         self._reset()
         if take_up:
@@ -302,6 +306,8 @@ class Transfer:
     async def _begin(self, offer: Offer, claim: Claim) -> None:
         """The first byte of a version: whatever was there before goes."""
         self.version = offer.version
+        if self.known_md5 is not None and offer.version.md5 == self.known_md5:
+            raise Unchanged("the stored file is the one that was fetched before", why="its MD5 is the same")
         size = offer.version.size_bytes
         await check_room(self.partial.path.parent, needed_bytes=size or 0)
         await self.partial.begin(offer.version, execution_id=self.execution_id, url=self.links.link.url)

@@ -66,7 +66,11 @@ def test_what_an_export_published_is_well_and_looking_changes_nothing(command: C
     ("harm", "words"),
     [(remove, "is missing"), (cut, "bytes instead of"), (flip, "content has changed")],
 )
-@pytest.mark.parametrize(("run_id", "step"), [(NEW, "bulkpull export Profile --output data"), (OLD, "restore it")])
+@pytest.mark.parametrize(
+    ("run_id", "step"),
+    [(NEW, "bulkpull export Profile --output data"), (OLD, "restore it")],
+    ids=["current", "older"],  # the run's id tells the time, which differs between the processes of a test run
+)
 def test_a_harmed_file_is_one_line_with_its_path_and_the_next_step(
     command: Command, harm: Callable[[Path], None], words: str, run_id: str, step: str
 ) -> None:
@@ -152,7 +156,7 @@ def test_a_file_that_no_run_has_written_is_told(command: Command) -> None:
     assert trouble["path"] == f"datasets/Profile/run={NEW}/copy.parquet"
 
 
-@pytest.mark.parametrize("name", ["current.json", f"runs/{NEW}/manifest.json"])
+@pytest.mark.parametrize("name", ["current.json", f"runs/{NEW}/manifest.json"], ids=["pointer", "manifest"])
 def test_a_damaged_account_is_told_and_nothing_else_goes_wrong(command: Command, name: str) -> None:
     two_nights()
     (OUT / name).write_text('{"version": 1, "data')

@@ -55,14 +55,21 @@ async def test_the_same_command_goes_on_at_the_byte_where_it_was_cut_off(tmp_pat
     assert list(staging.iterdir()) == []
 
 
-async def test_a_run_that_asks_for_something_else_removes_what_another_had_fetched(tmp_path: Path) -> None:
-    clock = FakeClock()
+async def test_what_another_run_had_fetched_stays_as_long_as_that_run_can_be_carried_on(tmp_path: Path) -> None:
+    """Disk use stays bounded: after a day the service has newer data, and nobody will want the rest of the old file."""
+    clock, staging = FakeClock(), tmp_path / ".bulkpull" / "staging"
     async with Simulator(SLOW, clock=clock) as simulator:
         await cut_off_in_mid_download(simulator, tmp_path, clock)
+        (cut_off,) = staging.iterdir()
+        await export(simulator, tmp_path, "Profile", clock=clock)
+        assert list(staging.iterdir()) == [cut_off]
+
+        clock.advance(25 * 3600)
         manifest = await export(simulator, tmp_path, "Profile", clock=clock)
 
     assert manifest.status == "complete"
-    assert list((tmp_path / ".bulkpull" / "staging").iterdir()) == []
+    assert list(staging.iterdir()) == []
+    assert cut_off.name in manifest.notes[0]
 
 
 async def test_a_file_that_was_fetched_before_the_run_was_cut_off_is_not_fetched_again(tmp_path: Path) -> None:

@@ -18,16 +18,15 @@ from bulkpull.cli.work.reports import is_mine, print_reports, the_report
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
+from bulkpull.journey.names import OWN_PREFIX, is_own, query_name
 from bulkpull.journey.plan import make_plan
-from bulkpull.journey.submit import OWN_PREFIX, is_own, query_name
+from bulkpull.journey.submit import DESCRIPTION
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.query import normalise
 from bulkpull.query.drift import find_drift
 from bulkpull.reporting import calls
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.rules import earliest_start
-
-_DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +263,7 @@ async def _own_query(client: ReportingClient, pull: Pull) -> Query:
     for query in await client.get_queries():
         if is_own(query) and normalise(query.text) == wanted:
             return query
-    return await client.create_query(name=query_name(pull), text=pull.query_text, description=_DESCRIPTION)
+    return await client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
 
 
 async def _stored_query(client: ReportingClient, query_id: str) -> Query:

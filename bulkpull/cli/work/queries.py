@@ -19,7 +19,7 @@ from bulkpull.cli.work.deletion import QUERIES, delete_named, named
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import query_values
 from bulkpull.errors import NotFound, SettingsError
-from bulkpull.journey.submit import is_own
+from bulkpull.journey.names import is_own
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.query import check_query
 from bulkpull.query.drift import QueryDrift, find_drift

@@ -19,7 +19,7 @@ from bulkpull.cli.work.past import ask_ledger
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import report_values
 from bulkpull.errors import NotFound
-from bulkpull.journey.submit import OWN_PREFIX
+from bulkpull.journey.names import OWN_PREFIX
 from bulkpull.model import Report
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.redact import printable

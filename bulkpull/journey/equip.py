@@ -1,0 +1,94 @@
+"""Equip: the tools of a run, put together from its settings, its connection and its folder."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import anyio
+from anyio.abc import TaskGroup
+
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.events import Events
+from bulkpull.journey.folder import OutputFolder
+from bulkpull.journey.leftovers import Leftovers
+from bulkpull.journey.poll import Poller
+from bulkpull.journey.publish import Publisher
+from bulkpull.journey.quota import OneOffQuota
+from bulkpull.journey.submit import Submitter
+from bulkpull.journey.tools import Tools
+from bulkpull.journey.verdict import PollSchedule
+from bulkpull.records.ledger import Ledger
+from bulkpull.reporting.connect import Connection
+from bulkpull.settings import Settings
+
+# A third conversion at once would add memory and, on two cores, no speed.
+_CONVERSIONS = 2
+
+
+async def equip(
+    *,
+    run_id: str,
+    settings: Settings,
+    connection: Connection,
+    ledger: Ledger,
+    folder: OutputFolder,
+    leftovers: Leftovers,
+    clock: Clock,
+    events: Events,
+    background: TaskGroup,
+) -> Tools:
+    """
+    The tools of one run.
+
+    Args:
+        background: Ends with the run; gets what a pull leaves behind.
+    """
+    return Tools(
+        client=connection.client,
+        http=connection.http,
+        retrier=connection.retrier,
+        clock=clock,
+        events=events,
+        settings=settings,
+        catalog=load_catalog(),
+        ledger=ledger,
+        output=folder.output,
+        staging=folder.staging,
+        run_id=run_id,
+        published=folder.published,
+        leftovers=leftovers,
+        submitter=Submitter(
+            client=connection.client,
+            quota=await _quota(settings, ledger=ledger, clock=clock, events=events),
+            clock=clock,
+            events=events,
+            run_id=run_id,
+            weights={name: snapshot.rows for name, snapshot in folder.current.datasets.items()},
+        ),
+        poller=Poller(client=connection.client, clock=clock, events=events, schedule=_schedule(settings)),
+        publisher=Publisher(
+            output=folder.output, run_id=run_id, retain_runs=settings.retain_runs, clock=clock, events=events
+        ),
+        background=background,
+        downloads=anyio.CapacityLimiter(settings.parallel_downloads),
+        conversions=anyio.CapacityLimiter(_CONVERSIONS),
+    )
+
+
+async def _quota(settings: Settings, *, ledger: Ledger, clock: Clock, events: Events) -> OneOffQuota:
+    """The quota of one-off reports, with those that earlier runs have made within its window."""
+    window_s, now = settings.one_off_quota_window_seconds, clock.now()
+    made = await ledger.moments(step="report", since=iso_utc(now - timedelta(seconds=window_s)))
+    ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
+    return OneOffQuota(
+        window_s=window_s, clock=clock, events=events, created_at=[clock.monotonic() - age_s for age_s in ages_s]
+    )
+
+
+def _schedule(settings: Settings) -> PollSchedule:
+    return PollSchedule(
+        initial_s=settings.poll_initial_seconds,
+        longest_s=settings.poll_max_seconds,
+        deadline_s=settings.report_timeout_seconds,
+    )

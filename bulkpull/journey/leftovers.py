@@ -1,0 +1,101 @@
+"""
+Leftovers: what earlier runs left on the service and in the staging folder (pure).
+
+A run that was cut off leaves reports, and perhaps files that were converted already. Whoever carries it on takes them
+up. Reports of runs that nobody will carry on are used where they answer the same question, lately, and deleted else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bulkpull.journey.names import ReportName, read_report_name
+from bulkpull.model import Report
+
+# An older report's data is old, and the service may have cleaned its file up.
+FRESH = timedelta(hours=24)
+
+
+@dataclass(slots=True)
+class Leftovers:
+    """
+    What this run may take up, by the mark of a pull. What is taken is gone from here.
+
+    Attributes:
+        reports: The latest attempt last.
+        converted: Facts of the ledger about files that were converted (`Journey` writes and reads them).
+    """
+
+    reports: dict[str, list[Report]] = field(default_factory=dict)
+    converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def take_report(self, mark: str) -> Report | None:
+        """The latest report for that pull."""
+        found = self.reports.get(mark)
+        return found.pop() if found else None
+
+    def rest(self, dataset: str) -> list[Report]:
+        """All other reports of a dataset, which nobody needs any more."""
+        found: list[Report] = []
+        for reports in self.reports.values():
+            while reports and (name := read_report_name(reports[-1].name)) and name.dataset == dataset:
+                found.append(reports.pop())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """
+    A run of this output folder, as far as leftovers need it.
+
+    Attributes:
+        carried_on: It is unfinished and may still be carried on, so that its reports are its own.
+        published: Datasets that it has published: their reports have served.
+    """
+
+    run_id: str
+    carried_on: bool = False
+    published: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Sorted:
+    """One-off reports of ours, sorted: those of this run or good for it, and those that nobody needs."""
+
+    usable: dict[str, list[Report]] = field(default_factory=dict)
+    orphans: list[Report] = field(default_factory=list)
+
+
+def sort_reports(
+    reports: Iterable[Report], *, run_id: str, wanted: Iterable[str], runs: Iterable[EarlierRun], now: datetime
+) -> Sorted:
+    """
+    Say what to do with the one-off reports that bear our names.
+
+    Args:
+        run_id: The run that asks; its own reports are always usable.
+        wanted: The marks of the pulls of this run.
+        runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
+            folder, or another machine, may be waiting for them.
+    """
+    known, marks = {run.run_id: run for run in runs}, set(wanted)
+    named = [(name, report) for report in reports if (name := read_report_name(report.name)) and name.run_id]
+    result = Sorted()
+    for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
+        run = known.get(name.run_id or "")
+        if name.run_id == run_id:
+            result.usable.setdefault(name.mark, []).append(report)
+        elif run is None:
+            continue
+        elif name.mark in marks and name.dataset not in run.published and _is_fresh(name, now=now):
+            result.usable.setdefault(name.mark, []).insert(0, report)
+        elif not run.carried_on or name.dataset in run.published:
+            result.orphans.append(report)
+    return result
+
+
+def _is_fresh(name: ReportName, *, now: datetime) -> bool:
+    return name.ordered_at is not None and now - name.ordered_at < FRESH

@@ -1,0 +1,109 @@
+"""
+Night shift: one dataset of a night, done as `night` decided it.
+
+Its data first, then its standing report: what a standing report of no use still holds is safe before it is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+
+from bulkpull.clock import iso_utc
+from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, Unchanged
+from bulkpull.journey.night import Night, is_due
+from bulkpull.journey.snapshot import Assembly
+from bulkpull.journey.standing import STANDING, UNCHANGED, Standing
+from bulkpull.journey.tools import Tools
+from bulkpull.records.manifest import DatasetRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NightShift:
+    """
+    Does the work of a night.
+
+    Args:
+        submit: Orders the reports of an assembly and leaves them to a later process; `None` brings the data now.
+    """
+
+    tools: Tools
+    standing: Standing
+    submit: Callable[[Assembly], Awaitable[None]] | None = None
+
+    async def work(self, night: Night, record: DatasetRecord) -> None:
+        """
+        Bring what is new, and see to it that the next night finds something.
+
+        Raises:
+            BulkpullError: The data could not be brought. That there is no standing report is a note in the record.
+            Unchanged: There is newer data, and it is the same.
+        """
+        if not await self._stand(night, record) and night.execution is None and not night.ask:
+            # Nothing runs for this dataset on the service: from time to time a one-off report has to do.
+            refresh_days = known.refresh_days if (known := self.tools.catalog.find(record.dataset)) else None
+            night.ask = is_due(night.seen_at, refresh_days=refresh_days, now=self.tools.clock.now())
+        try:
+            await self._bring(night, record)
+        except (HeldBack, Unchanged):
+            await self._retire(night, record)  # its file was fetched, and is not wanted
+            raise
+        await self._retire(night, record)
+
+    async def _bring(self, night: Night, record: DatasetRecord) -> None:
+        if night.execution is not None:
+            if self.submit is not None:
+                record.status = "skipped"
+                record.reason = f"execution {night.execution.execution_id} is ready; `bulkpull runs resume` collects it"
+                return
+            record.query = night.pull.query_text
+            await self._travel(Assembly(night.pull, self.tools, record, execution=night.execution, only_news=True))
+        elif night.ask:
+            assembly = Assembly(night.pull, self.tools, record, only_news=True)
+            await (self.submit(assembly) if self.submit is not None else self._travel(assembly))
+        else:
+            record.status, record.reason = "skipped", night.reason
+
+    async def _travel(self, assembly: Assembly) -> None:
+        try:
+            await assembly.travel()
+        except Unchanged as same:
+            record, execution = assembly.record, assembly.execution
+            if execution is not None and execution.generated_at is not None:
+                record.generated_at = iso_utc(execution.generated_at)
+            # The next night need not look at it again.
+            await self.tools.note(
+                record.dataset, UNCHANGED, execution_id=record.execution_id, generated_at=record.generated_at
+            )
+            told = record.generated_at or "the latest execution"
+            raise Unchanged(f"the data of {told} are those that are published already", why=same.why) from same
+
+    async def _stand(self, night: Night, record: DatasetRecord) -> bool:
+        """Whether a standing report serves this dataset from now on."""
+        report, night.served = night.standing, True
+        if report is not None:
+            self.tools.events.emit("report.adopted", report_id=report.report_id, standing=True)
+        else:
+            if night.why_replaced:
+                record.notes.append(f"its standing report is replaced: {night.why_replaced}")
+            try:
+                report = await self.standing.make(night.today)
+            except BulkpullError as error:
+                record.notes.append(f"no standing report could be made, the next night tries again: {error.reason}")
+                self.tools.events.warn("report.lacking", reason=error.told)
+                night.served = False
+                if isinstance(error, QuotaExceeded) or night.ask or night.execution is not None:
+                    return False
+                raise
+        if not night.remembered:
+            await self.tools.note(record.dataset, STANDING, report_id=report.report_id, name=report.name)
+        return True
+
+    async def _retire(self, night: Night, record: DatasetRecord) -> None:
+        async with anyio.create_task_group() as group:
+            for report in night.replaced:
+                group.start_soon(self.tools.delete_report, report, record)
+        if night.replaced and not night.served:
+            await self._stand(night, record)  # the quota of active reports has room for it now

@@ -1,0 +1,386 @@
+"""
+Snapshot: all pulls of a dataset → one snapshot, judged and published.
+
+Most datasets are one pull. A long window is a pull a month, and a window whose report fails or never comes is asked for
+again in halves, down to a day. Whatever the number, readers get one snapshot, of one set of types, or keep the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from bulkpull.catalog import ColumnType
+from bulkpull.clock import iso_utc
+from bulkpull.errors import (
+    AuthError,
+    BulkpullError,
+    DiskTrouble,
+    ExecutionFailed,
+    ExecutionOverdue,
+    NotTheReport,
+    Step,
+    Unchanged,
+)
+from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
+from bulkpull.journey.pull import Journey, Part
+from bulkpull.journey.tools import Tools
+from bulkpull.journey.windows import halve, split_long
+from bulkpull.model import Execution, Pull, Report
+from bulkpull.records.files import explained, link_or_copy, make_folders, remove_tree, sync_folder
+from bulkpull.records.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
+from bulkpull.reporting.verdict import WITHHELD
+from bulkpull.tabular.table import Border, ColumnPlan, ConvertedColumn
+
+# What says nothing against the reports: the next run takes them up.
+_NOT_THE_REPORTS = (AuthError, DiskTrouble)
+_SHARP_SHRINK = 0.2
+_TEXT = "String"
+# Of two types that parts of one snapshot came out as, the one that holds both; all others meet in text.
+_WIDER = {
+    frozenset({"Int64", "Decimal(38, 18)"}): "Decimal(38, 18)",
+    frozenset({"Date", "Datetime(us)"}): "Datetime(us)",
+}
+
+
+@dataclass(slots=True)
+class Assembly:
+    """
+    One dataset on its way.
+
+    Args:
+        pull: The whole window.
+        record: Its part of the manifest, filled in as the steps succeed.
+        execution: A completed execution of a standing report; then nothing is ordered.
+        only_news: Data that are published already make no new snapshot.
+    """
+
+    pull: Pull
+    tools: Tools
+    record: DatasetRecord
+    execution: Execution | None = None
+    only_news: bool = False
+    _ordered: list[Report] = field(default_factory=list)
+
+    async def travel(self) -> None:
+        """
+        Bring the dataset from the service to its readers.
+
+        Raises:
+            BulkpullError: The first fault that nothing could mend. Nothing half-written is visible.
+            Unchanged: With `only_news`: the data are those of the current snapshot.
+        """
+        try:
+            parts = await self._in_agreement(await self._bring_all(self._pulls()))
+            await self._publish(parts)
+        except _NOT_THE_REPORTS:
+            raise
+        except BulkpullError:
+            self._discard()
+            raise
+        self._discard()
+        await anyio.to_thread.run_sync(remove_tree, self._folder)
+
+    async def submit(self) -> list[Report]:
+        """
+        Order all reports of the dataset, and leave them to a later process.
+
+        Raises:
+            BulkpullError: As `Journey.submit`.
+        """
+        return [await self._journey(pull).submit() for pull in self._pulls()]
+
+    @property
+    def _folder(self) -> Path:
+        return self.tools.staging / self.pull.dataset
+
+    @property
+    def _published(self) -> DatasetRecord | None:
+        return self.tools.published.get(self.pull.dataset)
+
+    def _discard(self) -> None:
+        for report in (*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)):
+            self.tools.discard_report(report, record=self.record)
+
+    def _pulls(self) -> list[Pull]:
+        if self.pull.window is None:
+            return [self.pull]
+        windows = split_long(self.pull.window, has_time_column=self._time_column is not None)
+        return [replace(self.pull, window=window) for window in windows]
+
+    async def _bring_all(self, pulls: Sequence[Pull]) -> list[Part]:
+        """All of them side by side; the first that fails ends the others."""
+        found: dict[Pull, list[Part]] = {}
+        failure: list[BulkpullError] = []
+        async with anyio.create_task_group() as group:
+
+            async def bring(pull: Pull) -> None:
+                try:
+                    found[pull] = await self._bring(pull)
+                except BulkpullError as error:
+                    failure.append(error)
+                    group.cancel_scope.cancel()
+
+            for pull in pulls:
+                group.start_soon(bring, pull)
+        if failure:
+            raise failure[0]
+        return [part for pull in pulls for part in found[pull]]
+
+    async def _bring(self, pull: Pull) -> list[Part]:
+        try:
+            return [await self._journey(pull).bring()]
+        except (ExecutionFailed, ExecutionOverdue) as error:
+            halves = halve(pull.window) if pull.window and self._time_column and self.execution is None else None
+            if halves is None or pull.window is None:
+                raise
+            start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
+            self.tools.events.warn("window.split", start=start, end=end, reason=error.told)
+            self.record.notes.append(f"{start} to {end} was asked for in halves: {error.reason}")
+            return await self._bring_all([replace(pull, window=half) for half in halves])
+
+    def _journey(
+        self, pull: Pull, *, columns: Sequence[ColumnPlan] | None = None, border: Border | None = None
+    ) -> Journey:
+        published = self._published
+        return Journey(
+            pull=pull,
+            tools=self.tools,
+            record=self.record,
+            columns=self._columns() if columns is None else columns,
+            border=border or self._border(pull),
+            execution=self.execution,
+            known_md5=published.stored_md5 if published and self.only_news else None,
+            ordered=self._ordered,
+        )
+
+    @property
+    def _time_column(self) -> str | None:
+        """The column that windows cut along, as the query names it."""
+        known = self.tools.catalog.find(self.pull.reads)
+        if known is None or known.time_column is None or self.pull.indivisible:
+            return None
+        for name in self.pull.columns:
+            column = known.column(name)
+            if column is not None and column.name == known.time_column:
+                return name
+        return None
+
+    def _border(self, pull: Pull) -> Border | None:
+        whole, window, column = self.pull.window, pull.window, self._time_column
+        if whole is None or window is None or column is None or window == whole:
+            return None
+        return Border(
+            column,
+            start=window.start if window.start > whole.start else None,
+            end=window.end if window.end < whole.end else None,
+        )
+
+    def _columns(self) -> list[ColumnPlan]:
+        catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
+        published = _types(self._published)
+        plans: list[ColumnPlan] = []
+        for name in self.pull.columns:
+            column = catalog.metric(name) if name in self.pull.metrics else known.column(name) if known else None
+            plans.append(
+                ColumnPlan(
+                    name=name,
+                    declared=column.type if column else ColumnType.STRING,
+                    identifier=column.identifier if column else False,
+                    aliases=(column.name, *column.aliases) if column else (),
+                    published_type=published.get(name),
+                )
+            )
+        return plans
+
+    async def _in_agreement(self, parts: list[Part]) -> list[Part]:
+        """The same parts with one set of types and with no row twice; those that differ are converted once more."""
+        if len(parts) == 1:
+            return parts
+        if len({part.table.extra_columns for part in parts}) > 1:
+            raise NotTheReport(
+                f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
+            )
+        for choose in (_wider, _always_text):
+            goals = _disagreements(parts, choose=choose)
+            if not goals:
+                break
+            columns = [replace(plan, published_type=goals.get(plan.name, plan.published_type)) for plan in
+                       self._columns()]  # fmt: skip
+            for place, part in enumerate(parts):
+                if any(goals.get(column.name, column.type) != column.type for column in part.table.columns):
+                    parts[place] = await self._again(part, columns=columns)
+        return await self._edges(parts)
+
+    async def _edges(self, parts: list[Part]) -> list[Part]:
+        """Rows on the edge of two windows stay out of the earlier one only where they really came with both."""
+        twice = 0
+        for place, (part, following) in enumerate(pairwise(parts)):
+            left_out, border = part.table.left_out_rows, self._border(part.pull)
+            if border is not None and left_out > following.table.start_rows:
+                types = _types_of(part.table.columns)
+                columns = [replace(plan, published_type=types[plan.name]) for plan in self._columns()]
+                parts[place] = await self._again(part, columns=columns, border=replace(border, end=None))
+            else:
+                twice += left_out
+        if twice:
+            self.record.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
+        return parts
+
+    async def _again(self, part: Part, *, columns: Sequence[ColumnPlan], border: Border | None = None) -> Part:
+        journey = self._journey(part.pull, columns=columns, border=border)
+        return await journey.convert(part.stored, part.execution, report=part.report)
+
+    async def _publish(self, parts: Sequence[Part]) -> None:
+        tools, record, settings = self.tools, self.record, self.tools.settings
+        tools.events.emit("pull.stepped", step=Step.PUBLISH.value)
+        self._describe(parts)
+        published = self._published
+        if self.only_news and published is not None and published.content_hash == record.content_hash:
+            raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
+        drift = find_drift(_types(published), record.columns)
+        if drift:
+            record.drift = drift
+            if settings.on_drift != "allow":
+                tools.events.warn("drift.found", **drift.model_dump())
+                record.notes.append(f"columns differ from the snapshot before: {describe_drift(drift)}")
+        rows = sum(part.table.rows for part in parts)
+        hold_back(
+            self.pull.dataset,
+            rows=rows,
+            current_rows=published.rows if published else None,
+            drift=drift,
+            data_redacted=record.data_redacted,
+            on_shrink=settings.on_shrink,
+            on_drift=settings.on_drift,
+            fail_on_redacted=settings.fail_on_redacted,
+        )
+        if published and rows < published.rows * _SHARP_SHRINK:
+            record.notes.append(
+                f"{rows:,} rows where the snapshot before had {published.rows:,}: look whether that is right"
+            )
+        if record.data_redacted:
+            record.notes.append(WITHHELD)
+        staged = await self._stage(parts)
+        record.files = await tools.publisher.publish_snapshot(staged)
+        record.rows, record.status = rows, "complete"
+        await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+
+    def _describe(self, parts: Sequence[Part]) -> None:
+        """Fill in what the parts tell."""
+        record, first = self.record, parts[0]
+        hashes = [part.table.content_hash for part in parts]
+        record.columns = _columns_of(parts)
+        record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
+        record.content_hash = hashes[0] if len(hashes) == 1 else _digest(hashes)
+        record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
+        made = [part.execution.generated_at for part in parts if part.execution.generated_at]
+        record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None
+        for column in record.columns:
+            if column.misfit is not None:
+                self.tools.events.emit("column.kept_as_text", column=column.name, declared=column.declared,
+                                       **column.misfit)  # fmt: skip
+        if len(parts) > 1:
+            record.query_id = first.report.query_id if first.report else record.query_id
+            record.report_id, record.execution_id = first.execution.report_id, first.execution.execution_id
+            record.parts = [_part_record(part) for part in parts]
+
+    async def _stage(self, parts: Sequence[Part]) -> Staged:
+        """All files in one folder, on their way to be a snapshot; the parts keep theirs until it is named."""
+        tools, folder = self.tools, self._folder / "snapshot"
+        files = [
+            (
+                file,
+                PublishedFile(path=f"part-{number:05}.parquet", rows=file.rows, bytes=file.bytes, sha256=file.sha256),
+            )
+            for number, file in enumerate(file for part in parts for file in part.table.files)
+        ]
+
+        def gather() -> None:
+            remove_tree(folder)
+            make_folders(folder)
+            for file, named in files:
+                link_or_copy(file.path, folder / named.path)
+            sync_folder(folder)
+
+        with explained(folder):
+            await anyio.to_thread.run_sync(gather)
+        return Staged(
+            dataset=self.pull.dataset,
+            folder=folder,
+            files=[named for _, named in files],
+            rows=sum(part.table.rows for part in parts),
+            raw=[part.stored.path for part in parts] if tools.settings.keep_raw else [],
+        )
+
+
+def _types(record: DatasetRecord | None) -> dict[str, str]:
+    """Parquet type by column, as published; empty when nothing is."""
+    return {column.name: column.type for column in record.columns} if record else {}
+
+
+def _types_of(columns: Iterable[ConvertedColumn]) -> dict[str, str]:
+    return {column.name: column.type for column in columns}
+
+
+def _wider(types: frozenset[str]) -> str:
+    return _WIDER.get(types, _TEXT)
+
+
+def _always_text(_: frozenset[str]) -> str:
+    return _TEXT
+
+
+def _disagreements(parts: Sequence[Part], *, choose: Callable[[frozenset[str]], str]) -> dict[str, str]:
+    """The columns on whose type the parts do not agree, with the type that all of them should have."""
+    found: dict[str, set[str]] = {}
+    for part in parts:
+        for column in part.table.columns:
+            found.setdefault(column.name, set()).add(column.type)
+    return {name: choose(frozenset(types)) for name, types in found.items() if len(types) > 1}
+
+
+def _columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
+    """The columns as they are published; of several parts, the first that has something to tell of one tells it."""
+    columns: list[PublishedColumn] = []
+    for place in range(len(parts[0].table.columns)):
+        told = [part.table.columns[place] for part in parts]
+        columns.append(_published_column(next((each for each in told if each.misfit or each.why_text), told[0])))
+    return columns + [PublishedColumn(name=name, type=_TEXT) for name in parts[0].table.extra_columns]
+
+
+def _published_column(column: ConvertedColumn) -> PublishedColumn:
+    misfit = column.misfit
+    return PublishedColumn(
+        name=column.name,
+        type=column.type,
+        declared=str(column.declared),
+        format=column.format,
+        why_text=column.why_text,
+        misfit={"row": misfit.row, "value": misfit.value} if misfit else None,
+    )
+
+
+def _part_record(part: Part) -> PartRecord:
+    assert part.pull.window is not None
+    generated_at = part.execution.generated_at
+    return PartRecord(
+        start=iso_utc(part.pull.window.start),
+        end=iso_utc(part.pull.window.end),
+        query_id=part.report.query_id if part.report else None,
+        report_id=part.execution.report_id,
+        execution_id=part.execution.execution_id,
+        generated_at=iso_utc(generated_at) if generated_at else None,
+        rows=part.table.rows,
+        downloaded_bytes=part.stored.size_bytes,
+    )
+
+
+def _digest(hashes: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

@@ -1,0 +1,82 @@
+"""What the pulls of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from bulkpull.catalog import Catalog
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.errors import BulkpullError, NotFound
+from bulkpull.events import Events, about
+from bulkpull.journey.leftovers import Leftovers
+from bulkpull.journey.poll import Poller
+from bulkpull.journey.publish import Publisher
+from bulkpull.journey.submit import Submitter
+from bulkpull.model import Report
+from bulkpull.records.ledger import Ledger
+from bulkpull.records.manifest import DatasetRecord
+from bulkpull.reporting.client import ReportingClient
+from bulkpull.settings import Settings
+from bulkpull.transport.http import Http
+from bulkpull.transport.retry import Retrier
+
+
+@dataclass(slots=True)
+class Tools:
+    """
+    The hands and the memory of a run.
+
+    Attributes:
+        staging: The run's own folder, on the file system of `output`.
+        published: The record of each dataset's current snapshot.
+        leftovers: What an interrupted run left behind for this one.
+        background: Work that a pull leaves behind; it ends with the run.
+    """
+
+    client: ReportingClient
+    http: Http
+    retrier: Retrier
+    clock: Clock
+    events: Events
+    settings: Settings
+    catalog: Catalog
+    ledger: Ledger
+    output: Path
+    staging: Path
+    run_id: str
+    published: Mapping[str, DatasetRecord]
+    leftovers: Leftovers
+    submitter: Submitter
+    poller: Poller
+    publisher: Publisher
+    background: TaskGroup
+    downloads: anyio.CapacityLimiter
+    conversions: anyio.CapacityLimiter
+    large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def note(self, dataset: str, step: str, **facts: Any) -> None:
+        """Write the outcome of a step into the ledger, before the next one begins."""
+        await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
+
+    def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
+        """Delete our one-off report in the background; a failure harms nothing but tidiness (fault 100)."""
+        if not self.settings.keep_reports:
+            self.background.start_soon(self.delete_report, report, record)
+
+    async def delete_report(self, report: Report, record: DatasetRecord) -> None:
+        """Delete a report of ours; where that fails, the record tells and the next run tries again."""
+        with about(record.dataset):
+            try:
+                await self.client.delete_report(report.report_id)
+            except NotFound:
+                pass  # somebody was faster
+            except BulkpullError as error:
+                record.notes.append(f"report {report.report_id} could not be deleted: {error.told}")
+            else:
+                self.events.emit("report.deleted", report_id=report.report_id)

@@ -1,0 +1,68 @@
+"""
+Windows: a long span in pieces that the service can make, and a piece that it could not make in smaller ones (pure).
+
+Pieces follow the months, because months are what the service keys its data by. Each is a pull of its own, and all of a
+dataset's become one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from bulkpull.model import Window
+
+# The service makes six months in one report by itself (behaviour 61); longer spans are asked for month by month.
+LONG = timedelta(days=184)
+_DAY = timedelta(days=1)
+_Step = Callable[[datetime], datetime]
+
+
+def split_long(window: Window, *, has_time_column: bool) -> tuple[Window, ...]:
+    """
+    The months of `window`, the first and the last perhaps cut; `window` itself where it is not long.
+
+    Args:
+        has_time_column: Whether the dataset has a column that a window cuts along; without one it stays whole.
+    """
+    if not has_time_column or window.end - window.start <= LONG:
+        return (window,)
+    edges = [window.start]
+    while (month := _next_month(edges[-1])) < window.end:
+        edges.append(month)
+    edges.append(window.end)
+    return tuple(Window(start, end) for start, end in pairwise(edges))
+
+
+def halve(window: Window) -> tuple[Window, Window] | None:
+    """
+    `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
+
+    Returns:
+        `None` for a day or less: there is nothing smaller to ask for.
+    """
+    middle = window.start + (window.end - window.start) / 2
+    edges = _edges(window, step=_next_month) or _edges(window, step=_next_day)
+    if not edges or window.end - window.start <= _DAY:
+        return None
+    cut = min(edges, key=lambda edge: abs(edge - middle))
+    return Window(window.start, cut), Window(cut, window.end)
+
+
+def _edges(window: Window, *, step: _Step) -> list[datetime]:
+    edges: list[datetime] = []
+    edge = step(window.start)
+    while edge < window.end:
+        edges.append(edge)
+        edge = step(edge)
+    return edges
+
+
+def _next_month(moment: datetime) -> datetime:
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def _next_day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
