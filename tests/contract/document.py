@@ -220,5 +220,5 @@ class CheckedHttp(Http):
         sent = Sent(request.method, request.url, request.headers)
         self.seen.add(check_call(sent).operation_id)
         async with super().stream(request) as reply:
-            check_answer(sent, Got(reply.status, b"", {**reply.headers, "Content-Type": "application/octet-stream"}))
+            check_answer(sent, Got(reply.status, b"", reply.headers))
             yield reply

@@ -7,30 +7,24 @@ an unknown address, 405, 414).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import product
-from json import loads
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from document import FILE, CheckedHttp, Got, Sent, check_answer, check_call, operations
+from document import FILE, Got, Sent, check_answer, check_call, operations
 from openapi_core.exceptions import OpenAPIError
-from support import API, START, FakeClock, Told
+from stage import TEXT, asking, checked, token_form
+from support import API, START
 
 from bulkpull.model import ExecutionStatus, Window
-from bulkpull.reporting import calls, connect
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.settings import Settings
-from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.transport.http import Http, Request
+from bulkpull.reporting import calls
+from bulkpull.simulator import Fault, Scenario
+from bulkpull.transport.http import Request
 
-TEXT = "SELECT SubscriptionId, Month FROM DynamicsUsage TIMESPAN LAST_MONTH"
 SOON = START + timedelta(hours=10)
 ADDRESS = "https://hooks.contoso.example/done"
 ALL = frozenset(operation.operation_id for _, _, operation in operations())
@@ -137,31 +131,13 @@ def test_an_answer_that_is_not_as_described_is_found_out(status: int, body: byte
 # Client and simulator together
 
 
-@asynccontextmanager
-async def checked(
-    monkeypatch: pytest.MonkeyPatch, *faults: Fault, seen: set[str], grant: str = "password", **scenario: Any
-) -> AsyncIterator[tuple[ReportingClient, CheckedHttp, FakeClock]]:
-    """A client of a simulator; all that passes between them is held against the description."""
-    clock, told = FakeClock(), Told()
-    monkeypatch.setattr(CheckedHttp, "seen", seen, raising=False)
-    monkeypatch.setattr(connect, "Http", CheckedHttp)
-    small: dict[str, Any] = {"datasets": ("DynamicsUsage", "Profile"), "rows": 50}
-    async with Simulator(Scenario(faults=faults, **(small | scenario)), clock=clock) as simulator:
-        for name, value in simulator.environment.items():
-            monkeypatch.setenv(name, value)
-        settings = Settings(grant=grant)
-        async with connect.connected(settings=settings, events=told.hub, clock=clock, random=lambda: 0.5) as connection:
-            assert isinstance(connection.http, CheckedHttp)
-            yield connection.client, connection.http, clock
-
-
 @pytest.mark.behaviour(29, 34, 35)
 @pytest.mark.parametrize("scenario", [{}, {"key_casing": "pascal"}, {"page_size": 1}, {"role": "viewer"}])
 async def test_all_that_client_and_simulator_say_to_each_other_is_as_described(
     monkeypatch: pytest.MonkeyPatch, scenario: dict[str, Any]
 ) -> None:
-    seen: set[str] = set()
-    async with checked(monkeypatch, seen=seen, **scenario) as (client, http, clock):
+    async with checked(monkeypatch, **scenario) as stage:
+        client = stage.client
         await client.get_datasets()
         await client.get_datasets("Profile")
         query = await client.create_query(name="A query", text=TEXT, description="d")
@@ -186,106 +162,36 @@ async def test_all_that_client_and_simulator_say_to_each_other_is_as_described(
         await client.pause_report(often.report_id)
         await client.resume_report(often.report_id)
         await client.get_executions(ids, statuses=tuple(ExecutionStatus))
-        clock.advance(80 * 3600)
+        stage.clock.advance(80 * 3600)
         history = await client.get_executions(ids, statuses=None, latest=False)
         await client.get_executions(ids, statuses=["Completed"], execution_ids=[history[0].execution_id])
         assert len(history) == 3
         for execution in history:
             assert execution.link is not None
             for headers in ({}, {"Range": "bytes=0-9"}):
-                async with http.stream(Request("GET", execution.link.url, endpoint="blob", headers=headers)) as reply:
+                async with stage.http.stream(
+                    Request("GET", execution.link.url, endpoint="blob", headers=headers)
+                ) as reply:
                     assert reply.status == (206 if headers else 200)
 
         for report_id in ids:
             await client.delete_report(report_id)
         await client.delete_query(query.query_id)
 
-    assert seen == ALL - {"getTokenV2"}
+    assert stage.seen == ALL - {"getTokenV2"}
 
 
 @pytest.mark.behaviour(1, 14)
 @pytest.mark.parametrize("grant", ["password", "refresh_token", "client_credentials"])
 async def test_every_grant_asks_for_its_token_as_described(monkeypatch: pytest.MonkeyPatch, grant: str) -> None:
-    seen: set[str] = set()
-    monkeypatch.setenv("BULKPULL_REFRESH_TOKEN", Scenario().refresh_token)
-    async with checked(monkeypatch, seen=seen, grant=grant, app_only="allowed") as (client, _, _):
-        await client.get_datasets()
+    redeemed = Scenario().refresh_token if grant == "refresh_token" else None
+    async with checked(monkeypatch, grant=grant, refresh_token=redeemed, app_only="allowed") as stage:
+        await stage.client.get_datasets()
 
-    assert seen == {"getTokenV1", "getDatasets"}
+    assert stage.seen == {"getTokenV1", "getDatasets"}
 
 
 # The simulator's answers, to whatever it is asked
-
-
-@dataclass
-class Asker:
-    """Asks a simulator anything at all; each answer is held against the description."""
-
-    simulator: Simulator
-    http: Http
-    clock: FakeClock
-    token: str = ""
-    statuses: Counter[int] = field(default_factory=Counter)
-
-    async def ask(self, method: str, path: str, *, json: Any = None, token: str | None = None, **headers: str) -> Any:
-        """An answer of the API, as JSON."""
-        bearer = {"Authorization": f"Bearer {self.token if token is None else token}"}
-        return await self._send(Sent(method, f"{self.simulator.api_base_url}/{path}", bearer | headers, json))
-
-    async def ask_token(self, form: dict[str, str], *, version: int = 1) -> Any:
-        """An answer of a token endpoint."""
-        url = self.simulator.token_url.format(tenant_id=self.simulator.scenario.tenant_id)
-        return await self._send(Sent("POST", url.replace("/token", "/v2.0/token") if version == 2 else url, form=form))
-
-    async def fetch(self, link: str, **headers: str) -> int:
-        """The status that the storage host answers with."""
-        sent = Sent("GET", link, {name.replace("_", "-"): value for name, value in headers.items()})
-        async with self.http.stream(Request("GET", link, endpoint="blob", headers=sent.headers)) as reply:
-            check_answer(sent, Got(reply.status, b"", reply.headers))
-            return reply.status
-
-    async def _send(self, sent: Sent) -> Any:
-        request = Request(sent.method, sent.url, endpoint="any", headers=sent.headers, json=sent.json, form=sent.form)
-        reply = await self.http.send(request)
-        self.statuses[reply.status] += 1
-        check_answer(sent, Got(reply.status, reply.body, reply.headers))
-        return loads(reply.body)
-
-    async def query(self) -> str:
-        made = await self.ask("POST", "ScheduledQueries", json={"Name": "A query", "Query": TEXT})
-        return str(made["value"][0]["queryId"])
-
-    async def report(self, **more: Any) -> str:
-        body = {"ReportName": "A report", "QueryId": await self.query(), "ExecuteNow": True} | more
-        return str((await self.ask("POST", "ScheduledReport", json=body))["value"][0]["reportId"])
-
-
-@asynccontextmanager
-async def asking(*faults: Fault, **scenario: Any) -> AsyncIterator[Asker]:
-    clock, told = FakeClock(), Told()
-    small: dict[str, Any] = {"datasets": ("DynamicsUsage", "Profile"), "rows": 50, "query_quota": 10_000}
-    async with (
-        Simulator(Scenario(faults=faults, **(small | scenario)), clock=clock) as simulator,
-        Http(ca_file=None, events=told.hub, clock=clock, user_agent="test") as http,
-    ):
-        asker = Asker(simulator, http, clock)
-        made = await asker.ask_token(token_form(simulator.scenario))
-        asker.token = made.get("access_token", "")
-        asker.statuses.clear()
-        yield asker
-
-
-def token_form(scenario: Scenario, **more: str) -> dict[str, str]:
-    """The form of the password grant."""
-    return {
-        "resource": "https://api.partnercenter.microsoft.com",
-        "client_id": scenario.client_id,
-        "client_secret": scenario.client_secret,
-        "grant_type": "password",
-        "username": scenario.username,
-        "password": scenario.password,
-        "scope": "openid",
-    } | more
 
 
 ODD: tuple[Any, ...] = (
