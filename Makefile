@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT := bulkpull-demo
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    install, then export twenty datasets from the embedded simulator into $(DEMO_OUTPUT)/"
 	@echo "make test    install, then run the test suite"
 	@echo "make check   install, then lint and type-check"
+	@echo "make docs    install, then build the guides into .build/site"
 	@echo "make clean   remove the virtual environment, caches and the demo's output"
 
 demo: $(VENV)/.runtime
@@ -26,8 +27,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	$(BIN)/python docs/errors_page.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean:
-	rm -rf $(VENV) $(DEMO_OUTPUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO_OUTPUT) dist .build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find bulkpull tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -42,4 +47,8 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 # `pip install --group` came with pip 25.1, which the step above makes sure of.
 $(VENV)/.dev: pyproject.toml | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --group dev --editable .
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@

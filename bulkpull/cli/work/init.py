@@ -78,5 +78,6 @@ def _tell(file: Path, values: Mapping[str, object], *, use: str) -> None:
         return
     missing = [name for name in ("tenant_id", "client_id") if name not in values]
     variables = [f"{ENV_PREFIX}{name.upper()}" for name in (*missing, *_NEEDED)]
-    console.print(f"set:     {', '.join(variables)} in the environment; secrets stand in no file", soft_wrap=True)
+    told = f"{', '.join(variables)} in the environment; or sign in once by `{program} auth login`"
+    console.print(f"set:     {told}", soft_wrap=True)
     console.print(f"next:    {program} doctor{option}", soft_wrap=True)

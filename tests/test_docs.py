@@ -1,0 +1,118 @@
+"""
+The guides say what is true: every command in them is carried out, against the simulator, in the order of its page.
+
+`console` blocks are carried out line by line by a shell; `python` and `sql` blocks after the blocks before them; `toml`
+blocks become the settings file. `sh` blocks need what is not there (credentials, systemd, a person with a browser):
+their `bulkpull` commands have to exist, with these options. `py` blocks need a library that is not there, and are only
+compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from anyio.from_thread import start_blocking_portal
+from typer.testing import CliRunner
+
+from bulkpull.cli import app
+from bulkpull.simulator import Scenario, Simulator
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+_DATASETS = ("Profile", "OfficeUsage", "AzureUsage")
+
+
+@dataclass(frozen=True)
+class Block:
+    page: str
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines to carry out; in a console block the others are output."""
+        if self.language == "console":
+            return [line.removeprefix("$ ") for line in self.text.splitlines() if line.startswith("$ ")]
+        return self.text.splitlines() if self.language == "sh" else []
+
+
+BLOCKS = [Block(page.name, *found) for page in PAGES for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+RUN = [name for name in dict.fromkeys(block.page for block in BLOCKS) if name != "errors.md"]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[dict[str, str]]:
+    """The environment of a shell that speaks to a simulated service."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
+    beside = str(Path(sys.executable).parent)
+    quick = {"BULKPULL_POLL_INITIAL_SECONDS": "0.02", "BULKPULL_POLL_MAX_SECONDS": "0.1"}
+    scenario = Scenario(rows=40, datasets=_DATASETS)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Simulator(scenario)) as simulator:
+        yield kept | simulator.environment | quick | {"PATH": f"{beside}:{kept['PATH']}", "COLUMNS": "80"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", RUN)
+def test_every_command_of_a_page_can_be_carried_out(page: str, service: dict[str, str], tmp_path: Path) -> None:
+    for block in (block for block in BLOCKS if block.page == page):
+        match block.language:
+            case "console":
+                for command in block.commands:
+                    carry_out(["bash", "-o", "pipefail", "-c", command], service, tmp_path)
+            case "python":
+                carry_out([sys.executable, "-W", "error", "-c", block.text], service, tmp_path)
+            case "sql":
+                found = duckdb.sql(block.text.replace("'bulkpull-demo", f"'{tmp_path}/bulkpull-demo"))
+                assert found is not None
+                assert found.fetchall()
+            case "toml":
+                with (tmp_path / "bulkpull.toml").open("a", encoding="utf-8") as settings:
+                    settings.write(block.text)
+            case "py":
+                compile(block.text, page, "exec")
+            case other:
+                assert other in ("sh", "text"), f"{page}: what is a block of {other}?"
+
+
+def carry_out(command: list[str], environment: dict[str, str], folder: Path) -> None:
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - the guides' own commands
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=lambda b: f"{b.page} {b.text[:30]!r}")
+def test_commands_that_need_what_is_not_there_are_spelled_right(block: Block) -> None:
+    for line in block.commands:
+        for command in re.split(r"[|&;]+", line):
+            words = shlex.split(command, comments=True)
+            if words and Path(words[0]).name == "bulkpull":
+                assert_exists(words[1:])
+
+
+def assert_exists(words: list[str]) -> None:
+    """The command is one of the program's, and has these options."""
+    names = [word for word in words if re.fullmatch(r"[a-z]+", word)]
+    told = CliRunner().invoke(app, [*names[:2], "--help"])
+    if told.exit_code != 0 or "COMMAND [ARGS]" in told.output:
+        told = CliRunner().invoke(app, [*names[:1], "--help"])
+    assert told.exit_code == 0, words
+    for option in (word for word in words if word.startswith("--")):
+        assert option.partition("=")[0] in told.output, option
+
+
+def test_the_pages_are_those_of_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        program, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {page.with_suffix(".html").name for page in PAGES} <= {page.name for page in (tmp_path / "site").iterdir()}
