@@ -127,11 +127,15 @@ def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str
     """
     Refuse names that the catalog does not know, where the service cannot be asked about them.
 
+    Args:
+        queries: The named queries of the settings, which are known as well.
+
     Raises:
         SettingsError: With the nearest known name.
     """
+    ours = {query.casefold() for query in queries}
     for name in names:
-        if catalog.find(name) is None:
+        if catalog.find(name) is None and name.strip().casefold() not in ours:
             raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *queries])
 
 

@@ -12,7 +12,7 @@ from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.journey.plan import Plan, check_names, make_plan
-from bulkpull.model import Window
+from bulkpull.model import OfferedDataset, Window
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
@@ -124,10 +124,17 @@ async def plan_export(
 
 async def plan_on(request: ExportRequest, connection: Connection, *, settings: Settings) -> Plan:
     """The plan for a request, from what the service lists now; raises as `plan_export`."""
-    client = connection.client
+    offered = await connection.client.get_datasets()
+    return await plan_with(request, connection.client, offered=offered, settings=settings)
+
+
+async def plan_with(
+    request: ExportRequest, client: ReportingClient, *, offered: Sequence[OfferedDataset], settings: Settings
+) -> Plan:
+    """The plan for a request, where it is known what the service lists now."""
     return make_plan(
         request.datasets,
-        offered=await client.get_datasets(),
+        offered=offered,
         catalog=load_catalog(),
         queries=[query.name for query in settings.queries],
         timespan=settings.timespan,

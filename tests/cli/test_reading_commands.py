@@ -132,6 +132,18 @@ def test_a_query_is_previewed_by_its_text_or_its_id_and_over_days(command: Comma
 
 
 @pytest.mark.behaviour(59, 60, 62)
+def test_a_query_of_the_settings_is_previewed_by_its_name(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    Path("bulkpull.toml").write_text(
+        '[[queries]]\nname = "some"\nquery = "SELECT City FROM Profile ORDER BY City LIMIT 3"\n', encoding="utf-8"
+    )
+    outcome = command("preview", "SOME", "--json")
+
+    assert outcome.json()["dataset"] == "some"
+    assert [list(row) for row in outcome.json()["rows"]] == [["City"]] * 3
+    assert "sorts descending" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "rule", "code"),
     [

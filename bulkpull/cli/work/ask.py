@@ -57,7 +57,7 @@ def ask(
         try:
             await choose_grant(settings)
         except AuthError:
-            check_names(names, catalog=load_catalog())
+            check_names(names, catalog=load_catalog(), queries=[query.name for query in settings.queries])
             raise
         async with connected(settings=settings, events=Events(log), clock=SystemClock()) as connection:
             answer = await question(connection.client)

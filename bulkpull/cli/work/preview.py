@@ -22,12 +22,13 @@ from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console,
 from bulkpull.cli.work.deletion import QUERIES
 from bulkpull.cli.work.target import aimed
 from bulkpull.errors import SettingsError
-from bulkpull.journey.plan import make_plan
+from bulkpull.journey.request import asked_for, plan_with
 from bulkpull.query import check_query, normalise
 from bulkpull.query.drift import find_drift
 from bulkpull.redact import printable
 from bulkpull.reporting import calls
 from bulkpull.reporting.client import ReportingClient
+from bulkpull.settings import Settings
 
 Rows = list[dict[str, Any]]
 # As wide as a GUID.
@@ -107,9 +108,7 @@ def show_preview(subject: Subject, *, demo: bool, config: Path | None, as_json: 
 
         async def look(client: ReportingClient) -> Preview:
             if subject.dataset is not None:
-                dataset, query_id, text = await _of_dataset(
-                    client, subject.dataset, timespan=settings.timespan, speech=speech
-                )
+                dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, speech=speech)
             else:
                 dataset, query_id, text = await _of_query(client, subject, speech=speech)
             rows = await client.test_query(
@@ -135,12 +134,15 @@ _Found = tuple[str | None, str | None, str | None]
 """The dataset, the id of a stored query and its text, as far as they are known."""
 
 
-async def _of_dataset(client: ReportingClient, name: str, *, timespan: str | None, speech: Speech) -> _Found:
+async def _of_dataset(client: ReportingClient, name: str, *, settings: Settings, speech: Speech) -> _Found:
+    """A dataset, or a query of the settings by its name."""
     offered = await client.get_datasets()
-    plan = make_plan([name], offered=offered, catalog=load_catalog(), timespan=timespan)
+    plan = await plan_with(asked_for((name,), settings=settings), client, offered=offered, settings=settings)
     if not plan.pulls:
         raise NotOffered(plan.unavailable[0].reason)
     pull = plan.pulls[0]
+    for note in pull.notes:
+        warn(note, speech)
     if calls.fits_into_address(pull.query_text):
         return pull.dataset, None, pull.query_text
     # Too long for an address (behaviour 69): a query that is stored can still be looked at, and none is stored for it.
@@ -164,7 +166,7 @@ async def _of_query(client: ReportingClient, subject: Subject, *, speech: Speech
         checked = check_query(subject.text, offered=await client.get_datasets(), catalog=load_catalog())
         for warning in checked.warnings:
             warn(warning, speech)
-        return checked.offered.name, None, subject.text
+        return checked.offered.name, None, checked.text
     wanted = subject.query_id or ""
     found = await client.get_queries(query_id=wanted, include_system=True)
     if not found:

@@ -85,8 +85,7 @@ def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence
         canonical = known.name if known else folded.get(name.strip().casefold(), name.strip())
         each = by_name.get(canonical.casefold())
         if each is None:
-            if canonical not in queries:
-                check_names((name,), catalog=catalog, queries=queries)
+            check_names((name,), catalog=catalog, queries=queries)
             each = Freshness(canonical)
         picked[each.dataset] = each
     return list(picked.values())
