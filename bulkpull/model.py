@@ -54,8 +54,8 @@ class Pull:
         wider_timespan: A wider one that the dataset offers, to be told in the summary.
         source: For a selection the dataset that it reads, by its canonical name; `dataset` is its own name then.
         metrics: The columns that are metrics.
-        indivisible: Its rows depend on all others of the window (metrics, DISTINCT, LIMIT), so that the answers for
-            two windows are not the answer for both.
+        indivisible: Its rows depend on all others of the window (metrics, DISTINCT, ORDER BY, LIMIT), so that the
+            answers for two windows are not the answer for both.
         notes: What may surprise about the query, each one sentence.
     """
 

@@ -69,17 +69,18 @@ def select_pull(
         notes = _refuse_drift(statement, offered, source=source)
     text = build(statement) if selection.query is None else selection.query
     checked = check_query(text, offered=[offered], catalog=catalog)
+    said = checked.statement
     return Pull(
         dataset=selection.name,
         offered=offered,
         columns=checked.columns,
         query_text=checked.text,
         window=window if offered.date_ranges else None,
-        timespan=checked.statement.timespan.text if checked.statement.timespan else None,
+        timespan=said.timespan.text if said.timespan else None,
         wider_timespan=wider,
         source=source,
         metrics=checked.metrics,
-        indivisible=bool(checked.metrics or checked.statement.distinct or checked.statement.limit),
+        indivisible=bool(checked.metrics or said.distinct or said.orderings or said.limit),
         notes=(*notes, *checked.warnings),
     )
 

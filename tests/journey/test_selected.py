@@ -76,7 +76,9 @@ def test_a_whole_query_is_sent_as_it_was_written_but_for_spelling() -> None:
 
 
 @pytest.mark.behaviour(63, 64)
-@pytest.mark.parametrize("parts", [{"select": "Month, TotalACR"}, {"distinct": True}, {"limit": 3}])
+@pytest.mark.parametrize(
+    "parts", [{"select": "Month, TotalACR"}, {"distinct": True}, {"order_by": "Month"}, {"limit": 3}]
+)
 def test_rows_that_depend_on_each_other_are_not_asked_for_in_pieces(parts: dict[str, Any]) -> None:
     (pull,) = plan(of_azure(**parts)).pulls
 

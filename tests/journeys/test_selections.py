@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import pytest
 from journeys.kit import settings_for
 
 import bulkpull
+from bulkpull.events import Events
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
+from bulkpull.records.history import PRIVATE
+from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.manifest import Manifest
 from bulkpull.selection import Selection
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
@@ -146,6 +152,40 @@ async def test_types_stay_and_drift_is_told_within_a_selections_own_snapshots(tm
     assert not whole.datasets[0].drift
     assert third.datasets[0].drift is not None
     assert third.datasets[0].drift.appeared == ["SubscriptionId"]
+
+
+@pytest.mark.behaviour(63, 84)
+async def test_a_long_window_is_asked_for_at_once_where_rows_depend_on_each_other(tmp_path: Path) -> None:
+    plain = Selection(name="plain", dataset="AzureUsage", select="Month, SubscriptionId")
+    totals = Selection(name="totals", dataset="AzureUsage", select="CustomerMarket, Month, CustomerCount")
+    today = datetime.now(UTC).date()
+    async with Simulator(Scenario(rows=60, datasets=OFFERED)) as simulator:
+        settings = settings_for(simulator, tmp_path)
+        manifest = await bulkpull.export(
+            queries=[plain, totals], settings=settings, since=today - timedelta(days=300), until=today
+        )
+
+    parts = {record.dataset: len(record.parts) for record in manifest.datasets}
+    assert manifest.exit_code == 0
+    assert parts["plain"] > 9
+    assert parts["totals"] == 0
+    assert not bulkpull.scan(tmp_path, "totals").select("CustomerMarket", "Month").collect().is_duplicated().any()
+
+
+async def test_a_run_of_selections_is_resumed_by_what_the_ledger_knows_of_it(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
+        settings = settings_for(simulator, tmp_path)
+        request = ExportRequest(selections=(RECENT,), only_selections=True, submit_only=True)
+        submitted = await Run(request, settings, Events()).export()
+        async with opened_ledger(tmp_path / PRIVATE, read_only=True) as ledger:
+            (entry,) = await ledger.runs()
+        then = ExportRequest.of_run(entry.request)
+        collected = await Run(then, settings, Events(), resume=submitted.run_id).export()
+
+    assert then.selections == (RECENT,)
+    assert [record.dataset for record in collected.datasets] == ["recent"]
+    assert collected.datasets[0].status == "complete"
+    assert collected.datasets[0].report_id == submitted.datasets[0].report_id
 
 
 async def test_a_second_export_of_a_selection_uses_the_stored_query_again(tmp_path: Path) -> None:
