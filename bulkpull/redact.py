@@ -7,6 +7,8 @@ on this service's wire (`sig=`, `access_token`, …) are emptied by name, percen
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -20,23 +22,40 @@ _FIELD_VALUE = re.compile(
     ((?:{_FIELDS}) (?:["'] \s* : \s* ["'] | \s*[=:]\s* | %3d))   # sig=…, "access_token": "…", sig%3D…
     ( [^\s"'&<>,;]+ )"""
 )
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
 _BEARER = re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{8,}")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9._-]{5,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-_values: set[str] = set()
+# Every form of every secret, the longest first: a secret may be a part of another.
+_values: list[str] = []
 
 
 def register_secret(value: str) -> None:
-    """Remove `value`, also percent-encoded, from every text that is redacted from now on in this process."""
+    """Remove `value`, in every form in which it may be quoted, from every text redacted from now on in this process."""
     value = value.strip()
     if len(value) >= _SHORTEST_SECRET:
-        _values.update((value, quote(value, safe=""), quote_plus(value)))
+        _values[:] = sorted({*_values, *_forms_of(value)}, key=len, reverse=True)
+
+
+def _forms_of(value: str) -> set[str]:
+    """A secret as it stands, and as addresses, forms, JSON, HTML and tracebacks write it."""
+    encoded = {quote(value, safe=""), quote_plus(value)}
+    lowered = {_PERCENT.sub(lambda found: found[0].lower(), each) for each in encoded}
+    return {
+        value,
+        *encoded,
+        *lowered,
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        html.escape(value),
+        repr(value)[1:-1],
+    }
 
 
 def redact(text: str) -> str:
     """Replace each secret in `text` by stars: registered values, fields that carry secrets, bearer tokens."""
-    for value in sorted(_values, key=len, reverse=True):
+    for value in _values:
         if value in text:
             text = text.replace(value, STARS)
     text = _FIELD_VALUE.sub(rf"\1{STARS}", text)

@@ -31,7 +31,7 @@ STORIES: Mapping[str, str] = {
     "alternating_versions": "every second answer is of another version: other casing, other keys",
     "redacted": "the envelope says dataRedacted although the role is the executive one",
     # token endpoint
-    "token_error": "the token endpoint refuses with an AADSTS code (code)",
+    "token_error": "the token endpoint refuses with an AADSTS code (code, words)",
     "token_expires_early": "the API stops accepting the token long before its announced end (seconds)",
     "token_refused": "the API answers 401 to a good token",
     "expires_in_form": "the token's expires_in is missing (None) or odd (value)",

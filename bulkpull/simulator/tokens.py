@@ -61,9 +61,9 @@ class _Token:
 class TokenRefused(Exception):
     """The token endpoint says no."""
 
-    def __init__(self, code: int) -> None:
-        self.status, self.error, words = _ERRORS.get(code, (400, "invalid_request", "the request was refused"))
-        self.code, self.description = code, f"AADSTS{code}: {words}"
+    def __init__(self, code: int, *, words: str | None = None) -> None:
+        self.status, self.error, usual = _ERRORS.get(code, (400, "invalid_request", "the request was refused"))
+        self.code, self.description = code, f"AADSTS{code}: {words or usual}"
         super().__init__(self.description)
 
     def body(self, *, now: datetime) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class TokenDesk:
         fields = {name.casefold(): value.strip() for name, value in form.items()}
         fault = self._faults.take("token_error")
         if fault is not None:
-            raise TokenRefused(int(fault.args.get("code", 50126)))
+            raise TokenRefused(int(fault.args.get("code", 50126)), words=fault.args.get("words"))
         self._check_tenant(tenant)
         grant = fields.get("grant_type", "")
         if grant == DEVICE_GRANT:
