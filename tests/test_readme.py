@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from bulkpull import errors
@@ -46,7 +48,11 @@ def test_every_exit_status_of_an_error_is_told() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=shlex.join)
 def test_every_command_is_one_that_exists(command: list[str]) -> None:
-    words = [word for word in command[1:] if not word.startswith("-")][:1]
+    words: list[str] = []
+    group: Any = typer.main.get_command(app)
+    while hasattr(group, "commands") and len(words) + 1 < len(command) and command[len(words) + 1] in group.commands:
+        words.append(command[len(words) + 1])
+        group = group.commands[words[-1]]
     told = CliRunner().invoke(app, [*words, "--help"])
 
     assert told.exit_code == 0
