@@ -22,9 +22,6 @@ from bulkpull.records.ledger import Ledger
 from bulkpull.reporting.connect import Connection
 from bulkpull.settings import Settings
 
-# A third conversion at once would add memory and, on two cores, no speed.
-_CONVERSIONS = 2
-
 
 async def equip(
     *,
@@ -33,6 +30,7 @@ async def equip(
     connection: Connection,
     ledger: Ledger,
     folder: OutputFolder,
+    conversions: int,
     leftovers: Leftovers,
     clock: Clock,
     events: Events,
@@ -42,6 +40,7 @@ async def equip(
     The tools of one run.
 
     Args:
+        conversions: How many may run at once.
         background: Ends with the run; gets what a pull leaves behind.
     """
     return Tools(
@@ -72,7 +71,7 @@ async def equip(
         ),
         background=background,
         downloads=anyio.CapacityLimiter(settings.parallel_downloads),
-        conversions=anyio.CapacityLimiter(_CONVERSIONS),
+        conversions=anyio.CapacityLimiter(conversions),
     )
 
 

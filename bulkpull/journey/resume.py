@@ -11,6 +11,7 @@ from typing import Any
 import anyio.to_thread
 
 from bulkpull.errors import AccessDenied
+from bulkpull.journey.intact import size_of
 from bulkpull.journey.leftovers import FRESH, EarlierRun, Leftovers, Sorted, sort_reports
 from bulkpull.journey.names import read_report_name
 from bulkpull.journey.request import is_same_request
@@ -148,4 +149,4 @@ async def inherit(
 
 
 def _all_there(output: Path, record: DatasetRecord) -> bool:
-    return bool(record.files) and all((output / file.path).is_file() for file in record.files)
+    return bool(record.files) and all(size_of(output / file.path) == file.bytes for file in record.files)

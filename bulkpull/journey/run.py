@@ -29,6 +29,7 @@ from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
@@ -45,6 +46,7 @@ from bulkpull.journey.resume import (
     review,
 )
 from bulkpull.journey.retire import retire_runs
+from bulkpull.journey.room import check_room_for_run
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
 from bulkpull.journey.tools import Tools
@@ -135,6 +137,8 @@ class Run:
             resumed = self._past.carried_on is not None
             self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
             self._tell_closed()
+            self._tell_damage(folder)
+            self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
             try:
                 async with connected(
                     settings=self.settings,
@@ -144,7 +148,7 @@ class Run:
                     credential=self.credential,
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
-                    await self._work(connection, ledger=ledger, folder=folder)
+                    await self._work(connection, ledger=ledger, folder=folder, conversions=conversions)
                 manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
                 if self._begun:
@@ -183,7 +187,12 @@ class Run:
                 "cleans up: it is closed, and what it left undone was asked for anew"
             )
 
-    async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder) -> None:
+    def _tell_damage(self, folder: OutputFolder) -> None:
+        for dataset, what in folder.damaged.items():
+            with about(dataset):
+                self.events.warn("snapshot.damaged", reason=what)
+
+    async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
             plan = await plan_on(self.request, connection, settings=self.settings)
             reports = await self._list_reports(connection.client, folder)
@@ -194,6 +203,9 @@ class Run:
             await self._begin(ledger)
             self._lose_all(error)
             return
+        if not self._begun:
+            new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
+            await check_room_for_run(folder.output, new, settings=self.settings)
         await self._begin(ledger)
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         await self._open_records(plan, ledger=ledger, folder=folder)
@@ -216,6 +228,7 @@ class Run:
                     connection=connection,
                     ledger=ledger,
                     folder=folder,
+                    conversions=conversions,
                     leftovers=inheritance.leftovers,
                     clock=self.clock,
                     events=self.events,

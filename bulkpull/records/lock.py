@@ -2,12 +2,18 @@
 One writer an output folder: a lock that the system drops when its process ends, however it ends.
 
 A file beside the lock says who holds it, for the message that a second run gives.
+
+Network file systems differ: NFS from version 4 on and SMB pass the lock to the server, and where there are no locks at
+all a run is refused. A mount that keeps locks to itself (`nolock`, `local_lock`) cannot be told from a local disk: two
+hosts must not share an output folder on one.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +24,10 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.records.files import clear_asides, explained, load_json, make_folders, write_json
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+# Who has just taken the lock needs a moment to say so.
+_LOOKS, _LOOK_S = 20, 0.05
 
 
 @asynccontextmanager
@@ -33,7 +43,8 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[None]:
         DiskTrouble: The folder cannot be written, or its file system has no locks.
     """
     # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
-    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    # No fallback to a lock by a file's existence: that one survives a kill, and would shut everybody out.
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False, fallback_to_soft=False)
     await anyio.to_thread.run_sync(_acquire, lock, folder, since)
     try:
         yield
@@ -52,12 +63,12 @@ def find_writer(folder: Path) -> str | None:
     writer = folder / "writer.json"
     if not writer.is_file() or not _may_live(writer):
         return None
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
         return _holder(writer)
-    except (OSError, NotImplementedError):
+    except OSError:
         return f"it cannot be told; the last one was {_holder(writer)}"
     lock.release()
     return None
@@ -86,10 +97,12 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_holder(writer),
+                why=_holder_when_told(writer),
                 fix="wait until it has ended, or give this one another folder with --output",
             ) from None
-        except NotImplementedError:
+        except OSError as refused:
+            if refused.errno not in _NO_LOCKS:
+                raise
             raise DiskTrouble(
                 f"{folder.parent} lies on a file system without locks",
                 fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
@@ -102,6 +115,15 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     except BaseException:
         lock.release()
         raise
+
+
+def _holder_when_told(writer: Path) -> str:
+    """Who holds the lock; what the last writer left is not taken for the account of the one that just began."""
+    for _ in range(_LOOKS):
+        if writer.exists() and _may_live(writer):
+            break
+        time.sleep(_LOOK_S)
+    return _holder(writer)
 
 
 def _holder(writer: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -216,9 +217,9 @@ async def test_a_second_run_on_the_same_folder_is_refused_and_writes_nothing(tmp
 @pytest.mark.fault(4)
 async def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise NotImplementedError
+        raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("bulkpull.records.lock.FileLock.acquire", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     async with Simulator(Scenario(rows=10)) as simulator:
         with pytest.raises(DiskTrouble, match="without locks"):
             await export(simulator, tmp_path, "Profile")

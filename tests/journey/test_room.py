@@ -1,0 +1,61 @@
+"""Room for a run is estimated by what its datasets took last time."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from published import NOW, lost, run_id_of, write_manifest
+
+from bulkpull.errors import DiskTrouble
+from bulkpull.journey.room import check_room_for_run, last_exported, needed_bytes
+from bulkpull.records.manifest import DatasetRecord, PublishedFile
+from bulkpull.settings import Settings
+
+
+class Usage(NamedTuple):
+    """As `shutil.disk_usage` answers."""
+
+    total: int
+    used: int
+    free: int
+
+
+def exported(dataset: str, *, downloaded: int, stored: int) -> DatasetRecord:
+    file = PublishedFile(path=f"{dataset}.parquet", rows=1, bytes=stored, sha256="0" * 64)
+    return DatasetRecord(dataset=dataset, status="complete", downloaded_bytes=downloaded, files=[file])
+
+
+def test_all_parquet_counts_and_as_many_downloads_as_lie_there_at_once() -> None:
+    records = [exported("A", downloaded=100, stored=1), exported("B", downloaded=300, stored=2)]
+    records.append(exported("C", downloaded=200, stored=4))
+
+    assert needed_bytes(records, keep_raw=False, at_once=2) == 7 + 500
+    assert needed_bytes(records, keep_raw=True, at_once=2) == 7 + 600
+    assert needed_bytes([], keep_raw=True, at_once=2) == 0
+
+
+def test_the_newest_publication_of_each_dataset_tells_its_size(tmp_path: Path) -> None:
+    old, new = run_id_of(NOW - timedelta(days=2)), run_id_of(NOW - timedelta(days=1))
+    write_manifest(tmp_path, exported("A", downloaded=1, stored=1), exported("B", downloaded=5, stored=5), run_id=old)
+    write_manifest(tmp_path, exported("A", downloaded=9, stored=9), lost("B"), run_id=new)
+
+    assert {record.dataset: record.downloaded_bytes for record in last_exported(tmp_path, ["A", "B", "C"])} == {
+        "A": 9,
+        "B": 5,
+    }
+
+
+@pytest.mark.fault(6)
+async def test_a_run_without_room_is_refused_with_what_is_needed_and_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest(tmp_path, exported("A", downloaded=3_000_000, stored=2_000_000), run_id=run_id_of(NOW))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9_000_000, 5_000_000, 4_000_000))
+
+    with pytest.raises(DiskTrouble, match=r"needs 5\.0 MB, and 4\.0 MB are free"):
+        await check_room_for_run(tmp_path, ["A"], settings=Settings())
+    await check_room_for_run(tmp_path, ["B"], settings=Settings())  # never exported: nobody knows
