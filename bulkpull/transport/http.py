@@ -175,7 +175,8 @@ class StreamedReply:
                 ends_a_chunk = True
             if chunk:
                 yield chunk
-            elif not ends_a_chunk:
+            # Answers without a body share one reader in aiohttp, which says only once that it is at its end.
+            elif ours is None and (not ends_a_chunk or self._content.at_eof()):
                 return
         raise ours
 

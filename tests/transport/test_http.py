@@ -56,6 +56,20 @@ async def test_a_secure_link_goes_out_byte_for_byte(http: Http) -> None:
     assert server.requests[0].split(b"\r\n")[0] == f"GET {SIGNED} HTTP/1.1".encode()
 
 
+async def test_one_answer_without_a_body_after_another_comes_to_its_end(http: Http) -> None:
+    """Their reader is shared by the whole process, and the second one that asks it hears no clear word of the end."""
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" if number < 2 else reply("200 OK"))
+
+    async with raw_server(answer) as server:
+        url = f"{server.origin}/report"
+        told = [(await http.send(Request("DELETE", url, endpoint="ScheduledReport"))).status for _ in range(3)]
+        assert await read_all(http, get(url)) == (200, b"")
+
+    assert told == [204, 204, 200]
+
+
 @pytest.mark.behaviour(120)
 async def test_a_transfer_carries_no_credentials_and_asks_for_stored_bytes(http: Http) -> None:
     async def answer(_: int, writer: asyncio.StreamWriter) -> None:
