@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from bulkpull.cli import options
@@ -19,6 +17,7 @@ EPILOG = examples(
     "bulkpull export --plan",
     'bulkpull export AzureUsage --select "Month, TotalACR" --limit 100',
     'bulkpull export AzureUsage --where "TotalACR > 20000" --as big-azure',
+    "bulkpull export --submit-only && bulkpull runs resume",
     "bulkpull export --quiet --json > manifest.json",
 )
 
@@ -28,7 +27,8 @@ def export(
     datasets: options.Names = None,
     *,
     demo: options.Demo = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, with reads only.")] = False,
+    plan: options.Plan = False,
+    submit_only: options.SubmitOnly = False,
     output: options.Output = None,
     config: options.Config = None,
     timespan: options.Timespan = None,
@@ -70,6 +70,7 @@ def export(
                 since=options.day_of(since),
                 until=options.day_of(until),
                 everything=everything,
+                submit_only=submit_only,
                 selecting=Selecting(select, where, order_by, limit, distinct, published_as),
                 keep_raw=keep_raw,
                 metrics_file=metrics_file,

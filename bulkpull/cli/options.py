@@ -62,6 +62,10 @@ PublishedAs = Annotated[
         "--as", rich_help_panel=_OF_ONE, metavar="NAME", help="Name to publish it under; default: DATASET-selection-…"
     ),
 ]
+Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, with reads only.")]
+SubmitOnly = Annotated[
+    bool, typer.Option("--submit-only", help="Order the reports and end; `bulkpull runs resume` collects them.")
+]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,

@@ -66,6 +66,37 @@ def show(
 
 
 @app.command(
+    "resume",
+    epilog=examples(
+        "bulkpull runs resume",
+        "bulkpull runs resume 20261123T020000Z",
+        "bulkpull runs resume --quiet --json > run.json",
+    ),
+)
+def resume(
+    run: Run = None,
+    *,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Carry on a run that was cut off, or collect one that only submitted its reports.
+
+    The newest unfinished one, or the one whose id is RUN or begins so; of a run that ended with losses, what it lost
+    is tried again. Nothing is made twice. A run that was cut off a day ago or earlier is closed and begun anew.
+    """
+    speech = Speech(log_format, log_level, quiet)
+    with told(speech):
+        from bulkpull.cli.work.resume import resume_run  # noqa: PLC0415 - `--help` needs none of it
+
+        raise typer.Exit(resume_run(run, output=output, config=config, as_json=as_json, speech=speech))
+
+
+@app.command(
     "verify",
     epilog=examples(
         "bulkpull runs verify",

@@ -42,19 +42,28 @@ class Invocation:
 
     Attributes:
         output: As the user wrote it, so that it can be pasted.
+        command: `export` or `nightly`.
     """
 
     output: Path
     config: Path | None = None
     demo: bool = False
+    command: str = "export"
 
     def export(self, names: Sequence[str] = ()) -> str:
         """The command that exports `names` into the same folder."""
-        words = [as_typed("bulkpull"), "export", *names, "--output", str(self.output)]
-        if self.demo:
-            words.append("--demo")
+        return self._with_where(self.command, *names, demo=self.demo)
+
+    def resume(self, run_id: str) -> str:
+        """The command that carries a run on."""
+        return self._with_where("runs", "resume", run_id)
+
+    def _with_where(self, *words: str, demo: bool = False) -> str:
+        words = (as_typed("bulkpull"), *words, "--output", str(self.output))
+        if demo:
+            words = (*words, "--demo")
         if self.config is not None:
-            words += ["--config", str(self.config)]
+            words = (*words, "--config", str(self.config))
         return shlex.join(words)
 
     def read(self, dataset: str) -> str:
@@ -85,7 +94,11 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     print_losses(manifest, console)
-    others = [record for record in manifest.datasets if record.status == "unavailable" and not is_lost(record)]
+    others = [
+        record
+        for record in manifest.datasets
+        if record.status == "skipped" or (record.status == "unavailable" and not is_lost(record))
+    ]
     told = _grouped((record.dataset, record.reason or "") for record in others)
     notes = [*manifest.notes, *told, *_notes(manifest.datasets)]
     for note in notes:
@@ -136,7 +149,7 @@ def _table(manifest: Manifest) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for record in manifest.datasets:
         status = _UNFINISHED if is_unfinished(record, manifest) else record.status
-        has_data = record.status in ("complete", "skipped")
+        has_data = bool(record.files)
         spent = record.seconds
         seconds = spent.submit + spent.wait + spent.download + spent.convert
         table.add_row(
@@ -150,7 +163,7 @@ def _table(manifest: Manifest) -> Table:
 
 
 def _totals(manifest: Manifest) -> str:
-    there = [record for record in manifest.datasets if record.status in ("complete", "skipped")]
+    there = [record for record in manifest.datasets if record.files]
     return ", ".join(
         (
             f"{len(there)} of {figures.count(len(manifest.datasets), 'dataset')}",
@@ -191,7 +204,7 @@ def _notes(records: Sequence[DatasetRecord]) -> list[str]:
 def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
     output = invocation.output
-    complete = [record.dataset for record in manifest.datasets if record.status in ("complete", "skipped")]
+    complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in lost_in(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
@@ -199,6 +212,8 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
     ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
+    if manifest.submitted:
+        ways.append(("collect", invocation.resume(manifest.run_id)))
     if lost and complete and not manifest.interrupted:
         ways.append(("again", invocation.export(lost)))
     if invocation.demo and complete and not manifest.interrupted:

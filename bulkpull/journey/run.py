@@ -24,7 +24,7 @@ from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import AccessDenied, AuthError, BulkpullError, SettingsError, Unchanged
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, DiskTrouble, SettingsError, Unchanged
 from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
@@ -159,7 +159,8 @@ class Run:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(remove_tree, folder.staging)
                 raise
-            await anyio.to_thread.run_sync(remove_tree, folder.staging)
+            if not self._is_to_be_resumed:
+                await anyio.to_thread.run_sync(remove_tree, folder.staging)
             await retire_runs(output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
             return manifest
 
@@ -382,6 +383,11 @@ class Run:
                 dataset=dataset, status="failed", reason=error.reason, error=_as_role_problem(error)
             )
 
+    @property
+    def _is_to_be_resumed(self) -> bool:
+        """The disk was at fault, and what the service made is as good as before: the same command carries on."""
+        return any(isinstance(record.error, DiskTrouble) for record in self._records.values())
+
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
         for record in records:
@@ -410,7 +416,11 @@ class Run:
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
             await anyio.to_thread.run_sync(self.manifest.save, output)
-        ending = INTERRUPTED if interrupted else SUBMITTED if submitted else status
+        ending: str = status
+        if interrupted or self._is_to_be_resumed:
+            ending = INTERRUPTED
+        elif submitted:
+            ending = SUBMITTED
         await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(self.manifest)

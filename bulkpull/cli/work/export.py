@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -33,7 +33,7 @@ _IN_SUMMARY = frozenset({"pull.finished"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """The options of `bulkpull export`; `None` and `False` where not given."""
+    """The options of `bulkpull export` and `bulkpull nightly`; `None` and `False` where not given."""
 
     datasets: tuple[str, ...]
     demo: bool
@@ -44,7 +44,9 @@ class ExportOptions:
     since: date | None
     until: date | None
     everything: bool
-    selecting: Selecting
+    nightly: bool = False
+    submit_only: bool = False
+    selecting: Selecting = field(default_factory=Selecting)
     keep_raw: bool
     metrics_file: Path | None
     as_json: bool
@@ -52,7 +54,7 @@ class ExportOptions:
 
 def run_export(options: ExportOptions, speech: Speech) -> int:
     """
-    Carry out `bulkpull export`; returns the exit status.
+    Carry out `bulkpull export` or `bulkpull nightly`; returns the exit status.
 
     Raises:
         BulkpullError: Nothing could be done at all.
@@ -73,20 +75,45 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             window=window,
             open_ended=options.until is None,
             everything=options.everything,
+            nightly=options.nightly,
+            submit_only=options.submit_only,
         )
         if options.plan:
             return show_plan(request, settings=settings, as_json=options.as_json, speech=speech)
-        console = error_console()
-        with watching(speech, console) as listener:
-            run = Run(request, settings, Events(listener))
-            try:
-                interrupted = run_interruptibly(run.export, when_asked=lambda: _say_stopping(speech, console))
-            except BaseException:
-                # A run may fail after its account was written; whoever reads standard output is owed it.
-                _print_manifest(run, as_json=options.as_json)
-                raise
-    _print_manifest(run, as_json=options.as_json)
-    invocation = Invocation(output=settings.output, config=options.config, demo=options.demo)
+        invocation = Invocation(
+            output=settings.output,
+            config=options.config,
+            demo=options.demo,
+            command="nightly" if options.nightly else "export",
+        )
+        return carry_out(
+            lambda listener: Run(request, settings, Events(listener)),
+            invocation=invocation,
+            as_json=options.as_json,
+            speech=speech,
+        )
+
+
+def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_json: bool, speech: Speech) -> int:
+    """
+    Do a run under a display or a log, and tell its end; returns the exit status.
+
+    Args:
+        make: Makes the run, with the listener that is to hear of it.
+
+    Raises:
+        BulkpullError: Nothing could be done at all.
+    """
+    console = error_console()
+    with watching(speech, console) as listener:
+        run = make(listener)
+        try:
+            interrupted = run_interruptibly(run.export, when_asked=lambda: _say_stopping(speech, console))
+        except BaseException:
+            # A run may fail after its account was written; whoever reads standard output is owed it.
+            _print_manifest(run, as_json=as_json)
+            raise
+    _print_manifest(run, as_json=as_json)
     _tell_end(run, speech, console, invocation=invocation, interrupted=interrupted)
     if interrupted:
         return INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -13,6 +14,8 @@ from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
 from bulkpull.events import Events
+from bulkpull.journey.foresee import foresee_night
+from bulkpull.journey.night import Night
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.request import ExportRequest, plan_export
 from bulkpull.settings import Settings
@@ -29,12 +32,14 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     """
     log = LogListener(speech, write=write_line, default=LogLevel.WARNING)
 
-    async def ask() -> Plan:
-        return await plan_export(request, settings=settings, events=Events(log))
+    async def ask() -> tuple[Plan, Mapping[str, Night]]:
+        if request.nightly:
+            return await foresee_night(request, settings=settings, events=Events(log))
+        return await plan_export(request, settings=settings, events=Events(log)), {}
 
     with libraries_logged_by(log):
-        plan = anyio.run(ask)
-    rows = plan_as_rows(plan)
+        plan, nights = anyio.run(ask)
+    rows = plan_as_rows(plan, nights)
     if as_json:
         print_json({"version": 1, "plan": rows})
     else:
@@ -47,8 +52,13 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
-def plan_as_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The plan as JSON values: what is pulled first, then what is not to be had and why (pure)."""
+def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[dict[str, Any]]:
+    """
+    The plan as JSON values: what is pulled first, then what is not to be had and why (pure).
+
+    Args:
+        nights: What a night would do, by dataset.
+    """
     pulls = [
         {
             "dataset": pull.dataset,
@@ -62,6 +72,7 @@ def plan_as_rows(plan: Plan) -> list[dict[str, Any]]:
             "reason": None,
             "notes": list(pull.notes),
         }
+        | _of_night((nights or {}).get(pull.dataset))
         for pull in plan.pulls
     ]
     missing: list[dict[str, Any]] = [
@@ -82,18 +93,34 @@ def plan_as_rows(plan: Plan) -> list[dict[str, Any]]:
     return pulls + missing
 
 
+def _of_night(night: Night | None) -> dict[str, Any]:
+    """What a night would do for a dataset, and with its standing report."""
+    if night is None:
+        return {}
+    keeping = "keep" if night.standing else "replace" if night.replaced else "make"
+    told: dict[str, Any] = {"standing_report": keeping, "reason": night.reason or night.why_replaced}
+    if night.execution is not None:
+        return told | {"action": "publish", "execution_id": night.execution.execution_id}
+    return told | {"action": "pull" if night.ask else "skip"}
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("dataset", no_wrap=True)
     table.add_column("action", no_wrap=True)
     table.add_column("span", overflow="fold")
     table.add_column("columns", justify="right", no_wrap=True)
+    is_night = any("standing_report" in row for row in rows)
+    if is_night:
+        table.add_column("standing report", no_wrap=True)
     if any(row["reason"] for row in rows):
         table.add_column("reason", overflow="fold")
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
         cells = [row["dataset"], row["action"], span, str(row["columns"] or "")]
+        if is_night:
+            cells.append(row.get("standing_report", ""))
         if row["reason"]:
             cells.append(row["reason"].removeprefix(f"{row['dataset']}: "))
         table.add_row(*cells)

@@ -173,7 +173,9 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
         at = step["at"].removeprefix(f"{day}T")
         after = "" if step["after_seconds"] is None else f"+{figures.length(step['after_seconds'])}"
         name = step["step"]
-        facts = _facts({name: value for name, value in step["facts"].items() if name not in _IDS})
+        # What is nested is for the next process to read, and for --json.
+        told = {name: value for name, value in step["facts"].items() if name not in _IDS}
+        facts = _facts({name: value for name, value in told.items() if not isinstance(value, dict | list)})
         lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
     lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []
     lines += [f"{'note':<9} {note}" for note in pull["notes"]]

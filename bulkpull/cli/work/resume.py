@@ -1,0 +1,76 @@
+"""An earlier run carried on: collected, where it only submitted its reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bulkpull.cli.speech import Speech
+from bulkpull.cli.streams import print_json
+from bulkpull.cli.summary import Invocation, print_summary
+from bulkpull.cli.work.consoles import error_console
+from bulkpull.cli.work.export import carry_out
+from bulkpull.cli.work.past import ask_ledger
+from bulkpull.errors import SettingsError
+from bulkpull.events import Events
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.resume import is_unfinished
+from bulkpull.journey.run import Run
+from bulkpull.records.history import find_run, load_manifest
+from bulkpull.records.ledger import Ledger, RunEntry
+from bulkpull.settings import Settings
+
+
+def resume_run(run_id: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: Speech) -> int:
+    """
+    Carry a run on; returns the exit status.
+
+    Without `run_id` it is the newest one that is unfinished, else the newest. A run that has nothing left to do is told
+    as it ended. Of a run that ended with losses, what it lost is tried again.
+
+    Raises:
+        SettingsError: There is no such run, or it was made against another service.
+        BulkpullError: As an export.
+    """
+    settings = Settings.load(config, output=output)
+    runs = ask_ledger(settings.output, Ledger.runs) or []
+    known = {run.run_id: run for run in runs}
+    unfinished = [run.run_id for run in runs if is_unfinished(run)]
+    if run_id is None and unfinished:
+        run = known[unfinished[0]]
+    else:
+        run = known[find_run(run_id, known=list(known), output=settings.output)]
+    invocation = Invocation(output=settings.output, config=config, command=_command(run))
+    if run.status == "complete":
+        return _tell_ended(run, settings, invocation, as_json=as_json, speech=speech)
+    base = run.request.get("api_base_url")
+    if base != settings.api_base_url:
+        raise SettingsError(
+            f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
+            fix="resume it with the settings that it was begun with, or begin a new run",
+        )
+    settings = settings.model_copy(update={"timespan": run.request.get("timespan")})
+    request = ExportRequest.of_run(run.request)
+    return carry_out(
+        lambda listener: Run(request, settings, Events(listener), resume=run.run_id),
+        invocation=invocation,
+        as_json=as_json,
+        speech=speech,
+    )
+
+
+def _command(run: RunEntry) -> str:
+    return "nightly" if run.request.get("nightly") else "export"
+
+
+def _tell_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, as_json: bool, speech: Speech) -> int:
+    manifest = load_manifest(settings.output, run.run_id)
+    if manifest is None:
+        raise SettingsError(
+            f"run {run.run_id} is complete, and its manifest is gone", fix="see `bulkpull status` for what is published"
+        )
+    if as_json:
+        print_json(manifest.as_dict())
+    if not speech.quiet and not speech.is_json:
+        print_summary(manifest, error_console(), invocation=invocation)
+        error_console().print(f"run {run.run_id} is complete: nothing was left to do", soft_wrap=True)
+    return 0

@@ -1,0 +1,62 @@
+"""Foresee: what a night would do, with reads only; nothing is created, locked or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio.to_thread
+
+from bulkpull.clock import Clock, SystemClock
+from bulkpull.events import Events
+from bulkpull.journey.intact import damaged_snapshots
+from bulkpull.journey.night import Night
+from bulkpull.journey.plan import Plan
+from bulkpull.journey.published import load_published
+from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on
+from bulkpull.journey.resume import list_reports
+from bulkpull.journey.standing import STANDING, UNCHANGED, look_at_night
+from bulkpull.records.history import PRIVATE
+from bulkpull.records.ledger import StepEntry, opened_ledger
+from bulkpull.records.manifest import Current
+from bulkpull.reporting.connect import connected
+from bulkpull.settings import Settings
+
+
+async def foresee_night(
+    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
+) -> tuple[Plan, Mapping[str, Night]]:
+    """
+    The plan of a night, and for each dataset of it what the night would do.
+
+    Raises:
+        SettingsError: A dataset's name is known neither to the catalog nor to the service.
+        AuthError, ReportingError, TransferError: The service could not be asked.
+        DiskTrouble, LedgerError: The output folder cannot be read.
+    """
+    clock = clock or SystemClock()
+    await check_before_asking(request, settings=settings)
+    output = settings.output.absolute()
+    current = await anyio.to_thread.run_sync(Current.load, output)
+    standing, unchanged = await _noted(output)
+    async with connected(settings=settings, events=events, clock=clock) as connection:
+        plan = await plan_on(request, connection, settings=settings)
+        nights = await look_at_night(
+            [pull for pull in plan.pulls if pull.window is None],
+            await list_reports(connection.client),
+            client=connection.client,
+            standing=standing,
+            unchanged=unchanged,
+            published=await anyio.to_thread.run_sync(load_published, output, current),
+            damaged=frozenset(await anyio.to_thread.run_sync(damaged_snapshots, output, current)),
+            now=clock.now(),
+        )
+    return plan, nights
+
+
+async def _noted(output: Path) -> tuple[list[StepEntry], list[StepEntry]]:
+    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+        return [], []
+    async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+        standing, unchanged = await ledger.noted(STANDING), await ledger.noted(UNCHANGED)
+    return standing, unchanged
