@@ -39,7 +39,7 @@ async def test_a_damaged_ledger_is_told_and_the_run_goes_on(tmp_path: Path) -> N
     (aside,) = (tmp_path / ".bulkpull").glob("ledger.damaged-*.sqlite")
     assert second.status == "complete"
     assert [fact["path"] for fact in told.of("ledger.set_aside")] == [str(aside)]
-    assert str(aside) in " ".join(second.datasets[0].notes)
+    assert str(aside) in " ".join(second.notes)
     assert json.loads((tmp_path / "runs" / second.run_id / "manifest.json").read_text())["notes"] == second.notes
     (kept,) = (record for record in first.datasets if record.dataset == "OfficeUsage")
     assert pl.read_parquet(tmp_path / "latest" / "OfficeUsage" / "part-00000.parquet").height == kept.rows
