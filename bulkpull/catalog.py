@@ -64,6 +64,7 @@ class CatalogDataset:
         refresh_days: Days between two refreshes of its data (behaviour 142); `None` when no document says.
         snapshot: It has no time axis, so a query carries no TIMESPAN (behaviour 51).
         time_column: The column that a window cuts along; `None` for snapshots.
+        metrics: Aggregates that a query may select (behaviour 63).
         drift_columns: Names that other editions of the documents use, and that a live list may have (behaviour 54).
     """
 
@@ -77,6 +78,7 @@ class CatalogDataset:
     snapshot: bool
     time_column: str | None
     system_query_id: str | None
+    metrics: tuple[str, ...] = ()
     drift_columns: tuple[str, ...] = ()
 
     def column(self, name: str) -> CatalogColumn | None:
@@ -159,6 +161,7 @@ def _dataset(raw: dict[str, Any]) -> CatalogDataset:
         snapshot=raw["snapshot"],
         time_column=raw["time_column"],
         system_query_id=system_query.get("query_id"),
+        metrics=tuple(raw["metrics"]),
         drift_columns=tuple(column["name"] for column in raw.get("drift_columns", ())),
     )
 

@@ -48,6 +48,7 @@ from __future__ import annotations
 from copy import copy
 from enum import StrEnum
 from typing import ClassVar, Self
+from unicodedata import combining, east_asian_width
 
 from bulkpull.redact import printable, redact
 
@@ -189,7 +190,12 @@ class QueryError(SettingsError):
         shown = "".join(letter if letter.isprintable() else " " for letter in line[cut : cut + _EXCERPT_WIDTH])
         lead, tail = "…" if cut else "", "…" if cut + _EXCERPT_WIDTH < len(line) else ""
         marks = "^" * max(1, min(self.length, len(shown) - place + cut))
-        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + place - cut)}{marks}"
+        return f"{lead}{shown}{tail}\n{' ' * (len(lead) + _width(shown[: place - cut]))}{marks}"
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal `text` takes: wide letters take two, combining ones none."""
+    return sum((east_asian_width(letter) in "WF") + (combining(letter) == 0) for letter in text)
 
 
 class AuthError(BulkpullError):

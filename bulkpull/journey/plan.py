@@ -139,6 +139,31 @@ def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str
             raise _unknown(name, known=[*(dataset.name for dataset in catalog.datasets), *queries])
 
 
+def check_selections(selections: Iterable[Selection], *, catalog: Catalog, timespan: str | None) -> None:
+    """
+    Refuse selections that the documents know to be wrong, where the service cannot be asked about them.
+
+    Every name that a dataset has or had in any edition counts as there. System queries are left alone.
+
+    Raises:
+        SettingsError: As `make_plan` raises for one of them.
+    """
+    documented = [
+        OfferedDataset(
+            name=dataset.name,
+            columns=(*(column.name for column in dataset.columns), *dataset.drift_columns),
+            metrics=dataset.metrics,
+            date_ranges=dataset.date_ranges,
+        )
+        for dataset in catalog.datasets
+    ]
+    own = [selection for selection in selections if selection.system_query is None]
+    for selection in own:
+        make_plan(
+            (), offered=documented, catalog=catalog, timespan=timespan, selections=[selection], only_selections=True
+        )
+
+
 def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
     """The query that names every column, in the service's order."""
     text = f"SELECT {', '.join(columns)} FROM {dataset}"  # noqa: S608 - no database: names are checked in `_pull`

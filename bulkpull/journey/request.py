@@ -11,7 +11,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
-from bulkpull.journey.plan import Plan, check_names, make_plan
+from bulkpull.journey.plan import Plan, check_names, check_selections, make_plan
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
@@ -194,5 +194,7 @@ async def check_before_asking(request: ExportRequest, *, settings: Settings) -> 
     try:
         await choose_grant(settings)
     except AuthError:
-        check_names(request.datasets, catalog=load_catalog(), queries=[query.name for query in settings.queries])
+        catalog = load_catalog()
+        check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
+        check_selections(request.selections, catalog=catalog, timespan=settings.timespan)
         raise

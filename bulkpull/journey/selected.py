@@ -118,7 +118,10 @@ def _completed(
         )
     if statement.timespan is not None:
         return statement, None
-    span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=catalog.default_timespan)
+    try:
+        span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=catalog.default_timespan)
+    except SettingsError:
+        span, wider = timespan, None  # the check points at it
     return replace(statement, timespan=Name(span) if span else None), wider
 
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from bulkpull.catalog import Catalog, CatalogColumn, CatalogDataset, ColumnType
+from bulkpull.catalog import Catalog, CatalogColumn, CatalogDataset
 from bulkpull.errors import QueryError
 from bulkpull.model import OfferedDataset
 from bulkpull.query.build import build
 from bulkpull.query.near import did_you_mean
 from bulkpull.query.parse import parse
-from bulkpull.query.syntax import Condition, Name, Statement
+from bulkpull.query.syntax import Condition, Literal, Name, Operator, Statement
 from bulkpull.query.values import Kind, misgiving
 
 _SHOWN = 12
@@ -151,8 +151,9 @@ class _Check:
                 continue
             what = f"{name.text} {condition.operator} '{value.text}'"
             if doubt.is_fatal:
+                excludes = condition.operator in (Operator.UNEQUAL, Operator.NOT_IN)
                 raise QueryError(
-                    f"{what} matches no row",
+                    f"{what} {'leaves out' if excludes else 'matches'} no row",
                     text=self.text,
                     at=value.at,
                     length=value.length,
@@ -160,14 +161,19 @@ class _Check:
                     fix=doubt.fix,
                 )
             self.warnings.append(f"{what}: {doubt.why}" + (f"; {doubt.fix}" if doubt.fix else ""))
-        return replace(condition, name=name)
+        return replace(condition, name=name, values=tuple(self._sent(value, kind) for value in condition.values))
+
+    @staticmethod
+    def _sent(value: Literal, kind: Kind) -> Literal:
+        """The value as it is sent: text in quotes, so that nobody takes 007 for a number (behaviours 66 and 152)."""
+        return replace(value, quoted=True) if kind.is_text else value
 
     def _kind(self, name: Name) -> Kind:
         if name.folded not in self.columns:
             return Kind(self.catalog.metric(name.text).type)
         column = self._documented(name.text)
         if column is None:
-            return Kind(ColumnType.STRING)
+            return Kind()
         return Kind(column.type, values=column.values, known_values=column.known_values)
 
     def _timespan(self, name: Name) -> Name:

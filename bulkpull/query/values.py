@@ -26,7 +26,7 @@ _CLOCK = frozenset({"t", "z", "am", "pm", "utc"})
 _FEWEST_DIGITS = 4
 _FEWEST_BESIDE_A_MONTH = 2
 _TRUE, _FALSE = ("1", "y", "yes", "true"), ("0", "n", "no", "false")
-_KINDS = {
+_KINDS: dict[ColumnType | None, str] = {
     ColumnType.INT: "numbers",
     ColumnType.DECIMAL: "numbers",
     ColumnType.DATE: "dates",
@@ -38,11 +38,16 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a column holds, as far as it is documented."""
+    """What a column holds, as far as it is documented; nothing is known of one that has no type."""
 
-    type: ColumnType
+    type: ColumnType | None = None
     values: tuple[str, ...] = ()
     known_values: tuple[str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are compared as text."""
+        return self.type not in (None, ColumnType.INT, ColumnType.DECIMAL, ColumnType.BOOL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,9 @@ def misgiving(value: str, *, kind: Kind, operator: Operator) -> Misgiving | None
         return Misgiving("no document says what an empty value compares with", None, is_fatal=False)
     if kind.values:
         return _of_flag(value, kind.values)
-    fits, fix = _FORMS.get(kind.type, (None, None))
-    if fits is None:
+    if kind.type not in _FORMS:
         return _of_word(value, kind.known_values)
+    fits, fix = _FORMS[kind.type]
     # The types of ids are judged, not documented: a doubt about one is told.
     return None if fits(value) else Misgiving(_holds(kind), fix, is_fatal=kind.type is not ColumnType.GUID)
 
@@ -146,7 +151,7 @@ def _is_day(value: str) -> bool:
 
 _DAY = "write a day as '2026-01-31'"
 _DIGITS = "write digits, with a point where one is needed: 20000.5"
-_FORMS: dict[ColumnType, tuple[Callable[[str], bool], str | None]] = {
+_FORMS: dict[ColumnType | None, tuple[Callable[[str], bool], str | None]] = {
     ColumnType.INT: (_is_number, _DIGITS),
     ColumnType.DECIMAL: (_is_number, _DIGITS),
     ColumnType.DATE: (_is_day, _DAY),

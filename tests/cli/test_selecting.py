@@ -63,6 +63,24 @@ def test_a_slip_is_pointed_at_and_leaves_no_trace(command: Command, serve: Serve
     assert not Path("data").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--select", "Month, TotlACR", "did you mean TotalACR?"),
+        ("--where", "UsageQuantity > 'many'", "the column holds numbers"),
+        ("--timespan", "LAST_7_DAYS", "AzureUsage has no time span LAST_7_DAYS"),
+    ],
+)
+def test_without_credentials_a_slip_that_the_documents_tell_is_the_better_message(
+    command: Command, option: str, value: str, told: str
+) -> None:
+    outcome = command("export", "AzureUsage", "--as", "mine", option, value)
+    unaffected = command("export", "AzureUsage", "--select", "Month, TotalACR")
+
+    assert (outcome.code, unaffected.code) == (2, 4)
+    assert told in outcome.err
+
+
 def test_a_broken_condition_is_refused_without_any_call(command: Command, serve: Serve) -> None:
     simulator = serve(AZURE)
     outcome = command("export", "AzureUsage", "--where", "Month = '2026-11-01' OR Month = '2026-10-01'")

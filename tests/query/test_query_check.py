@@ -124,6 +124,30 @@ def test_a_value_that_no_row_can_have_is_refused(dataset: str, condition: str, t
     assert text[error.at :].strip("(').0, ") != ""
 
 
+@pytest.mark.behaviour(67)
+def test_a_value_that_leaves_out_no_row_is_refused_as_well() -> None:
+    error = refused("SELECT MpnId FROM CustomersAndTenants WHERE IsDuplicateRowForPGA != 'Maybe'")
+
+    assert error.what == "IsDuplicateRowForPGA != 'Maybe' leaves out no row"
+
+
+@pytest.mark.behaviour(66, 152)
+@pytest.mark.parametrize(
+    ("condition", "sent"),
+    [
+        ("MpnId = 0012", "MpnId = '0012'"),
+        ("CustomerTpid NOT IN (007, 1)", "CustomerTpid NOT IN ('007', '1')"),
+        ("Month = 20261101", "Month = '20261101'"),
+        ("AvailableSeats > 10", "AvailableSeats > 10"),
+        ("IsDuplicateRowForPGA = 0", "IsDuplicateRowForPGA = 0"),
+    ],
+)
+def test_identifiers_are_sent_as_text_whatever_they_look_like(condition: str, sent: str) -> None:
+    text = check(f"SELECT MpnId FROM CustomersAndTenants WHERE {condition}").text  # noqa: S608 - not SQL
+
+    assert text.endswith(f"WHERE {sent}")
+
+
 @pytest.mark.parametrize(
     ("type_", "value"),
     [

@@ -274,3 +274,10 @@ def test_only_the_line_with_the_place_is_shown() -> None:
 
 def test_a_secret_in_a_query_is_not_shown() -> None:
     assert refused("SELECT a FROM b WHERE c = 'x?sig=abcdefghijk' OR d = 1").excerpt is None
+
+
+def test_marks_stand_under_the_place_after_wide_letters() -> None:
+    excerpt = refused("SELECT コン FORM x").excerpt
+
+    assert excerpt is not None
+    assert excerpt.split("\n")[1] == " " * 12 + "^^^^"
