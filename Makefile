@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT := bulkpull-demo
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check docs bench bench-full clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make test    install, then run the test suite"
 	@echo "make check   install, then lint and type-check"
 	@echo "make docs    install, then build the guides into .build/site"
+	@echo "make bench   install, then measure every scenario in small sizes beside its peers and check the budgets (minutes)"
+	@echo "make bench-full   the same in full sizes (about an hour)"
 	@echo "make clean   remove the virtual environment, caches and the demo's output"
 
 demo: $(VENV)/.runtime
@@ -30,6 +32,9 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+bench bench-full: $(VENV)/.dev
+	$(BIN)/python -m benchmarks all --size $(if $(filter bench-full,$@),full,small)
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUTPUT) dist .build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -72,6 +72,8 @@ class Host:
             (told if asked else b"HTTP/1.1 200 OK")
             + b'\r\nETag: "0x1"\r\nAccept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n' % (end - start)
         )
+        if head.startswith(b"HEAD "):
+            return True
         until = min(end, start + self._cut_after) if self._cut_after else end
         self._send(connection, start, until)
         return until == end

@@ -1,7 +1,7 @@
 """
-Ours, and what one writes first, as processes of their own for the download benchmark.
+Our download as a process of its own, as a run does it.
 
-    python -m benchmarks.download_clients ours|naive URL FOLDER --ca-file FILE [--segments N] [--link-seconds S]
+    python -m benchmarks.ours_download URL FOLDER --ca-file FILE [--segments N] [--link-seconds S]
 
 Prints seconds and processor seconds of the transfer itself as JSON: starting the interpreter is not counted.
 """
@@ -13,11 +13,9 @@ import asyncio
 import json
 import random
 import resource
-import ssl
 import time
 from pathlib import Path
 
-import aiohttp
 import anyio
 
 from bulkpull.clock import SystemClock
@@ -27,12 +25,10 @@ from bulkpull.model import SecureLink
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
-_NAIVE_BYTES = 1 << 16
 
-
-async def fetch_ours(url: str, into: Path, *, ca_file: Path, segments: int, link_seconds: float) -> float:
+async def fetch(url: str, into: Path, *, ca_file: Path, segments: int, link_seconds: float) -> float:
     """
-    As a run does it; a link of limited life is made anew by whoever asks for it.
+    Fetch once; a link of limited life is made anew by whoever asks for it.
 
     Returns:
         When the file was there, on the counter of `time.perf_counter`. Like the others it did not wait for the disk.
@@ -56,38 +52,20 @@ async def fetch_ours(url: str, into: Path, *, ca_file: Path, segments: int, link
         return there_s  # noqa: RET504 - before the group has waited for the disk
 
 
-async def fetch_naively(url: str, into: Path, *, ca_file: Path) -> float:
-    """Chunks of 64 KiB, each written in a thread of its own accord: what aiofiles does."""
-    context = await asyncio.to_thread(ssl.create_default_context, cafile=str(ca_file))
-    connector = aiohttp.TCPConnector(ssl=context)
-    async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as reply:
-        file = await asyncio.to_thread(into.open, "wb")
-        try:
-            async for chunk in reply.content.iter_chunked(_NAIVE_BYTES):
-                await asyncio.to_thread(file.write, chunk)
-        finally:
-            await asyncio.to_thread(file.close)
-    return time.perf_counter()
-
-
 def main() -> None:
     """Fetch once and tell what it took."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("client", choices=["ours", "naive"])
     parser.add_argument("url")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--segments", type=int, default=4)
     parser.add_argument("--link-seconds", type=float, default=0)
     options = parser.parse_args()
-    into = options.folder / "report"
     before, began_s = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    if options.client == "ours":
-        work = fetch_ours(
-            options.url, into, ca_file=options.ca_file, segments=options.segments, link_seconds=options.link_seconds
-        )
-    else:
-        work = fetch_naively(options.url, into, ca_file=options.ca_file)
+    work = fetch(
+        options.url, options.folder / "report", ca_file=options.ca_file, segments=options.segments,
+        link_seconds=options.link_seconds,
+    )  # fmt: skip
     wall_s = asyncio.run(work) - began_s
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

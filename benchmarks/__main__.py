@@ -1,0 +1,121 @@
+"""
+The benchmark harness: `python -m benchmarks SCENARIO`, `compare`, `budgets`, `page`, `faults`.
+
+    python -m benchmarks download --size full --peer curl --rounds 7
+    python -m benchmarks all --size small
+    python -m benchmarks compare BEFORE AFTER
+    python -m benchmarks export --profile
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.budgets import judge_all
+from benchmarks.compare import changes
+from benchmarks.faults import write_faults
+from benchmarks.page import write_page
+from benchmarks.profile import write_profile
+from benchmarks.result import load_results
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios.common import Options, say
+from benchmarks.tell import print_result, print_verdicts
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__.split("\n\n")[0])
+console = Console(soft_wrap=True)
+
+
+class SizeName(StrEnum):
+    SMALL = "small"
+    FULL = "full"
+
+
+Size = Annotated[str, typer.Option(help="`small`, `full`, or bytes of the main file, such as 3e8.")]
+Rounds = Annotated[int | None, typer.Option(min=1, help="How often each contender does the work.")]
+Peers = Annotated[list[str] | None, typer.Option("--peer", help="Measure only this one besides ours; repeatable.")]
+Cases = Annotated[list[str] | None, typer.Option("--case", help="Measure only this case; repeatable.")]
+Profile = Annotated[bool | None, typer.Option(help="Write a flame graph of ours in place of measuring.")]
+
+
+def _options(size: str, rounds: int | None, peers: list[str] | None, cases: list[str] | None) -> Options:
+    named = size if size in ("small", "full") else "small"
+    return Options(
+        size=named,  # type: ignore[arg-type]  # one of the two
+        size_bytes=None if size == named else int(float(size)),
+        wanted_rounds=rounds,
+        peers=tuple(peers or ()),
+        cases=tuple(cases or ()),
+    )
+
+
+def _command(name: str) -> None:
+    def run(
+        size: Size = "small", rounds: Rounds = None, peer: Peers = None, case: Cases = None, profile: Profile = None
+    ) -> None:
+        options = _options(size, rounds, peer, case)
+        if profile:
+            console.print(f"flame graph: {write_profile(name, options)}")
+            return
+        measure(name, options)
+
+    app.command(name, help=f"Measure the scenario `{name}`.")(run)
+
+
+def measure(name: str, options: Options) -> None:
+    """Measure a scenario, write down what came of it, and print it."""
+    say(f"{name} ({options.size})")
+    result = SCENARIOS[name](options)
+    partial = bool(options.peers or options.cases or options.size_bytes)
+    if not partial:
+        result.save()
+        write_page()
+    print_result(result, console=console)
+
+
+for scenario in SCENARIOS:
+    _command(scenario)
+
+
+@app.command(name="all")
+def measure_all(size: Size = "small", rounds: Rounds = None) -> None:
+    """Measure every scenario, make the page, and check the budgets."""
+    for name in SCENARIOS:
+        measure(name, _options(size, rounds, None, None))
+    check_budgets()
+
+
+@app.command()
+def page() -> None:
+    """Make `benchmarks/README.md` and its charts from the results."""
+    console.print(str(write_page()))
+
+
+@app.command()
+def compare(before: Path, after: Path) -> None:
+    """Say what got better or worse beyond the noise, between two results or two folders of them."""
+    for line in changes(load_results(before), load_results(after)):
+        console.print(line)
+
+
+@app.command(name="budgets")
+def check_budgets() -> None:
+    """Hold the results against `benchmarks/budgets.toml`; ends with 1 when one is missed."""
+    verdicts = judge_all(load_results())
+    print_verdicts(verdicts, console=console)
+    if any(verdict.is_met is False for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+@app.command(name="faults")
+def provoke_faults() -> None:
+    """Provoke faults on us and on each peer, and make `benchmarks/faults.md` of the outcomes."""
+    console.print(str(write_faults()))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

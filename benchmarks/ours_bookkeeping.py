@@ -1,0 +1,68 @@
+"""
+The bookkeeping of pulls alone: ledger, events and log, without service, network and conversion.
+
+    python -m benchmarks.ours_bookkeeping FOLDER PULLS
+
+Every pull notes its steps with facts like those of an export, and one run holds them all. Prints JSON: processor
+milliseconds a pull for the first and the last hundred, milliseconds a pull to read them all again, and the growth of
+resident memory in between, MB. FOLDER should be in memory: waiting for a disk is no processor time, but takes hours.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+
+import anyio
+
+from bulkpull.events import Events
+from bulkpull.records.ledger import Ledger, opened_ledger
+
+_STEPS = ("intended", "submitted", "completed", "downloaded", "converted", "published")
+_FACTS = {
+    "query": f"SELECT {', '.join(f'Column{number}' for number in range(25))} FROM AzureUsage",  # noqa: S608 - not SQL
+    "query_id": "00000000-0000-4000-8000-000000000000", "report_id": "00000000-0000-4000-8000-000000000001",
+    "etag": "0x8D0000000000000", "size_bytes": 12_345_678, "seconds": 12.345,
+}  # fmt: skip
+_BLOCK = 100
+
+
+async def block(ledger: Ledger, events: Events, *, first: int) -> float:
+    """A hundred pulls; processor milliseconds each."""
+    began_s = time.process_time()
+    for number in range(first, first + _BLOCK):
+        for step in _STEPS:
+            await ledger.note("run", dataset=f"Dataset{number}", step=step, facts=_FACTS, at="2026-01-01T00:00:00Z")
+            events.emit(f"{step}.noted", dataset=f"Dataset{number}", size_bytes=1, elapsed_s=0.1)
+    return 1e3 * (time.process_time() - began_s) / _BLOCK
+
+
+async def main() -> None:
+    """Note the steps of all pulls in one run."""
+    folder, pulls, events = Path(sys.argv[1]), int(sys.argv[2]), Events()
+    async with opened_ledger(folder) as ledger:
+        await ledger.begin_run("run", request={}, at="2026-01-01T00:00:00Z")
+        costs, resident = [], 0.0
+        for first in range(0, pulls, _BLOCK):
+            costs.append(await block(ledger, events, first=first))
+            if len(costs) == 1:
+                resident = _resident_mb()
+        gc.collect()
+        grown = _resident_mb() - resident
+        began_s = time.process_time()
+        steps = await ledger.steps("run")
+        reading_ms = 1e3 * (time.process_time() - began_s) / pulls
+        assert len(steps) == pulls * len(_STEPS)
+    print(json.dumps({"first_ms": costs[0], "last_ms": costs[-1], "reading_ms": reading_ms, "grown_mb": grown}))
+
+
+def _resident_mb() -> float:
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1e3
+
+
+if __name__ == "__main__":
+    anyio.run(main)

@@ -1,0 +1,115 @@
+"""`benchmarks/README.md` and its charts, made from the results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.budgets import judge_all
+from benchmarks.chart import chart
+from benchmarks.figures import figure, ratio_told, verdict_told
+from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results, median, ratio
+from benchmarks.scenarios import TITLES
+
+_PAGE = Path(__file__).parent / "README.md"
+_COLUMNS: dict[Measure, str] = {
+    "wall_s": "wall s", "cpu_s": "CPU s", "peak_bytes": "peak MB", "requests": "calls", "wire_bytes": "wire MB",
+}  # fmt: skip
+_HEAD = """\
+# Benchmarks
+
+Is `bulkpull` faster, cheaper and smaller than what one would pick instead, by how much, and did today's change make it
+worse? This page is made from `results/*.json` by `python -m benchmarks page`; nobody writes its figures by hand.
+
+```console
+$ make bench          # every scenario in small sizes, some minutes; then this page and the budgets
+$ make bench-full     # the sizes that the budgets speak of; about an hour
+$ .venv/bin/python -m benchmarks download --size full --peer curl
+$ .venv/bin/python -m benchmarks export --profile
+$ .venv/bin/python -m benchmarks compare BEFORE AFTER     # two results, or two folders of them
+$ .venv/bin/python -m benchmarks faults                   # what becomes of rows when things go wrong: faults.md
+```
+
+**How to read it.** All contenders of a case do the same work by turns, round by round, on the same machine and
+against the same server, each in processes of its own. A ratio is the other's figure over ours in the same round
+(median, range): above 1 means that ours needs less. Seconds stand beside the machine that they were made on and mean
+nothing elsewhere. *peak MB* adds up the peaks of all processes. Peers live in an environment of their own
+(`.build/peers`), set up as their documentation recommends; what the harness does for one that cannot do a step stands
+in its row. What is not installed is skipped, and says so.
+"""
+
+
+def write_page() -> Path:
+    """Make the page and the charts of all results there are; the full size counts where there are both."""
+    results = _best(load_results())
+    charts = RESULTS.parent / "charts"
+    charts.mkdir(exist_ok=True)
+    for result in results:
+        (charts / f"{result.scenario}.svg").write_text(chart(result), "utf-8")
+    _PAGE.write_text("\n".join(_lines(results)), "utf-8")
+    return _PAGE
+
+
+def _best(results: list[Result]) -> list[Result]:
+    """One result for each scenario, in the order of the list of scenarios."""
+    by_name = {each.scenario: each for each in sorted(results, key=lambda each: each.size, reverse=True)}
+    return [by_name[name] for name in TITLES if name in by_name]
+
+
+def _lines(results: list[Result]) -> Iterator[str]:
+    yield _HEAD
+    yield from _budgets()
+    for result in results:
+        yield from _scenario(result)
+    yield "## When things go wrong\n"
+    yield "Speed is half of it: [faults.md](faults.md) shows what becomes of rows, calls and objects.\n"
+
+
+def _budgets() -> Iterator[str]:
+    yield "## Budgets\n\n| budget | bound | measured | |\n| --- | --- | --- | --- |"
+    for verdict in judge_all(load_results()):
+        bound, value, word = verdict_told(verdict)
+        yield f"| {verdict.budget.what} | {bound} | {value} | {word} |"
+    yield ""
+
+
+def _scenario(result: Result) -> Iterator[str]:
+    yield f"## {TITLES[result.scenario]}\n"
+    machine = result.machine
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    yield (
+        f"`{result.scenario}`, {result.size} size, {result.made_at:%Y-%m-%d}, commit {result.commit};"
+        f" {machine.processors} × {machine.model}, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}; {versions}\n"
+    )
+    yield f"![{TITLES[result.scenario]}](charts/{result.scenario}.svg)\n"
+    for case in result.cases:
+        yield from _case(case)
+
+
+def _case(case: Case) -> Iterator[str]:
+    yield f"**{case.name}**: {case.title}\n"
+    if case.contenders:
+        shown = [of for of in _COLUMNS if any(median(each, of) is not None for each in case.contenders)]
+        yield f"| | {' | '.join(_COLUMNS[of] for of in shown)} | time against ours | CPU against ours | set up |"
+        yield f"| --- |{' --: |' * len(shown)} --: | --: | --- |"
+        for each in case.contenders:
+            name = f"**{each.name}**" if each.name == OURS else f"{each.name} {each.version}".strip()
+            if each.skipped:
+                yield f"| {name} |{' |' * len(shown)} | | skipped: {each.skipped} |"
+                continue
+            cells = [figure(median(each, of), of) for of in shown]
+            ratios = [
+                "" if each.name == OURS else ratio_told(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")
+            ]
+            yield f"| {name} | {' | '.join([*cells, *ratios])} | {each.how} |"
+        yield ""
+    if case.lower_bound_s:
+        yield f"Lower bound, the slowest report with its own transfer and conversion: {case.lower_bound_s:.2f} s.\n"
+    if case.facts:
+        yield "; ".join(f"{name}: {value:,g}" for name, value in case.facts.items()) + ".\n"
+    if case.verified:
+        yield f"Found equal: {case.verified}.\n"
+    for note in case.notes:
+        yield f"- {note}"
+    if case.notes:
+        yield ""

@@ -1,0 +1,13 @@
+"""The scenarios by name, each a module with one function `measure(options)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.result import Result
+from benchmarks.scenarios import convert, download, export, many, start
+from benchmarks.scenarios.common import Options
+
+_MODULES = (export, download, convert, many, start)
+SCENARIOS: dict[str, Callable[[Options], Result]] = {each.NAME: each.measure for each in _MODULES}
+TITLES: dict[str, str] = {each.NAME: each.TITLE for each in _MODULES}

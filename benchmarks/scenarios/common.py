@@ -1,0 +1,117 @@
+"""What every scenario shares: options, taking turns, and the result around the cases."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from benchmarks.environment import commit, machine, own_versions
+from benchmarks.measure import Cost
+from benchmarks.result import OURS, Case, Contender, Result, Run, Size
+
+_ROUNDS: dict[Size, int] = {"small": 3, "full": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    How a scenario is to be measured.
+
+    Attributes:
+        size_bytes: Of the work's main file, in place of what `size` says.
+        wanted_rounds: In place of what `size` says.
+        peers: Only these besides ours; all without.
+        cases: Only these; all without.
+    """
+
+    size: Size = "small"
+    size_bytes: int | None = None
+    wanted_rounds: int | None = None
+    peers: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+
+    @property
+    def rounds(self) -> int:
+        """How often each contender does the work."""
+        return self.wanted_rounds or _ROUNDS[self.size]
+
+    def wants_case(self, name: str) -> bool:
+        """Whether the case is to be measured."""
+        return not self.cases or name in self.cases
+
+    def wants(self, name: str) -> bool:
+        """Whether the contender is to be measured."""
+        return name == OURS or not self.peers or name in self.peers
+
+    def of_size(self, *, small: int, full: int) -> int:
+        """Bytes of a file."""
+        return self.size_bytes or (small if self.size == "small" else full)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    A contender that is about to be measured.
+
+    Attributes:
+        work: Does the work once.
+        missing: Why it cannot, if so.
+    """
+
+    name: str
+    work: Callable[[], Run]
+    version: str = ""
+    how: str = ""
+    missing: str | None = None
+
+
+def take_turns(entries: Sequence[Entry], *, options: Options, case: str) -> list[Contender]:
+    """
+    Let all do the work, one after another, round by round.
+
+    By turns, so that whatever else the machine does meets every one of them. A contender that fails is left out from
+    then on, and says why.
+    """
+    contenders = [
+        Contender(name=each.name, version=each.version, how=each.how, skipped=each.missing)
+        for each in entries
+        if options.wants(each.name)
+    ]
+    works = {each.name: each.work for each in entries}
+    for number in range(options.rounds):
+        for contender in contenders:
+            if contender.skipped:
+                continue
+            say(f"{case}: {contender.name}, round {number + 1} of {options.rounds}")
+            try:
+                contender.runs.append(works[contender.name]())
+            except Exception as error:
+                if contender.name == OURS:
+                    raise
+                contender.skipped, contender.runs = f"it failed: {error}", []
+    return contenders
+
+
+def run_of(cost: Cost, **more: int | None) -> Run:
+    """What a process cost, as a run."""
+    return Run(wall_s=cost.wall_s, cpu_s=cost.cpu_s, peak_bytes=cost.peak_bytes, **more)
+
+
+def result_of(scenario: str, cases: Sequence[Case], *, options: Options, versions: Mapping[str, str]) -> Result:
+    """The cases with all that a reader has to know about them."""
+    return Result(
+        scenario=scenario,
+        size=options.size,
+        made_at=datetime.now(UTC).replace(microsecond=0),
+        commit=commit(),
+        machine=machine(),
+        versions={**own_versions(), **versions},
+        cases=list(cases),
+    )
+
+
+def say(what: str) -> None:
+    """Tell on standard error what is going on."""
+    print(f"  {what}", file=sys.stderr, flush=True)
