@@ -33,6 +33,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | token.not_kept         | a new refresh token could not be stored       | folder, reason, follows                 |
 | token.cache_unread     | what the token cache holds cannot be read     | folder, reason, follows                 |
 | account.lacking        | a part of what a run leaves is not there      | part, reason                            |
+| notice.sent/lost       | others were told of a run's end, or not       | to, reason                              |
 """
 
 from __future__ import annotations

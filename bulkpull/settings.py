@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
@@ -170,6 +171,13 @@ class Settings(BaseSettings):
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
     metrics_file: Path | None = Field(None, description="Prometheus text file, replaced at the end of every run")
+    notify_command: Text | None = Field(
+        None, description="command run at the end of every run, without a shell; the manifest is its standard input"
+    )
+    notify_url: Secret | None = Field(
+        None, description="address that gets the manifest by POST at the end of every run; kept secret"
+    )
+    notify_seconds: Positive = Field(30.0, description="how long telling of a run's end may take")
     queries: Annotated[tuple[Selection, ...], NoDecode] = Field(
         (), description="named custom exports: tables `[[queries]]` of the settings file"
     )
@@ -248,6 +256,22 @@ class Settings(BaseSettings):
     @classmethod
     def _remember(cls, secret: SecretStr | None) -> SecretStr | None:
         return _remembered(secret)
+
+    @field_validator("notify_url", mode="after")
+    @classmethod
+    def _safe_and_remembered(cls, url: SecretStr | None) -> SecretStr | None:
+        # Whoever knows the address of a webhook may post to it, and some carry a signature.
+        if url is not None:
+            _safe_address(url.get_secret_value())
+            register_secret(url.get_secret_value())
+        return url
+
+    @field_validator("notify_command", mode="after")
+    @classmethod
+    def _can_be_split(cls, command: str | None) -> str | None:
+        if command is not None and not shlex.split(command):
+            raise ValueError("names no program")
+        return command
 
     @field_validator("queries", mode="before")
     @classmethod
@@ -328,6 +352,8 @@ class Settings(BaseSettings):
         return grant
 
 
+# A demo tells nobody of its end.
+_NOTICES = ("notify_command", "notify_url")
 _SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
 _CREDENTIALS = (
     "tenant_id",
@@ -377,7 +403,8 @@ def _sign_in_hint(grant: Grant) -> str:
 
 def _unpointed() -> dict[str, Any]:
     """Every address and credential at its default, so that neither environment nor file can supply one."""
-    return {name: Settings.model_fields[name].default for name in (*_SERVICE, *_CREDENTIALS)}
+    names = (*_SERVICE, *_CREDENTIALS, *_NOTICES)
+    return {name: Settings.model_fields[name].default for name in names}
 
 
 def _read_file(config: Path | None) -> _SettingsFile:

@@ -20,6 +20,7 @@ from bulkpull.account.account import Account
 from bulkpull.account.attribution import Attribution
 from bulkpull.account.chronicle import Chronicle, replay
 from bulkpull.account.log import RunLog, log_of, read_entry
+from bulkpull.account.notice import send_notices
 from bulkpull.account.numbers import write_numbers
 from bulkpull.account.page import render_report
 from bulkpull.clock import Clock
@@ -32,6 +33,9 @@ from bulkpull.settings import Settings
 PAGE = "report.html"
 # A dataset that was not in a month of nights is as good as new.
 _MOST_LOOKED_AT = 30
+_GRACE_S = 5.0
+# Whoever stops a run waits for it to end.
+_HURRY_S = 2.0
 
 
 class Keeper:
@@ -48,6 +52,7 @@ class Keeper:
         self._chronicle = Chronicle()
         self._began_s = 0.0
         self._is_resumed = False
+        self._manifest: Manifest | None = None
 
     def __call__(self, event: Event) -> None:
         """Listen to one event; what is told before the run has a name belongs to no run."""
@@ -67,8 +72,28 @@ class Keeper:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         page = self._output / "runs" / manifest.run_id / PAGE
         await self._leave(page, partial(self._write_page, page, manifest))
+        self._manifest = manifest
         if (numbers := self._settings.metrics_file) is not None:
             await self._leave(numbers, partial(write_numbers, numbers, manifest, output=self._output))
+
+    async def send_notices(self) -> None:
+        """Tell those whom the settings name that the run has ended, once its account is complete."""
+        if self._manifest is None:
+            return
+        within_s = self._settings.notify_seconds + _GRACE_S
+        if self._manifest.interrupted:
+            within_s = min(within_s, _HURRY_S)
+        # Shielded: a run that has ended stays what it is, whatever is asked for while others are told of it.
+        with anyio.move_on_after(within_s, shield=True) as patience:
+            await send_notices(
+                self._manifest,
+                path=self._output / "runs" / self._run_id / "manifest.json",
+                settings=self._settings,
+                events=self._events,
+                clock=self._clock,
+            )
+        if patience.cancelled_caught:
+            self._events.warn("notice.lost", reason=f"not all were told within {within_s:g} s")
 
     async def _leave(self, path: Path, write: Callable[[], None]) -> None:
         try:
@@ -138,6 +163,8 @@ async def kept_account(settings: Settings, *, events: Events, clock: Clock) -> A
     """
     Keep the account of the run that begins within the block: every event goes into its log.
 
+    Word of the run's end is sent when the block is over, whichever way it ended.
+
     Args:
         settings: `output` as the user named it, and what else is to be left where.
     """
@@ -145,6 +172,9 @@ async def kept_account(settings: Settings, *, events: Events, clock: Clock) -> A
     await keeper.open()
     try:
         with events.joined(keeper):
-            yield keeper
+            try:
+                yield keeper
+            finally:
+                await keeper.send_notices()
     finally:
         await keeper.close()

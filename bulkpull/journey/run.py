@@ -123,9 +123,10 @@ class Run:
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
         async with (
+            # First in and last out: others are told of the run's end when the folder is free again.
+            kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
             locked(private, since=self._started_at),
             opened_ledger(private, clock=self.clock) as ledger,
-            kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
         ):
             await self._look_back(ledger)
             if ledger.set_aside is not None:

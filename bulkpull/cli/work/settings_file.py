@@ -60,6 +60,8 @@ _EXAMPLES: Mapping[str, Any] = {
     "grant": "refresh_token",
     "ca_file": "/etc/ssl/certs/contoso.pem",
     "timespan": "widest",
+    "metrics_file": "/var/lib/node_exporter/textfile_collector/bulkpull.prom",
+    "notify_command": "/usr/local/bin/tell-the-team",
     "queries": [{"name": "big-azure", "dataset": "AzureUsage", "where": "TotalACR > 20000"}],
 }
 _SECTIONS = {
@@ -75,6 +77,7 @@ _SECTIONS = {
         "keep_reports",
         "retain_runs",
     ),
+    "Who is told": ("metrics_file", "notify_command", "notify_seconds"),
 }
 _OTHERS = "Pace, patience and addresses"
 _WIDTH = 100
