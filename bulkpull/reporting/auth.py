@@ -60,6 +60,20 @@ class TokenSource(Protocol):
         ...
 
 
+class KeptToken(Protocol):
+    """A refresh token that was kept."""
+
+    @property
+    def refresh_token(self) -> str:
+        """The token itself."""
+        ...
+
+    @property
+    def public(self) -> bool:
+        """It was given to a client without a secret, and is redeemed without one (else AADSTS700025)."""
+        ...
+
+
 class RefreshTokens(Protocol):
     """Where the newest refresh token is kept, beyond this process."""
 
@@ -67,7 +81,7 @@ class RefreshTokens(Protocol):
         """One renewal at a time among all who share the token."""
         ...
 
-    async def newest(self) -> str | None:
+    async def newest(self) -> KeptToken | None:
         """The token that was kept last, if it is newer than the one that the credentials brought."""
         ...
 
@@ -83,7 +97,7 @@ class _InMemory:
     async def turn(self) -> AsyncIterator[None]:
         yield
 
-    async def newest(self) -> str | None:
+    async def newest(self) -> KeptToken | None:
         return None
 
     async def keep(self, refresh_token: str) -> None:
@@ -135,6 +149,7 @@ class TokenEndpoint:
         self._token: AccessToken | None = None
         self._renew_from = 0.0
         self._refresh_token = credentials.refresh_token if grant is Grant.REFRESH_TOKEN else None
+        self._is_public = False
         self._refusal: AuthError | None = None
         self._attempts = 0
         self._last_failure: BulkpullError | None = None
@@ -187,7 +202,8 @@ class TokenEndpoint:
     async def _fetch(self) -> AccessToken:
         if self._grant is Grant.REFRESH_TOKEN:
             async with self._kept.turn():
-                self._refresh_token = await self._kept.newest() or self._refresh_token
+                if (newest := await self._kept.newest()) is not None:
+                    self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
                     raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
@@ -202,6 +218,8 @@ class TokenEndpoint:
         credentials = self._credentials
         if grant is Grant.REFRESH_TOKEN:
             credentials = replace(credentials, username=None, password=None, refresh_token=self._refresh_token)
+            if self._is_public:
+                credentials = replace(credentials, client_secret=None, sign=None)
         headers = {"Accept": "application/json"}
 
         async def ask() -> tuple[Mapping[str, object], float]:

@@ -63,7 +63,7 @@ async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -
     )
     keeper = None
     if cache is not None and grant is Grant.REFRESH_TOKEN:
-        keeper = Keeper(cache, seed=seed, public=public, clock=clock, events=events)
+        keeper = Keeper(cache, seed=seed, clock=clock, events=events)
     return SignIn(grant, credentials, keeper)
 
 

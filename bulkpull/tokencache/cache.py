@@ -96,11 +96,11 @@ class TokenCache:
                 removed.append(f"marked by {self._sealed}; the system's store, out of reach from here, has it still")
         return removed
 
-    def take_turn(self) -> bool:
-        """Take the lock if it is free; `release` gives it back."""
+    def take_turn(self, *, patience_s: float = 0.0) -> bool:
+        """Take the lock if it is free, or becomes so within `patience_s`; `release` gives it back."""
         self._make_folder()
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=patience_s)
         except Timeout:
             return False
         return True

@@ -29,13 +29,13 @@ class Keeper:
 
     Args:
         seed: The refresh token of the settings, if they hold one.
-        public: A token that is kept from now on was given to a client without a secret.
     """
 
-    def __init__(self, cache: TokenCache, *, seed: str | None, public: bool, clock: Clock, events: Events) -> None:
-        self._cache, self._seed, self._public = cache, seed, public
+    def __init__(self, cache: TokenCache, *, seed: str | None, clock: Clock, events: Events) -> None:
+        self._cache, self._seed = cache, seed
         self._clock, self._events = clock, events
-        self._account: str | None = None
+        self._last: Entry | None = None
+        self._is_forgotten = False
         self._warned: set[str] = set()
 
     @asynccontextmanager
@@ -49,27 +49,31 @@ class Keeper:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(self._cache.release)
 
-    async def newest(self) -> str | None:
-        """The refresh token that is kept, if it is to be used in place of the settings'."""
+    async def newest(self) -> Entry | None:
+        """What is kept, if it is to be used in place of the settings' refresh token."""
         try:
             found = await to_thread.run_sync(self._cache.load)
         except (OSError, ValueError) as trouble:
             self._warn("token.cache_unread", trouble, follows=self._without_it())
             return None
+        # Somebody signed out while this run is under way: it goes on with what it has, and keeps nothing again.
+        self._is_forgotten = found is None and self._last is not None
         if found is None or not found[0].replaces(self._seed):
             return None
-        self._account = found[0].account
-        return found[0].refresh_token
+        self._last = found[0]
+        return found[0]
 
     async def keep(self, refresh_token: str) -> None:
         """Store a new refresh token, durably; where that fails a warning says what follows."""
+        if self._is_forgotten:
+            return
         identity = self._cache.identity
         entry = Entry(
             tenant_id=identity.tenant_id,
             client_id=identity.client_id,
             token_url=identity.token_url,
-            account=self._account,
-            public=self._public,
+            account=self._last.account if self._last else None,
+            public=self._last is not None and self._last.public,
             descends_from=fingerprint(self._seed) if self._seed else None,
             kept_at=iso_utc(self._clock.now()),
             refresh_token=refresh_token,
@@ -78,6 +82,8 @@ class Keeper:
             await to_thread.run_sync(self._cache.save, entry)
         except OSError as trouble:
             self._warn("token.not_kept", trouble, follows=self._without_it())
+        else:
+            self._last = entry
 
     async def _wait_for_turn(self) -> bool:
         deadline = self._clock.monotonic() + LONGEST_TURN_S

@@ -369,10 +369,15 @@ async def test_while_the_endpoint_is_out_of_order_the_old_token_serves_to_its_en
 @pytest.mark.behaviour(8)
 @pytest.mark.fault(19, 20)
 async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used() -> None:
+    @dataclass(frozen=True)
+    class Kept:
+        refresh_token: str
+        public: bool = False
+
     class Shelf:
         def __init__(self) -> None:
             self.told: list[str] = []
-            self.newer: str | None = None
+            self.newer: Kept | None = None
 
         @asynccontextmanager
         async def turn(self) -> AsyncIterator[None]:
@@ -380,7 +385,7 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
             yield
             self.told.append("end of turn")
 
-        async def newest(self) -> str | None:
+        async def newest(self) -> Kept | None:
             return self.newer
 
         async def keep(self, refresh_token: str) -> None:
@@ -393,13 +398,22 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
         rig.answer(token(1, refresh_token="refresh-token-2"))
         await rig.endpoint.get_token()
         rig.told.events.clear()
-        shelf.newer = "refresh-token-9"  # another process went on with it meanwhile
+        shelf.newer = Kept("refresh-token-9")  # another process went on with it meanwhile
         rig.answer(token(2, refresh_token="refresh-token-9"))
         rig.clock.advance(3_400)
         await rig.endpoint.get_token()
 
-    assert [form["refresh_token"] for form in rig.forms] == ["refresh-token-1", "refresh-token-9"]
-    assert shelf.told == ["turn", "kept refresh-token-2", "end of turn", "turn", "end of turn"]
+        shelf.newer = Kept("refresh-token-of-a-person", public=True)
+        rig.answer(token(3))
+        rig.clock.advance(3_400)
+        await rig.endpoint.get_token()
+
+    assert [(form["refresh_token"], form.get("client_secret")) for form in rig.forms] == [
+        ("refresh-token-1", "app-secret"),
+        ("refresh-token-9", "app-secret"),
+        ("refresh-token-of-a-person", None),
+    ]
+    assert shelf.told == ["turn", "kept refresh-token-2", "end of turn", *(["turn", "end of turn"] * 2)]
 
 
 @pytest.mark.behaviour(7, 21)

@@ -21,15 +21,20 @@ def cache_in(folder: Path) -> TokenCache:
 def keeper(
     folder: Path, *, seed: str | None = "seed-token", told: Told | None = None, clock: FakeClock | None = None
 ) -> Keeper:
-    return Keeper(cache_in(folder), seed=seed, public=False, clock=clock or FakeClock(), events=(told or Told()).hub)
+    return Keeper(cache_in(folder), seed=seed, clock=clock or FakeClock(), events=(told or Told()).hub)
+
+
+async def newest(chain: Keeper) -> str | None:
+    found = await chain.newest()
+    return found.refresh_token if found else None
 
 
 async def test_what_one_run_keeps_the_next_one_begins_with(tmp_path: Path) -> None:
     await keeper(tmp_path).keep("second-token")
 
-    assert await keeper(tmp_path).newest() == "second-token"
-    assert await keeper(tmp_path, seed=None).newest() == "second-token"
-    assert await keeper(tmp_path, seed="another-token").newest() is None
+    assert await newest(keeper(tmp_path)) == "second-token"
+    assert await newest(keeper(tmp_path, seed=None)) == "second-token"
+    assert await newest(keeper(tmp_path, seed="another-token")) is None
 
 
 async def test_a_new_seed_begins_a_new_chain(tmp_path: Path) -> None:
@@ -43,7 +48,13 @@ async def test_a_new_seed_begins_a_new_chain(tmp_path: Path) -> None:
 
 async def test_who_signed_in_is_remembered_along_the_chain(tmp_path: Path) -> None:
     first = Entry(
-        tenant_id="t", client_id="c", token_url="u", account="user@contoso.example", kept_at="x", refresh_token="first"
+        tenant_id="t",
+        client_id="c",
+        token_url="u",
+        account="user@contoso.example",
+        public=True,
+        kept_at="x",
+        refresh_token="first",
     )
     cache_in(tmp_path).save(first)
     chain = keeper(tmp_path, seed=None)
@@ -52,7 +63,38 @@ async def test_who_signed_in_is_remembered_along_the_chain(tmp_path: Path) -> No
 
     found = cache_in(tmp_path).load()
     assert found is not None
-    assert found[0].account == "user@contoso.example"
+    assert (found[0].account, found[0].public) == ("user@contoso.example", True)
+
+
+async def test_who_signs_out_while_a_run_is_under_way_has_signed_out(tmp_path: Path) -> None:
+    chain = keeper(tmp_path)
+    await chain.keep("second-token")
+    cache_in(tmp_path).forget()
+
+    assert await chain.newest() is None
+    await chain.keep("third-token")
+    assert cache_in(tmp_path).load() is None
+
+
+async def test_who_signs_in_while_a_run_is_under_way_is_who_it_goes_on_as(tmp_path: Path) -> None:
+    chain = keeper(tmp_path)
+    await chain.keep("second-token")
+    signed_in = Entry(
+        tenant_id="t",
+        client_id="c",
+        token_url="u",
+        public=True,
+        descends_from=fingerprint("seed-token"),
+        kept_at="x",
+        refresh_token="of-a-person",
+    )
+    cache_in(tmp_path).save(signed_in)
+
+    assert await chain.newest() == signed_in
+    await chain.keep("the-persons-next")
+    found = cache_in(tmp_path).load()
+    assert found is not None
+    assert found[0].public
 
 
 @pytest.mark.fault(20)
@@ -121,4 +163,4 @@ async def test_a_damaged_cache_is_a_warning_and_is_written_anew(tmp_path: Path) 
 
     (warned,) = told.of("token.cache_unread")
     assert "bulkpull auth login" in str(warned["follows"])
-    assert await keeper(tmp_path, seed=None).newest() == "second-token"
+    assert await newest(keeper(tmp_path, seed=None)) == "second-token"

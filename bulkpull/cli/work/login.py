@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from bulkpull.reporting.devicelogin import DeviceCode, SignedIn, sign_in_by_devi
 from bulkpull.settings import ENV_PREFIX, Settings
 from bulkpull.tokencache import Entry, TokenCache, fingerprint, token_cache
 from bulkpull.transport.http import Http
+
+# As long as a renewal takes, with some repetitions.
+_PATIENCE_S = 30.0
 
 
 def sign_in(*, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> int:
@@ -68,7 +73,8 @@ def sign_out(*, config: Path | None, as_json: bool) -> None:
     cache = _cache_of(settings, demo=False)
     assert cache is not None
     try:
-        removed = cache.forget()
+        with _turn_of(cache):
+            removed = cache.forget()
     except OSError as trouble:
         raise DiskTrouble(f"the token cache {cache.folder} cannot be changed", why=trouble.strerror) from None
     if as_json:
@@ -105,6 +111,17 @@ def _show(code: DeviceCode) -> None:
     )
 
 
+@contextmanager
+def _turn_of(cache: TokenCache) -> Iterator[None]:
+    """Change the cache while no run renews, which would put its own token there; one that hangs is not waited for."""
+    is_mine = cache.folder.exists() and cache.take_turn(patience_s=_PATIENCE_S)
+    try:
+        yield
+    finally:
+        if is_mine:
+            cache.release()
+
+
 def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
     identity = cache.identity
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
@@ -119,7 +136,8 @@ def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict
         refresh_token=signed_in.refresh_token,
     )
     try:
-        store = cache.save(entry)
+        with _turn_of(cache):
+            store = cache.save(entry)
     except OSError as trouble:
         raise DiskTrouble(
             f"the refresh token cannot be kept in {cache.folder}",
