@@ -397,6 +397,9 @@ class FileDamaged(TransferError):
 class Unchanged(TransferError):
     """The stored file holds what is published already; nothing is wrong, and there is nothing to do."""
 
+    cause = "the service made the report again from data that did not change"
+    remedy = "nothing is to be done: the snapshot that is current stays so"
+
 
 class ConversionError(BulkpullError):
     """The file cannot be converted."""

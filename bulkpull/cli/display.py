@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,7 @@ from bulkpull.cli.progress import Line, Progress
 from bulkpull.events import Event
 
 _REDRAWN_PER_S = 5
-_BAR_WIDTH = 30
+_BAR_WIDTH = 16
 # The header, and the line on which the cursor rests.
 _OTHER_LINES = 2
 # What it is doing, elapsed time, bytes, rows.
@@ -32,12 +32,23 @@ _STYLES = {"done": "green", "failed": "bold red", "unavailable": "yellow", "down
 
 
 class Display:
-    """Draws a run while the block lasts."""
+    """
+    Draws a run while the block lasts.
 
-    def __init__(self, console: Console, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        usual: How long each dataset took the last time, seconds; without it no end is foretold.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        usual: Mapping[str, float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console = console
         self._monotonic = monotonic
-        self._progress = Progress(began_s=monotonic())
+        self._progress = Progress(began_s=monotonic(), usual=usual or {})
         # The drawing thread reads what the run's thread writes.
         self._turn = threading.Lock()
         self._live = Live(
@@ -86,9 +97,19 @@ def _header(progress: Progress, *, now_s: float) -> Table:
     words = f"{done} of {total} done" if total else "asking the service what it offers"
     if lost:
         words += f", {lost} lost"
-    words += f"   {figures.length(now_s - progress.began_s)}   {figures.size(progress.done_bytes())}"
+    words += f"   {figures.length(now_s - progress.began_s)}"
+    remaining_s = progress.remaining_s(now_s=now_s)
+    if remaining_s:
+        words += f", ~{figures.length(remaining_s)} left"
+    elif remaining_s is not None and done + lost < total:
+        words += ", longer than usual"
+    if progress.done_bytes():
+        words += f"   {figures.size(progress.done_bytes())}"
     header = Table.grid(padding=(0, 2))
-    header.add_row(ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH), Text(words, style="bold"))
+    header.add_row(
+        ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH),
+        Text(words, style="bold", no_wrap=True, overflow="ellipsis"),
+    )
     return header
 
 
@@ -106,7 +127,7 @@ def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
             Text(word, style=_STYLES.get(word, "dim")),
             figures.length(line.elapsed_s(now_s)),
             _bytes(line),
-            "" if line.rows is None else f"{line.rows:,}",
+            _rows_or_rate(line, now_s=now_s),
         )
     if len(shown) < len(lines):
         table.add_row(f"… and {len(lines) - len(shown)} more")
@@ -122,7 +143,16 @@ def _that_fit(lines: list[Line], *, room: int) -> list[Line]:
 
 def _bytes(line: Line) -> str:
     if not line.done_bytes:
-        return ""
+        is_waiting = line.usual_s is not None and line.status is None
+        return f"of ~{figures.length(line.usual_s or 0.0)}" if is_waiting else ""
     if line.size_bytes is None or line.done_bytes >= line.size_bytes:
         return figures.size(line.done_bytes)
     return f"{line.done_bytes / line.size_bytes:.0%} of {figures.size(line.size_bytes)}"
+
+
+def _rows_or_rate(line: Line, *, now_s: float) -> str:
+    """The rows are known once the download is over, so the two never meet."""
+    rate = line.rate(now_s)
+    if rate is not None:
+        return f"{figures.size(rate)}/s"
+    return "" if line.rows is None else f"{line.rows:,}"

@@ -6,6 +6,7 @@ The display draws it; nothing here knows of terminals or reads a clock.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,10 +21,13 @@ _DOING = {
     "publish": "publishing",
 }
 _DONE = {"complete": "done"}
+_WELL = ("done", "skipped")
 # How far along a pull is when it enters a step; the wait for the service is the longest part.
 _SHARE = {"submitting": 0.0, "waiting": 0.1, "running": 0.2, "ready": 0.6, "downloading": 0.7, "converting": 0.8}
 _NEARLY = 0.95
 _TROUBLE_SHOWN_S = 30.0
+# A rate is that of the last seconds, and no rate is told before there are enough of them.
+_RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
 
 
 @dataclass(slots=True)
@@ -38,11 +42,36 @@ class Line:
     done_bytes: int = 0
     size_bytes: int | None = None
     rows: int | None = None
+    usual_s: float | None = None
+    _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
     def share(self) -> float:
         """How far along it is, 0 to 1; a guess that only ever grows within one attempt."""
         return 1.0 if self.status else _SHARE.get(self.doing, _NEARLY)
+
+    def arrived(self, done_bytes: int, *, now_s: float) -> None:
+        """So many bytes are on the disk now; the same or fewer than before after a fresh start."""
+        if done_bytes < self.done_bytes:
+            self._marks.clear()
+        self.done_bytes = done_bytes
+        self._marks.append((now_s, done_bytes))
+        while len(self._marks) > 1 and self._marks[1][0] <= now_s - _RATE_OVER_S:
+            self._marks.popleft()
+
+    def rate(self, now_s: float) -> float | None:
+        """Bytes a second over the last seconds of a download; `None` outside of one, and at its beginning."""
+        if self.doing != "downloading" or self.status or not self._marks:
+            return None
+        since_s, since_bytes = self._marks[0]
+        passed_s = now_s - since_s
+        return (self.done_bytes - since_bytes) / passed_s if passed_s >= _RATE_AFTER_S else None
+
+    def remaining_s(self, now_s: float) -> float | None:
+        """Seconds to its end, if it takes as long as the last time; 0 when it takes longer, `None` when unknown."""
+        if self.status:
+            return 0.0
+        return None if self.usual_s is None else max(0.0, self.usual_s - self.elapsed_s(now_s))
 
     def elapsed_s(self, now_s: float) -> float:
         """Seconds since its first step, up to its end."""
@@ -51,9 +80,15 @@ class Line:
 
 @dataclass(slots=True)
 class Progress:
-    """The run as a whole. All moments are seconds on one monotonic scale."""
+    """
+    The run as a whole. All moments are seconds on one monotonic scale.
+
+    Attributes:
+        usual: How long each dataset took the last time, seconds.
+    """
 
     began_s: float
+    usual: Mapping[str, float] = field(default_factory=dict)
     total: int | None = None
     lines: dict[str, Line] = field(default_factory=dict)
     repeated: int = 0
@@ -74,19 +109,34 @@ class Progress:
             self.repeated += 1
             self._trouble = now_s, str(facts.get("reason", ""))
         if event.dataset is not None:
-            line = self.lines.setdefault(event.dataset, Line(event.dataset, now_s))
+            line = self.lines.setdefault(
+                event.dataset, Line(event.dataset, now_s, usual_s=self.usual.get(event.dataset))
+            )
             _note_line(line, event, now_s=now_s)
 
     def counts(self) -> tuple[int, int, int]:
         """Datasets done, lost, and in all (as far as known)."""
-        done = sum(line.status == "done" for line in self.lines.values())
-        lost = sum(line.status not in (None, "done") for line in self.lines.values())
+        done = sum(line.status in _WELL for line in self.lines.values())
+        lost = sum(line.status not in (None, *_WELL) for line in self.lines.values())
         return done, lost, max(self.total or 0, len(self.lines))
 
     def share(self) -> float:
         """How far along the run is, 0 to 1."""
         total = self.counts()[2]
         return sum(line.share for line in self.lines.values()) / total if total else 0.0
+
+    def remaining_s(self, *, now_s: float) -> float | None:
+        """
+        Seconds to the end of the run, if all datasets take as long as the last time.
+
+        `None` where that cannot be said honestly: one of them was never exported, or the quota holds the run up.
+        """
+        if self._quota_until_s is not None and self._quota_until_s > now_s:
+            return None
+        remaining = [line.remaining_s(now_s) for line in self.lines.values()]
+        known = [each for each in remaining if each is not None]
+        is_whole = known and len(known) == self.counts()[2]
+        return max(known) if is_whole else None
 
     def done_bytes(self) -> int:
         """Bytes downloaded so far."""
@@ -113,7 +163,7 @@ def _note_line(line: Line, event: Event, *, now_s: float) -> None:
         status = str(facts.get("status", "")).casefold()
         line.doing = {"running": "running", "completed": "ready"}.get(status, "waiting")
     elif event.name == "download.progressed":
-        line.done_bytes = _whole(facts, "done_bytes") or line.done_bytes
+        line.arrived(_whole(facts, "done_bytes") or 0, now_s=now_s)
         line.size_bytes = _whole(facts, "size_bytes") or line.size_bytes
     elif event.name == "download.completed":
         line.done_bytes = line.size_bytes = _whole(facts, "size_bytes") or line.done_bytes

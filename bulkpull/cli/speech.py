@@ -161,7 +161,7 @@ def write_json_line(event: str, *, level: str, **facts: Any) -> None:
 
 def is_coloured() -> bool:
     """Whether standard error takes colours: a terminal, and nobody asked for none (no-color.org)."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def _the_one(error: BaseException) -> BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -44,6 +45,22 @@ def load_manifest(output: Path, run_id: str) -> Manifest | None:
         return None if content is None else Manifest.model_validate(content)
     except (OSError, ValueError, ValidationError):
         return None
+
+
+def usual_seconds(output: Path, *, most: int = 20) -> dict[str, float]:
+    """
+    How long each dataset took when it was last exported, from its submission to its Parquet, in seconds.
+
+    Args:
+        most: How many runs are looked through, newest first.
+    """
+    usual: dict[str, float] = {}
+    for manifest in islice(manifests(output), most):
+        for record in manifest.datasets:
+            if record.status == "complete":
+                took = record.seconds
+                usual.setdefault(record.dataset, took.submit + took.wait + took.download + took.convert)
+    return usual
 
 
 def manifests(output: Path) -> Iterator[Manifest]:

@@ -139,3 +139,82 @@ def test_sizes_have_three_digits(size_bytes: float, text: str) -> None:
 @pytest.mark.parametrize(("elapsed_s", "text"), [(0.9, "0:00"), (754, "12:34"), (3754, "1:02:34"), (-5, "0:00")])
 def test_lengths_are_minutes_and_seconds(elapsed_s: float, text: str) -> None:
     assert figures.length(elapsed_s) == text
+
+
+def _downloading(progress: Progress, *arrived: tuple[float, int], dataset: str = "AzureUsage") -> None:
+    progress.note(_event("pull.stepped", dataset, step="download"), now_s=arrived[0][0])
+    for now_s, done_bytes in arrived:
+        told = _event("download.progressed", dataset, done_bytes=done_bytes, size_bytes=1_000_000_000)
+        progress.note(told, now_s=now_s)
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    progress = Progress(began_s=0.0)
+    _downloading(progress, (0.0, 0), (1.0, 90_000_000), (10.0, 100_000_000), (15.0, 150_000_000))
+    line = progress.lines["AzureUsage"]
+
+    assert line.rate(15.0) == 10_000_000
+    assert line.rate(20.0) == 5_000_000  # nothing comes any more, and the rate sinks
+
+
+def test_no_rate_is_told_at_the_beginning_after_a_fresh_start_and_outside_of_a_download() -> None:
+    progress = Progress(began_s=0.0)
+    _downloading(progress, (0.0, 0), (0.5, 10_000_000))
+    line = progress.lines["AzureUsage"]
+    assert line.rate(0.5) is None
+    _downloading(progress, (8.0, 0))
+    assert line.rate(8.5) is None
+    progress.note(_event("pull.stepped", "AzureUsage", step="convert"), now_s=9.0)
+    assert line.rate(10.0) is None
+
+
+def test_the_end_is_foretold_by_what_each_dataset_took_the_last_time() -> None:
+    progress = Progress(began_s=0.0, usual={"Profile": 30.0, "AzureUsage": 300.0})
+    progress.note(_event("plan.made", pulls=2), now_s=0.0)
+    progress.note(_event("pull.stepped", "Profile", step="submit"), now_s=0.0)
+    assert progress.remaining_s(now_s=0.0) is None  # not all have begun: who knows which
+    progress.note(_event("pull.stepped", "AzureUsage", step="submit"), now_s=0.0)
+
+    assert progress.remaining_s(now_s=100.0) == 200.0
+    assert progress.remaining_s(now_s=400.0) == 0.0
+
+
+def test_no_end_is_foretold_for_a_dataset_without_a_past_or_while_the_quota_is_closed() -> None:
+    new = Progress(began_s=0.0, usual={"Profile": 30.0})
+    for name in ("Profile", "AzureUsage"):
+        new.note(_event("pull.stepped", name, step="submit"), now_s=0.0)
+    assert new.remaining_s(now_s=1.0) is None
+
+    held_up = Progress(began_s=0.0, usual={"Profile": 30.0})
+    held_up.note(_event("pull.stepped", "Profile", step="submit"), now_s=0.0)
+    held_up.note(_event("quota.reached", wait_s=600, limit=5), now_s=1.0)
+    assert held_up.remaining_s(now_s=2.0) is None
+    assert held_up.remaining_s(now_s=602.0) == 0.0
+
+
+def test_what_was_not_due_counts_as_done() -> None:
+    progress = Progress(began_s=0.0)
+    progress.note(_event("pull.finished", "Profile", status="skipped"), now_s=1.0)
+    assert progress.counts() == (1, 0, 1)
+
+
+def test_the_longest_header_and_line_fit_80_columns() -> None:
+    file = io.StringIO()
+    usual = dict.fromkeys([LONG, *(f"Dataset{number}" for number in range(19))], 7_300.0)
+    now = iter(float(number) for number in range(0, 100_000, 60))
+    display = Display(Console(file=file, width=80, height=40), usual=usual, monotonic=lambda: next(now))
+    display(_event("plan.made", pulls=20))
+    for name in usual:
+        display(_event("pull.stepped", name, step="poll"))
+    display(_event("pull.finished", "Dataset1", status="failed"))
+    display(_event("pull.stepped", LONG, step="download"))
+    for done_bytes in (0, 987_000_000_000):
+        display(_event("download.progressed", LONG, done_bytes=done_bytes, size_bytes=988_000_000_000))
+    Console(file=file, width=80, height=40).print(display.draw())
+    drawn = file.getvalue()
+
+    assert "…" not in drawn
+    assert max(map(len, drawn.splitlines())) <= 80
+    assert "left" in drawn
+    assert "8.2 GB/s" in drawn
+    assert "of ~2:01:40" in drawn

@@ -24,6 +24,7 @@ from bulkpull.cli.work.selecting import Selecting, request_of
 from bulkpull.cli.work.target import aimed
 from bulkpull.events import Event, Events, Listener
 from bulkpull.journey.run import Run
+from bulkpull.records.history import usual_seconds
 
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})
@@ -105,7 +106,7 @@ def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_jso
         BulkpullError: Nothing could be done at all.
     """
     console = error_console()
-    with watching(speech, console) as listener:
+    with watching(speech, console, output=invocation.output) as listener:
         run = make(listener)
         try:
             interrupted = run_interruptibly(run.export, when_asked=lambda: _say_stopping(speech, console))
@@ -122,11 +123,17 @@ def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_jso
 
 
 @contextmanager
-def watching(speech: Speech, console: Console) -> Iterator[Listener]:
-    """A listener for the run: the live display on a terminal, with warnings above it, or the log."""
+def watching(speech: Speech, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
+    """
+    A listener for the run: the live display on a terminal, with warnings above it, or the log.
+
+    Args:
+        output: Where earlier runs tell how long datasets take; without it no end is foretold.
+    """
     with ExitStack() as stack:
         if has_display(speech, console):
-            display = stack.enter_context(Display(console))
+            usual = usual_seconds(output) if output else {}
+            display = stack.enter_context(Display(console, usual=usual))
             log = LogListener(speech, write=display.print_above, default=LogLevel.WARNING, hushed=_ON_DISPLAY)
             listeners: tuple[Listener, ...] = (display, log)
         else:
