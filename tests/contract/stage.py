@@ -44,11 +44,17 @@ async def checked(
     monkeypatch: pytest.MonkeyPatch,
     *faults: Fault,
     grant: str = "password",
+    version: int = 1,
     start: datetime = START,
     refresh_token: str | None = None,
     **scenario: Any,
 ) -> AsyncIterator[Stage]:
-    """A client of a simulator; all that passes between them is held against the description."""
+    """
+    A client of a simulator; all that passes between them is held against the description.
+
+    Args:
+        version: Of the token endpoint.
+    """
     clock, told, seen = FakeClock(start=start), Told(), set[str]()
     monkeypatch.setattr(CheckedHttp, "seen", seen, raising=False)
     monkeypatch.setattr(connect, "Http", CheckedHttp)
@@ -56,6 +62,8 @@ async def checked(
     async with Simulator(Scenario(faults=faults, **(small | scenario)), clock=clock) as simulator:
         for name, value in simulator.environment.items():
             monkeypatch.setenv(name, value)
+        if version == 2:
+            monkeypatch.setenv("BULKPULL_TOKEN_URL", simulator.token_url.replace("/token", "/v2.0/token"))
         settings = Settings(grant=grant, **({"refresh_token": refresh_token} if refresh_token else {}))
         async with connect.connected(settings=settings, events=told.hub, clock=clock, random=lambda: 0.5) as connection:
             assert isinstance(connection.http, CheckedHttp)

@@ -22,6 +22,8 @@ from support import API, START
 
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.reporting import calls
+from bulkpull.reporting.grants import Credentials, Grant
+from bulkpull.reporting.grants import token_form as token_form_of
 from bulkpull.simulator import Fault, Scenario
 from bulkpull.transport.http import Request
 
@@ -181,14 +183,30 @@ async def test_all_that_client_and_simulator_say_to_each_other_is_as_described(
     assert stage.seen == ALL - {"getTokenV2"}
 
 
-@pytest.mark.behaviour(1, 14)
+@pytest.mark.behaviour(1, 4, 14)
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("grant", ["password", "refresh_token", "client_credentials"])
-async def test_every_grant_asks_for_its_token_as_described(monkeypatch: pytest.MonkeyPatch, grant: str) -> None:
+async def test_every_grant_asks_for_its_token_as_described(
+    monkeypatch: pytest.MonkeyPatch, grant: str, version: int
+) -> None:
     redeemed = Scenario().refresh_token if grant == "refresh_token" else None
-    async with checked(monkeypatch, grant=grant, refresh_token=redeemed, app_only="allowed") as stage:
+    async with checked(monkeypatch, grant=grant, version=version, refresh_token=redeemed, app_only="allowed") as stage:
         await stage.client.get_datasets()
 
-    assert stage.seen == {"getTokenV1", "getDatasets"}
+    assert stage.seen == {f"getTokenV{version}", "getDatasets"}
+
+
+@pytest.mark.parametrize("grant", [Grant.REFRESH_TOKEN, Grant.CLIENT_CREDENTIALS])
+def test_a_certificate_is_offered_as_described(grant: Grant) -> None:
+    url = "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"
+    credentials = Credentials(client_id="c-1", refresh_token="r-1", sign=lambda _: "assertion")
+    form = token_form_of(
+        grant, credentials=credentials, resource="https://api.partnercenter.microsoft.com", token_url=url
+    )
+
+    assert check_call(Sent("POST", url, form=form)).operation_id == "getTokenV2"
+    assert form["client_assertion"] == "assertion"
+    assert "client_secret" not in form
 
 
 # The simulator's answers, to whatever it is asked

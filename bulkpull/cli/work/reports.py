@@ -19,20 +19,19 @@ from bulkpull.cli.work.past import ask_ledger
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import report_values
 from bulkpull.errors import NotFound
-from bulkpull.journey.names import OWN_PREFIX
+from bulkpull.journey.leftovers import FRESH
+from bulkpull.journey.names import read_report_name
+from bulkpull.journey.resume import is_unfinished
 from bulkpull.model import Report
+from bulkpull.records.history import begun_at
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 
-# How a run ends that nobody carries on.
-_ENDED = ("complete", "partial", "failed", "abandoned")
-_CARRIED_ON_WITHIN = timedelta(days=1)
-
 
 def is_mine(report: Report) -> bool:
-    """Whether a report carries this tool's mark (behaviour 80)."""
-    return report.name.startswith(f"{OWN_PREFIX}_")
+    """Whether a report bears the mark of this tool's exports (behaviour 80)."""
+    return read_report_name(report.name) is not None
 
 
 def list_reports(
@@ -146,20 +145,18 @@ def find_orphans(
         older_than: Younger reports may belong to a run of another folder or another machine.
         now: The service's time.
     """
-    alive = [run.run_id for run in runs if run.status not in _ENDED and _is_young(run, now=now)]
+    alive = {run.run_id for run in runs if is_unfinished(run) and now - begun_at(run.run_id) < FRESH}
+    marked = [(read_report_name(report.name), report) for report in reports]
     return [
         report
-        for report in reports
-        if report.execute_now
-        and is_mine(report)
+        for mark, report in marked
+        if mark is not None
+        and mark.run_id is not None
+        and mark.run_id not in alive
+        and report.execute_now
         and report.created_at is not None
         and now - report.created_at > older_than
-        and not any(run_id in report.name for run_id in alive)
     ]
-
-
-def _is_young(run: RunEntry, *, now: datetime) -> bool:
-    return now - datetime.fromisoformat(run.started_at) < _CARRIED_ON_WITHIN
 
 
 async def the_report(client: ReportingClient, report_id: str) -> Report:
