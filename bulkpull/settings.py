@@ -234,8 +234,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _read_files(cls, given: Any) -> Any:
         """Put the secrets that lie in files into their settings."""
+        if not isinstance(given, dict):
+            return given  # settings that were read already
         given = dict(given)
         for name in SECRETS:
             path = given.get(f"{name}_file")

@@ -104,10 +104,11 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
             withheld = client.redacted
     except BulkpullError as error:
         return _judge(error, told, has_mfa=client.has_mfa if client else None)
-    role = fine("role", "the service answers this user, and says of nothing that it is withheld")
+    facts = {"data_redacted": withheld}
+    role = fine("role", "the service answers this user, and says of nothing that it is withheld", facts=facts)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
-        role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code)
+        role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
     return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered)]
 
 

@@ -68,6 +68,7 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
     """
     told = f"`client_certificate_file` {path} cannot be used"
     try:
+        import jwt  # noqa: F401, PLC0415 - for `assertion`: loaded here, where reading the disk holds nobody up
         from cryptography import x509  # noqa: PLC0415 - an extra, and slow to load
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415 - the same
         from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same

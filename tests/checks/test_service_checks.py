@@ -97,6 +97,7 @@ async def test_a_viewer_from_whom_data_is_withheld_lacks_the_role() -> None:
 
     assert (found["role"].verdict, found["role"].exit_code) == (Verdict.TROUBLE, 4)
     assert "Executive report viewer" in (found["role"].fix or "")
+    assert found["role"].facts == {"data_redacted": True}
     assert found["datasets"].verdict is Verdict.OK
 
 

@@ -186,3 +186,17 @@ def test_the_faults_are_listed(command: Command) -> None:
     assert {row["id"] for row in listed["matrix"]} == {row.id for row in FAULT_TABLE}
     assert "throttle" in {fault["name"] for fault in listed["faults"]}
     assert "throttle" in command("simulate", "--list-faults").out
+
+
+@pytest.mark.fault(103)
+def test_a_sign_in_that_is_given_up_ends_with_130_and_keeps_nothing(serve: Serve, tmp_path: Path) -> None:
+    simulator = serve(small(device_polls=10_000))
+    environment = simulator.environment | {"BULKPULL_TOKEN_CACHE": str(tmp_path / "tokens")}
+    with _ended(start_program("auth", "login", environment=environment, folder=tmp_path)) as process:
+        _read_until(process, "Ctrl-C gives up")
+        process.send_signal(signal.SIGINT)
+        outcome = finish(process)
+
+    assert outcome.code == 130
+    assert "interrupted: nobody signed in" in outcome.err
+    assert not (tmp_path / "tokens").exists()

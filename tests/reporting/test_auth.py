@@ -267,6 +267,11 @@ async def test_callers_whose_token_was_refused_share_one_renewal() -> None:
         (7000222, "invalid_client", "expired"),
         (700082, "invalid_grant", "refresh token has ended"),
         (90002, "invalid_request", "`tenant_id`"),
+        (90094, "invalid_grant", "administrator"),
+        (70043, "invalid_grant", "`bulkpull auth login`"),
+        (50105, "invalid_grant", "assign the user"),
+        (650057, "invalid_resource", "`user_impersonation`"),
+        (700025, "invalid_client", "unset `client_secret`"),
         (999999, "invalid_grant", "AADSTS999999"),
     ],
 )

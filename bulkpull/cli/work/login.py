@@ -10,7 +10,7 @@ from typing import Any
 from bulkpull._version import __version__
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.signals import run_interruptibly
-from bulkpull.cli.speech import INTERRUPTED, LogLevel, Speech
+from bulkpull.cli.speech import INTERRUPTED, LogLevel, Speech, write_error
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.target import aimed
@@ -47,6 +47,7 @@ def sign_in(*, demo: bool, config: Path | None, as_json: bool, speech: Speech) -
                 done.append(await sign_in_by_device_code(settings, http=http, clock=clock, show=_show))
 
         if run_interruptibly(work, when_asked=lambda: None):
+            write_error(speech, "interrupted: nobody signed in", exit_code=INTERRUPTED)
             return INTERRUPTED
         kept = _keep(done[0], cache, settings=settings) if cache else None
     account = done[0].account
