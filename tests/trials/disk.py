@@ -89,9 +89,12 @@ class Disk:
             if change.number <= number and (change.lasts_at(number) or chance.keeps_name()):
                 _apply(change, names)
         found: dict[str, tuple[str, str]] = {}
+        facts: dict[Node, str] = {}
         for path, node in self._reached(names):
-            known = [each for each in node.contents if each[0] <= number]
-            found[path] = (node.kind, chance.bytes_of(known) if node.kind == "file" else node.target)
+            if node not in facts:  # a file may have several names
+                known = [each for each in node.contents if each[0] <= number]
+                facts[node] = chance.bytes_of(known) if node.kind == "file" else node.target
+            found[path] = (node.kind, facts[node])
         return State(found, self._bytes)
 
     def _reached(self, names: Names) -> Iterator[tuple[str, Node]]:
@@ -109,8 +112,12 @@ class Disk:
     def _mkdir(self, number: int, path: str) -> None:
         self._come(number, path, Node("folder"))
 
-    def _link(self, number: int, path: str, target: str) -> None:
+    def _symlink(self, number: int, path: str, target: str) -> None:
         self._come(number, path, Node("link", target))
+
+    def _link(self, number: int, path: str, named: str) -> None:
+        folder, name = self._place(path)
+        self._come(number, named, self._live[folder][name])
 
     def _content(self, number: int, path: str, digest: str, *, is_synced: bool = False) -> None:
         folder, name = self._place(path)

@@ -41,7 +41,7 @@ _REFUSALS: dict[str, tuple[Any, ...]] = {
     "open": _NO_ROOM,
     "write": _NO_ROOM,
     "mkdir": _NO_ROOM,
-    "symlink": _NO_ROOM,
+    "link": _NO_ROOM,
     "sync": _BROKEN,
     "rename": _BROKEN,
     "remove": _BROKEN,
@@ -50,7 +50,7 @@ _REFUSALS: dict[str, tuple[Any, ...]] = {
     "answer": _HUNG_UP,
     "start": (OSError, errno.EAGAIN, "Resource temporarily unavailable"),
 }
-_NEED_ROOM = {"open", "write", "mkdir", "symlink"}
+_NEED_ROOM = {"open", "write", "mkdir", "link"}
 
 
 class Effects:
@@ -188,7 +188,8 @@ def install(effects: Effects) -> None:
         *((getattr(os, name), effects.around(getattr(os, name), "remove")) for name in ("unlink", "remove", "rmdir")),
         *((getattr(os, name), effects.around(getattr(os, name), "rename")) for name in ("rename", "replace")),
         (os.mkdir, effects.around(os.mkdir, "mkdir")),
-        (os.symlink, effects.around(os.symlink, "symlink", position=1)),
+        (os.symlink, effects.around(os.symlink, "link", position=1)),
+        (os.link, effects.around(os.link, "link", position=1)),
         (os.open, effects.os_opening(os.open)),
         (io.open, effects.opening(io.open)),
         (sqlite3.connect, effects.connecting(sqlite3.connect)),

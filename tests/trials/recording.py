@@ -4,7 +4,7 @@ by a `sitecustomize` that wraps the same ones.
 
 What is written down, one JSON array a line, in the order of the effects:
 
-    ["mkdir", path]  ["link", path, target]  ["rename", from, to]  ["remove", path]
+    ["mkdir", path]  ["symlink", path, target]  ["link", from, to]  ["rename", from, to]  ["remove", path]
     ["content", path, digest]   what a reader of the file finds now; its bytes lie under that digest
     ["sync", path, digest]      these bytes were in the file when it was forced to the disk
     ["syncdir", path]           the names in a folder were forced to the disk
@@ -140,9 +140,15 @@ class Recorder:
         plain(path, *args, **options)
         self._note("mkdir", self._relative(path, options.get("dir_fd")))
 
-    def _linked(self, plain: Any, target: Any, path: Any, *args: Any, **options: Any) -> None:
+    def _pointed(self, plain: Any, target: Any, path: Any, *args: Any, **options: Any) -> None:
         plain(target, path, *args, **options)
-        self._note("link", self._relative(path, options.get("dir_fd")), os.fspath(target))
+        self._note("symlink", self._relative(path, options.get("dir_fd")), os.fspath(target))
+
+    def _linked(self, plain: Any, source: Any, path: Any, **options: Any) -> None:
+        plain(source, path, **options)
+        known, named = self._relative(source), self._relative(path)
+        if known is not None and named is not None:
+            self._note("link", known, named)
 
     def _removed(self, plain: Any, path: Any, *args: Any, **options: Any) -> None:
         gone = self._relative(path, options.get("dir_fd"))
@@ -252,7 +258,8 @@ _WRAPPED: dict[str, Any] = {
     "fsync": Recorder._synced,
     "fdatasync": Recorder._synced,
     "mkdir": Recorder._made,
-    "symlink": Recorder._linked,
+    "symlink": Recorder._pointed,
+    "link": Recorder._linked,
     "unlink": Recorder._removed,
     "remove": Recorder._removed,
     "rmdir": Recorder._removed,
