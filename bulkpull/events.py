@@ -26,7 +26,8 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | conversion.completed   | Parquet is written                            | rows, bytes, elapsed_s                  |
 | column.kept_as_text    | a declared type did not hold                  | column, declared, row, value            |
 | snapshot.published     | readers see it                                | rows, files                             |
-| call.sent              | a call was answered (debug)                   | endpoint, status, elapsed_s, request_id |
+| call.sent              | a call was answered (debug)                   | endpoint, status, elapsed_s, request_id, |
+|                        |                                               | skew_s (of the other side's clock)      |
 | call.retried           | a call goes out again                         | endpoint, attempt, wait_s, reason       |
 | pace.changed           | the rate limiter slows down or recovers       | calls_per_s, wait_s                     |
 | token.renewed          | a new access token is in use                  | grant, lives_s                          |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,12 +38,17 @@ def list_runs(
         "bulkpull runs show",
         "bulkpull runs show 20261123T020000Z --json",
         "bulkpull runs show --log | grep -v debug",
+        "bulkpull runs show 20261123T020000Z --bundle",
     ),
 )
 def show(
     run: Run = None,
     *,
     log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Write what helps others to help: no data, no secrets; print its path.")
+    ] = False,
+    to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
     output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
@@ -55,6 +61,11 @@ def show(
     """
     speech = Speech(log_level=log_level)
     with told(speech):
+        if bundle:
+            from bulkpull.cli.work.bundle import write_bundle  # noqa: PLC0415 - `--help` needs none of it
+
+            write_bundle(run, to=to, output=output, config=config, as_json=as_json)
+            return
         if log:
             from bulkpull.cli.work.run_log import show_log  # noqa: PLC0415 - `--help` needs none of it
 

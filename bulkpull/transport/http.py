@@ -28,6 +28,7 @@ from bulkpull.errors import AnswerLost, BulkpullError, NotConnected, TlsRefused,
 from bulkpull.events import Events
 from bulkpull.transport.inflow import Inflow
 from bulkpull.transport.message import TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
+from bulkpull.transport.pace import parse_http_date
 from bulkpull.transport.surroundings import Proxies, trusted_certificates
 
 __all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "StreamedReply", "Tally", "Timeouts"]
@@ -347,8 +348,14 @@ class Http:
             status=response.status,
             elapsed_s=round(self._clock.monotonic() - began, 3),
             request_id=request.headers.get("MS-RequestId"),
+            skew_s=self._skew_s(response),
         )
         return response
+
+    def _skew_s(self, response: aiohttp.ClientResponse) -> int | None:
+        """How far the other side's clock is ahead of ours, as its `Date` tells in whole seconds."""
+        date = parse_http_date(response.headers.get("Date"))
+        return None if date is None else round((date - self._clock.now()).total_seconds())
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

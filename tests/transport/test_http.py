@@ -7,6 +7,8 @@ import gzip
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import anyio
@@ -344,7 +346,18 @@ async def test_every_answered_call_is_counted_by_its_endpoint() -> None:
         "throttled": 1,
         "retried": 0,
     }
-    assert told.of("call.sent")[0] == {"endpoint": "execution", "status": 429, "elapsed_s": 0.0, "request_id": "id-1"}
+    sent = {"endpoint": "execution", "status": 429, "elapsed_s": 0.0, "request_id": "id-1"}
+    assert told.of("call.sent")[0] == sent | {"skew_s": None}
+
+
+async def test_every_answer_tells_how_far_its_clock_is_ahead_of_ours() -> None:
+    told, clock = Told(), FakeClock()
+    async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="x") as http:
+        with Answers() as answers:
+            answers.get(API, headers={"Date": format_datetime(clock.now() + timedelta(hours=2), usegmt=True)})
+            await http.send(Request("GET", API, endpoint="execution"))
+
+    assert [sent["skew_s"] for sent in told.of("call.sent")] == [7_200]
 
 
 async def test_cancellation_leaves_nothing_in_flight(http: Http) -> None:

@@ -49,7 +49,7 @@ def show_run(run: str | None, *, output: Path | None, config: Path | None, as_js
     remembered = Remembered()
     # Of a run with a manifest there is something to show, whatever became of the ledger.
     with suppress(*(LedgerError,) if manifest else ()):
-        remembered = ask_ledger(folder, lambda ledger: _remember(ledger, run_id)) or remembered
+        remembered = ask_ledger(folder, lambda ledger: remember(ledger, run_id)) or remembered
     account = describe(run_id, remembered, manifest)
     if as_json:
         print_json({"version": 1, "output": str(folder), **account})
@@ -57,7 +57,8 @@ def show_run(run: str | None, *, output: Path | None, config: Path | None, as_js
         print_data("\n".join(_safe(line) for line in _lines(account)))
 
 
-async def _remember(ledger: Ledger, run_id: str) -> Remembered:
+async def remember(ledger: Ledger, run_id: str) -> Remembered:
+    """All that the ledger knows of a run."""
     entries = [entry for entry in await ledger.runs() if entry.run_id == run_id]
     return Remembered(
         entry=entries[0] if entries else None,

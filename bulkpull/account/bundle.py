@@ -1,0 +1,103 @@
+"""
+What to send along when help is needed: all that is known of a run, without its data, its secrets and its links (pure).
+
+Beyond what is never written down in the first place, a value that did not fit its column is reduced to its shape, and
+what stands in quotes within a query is left out: both are somebody's data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bulkpull.redact import plain, printable_value
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
+_QUERIES = frozenset({"query", "query_text", "text", "where"})
+# Facts in which a value of the data may stand.
+_VALUES = frozenset({"misfit", "value"})
+
+ABOUT = """\
+What bulkpull knows of run {run_id}, to be sent to whoever helps.
+
+  log.jsonl       the run's own log, from single calls on, with request ids
+  manifest.json   what the run did
+  ledger.json     how it was asked for, its endings, and the steps of its pulls
+  settings.json   the settings as they were when this was made, and where each came from
+  machine.json    versions, platform, free disk, the clock against the service's
+
+It holds no exported data, no secret and no link. Values that did not fit a column are reduced to their shape
+(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns, folders, the
+tenant and the application are in it: look through it before you pass it on.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The parts of a bundle as JSON values; `None` for what there is not."""
+
+    run_id: str
+    log: Iterable[str]
+    manifest: Mapping[str, Any] | None
+    ledger: Mapping[str, Any] | None
+    settings: list[dict[str, Any]]
+    machine: Mapping[str, Any]
+
+
+def files_of(bundle: Bundle) -> dict[str, str]:
+    """The bundle's files: name and text."""
+    lines = [told for line in bundle.log if (told := _line(line))]
+    machine = dict(bundle.machine) | {"clock_skew_s": clock_skew(lines)}
+    parts: dict[str, Any] = {
+        "manifest.json": without_data(bundle.manifest),
+        "ledger.json": without_data(bundle.ledger),
+        "settings.json": printable_value(bundle.settings, name="settings"),
+        "machine.json": printable_value(machine, name="machine"),
+    }
+    files = {"README.txt": ABOUT.format(run_id=bundle.run_id)}
+    if lines:
+        files["log.jsonl"] = "".join(f"{line}\n" for line in lines)
+    for name, part in parts.items():
+        if part is not None:
+            files[name] = json.dumps(part, indent=2, ensure_ascii=False) + "\n"
+    return files
+
+
+def without_data(told: Any, *, name: str = "") -> Any:
+    """JSON values without secrets and without anything that stood in the data."""
+    if isinstance(told, Mapping):
+        return {key: without_data(value, name=key) for key, value in told.items()}
+    if isinstance(told, (list, tuple)):
+        return [without_data(each, name=name) for each in told]
+    if isinstance(told, str):
+        if name in _VALUES:
+            return shape_of(told)
+        if name in _QUERIES:
+            told = _QUOTED.sub("'…'", told)
+    return printable_value(told, name=name)
+
+
+def shape_of(value: str) -> str:
+    """`12-AB` → `99-xx`: enough to see why a value is no number or date, and not what it was."""
+    return "".join("9" if each.isdigit() else "x" if each.isalpha() else each for each in plain(value))
+
+
+def clock_skew(lines: Iterable[str]) -> dict[str, float]:
+    """By endpoint, how far the other side's clock was ahead of this one's, as its answers told; the median, seconds."""
+    told: dict[str, list[float]] = {}
+    for line in lines:
+        entry = json.loads(line) if '"skew_s"' in line else {}
+        if isinstance(entry.get("skew_s"), (int, float)):
+            told.setdefault(str(entry.get("endpoint")), []).append(entry["skew_s"])
+    return {endpoint: median(each) for endpoint, each in sorted(told.items())}
+
+
+def _line(line: str) -> str | None:
+    try:
+        return json.dumps(without_data(json.loads(line)), ensure_ascii=False)
+    except ValueError:
+        return None  # cut short by a kill, or not ours

@@ -1,0 +1,131 @@
+"""A run's support bundle: gathered from the output folder, the settings and the machine, and written as one file."""
+
+from __future__ import annotations
+
+import json
+import locale
+import os
+import platform
+import shutil
+import sys
+import time
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bulkpull._version import __version__
+from bulkpull.account.bundle import Bundle, files_of
+from bulkpull.account.log import log_of
+from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.work.doctor import describe_settings
+from bulkpull.cli.work.past import ask_ledger, known_runs
+from bulkpull.cli.work.show import remember
+from bulkpull.errors import BulkpullError
+from bulkpull.records.files import explained
+from bulkpull.records.history import find_run, load_manifest
+from bulkpull.settings import ENV_PREFIX, Settings
+
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+_SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
+
+
+def write_bundle(run: str | None, *, to: Path | None, output: Path | None, config: Path | None, as_json: bool) -> None:
+    """
+    Write the bundle of the newest run, or of the one whose id begins with `run`, and print where it is.
+
+    Args:
+        to: A file, or a folder for it; the present folder without it.
+
+    Raises:
+        SettingsError: A setting is wrong, or there is no such run.
+        DiskTrouble: The bundle cannot be written.
+    """
+    settings = Settings.load(config, output=output)
+    folder = settings.output
+    run_id = find_run(run, known=known_runs(folder), output=folder)
+    bundle = Bundle(
+        run_id=run_id,
+        log=_log(folder, run_id),
+        manifest=_manifest(folder, run_id),
+        ledger=_ledger(folder, run_id),
+        settings=_settings(settings, config=config, output=output),
+        machine=_machine(folder),
+    )
+    path = to or Path()
+    if path.is_dir():
+        path /= f"bulkpull-{run_id}.zip"
+    with explained(path):
+        _zip(path, files_of(bundle))
+    if as_json:
+        print_json({"version": 1, "run_id": run_id, "bundle": str(path), "bytes": path.stat().st_size})
+    else:
+        print_data(str(path))
+
+
+def _zip(path: Path, files: Mapping[str, str]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with zipfile.ZipFile(aside, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+            aside.chmod(0o600)
+            for name, text in files.items():
+                archive.writestr(name, text)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _log(folder: Path, run_id: str) -> list[str]:
+    with suppress(OSError):
+        return log_of(folder, run_id).read_text(encoding="utf-8", errors="replace").splitlines()
+    return []
+
+
+def _manifest(folder: Path, run_id: str) -> dict[str, Any] | None:
+    manifest = load_manifest(folder, run_id)
+    return manifest.as_dict() if manifest else None
+
+
+def _ledger(folder: Path, run_id: str) -> dict[str, Any]:
+    try:
+        remembered = ask_ledger(folder, lambda ledger: remember(ledger, run_id))
+    except BulkpullError as error:
+        return {"trouble": error.reason}
+    told: dict[str, Any] = json.loads(json.dumps(asdict(remembered), default=dict)) if remembered else {}
+    return told
+
+
+def _settings(settings: Settings, *, config: Path | None, output: Path | None) -> list[dict[str, Any]]:
+    told = describe_settings(settings, config=config, demo=False, options={"output": output})
+    for each in told:
+        if each["name"] == "notify_command" and each["value"]:
+            each["value"] = f"{each['value'].split()[0]} …"  # its arguments may hold anything
+    return told
+
+
+def _machine(folder: Path) -> dict[str, Any]:
+    versions = {}
+    for line in metadata.requires("bulkpull") or []:
+        name = line.partition(">=")[0].partition(";")[0].strip()
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    free: dict[str, int] = {}
+    with suppress(OSError):
+        room = shutil.disk_usage(folder)
+        free = {"total_bytes": room.total, "free_bytes": room.free}
+    return {
+        "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "bulkpull": __version__,
+        "python": sys.version,
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "libraries": versions,
+        "disk": free,
+        "encoding": locale.getpreferredencoding(do_setlocale=False),
+        "environment": {name: os.environ[name] for name in _SURROUNDINGS if name in os.environ},
+        "proxies": [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())],
+        "variables": sorted(name for name in os.environ if name.startswith(ENV_PREFIX)),
+    }
