@@ -15,9 +15,12 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | pull.stepped           | a pull enters a step                          | step                                    |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
-| query.adopted/created  | a query for the pull exists on the service    | query_id                                |
+| query.adopted/created  | a query for the pull exists, also `.deleted`  | query_id                                |
 | report.adopted/created | the report of a pull, also `.deleted`         | report_id                               |
 | quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
+| report.lacking         | no standing report could be made              | reason                                  |
+| window.split           | a window that failed is asked for in halves   | start, end, reason                      |
+| run.abandoned          | a run was cut off too long ago, and is closed | abandoned, started_at                   |
 | execution.changed      | an execution has another status               | status, age_s                           |
 | poll.narrowed          | the service refused a joined form of the call | form                                    |
 | download.progressed    | bytes are on disk (not logged)                | done_bytes, size_bytes                  |

@@ -98,7 +98,9 @@ class NightShift:
                     return False
                 raise
         if not night.remembered:
-            await self.tools.note(record.dataset, STANDING, report_id=report.report_id, name=report.name)
+            await self.tools.note(
+                record.dataset, STANDING, report_id=report.report_id, name=report.name, query_id=report.query_id
+            )
         return True
 
     async def _retire(self, night: Night, record: DatasetRecord) -> None:

@@ -11,6 +11,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -242,6 +243,7 @@ class Run:
                 for pull in left:
                     working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
                 self._clear_away(tools, orphans=inheritance.orphans)
+            await self._forget_queries(tools)
             watching.cancel_scope.cancel()
 
     async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
@@ -276,6 +278,16 @@ class Run:
         nowhere = DatasetRecord(dataset="", status="skipped", notes=self._notes)
         for report in orphans:
             tools.discard_report(report, record=nowhere)
+
+    async def _forget_queries(self, tools: Tools) -> None:
+        """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
+        submitter = tools.submitter
+        if self.request.submit_only or not submitter.datasets:
+            return
+        made = [*await tools.ledger.noted("report"), *await tools.ledger.noted(STANDING)]
+        ids = {str(entry.facts.get("query_id")) for entry in made if entry.dataset in submitter.datasets}
+        with suppress(BulkpullError):  # tidiness, which the next run sees to as well
+            await submitter.sweep_queries(ids)
 
     async def _nights(
         self,

@@ -351,7 +351,9 @@ def _columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
     columns: list[PublishedColumn] = []
     for place in range(len(parts[0].table.columns)):
         told = [part.table.columns[place] for part in parts]
-        columns.append(_published_column(next((each for each in told if each.misfit or each.why_text), told[0])))
+        # A part that was converted once more, to agree with another, knows no misfit of its own.
+        told.sort(key=lambda each: (each.misfit is None, each.why_text is None))
+        columns.append(_published_column(told[0]))
     return columns + [PublishedColumn(name=name, type=_TEXT) for name in parts[0].table.extra_columns]
 
 

@@ -7,7 +7,7 @@ again from run to run; reports belong to one run.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 
 import anyio
@@ -40,6 +40,8 @@ class Submitter:
     run_id: str
     weights: dict[str, int] = field(default_factory=dict)
     _queries: dict[str, Query] | None = None
+    datasets: set[str] = field(default_factory=set)
+    """Datasets that a query was found or made for."""
     _wanted: set[str] = field(default_factory=set)
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -80,6 +82,7 @@ class Submitter:
         known = await self._known_queries()
         wanted = normalise(pull.query_text)
         self._wanted.add(wanted)
+        self.datasets.add(pull.dataset)
         query = known.get(wanted)
         if query is not None:
             self.events.emit("query.adopted", query_id=query.query_id)
@@ -87,7 +90,7 @@ class Submitter:
         try:
             query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         except QuotaExceeded:
-            if not await self._sweep_queries():
+            if not await self.sweep_queries():
                 raise
             query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         self.events.emit("query.created", query_id=query.query_id)
@@ -125,15 +128,27 @@ class Submitter:
         if self._queries:
             self._queries.pop(normalise(query.text), None)
 
-    async def _sweep_queries(self) -> bool:
-        """Delete our own queries that nobody needs, to make room (behaviour 72); whether there were any."""
-        in_use = {report.query_id for report in await self.client.get_reports()}
+    async def sweep_queries(self, among: Container[str] | None = None) -> bool:
+        """
+        Delete our own queries that no report uses and this run does not want; whether there were any.
+
+        Args:
+            among: Ids to choose from; `None` for all, to make room (behaviour 72).
+
+        Raises:
+            BulkpullError: The service could not be asked, or did not delete one.
+        """
         idle = [
             query
             for text, query in (await self._known_queries()).items()
-            if query.query_id not in in_use and text not in self._wanted
+            if text not in self._wanted and (among is None or query.query_id in among)
         ]
+        if not idle:
+            return False
+        in_use = {report.query_id for report in await self.client.get_reports()}
+        idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:
             await self.client.delete_query(query.query_id)
             self._forget(query)
+            self.events.emit("query.deleted", query_id=query.query_id)
         return bool(idle)

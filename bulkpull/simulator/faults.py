@@ -96,6 +96,7 @@ STORIES: Mapping[str, str] = {
     "latin1": "the text has bytes that are not UTF-8",
     "nul_bytes": "a field holds a NUL byte",
     "xml_page": "the file holds an XML error page",
+    "odd_value": "one value of a `column` is not what the column declares",
     "short_row": "a row has too few fields",
     "long_row": "a row has too many fields",
     "open_quote": "the text ends inside quotes",

@@ -94,6 +94,7 @@ class Scenario:
         pending_without_status: Answer to a call without a status before the first completion (behaviours 102 and 103).
         longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
+        inclusive_end: Whether a window takes what lies exactly at its end (behaviour 84 leaves it open).
         visible_lag_s: How long a new object is missing from listings.
         rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
         single_use_refresh_tokens: Whether a refresh token is refused once it was redeemed; the service does not do so
@@ -147,6 +148,7 @@ class Scenario:
     pending_without_status: Literal["404", "200"] = "404"
     longest_address: int = 8_190
     bad_time: Literal[500, 400] = 500
+    inclusive_end: bool = False
     visible_lag_s: float = 0.0
     tenant_id: str = "00000000-0000-4000-8000-0000000000aa"
     client_id: str = "00000000-0000-4000-8000-000000000001"

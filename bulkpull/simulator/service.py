@@ -145,7 +145,7 @@ class Service:
         if start is None and end is None:
             months = months_of_span(parsed.table, parsed.timespan, now=now)
         else:
-            months = months_between(parsed.table, start=start, end=end, now=now)
+            months = months_between(parsed.table, start=start, end=end, now=now, inclusive=self.scenario.inclusive_end)
         most = min(TEST_ROWS, parsed.limit or TEST_ROWS)
         return self._extract(parsed, months=months, at=now, tsv=False, limit=most)
 
@@ -188,14 +188,24 @@ class Service:
             return None
 
     def whole_extract(
-        self, dataset: str, columns: tuple[str, ...] | None = None, *, at: datetime | None = None
+        self,
+        dataset: str,
+        columns: tuple[str, ...] | None = None,
+        *,
+        at: datetime | None = None,
+        window: tuple[datetime, datetime] | None = None,
     ) -> Extract:
-        """What a report on these columns (all) of the dataset holds without a TIMESPAN (six months), begun `at`."""
+        """What a report on these columns (all) of the dataset holds, begun `at`: of `window`, or of six months."""
         table = self.tables[dataset]
         names = columns or tuple(column.name for column in table.columns)
         text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
         parsed, at = self.query_shelf.parse(text), at or self._clock.now()
-        return self._extract(parsed, months=months_of_span(table, None, now=at), at=at, tsv=False)
+        months = (
+            months_of_span(table, None, now=at)
+            if window is None
+            else months_between(table, start=window[0], end=window[1], now=at)
+        )
+        return self._extract(parsed, months=months, at=at, tsv=False)
 
     def _pairs(self) -> Iterator[tuple[Execution, StoredReport]]:
         for report in self.reports.values():
@@ -207,7 +217,9 @@ class Service:
         if report.window == (None, None):
             months = months_of_span(table, report.parsed.timespan, now=at)
         else:
-            months = months_between(table, start=report.window[0], end=report.window[1], now=at)
+            months = months_between(
+                table, start=report.window[0], end=report.window[1], now=at, inclusive=self.scenario.inclusive_end
+            )
         tsv = report.format == "tsv"
         return self._extract(report.parsed, months=months, at=at, tsv=tsv, limit=report.parsed.limit)
 

@@ -147,14 +147,23 @@ class Simulator:
         """How often armed faults of that name have struck."""
         return self._faults.struck(name)
 
-    async def csv(self, dataset: str, columns: Sequence[str] | None = None, *, at: datetime | None = None) -> bytes:
+    async def csv(
+        self,
+        dataset: str,
+        columns: Sequence[str] | None = None,
+        *,
+        at: datetime | None = None,
+        window: tuple[datetime, datetime] | None = None,
+    ) -> bytes:
         """
         The plain text that a report on these columns (all) without a TIMESPAN brings: the truth to compare with.
 
         Args:
             at: When the report's execution begins; now by default.
+            window: Start and exclusive end of what is asked for; six months by default.
         """
-        extract = self.service.whole_extract(dataset, tuple(columns) if columns is not None else None, at=at)
+        names = tuple(columns) if columns is not None else None
+        extract = self.service.whole_extract(dataset, names, at=at, window=window)
         return await self._store.plain_text(extract)
 
     async def prepare(self, datasets: Sequence[str] | None = None) -> None:

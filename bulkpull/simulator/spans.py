@@ -23,15 +23,20 @@ def months_of_span(table: Table, timespan: str | None, *, now: datetime) -> tupl
 
 
 def months_between(
-    table: Table, *, start: datetime | None, end: datetime | None, now: datetime
+    table: Table, *, start: datetime | None, end: datetime | None, now: datetime, inclusive: bool = False
 ) -> tuple[date, ...] | None:
-    """First days of months within `[start, end)` that the dataset reaches back to; `None` for snapshots."""
+    """
+    First days of months within `[start, end)` that the dataset reaches back to; `None` for snapshots.
+
+    Args:
+        inclusive: A month that begins at `end` belongs to it as well; no document says (behaviour 84).
+    """
     reach = months_of_span(table, "LIFETIME", now=now)
     if reach is None:
         return None
     first = start.date() if start is not None else reach[-min(DEFAULT_MONTHS, len(reach))]
     last = end.date() if end is not None else now.date() + timedelta(days=1)
-    return tuple(month for month in reach if first <= month < last)
+    return tuple(month for month in reach if first <= month < last or (inclusive and month == last))
 
 
 def _month_before(month: date) -> date:

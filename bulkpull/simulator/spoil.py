@@ -89,6 +89,14 @@ def _change_row(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[_Text
     return spoil
 
 
+def _odd_value(text: _Text, args: Mapping[str, Any]) -> bytes:
+    number = int(args.get("row", 0)) or text.middle()
+    fields = text.fields(number)
+    fields[text.fields(0).index(str(args["column"]).encode())] = str(args.get("value", "n/a")).encode()
+    text.put(number, fields)
+    return text.joined()
+
+
 def _change_header(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[_Text, Mapping[str, Any]], bytes]:
     def spoil(text: _Text, args: Mapping[str, Any]) -> bytes:  # noqa: ARG001 - all text faults have one signature
         text.put(0, change(text.fields(0)))
@@ -137,6 +145,7 @@ _TEXT_FAULTS: Mapping[str, Callable[[_Text, Mapping[str, Any]], bytes]] = {
     "latin1": _change_row(lambda fields: [b"Soci\xe9t\xe9", *fields[1:]]),
     "nul_bytes": _change_row(lambda fields: [b"a\0b", *fields[1:]]),
     "short_row": _change_row(lambda fields: fields[:-1]),
+    "odd_value": _odd_value,
     "long_row": _change_row(lambda fields: [*fields, b"one too many"]),
     "open_quote": _change_end(lambda whole, text: whole[: len(whole) - len(text.end)] + b'"unfinished'),
     "wrong_header": _change_header(lambda fields: [b"Column%d" % number for number in range(len(fields))]),

@@ -24,7 +24,7 @@ from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.lock import locked
-from bulkpull.simulator import Fault, Scenario, Simulator
+from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
 HOUR = 3600.0
 
@@ -284,3 +284,78 @@ async def test_no_secret_reaches_an_event_or_a_file(tmp_path: Path) -> None:
     everything = b"\n".join([*written, *(line.encode() for line in told)])
     for canary in (b"canary", b"sig=", b"sig%3D", b"Bearer "):
         assert canary not in everything
+
+
+async def test_a_query_that_todays_columns_have_outdated_goes_and_other_queries_stay(tmp_path: Path) -> None:
+    """Columns come and go; what they leave on the service would count against the quota of queries for ever."""
+    async with Simulator(Scenario(rows=50)) as simulator:
+        await export(simulator, tmp_path, "Profile", "OfficeUsage")
+        simulator.service.drift("OfficeUsage", ColumnDrift(removed=("CustomerName",)))
+        manifest = await export(simulator, tmp_path, "OfficeUsage")
+
+        own = [query.text for query in simulator.service.queries.values() if query.user is not None]
+        assert sorted(text.rpartition(" FROM ")[2].split()[0] for text in own) == ["OfficeUsage", "Profile"]
+        assert manifest.datasets[0].drift is not None
+        assert dict(simulator.service.created_queries) == {"Profile": 1, "OfficeUsage": 2}
+
+
+async def test_parquet_that_was_finished_before_a_run_was_cut_off_is_not_made_again(tmp_path: Path) -> None:
+    told: list[Event] = []
+    async with Simulator(Scenario(rows=50)) as simulator:
+        await interrupted_at("conversion.completed", simulator, tmp_path)
+        manifest = await export(simulator, tmp_path, "Profile", "OfficeUsage", listeners=[told.append])
+
+        assert manifest.status == "complete"
+        for record in manifest.datasets:
+            assert_holds_what_the_csv_said(tmp_path, manifest, record.dataset, await simulator.csv(record.dataset))
+    converted = [event.dataset for event in told if event.name == "conversion.completed"]
+    assert len(converted) < 2
+
+
+async def test_reports_that_were_only_submitted_are_collected_by_the_run_that_resumes(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=50)) as simulator:
+        settings = settings_for(simulator, tmp_path)
+        request = ExportRequest(("Profile", "OfficeUsage"), submit_only=True)
+        submitted = await Run(request, settings, Events()).export()
+        left = len(simulator.service.reports)
+        again = await Run(ExportRequest(("Profile", "OfficeUsage")), settings, Events()).export()
+
+        assert dict(simulator.service.created_reports) == {"Profile": 1, "OfficeUsage": 1}
+        assert simulator.service.reports == {}
+    assert (submitted.submitted, submitted.exit_code, left) == (True, 0, 2)
+    assert all(record.status == "skipped" and "runs resume" in str(record.reason) for record in submitted.datasets)
+    assert (again.run_id, again.status, again.submitted) == (submitted.run_id, "complete", False)
+
+
+async def test_a_run_with_losses_is_resumed_by_name_and_what_it_published_stays(tmp_path: Path) -> None:
+    fault = Fault("short_row", dataset="OfficeUsage", times=None)
+    async with Simulator(Scenario(rows=50, faults=(fault,))) as simulator:
+        settings, request = settings_for(simulator, tmp_path), ExportRequest(("Profile", "OfficeUsage"))
+        partial = await Run(request, settings, Events()).export()
+        simulator.disarm_all()
+        resumed = await Run(request, settings, Events(), resume=partial.run_id).export()
+
+        assert (partial.status, resumed.status) == ("partial", "complete")
+        assert dict(simulator.service.created_reports) == {"Profile": 1, "OfficeUsage": 2}
+    assert resumed.run_id == partial.run_id
+
+
+async def test_a_report_of_a_run_that_asked_for_more_is_used_by_one_that_asks_for_less(tmp_path: Path) -> None:
+    """Reports are dear (five an hour): what is under way for the same question is not ordered again."""
+    async with Simulator(Scenario(rows=50, latency_s=(0.1, 0.3))) as simulator:
+        await interrupted_at("execution.changed", simulator, tmp_path)
+        manifest = await export(simulator, tmp_path, "Profile")
+
+        assert manifest.status == "complete"
+        assert simulator.service.created_reports["Profile"] == 1
+
+
+@pytest.mark.fault(10)
+async def test_a_snapshot_that_was_damaged_by_others_is_told_and_published_anew(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=50)) as simulator:
+        first = await export(simulator, tmp_path, "Profile")
+        (tmp_path / first.datasets[0].files[0].path).unlink()
+        again = await export(simulator, tmp_path, "Profile")
+
+        assert_holds_what_the_csv_said(tmp_path, again, "Profile", await simulator.csv("Profile"))
+    assert any("damaged" in note for note in again.datasets[0].notes)

@@ -1,0 +1,96 @@
+"""Long windows: asked for by month, joined in one snapshot, nothing twice and nothing left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from journeys.kit import export, rows_of_csv
+from support import FakeClock
+
+from bulkpull.model import Window
+from bulkpull.records.manifest import Manifest
+from bulkpull.simulator import Fault, Scenario, Simulator
+
+DATASET = "OfficeUsage"
+COUNT = "MonthlyActiveUsers"
+# FakeClock stands at 2026-11-23: the whole of it lies within what the dataset reaches back to.
+YEAR = Window(datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
+
+
+def cells(output: Path, manifest: Manifest) -> Counter[tuple[str | None, ...]]:
+    (record,) = manifest.datasets
+    frame = pl.read_parquet([output / file.path for file in record.files], glob=False)
+    assert frame.height == record.rows == sum(file.rows for file in record.files)
+    return Counter(tuple(None if cell is None else str(cell) for cell in row) for row in frame.rows())
+
+
+async def whole(**scenario: Any) -> Counter[tuple[str | None, ...]]:
+    """What one report over the whole window holds, by another way than ours."""
+    clock = FakeClock()
+    async with Simulator(Scenario(rows=90, **scenario), clock=clock) as simulator:
+        content = await simulator.csv(DATASET, window=(YEAR.start, YEAR.end))
+    return Counter(tuple(row) for row in rows_of_csv(content)[1])
+
+
+@pytest.mark.behaviour(83, 84)
+@pytest.mark.parametrize("inclusive_end", [False, True])
+async def test_a_long_window_is_a_pull_a_month_and_one_snapshot(inclusive_end: bool, tmp_path: Path) -> None:
+    """Nobody documents whether the end of a window is inclusive: either way each row is there once."""
+    clock = FakeClock()
+    async with Simulator(Scenario(rows=90, inclusive_end=inclusive_end), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, window=YEAR, clock=clock)
+
+        assert simulator.service.created_reports[DATASET] == len(manifest.datasets[0].parts) == 12
+        assert simulator.service.reports == {}
+    (record,) = manifest.datasets
+    assert record.status == "complete"
+    assert cells(tmp_path, manifest) == await whole()
+    assert [part.start[:7] for part in record.parts] == ["2025-12", *(f"2026-{month:02}" for month in range(1, 12))]
+    assert any("came twice" in note for note in record.notes) == inclusive_end
+
+
+async def test_a_window_of_a_month_that_always_fails_is_split_down_to_days(tmp_path: Path) -> None:
+    clock = FakeClock()
+    march = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC))
+    failures = Fault("execution_fails", times=4)  # the whole twice, then one of its halves twice
+    async with Simulator(Scenario(rows=90, faults=(failures,)), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, window=march, clock=clock)
+
+        assert simulator.service.reports == {}
+        content = await simulator.csv(DATASET, window=(march.start, march.end))
+    (record,) = manifest.datasets
+    assert record.status == "complete"
+    assert len(record.parts) > 1
+    assert cells(tmp_path, manifest) == Counter(tuple(row) for row in rows_of_csv(content)[1])
+    assert any("in halves" in note for note in record.notes)
+
+
+async def test_what_fails_for_every_day_is_lost_with_its_reason_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    clock = FakeClock()
+    days = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
+    async with Simulator(Scenario(rows=90, faults=(Fault("execution_fails", times=None),)), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, window=days, clock=clock)
+
+        assert simulator.service.reports == {}
+    (record,) = manifest.datasets
+    assert (record.status, manifest.exit_code) == ("failed", 3)
+    assert "failed" in str(record.reason)
+    assert not (tmp_path / "current.json").exists()
+
+
+async def test_windows_that_came_with_different_types_agree_on_one(tmp_path: Path) -> None:
+    """A column that is a number in one month and text in another makes every engine refuse the two together."""
+    clock, odd = FakeClock(), Fault("odd_value", args={"column": COUNT})
+    async with Simulator(Scenario(rows=90, faults=(odd,)), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, DATASET, window=YEAR, clock=clock)
+    (record,) = manifest.datasets
+    (column,) = [each for each in record.columns if each.name == COUNT]
+    assert record.status == "complete"
+    assert (column.type, column.misfit and column.misfit["value"]) == ("String", "n/a")
+    frame = pl.read_parquet([tmp_path / file.path for file in record.files], glob=False)
+    assert frame[COUNT].to_list().count("n/a") == 1
