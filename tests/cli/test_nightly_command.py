@@ -1,0 +1,104 @@
+"""`bulkpull nightly`, `--submit-only` and `runs resume`: what a scheduler sees of them."""
+
+from __future__ import annotations
+
+from command_line import SMALL, Command, Serve, small
+
+from bulkpull.simulator import Fault
+
+
+def test_the_first_night_brings_data_and_the_second_finds_nothing_new_in_three_calls(
+    command: Command, serve: Serve
+) -> None:
+    serve(SMALL)
+    first = command("nightly", "--output", "data", "--json")
+    second = command("nightly", "--output", "data", "--json")
+
+    assert (first.code, second.code) == (0, 0)
+    brought = {each["dataset"]: each for each in first.json()["datasets"] if each["status"] == "complete"}
+    skipped = {each["dataset"]: each for each in second.json()["datasets"] if each["status"] == "skipped"}
+    assert len(brought) == len(skipped) == 3
+    for name, record in skipped.items():
+        assert (record["rows"], record["files"]) == (brought[name]["rows"], brought[name]["files"])
+        assert record["reason"].startswith("no execution newer than 20")
+    calls = second.json()["requests"]["by_endpoint"]
+    assert calls == {"token": 1, "ScheduledDataset": 1, "ScheduledReport": 1, "execution": 1}
+
+
+def test_the_plan_of_a_night_creates_nothing_and_tells_what_becomes_of_each_standing_report(
+    command: Command, serve: Serve
+) -> None:
+    simulator = serve(SMALL)
+    before = command("nightly", "Profile", "--plan", "--json")
+    assert simulator.service.reports == {}
+    command("nightly", "Profile", "--quiet")
+    after = command("nightly", "Profile", "--plan")
+
+    (row,) = before.json()["plan"]
+    assert (row["action"], row["standing_report"]) == ("pull", "make")
+    assert "skip" in after.out
+    assert "keep" in after.out
+    assert "no execution newer than" in after.out
+
+
+def test_a_night_over_days_that_are_named_asks_for_one_off_reports(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    outcome = command("nightly", "OfficeUsage", "--since", "2026-09-01", "--until", "2026-11-01", "--json")
+
+    assert outcome.code == 0
+    assert outcome.json()["datasets"][0]["window"] == {"start": "2026-09-01T00:00:00Z", "end": "2026-11-01T00:00:00Z"}
+    assert simulator.service.reports == {}
+
+
+def test_reports_are_submitted_by_one_command_and_collected_by_another(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    submitted = command("export", "Profile", "MSLearn", "--submit-only", "--json")
+    assert submitted.code == 0
+    assert submitted.json()["submitted"] is True
+    assert len(simulator.service.reports) == 2
+
+    collected = command("runs", "resume", submitted.json()["run_id"][:16], "--json")
+
+    assert collected.code == 0
+    assert collected.json()["run_id"] == submitted.json()["run_id"]
+    assert [each["status"] for each in collected.json()["datasets"]] == ["complete", "complete"]
+    assert simulator.service.reports == {}
+    assert sum(simulator.service.created_reports.values()) == 2
+
+
+def test_a_run_that_has_nothing_left_is_told_as_it_ended(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    made = command("export", "Profile", "--json")
+    again = command("runs", "resume", "--json")
+
+    assert (again.code, again.json()) == (0, made.json())
+
+
+def test_what_a_run_lost_is_tried_again(command: Command, serve: Serve) -> None:
+    simulator = serve(small(faults=(Fault("short_row", dataset="OfficeUsage", times=None),)))
+    assert command("export", "Profile", "OfficeUsage").code == 3
+    simulator.disarm_all()
+    outcome = command("runs", "resume", "--json")
+
+    assert outcome.code == 0
+    assert [each["status"] for each in outcome.json()["datasets"]] == ["complete", "complete"]
+
+
+def test_a_run_that_does_not_exist_is_told_what_there_is(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    assert "no runs" in command("runs", "resume").err
+    command("export", "Profile", "--quiet")
+    outcome = command("runs", "resume", "1999")
+
+    assert outcome.code == 2
+    assert "1999" in outcome.err
+
+
+def test_a_run_against_another_service_is_not_resumed(command: Command, serve: Serve) -> None:
+    serve(small(faults=(Fault("short_row", dataset="Profile", times=None),)))
+    assert command("export", "Profile").code == 3
+    serve(SMALL)
+    outcome = command("runs", "resume")
+
+    assert outcome.code == 2
+    assert "was made against" in outcome.err
