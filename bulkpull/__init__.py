@@ -7,6 +7,11 @@ The journey of each dataset: plan → submit → poll → download → convert �
 
     manifest = await bulkpull.export(output="data", datasets=["AzureUsage"], settings=bulkpull.Settings(...))
     frame = bulkpull.scan("data", "AzureUsage")
+
+The service itself, one typed method per operation:
+
+    async with bulkpull.connect() as client:
+        datasets = await client.get_datasets()
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ from bulkpull.errors import (
 )
 
 if TYPE_CHECKING:
-    from bulkpull.api import export, scan
+    from bulkpull.api import connect, export, scan
+    from bulkpull.model import Window
     from bulkpull.records.manifest import Manifest
     from bulkpull.selection import Selection
     from bulkpull.settings import Settings
@@ -47,7 +53,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TransferError",
+    "Window",
     "__version__",
+    "connect",
     "export",
     "scan",
 ]
@@ -56,6 +64,8 @@ _ELSEWHERE = {
     "Manifest": "bulkpull.records.manifest",
     "Selection": "bulkpull.selection",
     "Settings": "bulkpull.settings",
+    "Window": "bulkpull.model",
+    "connect": "bulkpull.api",
     "export": "bulkpull.api",
     "scan": "bulkpull.api",
 }

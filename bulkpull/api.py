@@ -1,13 +1,15 @@
-"""The package from Python: `export` runs a whole export, `scan` reads what was published."""
+"""The package from Python: `export` runs a whole export, `scan` reads what was published, `connect` is the service."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkpull.catalog import load_catalog
+from bulkpull.clock import SystemClock
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events, Listener
 from bulkpull.journey.request import asked_for
@@ -15,6 +17,8 @@ from bulkpull.journey.run import Run
 from bulkpull.model import Window
 from bulkpull.records.manifest import Current, Manifest
 from bulkpull.reporting.azure import AzureCredential
+from bulkpull.reporting.client import ReportingClient
+from bulkpull.reporting.connect import connected
 from bulkpull.selection import Selection, read_selections
 from bulkpull.settings import Settings
 
@@ -78,6 +82,34 @@ async def export(
     if refused and manifest.status == "failed":
         raise refused[0]
     return manifest
+
+
+@asynccontextmanager
+async def connect(
+    settings: Settings | None = None,
+    *,
+    listeners: Iterable[Listener] = (),
+    credential: AzureCredential | None = None,
+) -> AsyncIterator[ReportingClient]:
+    """
+    The service itself, one typed method per operation, closed at the end of the block.
+
+        async with bulkpull.connect() as client:
+            reports = await client.get_reports()
+
+    Calls are paced, repeated and checked as those of an export are.
+
+    Args:
+        settings, listeners, credential: As for `export`.
+
+    Raises:
+        AuthError: A credential is missing.
+        SettingsError: A certificate cannot be used, or a library that the settings ask for is not installed.
+    """
+    async with connected(
+        settings=settings or Settings(), events=Events(*listeners), clock=SystemClock(), credential=credential
+    ) as connection:
+        yield connection.client
 
 
 def scan(output: str | Path, dataset: str) -> pl.LazyFrame:

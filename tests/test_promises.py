@@ -23,7 +23,6 @@ NOT_OURS = {
     25: "who can be given which role is decided in Partner Center",
     28: "what another user made is not visible: nothing can be seen",
     47: "a page for people that shows the live schema",
-    101: "callbacks are a hint for others: exports poll, which needs no public address",
     117: "how long reports take is the service's affair; the schedule of polls is a table of its own",
     141: "no limit on size is published: what bounds memory and disk is tested for each step",
 }

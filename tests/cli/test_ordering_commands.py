@@ -144,6 +144,16 @@ def test_days_that_change_nothing_are_told(command: Command, serve: Serve) -> No
     assert "next: bulkpull executions" in outcome.err
 
 
+@pytest.mark.behaviour(101)
+def test_a_callback_that_may_not_come_is_told(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+
+    outcome = command("reports", "create", "--dataset", "Profile", "--now", "--callback-url", ADDRESS)
+
+    assert outcome.code == 0
+    assert "may end without a callback" in outcome.err
+
+
 @pytest.mark.behaviour(85)
 def test_a_used_up_quota_is_told_with_what_to_do(command: Command, serve: Serve) -> None:
     serve(small(one_off_quota=1))
@@ -286,3 +296,43 @@ def test_what_to_delete_has_to_be_said_plainly(command: Command, options: tuple[
     outcome = command("reports", "delete", *options, "--yes")
 
     assert (outcome.code, outcome.out) == (2, "")
+
+
+# All of it
+
+
+def test_every_operation_of_the_service_can_be_used_from_the_command_line(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+
+    query = command("queries", "create", "A query", "SELECT Month FROM OfficeUsage", "--json").json()["queries"][0]
+    query_id = query["query_id"]
+    report_id = made(command("reports", "create", "--query-id", query_id, "--every", "24", "--json"))["report_id"]
+    for words in (
+        ("datasets",),
+        ("preview", "--query-id", query_id),
+        ("queries", "list"),
+        ("reports", "list"),
+        ("reports", "update", report_id, "--name", "Other"),
+        ("reports", "pause", report_id),
+        ("reports", "resume", report_id),
+        ("executions", report_id),
+        ("reports", "delete", "--yes", report_id),
+        ("queries", "delete", "--yes", query_id),
+    ):
+        assert command(*words).code == 0, words
+
+    called = {(call.method, call.path.removeprefix("/insights/v1/mpn/")) for call in simulator.calls}
+    assert called >= {
+        ("GET", "ScheduledDataset"),
+        ("POST", "ScheduledQueries"),
+        ("GET", "ScheduledQueries"),
+        ("DELETE", f"ScheduledQueries/{query_id}"),
+        ("GET", "ScheduledQueries/testQueryResult"),
+        ("POST", "ScheduledReport"),
+        ("GET", "ScheduledReport"),
+        ("PUT", f"ScheduledReport/{report_id}"),
+        ("PUT", f"ScheduledReport/pause/{report_id}"),
+        ("PUT", f"ScheduledReport/resume/{report_id}"),
+        ("DELETE", f"ScheduledReport/{report_id}"),
+        ("GET", f"ScheduledReport/execution/{report_id}"),
+    }

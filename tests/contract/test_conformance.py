@@ -7,6 +7,8 @@ an unknown address, 405, 414).
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import product
@@ -20,11 +22,13 @@ from openapi_core.exceptions import OpenAPIError
 from stage import TEXT, asking, checked, token_form
 from support import API, START
 
+import bulkpull
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.reporting import calls
+from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.grants import Credentials, Grant
 from bulkpull.reporting.grants import token_form as token_form_of
-from bulkpull.simulator import Fault, Scenario
+from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
 
 SOON = START + timedelta(hours=10)
@@ -207,6 +211,27 @@ def test_a_certificate_is_offered_as_described(grant: Grant) -> None:
     assert check_call(Sent("POST", url, form=form)).operation_id == "getTokenV2"
     assert form["client_assertion"] == "assertion"
     assert "client_secret" not in form
+
+
+async def test_from_python_the_service_is_one_call_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Simulator(Scenario(datasets=("Profile",), rows=20)) as simulator:
+        for name, value in simulator.environment.items():
+            monkeypatch.setenv(name, value)
+        async with bulkpull.connect() as client:
+            (dataset,) = await client.get_datasets()
+            window = bulkpull.Window(START, SOON)
+            rows = await client.test_query(text="SELECT MPNId FROM Profile", start=window.start, end=window.end)
+
+    assert dataset.name == "Profile"
+    assert rows
+
+
+def test_every_operation_is_a_method_of_the_client() -> None:
+    methods = {name for name, _ in inspect.getmembers(ReportingClient, inspect.iscoroutinefunction)}
+    operations = {re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in ALL}
+
+    # Tokens and files are fetched by other parts.
+    assert operations - {"get_token_v1", "get_token_v2", "download_report"} <= methods
 
 
 # The simulator's answers, to whatever it is asked

@@ -145,6 +145,8 @@ def create_report(order: Order, *, demo: bool, config: Path | None, as_json: boo
                 dataset = dataset_of(query.text, offered)
                 title = query.name.replace(" ", "_")
                 arguments = _arguments(order, title=title, dataset=dataset, window=window, now=now)
+            if order.at_once and order.callback_url is not None:
+                warn("a report that runs once may end without a callback: look at its execution as well", speech)
             return await client.create_report(query_id=query.query_id, **arguments)
 
         report = ask(place, settings=settings, speech=speech, names=names)
