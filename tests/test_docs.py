@@ -9,6 +9,7 @@ compiled.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ from anyio.from_thread import start_blocking_portal
 from typer.testing import CliRunner
 
 from bulkpull.cli import app
+from bulkpull.settings import Settings
 from bulkpull.simulator import Scenario, Simulator
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +57,8 @@ def service() -> Iterator[dict[str, str]]:
     """The environment of a shell that speaks to a simulated service."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
     beside = str(Path(sys.executable).parent)
-    quick = {"BULKPULL_POLL_INITIAL_SECONDS": "0.02", "BULKPULL_POLL_MAX_SECONDS": "0.1"}
+    # The simulator's user signs in by password; the settings for nights name the refresh token.
+    quick = {"BULKPULL_GRANT": "password", "BULKPULL_POLL_INITIAL_SECONDS": "0.02", "BULKPULL_POLL_MAX_SECONDS": "0.1"}
     scenario = Scenario(rows=40, datasets=_DATASETS)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(Simulator(scenario)) as simulator:
         yield kept | simulator.environment | quick | {"PATH": f"{beside}:{kept['PATH']}", "COLUMNS": "80"}
@@ -96,6 +99,24 @@ def test_commands_that_need_what_is_not_there_are_spelled_right(block: Block) ->
             words = shlex.split(command, comments=True)
             if words and Path(words[0]).name == "bulkpull":
                 assert_exists(words[1:])
+
+
+def test_the_units_and_the_container_start_commands_that_exist() -> None:
+    unit = (ROOT / "config" / "bulkpull-nightly.service").read_text(encoding="utf-8")
+    (start,) = re.findall(r"^ExecStart=\S+/bulkpull (.*)$", unit, flags=re.MULTILINE)
+    container = (ROOT / "config" / "Containerfile").read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"^CMD (\[.*\])$", container, flags=re.MULTILINE)
+
+    assert_exists(shlex.split(start))
+    assert_exists(json.loads(arguments))
+
+
+@pytest.mark.parametrize("name", ["bulkpull-nightly.service", "Containerfile"])
+def test_the_variables_of_the_unit_and_the_container_are_settings(name: str) -> None:
+    variables = re.findall(r"\bBULKPULL_([A-Z_]+)=", (ROOT / "config" / name).read_text(encoding="utf-8"))
+
+    assert variables
+    assert {variable.lower() for variable in variables} <= set(Settings.model_fields)
 
 
 def assert_exists(words: list[str]) -> None:
