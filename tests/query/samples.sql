@@ -70,3 +70,7 @@ TIMESPAN LAST_6_MONTHS
 SELECT SubscriptionId, ServiceName, CustomerName, Month, UsageUnits, UsageQuantity, TotalACR
 FROM AzureUsage
 WHERE TotalACR>20000 TIMESPAN LAST_6_MONTHS
+
+SELECT MPNId, PartnerName, PGAPartnerID
+FROM Profile
+WHERE PGAMpnID='1001xx'

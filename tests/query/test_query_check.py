@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offers import CATALOG, OFFERED, RAW, SAMPLES, SYSTEM_QUERIES
+from offers import CATALOG, LISTED, OFFERED, RAW, SYSTEM_QUERIES
 
 from bulkpull.catalog import ColumnType
 from bulkpull.errors import QueryError
@@ -38,7 +38,7 @@ def test_names_are_sent_as_the_service_spells_them() -> None:
 
 
 @pytest.mark.behaviour(59)
-@pytest.mark.parametrize("text", [text for text in SAMPLES if "PGAPartnerID" not in text])
+@pytest.mark.parametrize("text", LISTED)
 def test_the_documents_samples_pass(text: str) -> None:
     assert check(text).text.startswith("SELECT")
 

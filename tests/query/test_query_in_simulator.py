@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers import CATALOG, OFFERED, SAMPLES
+from offers import CATALOG, LISTED, OFFERED
 
 from bulkpull.errors import QueryError
 from bulkpull.query import Condition, Direction, Literal, Name, Operator, Ordering, Statement, build, check_query
@@ -79,7 +79,7 @@ def test_what_passes_the_check_is_understood_alike(statement: Statement) -> None
     assert parsed.timespan == (checked.statement.timespan.text if checked.statement.timespan else None)
 
 
-@pytest.mark.parametrize("text", SAMPLES)
+@pytest.mark.parametrize("text", LISTED)
 def test_the_documents_samples_are_accepted_as_they_are_sent(text: str) -> None:
     checked = check_query(text, offered=OFFERED, catalog=CATALOG)
 
