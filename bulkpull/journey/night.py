@@ -113,14 +113,15 @@ def decide(
             night.replaced.append(report)
             night.why_replaced = night.why_replaced or why or "there is a second one for the same query"
     by_id = {report.report_id: report for report in standing}
-    ready = [each for each in executions if each.report_id in by_id and each.is_completed and each.link is not None]
+    of_use = {each.report_id for each in standing if pull.source is None or _is_same_query(each.query_text, pull)}
+    ready = [each for each in executions if each.report_id in of_use and each.is_completed and each.link is not None]
     latest = max(ready, key=lambda each: each.generated_at or _LONG_AGO, default=None)
     already = [*seen] if published else []
     night.seen_at = max((each.generated_at for each in already if each.generated_at), default=None)
     if latest is not None and all(_is_newer(latest, each) for each in already):
         night.execution = latest
         night.pull = _as_ordered(pull, by_id[latest.report_id])
-    elif published is None:
+    elif published is None or asks_otherwise(pull, published):
         night.ask = True
     else:
         since = iso_utc(night.seen_at) if night.seen_at else "the published one"
@@ -165,6 +166,19 @@ def columns_of(query_text: str) -> tuple[str, ...]:
         return ()
 
 
+def asks_otherwise(pull: Pull, published: DatasetRecord) -> bool:
+    """
+    Whether a selection has become another one since its snapshot was published: other rows are wanted at once.
+
+    The columns of a whole dataset drift by themselves, and its rows are still what was asked for.
+    """
+    return pull.source is not None and not _is_same_query(published.query, pull)
+
+
+def _is_same_query(text: str | None, pull: Pull) -> bool:
+    return text is not None and normalise(text) == normalise(pull.query_text)
+
+
 def _why_useless(report: Report, pull: Pull) -> str | None:
     if report.status.casefold() == ReportStatus.PAUSED.casefold():
         return "it was paused"
@@ -172,7 +186,7 @@ def _why_useless(report: Report, pull: Pull) -> str | None:
         return f"it is used up (its status is {report.status})"
     if report.query_text is None:
         return "its query was deleted"
-    if normalise(report.query_text) != normalise(pull.query_text):
+    if not _is_same_query(report.query_text, pull):
         return "its query or its columns are out of date"
     return None
 
@@ -187,7 +201,7 @@ def _is_newer(execution: Execution, seen: Seen) -> bool:
 
 def _as_ordered(pull: Pull, report: Report) -> Pull:
     """The pull with the query that the report executes, which may be older than today's columns."""
-    if report.query_text is None or normalise(report.query_text) == normalise(pull.query_text):
+    if report.query_text is None or _is_same_query(report.query_text, pull):
         return pull
     columns = columns_of(report.query_text)
     return replace(pull, query_text=report.query_text, columns=columns) if columns else pull

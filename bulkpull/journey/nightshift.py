@@ -13,7 +13,7 @@ import anyio
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, Unchanged
-from bulkpull.journey.night import Night, is_due
+from bulkpull.journey.night import Night, asks_otherwise, is_due
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing
 from bulkpull.journey.tools import Tools
@@ -43,7 +43,7 @@ class NightShift:
         """
         if not await self._stand(night, record) and night.execution is None and not night.ask:
             # Nothing runs for this dataset on the service: from time to time a one-off report has to do.
-            refresh_days = known.refresh_days if (known := self.tools.catalog.find(record.dataset)) else None
+            refresh_days = known.refresh_days if (known := self.tools.catalog.find(night.today.reads)) else None
             night.ask = is_due(night.seen_at, refresh_days=refresh_days, now=self.tools.clock.now())
         try:
             await self._bring(night, record)
@@ -61,7 +61,9 @@ class NightShift:
             record.query = night.pull.query_text
             await self._travel(Assembly(night.pull, self.tools, record, execution=night.execution, only_news=True))
         elif night.ask:
-            assembly = Assembly(night.pull, self.tools, record, only_news=True)
+            published = self.tools.published.get(record.dataset)
+            is_another = published is not None and asks_otherwise(night.pull, published)
+            assembly = Assembly(night.pull, self.tools, record, only_news=not is_another)
             await (self.submit(assembly) if self.submit is not None else self._travel(assembly))
         else:
             record.status, record.reason = "skipped", night.reason

@@ -13,7 +13,7 @@ from journeys.kit import settings_for
 
 import bulkpull
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.request import ExportRequest, asked_for
 from bulkpull.journey.run import Run
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import opened_ledger
@@ -186,6 +186,26 @@ async def test_a_run_of_selections_is_resumed_by_what_the_ledger_knows_of_it(tmp
     assert [record.dataset for record in collected.datasets] == ["recent"]
     assert collected.datasets[0].status == "complete"
     assert collected.datasets[0].report_id == submitted.datasets[0].report_id
+
+
+async def test_nights_keep_selections_and_order_a_changed_one_at_once(tmp_path: Path) -> None:
+    changed = RECENT.model_copy(update={"where": "UsageQuantity > 50", "limit": None})
+    made: list[int] = []
+    fates: list[tuple[str, int]] = []
+    async with Simulator(Scenario(rows=60, datasets=OFFERED)) as simulator:
+        for query in (RECENT, RECENT, changed, changed):
+            before = len(simulator.calls)
+            settings = settings_for(simulator, tmp_path, queries=[query])
+            manifest = await Run(asked_for(("recent",), settings=settings, nightly=True), settings, Events()).export()
+            posted = [call for call in simulator.calls[before:] if call.method == "POST" and call.endpoint != "token"]
+            made.append(len(posted))
+            fates.append((manifest.datasets[0].status, manifest.datasets[0].rows))
+
+    first, second, third, fourth = fates
+    assert [status for status, _ in fates] == ["complete", "skipped", "complete", "skipped"]
+    assert made[1] == made[3] == 0
+    assert first == ("complete", second[1])
+    assert third[1] == fourth[1] != first[1]
 
 
 async def test_a_second_export_of_a_selection_uses_the_stored_query_again(tmp_path: Path) -> None:
