@@ -42,7 +42,7 @@ class Run(_Model):
         wall_s: From its start to its end.
         cpu_s: User and system time of all its processes.
         peak_bytes: The peaks of resident memory of all its processes, added up.
-        requests: Calls of the API, the token endpoint included; `None` where there is no API.
+        requests: Calls of the API, without those for a token; `None` where there is no API.
         wire_bytes: Bytes of bodies that a server sent; `None` where nothing is sent.
         rows: Rows that came out.
     """

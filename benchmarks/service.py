@@ -8,6 +8,7 @@ Reads commands from standard input, one a line, and answers each with one JSON o
     begin [JSON]     a service without any object, of these parameters besides; its environment
     count            calls and bytes of bodies since then, and the objects that are there
     fault JSON       arm a fault
+    later HOURS      let so much time pass on the service
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,24 @@ from aiohttp import web
 from bulkpull.simulator import Fault, Scenario, Simulator
 
 _THROTTLED = 429
+
+
+class MovedClock:
+    """The machine's own time, moved ahead."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        """The moment on the service."""
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment."""
+        return time.monotonic() + self.ahead.total_seconds()
+
+    async def sleep(self, wait_s: float, /) -> None:
+        """Wait, as long as anybody would."""
+        await anyio.sleep(max(0.0, wait_s))
 
 
 class CountedSimulator(Simulator):
@@ -59,7 +80,7 @@ class CountedSimulator(Simulator):
         statuses = [call.status for call in self.calls if call.endpoint != "blob"]
         first = statuses.index(_THROTTLED) + 1 if _THROTTLED in statuses else len(statuses)
         return {
-            "requests": sum(count for name, count in by_endpoint.items() if name != "blob"),
+            "requests": sum(count for name, count in by_endpoint.items() if name not in ("blob", "token")),
             "by_endpoint": dict(by_endpoint),
             "throttled": statuses.count(_THROTTLED),
             "throttled after the first": statuses[first:].count(_THROTTLED),
@@ -67,6 +88,7 @@ class CountedSimulator(Simulator):
             "created": sum(call.method == "POST" and call.endpoint != "token" for call in self.calls),
             "queries": sum(not query.is_system for query in self.service.queries.values()),
             "reports": len(self.service.report_desk.stored),
+            "report_ids": {each.dataset: each.report_id for each in self.service.report_desk.stored.values()},
         }
 
 
@@ -76,7 +98,8 @@ async def _serve(parameters: dict[str, Any], workdir: Path) -> None:
     line = await anyio.to_thread.run_sync(sys.stdin.readline)
     while line:
         more = json.loads(line.partition(" ")[2] or "{}")
-        async with CountedSimulator(replace(plain, **more), workdir=workdir) as simulator:
+        clock = MovedClock()
+        async with CountedSimulator(replace(plain, **more), clock=clock, workdir=workdir) as simulator:
             if before is not None:
                 simulator.keep_files_of(before)
             latencies = {name: simulator.scenario.report_latency_s(name) for name in simulator.service.tables}
@@ -86,6 +109,9 @@ async def _serve(parameters: dict[str, Any], workdir: Path) -> None:
                 command, _, rest = line.strip().partition(" ")
                 if command == "count":
                     _answer(simulator.count())
+                elif command == "later":
+                    clock.ahead += timedelta(hours=float(rest))
+                    _answer({})
                 elif command == "fault":
                     simulator.arm(Fault(**json.loads(rest)))
                     _answer({})
@@ -111,6 +137,10 @@ class Service:
     def count(self) -> dict[str, Any]:
         """What happened since it began."""
         return self._ask("count")
+
+    def later(self, hours: float) -> None:
+        """Let so much time pass on the service, in an instant."""
+        self._ask(f"later {hours}")
 
     def fault(self, **fault: Any) -> None:
         """Arm a fault, by its fields."""

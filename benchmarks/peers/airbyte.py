@@ -14,12 +14,14 @@ import logging
 import os
 import sys
 import tempfile
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalogSerializer, Type
 from airbyte_cdk.sources.declarative.async_job.job_orchestrator import AsyncJobOrchestrator
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
+from airbyte_cdk.sources.declarative.requesters.http_job_repository import AsyncHttpJobRepository
 from pyarrow import parquet
 from steps import Job, create_query, session
 
@@ -122,6 +124,8 @@ def read(job: Job, sink: Sink) -> None:
     queries = {dataset: create_query(api, job, dataset) for dataset in job.queries}
     wait_s = _LOOK_EVERY_S * job.poll_s / _DOCUMENTED_LOOK_S
     AsyncJobOrchestrator._WAIT_TIME_BETWEEN_STATUS_UPDATE_IN_SECONDS = wait_s  # noqa: SLF001 - it is no setting
+    if job.deadline_s is not None:
+        limit_jobs(job.deadline_s)
     streams = [
         {"stream": {"name": dataset, "json_schema": {}, "supported_sync_modes": ["full_refresh"]},
          "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}
@@ -133,6 +137,17 @@ def read(job: Job, sink: Sink) -> None:
     )
     for message in source.read(logging.getLogger("airbyte"), {}, catalog, []):
         take(message, sink)
+
+
+def limit_jobs(deadline_s: float) -> None:
+    """Its deadline counts in whole minutes, which would take long to try."""
+    plain = AsyncHttpJobRepository.__post_init__
+
+    def limited(self: AsyncHttpJobRepository) -> None:
+        plain(self)
+        self.job_timeout = timedelta(seconds=deadline_s)
+
+    AsyncHttpJobRepository.__post_init__ = limited
 
 
 def take(message: AirbyteMessage, sink: Sink) -> None:

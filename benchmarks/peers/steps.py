@@ -31,12 +31,16 @@ class Job:
         queries: The text of the query, by dataset.
         poll_s: Seconds between two looks.
         output: A folder; each dataset's Parquet goes to a folder of its own below.
+        deadline_s: How long a report may take, for who knows of such a thing.
+        reports: Ids of the reports of an earlier night, by dataset: their executions are read, and nothing is created.
     """
 
     environment: dict[str, str]
     queries: dict[str, str]
     poll_s: float
     output: str
+    deadline_s: float | None = None
+    reports: dict[str, str] | None = None
 
     @classmethod
     def given(cls) -> Job:
@@ -117,9 +121,10 @@ def _value(reply: requests.Response) -> dict[str, Any]:
 def main() -> None:
     job, rows = Job.given(), 0
     api = session(job.token())
-    api.get(f"{job.api}/ScheduledDataset", timeout=60).raise_for_status()
+    if not job.reports:
+        api.get(f"{job.api}/ScheduledDataset", timeout=60).raise_for_status()
     for dataset in job.queries:
-        report_id = create_report(api, job, dataset)
+        report_id = job.reports[dataset] if job.reports else create_report(api, job, dataset)
         source = Path(job.output) / f"{dataset}.csv.gz"
         fetch(wait_for_link(api, job, report_id), source)
         rows += by_pyarrow(source, job.folder(dataset))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.result import Result
-from benchmarks.scenarios import convert, download, export, many, start
+from benchmarks.scenarios import convert, download, export, many, nightly, start
 from benchmarks.scenarios.common import Options
 
-_MODULES = (export, download, convert, many, start)
+_MODULES = (export, download, convert, many, nightly, start)
 SCENARIOS: dict[str, Callable[[Options], Result]] = {each.NAME: each.measure for each in _MODULES}
 TITLES: dict[str, str] = {each.NAME: each.TITLE for each in _MODULES}

@@ -1,0 +1,150 @@
+"""
+A night after the first, with and without news, beside the documented steps and Airbyte's CDK.
+
+    without news    nothing has been made since: what does it cost to find that out?
+    with news       a month later on the service: every dataset has been refreshed
+
+Ours keeps a standing report for each dataset. The documented steps read the executions of the reports of the first
+night and fetch what is latest. Airbyte's CDK has no memory of a job: it orders every report again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import BUILD, peer_versions, peers_python
+from benchmarks.measure import cost_of
+from benchmarks.result import OURS, Case, Contender, Result, Run
+from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
+from benchmarks.service import Service, served
+
+NAME, TITLE = "nightly", "A later night"
+_ROWS = {"small": 2_000, "full": 50_000}
+_LOOK_S = 0.25
+_NEWS_AFTER_H = 31 * 24.0
+_HERE = Path(__file__).parents[1]
+_OURS = BUILD / "nights"
+
+
+class _Nights:
+    """The services of all contenders after their first night, one for each."""
+
+    def __init__(self, stack: ExitStack, *, rows: int) -> None:
+        self._stack, self._rows = stack, rows
+        self.ours = self._service()
+        self.environment = {
+            **self.ours.begin()["environment"],
+            "BULKPULL_POLL_INITIAL_SECONDS": f"{_LOOK_S}", "BULKPULL_POLL_MAX_SECONDS": f"{_LOOK_S}",
+            "BULKPULL_REQUESTS_PER_SECOND": "200", "BULKPULL_REQUEST_BURST": "50",
+        }  # fmt: skip
+        shutil.rmtree(_OURS, ignore_errors=True)
+        say("the first night: bulkpull")
+        self.created = 0
+        self.calls: dict[str, int] = {}
+        self.night()
+        manifest = json.loads((BUILD / "said").read_text("utf-8"))
+        self.queries = {each["dataset"]: each["query"] for each in manifest["datasets"]}
+
+    def night(self) -> Run:
+        """One night of ours."""
+        before = self.ours.count()
+        words = [str(Path(sys.executable).parent / "bulkpull"), "nightly", "--output", str(_OURS), "--quiet", "--json"]
+        cost = cost_of(words, output=BUILD / "said", environment=self.environment)
+        after = self.ours.count()
+        self.created = after["created"] - before["created"]
+        self.calls = {name: count - before["by_endpoint"].get(name, 0) for name, count in after["by_endpoint"].items()}
+        return self._run(cost, before, after)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Of the latest night of ours."""
+        calls = {f"calls of {name}": count for name, count in self.calls.items() if count}
+        return {"objects created": self.created, **calls}
+
+    def peer(self, script: str) -> Callable[[], Run]:
+        """The nights of a peer, after its first one."""
+        service, target, python = self._service(), BUILD / f"nights-{script.removesuffix('.py')}", peers_python() or ""
+        job: dict[str, Any] = {"queries": self.queries, "poll_s": _LOOK_S, "output": str(target),
+                               "environment": service.begin()["environment"]}  # fmt: skip
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+
+        def night() -> Run:
+            before = service.count()
+            (BUILD / "job.json").write_text(json.dumps(job), "utf-8")
+            cost = cost_of([python, str(_HERE / "peers" / script), str(BUILD / "job.json")], output=BUILD / "said")
+            return self._run(cost, before, service.count())
+
+        say(f"the first night: {script}")
+        night()
+        if script == "steps.py":
+            job["reports"] = service.count()["report_ids"]
+        return night
+
+    def _service(self) -> Service:
+        return self._stack.enter_context(
+            served(rows=self._rows, refreshes=True, active_report_quota=1_000, query_quota=1_000)
+        )
+
+    def _run(self, cost: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Run:
+        return run_of(cost, requests=after["requests"] - before["requests"],
+                      wire_bytes=after["wire_bytes"] - before["wire_bytes"])  # fmt: skip
+
+
+def measure(options: Options) -> Result:
+    """Measure both nights."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    versions, cases = peer_versions(), []
+    with ExitStack() as stack:
+        nights = _Nights(stack, rows=_ROWS[options.size])
+        works = _works(nights, options)
+        for name, title in (("without news", "nothing was made since the night before"),
+                            ("with news", "a month later: every dataset was refreshed")):  # fmt: skip
+            if not options.wants_case(name):
+                continue
+            news = name == "with news"
+            entries = [
+                Entry(each, _after_a_month(nights, work) if news and each == OURS else work, how=how,
+                      version=versions.get("requests" if each == "documented steps" else each, ""))
+                for each, (work, how) in works.items()
+            ]  # fmt: skip
+            contenders = take_turns(entries, options=options, case=name)
+            cases.append(Case(name=name, title=f"twenty datasets, {title}", contenders=_with_missing(contenders),
+                              facts=nights.facts))  # fmt: skip
+    return result_of(NAME, cases, options=options, versions={})
+
+
+def _works(nights: _Nights, options: Options) -> dict[str, tuple[Callable[[], Run], str]]:
+    works = {OURS: (nights.night, "`bulkpull nightly`")}
+    if peers_python() is None:
+        return works
+    for name, script, how in (
+        ("documented steps", "steps.py", "reads the executions of the first night's reports, fetches, converts"),
+        ("airbyte-cdk", "airbyte.py", "orders every report again"),
+    ):
+        if options.wants(name):
+            works[name] = (nights.peer(script), how)
+    return works
+
+
+def _after_a_month(nights: _Nights, work: Callable[[], Run]) -> Callable[[], Run]:
+    def night() -> Run:
+        nights.ours.later(_NEWS_AFTER_H)
+        return work()
+
+    return night
+
+
+def _with_missing(contenders: list[Contender]) -> list[Contender]:
+    if peers_python() is not None:
+        return contenders
+    missing = [
+        Contender(name=name, skipped="it could not be installed") for name in ("documented steps", "airbyte-cdk")
+    ]
+    return [*contenders, *missing]
