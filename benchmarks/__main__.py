@@ -84,8 +84,15 @@ for scenario in SCENARIOS:
 @app.command(name="all")
 def measure_all(size: Size = "small", rounds: Rounds = None) -> None:
     """Measure every scenario, make the page, and check the budgets."""
+    lost = []
     for name in SCENARIOS:
-        measure(name, _options(size, rounds, None, None))
+        try:
+            measure(name, _options(size, rounds, None, None))
+        except Exception as error:  # noqa: BLE001 - the other scenarios are still worth their figures
+            lost.append(f"{name} was not measured: {type(error).__name__}: {error}")
+            say(lost[-1])
+    for sentence in lost:
+        console.print(sentence)
     check_budgets()
 
 

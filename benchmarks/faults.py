@@ -226,13 +226,13 @@ def _rows(published: Path) -> int | None:
 _HEAD = f"""\
 # When things go wrong
 
-The same service, the same fault, and what a reader finds afterwards. Made by `python -m benchmarks faults`; nobody writes
-it by hand. One dataset of {_ROWS:,} rows, a look every {_LOOK_S} s; whoever has not ended after {_LIMIT_S:.0f} s is
-stopped. *Said so* means that the exit status was not 0.
+The same service, the same fault, and what a reader finds afterwards. Made by `python -m benchmarks faults`;
+nobody writes it by hand. One dataset of {_ROWS:,} rows, a look every {_LOOK_S} s; whoever has not ended after
+{_LIMIT_S:.0f} s is stopped. *Said so* means that the exit status was not 0.
 
-How the peers are set up stands in [README.md](README.md). What they do not do themselves, the harness does for them: the
-documented steps and dlt get a loop that looks until the execution is completed, Airbyte's job deadline is set to
-{_DEADLINE_S:.0f} s as ours is, and its records are written down for it.
+How the peers are set up stands in [README.md](README.md). What they do not do themselves, the harness does for
+them: the documented steps and dlt get a loop that looks until the execution is completed, Airbyte's job
+deadline is set to {_DEADLINE_S:.0f} s as ours is, and its records are written down for it.
 """
 
 

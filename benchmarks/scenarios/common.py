@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from benchmarks.environment import commit, machine, own_versions
@@ -36,6 +36,10 @@ class Options:
     def rounds(self) -> int:
         """How often each contender does the work."""
         return self.wanted_rounds or _ROUNDS[self.size]
+
+    def in_rounds(self, *, small: int) -> Options:
+        """The same with another number of rounds in small size, unless one is wanted."""
+        return replace(self, wanted_rounds=self.wanted_rounds or (small if self.size == "small" else None))
 
     def wants_case(self, name: str) -> bool:
         """Whether the case is to be measured."""

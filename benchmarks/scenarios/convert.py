@@ -36,7 +36,7 @@ _HERE = Path(__file__).parents[1]
 
 def measure(options: Options) -> Result:
     """Measure all cases."""
-    typed = options.of_size(small=120_000_000, full=1_200_000_000)
+    typed = options.of_size(small=300_000_000, full=1_200_000_000)
     wide = options.of_size(small=60_000_000, full=600_000_000)
     cases = []
     if options.wants_case("typed"):

@@ -30,7 +30,7 @@ def measure(options: Options) -> Result:
     BUILD.mkdir(parents=True, exist_ok=True)
     cases = []
     if options.wants_case("whole"):
-        cases.append(_whole(pulls=300 if options.size == "small" else 10_000))
+        cases.append(_whole(pulls=200 if options.size == "small" else 10_000))
     if options.wants_case("bookkeeping"):
         cases.append(_bookkeeping(pulls=2_000 if options.size == "small" else 10_000))
     return result_of(NAME, cases, options=options, versions={})
