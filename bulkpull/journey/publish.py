@@ -165,13 +165,21 @@ def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn])
     if not published:
         return Drift()
     now = {column.name: column.type for column in columns}
+    first = {column.name: _first_that_did_not_fit(column) for column in columns}
     return Drift(
         appeared=[name for name in now if name not in published],
         vanished=[name for name in published if name not in now],
         retyped=[
-            f"{name}: {published[name]} → {kind}" for name, kind in now.items() if published.get(name, kind) != kind
+            f"{name}: {published[name]} → {kind}{first[name]}"
+            for name, kind in now.items()
+            if published.get(name, kind) != kind
         ],
     )
+
+
+def _first_that_did_not_fit(column: PublishedColumn) -> str:
+    told = column.misfit or column.outgrown
+    return f" (row {told['row']:,}: {told['value']!r})" if told else ""
 
 
 def hold_back(

@@ -184,7 +184,8 @@ class Assembly:
 
     def _columns(self) -> list[ColumnPlan]:
         catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
-        published = _types(self._published)
+        published = _known_types(self._published)
+        empty = {column.name for column in self._published.columns if column.empty} if self._published else set()
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = catalog.metric(name) if name in self.pull.metrics else known.column(name) if known else None
@@ -195,6 +196,7 @@ class Assembly:
                     identifier=column.identifier if column else False,
                     aliases=(column.name, *column.aliases) if column else (),
                     published_type=published.get(name),
+                    published_empty=name in empty,
                 )
             )
         return plans
@@ -211,8 +213,10 @@ class Assembly:
             goals = _disagreements(parts, choose=choose)
             if not goals:
                 break
-            columns = [replace(plan, published_type=goals.get(plan.name, plan.published_type)) for plan in
-                       self._columns()]  # fmt: skip
+            columns = [
+                replace(plan, published_type=goals[plan.name], published_empty=False) if plan.name in goals else plan
+                for plan in self._columns()
+            ]
             for place, part in enumerate(parts):
                 if any(goals.get(column.name, column.type) != column.type for column in part.table.columns):
                     parts[place] = await self._again(part, columns=columns)
@@ -277,6 +281,9 @@ class Assembly:
         record, first = self.record, parts[0]
         hashes = [part.table.content_hash for part in parts]
         record.columns = _columns_of(parts)
+        there = {column.name for column in record.columns}
+        known = _known_types(self._published)
+        record.earlier_types = {name: kind for name, kind in known.items() if name not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
         record.content_hash = hashes[0] if len(hashes) == 1 else _digest(hashes)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
@@ -325,6 +332,11 @@ def _types(record: DatasetRecord | None) -> dict[str, str]:
     return {column.name: column.type for column in record.columns} if record else {}
 
 
+def _known_types(record: DatasetRecord | None) -> dict[str, str]:
+    """Parquet type by column, of the last snapshot that had the column."""
+    return {**record.earlier_types, **_types(record)} if record else {}
+
+
 def _types_of(columns: Iterable[ConvertedColumn]) -> dict[str, str]:
     return {column.name: column.type for column in columns}
 
@@ -339,11 +351,14 @@ def _always_text(_: frozenset[str]) -> str:
 
 def _disagreements(parts: Sequence[Part], *, choose: Callable[[frozenset[str]], str]) -> dict[str, str]:
     """The columns on whose type the parts do not agree, with the type that all of them should have."""
-    found: dict[str, set[str]] = {}
-    for part in parts:
-        for column in part.table.columns:
-            found.setdefault(column.name, set()).add(column.type)
-    return {name: choose(frozenset(types)) for name, types in found.items() if len(types) > 1}
+    goals: dict[str, str] = {}
+    for told in zip(*(part.table.columns for part in parts), strict=True):
+        types = frozenset(column.type for column in told)
+        # A window without a value in the column says nothing of its type.
+        telling = frozenset(column.type for column in told if not column.empty) or types
+        if len(types) > 1:
+            goals[told[0].name] = choose(telling) if len(telling) > 1 else next(iter(telling))
+    return goals
 
 
 def _columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
@@ -352,13 +367,13 @@ def _columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
     for place in range(len(parts[0].table.columns)):
         told = [part.table.columns[place] for part in parts]
         # A part that was converted once more, to agree with another, knows no misfit of its own.
-        told.sort(key=lambda each: (each.misfit is None, each.why_text is None))
-        columns.append(_published_column(told[0]))
+        told.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
+        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told))))
     return columns + [PublishedColumn(name=name, type=_TEXT) for name in parts[0].table.extra_columns]
 
 
 def _published_column(column: ConvertedColumn) -> PublishedColumn:
-    misfit = column.misfit
+    misfit, outgrown = column.misfit, column.outgrown
     return PublishedColumn(
         name=column.name,
         type=column.type,
@@ -366,6 +381,8 @@ def _published_column(column: ConvertedColumn) -> PublishedColumn:
         format=column.format,
         why_text=column.why_text,
         misfit={"row": misfit.row, "value": misfit.value} if misfit else None,
+        empty=column.empty,
+        outgrown={"row": outgrown.row, "value": outgrown.value} if outgrown else None,
     )
 
 

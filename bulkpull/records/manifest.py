@@ -45,6 +45,8 @@ class PublishedColumn(_Record):
 
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
+    `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
+    no snapshot so far had a value in it, so that its type is only what was declared.
     """
 
     name: str
@@ -53,6 +55,8 @@ class PublishedColumn(_Record):
     format: str | None = None
     why_text: str | None = None
     misfit: dict[str, Any] | None = None
+    outgrown: dict[str, Any] | None = None
+    empty: bool = False
 
 
 class Drift(_Record):
@@ -95,7 +99,8 @@ class DatasetRecord(_Record):
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
     the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
-    name under which it is published, and `source` the dataset that it reads.
+    name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
+    that earlier snapshots had: one that comes back takes up its type again.
     """
 
     dataset: str
@@ -119,6 +124,7 @@ class DatasetRecord(_Record):
     content_hash: str | None = None
     stored_md5: str | None = None
     parts: list[PartRecord] = Field(default_factory=list)
+    earlier_types: dict[str, str] = Field(default_factory=dict)
     drift: Drift | None = None
     notes: list[str] = Field(default_factory=list)
     named: bool = Field(default=False, exclude=True)

@@ -4,6 +4,10 @@ A column of text → a narrower type, as long as every value, written back, give
 Casts alone prove nothing: they turn `007` into 7 and `1e400` into infinity without a word. So each reading here is
 checked by its way back. A column sees its values batch by batch and only ever gives in: from "nothing seen yet" to a
 reading, from a reading to text. After one look at the whole file its type is settled.
+
+The same holds from night to night. A type that was published is only ever left for one that holds all of its values:
+dates for moments without a zone, whole numbers for amounts, anything for text. Otherwise a column that is a date on one
+night and a moment on the next makes every engine refuse the two together.
 """
 
 from __future__ import annotations
@@ -34,10 +38,15 @@ _UNSEEN: dict[ColumnType, pl.DataType] = {
     ColumnType.MONTH: pl.Date(),
     ColumnType.DATETIME: pl.Datetime("us"),
 }
-# The other types that a declared one may come out as, depending on how its values are written.
-_KIN: dict[ColumnType, tuple[pl.DataType, ...]] = {
-    ColumnType.BOOL: (pl.Int64(),),
-    **dict.fromkeys(_DATES, (pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"))),
+# Whatever was published as something other than text was published as one of these.
+_NARROW: tuple[pl.DataType, ...] = (
+    pl.Int64(), AMOUNT, pl.Boolean(), pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"),
+)  # fmt: skip
+# The wider of two types that one of them can hold, value by value. A moment without a zone and one in UTC are not
+# among them: neither could say of the other's values what it is silent about.
+_WIDER: dict[tuple[pl.DataType, pl.DataType], pl.DataType] = {
+    (pl.Date(), pl.Datetime("us")): pl.Datetime("us"),
+    (pl.Int64(), AMOUNT): AMOUNT,
 }
 
 
@@ -54,6 +63,9 @@ class Column:
         self.plan = plan
         self.dtype: pl.DataType = pl.String()
         self._misfit: Misfit | None = None
+        self._outgrown: Misfit | None = None
+        self._has_values = False
+        self._published = next((each for each in _NARROW if type_name(each) == plan.published_type), None)
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:
@@ -63,8 +75,9 @@ class Column:
         elif plan.published_type == type_name(pl.String()):
             self._why_text = "it was published as text before, and stays so"
         else:
-            self.dtype = self._unseen_type()
-            self._reading = _readings(plan.declared)
+            # While all values are empty it has the published type, so that it does not flap.
+            self.dtype = self._published or _UNSEEN[plan.declared]
+            self._reading = _reading_of(plan.declared, published=self._published)
 
     def take(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """
@@ -74,18 +87,25 @@ class Column:
             text: The values as the file has them, empty ones as null.
             first_row: The number of the batch's first row among all data rows, from 1.
         """
+        is_empty = text.null_count() == text.len()
+        self._has_values |= not is_empty
         if self._reading is None:
             return text
-        if text.null_count() == text.len():
+        if is_empty:
             return pl.Series(text.name, [], self.dtype).extend_constant(None, text.len())
         typed = self._reading.read(text)
-        if isinstance(typed, pl.Series):
-            self.dtype = typed.dtype
-            return typed
-        value = str(text[typed])
-        self._misfit = Misfit(row=first_row + typed, value=value[:_VALUE_SHOWN])
-        self._give_in(self._reading.why_not(value))
-        return text
+        if isinstance(typed, int):
+            self._misfit = _shown(text, typed, first_row=first_row)
+            self._give_in(self._reading.why_not(str(text[typed])))
+            return text
+        held = self._hold_with_published(typed, text, first_row=first_row)
+        if held is None:
+            self._misfit = _shown(text, _first_value(text), first_row=first_row)
+            told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+            self._give_in(f"it is written as {told}: only text holds both")
+            return text
+        self.dtype = held.dtype
+        return held
 
     def settle(self) -> None:
         """Decide, after the last batch, what no single batch could tell."""
@@ -100,17 +120,27 @@ class Column:
             declared=self.plan.declared,
             misfit=self._misfit,
             why_text=self._why_text,
+            empty=not self._has_values and (self.plan.published_type is None or self.plan.published_empty),
+            outgrown=self._outgrown if self._why_text is None else None,
             format=self._reading.format if isinstance(self._reading, _Dates) else None,
         )
 
     def _give_in(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
 
-    def _unseen_type(self) -> pl.DataType:
-        """The type while all values are empty: the published one where that can be, so that it does not flap."""
-        kin = _KIN.get(self.plan.declared, ())
-        published = (dtype for dtype in kin if type_name(dtype) == self.plan.published_type)
-        return next(published, _UNSEEN[self.plan.declared])
+    def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
+        """The batch in a type that holds the published one's values as well; `None` when only text does."""
+        published = self._published
+        if published is None or self.plan.published_empty or published == typed.dtype:
+            return typed
+        if _WIDER.get((typed.dtype, published)) == published:
+            return typed.cast(published)
+        if _WIDER.get((published, typed.dtype)) != typed.dtype:
+            return None
+        if self._outgrown is None:
+            place = _first_outgrown(text, published)
+            self._outgrown = None if place is None else _shown(text, place, first_row=first_row)
+        return typed
 
 
 def type_name(dtype: pl.DataType) -> str:
@@ -120,6 +150,21 @@ def type_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return f"Datetime({dtype.time_unit}, {dtype.time_zone})" if dtype.time_zone else f"Datetime({dtype.time_unit})"
     return str(dtype)
+
+
+def _shown(text: pl.Series, place: int, *, first_row: int) -> Misfit:
+    return Misfit(row=first_row + place, value=str(text[place])[:_VALUE_SHOWN])
+
+
+def _first_value(text: pl.Series) -> int:
+    return int(text.is_not_null().arg_max() or 0)
+
+
+def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
+    """The first value that the published type could not hold; `None` when it could hold all of them."""
+    if published == pl.Int64():
+        return first_false(text.cast(pl.Int64, strict=False).cast(pl.String) == text, text)
+    return _first_value(text)  # of dates, one format holds for all
 
 
 class _Reading:
@@ -132,7 +177,9 @@ class _Reading:
         raise NotImplementedError
 
 
-def _readings(declared: ColumnType) -> _Reading:
+def _reading_of(declared: ColumnType, *, published: pl.DataType | None) -> _Reading:
+    if declared is ColumnType.INT and published == AMOUNT:
+        return _Amounts()
     by_type: dict[ColumnType, Callable[[], _Reading]] = {
         ColumnType.INT: _Integers,
         ColumnType.DECIMAL: _Amounts,

@@ -19,7 +19,8 @@ class ColumnPlan:
         declared: What the catalog says it holds.
         identifier: Stays text whatever its values look like (behaviour 152).
         aliases: Other headers under which it may come (behaviour 56).
-        published_type: Its type in the current snapshot; a column published as String stays String.
+        published_type: Its type in the last snapshot that had it; it is never left for one that holds less.
+        published_empty: No snapshot had a value in it, so that its type binds nobody yet.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ColumnPlan:
     identifier: bool = False
     aliases: tuple[str, ...] = ()
     published_type: str | None = None
+    published_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class ConvertedColumn:
         type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 18)`, `Datetime(us, UTC)`, …
         misfit: The value that did not fit the declared type; `None` when the type held or was never tried.
         why_text: Why the column stays text although something narrower was declared.
+        empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
+        outgrown: The first value that the type published before could not hold, where a wider one than that is not yet
+            text.
         format: How its dates were written, in the notation of `strftime`.
     """
 
@@ -60,6 +65,8 @@ class ConvertedColumn:
     declared: ColumnType
     misfit: Misfit | None = None
     why_text: str | None = None
+    empty: bool = False
+    outgrown: Misfit | None = None
     format: str | None = None
 
 

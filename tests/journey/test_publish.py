@@ -140,6 +140,14 @@ def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
     assert not find_drift({"A": "String"}, columns(A="String"))
 
 
+@pytest.mark.fault(89)
+@pytest.mark.parametrize("told", ["misfit", "outgrown"])
+def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(told: str) -> None:
+    column = PublishedColumn.model_validate({"name": "B", "type": "String", told: {"row": 1204, "value": "n/a"}})
+
+    assert find_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
+
+
 DEFAULTS = {
     "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
     "on_shrink": "hold", "on_drift": "warn", "fail_on_redacted": False,

@@ -21,10 +21,16 @@ Values = Sequence[str | None]
 
 
 def narrowed(
-    declared: ColumnType, *batches: Values, identifier: bool = False, published: str | None = None
+    declared: ColumnType,
+    *batches: Values,
+    identifier: bool = False,
+    published: str | None = None,
+    published_empty: bool = False,
 ) -> tuple[pl.Series, ConvertedColumn]:
     """The last batch as read, and the outcome after all of them."""
-    plan = ColumnPlan("Column", declared, identifier=identifier, published_type=published)
+    plan = ColumnPlan(
+        "Column", declared, identifier=identifier, published_type=published, published_empty=published_empty
+    )
     column, first_row, taken = Column(plan), 1, pl.Series(dtype=pl.String)
     for values in batches:
         taken = column.take(pl.Series("Column", values, pl.String), first_row=first_row)
@@ -273,7 +279,7 @@ def test_a_column_without_values_has_the_type_that_was_declared(declared: Column
         (ColumnType.DATETIME, "Date", "Date"),
         (ColumnType.DATETIME, "Datetime(us, UTC)", "Datetime(us, UTC)"),
         (ColumnType.MONTH, "Datetime(us)", "Datetime(us)"),
-        (ColumnType.INT, "Boolean", "Int64"),
+        (ColumnType.INT, "Boolean", "Boolean"),
         (ColumnType.DATE, "String", "String"),
     ],
 )
@@ -283,6 +289,119 @@ def test_a_column_without_values_keeps_the_type_it_was_published_with(
     _, told = narrowed(declared, [None], published=published)
 
     assert told.type == kind
+
+
+DAY, MOMENT, MOMENT_UTC = "2026-11-23", "2026-11-23T01:02:03", "2026-11-23T01:02:03Z"
+
+
+@pytest.mark.fault(89)
+@pytest.mark.parametrize(
+    ("declared", "published", "value", "kind"),
+    [
+        (ColumnType.DATE, "Datetime(us)", DAY, "Datetime(us)"),
+        (ColumnType.MONTH, "Datetime(us)", "11/23/2026", "Datetime(us)"),
+        (ColumnType.DATETIME, "Datetime(us)", MOMENT, "Datetime(us)"),
+        (ColumnType.INT, "Decimal(38, 18)", "12", "Decimal(38, 18)"),
+        (ColumnType.DECIMAL, "Decimal(38, 18)", "12", "Decimal(38, 18)"),
+        (ColumnType.BOOL, "Int64", "0", "Int64"),
+    ],
+)
+def test_what_would_fit_a_narrower_type_keeps_the_one_it_was_published_with(
+    declared: ColumnType, published: str, value: str, kind: str
+) -> None:
+    taken, told = narrowed(declared, [None, value], published=published)
+
+    assert (told.type, told.misfit, told.outgrown, told.why_text) == (kind, None, None, None)
+    assert taken.null_count() == 1
+    if told.format:
+        assert taken.dt.strftime(told.format).to_list() == [None, value]
+
+
+@pytest.mark.fault(89)
+@pytest.mark.parametrize(
+    ("declared", "published", "batches", "kind", "outgrown"),
+    [
+        (ColumnType.DATETIME, "Date", [[None], [None, MOMENT]], "Datetime(us)", Misfit(3, MOMENT)),
+        (ColumnType.DECIMAL, "Int64", [["7"], ["8", "1.50"]], "Decimal(38, 18)", Misfit(3, "1.50")),
+        (ColumnType.DECIMAL, "Int64", [["7"]], "Decimal(38, 18)", None),
+    ],
+)
+def test_a_type_gives_way_to_a_wider_one_and_the_first_value_that_did_not_fit_is_told(
+    declared: ColumnType, published: str, batches: list[Values], kind: str, outgrown: Misfit | None
+) -> None:
+    _, told = narrowed(declared, *batches, published=published)
+
+    assert (told.type, told.outgrown, told.misfit) == (kind, outgrown, None)
+
+
+@pytest.mark.fault(89)
+@pytest.mark.parametrize(
+    ("declared", "published", "value"),
+    [
+        (ColumnType.DATETIME, "Datetime(us, UTC)", MOMENT),
+        (ColumnType.DATETIME, "Datetime(us)", MOMENT_UTC),
+        (ColumnType.DATE, "Datetime(us, UTC)", DAY),
+        (ColumnType.DATE, "Date", MOMENT_UTC),
+        (ColumnType.BOOL, "Boolean", "1"),
+        (ColumnType.BOOL, "Int64", "true"),
+        (ColumnType.INT, "Decimal(38, 18)", "1e5"),
+        (ColumnType.DATE, "Int64", DAY),
+    ],
+)
+def test_what_no_type_but_text_holds_together_with_what_was_published_becomes_text(
+    declared: ColumnType, published: str, value: str
+) -> None:
+    taken, told = narrowed(declared, [None, value], [value], published=published)
+
+    assert (taken.to_list(), told.type) == ([value], "String")
+    assert (told.misfit, told.outgrown) == (Misfit(2, value), None)
+    assert told.why_text
+
+
+@pytest.mark.fault(89, 90)
+def test_a_type_that_no_snapshot_had_a_value_of_binds_nobody() -> None:
+    _, first = narrowed(ColumnType.DATETIME, [None])
+    assert (first.type, first.empty) == ("Datetime(us)", True)
+
+    _, second = narrowed(ColumnType.DATETIME, [MOMENT_UTC], published=first.type, published_empty=first.empty)
+    assert (second.type, second.empty) == ("Datetime(us, UTC)", False)
+
+    _, third = narrowed(ColumnType.DATETIME, [None], published=second.type, published_empty=second.empty)
+    assert (third.type, third.empty) == ("Datetime(us, UTC)", False)  # a value was there before
+
+
+VALUES = st.one_of(
+    st.sampled_from([DAY, MOMENT, MOMENT_UTC, "11/23/2026", "0", "1", "true", "false", "007", "x"]),
+    st.integers(-(10**19), 10**19).map(str),
+    st.decimals(-1000, 1000, places=2).map(str),
+)
+NIGHTS = st.lists(st.lists(st.one_of(st.none(), VALUES), max_size=4), min_size=1, max_size=8)
+WIDER = {("Date", "Datetime(us)"), ("Int64", "Decimal(38, 18)")}
+
+
+@pytest.mark.fault(89)
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(list(ColumnType)), min_size=8, max_size=8), st.booleans(), NIGHTS)
+def test_over_any_nights_a_type_only_ever_widens_and_every_value_comes_back(
+    declared: list[ColumnType], is_steady: bool, nights: list[list[str | None]]
+) -> None:
+    """Also where the declared type changes with a newer catalog."""
+    published: ConvertedColumn | None = None
+    for number, values in enumerate(nights):
+        taken, told = narrowed(
+            declared[0] if is_steady else declared[number],
+            values,
+            published=published.type if published else None,
+            published_empty=published.empty if published else False,
+        )
+        if published is not None and not published.empty and told.type != published.type:
+            assert told.type == "String" or (published.type, told.type) in WIDER
+        if told.type.startswith("Decimal"):
+            assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
+        else:
+            back = taken.dt.strftime(told.format) if told.format else taken.cast(pl.String)
+            assert back.to_list() == values
+        published = told
 
 
 @pytest.mark.fault(89)

@@ -1,0 +1,69 @@
+"""Types from night to night: they widen, never narrow again, and a column that comes back has the type that it had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeys.kit import export
+
+from bulkpull.catalog import load_catalog
+from bulkpull.records.manifest import DatasetRecord
+from bulkpull.simulator import ColumnDrift, Scenario, Simulator
+
+
+async def a_night(output: Path, **columns: list[str]) -> DatasetRecord:
+    """Export OfficeUsage as it is tonight: those columns with those values."""
+    rows = [",".join(columns), *(",".join(values) for values in zip(*columns.values(), strict=True))]
+    office = load_catalog().find("OfficeUsage")
+    assert office is not None
+    drift = ColumnDrift(removed=tuple(column.name for column in office.columns if column.name not in columns))
+    tables = {"OfficeUsage": "".join(f"{row}\r\n" for row in rows).encode()}
+    async with Simulator(Scenario(tables=tables, drift={"OfficeUsage": drift})) as simulator:
+        (record,) = (await export(simulator, output, "OfficeUsage")).datasets
+    assert record.status == "complete", record.reason
+    return record
+
+
+def types(record: DatasetRecord) -> dict[str, str]:
+    return {column.name: column.type for column in record.columns}
+
+
+@pytest.mark.fault(89)
+async def test_dates_that_became_moments_stay_moments_and_the_first_that_did_not_fit_is_told(tmp_path: Path) -> None:
+    nights = (["2026-10-01", "2026-11-01"], ["2026-10-01T00:00", "2026-11-01T05:30"], ["2026-10-01", "2026-11-01"])
+    told: list[Any] = []
+    for months in nights:
+        record = await a_night(tmp_path, CustomerTpid=["007", "008"], Month=months)
+        told.append((types(record)["Month"], record.drift.retyped if record.drift else []))
+
+    assert told == [
+        ("Date", []),
+        ("Datetime(us)", ["Month: Date → Datetime(us) (row 1: '2026-10-01T00:00')"]),
+        ("Datetime(us)", []),
+    ]
+
+
+@pytest.mark.fault(89)
+async def test_a_column_that_comes_back_takes_up_the_type_that_it_had(tmp_path: Path) -> None:
+    first = await a_night(tmp_path, CustomerTpid=["007"], MonthlyActiveUsers=["about 5"])
+    without = await a_night(tmp_path, CustomerTpid=["007"])
+    again = await a_night(tmp_path, CustomerTpid=["007"], MonthlyActiveUsers=["5"])
+
+    assert types(first)["MonthlyActiveUsers"] == types(again)["MonthlyActiveUsers"] == "String"
+    assert without.earlier_types == {"MonthlyActiveUsers": "String"}
+    assert again.earlier_types == {}
+
+
+@pytest.mark.fault(90)
+async def test_a_column_that_was_never_filled_binds_no_later_night(tmp_path: Path) -> None:
+    empty = await a_night(tmp_path, CustomerTpid=["007"], Month=[""])
+    filled = await a_night(tmp_path, CustomerTpid=["007"], Month=["2026-10-01T00:00:00Z"])
+    empty_again = await a_night(tmp_path, CustomerTpid=["007"], Month=[""])
+
+    assert [types(each)["Month"] for each in (empty, filled, empty_again)] == [
+        "Date",
+        "Datetime(us, UTC)",
+        "Datetime(us, UTC)",
+    ]
