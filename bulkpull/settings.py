@@ -9,21 +9,14 @@ also lie in a file (`client_secret_file`) or, as a reference, in an Azure Key Va
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import tomllib
 from collections.abc import Collection, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -38,62 +31,31 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bulkpull.address import is_loopback
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
-from bulkpull.secret_sources import read_secret_file, vault_reference
+from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
+from bulkpull.setting_kinds import Address, Positive, PositiveInt, Secret, Text, check_setting_address
+from bulkpull.settings_file import (
+    DEFAULT_FILE,
+    ENV_PREFIX,
+    Origin,
+    in_use,
+    origin_of,
+    read_settings_file,
+    told_origin,
+    unknown_setting,
+)
 
-ENV_PREFIX = "BULKPULL_"
-DEFAULT_FILE = Path("bulkpull.toml")
+__all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
+
 WIDEST = "widest"
 NO_CACHE = "off"
 SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
 """Settings whose values are secrets; each has a sister `…_file`."""
 
 Grant = Literal["password", "refresh_token", "client_credentials", "azure"]
-Origin = Literal["option", "environment", "file", "default"]
-
-
-def _trimmed(value: object) -> object:
-    # The documented token request prints a blank before every value (behaviour 1): people paste them so.
-    return value.strip() if isinstance(value, str) else value
-
-
-def _remembered(secret: SecretStr | None) -> SecretStr | None:
-    if secret is not None and vault_reference(secret.get_secret_value()) is None:
-        register_secret(secret.get_secret_value())
-    return secret
-
-
-def _safe_address(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address that begins with https://")
-    if parts.scheme == "http" and not is_loopback(address):
-        raise ValueError("plain http:// is accepted for loopback addresses only; use https://")
-    if parts.username or parts.password:
-        raise ValueError("must not carry a user name or password")
-    return address.rstrip("/")
-
-
-Text = Annotated[str, BeforeValidator(_trimmed)]
-Secret = Annotated[SecretStr, BeforeValidator(_trimmed)]
-Address = Annotated[Text, AfterValidator(_safe_address)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(ge=1)]
-
-
-@dataclass(frozen=True, slots=True)
-class _SettingsFile:
-    path: Path
-    content: dict[str, Any]
-
-
-_NO_FILE = _SettingsFile(DEFAULT_FILE, {})
-# pydantic-settings builds its sources without arguments of ours; this carries the file from `load` to there.
-_file: ContextVar[_SettingsFile] = ContextVar("settings file", default=_NO_FILE)
 
 
 class Settings(BaseSettings):
@@ -199,7 +161,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _file.get().content)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, in_use.get().content)
 
     @classmethod
     def load(cls, config: Path | None = None, *, demo: bool = False, **options: Any) -> Self:
@@ -213,12 +175,12 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
         """
-        token = _file.set(_read_file(config))
+        token = in_use.set(read_settings_file(config, known=cls.model_fields))
         try:
             given = {name: value for name, value in options.items() if value is not None}
             return cls(**((_unpointed() if demo else {}) | given))
         finally:
-            _file.reset(token)
+            in_use.reset(token)
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:
         """
@@ -243,7 +205,7 @@ class Settings(BaseSettings):
             path = given.get(f"{name}_file")
             if path is None:
                 continue
-            where = _where(f"{name}_file", options=())
+            where = told_origin(f"{name}_file")
             if given.get(name) is not None:
                 raise SettingsError(f"{where}: `{name}_file` is given besides `{name}`", fix="set one of the two")
             if isinstance(path, str | Path):
@@ -254,17 +216,12 @@ class Settings(BaseSettings):
             )
         return given
 
-    @field_validator(*SECRETS, mode="after")
-    @classmethod
-    def _remember(cls, secret: SecretStr | None) -> SecretStr | None:
-        return _remembered(secret)
-
     @field_validator("notify_url", mode="after")
     @classmethod
     def _safe_and_remembered(cls, url: SecretStr | None) -> SecretStr | None:
         # Whoever knows the address of a webhook may post to it, and some carry a signature.
         if url is not None:
-            _safe_address(url.get_secret_value())
+            check_setting_address(url.get_secret_value())
             register_secret(url.get_secret_value())
         return url
 
@@ -278,7 +235,7 @@ class Settings(BaseSettings):
     @field_validator("queries", mode="before")
     @classmethod
     def _read_queries(cls, given: object) -> tuple[Selection, ...]:
-        where = f"settings file {_file.get().path}" if given is _file.get().content.get("queries") else "settings"
+        where = f"settings file {in_use.get().path}" if given is in_use.get().content.get("queries") else "settings"
         if isinstance(given, str):  # from the environment
             where = f"environment variable {ENV_PREFIX}QUERIES"
             try:
@@ -385,18 +342,10 @@ def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dic
     Raises:
         SettingsError: The file cannot be read, or names an unknown setting.
     """
-    file = _read_file(config)
-    found = {name: _origin(name, options=options, file=file) for name in Settings.model_fields}
+    file = read_settings_file(config, known=Settings.model_fields)
+    found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
     # A secret that lies in a file was given by whoever named the file.
     return found | {name: found[f"{name}_file"] for name in SECRETS if found[name] == "default"}
-
-
-def _origin(name: str, *, options: Collection[str], file: _SettingsFile) -> Origin:
-    if name in options:
-        return "option"
-    if os.environ.get(ENV_PREFIX + name.upper()):
-        return "environment"
-    return "file" if name in file.content else "default"
 
 
 def _sign_in_hint(grant: Grant) -> str:
@@ -409,48 +358,11 @@ def _unpointed() -> dict[str, Any]:
     return {name: Settings.model_fields[name].default for name in names}
 
 
-def _read_file(config: Path | None) -> _SettingsFile:
-    path = config if config is not None else DEFAULT_FILE
-    if config is None and not path.is_file():
-        return _NO_FILE
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"settings file {path}: no such file", fix="check the path given to --config") from None
-    except OSError as trouble:
-        raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
-        raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
-    for name in content:
-        if name not in Settings.model_fields:
-            raise _unknown(name, where=f"settings file {path}")
-    return _SettingsFile(path, content)
-
-
-def _unknown(name: str, *, where: str) -> SettingsError:
-    near = get_close_matches(name.lower(), Settings.model_fields, n=1)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return SettingsError(
-        f"{where}: unknown setting `{name}`", fix=f"{hint}allowed are: {', '.join(sorted(Settings.model_fields))}"
-    )
-
-
 def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
     """Say which setting is wrong, where it came from and what is allowed; the value itself may be a secret."""
     first = refused.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return _unknown(name, where="settings")
-    where = _where(name, options=options)
+        return unknown_setting(name, where="settings", known=Settings.model_fields)
+    where = told_origin(name, options=options)
     return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))
-
-
-def _where(name: str, *, options: Collection[str]) -> str:
-    """Where the value of a setting comes from, in words."""
-    file = _file.get()
-    return {
-        "option": "options",
-        "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
-        "file": f"settings file {file.path}",
-        "default": "settings",
-    }[_origin(name, options=options, file=file)]

@@ -1,0 +1,85 @@
+"""The settings file, and where each setting comes from: option, environment, file or default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Collection
+from contextvars import ContextVar
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from bulkpull.errors import SettingsError
+
+ENV_PREFIX = "BULKPULL_"
+DEFAULT_FILE = Path("bulkpull.toml")
+Origin = Literal["option", "environment", "file", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file that was read; without one, an empty content."""
+
+    path: Path
+    content: dict[str, Any]
+
+
+NO_FILE = SettingsFile(DEFAULT_FILE, {})
+# pydantic-settings builds its sources without arguments of ours; this carries the file from `load` to there.
+in_use: ContextVar[SettingsFile] = ContextVar("settings file", default=NO_FILE)
+
+
+def read_settings_file(config: Path | None, *, known: Collection[str]) -> SettingsFile:
+    """
+    Read the file that `--config` names; without it `./bulkpull.toml`, if there is one.
+
+    Args:
+        known: The names of all settings.
+
+    Raises:
+        SettingsError: The file cannot be read, is not valid TOML, or names an unknown setting.
+    """
+    path = config if config is not None else DEFAULT_FILE
+    if config is None and not path.is_file():
+        return NO_FILE
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"settings file {path}: no such file", fix="check the path given to --config") from None
+    except OSError as trouble:
+        raise SettingsError(f"settings file {path} cannot be read", why=trouble.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+        raise SettingsError(f"settings file {path} is not valid TOML", why=str(trouble)) from None
+    for name in content:
+        if name not in known:
+            raise unknown_setting(name, where=f"settings file {path}", known=known)
+    return SettingsFile(path, content)
+
+
+def unknown_setting(name: str, *, where: str, known: Collection[str]) -> SettingsError:
+    """The error for a name that is no setting, with the nearest that is."""
+    near = get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return SettingsError(f"{where}: unknown setting `{name}`", fix=f"{hint}allowed are: {', '.join(sorted(known))}")
+
+
+def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Origin:
+    """Where a setting comes from, by the order of precedence."""
+    if name in options:
+        return "option"
+    if os.environ.get(ENV_PREFIX + name.upper()):
+        return "environment"
+    return "file" if name in file.content else "default"
+
+
+def told_origin(name: str, *, options: Collection[str] = ()) -> str:
+    """The same in words, for the file in use."""
+    file = in_use.get()
+    return {
+        "option": "options",
+        "environment": f"environment variable {ENV_PREFIX}{name.upper()}",
+        "file": f"settings file {file.path}",
+        "default": "settings",
+    }[origin_of(name, options=options, file=file)]
