@@ -7,8 +7,7 @@ shows. The forms stand in `grants`, the sentences for refusals in `refusals`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -21,6 +20,7 @@ from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.reporting.grants import Credentials, Grant, life_of, margin_of, token_form
+from bulkpull.reporting.refresh_tokens import InMemory, RefreshTokens
 from bulkpull.reporting.refusals import judge_token_reply
 from bulkpull.reporting.wire import json_object, text
 from bulkpull.transport.http import Http, Reply, Request
@@ -58,50 +58,6 @@ class TokenSource(Protocol):
     async def renew(self, rejected: AccessToken) -> AccessToken:
         """A token other than `rejected`, which the API refused; callers refused together share one renewal."""
         ...
-
-
-class KeptToken(Protocol):
-    """A refresh token that was kept."""
-
-    @property
-    def refresh_token(self) -> str:
-        """The token itself."""
-        ...
-
-    @property
-    def public(self) -> bool:
-        """It was given to a client without a secret, and is redeemed without one (else AADSTS700025)."""
-        ...
-
-
-class RefreshTokens(Protocol):
-    """Where the newest refresh token is kept, beyond this process."""
-
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """One renewal at a time among all who share the token."""
-        ...
-
-    async def newest(self) -> KeptToken | None:
-        """The token that was kept last, if it is newer than the one that the credentials brought."""
-        ...
-
-    async def keep(self, refresh_token: str) -> None:
-        """Store a new token durably, or tell that it could not be."""
-        ...
-
-
-class _InMemory:
-    """A refresh token that nobody stores lives as long as the run."""
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        yield
-
-    async def newest(self) -> KeptToken | None:
-        return None
-
-    async def keep(self, refresh_token: str) -> None:
-        pass
 
 
 class TokenEndpoint:
@@ -144,7 +100,7 @@ class TokenEndpoint:
         self._grant = grant
         self._credentials = credentials
         # What the password grant brings along is not worth keeping: the password is at hand, and lasts longer.
-        self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else _InMemory()
+        self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else InMemory()
         self._renewing = anyio.Lock()
         self._token: AccessToken | None = None
         self._renew_from = 0.0

@@ -23,7 +23,8 @@ from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.sockets import reset
 from bulkpull.simulator.throttle import Throttle
-from bulkpull.simulator.tokens import TokenDesk, TokenRefused
+from bulkpull.simulator.token_refusals import TokenRefused
+from bulkpull.simulator.tokens import TokenDesk
 from bulkpull.simulator.validation import Fields
 
 

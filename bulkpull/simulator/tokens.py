@@ -15,37 +15,13 @@ from bulkpull.simulator.devices import GRANT as DEVICE_GRANT
 from bulkpull.simulator.devices import DeviceDesk
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.token_refusals import TokenRefused
 
 API = "https://api.partnercenter.microsoft.com"
 # Older material asks for it; the token is issued and has the wrong audience (behaviour 2).
 _GRAPH = "https://graph.windows.net"
 # Behaviour 5: a token's `not_before` lies this far before its issue.
 _BACKDATED_S = 301
-
-_ERRORS: Mapping[int, tuple[int, str, str]] = {
-    50011: (400, "invalid_request", "the redirect address does not match the registered ones"),
-    50076: (400, "invalid_grant", "multifactor authentication needed"),
-    50079: (400, "invalid_grant", "the user has to register for multifactor authentication"),
-    50126: (400, "invalid_grant", "wrong user name or password"),
-    65001: (400, "invalid_grant", "no consent for the application"),
-    65004: (400, "authorization_declined", "the user declined"),
-    70000: (400, "invalid_grant", "the code is not valid"),
-    70016: (400, "authorization_pending", "the user has not signed in yet"),
-    70018: (400, "bad_verification_code", "the device code is not known"),
-    70019: (400, "expired_token", "the device code is expired"),
-    70003: (400, "unsupported_grant_type", "the grant type is not supported"),
-    90002: (400, "invalid_request", "tenant not found"),
-    500011: (400, "invalid_resource", "the resource principal was not found in the tenant"),
-    700024: (401, "invalid_client", "the assertion is not within its valid time range"),
-    700027: (401, "invalid_client", "the assertion's signature cannot be validated"),
-    700016: (400, "unauthorized_client", "application not found in the tenant"),
-    700082: (400, "invalid_grant", "refresh token expired"),
-    900144: (400, "invalid_request", "the request body must contain the parameter"),
-    7000215: (401, "invalid_client", "invalid client secret"),
-    7000218: (401, "invalid_client", "the request body must contain client_assertion or client_secret"),
-    7000222: (401, "invalid_client", "the client secret is expired"),
-}
-"""Status, error and words of each AADSTS code (behaviour 17)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +32,6 @@ class _Token:
     for_api: bool
     app_only: bool
     has_mfa: bool
-
-
-class TokenRefused(Exception):
-    """The token endpoint says no."""
-
-    def __init__(self, code: int, *, words: str | None = None) -> None:
-        self.status, self.error, usual = _ERRORS.get(code, (400, "invalid_request", "the request was refused"))
-        self.code, self.description = code, f"AADSTS{code}: {words or usual}"
-        super().__init__(self.description)
-
-    def body(self, *, now: datetime) -> dict[str, Any]:
-        """The reply's JSON."""
-        body: dict[str, Any] = {
-            "error": self.error,
-            "error_description": self.description,
-            "error_codes": [self.code],
-            "timestamp": now.strftime("%Y-%m-%d %H:%M:%SZ"),
-        }
-        if self.code in (50076, 50079):
-            body["suberror"] = "basic_action"
-        if self.code == 65001:  # noqa: PLR2004 - the code of missing consent
-            body["suberror"] = "consent_required"
-        return body
 
 
 class TokenDesk:

@@ -67,14 +67,16 @@ class Keeper:
         """Store a new refresh token, durably; where that fails a warning says what follows."""
         if self._is_forgotten:
             return
-        identity = self._cache.identity
+        identity, last = self._cache.identity, self._last
+        # A seed that is taken out of the settings is still what the chain descends from.
+        before = last.descends_from if last else None
         entry = Entry(
             tenant_id=identity.tenant_id,
             client_id=identity.client_id,
             token_url=identity.token_url,
-            account=self._last.account if self._last else None,
-            public=self._last is not None and self._last.public,
-            descends_from=fingerprint(self._seed) if self._seed else None,
+            account=last.account if last else None,
+            public=last is not None and last.public,
+            descends_from=fingerprint(self._seed) if self._seed else before,
             kept_at=iso_utc(self._clock.now()),
             refresh_token=refresh_token,
         )

@@ -37,6 +37,15 @@ async def test_what_one_run_keeps_the_next_one_begins_with(tmp_path: Path) -> No
     assert await newest(keeper(tmp_path, seed="another-token")) is None
 
 
+async def test_a_seed_that_is_taken_away_and_set_again_is_still_the_chains(tmp_path: Path) -> None:
+    await keeper(tmp_path).keep("second-token")
+    without = keeper(tmp_path, seed=None)
+    await without.newest()
+    await without.keep("third-token")
+
+    assert await newest(keeper(tmp_path)) == "third-token"
+
+
 async def test_a_new_seed_begins_a_new_chain(tmp_path: Path) -> None:
     await keeper(tmp_path).keep("second-token")
     await keeper(tmp_path, seed="another-seed").keep("third-token")
