@@ -125,6 +125,12 @@ class Selection(BaseModel):
             timespan=Name(self.timespan) if self.timespan else None,
         )
 
+    @property
+    def reads(self) -> str:
+        """The dataset that it reads, as it is written there; for a system query its id, as only the service knows."""
+        statement = self.statement()
+        return statement.dataset.text if statement else self.system_query or ""
+
     def as_key(self) -> dict[str, Any]:
         """What makes it this selection and no other, as JSON values; `Selection(**key)` gives it back."""
         return self.model_dump(mode="json", exclude_defaults=True)

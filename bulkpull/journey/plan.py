@@ -33,6 +33,7 @@ class Unavailable:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
         failed: It is offered, but not in the way that the settings ask for.
         error: What is wrong with a selection.
+        source: For a selection what it reads.
     """
 
     dataset: str
@@ -40,6 +41,7 @@ class Unavailable:
     named: bool
     failed: bool = False
     error: SettingsError | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,9 @@ def make_plan(
             )
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
-            unavailable.append(Unavailable(selection.name, reason, named=True, failed=failed, error=error))
+            unavailable.append(
+                Unavailable(selection.name, reason, named=True, failed=failed, error=error, source=selection.reads)
+            )
         else:
             pulls.append(pull)
     wrong = [each.error for each in unavailable if each.error and each.failed]

@@ -259,6 +259,7 @@ class Run:
                 dataset=missing.dataset,
                 status="failed" if missing.failed else "unavailable",
                 reason=missing.reason,
+                source=missing.source,
                 named=missing.named,
             )
         done: Mapping[str, DatasetRecord] = {}
@@ -389,11 +390,16 @@ class Run:
     def _lose_all(self, error: BulkpullError) -> None:
         """The service could not even be asked what it offers: one reason for every dataset."""
         catalog = load_catalog()
+        sources = {selection.name: selection.reads for selection in self.request.selections}
         for name in self.request.names:
             known = catalog.find(name)
             dataset = known.name if known else name.strip()
             self._records[dataset] = DatasetRecord(
-                dataset=dataset, status="failed", reason=error.reason, error=_as_role_problem(error)
+                dataset=dataset,
+                status="failed",
+                reason=error.reason,
+                source=sources.get(name),
+                error=_as_role_problem(error),
             )
 
     @property

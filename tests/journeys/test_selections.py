@@ -94,6 +94,7 @@ async def test_a_query_that_went_wrong_overnight_harms_no_dataset(tmp_path: Path
     assert fates == dict.fromkeys(OFFERED, "complete") | {"recent": "failed"}
     (failed,) = [record for record in manifest.datasets if record.status == "failed"]
     assert failed.reason is not None
+    assert failed.source == "AzureUsage"
     assert failed.reason.startswith("recent: AzureUsage has no column UsageQuantity: the documents know it")
 
 

@@ -45,7 +45,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     else:
         print_table(_table(rows))
         for row in rows:
-            if row["source"]:
+            if row["source"] and row["query"]:
                 print_data(f"\n{row['dataset']}: {row['query']}")
             for note in row["notes"]:
                 error_console().print(f"note:  {row['dataset']}: {note}", soft_wrap=True)
@@ -78,7 +78,7 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
     missing: list[dict[str, Any]] = [
         {
             "dataset": each.dataset,
-            "source": None,
+            "source": each.source,
             "action": "failed" if each.failed else "unavailable",
             "query": None,
             "columns": 0,
