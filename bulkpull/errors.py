@@ -202,7 +202,9 @@ class AuthError(BulkpullError):
     """Credentials are missing, were refused, or lack the role."""
 
     cause = "a secret expired or was mistyped, the sign-in needs a second factor, or the user lacks the role"
-    remedy = "find the step that fails with `bulkpull doctor`, then correct the credential or the role that it names"
+    remedy = (
+        "find the step that fails with `bulkpull auth check`, then correct the credential or the role that it names"
+    )
     exit_code = 4
 
 

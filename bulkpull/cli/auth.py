@@ -8,7 +8,12 @@ from bulkpull.cli import options
 from bulkpull.cli.options import examples
 from bulkpull.cli.speech import Speech, told
 
-app = typer.Typer(name="auth", help="Credentials: try them, obtain them, forget them.", no_args_is_help=True)
+app = typer.Typer(
+    name="auth",
+    help="Credentials: try them, obtain them, forget them.",
+    no_args_is_help=True,
+    epilog=examples("bulkpull auth login", "bulkpull auth check"),
+)
 
 
 @app.command(

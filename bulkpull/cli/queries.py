@@ -10,7 +10,12 @@ from bulkpull.cli import options
 from bulkpull.cli.options import examples
 from bulkpull.cli.speech import LogFormat, Speech, told
 
-app = typer.Typer(name="queries", help="The queries that the service stores.", no_args_is_help=True)
+app = typer.Typer(
+    name="queries",
+    help="The queries that the service stores.",
+    no_args_is_help=True,
+    epilog=examples("bulkpull queries list", "bulkpull queries create --help"),
+)
 
 QueryId = Annotated[str, typer.Argument(metavar="ID", help="A query's id, as `queries list` shows it.")]
 QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of queries.")]
@@ -18,6 +23,7 @@ QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of que
 
 @app.command(
     "list",
+    short_help="Show the stored queries.",
     epilog=examples(
         "bulkpull queries list", "bulkpull queries list --system --demo", "bulkpull queries list --mine --json"
     ),
@@ -45,6 +51,7 @@ def list_queries(
 
 @app.command(
     "show",
+    short_help="Show one query with its text.",
     epilog=examples(
         "bulkpull queries show 7d19305c-56db-4edc-b776-428340e3a9c8",
         "bulkpull queries show d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo",

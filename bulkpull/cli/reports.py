@@ -13,7 +13,12 @@ from bulkpull.cli.options import examples
 from bulkpull.cli.spans import read_span
 from bulkpull.cli.speech import LogFormat, Speech, told
 
-app = typer.Typer(name="reports", help="The user's reports, one-off and scheduled.", no_args_is_help=True)
+app = typer.Typer(
+    name="reports",
+    help="The user's reports, one-off and scheduled.",
+    no_args_is_help=True,
+    epilog=examples("bulkpull reports list", "bulkpull reports create --help"),
+)
 
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
@@ -229,6 +234,7 @@ def resume_report(
 
 @app.command(
     "delete",
+    short_help="Delete the named reports, and nothing else.",
     epilog=examples(
         f"bulkpull reports delete {_EXAMPLE_ID}",
         f"bulkpull reports delete --yes {_EXAMPLE_ID}",

@@ -13,7 +13,12 @@ from bulkpull.cli.speech import LogFormat, Speech, told
 
 Run = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
-app = typer.Typer(name="runs", help="The local ledger of runs.", no_args_is_help=True)
+app = typer.Typer(
+    name="runs",
+    help="The local ledger of runs.",
+    no_args_is_help=True,
+    epilog=examples("bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help"),
+)
 
 
 @app.command("list", epilog=examples("bulkpull runs list", "bulkpull runs list --output data --json"))
@@ -34,6 +39,7 @@ def list_runs(
 
 @app.command(
     "show",
+    short_help="Show one run: its end, its calls, its timeline.",
     epilog=examples(
         "bulkpull runs show",
         "bulkpull runs show 20261123T020000Z --json",
@@ -78,6 +84,7 @@ def show(
 
 @app.command(
     "resume",
+    short_help="Carry on a run, or collect what it ordered.",
     epilog=examples(
         "bulkpull runs resume",
         "bulkpull runs resume 20261123T020000Z",
@@ -109,6 +116,7 @@ def resume(
 
 @app.command(
     "verify",
+    short_help="Check published files against what was written.",
     epilog=examples(
         "bulkpull runs verify",
         "bulkpull runs verify --quick --output data",

@@ -106,6 +106,14 @@ def test_help_is_told_in_sections(command: Command) -> None:
     assert options.index("--timespan") < options.index("What is told:") < options.index("--json")
 
 
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in LEAVES], ids=" ".join)
+def test_a_group_tells_each_command_whole_and_ends_with_examples(command: Command, path: tuple[str, ...]) -> None:
+    _usage, *told = command(*path, "--help").out.splitlines()
+
+    assert not [line for line in told if line.endswith("...")]
+    assert "  Examples:" in told
+
+
 def _invocations(example: str) -> Iterator[list[str]]:
     words: list[str] = []
     for word in (*shlex.split(example, comments=True), "&&"):

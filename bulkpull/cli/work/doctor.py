@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bulkpull.checks.credentials import check_proxy
 from bulkpull.checks.finding import Finding, Verdict, exit_code_of, fine, trouble_of, unchecked
 from bulkpull.checks.folder import check_folder
 from bulkpull.checks.machine import check_versions
@@ -66,6 +67,7 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
 async def _check(settings: Settings, note: Callable[..., None]) -> None:
     clock = SystemClock()
     note(*await check_folder(settings.output, clock=clock, quota_window_s=settings.one_off_quota_window_seconds))
+    note(check_proxy(settings))
     note(*await check_service(settings, clock=clock))
 
 
