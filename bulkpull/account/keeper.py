@@ -6,12 +6,14 @@ Whatever goes wrong here is a warning: it harms no data and changes no exit stat
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -23,12 +25,16 @@ from bulkpull.account.log import RunLog, log_of, read_entry
 from bulkpull.account.notice import send_notices
 from bulkpull.account.numbers import write_numbers
 from bulkpull.account.page import render_report
+from bulkpull.account.telemetry import telemetry_for
 from bulkpull.clock import Clock
 from bulkpull.events import Event, Events
 from bulkpull.records.files import disk_trouble, write_atomically
 from bulkpull.records.history import manifests
 from bulkpull.records.manifest import Manifest
 from bulkpull.settings import Settings
+
+if TYPE_CHECKING:
+    from bulkpull.account.telemetry.signals import Telemetry
 
 PAGE = "report.html"
 # A dataset that was not in a month of nights is as good as new.
@@ -53,6 +59,7 @@ class Keeper:
         self._began_s = 0.0
         self._is_resumed = False
         self._manifest: Manifest | None = None
+        self._telemetry: Telemetry | None = None
 
     def __call__(self, event: Event) -> None:
         """Listen to one event; what is told before the run has a name belongs to no run."""
@@ -63,10 +70,19 @@ class Keeper:
             event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
             self._chronicle.note(event, at_s=self._clock.monotonic() - self._began_s)
+            self._note_telemetry(event)
 
     async def open(self) -> None:
         """Be ready to write."""
         await anyio.to_thread.run_sync(self._log.start)
+        try:
+            self._telemetry = await anyio.to_thread.run_sync(telemetry_for, os.environ)
+        except ImportError as missing:
+            fix = "install the extra: pip install 'bulkpull[otel]', or set OTEL_SDK_DISABLED=true"
+            # No warning: the variables may stand there for every program of the machine.
+            self._events.emit("account.lacking", part="telemetry", reason=f"{missing}; {fix}")
+        except Exception as fault:  # noqa: BLE001 - a variable of the environment that the SDK does not understand
+            self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
 
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
@@ -106,10 +122,21 @@ class Keeper:
     async def close(self) -> None:
         """End the log."""
         with anyio.CancelScope(shield=True):
+            if self._telemetry is not None:
+                await anyio.to_thread.run_sync(self._telemetry.close)
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
             log = log_of(self._output, self._run_id)
             self._lack(log, disk_trouble(trouble, log).reason)
+
+    def _note_telemetry(self, event: Event) -> None:
+        if self._telemetry is None:
+            return
+        try:
+            self._telemetry.note(event, at=self._clock.now())
+        except Exception as fault:  # noqa: BLE001 - whoever only watches must not harm the run
+            self._telemetry = None
+            self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
         chronicle = self._chronicle

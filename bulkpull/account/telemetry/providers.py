@@ -1,0 +1,86 @@
+"""Where telemetry goes: providers of OpenTelemetry's SDK, as its standard environment describes them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import MeterProvider as AnyMeterProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.trace import TracerProvider as AnyTracerProvider
+
+from bulkpull._version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """
+    What makes spans and counts.
+
+    Attributes:
+        are_ours: Made for this run, and to be shut down with it; a program that uses us may have its own.
+    """
+
+    traces: AnyTracerProvider
+    metrics: AnyMeterProvider
+    are_ours: bool = True
+
+    def close(self) -> None:
+        """Send what has gathered. Takes as long as the receiver needs."""
+        for provider in (self.traces, self.metrics) if self.are_ours else ():
+            with suppress(Exception):  # what the receiver makes of it is not the run's affair
+                provider.shutdown()  # type: ignore[union-attr]  # the SDK's have it
+
+
+def providers_for(environment: Mapping[str, str]) -> Providers:
+    """
+    The providers that this process has already, else new ones.
+
+    Raises:
+        ImportError: The exporter that is named is not installed.
+    """
+    if isinstance(trace.get_tracer_provider(), TracerProvider):
+        return Providers(trace.get_tracer_provider(), metrics.get_meter_provider(), are_ours=False)
+    resource = _resource()
+    # Shut down with the run, in bounded time, and not by the interpreter at its end.
+    traces = TracerProvider(resource=resource, shutdown_on_exit=False)
+    for exporter in _exporters("traces", environment):
+        traces.add_span_processor(BatchSpanProcessor(exporter))
+    readers: list[MetricReader] = [PeriodicExportingMetricReader(each) for each in _exporters("metrics", environment)]
+    return Providers(traces, MeterProvider(readers, resource=resource, shutdown_on_exit=False))
+
+
+def _resource() -> Resource:
+    given = Resource.create({SERVICE_VERSION: __version__})
+    if str(given.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
+        return given.merge(Resource({SERVICE_NAME: "bulkpull"}))
+    return given
+
+
+def _exporters(signal: str, environment: Mapping[str, str]) -> list[Any]:
+    """Exporters by their standard names: `otlp` unless `OTEL_TRACES_EXPORTER` (or `…METRICS…`) names others."""
+    names = environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip() or "otlp"
+    return [_exporter(signal, name.strip(), environment) for name in names.split(",") if name.strip() != "none"]
+
+
+def _exporter(signal: str, name: str, environment: Mapping[str, str]) -> Any:
+    if name == "console":  # standard output is for data
+        return ConsoleSpanExporter(out=sys.stderr) if signal == "traces" else ConsoleMetricExporter(out=sys.stderr)
+    if name == "otlp":
+        protocol = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL") or environment.get(
+            "OTEL_EXPORTER_OTLP_PROTOCOL", ""
+        )
+        name = "otlp_proto_grpc" if protocol.strip() == "grpc" else "otlp_proto_http"
+    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
+    if not found:
+        raise ImportError(f"no OpenTelemetry exporter of {signal} called {name} is installed")
+    return found[0].load()()
