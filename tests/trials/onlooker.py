@@ -26,7 +26,7 @@ def main(output: Path) -> None:
     """Look until standard input ends."""
     seen: set[str] = set()
     looks = 0
-    while not select.select([sys.stdin], [], [], 0.005)[0]:
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
         for sight in _look(output):
             line = json.dumps(sight)
             if line not in seen:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from journeys.kit import assert_holds_what_the_csv_said, settings_for
 from support import FakeClock
+from trials.programs import runs_in
 from trials.readers import check_readers, check_tidiness
 
 from bulkpull.events import Event, Events
@@ -64,7 +65,7 @@ class Chaos(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="bulkpull-chaos-"))
         self.output = self.folder / "out"
         self.known: dict[str, list[pl.DataFrame]] = {}
-        self.moments: list[datetime] = []
+        self.moments: set[datetime] = set()
         self.drifted = 0
 
     @initialize()
@@ -96,6 +97,23 @@ class Chaos(RuleBasedStateMachine):
     def it_is_interrupted(self, events: int) -> None:
         self.loop.run(self.exported(cancel_after=events))
 
+    @rule(events=st.integers(-1, 60))
+    def a_night_comes(self, events: int) -> None:
+        self.clock.advance(24 * 3_600)
+        self.loop.run(self.exported(nightly=True, cancel_after=events))
+
+    @rule(dataset=st.sampled_from(DATASETS), how=st.sampled_from(["pause", "delete", "exhaust"]))
+    def somebody_spoils_a_standing_report(self, dataset: str, how: str) -> None:
+        service = self.simulator.service
+        self.remember()
+        for report in service.standing_reports(dataset):
+            if how == "pause":
+                service.pause_report(report.report_id)
+            elif how == "delete":
+                service.delete_report(report.report_id)
+            else:
+                service.report_desk.exhaust(report.report_id)
+
     @invariant()
     def readers_find_whole_snapshots_and_nothing_is_lost(self) -> None:
         if self.known:
@@ -110,15 +128,23 @@ class Chaos(RuleBasedStateMachine):
             assert manifest.status == "complete", [record.reason for record in manifest.datasets]
             found = check_readers(self.output, self.known, published=True)
             assert found == {dataset: len(self.known[dataset]) - 1 for dataset in DATASETS}
-            check_tidiness(self.output)
+            check_tidiness(self.output, unfinished=unfinished_runs(self.output))
+            self.check_service()
         finally:
             self.loop.run(self.simulator.__aexit__(None, None, None))
             self.loop.close()
             shutil.rmtree(self.folder)
 
-    async def exported(self, *, cancel_after: int = -1) -> Manifest | None:
+    def check_service(self) -> None:
+        """Nothing of ours is left but a standing report a dataset, at most, and the queries."""
+        service = self.simulator.service
+        assert [report.name for report in service.reports.values() if not report.is_standing] == []
+        for dataset in DATASETS:
+            assert len(service.standing_reports(dataset)) <= 1
+
+    async def exported(self, *, nightly: bool = False, cancel_after: int = -1) -> Manifest | None:
         """Export, up to so many events; what is published is held against what the service has had."""
-        self.moments.append(self.clock.now())
+        self.remember()
         scope = anyio.CancelScope()
         left = cancel_after
 
@@ -131,18 +157,22 @@ class Chaos(RuleBasedStateMachine):
         settings = settings_for(
             self.simulator, self.output, report_timeout_seconds=3_600.0, poll_max_seconds=60.0, poll_initial_seconds=5.0
         )
-        run = Run(ExportRequest(DATASETS), settings, Events(listen), clock=self.clock)
+        run = Run(ExportRequest(DATASETS, nightly=nightly), settings, Events(listen), clock=self.clock)
         with scope:
             await run.export()
-        self.moments.append(self.clock.now())
+        self.remember()
         if run.manifest is not None:
             for record in run.manifest.datasets:
                 if record.status in ("complete", "skipped"):
                     await self.check_truth(run.manifest, record)
         return run.manifest
 
+    def remember(self) -> None:
+        """The moments whose data may be published."""
+        self.moments |= {execution.started_at for execution in self.simulator.service.executions} | {self.clock.now()}
+
     async def check_truth(self, manifest: Manifest, record: DatasetRecord) -> None:
-        """A snapshot holds what a report said that began at some moment at which we ran."""
+        """A snapshot holds what a report said that began at some moment."""
         columns = [column.name for column in record.columns]
         texts = {await self.simulator.csv(record.dataset, columns, at=moment) for moment in self.moments}
         assert any(self.holds(manifest, record.dataset, text) for text in texts), "it never was the service's data"
@@ -158,6 +188,11 @@ class Chaos(RuleBasedStateMachine):
         except AssertionError:
             return False
         return True
+
+
+def unfinished_runs(output: Path) -> set[str]:
+    """Those that were cut off, and may be resumed by name."""
+    return {run_id for run_id, status in runs_in(output) if status in (None, "interrupted")}
 
 
 TestChaos = Chaos.TestCase

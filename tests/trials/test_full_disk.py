@@ -75,6 +75,7 @@ async def test_a_full_disk_is_one_sentence_and_with_room_the_same_command_ends_t
         check_readers(log / "between", known, published=False)
         check_readers(log / "after", known, published=True)
         check_tidiness(log / "after")
+        assert set(simulator.service.created_reports.values()) == {1}, "a report was made again"
         assert simulator.service.reports == {}
 
 

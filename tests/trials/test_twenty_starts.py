@@ -12,7 +12,7 @@ from trials.readers import check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
 
-STARTS = 20 if os.environ.get("TRIALS") == "all" else 8
+STARTS = 20 if os.environ.get("TRIALS") == "all" else 6
 
 
 @pytest.mark.fault(2)

@@ -1,0 +1,295 @@
+"""
+Nights in virtual time: data that are refreshed at the documented intervals, and everything that happens to standing
+reports between two nights. After each night the newest data that was to be had is current, and the service holds no
+more objects than before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from journeys.kit import assert_holds_what_the_csv_said, settings_for
+from support import FakeClock
+
+from bulkpull.events import Events
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
+from bulkpull.records.history import load_manifest
+from bulkpull.records.manifest import Current, Manifest
+from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
+from bulkpull.simulator.records import Execution, StoredReport
+from bulkpull.simulator.validation import Fields
+
+FEW = ("Profile", "OfficeUsage", "AzureUsage", "CLASAzurePropensity")  # refreshed every 1, 3, 4 and 7 days
+PATIENT: dict[str, Any] = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0, "report_timeout_seconds": 10_800.0}
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Nights:
+    """A service, an output folder, and the nights that go by."""
+
+    simulator: Simulator
+    clock: FakeClock
+    output: Path
+    datasets: tuple[str, ...]
+    _truths: dict[str, list[tuple[date, bytes]]] = field(default_factory=dict)
+    _published: dict[str, date] = field(default_factory=dict)
+
+    async def night(self, *, outage: bool = False) -> Manifest:
+        """
+        The command runs; then time passes to the same hour of the next night.
+
+        Args:
+            outage: The service cannot be reached, so nothing new is to be had.
+        """
+        service, began_at = self.simulator.service, self.clock.now()
+        await self.remember()
+        ready = {dataset: self.ready(dataset, at=began_at) for dataset in self.datasets}
+        run = Run(
+            ExportRequest(self.datasets, nightly=True),
+            settings_for(self.simulator, self.output, **PATIENT),
+            Events(),
+            clock=self.clock,
+        )
+        manifest = await run.export()
+        await self.remember()
+        for dataset, newest in ready.items():
+            self.check_current(dataset, None if outage else newest)
+        assert {report.dataset for report in service.reports.values() if not report.is_standing} == set()
+        self.clock.advance(((began_at + DAY) - self.clock.now()).total_seconds())
+        return manifest
+
+    async def nights(self, count: int) -> list[Manifest]:
+        return [await self.night() for _ in range(count)]
+
+    def ready(self, dataset: str, *, at: datetime) -> datetime | None:
+        """When the newest execution began that a look at the service finds completed now."""
+        service = self.simulator.service
+        done = [
+            execution.started_at
+            for report in service.standing_reports(dataset)
+            if report.name.startswith("bulkpull")
+            for execution in report.executions
+            if is_done(report, execution, at=at)
+        ]
+        return max(done, default=None)
+
+    async def remember(self) -> None:
+        """What a report of today says."""
+        for dataset in self.datasets:
+            text = await self.simulator.csv(dataset)
+            truths = self._truths.setdefault(dataset, [])
+            if not truths or truths[-1] != (self.clock.now().date(), text):
+                truths.append((self.clock.now().date(), text))
+
+    def check_current(self, dataset: str, newest: datetime | None) -> None:
+        """The current snapshot says what the service said, on the day of the newest execution or later."""
+        snapshot = Current.load(self.output).datasets.get(dataset)
+        if snapshot is None:
+            assert newest is None, f"{dataset}: nothing is published, and there was something"
+            return
+        manifest = load_manifest(self.output, snapshot.run_id)
+        assert manifest is not None
+        days = [day for day, text in self._truths[dataset] if self.holds(manifest, dataset, text)]
+        assert days, f"{dataset}: what is published was never what the service said"
+        assert newest is None or max(days) >= newest.date(), f"{dataset}: of {max(days)}, and {newest} was to be had"
+        assert max(days) >= self._published.get(dataset, max(days)), f"{dataset}: older than the night before"
+        self._published[dataset] = max(days)
+
+    def holds(self, manifest: Manifest, dataset: str, text: bytes) -> bool:
+        try:
+            assert_holds_what_the_csv_said(self.output, manifest, dataset, text)
+        except AssertionError:
+            return False
+        return True
+
+    def columns(self, dataset: str) -> set[str]:
+        """The columns that readers find."""
+        return set(pl.read_parquet(self.output / "latest" / dataset / "*.parquet").columns)
+
+    def standing(self, dataset: str) -> StoredReport:
+        """The one standing report of ours."""
+        (report,) = (
+            each for each in self.simulator.service.standing_reports(dataset) if each.name.startswith("bulkpull")
+        )
+        return report
+
+    def objects(self) -> tuple[Counter[str], Counter[str]]:
+        """How many queries and reports the service holds for each dataset, whoever made them."""
+        service = self.simulator.service
+        queries = [query for query in service.queries.values() if not query.is_system]
+        return (
+            Counter(service.dataset_of_query(query.query_id) or "" for query in queries),
+            Counter(report.dataset for report in service.reports.values()),
+        )
+
+    def check_objects(self) -> None:
+        """One query and one standing report for each dataset, and nothing else of ours."""
+        one_each = Counter(dict.fromkeys(self.datasets, 1))
+        assert self.objects() == (one_each, one_each)
+        assert {self.standing(dataset).status for dataset in self.datasets} == {"Active"}
+
+
+def is_done(report: StoredReport, execution: Execution, *, at: datetime) -> bool:
+    return report.status_of(execution, now=at) == "Completed"
+
+
+def service_of(datasets: tuple[str, ...], **changes: Any) -> Scenario:
+    given: dict[str, Any] = {"rows": 12, "refreshes": True, "latency_s": (60.0, 1_800.0), "one_off_quota": 5}
+    return Scenario(datasets=datasets, **(given | changes))
+
+
+@asynccontextmanager
+async def nights_of(folder: Path, datasets: tuple[str, ...], **changes: Any) -> AsyncIterator[Nights]:
+    """A service, and an output folder that is still empty."""
+    clock = FakeClock()
+    async with Simulator(service_of(datasets, **changes), clock=clock) as simulator:
+        yield Nights(simulator, clock, folder / "out", datasets)
+
+
+@pytest.mark.behaviour(85, 112, 118, 142)
+async def test_the_first_night_asks_for_data_at_once_and_later_ones_create_nothing(tmp_path: Path) -> None:
+    async with nights_of(tmp_path, FEW) as nights:
+        first = await nights.night()
+        made = nights.objects()
+        later = await nights.nights(7)
+        service = nights.simulator.service
+
+        assert {record.status for record in first.datasets} == {"complete"}
+        assert nights.objects() == made
+        nights.check_objects()
+        assert service.created_reports == Counter(dict.fromkeys(FEW, 2))  # a one-off report and the standing one
+        assert service.created_queries == Counter(dict.fromkeys(FEW, 1))
+    told = Counter(record.dataset for manifest in later for record in manifest.datasets if record.status == "complete")
+    assert told == {"Profile": 6, "OfficeUsage": 2, "AzureUsage": 2, "CLASAzurePropensity": 1}
+    assert {manifest.exit_code for manifest in later} == {0}
+
+
+async def test_a_night_with_nothing_new_costs_three_calls_and_says_why(tmp_path: Path) -> None:
+    async with nights_of(tmp_path, FEW) as nights:
+        await nights.nights(2)
+        nights.clock.advance(-DAY.total_seconds() + 3_600)  # an hour after the second night
+        before = nights.objects()
+        again = await nights.night()
+
+        assert nights.objects() == before
+    assert [record.status for record in again.datasets] == ["skipped"] * 4
+    assert all("newer than" in (record.reason or "") for record in again.datasets)
+    assert again.requests.total - again.requests.by_endpoint["token"] <= 3
+
+
+async def pause(nights: Nights) -> None:
+    nights.simulator.service.pause_report(nights.standing("OfficeUsage").report_id)
+
+
+async def delete(nights: Nights) -> None:
+    nights.simulator.service.delete_report(nights.standing("OfficeUsage").report_id)
+
+
+async def exhaust(nights: Nights) -> None:
+    nights.simulator.service.report_desk.exhaust(nights.standing("OfficeUsage").report_id)
+
+
+async def lose_query(nights: Nights) -> None:
+    nights.simulator.service.delete_query(nights.standing("OfficeUsage").query_id)
+
+
+async def add_column(nights: Nights) -> None:
+    nights.simulator.service.drift("OfficeUsage", ColumnDrift(added=("NewColumn",)))
+
+
+async def rename_column(nights: Nights) -> None:
+    nights.simulator.service.drift("OfficeUsage", ColumnDrift(renamed={"CustomerTpid": "Tpid"}))
+
+
+MISFORTUNES = [pause, delete, exhaust, lose_query, add_column, rename_column]
+
+
+@pytest.mark.behaviour(76, 88, 89, 105, 110)
+@pytest.mark.parametrize("befall", MISFORTUNES)
+async def test_a_standing_report_of_no_use_is_replaced_and_the_data_come_again(tmp_path: Path, befall: Any) -> None:
+    async with nights_of(tmp_path, FEW) as nights:
+        await nights.nights(2)
+        old = nights.standing("OfficeUsage").report_id
+        await befall(nights)
+        manifests = await nights.nights(5)
+
+        assert nights.standing("OfficeUsage").report_id != old
+        nights.check_objects()
+        listed = {column.name for column in nights.simulator.service.tables["OfficeUsage"].columns}
+        assert nights.columns("OfficeUsage") == listed
+    assert {manifest.exit_code for manifest in manifests} == {0}, [
+        record.reason for manifest in manifests for record in manifest.datasets
+    ]
+    told = Counter(
+        record.dataset for manifest in manifests for record in manifest.datasets if record.status == "complete"
+    )
+    assert told["Profile"] >= 4
+    assert told["OfficeUsage"] >= 1
+
+
+@pytest.mark.fault(105)
+async def test_an_outage_of_a_whole_night_is_told_and_the_next_night_makes_up_for_it(tmp_path: Path) -> None:
+    async with nights_of(tmp_path, FEW) as nights:
+        await nights.nights(2)
+        nights.simulator.arm(Fault("http_status", times=None, args={"status": 503}))
+        before = nights.objects()
+        lost = await nights.night(outage=True)
+        nights.simulator.disarm_all()
+        assert nights.objects() == before
+        after = await nights.night()
+        nights.check_objects()
+
+    assert (lost.exit_code, {record.status for record in lost.datasets}) == (3, {"failed"})
+    assert after.exit_code == 0
+
+
+@pytest.mark.behaviour(85, 86)
+async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_path: Path) -> None:
+    """The quotas are nearly used up by somebody else's reports, which are never touched."""
+    twenty = tuple(Simulator().service.tables)
+    async with nights_of(tmp_path, twenty, rows=6) as nights:
+        service = nights.simulator.service
+        for number in range(30):
+            order_for_somebody(nights, number)
+        theirs = set(service.reports)
+        incidents: dict[int, Any] = {
+            3: pause, 5: delete, 7: exhaust, 9: add_column, 11: rename_column, 15: lose_query,
+        }  # fmt: skip
+        for number in range(20):
+            if number in incidents:
+                await incidents[number](nights)
+            if number == 13:
+                nights.simulator.arm(Fault("http_status", times=None, args={"status": 503}))
+            manifest = await nights.night(outage=number == 13)
+            nights.simulator.disarm_all()
+            assert manifest.exit_code == (3 if number == 13 else 0), (
+                number,
+                [record.reason for record in manifest.datasets if record.status == "failed"],
+            )
+            ours = {report_id for report_id in service.reports if report_id not in theirs}
+            assert theirs <= set(service.reports)
+            assert len(ours) <= 20, f"night {number}: {len(ours)} reports"
+            assert len([each for each in service.queries.values() if not each.is_system]) <= 21
+        assert {nights.standing(dataset).status for dataset in twenty} == {"Active"}
+        assert Current.load(nights.output).datasets.keys() == set(twenty)
+
+
+def order_for_somebody(nights: Nights, number: int) -> None:
+    """A standing report that is none of ours."""
+    service = nights.simulator.service
+    shelf = service.query_shelf
+    known = next((query for query in shelf.stored.values() if query.name == "Theirs"), None)
+    query = known or shelf.keep(name="Theirs", text="SELECT MpnId FROM Profile", description=None)
+    body = {"ReportName": f"Theirs_{number}", "QueryId": query.query_id, "RecurrenceInterval": 24}
+    start = (nights.clock.now() + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    service.create_report(Fields(body | {"StartTime": start}), correlation_id="theirs")
