@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError
 from bulkpull.journey.names import mark_of, read_report_name
@@ -142,6 +143,12 @@ def first_start(now: datetime, *, lead_h: float) -> datetime:
 def recurrence_h(pull: Pull) -> int:
     """Hours between two executions of a standing report: a day, or the dataset's minimum (behaviour 50)."""
     return min(max(_A_DAY_H, pull.offered.minimum_recurrence_h), _LONGEST_H)
+
+
+def refresh_days_of(pull: Pull) -> int | None:
+    """Days between two refreshes of the dataset that a pull reads, as far as the documents say."""
+    known = load_catalog().find(pull.reads)
+    return known.refresh_days if known else None
 
 
 def is_due(seen_at: datetime | None, *, refresh_days: int | None, now: datetime) -> bool:

@@ -13,7 +13,7 @@ import anyio
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, Unchanged
-from bulkpull.journey.night import Night, asks_otherwise, is_due
+from bulkpull.journey.night import Night, asks_otherwise, is_due, refresh_days_of
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing
 from bulkpull.journey.tools import Tools
@@ -41,9 +41,9 @@ class NightShift:
             BulkpullError: The data could not be brought. That there is no standing report is a note in the record.
             Unchanged: There is newer data, and it is the same.
         """
-        if not await self._stand(night, record) and night.execution is None and not night.ask:
-            # Nothing runs for this dataset on the service: from time to time a one-off report has to do.
-            refresh_days = known.refresh_days if (known := self.tools.catalog.find(night.today.reads)) else None
+        if not await self._stand(night, record) and night.reason:
+            # Nothing runs for this dataset on the service: a one-off report has to do, as often as the data change.
+            refresh_days = refresh_days_of(night.today)
             night.ask = is_due(night.seen_at, refresh_days=refresh_days, now=self.tools.clock.now())
         try:
             await self._bring(night, record)

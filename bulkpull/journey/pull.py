@@ -16,13 +16,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from pydantic import TypeAdapter, ValidationError
 
 from bulkpull._version import __version__
 from bulkpull.clock import iso_utc
@@ -37,12 +35,13 @@ from bulkpull.errors import (
 from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.journey.names import mark_of
+from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, is_there
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.query import normalise
 from bulkpull.records.files import explained, make_folders, remove_tree
 from bulkpull.records.manifest import DatasetRecord
-from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable
+from bulkpull.tabular.table import Border, ColumnPlan
 
 # What a new report may mend.
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
@@ -53,22 +52,6 @@ _PARQUET = "parquet"
 # Above this many stored bytes a conversion needs its memory for itself.
 _LARGE_BYTES = 64 << 20
 _SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """
-    A pull that has arrived: whole, checked and converted, and not visible yet.
-
-    Attributes:
-        report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
-    """
-
-    pull: Pull
-    report: Report | None
-    execution: Execution
-    stored: StoredFile
-    table: ConvertedTable
 
 
 @dataclass(slots=True)
@@ -104,12 +87,13 @@ class Journey:
         """
         if self.execution is not None:
             self._know(self.execution)
-            return await self._fetch(self.execution, report=None)
+            part = await self._take_up(self.execution.report_id, execution_id=self.execution.execution_id)
+            return part or await self._fetch(self.execution, report=None)
         attempts = self.tools.settings.report_attempts
         for attempt in range(1, attempts + 1):
             report = await self.submit(attempt)
             try:
-                if (part := await self._take_up(report)) is not None:
+                if (part := await self._take_up(report.report_id, report=report)) is not None:
                     return part
                 execution = await self._poll(report)
                 return await self._fetch(execution, report=report)
@@ -175,20 +159,26 @@ class Journey:
         size_bytes = sum(file.bytes for file in table.files)
         tools.events.emit("conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s)
         part = Part(self.pull, report, execution, stored, table)
-        await self._note("converted", **_as_facts(part, columns=self.columns, border=self.border))
+        await self._note("converted", **as_facts(part, columns=self.columns, border=self.border))
         return part
 
     @property
     def _folder(self) -> Path:
         return self.tools.staging / self.pull.dataset / mark_of(self.pull)
 
-    async def _take_up(self, report: Report) -> Part | None:
+    async def _take_up(
+        self, report_id: str, *, report: Report | None = None, execution_id: str | None = None
+    ) -> Part | None:
         """The Parquet file that an interrupted run had finished for this report, if it is there, whole."""
         facts = self.tools.leftovers.converted.pop(mark_of(self.pull), None)
         if facts is None:
             return None
-        part = _from_facts(facts, pull=self.pull, report=report, columns=self.columns, border=self.border)
-        if part is None or not await anyio.to_thread.run_sync(_is_there, part):
+        part = from_facts(facts, pull=self.pull, report=report, columns=self.columns, border=self.border)
+        if part is None or part.execution.report_id != report_id:
+            return None
+        if execution_id is not None and part.execution.execution_id != execution_id:
+            return None
+        if not await anyio.to_thread.run_sync(is_there, part):
             return None
         self._know(part.execution)
         return part
@@ -197,7 +187,7 @@ class Journey:
         with self._step(Step.POLL):
             execution = await self.tools.poller.wait_for_completion(report)
         self._know(execution)
-        await self._note("execution", report_id=report.report_id, **_execution_facts(execution))
+        await self._note("execution", report_id=report.report_id, **execution_facts(execution))
         return execution
 
     def _know(self, execution: Execution) -> None:
@@ -277,71 +267,6 @@ class Journey:
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Converted:
-    """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""
-
-    execution_id: str
-    report_id: str
-    generated_at: str | None
-    data_redacted: bool
-    stored: StoredFile
-    table: ConvertedTable
-    columns: tuple[ColumnPlan, ...]
-    border: Border | None
-
-
-_CONVERTED = TypeAdapter(_Converted)
-_MOMENT = TypeAdapter(datetime | None)
-
-
-def _execution_facts(execution: Execution) -> dict[str, Any]:
-    return {
-        "execution_id": execution.execution_id,
-        "generated_at": iso_utc(execution.generated_at) if execution.generated_at else None,
-        "data_redacted": execution.data_redacted,
-    }
-
-
-def _as_facts(part: Part, *, columns: Sequence[ColumnPlan], border: Border | None) -> dict[str, Any]:
-    converted = _Converted(
-        report_id=part.execution.report_id,
-        stored=part.stored,
-        table=part.table,
-        columns=tuple(columns),
-        border=border,
-        **_execution_facts(part.execution),
-    )
-    facts: dict[str, Any] = _CONVERTED.dump_python(converted, mode="json")
-    return facts
-
-
-def _from_facts(
-    facts: Mapping[str, Any], *, pull: Pull, report: Report, columns: Sequence[ColumnPlan], border: Border | None
-) -> Part | None:
-    try:
-        known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__})
-        generated_at = _MOMENT.validate_python(known.generated_at)
-    except (KeyError, ValidationError):
-        return None  # written by another version
-    if (known.report_id, known.columns, known.border) != (report.report_id, tuple(columns), border):
-        return None
-    execution = Execution(
-        known.execution_id,
-        known.report_id,
-        "Completed",
-        generated_at=generated_at,
-        data_redacted=known.data_redacted,
-    )
-    return Part(pull, report, execution, known.stored, known.table)
-
-
-def _is_there(part: Part) -> bool:
-    return part.stored.path.is_file() and all(
-        file.path.is_file() and file.path.stat().st_size == file.bytes for file in part.table.files
-    )
 
 
 def _make_empty(folder: Path) -> None:

@@ -25,7 +25,7 @@ from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import AccessDenied, AuthError, BulkpullError, DiskTrouble, SettingsError, Unchanged
+from bulkpull.errors import BulkpullError, DiskTrouble, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
@@ -35,6 +35,7 @@ from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.plan import Plan
+from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
 from bulkpull.journey.resume import (
     ABANDONED,
@@ -56,7 +57,7 @@ from bulkpull.records.files import explained, remove_tree
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
-from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
+from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
@@ -204,7 +205,10 @@ class Run:
             raise
         except BulkpullError as error:
             await self._begin(ledger)
-            self._lose_all(error)
+            reads = {selection.name: selection.reads for selection in self.request.selections}
+            for name in self.request.names:
+                record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
+                self._records[record.dataset] = record
             return
         if not self._begun:
             new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
@@ -255,18 +259,14 @@ class Run:
     async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
         """A record for every dataset: not to be had, published already by this run, or to be done."""
         for missing in plan.unavailable:
-            self._records[missing.dataset] = DatasetRecord(
-                dataset=missing.dataset,
-                status="failed" if missing.failed else "unavailable",
-                reason=missing.reason,
-                source=missing.source,
-                named=missing.named,
-            )
+            self._records[missing.dataset] = unavailable_record(missing)
         done: Mapping[str, DatasetRecord] = {}
         if self._past.carried_on:
             done = await published_before(ledger, run_id=self.run_id, output=folder.output)
         for pull in plan.pulls:
-            record = self._records[pull.dataset] = done.get(pull.dataset) or self._blank_record(pull)
+            record = self._records[pull.dataset] = done.get(pull.dataset) or blank_record(
+                pull, named=bool(self.request.datasets)
+            )
             if (what := folder.damaged.get(pull.dataset)) and pull.dataset not in done:
                 record.notes.append(f"the snapshot that was current is damaged ({what}) and is to be published anew")
 
@@ -330,21 +330,10 @@ class Run:
                     await self._submit(Assembly(pull, tools, record))
                 else:
                     await Assembly(pull, tools, record, only_news=self.request.nightly).travel()
-            except Unchanged as unchanged:
-                record.status, record.reason = "skipped", unchanged.reason
-            except AccessDenied as error:
-                record.status, record.reason, record.error = "unavailable", _named(pull.dataset, error), error
-            except BulkpullError as error:
-                record.reason, record.error = _named(pull.dataset, error), error
-            except Exception as error:  # noqa: BLE001 - a fault of ours in one dataset must not harm the others
-                fault = BulkpullError(
-                    f"{pull.dataset}: an unexpected fault ({type(error).__name__})",
-                    why=str(error) or None,
-                    fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
-                )
-                record.reason, record.error = fault.reason, fault
+            except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
+                note_error(record, error)
             if record.status == "skipped":
-                _stay(record, tools.published.get(pull.dataset))
+                stay(record, tools.published.get(pull.dataset))
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
@@ -367,40 +356,12 @@ class Run:
             f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
         )
 
-    def _blank_record(self, pull: Pull) -> DatasetRecord:
-        return DatasetRecord(
-            dataset=pull.dataset,
-            status="failed",
-            query=pull.query_text,
-            timespan=pull.timespan,
-            wider_timespan=pull.wider_timespan,
-            window=_window(pull),
-            source=pull.source,
-            notes=list(pull.notes),
-            named=bool(self.request.datasets or pull.source),
-        )
-
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:
             window_end = iso_utc(self.request.window.end) if self.request.window else None
             request = self.request.as_key(self.settings) | {"window_end": window_end}
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
-
-    def _lose_all(self, error: BulkpullError) -> None:
-        """The service could not even be asked what it offers: one reason for every dataset."""
-        catalog = load_catalog()
-        sources = {selection.name: selection.reads for selection in self.request.selections}
-        for name in self.request.names:
-            known = catalog.find(name)
-            dataset = known.name if known else name.strip()
-            self._records[dataset] = DatasetRecord(
-                dataset=dataset,
-                status="failed",
-                reason=error.reason,
-                source=sources.get(name),
-                error=_as_role_problem(error),
-            )
 
     @property
     def _is_to_be_resumed(self) -> bool:
@@ -409,14 +370,7 @@ class Run:
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
-        for record in records:
-            if record.status == "failed" and record.reason is None:
-                record.reason = f"{record.dataset}: interrupted; run the same command again to carry on"
-        status = status_of(records)
-        if records and all(isinstance(record.error, AccessDenied) for record in records):
-            status = "failed"
-            for record in records:
-                record.error = _as_role_problem(record.error)
+        status = settle(records)
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
         self.manifest = Manifest(
@@ -449,30 +403,3 @@ class Run:
 def new_run_id(now: datetime) -> str:
     """The moment (UTC), so that runs sort by time, and six random digits, so that no two are alike."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-
-def _window(pull: Pull) -> dict[str, str] | None:
-    return {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None
-
-
-def _named(dataset: str, error: BulkpullError) -> str:
-    """The reason, with the dataset that it concerns: steps know reports and files, not datasets."""
-    return error.reason if error.reason.startswith(f"{dataset}:") else f"{dataset}: {error.reason}"
-
-
-def _stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
-    """A skipped dataset carries the rows and files of the snapshot that stays current (contract, section 4)."""
-    if published is None:
-        return
-    for name in ("query", "query_id", "report_id", "execution_id", "generated_at", "data_redacted"):
-        if getattr(record, name) in (None, False):
-            setattr(record, name, getattr(published, name))
-    for name in ("rows", "files", "columns", "content_hash", "stored_md5"):
-        setattr(record, name, getattr(published, name))
-
-
-def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
-    """Refused everywhere means that the role is missing altogether (exit status 4)."""
-    if isinstance(error, AccessDenied):
-        return AuthError(error.what, why=error.why, fix=error.fix)
-    return error

@@ -7,8 +7,7 @@ again in halves, down to a day. Whatever the number, readers get one snapshot, o
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,25 +27,31 @@ from bulkpull.errors import (
     Step,
     Unchanged,
 )
+from bulkpull.journey.agree import (
+    always_text,
+    columns_of,
+    digest_of,
+    disagreements,
+    known_types,
+    part_record,
+    published_types,
+    types_of,
+    wider,
+)
+from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
-from bulkpull.journey.pull import Journey, Part
+from bulkpull.journey.pull import Journey
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.records.files import explained, link_or_copy, make_folders, remove_tree, sync_folder
-from bulkpull.records.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
+from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.reporting.verdict import WITHHELD
-from bulkpull.tabular.table import Border, ColumnPlan, ConvertedColumn
+from bulkpull.tabular.table import Border, ColumnPlan
 
 # What says nothing against the reports: the next run takes them up.
 _NOT_THE_REPORTS = (AuthError, DiskTrouble)
 _SHARP_SHRINK = 0.2
-_TEXT = "String"
-# Of two types that parts of one snapshot came out as, the one that holds both; all others meet in text.
-_WIDER = {
-    frozenset({"Int64", "Decimal(38, 18)"}): "Decimal(38, 18)",
-    frozenset({"Date", "Datetime(us)"}): "Datetime(us)",
-}
 
 
 @dataclass(slots=True)
@@ -184,7 +189,7 @@ class Assembly:
 
     def _columns(self) -> list[ColumnPlan]:
         catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
-        published = _known_types(self._published)
+        published = known_types(self._published)
         empty = {column.name for column in self._published.columns if column.empty} if self._published else set()
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
@@ -209,8 +214,8 @@ class Assembly:
             raise NotTheReport(
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
-        for choose in (_wider, _always_text):
-            goals = _disagreements(parts, choose=choose)
+        for choose in (wider, always_text):
+            goals = disagreements(parts, choose=choose)
             if not goals:
                 break
             columns = [
@@ -228,7 +233,7 @@ class Assembly:
         for place, (part, following) in enumerate(pairwise(parts)):
             left_out, border = part.table.left_out_rows, self._border(part.pull)
             if border is not None and left_out > following.table.start_rows:
-                types = _types_of(part.table.columns)
+                types = types_of(part.table.columns)
                 columns = [replace(plan, published_type=types[plan.name]) for plan in self._columns()]
                 parts[place] = await self._again(part, columns=columns, border=replace(border, end=None))
             else:
@@ -248,7 +253,7 @@ class Assembly:
         published = self._published
         if self.only_news and published is not None and published.content_hash == record.content_hash:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
-        drift = find_drift(_types(published), record.columns)
+        drift = find_drift(published_types(published), record.columns)
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -280,12 +285,12 @@ class Assembly:
         """Fill in what the parts tell."""
         record, first = self.record, parts[0]
         hashes = [part.table.content_hash for part in parts]
-        record.columns = _columns_of(parts)
+        record.columns = columns_of(parts)
         there = {column.name for column in record.columns}
-        known = _known_types(self._published)
+        known = known_types(self._published)
         record.earlier_types = {name: kind for name, kind in known.items() if name not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
-        record.content_hash = hashes[0] if len(hashes) == 1 else _digest(hashes)
+        record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
         made = [part.execution.generated_at for part in parts if part.execution.generated_at]
         record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None
@@ -296,7 +301,7 @@ class Assembly:
         if len(parts) > 1:
             record.query_id = first.report.query_id if first.report else record.query_id
             record.report_id, record.execution_id = first.execution.report_id, first.execution.execution_id
-            record.parts = [_part_record(part) for part in parts]
+            record.parts = [part_record(part) for part in parts]
 
     async def _stage(self, parts: Sequence[Part]) -> Staged:
         """All files in one folder, on their way to be a snapshot; the parts keep theirs until it is named."""
@@ -325,81 +330,3 @@ class Assembly:
             rows=sum(part.table.rows for part in parts),
             raw=[part.stored.path for part in parts] if tools.settings.keep_raw else [],
         )
-
-
-def _types(record: DatasetRecord | None) -> dict[str, str]:
-    """Parquet type by column, as published; empty when nothing is."""
-    return {column.name: column.type for column in record.columns} if record else {}
-
-
-def _known_types(record: DatasetRecord | None) -> dict[str, str]:
-    """Parquet type by column, of the last snapshot that had the column."""
-    return {**record.earlier_types, **_types(record)} if record else {}
-
-
-def _types_of(columns: Iterable[ConvertedColumn]) -> dict[str, str]:
-    return {column.name: column.type for column in columns}
-
-
-def _wider(types: frozenset[str]) -> str:
-    return _WIDER.get(types, _TEXT)
-
-
-def _always_text(_: frozenset[str]) -> str:
-    return _TEXT
-
-
-def _disagreements(parts: Sequence[Part], *, choose: Callable[[frozenset[str]], str]) -> dict[str, str]:
-    """The columns on whose type the parts do not agree, with the type that all of them should have."""
-    goals: dict[str, str] = {}
-    for told in zip(*(part.table.columns for part in parts), strict=True):
-        types = frozenset(column.type for column in told)
-        # A window without a value in the column says nothing of its type.
-        telling = frozenset(column.type for column in told if not column.empty) or types
-        if len(types) > 1:
-            goals[told[0].name] = choose(telling) if len(telling) > 1 else next(iter(telling))
-    return goals
-
-
-def _columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
-    """The columns as they are published; of several parts, the first that has something to tell of one tells it."""
-    columns: list[PublishedColumn] = []
-    for place in range(len(parts[0].table.columns)):
-        told = [part.table.columns[place] for part in parts]
-        # A part that was converted once more, to agree with another, knows no misfit of its own.
-        told.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
-        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told))))
-    return columns + [PublishedColumn(name=name, type=_TEXT) for name in parts[0].table.extra_columns]
-
-
-def _published_column(column: ConvertedColumn) -> PublishedColumn:
-    misfit, outgrown = column.misfit, column.outgrown
-    return PublishedColumn(
-        name=column.name,
-        type=column.type,
-        declared=str(column.declared),
-        format=column.format,
-        why_text=column.why_text,
-        misfit={"row": misfit.row, "value": misfit.value} if misfit else None,
-        empty=column.empty,
-        outgrown={"row": outgrown.row, "value": outgrown.value} if outgrown else None,
-    )
-
-
-def _part_record(part: Part) -> PartRecord:
-    assert part.pull.window is not None
-    generated_at = part.execution.generated_at
-    return PartRecord(
-        start=iso_utc(part.pull.window.start),
-        end=iso_utc(part.pull.window.end),
-        query_id=part.report.query_id if part.report else None,
-        report_id=part.execution.report_id,
-        execution_id=part.execution.execution_id,
-        generated_at=iso_utc(generated_at) if generated_at else None,
-        rows=part.table.rows,
-        downloaded_bytes=part.stored.size_bytes,
-    )
-
-
-def _digest(hashes: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

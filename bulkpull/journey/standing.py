@@ -17,7 +17,17 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import RequestRejected
 from bulkpull.events import Events
 from bulkpull.journey.names import standing_name
-from bulkpull.journey.night import Night, Seen, candidates, decide, first_start, moment_of, recurrence_h
+from bulkpull.journey.night import (
+    Night,
+    Seen,
+    candidates,
+    decide,
+    first_start,
+    is_due,
+    moment_of,
+    recurrence_h,
+    refresh_days_of,
+)
 from bulkpull.journey.submit import DESCRIPTION, Submitter
 from bulkpull.model import Execution, ExecutionStatus, Pull, Query, Report
 from bulkpull.records.ledger import StepEntry
@@ -72,6 +82,9 @@ async def look_at_night(
             seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"))))
         night = decide(pull, found[pull.dataset], executions, published=record, seen=seen)
         night.remembered = night.standing is not None and night.standing.report_id in recent
+        is_first = not found[pull.dataset] and pull.dataset not in ours
+        if is_first and night.reason and is_due(night.seen_at, refresh_days=refresh_days_of(pull), now=now):
+            night.ask, night.reason = True, None  # what is published came another way, and is out of date
         nights[pull.dataset] = night
     return nights
 

@@ -102,3 +102,16 @@ def test_a_run_against_another_service_is_not_resumed(command: Command, serve: S
 
     assert outcome.code == 2
     assert "was made against" in outcome.err
+
+
+def test_a_first_night_after_an_export_asks_for_no_data_that_cannot_have_changed(
+    command: Command, serve: Serve
+) -> None:
+    """The service refreshes Profile once a day: asking more often yields the same rows, and costs."""
+    simulator = serve(SMALL)
+    command("export", "Profile", "--quiet")
+    outcome = command("nightly", "Profile", "--json")
+
+    (record,) = outcome.json()["datasets"]
+    assert (record["status"], record["reason"][:23]) == ("skipped", "no execution newer than")
+    assert [report.status for report in simulator.service.reports.values()] == ["Active"]

@@ -1,0 +1,104 @@
+"""
+A part: a pull that has arrived, and what the ledger keeps of it.
+
+Whoever carries a run on takes finished files up again, if they are there and are what is asked for now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bulkpull.clock import iso_utc
+from bulkpull.journey.download import StoredFile
+from bulkpull.model import Execution, Pull, Report
+from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    A pull that has arrived: whole, checked and converted, and not visible yet.
+
+    Attributes:
+        report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
+    """
+
+    pull: Pull
+    report: Report | None
+    execution: Execution
+    stored: StoredFile
+    table: ConvertedTable
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""
+
+    execution_id: str
+    report_id: str
+    generated_at: str | None
+    data_redacted: bool
+    stored: StoredFile
+    table: ConvertedTable
+    columns: tuple[ColumnPlan, ...]
+    border: Border | None
+
+
+_CONVERTED = TypeAdapter(_Converted)
+_MOMENT = TypeAdapter(datetime | None)
+
+
+def execution_facts(execution: Execution) -> dict[str, Any]:
+    """What the ledger keeps of an execution: never its link."""
+    return {
+        "execution_id": execution.execution_id,
+        "generated_at": iso_utc(execution.generated_at) if execution.generated_at else None,
+        "data_redacted": execution.data_redacted,
+    }
+
+
+def as_facts(part: Part, *, columns: Sequence[ColumnPlan], border: Border | None) -> dict[str, Any]:
+    """What the ledger keeps of a part, as JSON values; `columns` and `border` are what it was converted by."""
+    converted = _Converted(
+        report_id=part.execution.report_id,
+        stored=part.stored,
+        table=part.table,
+        columns=tuple(columns),
+        border=border,
+        **execution_facts(part.execution),
+    )
+    facts: dict[str, Any] = _CONVERTED.dump_python(converted, mode="json")
+    return facts
+
+
+def from_facts(
+    facts: Mapping[str, Any], *, pull: Pull, report: Report | None, columns: Sequence[ColumnPlan], border: Border | None
+) -> Part | None:
+    """The part that `as_facts` told of; `None` when it was converted by something else, or by another version."""
+    try:
+        known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__})
+        generated_at = _MOMENT.validate_python(known.generated_at)
+    except (KeyError, ValidationError):
+        return None  # written by another version
+    if (known.columns, known.border) != (tuple(columns), border):
+        return None
+    execution = Execution(
+        known.execution_id,
+        known.report_id,
+        "Completed",
+        generated_at=generated_at,
+        data_redacted=known.data_redacted,
+    )
+    return Part(pull, report, execution, known.stored, known.table)
+
+
+def is_there(part: Part) -> bool:
+    """Whether its files are still there, whole as far as their sizes tell."""
+    return part.stored.path.is_file() and all(
+        file.path.is_file() and file.path.stat().st_size == file.bytes for file in part.table.files
+    )
