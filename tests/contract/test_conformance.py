@@ -11,23 +11,27 @@ import inspect
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from itertools import product
+from json import dumps
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from document import FILE, Got, Sent, check_answer, check_call, operations
+from document import FILE, Got, Sent, check_answer, check_call, document, operations
 from openapi_core.exceptions import OpenAPIError
 from stage import TEXT, asking, checked, token_form
 from support import API, START
 
 import bulkpull
+from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected, ServiceTrouble, Throttled
 from bulkpull.model import ExecutionStatus, Window
-from bulkpull.reporting import calls
+from bulkpull.reporting import calls, wire
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.grants import Credentials, Grant
 from bulkpull.reporting.grants import token_form as token_form_of
+from bulkpull.reporting.verdict import judge
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
 
@@ -115,6 +119,46 @@ def test_each_operation_of_the_api_has_its_call() -> None:
 def test_a_call_that_is_not_as_described_is_found_out(wrong: Sent) -> None:
     with pytest.raises((OpenAPIError, AssertionError)):
         check_call(wrong)
+
+
+EXAMPLES = document()["components"]["examples"]
+REFUSALS = {name: each["value"] for name, each in EXAMPLES.items() if re.fullmatch(r"E[45]\d\d\w*", name)}
+KINDS = {400: RequestRejected, 401: AuthError, 404: NotFound, 429: Throttled, 500: ServiceTrouble}
+
+
+@pytest.mark.behaviour(36, 73, 104)
+@pytest.mark.parametrize("name", REFUSALS)
+def test_every_refusal_of_the_description_is_understood(name: str) -> None:
+    body = REFUSALS[name]
+
+    with pytest.raises(KINDS[body["statusCode"]]) as caught:
+        judge(body["statusCode"], dumps(body).encode(), told="do it")
+
+    assert body["message"].split("<")[0].strip() in str(caught.value)
+    assert isinstance(caught.value, QuotaExceeded) is name.endswith("Quota")
+
+
+@pytest.mark.behaviour(29, 34, 35)
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("DatasetsSeed", wire.read_dataset),
+        ("DatasetsOfficeUsage", wire.read_dataset),
+        ("QueryCreatedSeed", wire.read_query),
+        ("ReportCreatedSeed", wire.read_report),
+        ("ReportExecuteNowObserved", wire.read_report),
+        ("ExecutionPendingSeed", partial(wire.read_execution, data_redacted=False)),
+        ("ExecutionCompleted", partial(wire.read_execution, data_redacted=False)),
+    ],
+)
+def test_every_reply_of_the_description_is_understood(name: str, read: Any) -> None:
+    body = dumps(EXAMPLES[name]["value"]).encode()
+
+    judge(200, body, told="do it")
+    envelope = wire.read_envelope(body, told="do it")
+
+    assert [read(item) for item in envelope.items]
+    assert (envelope.next_link, envelope.data_redacted) == (None, False)
 
 
 @pytest.mark.parametrize(

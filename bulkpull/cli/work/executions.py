@@ -17,6 +17,7 @@ from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import execution_values, told_time
 from bulkpull.errors import RequestRejected
 from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 
 
@@ -90,7 +91,7 @@ def _table(executions: Sequence[Execution]) -> Table:
     table.add_column("generated", overflow="fold")
     for each in executions:
         told = (told_time(each.generated_at), _told_link(each))
-        table.add_row(each.execution_id, each.status, "; ".join(word for word in told if word))
+        table.add_row(printable(each.execution_id), printable(each.status), "; ".join(word for word in told if word))
     return table
 
 

@@ -209,7 +209,9 @@ def _table(queries: Sequence[Query], offered: Sequence[OfferedDataset]) -> Table
     table.add_column("name", overflow="fold")
     table.add_column("drifted", overflow="fold")
     for query in queries:
-        table.add_row(query.query_id, printable(query.name), told_drift(find_drift(query.text, offered=offered)))
+        table.add_row(
+            query.query_id, printable(query.name), printable(told_drift(find_drift(query.text, offered=offered)))
+        )
     return table
 
 

@@ -187,7 +187,7 @@ def _table(reports: Sequence[Report]) -> Table:
     table.add_column("runs", no_wrap=True)
     table.add_column("name", overflow="fold")
     for report in reports:
-        table.add_row(report.report_id, report.status, _rhythm(report), printable(report.name))
+        table.add_row(printable(report.report_id), printable(report.status), _rhythm(report), printable(report.name))
     return table
 
 
