@@ -12,6 +12,14 @@ from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results
 from benchmarks.scenarios import TITLES
 
 _PAGE = Path(__file__).parent / "README.md"
+_README = _PAGE.parents[1] / "README.md"
+_BEGIN, _END = "<!-- made by `python -m benchmarks page`: begin -->", "<!-- end -->"
+_HEADLINES = (
+    ("export", "twenty", "a full export of twenty datasets"),
+    ("download", "unlimited", "a download over TLS"),
+    ("download", "limited", "a download from a host that limits each connection"),
+    ("convert", "typed", "gzip of CSV to Parquet, typed"),
+)
 _COLUMNS: dict[Measure, str] = {
     "wall_s": "wall s", "cpu_s": "CPU s", "peak_bytes": "peak MB", "requests": "calls", "wire_bytes": "wire MB",
 }  # fmt: skip
@@ -47,7 +55,26 @@ def write_page() -> Path:
     for result in results:
         (charts / f"{result.scenario}.svg").write_text(chart(result), "utf-8")
     _PAGE.write_text("\n".join(_lines(results)), "utf-8")
+    before, begin, rest = _README.read_text("utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if begin and end:
+        _README.write_text("".join([before, begin, "\n", *_headlines(results), end, after]), "utf-8")
     return _PAGE
+
+
+def _headlines(results: list[Result]) -> Iterator[str]:
+    """The few figures that the project's own README shows."""
+    by_name = {result.scenario: {case.name: case for case in result.cases} for result in results}
+    lines = [
+        f"| {words} | {peer} | {found.median:.1f} × | {found.low:.1f} to {found.high:.1f} |\n"
+        for scenario, name, words in _HEADLINES
+        if (case := by_name.get(scenario, {}).get(name))
+        for peer in (each.name for each in case.contenders if each.name != OURS)
+        if (found := ratio(case, peer, of="wall_s"))
+    ]
+    if lines:
+        yield "| | against | their time, ours being 1 | range |\n| --- | --- | --: | --: |\n"
+        yield from lines
 
 
 def _best(results: list[Result]) -> list[Result]:
