@@ -29,6 +29,7 @@ class Budget(BaseModel):
     fact: str | None = None
     at_least: float | None = None
     at_most: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from html import escape
 from benchmarks.figures import figure
 from benchmarks.result import OURS, Case, Contender, Result, median, ratio
 
-_WIDTH, _NAMES, _BARS = 860, 190, 400
-_ROW, _BAR, _THIN, _TITLE, _GAP = 34, 13, 5, 44, 18
+_WIDTH, _NAMES, _BARS = 900, 250, 380
+_ROW, _BAR, _THIN, _TITLE, _GAP = 34, 13, 5, 52, 18
+_GROWING = "CPU ms"  # figures of that beginning are one row of bars
 _STYLE = """
   svg { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; color: #1f2328; background: #ffffff; }
   .title { font-weight: 600; } .muted { fill: #59636e; } text { fill: currentColor; }
@@ -29,9 +30,13 @@ def chart(result: Result) -> str:
     parts, top = [], _GAP
     for case in result.cases:
         measured = [each for each in case.contenders if each.runs]
-        if len(measured) > 1:
+        growing = {name: value for name, value in case.facts.items() if name.startswith(_GROWING)}
+        if len(measured) > 1 or case.lower_bound_s:
             parts += list(_case(case, measured, top=top))
             top += _TITLE + _ROW * len(measured) + _GAP
+        elif growing:
+            parts += list(_growth(case, growing, top=top))
+            top += _TITLE + _ROW * len(growing) + _GAP
     words = "thick: wall time, with its range · thin: processor time · × of ours"
     legend = f'<text x="{_GAP}" y="{top}" class="muted">{words}</text>'
     height = top + _GAP
@@ -46,14 +51,30 @@ def _case(case: Case, measured: list[Contender], *, top: int) -> Iterator[str]:
     walls = [run.wall_s for each in measured for run in each.runs]
     cpus = [run.cpu_s for each in measured for run in each.runs]
     scale = _BARS / max(*walls, *cpus, case.lower_bound_s or 0)
-    yield f'<text x="{_GAP}" y="{top + 14}" class="title">{escape(case.name)}</text>'
-    yield f'<text x="{_GAP}" y="{top + 31}" class="muted">{escape(_shortened(case.title))}</text>'
+    yield from _head(case, top=top)
     for number, each in enumerate(measured):
         yield from _bar(case, each, y=top + _TITLE + number * _ROW, scale=scale)
     if case.lower_bound_s:
         x, bottom = _NAMES + case.lower_bound_s * scale, top + _TITLE + _ROW * len(measured)
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + _TITLE - 6}" y2="{bottom - 6}" class="bound"/>'
         yield f'<text x="{x + 4:.1f}" y="{top + _TITLE - 1}" class="boundword" font-size="11">lower bound</text>'
+
+
+def _head(case: Case, *, top: int) -> Iterator[str]:
+    yield f'<text x="{_GAP}" y="{top + 14}" class="title">{escape(case.name)}</text>'
+    yield f'<text x="{_GAP}" y="{top + 31}" class="muted">{escape(_shortened(case.title))}</text>'
+
+
+def _growth(case: Case, figures: dict[str, float], *, top: int) -> Iterator[str]:
+    """Figures of ours that should not grow, below one another."""
+    yield from _head(case, top=top)
+    scale = _BARS / max(figures.values())
+    for number, (name, value) in enumerate(figures.items()):
+        y = top + _TITLE + number * _ROW
+        words = name.removeprefix(_GROWING).strip().removeprefix("a pull").strip(" ,") or name
+        yield f'<text x="{_NAMES - 10}" y="{y + 12}" text-anchor="end">{escape(words)}</text>'
+        yield f'<rect x="{_NAMES}" y="{y}" width="{max(1, value * scale):.1f}" height="{_BAR}" rx="2" class="ours"/>'
+        yield f'<text x="{_NAMES + value * scale + 8:.1f}" y="{y + 12}">{value:g} ms of CPU a pull</text>'
 
 
 def _bar(case: Case, each: Contender, *, y: int, scale: float) -> Iterator[str]:

@@ -96,7 +96,8 @@ def _budgets() -> Iterator[str]:
     yield "## Budgets\n\n| budget | bound | measured | |\n| --- | --- | --- | --- |"
     for verdict in judge_all(load_results()):
         bound, value, word = verdict_told(verdict)
-        yield f"| {verdict.budget.what} | {bound} | {value} | {word} |"
+        note = f": {verdict.budget.note}" if verdict.is_met is False and verdict.budget.note else ""
+        yield f"| {verdict.budget.what} | {bound} | {value} | {word}{note} |"
     yield ""
 
 
