@@ -122,13 +122,13 @@ class Assembly:
     async def _bring_all(self, pulls: Sequence[Pull]) -> list[Part]:
         """All of them side by side; the first that fails ends the others."""
         found: dict[Pull, list[Part]] = {}
-        failure: list[BulkpullError] = []
+        failure: list[Exception] = []
         async with anyio.create_task_group() as group:
 
             async def bring(pull: Pull) -> None:
                 try:
                     found[pull] = await self._bring(pull)
-                except BulkpullError as error:
+                except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be told as a group
                     failure.append(error)
                     group.cancel_scope.cancel()
 
