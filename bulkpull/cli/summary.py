@@ -32,7 +32,6 @@ _STYLES = {
     _UNFINISHED: "yellow",
 }
 _MOST_TOLD = 3
-_CREDENTIALS = ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +216,5 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
     if lost and complete and not manifest.interrupted:
         ways.append(("again", invocation.export(lost)))
     if invocation.demo and complete and not manifest.interrupted:
-        variables = ", ".join(f"BULKPULL_{name}" for name in _CREDENTIALS)
-        ways.append(("next", f"with your own data: set {variables}, then run: {as_typed('bulkpull')} export"))
+        ways.append(("next", f"with your own data: {as_typed('bulkpull')} init, which says what else is needed"))
     return ways

@@ -49,6 +49,15 @@ def test_the_uses_are_those_of_the_ready_files(use: str) -> None:
     assert tomllib.loads((CONFIG / READY[use]).read_text(encoding="utf-8")) == USES[use]
 
 
+def test_a_slip_in_the_environment_does_not_keep_the_file_from_being_written(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULKPULL_RETAIN_RUNS", "many")
+
+    assert command("init").code == 0
+    assert written() == USES["full"]
+
+
 def test_a_file_is_overwritten_only_when_forced(command: Command) -> None:
     FILE.write_text("retain_runs = 3\n", encoding="utf-8")
     refused = command("init")

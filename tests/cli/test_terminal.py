@@ -94,5 +94,5 @@ def test_a_dumb_terminal_gets_log_lines(simulator: Simulator, tmp_path: Path, en
 def test_without_colours_the_display_moves_but_sends_no_colour(simulator: Simulator, tmp_path: Path) -> None:
     seen = watch(simulator, tmp_path, "Profile", "--output", "data", NO_COLOR="1")
 
-    assert any("1 done" in screen for screen in seen.screens)
+    assert any("of 1 done" in screen for screen in seen.screens)
     assert not re.search(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d)(?:;\d+)*m", seen.sent)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bulkpull.cli.summary import as_typed
 from bulkpull.cli.work.consoles import error_console
@@ -18,6 +20,22 @@ from bulkpull.settings import ENV_PREFIX, Settings
 _DEFAULT_USE = "full"
 _MEASURING = "benchmark"
 _NEEDED = ("client_secret", "refresh_token")
+
+
+class _WithoutEnvironment(Settings):
+    """The settings that a file alone makes: what is wrong in the environment is no fault of the file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
 def run_init(
@@ -36,7 +54,7 @@ def run_init(
         )
     asking = sys.stdin.isatty() and sys.stderr.isatty()
     use = use or (_ask_use() if asking else _DEFAULT_USE)
-    values = dict(USES[use])
+    values: dict[str, Any] = dict(USES[use])
     given: dict[str, str | None] = {"tenant_id": tenant_id, "client_id": client_id}
     if asking and use != _MEASURING:  # the simulator, which is what is measured, takes none of them
         for name, words in (("tenant_id", "Tenant (directory) id"), ("client_id", "Application (client) id")):
@@ -45,7 +63,7 @@ def run_init(
     folder = str(output) if output else (_ask("Output folder", default=str(values["output"])) if asking else None)
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
-    _check(values)
+    _WithoutEnvironment(**values)
     with explained(file):
         write_atomically(file, settings_text(values, use=use))
     _tell(file, values, use=use)
@@ -61,11 +79,6 @@ def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
         if not allowed or answer in allowed:
             return answer
         error_console().print(f"one of: {', '.join(allowed)}")
-
-
-def _check(values: Mapping[str, object]) -> None:
-    """Refuse what the file could not be loaded with; the environment is not looked at."""
-    Settings(**values)
 
 
 def _tell(file: Path, values: Mapping[str, object], *, use: str) -> None:
