@@ -112,19 +112,21 @@ async def connect(
         yield connection.client
 
 
-def scan(output: str | Path, dataset: str) -> pl.LazyFrame:
+def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None = None) -> pl.LazyFrame:
     """
-    The current snapshot of a dataset, as a polars LazyFrame (rows × the dataset's columns).
+    What is published of a dataset, as a polars LazyFrame (rows × the dataset's columns).
 
     Args:
         output: An output folder of `export`.
         dataset: Name or alias, or the name of a custom export, in any case.
+        runs: Without it, the current snapshot. `"all"`: every snapshot that is still there, the oldest first, whatever
+            its columns and types were; or some of them, by the ids of their runs (or their beginnings). Then each row
+            tells its run in the column `_run_id`, a column has the narrowest type that holds the values of all, else
+            text as in the report's file, and is null where a snapshot has no such column.
 
     Raises:
-        SettingsError: Nothing of that name is published there; the message names what is.
+        SettingsError: Nothing of that name is published there, or not by that run; the message names what is.
     """
-    import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
-
     folder = Path(output)
     published = Current.load(folder).datasets
     known = load_catalog().find(dataset)
@@ -132,6 +134,12 @@ def scan(output: str | Path, dataset: str) -> pl.LazyFrame:
     if name not in published:
         there = ", ".join(sorted(published)) or "nothing yet"
         raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")
+    if runs is not None:
+        from bulkpull.journey.retained import scan_runs  # noqa: PLC0415 - it imports polars
+
+        return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
+    import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
+
     # glob=False: brackets in a path are a pattern to polars.
     return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
 

@@ -45,6 +45,6 @@ def _told_by_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> Dat
         told = pl.read_parquet_metadata(first)
         record.execution_id = told.get("bulkpull.execution_id") or None
         record.generated_at = told.get("bulkpull.generated_at") or None
-        schema = pl.read_parquet_schema(first)
+        schema = pl.scan_parquet(first, glob=False).collect_schema()
         record.columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
     return record

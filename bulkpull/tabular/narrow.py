@@ -133,14 +133,20 @@ class Column:
         published = self._published
         if published is None or self.plan.published_empty or published == typed.dtype:
             return typed
-        if _WIDER.get((typed.dtype, published)) == published:
-            return typed.cast(published)
-        if _WIDER.get((published, typed.dtype)) != typed.dtype:
+        both = wider(published, typed.dtype)
+        if both is None:
             return None
+        if both == published:
+            return typed.cast(published)
         if self._outgrown is None:
             place = _first_outgrown(text, published)
             self._outgrown = None if place is None else _shown(text, place, first_row=first_row)
         return typed
+
+
+def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    """The one of two types that holds the values of both; `None` when only text does."""
+    return one if one == other else _WIDER.get((one, other)) or _WIDER.get((other, one))
 
 
 def type_name(dtype: pl.DataType) -> str:

@@ -1,0 +1,56 @@
+"""The retained snapshots of a dataset, found and described, to be read together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bulkpull.errors import SettingsError
+from bulkpull.records.history import RUN_ID, find_run, load_manifest
+from bulkpull.records.manifest import DatasetRecord
+from bulkpull.tabular.together import Snapshot, scan_together
+
+ALL = "all"
+_PREFIX = "run="
+
+
+def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFrame:
+    """
+    Snapshots of a dataset read together, the oldest first.
+
+    A snapshot that retention removes before the rows are collected makes collecting fail; reading anew finds the rest.
+
+    Args:
+        dataset: As it is published.
+        runs: Ids, or their beginnings; `["all"]` for every snapshot that is there.
+
+    Raises:
+        SettingsError: There is no snapshot of such a run; the message names those there are.
+    """
+    folder = output / "datasets" / dataset
+    found = (path.name.removeprefix(_PREFIX) for path in folder.glob(f"{_PREFIX}*"))
+    there = sorted((run_id for run_id in found if RUN_ID.fullmatch(run_id)), reverse=True)
+    if not there:
+        raise SettingsError(f"no snapshot of {dataset} is left in {output}", fix=f"export it anew: {dataset}")
+    wanted = there if list(runs) == [ALL] else {find_run(run, known=there, output=folder) for run in runs}
+    return scan_together([_describe(output, folder, run_id) for run_id in sorted(wanted)])
+
+
+def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
+    manifest = load_manifest(output, run_id)
+    for record in manifest.datasets if manifest else ():
+        if record.dataset == folder.name and record.status == "complete":
+            return _as_snapshot(record, output, run_id)
+    # Of a run that was killed before it could tell; what its folder holds is whole all the same.
+    return Snapshot(run_id, tuple(sorted((folder / f"{_PREFIX}{run_id}").glob("*.parquet"))))
+
+
+def _as_snapshot(record: DatasetRecord, output: Path, run_id: str) -> Snapshot:
+    return Snapshot(
+        run_id,
+        tuple(output / file.path for file in record.files),
+        formats={column.name: column.format for column in record.columns if column.format},
+        empty=frozenset(column.name for column in record.columns if column.empty),
+    )
