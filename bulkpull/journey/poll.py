@@ -80,6 +80,7 @@ class Poller:
         self._news = anyio.Event()
         self._form = Form.ALL_STATUSES
         self._failures = 0
+        self._trouble: str | None = None
 
     async def wait_for_completion(self, report: Report) -> Execution:
         """
@@ -143,11 +144,11 @@ class Poller:
             return
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
-            self._failures = min(self._failures + 1, 10)
+            self._failures, self._trouble = min(self._failures + 1, 10), error.told
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
             self._give_up_overdue(pending)
             return
-        self._failures = 0
+        self._failures, self._trouble = 0, None
         for watch in pending:
             if not watch.done.is_set():
                 await self._consider(watch, answers)
@@ -265,7 +266,7 @@ class Poller:
             if watch.done.is_set():
                 continue
             if age_s >= self._schedule.deadline_s:
-                watch.settle(error=_overdue(watch, age_s))
+                watch.settle(error=_overdue(watch, age_s, trouble=self._trouble))
             elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._events.warn(
@@ -281,9 +282,10 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
     return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
 
 
-def _overdue(watch: _Watch, age_s: float) -> ExecutionOverdue:
+def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
+    seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
     return ExecutionOverdue(
         f"report {watch.report.report_id} was not completed after {age_s:,.0f} s",
-        why=f"the service last called it {watch.status}" if watch.status else "the service never showed an execution",
+        why=f"the last look failed: {trouble}" if trouble else seen,
         fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
     )

@@ -244,6 +244,18 @@ async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning
     assert 500 <= float(str(warned[0])) <= 560
 
 
+@pytest.mark.fault(47)
+async def test_a_report_that_could_not_be_looked_at_until_the_deadline_tells_what_the_last_look_met() -> None:
+    def refuse(*_: object) -> list[Execution]:
+        raise ServiceTrouble("cannot ask after the executions now", why="500 Service unavailable")
+
+    service = FakeService(InstantClock(), refuse)
+    (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000))
+
+    assert isinstance(error, ExecutionOverdue)
+    assert "500 Service unavailable" in str(error)
+
+
 @pytest.mark.fault(48)
 async def test_a_status_that_flips_back_does_no_harm() -> None:
     states = iter([execution("Completed"), execution("Pending"), READY])
