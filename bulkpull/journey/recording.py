@@ -49,7 +49,9 @@ def lost_record(name: str, error: BulkpullError, *, source: str | None, catalog:
 
 
 def note_error(record: DatasetRecord, error: Exception) -> None:
-    """What an error makes of a dataset."""
+    """What an error makes of a dataset; of several at once, from parts side by side, the first stands for all."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
     if isinstance(error, Unchanged):
         record.status, record.reason = "skipped", error.reason
     elif isinstance(error, BulkpullError):
