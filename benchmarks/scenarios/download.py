@@ -119,16 +119,16 @@ def _unlimited(folder: Path, *, options: Options) -> Case:
 
 
 def _limited(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(small=32 * _MB, full=100 * _MB)
+    size = options.of_size(small=60 * _MB, full=100 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE) as host:
         entries = [each for each in _all(host, folder, segments=4) if each.name not in _AS_CURL]
-        contenders = take_turns(entries, options=options.in_rounds(small=2), case="limited")
+        contenders = take_turns(entries, options=options.in_rounds(small=1), case="limited")
     return Case(name="limited", title=f"{_told(size)} from a host that gives 4 MB/s a connection",
                 contenders=contenders, verified="the bytes")  # fmt: skip
 
 
 def _flaky(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(small=16 * _MB, full=100 * _MB)
+    size = options.of_size(small=24 * _MB, full=100 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         contenders = take_turns(
             [_ours(host, folder), _curl(host, folder), _aria2c(host, folder, segments=4)],

@@ -1,10 +1,18 @@
 """
 A large body, from the connection straight into large buffers.
 
-aiohttp hands a body over in many small pieces that were copied and joined on their way: under TLS that took twice the
-processor time of curl (`python -m benchmarks download`). So once it has read the head of a large answer, the rest of
-the connection is taken over by an `Inflow`: the event loop decrypts into one of its buffers while another is written
-to the disk. At the end of the body the connection goes back to aiohttp.
+aiohttp hands a body over in many small pieces that were copied and joined on their way. So once it has read the head of
+a large answer, the rest of the connection is taken over by an `Inflow`: the event loop decrypts into one of its buffers
+while another is written to the disk. At the end of the body the connection goes back to aiohttp.
+
+Processor seconds for 1.5 GB over TLS on a shared machine (`python -m benchmarks download`), where curl took 2.0 to 2.4:
+
+    aiohttp's own body                    5 to 6
+    these buffers                         1.7 to 2.7, of which checksums 0.3 and syncs 0.2
+    the same on uvloop, without checks    1.4 to 2.2: no less than on asyncio, so it is not asked for
+    a blocking socket, without checks     1.2 to 1.8: would need proxies, redirects and time limits of its own
+
+Buffers of 512 KiB did as well, of 256 KiB and of 2 MiB worse; larger reads of the encrypted bytes changed nothing.
 """
 
 from __future__ import annotations
