@@ -1,0 +1,104 @@
+"""What the benchmark harness says of its figures; nothing is measured here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import polars as pl
+import pytest
+
+from benchmarks.budgets import judge_all, load_budgets
+from benchmarks.chart import chart
+from benchmarks.compare import changes
+from benchmarks.result import OURS, Case, Contender, Machine, Result, Run, ratio
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.tables import differences
+
+
+def result(ours: list[float], curl: list[float], *, calls: int = 3) -> Result:
+    contenders = [
+        Contender(name=name, runs=[Run(wall_s=wall, cpu_s=wall, requests=calls) for wall in walls])
+        for name, walls in ((OURS, ours), ("curl", curl))
+    ]
+    case = Case(name="unlimited", title="1 GB & more", contenders=contenders, lower_bound_s=0.5)
+    machine = Machine(processors=2, model="any", memory_bytes=1, system="Linux")
+    return Result(
+        scenario="download", size="small", made_at=datetime(2026, 1, 1, tzinfo=UTC), commit="0", machine=machine,
+        versions={}, cases=[case],
+    )  # fmt: skip
+
+
+def test_ratios_are_made_within_a_round() -> None:
+    """A round in which the machine was slow was slow for everybody."""
+    found = ratio(result([1, 10, 2], [2, 20, 6]).cases[0], "curl", of="wall_s")
+
+    assert found is not None
+    assert (found.median, found.low, found.high) == (2, 2, 3)
+
+
+def test_what_lies_within_the_noise_is_no_change() -> None:
+    lines = changes([result([1, 1, 1], [2, 2.2, 2.4])], [result([1, 1, 1], [2.1, 2.3, 2.5])])
+
+    assert list(lines) == ["nothing got better or worse beyond the noise"]
+
+
+@pytest.mark.parametrize(("wall", "word"), [(0.5, "better"), (2.0, "worse")])
+def test_what_goes_beyond_the_noise_is_told(wall: float, word: str) -> None:
+    before, after = result([1, 1, 1], [2, 2.2, 2.4]), result([wall] * 3, [2, 2.2, 2.4])
+
+    lines = list(changes([before], [after]))
+
+    assert len(lines) == 2
+    assert all(line.startswith(f"download unlimited (small): {word}: curl's") for line in lines)
+
+
+def test_a_call_more_is_told_although_it_takes_no_time() -> None:
+    lines = changes([result([1], [1], calls=3)], [result([1], [1], calls=4)])
+
+    assert list(lines) == ["download unlimited (small): worse: 4 API calls, there were 3"]
+
+
+def test_every_budget_names_a_scenario_and_has_one_bound() -> None:
+    for budget in load_budgets():
+        assert budget.scenario in SCENARIOS
+        assert (budget.at_least is None) != (budget.at_most is None)
+        assert (budget.of is None) != (budget.fact is None)
+
+
+@pytest.mark.parametrize(("curl", "is_met"), [(1.1, True), (0.9, False)])
+def test_a_budget_is_met_or_missed(curl: float, *, is_met: bool) -> None:
+    verdicts = judge_all([result([1], [curl])])
+
+    speed = next(each for each in verdicts if each.budget.peer == "curl" and each.budget.of == "wall_s")
+    assert speed.is_met is is_met
+    assert speed.value == pytest.approx(curl)
+
+
+def test_a_result_survives_its_file(tmp_path: Path) -> None:
+    before = result([1.5], [2.5])
+    (tmp_path / "one.json").write_text(before.model_dump_json(exclude_defaults=True), "utf-8")
+
+    assert Result.load(tmp_path / "one.json") == before
+
+
+def test_a_chart_is_well_formed_whatever_a_title_holds() -> None:
+    svg = ET.fromstring(chart(result([1], [2])))  # noqa: S314 - made here
+
+    assert "2.00 × · 2.00 s" in "".join(svg.itertext())
+
+
+def test_tables_are_compared_by_value_and_not_by_type(tmp_path: Path) -> None:
+    """Peers guess types from the text: a number may come as text, a date as a moment, a text as nothing."""
+    ours = {"Id": ["1", "2"], "Amount": ["1.50", None], "Note": [None, "x"]}
+    pl.DataFrame(ours, schema_overrides={"Amount": pl.String}).with_columns(
+        pl.col("Amount").cast(pl.Decimal(10, 2))
+    ).write_parquet(tmp_path / "ours.parquet")
+    pl.DataFrame({"note": ["", "x"], "id": [1, 2], "amount": [1.5, None]}).write_parquet(tmp_path / "theirs.parquet")
+    pl.DataFrame({"note": ["x", ""], "id": [2, 1], "amount": [None, 1.5]}).write_parquet(tmp_path / "mixed.parquet")
+    pl.DataFrame({"note": ["", "y"], "id": [1, 2], "amount": [1.5, None]}).write_parquet(tmp_path / "other.parquet")
+
+    assert differences(tmp_path / "ours.parquet", tmp_path / "theirs.parquet") == []
+    assert differences(tmp_path / "ours.parquet", tmp_path / "mixed.parquet", ordered=False) == []
+    assert differences(tmp_path / "ours.parquet", tmp_path / "other.parquet") == ["1 values of Note"]
