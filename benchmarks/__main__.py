@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from filelock import FileLock
 from rich.console import Console
 
 from benchmarks.budgets import judge_all
 from benchmarks.compare import changes
+from benchmarks.environment import BUILD
 from benchmarks.faults import write_faults
 from benchmarks.page import write_page
 from benchmarks.profile import write_profile
@@ -69,7 +71,9 @@ def _command(name: str) -> None:
 def measure(name: str, options: Options) -> None:
     """Measure a scenario, write down what came of it, and print it."""
     say(f"{name} ({options.size})")
-    result = SCENARIOS[name](options)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILD / "lock"):  # two at once would measure each other
+        result = SCENARIOS[name](options)
     partial = bool(options.peers or options.cases or options.size_bytes)
     if not partial:
         result.save()
