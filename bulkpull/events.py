@@ -12,7 +12,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | snapshot.damaged       | a current snapshot is not as it was published | reason                                  |
 | ledger.set_aside       | a damaged ledger was moved, a new one begun   | path, reason                            |
 | plan.made              | the pulls to do are known                     | pulls, unavailable                      |
-| pull.stepped           | a pull enters a step                          | step                                    |
+| pull.stepped           | a pull enters a step                          | step, part (of several windows)         |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
 | query.adopted/created  | a query for the pull exists, also `.deleted`  | query_id                                |
@@ -26,7 +26,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | download.progressed    | bytes are on disk (not logged)                | done_bytes, size_bytes                  |
 | download.completed     | a file is whole                               | size_bytes, elapsed_s                   |
 | download.resumed       | a transfer goes on after a break              | offset_bytes, reason                    |
-| conversion.completed   | Parquet is written                            | rows, bytes, elapsed_s                  |
+| conversion.completed   | Parquet is written                            | rows, bytes, elapsed_s, part            |
 | column.kept_as_text    | a declared type did not hold                  | column, declared, row, value            |
 | snapshot.published     | readers see it                                | rows, files                             |
 | call.sent              | a call was answered (debug)                   | endpoint, status, elapsed_s, request_id, |

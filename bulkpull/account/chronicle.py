@@ -89,8 +89,12 @@ class Chronicle:
                     self.slowest_pace = min(pace, self.slowest_pace if self.slowest_pace is not None else pace)
             case "download.resumed" if event.dataset:
                 self.breaks[event.dataset] += 1
-            case "pull.stepped" | "execution.changed" | "pull.finished" if event.dataset:
+            case "pull.stepped" | "execution.changed" if event.dataset:
                 self._turn_to(event, dataset=event.dataset, at_s=at_s)
+            case "conversion.completed" if event.dataset:
+                self._end(event.dataset, facts.get("part"), at_s=at_s)
+            case "pull.finished" if event.dataset:
+                self._end_all(event.dataset, at_s=at_s)
             case "run.finished":
                 self.close()
 
@@ -137,10 +141,6 @@ class Chronicle:
 
     def _turn_to(self, event: Event, *, dataset: str, at_s: float) -> None:
         part = event.facts.get("part")
-        if event.name == "pull.finished":
-            for key in [key for key in self._open if key[0] == dataset]:
-                self._end(*key, at_s=at_s)
-            return
         if event.name == "execution.changed":
             # Ready, it waits for its turn to be downloaded; any other change is the service's own affair.
             done = str(event.facts.get("status")).casefold() == "completed"
@@ -148,9 +148,15 @@ class Chronicle:
             phase = Phase.WAITING if done and open_ and open_[0] is Phase.SERVICE else None
         else:
             phase = _PHASES.get(str(event.facts.get("step")))
+        if phase is Phase.PUBLISH:
+            self._end_all(dataset, at_s=at_s)  # the parts of a dataset are published together
         if phase is not None:
             self._end(dataset, part, at_s=at_s)
             self._open[dataset, part] = phase, at_s
+
+    def _end_all(self, dataset: str, *, at_s: float) -> None:
+        for key in [key for key in self._open if key[0] == dataset]:
+            self._end(*key, at_s=at_s)
 
     def _end(self, dataset: str, part: object, *, at_s: float) -> None:
         phase, began_s = self._open.pop((dataset, part), (None, 0.0))

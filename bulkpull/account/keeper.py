@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -29,7 +29,7 @@ from bulkpull.account.telemetry import telemetry_for
 from bulkpull.clock import Clock
 from bulkpull.events import Event, Events
 from bulkpull.records.files import disk_trouble, write_atomically
-from bulkpull.records.history import manifests
+from bulkpull.records.history import manifests, run_ids
 from bulkpull.records.manifest import Manifest
 from bulkpull.settings import Settings
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 # A dataset that was not in a month of nights is as good as new.
 _MOST_LOOKED_AT = 30
+_KEPT_ACCOUNTS = 100
 _GRACE_S = 5.0
 # Whoever stops a run waits for it to end.
 _HURRY_S = 2.0
@@ -87,6 +88,7 @@ class Keeper:
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         page = self._output / "runs" / manifest.run_id / PAGE
+        await self._leave(self._output / "runs", partial(tidy, self._output))
         await self._leave(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
         if (numbers := self._settings.metrics_file) is not None:
@@ -151,6 +153,14 @@ class Keeper:
 
     def _lack(self, path: Path, reason: str) -> None:
         self._events.warn("account.lacking", part=path.name, reason=reason)
+
+
+def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
+    """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
+    for run_id in run_ids(output)[kept:]:
+        for name in (log_of(output, run_id).name, PAGE):
+            with suppress(OSError):
+                (output / "runs" / run_id / name).unlink()
 
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:

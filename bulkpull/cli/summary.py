@@ -209,6 +209,7 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
     if complete:
         ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
     ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
+    ways.append(("page", f"{output}/runs/{manifest.run_id}/report.html"))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
     if manifest.submitted:

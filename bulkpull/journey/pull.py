@@ -157,7 +157,9 @@ class Journey:
                 table = await convert
         elapsed_s = round(tools.clock.monotonic() - began_s, 3)
         size_bytes = sum(file.bytes for file in table.files)
-        tools.events.emit("conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s)
+        tools.events.emit(
+            "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
+        )
         part = Part(self.pull, report, execution, stored, table)
         await self._note("converted", **as_facts(part, columns=self.columns, border=self.border))
         return part
@@ -165,6 +167,12 @@ class Journey:
     @property
     def _folder(self) -> Path:
         return self.tools.staging / self.pull.dataset / mark_of(self.pull)
+
+    @property
+    def _part(self) -> str | None:
+        """Which of several windows of its dataset it is, by its first day."""
+        window = self.pull.window if self.border is not None else None
+        return f"{window.start:%Y-%m-%d}" if window else None
 
     async def _take_up(
         self, report_id: str, *, report: Report | None = None, execution_id: str | None = None
@@ -243,7 +251,7 @@ class Journey:
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
-        self.tools.events.emit("pull.stepped", step=step.value)
+        self.tools.events.emit("pull.stepped", step=step.value, part=self._part)
         began_s = self.tools.clock.monotonic()
         try:
             yield

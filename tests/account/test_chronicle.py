@@ -40,10 +40,21 @@ def test_parts_of_a_window_that_are_pulled_side_by_side_count_once() -> None:
         (5, event("pull.stepped", "AzureUsage", step="poll", part="b")),
         (8, event("pull.stepped", "AzureUsage", step="download", part="a")),
         (12, event("pull.stepped", "AzureUsage", step="download", part="b")),
+        (13, event("pull.stepped", "AzureUsage", step="convert", part="a")),
+        (14, event("conversion.completed", "AzureUsage", part="a")),
+        (16, event("pull.stepped", "AzureUsage", step="convert", part="b")),
+        (18, event("conversion.completed", "AzureUsage", part="b")),
+        (19, event("pull.stepped", "AzureUsage", step="publish")),
         (20, event("pull.finished", "AzureUsage", status="complete")),
     )
 
-    assert of(made) == [("service", 0, 12), ("download", 8, 20)]
+    assert of(made) == [
+        ("service", 0, 12),
+        ("download", 8, 16),
+        ("convert", 13, 14),
+        ("convert", 16, 18),
+        ("publish", 19, 20),
+    ]
 
 
 def test_a_run_that_is_stopped_ends_every_phase() -> None:

@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import anyio
 import pytest
 from accounts import account, chronicle, complete, event, failed, manifest
 from journeys.kit import export
 from support import Told
 
 from bulkpull.account.account import verdict_of
-from bulkpull.account.keeper import rows_before
+from bulkpull.account.keeper import rows_before, tidy
 from bulkpull.account.log import log_of
 from bulkpull.account.markup import element, prose
 from bulkpull.account.page import render_report
@@ -280,6 +281,41 @@ def test_rows_are_compared_with_the_newest_run_before_that_has_the_dataset() -> 
     oldest = of(20, complete("AzureUsage", rows=6))
 
     assert rows_before(manifest(complete("AzureUsage")), [newer, skipped, older, oldest]) == {"AzureUsage": 7}
+
+
+async def test_a_run_that_was_stopped_and_carried_on_leaves_a_page_each_time(tmp_path: Path) -> None:
+    scope = anyio.CancelScope()
+
+    def stop(event: Event) -> None:
+        if event.name == "report.created":
+            scope.cancel()
+
+    async with Simulator(Scenario(rows=10)) as simulator:
+        with scope:
+            await export(simulator, tmp_path, "Profile", "OfficeUsage", listeners=[stop])
+        (page,) = tmp_path.glob("runs/*/report.html")
+        stopped = Page(page.read_text(encoding="utf-8"))
+        await export(simulator, tmp_path, "Profile", "OfficeUsage")
+    carried_on = Page(page.read_text(encoding="utf-8"))
+
+    assert stopped.titles[0][1] == "The run was stopped, 0 of 2 datasets done; the same command again carries on."
+    assert stopped.row("Profile")[1] == "… unfinished"
+    assert "What failed, worst first" not in [title for _, title in stopped.titles]
+    assert carried_on.titles[0][1] == "2 datasets exported, 20 rows."
+    assert "carried on after an interruption" in carried_on.words
+
+
+def test_logs_and_pages_of_old_runs_go_and_their_manifests_stay(tmp_path: Path) -> None:
+    for day in ("21", "22", "23"):
+        folder = tmp_path / "runs" / f"202611{day}T020405Z-0a1b2c"
+        folder.mkdir(parents=True)
+        for name in ("manifest.json", "log.jsonl", "report.html"):
+            (folder / name).touch()
+    tidy(tmp_path, kept=2)
+
+    left = {path.parent.name[6:8] for path in tmp_path.glob("runs/*/report.html")}
+    assert left == {path.parent.name[6:8] for path in tmp_path.glob("runs/*/log.jsonl")} == {"22", "23"}
+    assert len(list(tmp_path.glob("runs/*/manifest.json"))) == 3
 
 
 async def test_every_run_leaves_its_page_with_the_change_against_the_run_before(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ class Telemetry:
                 self._end_all(now, str(facts.get("status")))
             case "pull.stepped" if event.dataset:
                 self._step(event.dataset, str(facts.get("step")), facts.get("part"), now)
+            case "conversion.completed" if event.dataset:
+                self._end_step((event.dataset, facts.get("part")), now)
             case "pull.finished" if event.dataset:
                 self._end_pull(event.dataset, facts, now)
             case "call.sent":
