@@ -25,7 +25,7 @@ from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import BulkpullError, DiskTrouble, SettingsError
+from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
@@ -366,14 +366,14 @@ class Run:
     @property
     def _is_to_be_resumed(self) -> bool:
         """The disk was at fault, and what the service made is as good as before: the same command carries on."""
-        return any(isinstance(record.error, DiskTrouble) for record in self._records.values())
+        return any(isinstance(record.error, DiskTrouble | LedgerError) for record in self._records.values())
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
         status = settle(records)
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
-        self.manifest = Manifest(
+        manifest = Manifest(
             run_id=self.run_id,
             status=status,
             started_at=self._started_at,
@@ -388,16 +388,17 @@ class Run:
         )
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
-            await anyio.to_thread.run_sync(self.manifest.save, output)
+            await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
         if interrupted or self._is_to_be_resumed:
             ending = INTERRUPTED
         elif submitted:
             ending = SUBMITTED
         await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
+        self.manifest = manifest  # only now: what could not be written down did not end
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
-        await self._keeper.complete(self.manifest)
-        return self.manifest
+        await self._keeper.complete(manifest)
+        return manifest
 
 
 def new_run_id(now: datetime) -> str:

@@ -23,6 +23,7 @@ from bulkpull.errors import (
     DiskTrouble,
     ExecutionFailed,
     ExecutionOverdue,
+    LedgerError,
     NotTheReport,
     Step,
     Unchanged,
@@ -50,7 +51,7 @@ from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.tabular.table import Border, ColumnPlan
 
 # What says nothing against the reports: the next run takes them up.
-_NOT_THE_REPORTS = (AuthError, DiskTrouble)
+_NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError)
 _SHARP_SHRINK = 0.2
 
 

@@ -231,6 +231,8 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
         )
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return disk_trouble(OSError(errno.ENOSPC, str(trouble)), path)
+    if code == sqlite3.SQLITE_IOERR:
+        return disk_trouble(OSError(errno.EIO, str(trouble)), path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return disk_trouble(OSError(errno.EACCES, str(trouble)), path)
     return LedgerError(

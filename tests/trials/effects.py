@@ -37,6 +37,14 @@ _RUN_LOG = "/log.jsonl"
 _NO_ROOM = (OSError, errno.ENOSPC, "No space left on device")
 _BROKEN = (OSError, errno.EIO, "Input/output error")
 _HUNG_UP = (ConnectionResetError, errno.ECONNRESET, "Connection reset by peer")
+
+
+class _Broken(sqlite3.OperationalError):
+    """What SQLite raises when the disk fails under it."""
+
+    sqlite_errorcode = sqlite3.SQLITE_IOERR
+
+
 _REFUSALS: dict[str, tuple[Any, ...]] = {
     "open": _NO_ROOM,
     "write": _NO_ROOM,
@@ -45,7 +53,7 @@ _REFUSALS: dict[str, tuple[Any, ...]] = {
     "sync": _BROKEN,
     "rename": _BROKEN,
     "remove": _BROKEN,
-    "commit": (sqlite3.OperationalError, "disk I/O error"),
+    "commit": (_Broken, "disk I/O error"),
     "send": _HUNG_UP,
     "answer": _HUNG_UP,
     "start": (OSError, errno.EAGAIN, "Resource temporarily unavailable"),

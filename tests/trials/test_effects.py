@@ -24,7 +24,7 @@ from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc"),
-    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 300),
+    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 900),
 ]
 
 DATASETS = ("Profile", "OfficeUsage")

@@ -48,6 +48,7 @@ def can_mount() -> bool:
 
 @pytest.mark.skipif(not can_mount(), reason="a file system of one's own needs user namespaces")
 @pytest.mark.fault(7, 8)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("size_kb", SIZES_KB)
 async def test_a_full_disk_is_one_sentence_and_with_room_the_same_command_ends_the_work(
     tmp_path: Path, size_kb: int

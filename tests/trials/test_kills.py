@@ -30,7 +30,7 @@ from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are told by /proc"),
-    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 300),
+    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 900),
 ]
 
 THOROUGH = os.environ.get("TRIALS") == "all"

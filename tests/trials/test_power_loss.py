@@ -29,7 +29,10 @@ from trials.recording import IN_CHILDREN, LOG, ROOT, Recorder
 from bulkpull.simulator import Scenario, Simulator
 from bulkpull.simulator.records import StoredQuery, StoredReport
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc"),
+    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 600),
+]
 
 DATASETS = ("Profile", "OfficeUsage")
 DAY_S = 86_400.0

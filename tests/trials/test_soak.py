@@ -66,7 +66,7 @@ def resident_kb() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is told by /proc")
-@pytest.mark.timeout(7_200 if THOROUGH else 300)
+@pytest.mark.timeout(7_200 if THOROUGH else 600)
 async def test_a_long_life_leaves_nothing_behind(tmp_path: Path) -> None:
     clock = FakeClock()
     early: Holdings | None = None
