@@ -166,4 +166,4 @@ def test_what_an_interruption_left_unfinished_is_not_called_failed() -> None:
 def test_after_a_demo_the_next_step_is_the_own_data() -> None:
     told = _told(_manifest(_complete("Profile")), demo=True)
     assert "bulkpull init" in told
-    assert "BULKPULL_CLIENT_SECRET" not in _told(_manifest(_complete("Profile")))
+    assert "bulkpull init" not in _told(_manifest(_complete("Profile")))
