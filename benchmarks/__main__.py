@@ -74,9 +74,8 @@ def measure(name: str, options: Options) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     with FileLock(BUILD / "lock"):  # two at once would measure each other
         result = SCENARIOS[name](options)
-    partial = bool(options.peers or options.cases or options.size_bytes)
-    if not partial:
-        result.save()
+    if not (options.peers or options.size_bytes):
+        (result.completed() if options.cases else result).save()
         write_page()
     print_result(result, console=console)
 
@@ -97,7 +96,9 @@ def measure_all(size: Size = "small", rounds: Rounds = None) -> None:
             say(lost[-1])
     for sentence in lost:
         console.print(sentence)
-    check_budgets()
+    print_verdicts(judge_all(load_results()), console=console)
+    if lost:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -48,12 +48,14 @@ in its row. What is not installed is skipped, and says so.
 
 
 def write_page() -> Path:
-    """Make the page and the charts of all results there are; the full size counts where there are both."""
-    results = _best(load_results())
+    """Make the page and the charts of all results there are, the full size first where there are both."""
+    results = _in_order(load_results())
     charts = RESULTS.parent / "charts"
     charts.mkdir(exist_ok=True)
+    for old in charts.glob("*.svg"):
+        old.unlink()
     for result in results:
-        (charts / f"{result.scenario}.svg").write_text(chart(result), "utf-8")
+        (charts / _chart_name(result)).write_text(chart(result), "utf-8")
     _PAGE.write_text("\n".join(_lines(results)), "utf-8")
     before, begin, rest = _README.read_text("utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
@@ -64,7 +66,9 @@ def write_page() -> Path:
 
 def _headlines(results: list[Result]) -> Iterator[str]:
     """The few figures that the project's own README shows."""
-    by_name = {result.scenario: {case.name: case for case in result.cases} for result in results}
+    by_name: dict[str, dict[str, Case]] = {}
+    for result in reversed(results):  # the full size last, so that it counts
+        by_name.setdefault(result.scenario, {}).update({case.name: case for case in result.cases})
     lines = [
         f"| {words} | {peer} | {found.median:.1f} × | {found.low:.1f} to {found.high:.1f} |\n"
         for scenario, name, words in _HEADLINES
@@ -77,10 +81,10 @@ def _headlines(results: list[Result]) -> Iterator[str]:
         yield from lines
 
 
-def _best(results: list[Result]) -> list[Result]:
-    """One result for each scenario, in the order of the list of scenarios."""
-    by_name = {each.scenario: each for each in sorted(results, key=lambda each: each.size, reverse=True)}
-    return [by_name[name] for name in TITLES if name in by_name]
+def _in_order(results: list[Result]) -> list[Result]:
+    names = list(TITLES)
+    known = [each for each in results if each.scenario in TITLES]
+    return sorted(known, key=lambda each: (names.index(each.scenario), each.size))
 
 
 def _lines(results: list[Result]) -> Iterator[str]:
@@ -101,15 +105,19 @@ def _budgets() -> Iterator[str]:
     yield ""
 
 
+def _chart_name(result: Result) -> str:
+    return f"{result.scenario}-{result.size}.svg"
+
+
 def _scenario(result: Result) -> Iterator[str]:
-    yield f"## {TITLES[result.scenario]}\n"
+    yield f"## {TITLES[result.scenario]}, {result.size} size\n"
     machine = result.machine
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     yield (
         f"`{result.scenario}`, {result.size} size, {result.made_at:%Y-%m-%d}, commit {result.commit};"
         f" {machine.processors} × {machine.model}, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}; {versions}\n"
     )
-    yield f"![{TITLES[result.scenario]}](charts/{result.scenario}.svg)\n"
+    yield f"![{TITLES[result.scenario]}](charts/{_chart_name(result)})\n"
     for case in result.cases:
         yield from _case(case)
 

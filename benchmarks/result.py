@@ -120,6 +120,13 @@ class Result(_Model):
         self.path.parent.mkdir(exist_ok=True)
         self.path.write_text(self.model_dump_json(indent=1, exclude_defaults=True) + "\n", "utf-8")
 
+    def completed(self) -> Result:
+        """With the cases that were measured before, where these are only some of them."""
+        if not self.path.exists():
+            return self
+        cases = {case.name: case for case in [*Result.load(self.path).cases, *self.cases]}
+        return self.model_copy(update={"cases": list(cases.values())})
+
     @classmethod
     def load(cls, path: Path) -> Result:
         """Read one."""
