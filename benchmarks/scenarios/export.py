@@ -82,7 +82,8 @@ def _twenty(options: Options) -> Case:
         for name, (script, package, how) in _PEERS.items():
             work = _peer(name, script, service, queries=queries, scale=scale, kept=kept, python=python or "")
             missing = None if python else "it could not be installed"
-            entries.append(Entry(name, work, version=versions.get(package, ""), how=how, missing=missing))
+            version = " ".join([package] * (package != name) + [versions.get(package, "")])
+            entries.append(Entry(name, work, version=version, how=how, missing=missing))
         contenders = take_turns(entries, options=case_options, case="twenty")
         bound_s = _lower_bound(service, latency_s, scale=scale)
     verified = _verify(kept, queries)

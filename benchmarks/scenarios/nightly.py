@@ -110,12 +110,17 @@ def measure(options: Options) -> Result:
             if not options.wants_case(name):
                 continue
             news = name == "with news"
+            requests = f"requests {versions.get('requests', '')}"
             entries = [
-                Entry(each, _after_a_month(nights, work) if news and each == OURS else work, how=how,
-                      version=versions.get("requests" if each == "documented steps" else each, ""))
+                Entry(
+                    each,
+                    _after_a_month(nights, work) if news and each == OURS else work,
+                    how=how,
+                    version=requests if each == "documented steps" else versions.get(each, ""),
+                )
                 for each, (work, how) in works.items()
                 if not news or each == OURS
-            ]  # fmt: skip
+            ]
             contenders = take_turns(entries, options=options, case=name)
             cases.append(Case(name=name, title=f"twenty datasets, {title}", contenders=_with_missing(contenders),
                               facts=nights.facts))  # fmt: skip
