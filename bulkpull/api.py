@@ -126,6 +126,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
 
     Raises:
         SettingsError: Nothing of that name is published there, or not by that run; the message names what is.
+        DiskTrouble: With `runs`, a file of one of the snapshots is missing.
     """
     folder = Path(output)
     published = Current.load(folder).datasets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bulkpull.errors import SettingsError
+from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.records.history import RUN_ID, find_run, load_manifest
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.tabular.together import Snapshot, scan_together
@@ -27,6 +27,7 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
         runs: Ids, or their beginnings; `["all"]` for every snapshot that is there.
 
     Raises:
+        DiskTrouble: A file of one of them is missing.
         SettingsError: There is no snapshot of such a run; the message names those there are.
     """
     folder = output / "datasets" / dataset
@@ -35,7 +36,10 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
     if not there:
         raise SettingsError(f"no snapshot of {dataset} is left in {output}", fix=f"export it anew: {dataset}")
     wanted = there if list(runs) == [ALL] else {find_run(run, known=there, output=folder) for run in runs}
-    return scan_together([_describe(output, folder, run_id) for run_id in sorted(wanted)])
+    snapshots = [_describe(output, folder, run_id) for run_id in sorted(wanted)]
+    for snapshot in snapshots:
+        _refuse_damaged(snapshot, dataset)
+    return scan_together(snapshots)
 
 
 def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
@@ -45,6 +49,16 @@ def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
             return _as_snapshot(record, output, run_id)
     # Of a run that was killed before it could tell; what its folder holds is whole all the same.
     return Snapshot(run_id, tuple(sorted((folder / f"{_PREFIX}{run_id}").glob("*.parquet"))))
+
+
+def _refuse_damaged(snapshot: Snapshot, dataset: str) -> None:
+    missing = [path for path in snapshot.files if not path.is_file()]
+    if missing or not snapshot.files:
+        raise DiskTrouble(
+            f"the snapshot of {dataset} by run {snapshot.run_id} is not whole any more",
+            why=f"{missing[0]} is missing" if missing else "its folder is empty",
+            fix="`bulkpull runs verify` tells what else is damaged; read the others by naming their runs",
+        )
 
 
 def _as_snapshot(record: DatasetRecord, output: Path, run_id: str) -> Snapshot:

@@ -238,7 +238,7 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
     return LedgerError(
         f"the run ledger {path} cannot be used",
         why=str(trouble),
-        fix="run the same command again: a damaged ledger is set aside then, and published data is not touched",
+        fix="the next `bulkpull export` sets a damaged ledger aside and goes on; published data is not touched",
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from published import lost, publish, write_manifest
 
 import bulkpull
-from bulkpull.errors import SettingsError
+from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.tabular.narrow import AMOUNT, Column
 from bulkpull.tabular.table import ColumnPlan
@@ -122,6 +122,15 @@ def test_nothing_is_loaded_before_it_is_asked_for_and_brackets_are_no_pattern(tm
 
     assert isinstance(frame, pl.LazyFrame)
     assert frame.filter(pl.col("_run_id") == OLD).select(pl.len()).collect().item() == 1
+
+
+def test_a_snapshot_that_is_not_whole_any_more_is_told_and_the_others_can_be_read_by_name(tmp_path: Path) -> None:
+    published(tmp_path, column([1]), column([2]))
+    (tmp_path / f"datasets/Profile/run={OLD}/part-00000.parquet").unlink()
+
+    with pytest.raises(DiskTrouble, match=OLD):
+        together(tmp_path)
+    assert together(tmp_path, [NEW])["C"].to_list() == [2]
 
 
 def test_a_column_that_never_had_a_value_has_the_last_type() -> None:
