@@ -41,6 +41,7 @@ _LINK_S = 1.0
 _KILL_EVERY_S = 2.0
 _AS_CURL = ("aiohttp + aiofiles",)  # one connection, which is what the host limits
 _MOST_TRIES = 2_000
+_MOST_KILLS = 100
 _HERE = Path(__file__).parents[1]
 
 
@@ -148,7 +149,7 @@ def _killed(folder: Path, *, options: Options) -> Case:
         target.mkdir()
         say("killed: bulkpull")
         began_s = time.perf_counter()
-        while True:
+        while kills < _MOST_KILLS:
             with subprocess.Popen(_own_words(host, target), stdout=subprocess.DEVNULL) as process:
                 try:
                     process.wait(_KILL_EVERY_S)
