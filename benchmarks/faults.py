@@ -173,10 +173,11 @@ def _outcome(provocation: Provocation, contestant: Contestant, service: Service,
     run = _run_until_it_publishes if provocation.kill else _run
     exit_code = run(contestant, environment, limit_s=limit_s)
     seconds = time.perf_counter() - began_s
-    count, rows, later = service.count(), _rows(contestant.published), None
+    rows, later = _rows(contestant.published), None
     if provocation.kill:
         _run(contestant, environment, limit_s=limit_s)
         later = _rows(contestant.published)
+    count = service.count()
     return Outcome(
         rows, count["requests"], count["created"], (count["queries"], count["reports"]), exit_code, later, seconds
     )
