@@ -17,11 +17,10 @@ from bulkpull.checks.finding import Finding, fine, trouble, trouble_of, unchecke
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
 from bulkpull.records.files import explained
-from bulkpull.records.history import manifests
+from bulkpull.records.history import PRIVATE, manifests
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.records.lock import find_writer
 
-PRIVATE = ".bulkpull"
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
 
