@@ -29,7 +29,7 @@ from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 
 _WHOLE_TRIES = 2
-# Whoever stops a run waits for this; what is not durable by then is fetched again.
+# Whoever stops a run waits for this; what the journal does not know by then is fetched again.
 _SAVING_S = 1.0
 
 
@@ -68,7 +68,7 @@ async def download_report(
     Fetch the file behind `link` into `into`.
 
     The file stands under its name only when it is whole: length and, where the host gives one, MD5 are checked. Until
-    then it is called `*.part`, and a journal beside it says which of its bytes are durable. When this is cancelled, or
+    then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, or
     the process is killed, a later call for the same execution takes both up; so it does with a file that was finished.
     After a failure nothing is left.
 
@@ -78,7 +78,7 @@ async def download_report(
         into: The final path; its folder exists.
         segments: Streams at once within a large file, at most.
         background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
-            and a later process may have to fetch some of it again.
+            and a later process may have to fetch its end again.
         known_md5: MD5 (hexadecimal) of a file whose content is there already.
 
     Raises:
@@ -133,6 +133,7 @@ async def download_report(
 async def _settle(partial: Partial) -> None:
     """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
     with suppress(OSError):  # also when it was published, and is gone
+        await partial.sync()
         await partial.vouch()
 
 

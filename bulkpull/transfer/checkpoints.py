@@ -1,8 +1,9 @@
 """
-When to make durable what has arrived: often enough that a kill costs little, seldom enough that the disk can follow.
+When to vouch for what has arrived, and when to make it durable.
 
-A twentieth of the time since the process took the file up, so that a kill costs about a twentieth of what that process
-has fetched; and never more than a tenth of the time goes into syncs.
+The journal is cheap, so a twentieth of the time since the process took the file up lies between two lines of it: a kill
+costs about a twentieth of what that process has fetched. A sync is not, and only a power cut asks for it: there is one
+every some seconds, and never more than a tenth of the time goes into them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bulkpull.transfer.room import check_room
 _SHORTEST_S = 0.05
 _LONGEST_S = 5.0
 _SHARE_OF_TIME = 1 / 20
+_SYNC_EVERY_S = 5.0
 _SYNC_SHARE = 10
 
 
@@ -27,36 +29,41 @@ class Checkpoints:
     clock: Clock
     _began_s: float
     _last_s: float
+    _synced_s: float
     _sync_s: float = 0.0
     _under_way: bool = False
 
     @classmethod
     def of(cls, partial: Partial, *, clock: Clock) -> Checkpoints:
         """Begin to count the time now."""
-        return cls(partial, clock, clock.monotonic(), clock.monotonic())
+        now_s = clock.monotonic()
+        return cls(partial, clock, now_s, now_s, now_s)
 
     def begin_if_due(self) -> bool:
         """Whether it is time for the next one; whoever is told so makes it."""
         now_s = self.clock.monotonic()
         share_s = min(_LONGEST_S, (now_s - self._began_s) * _SHARE_OF_TIME)
-        if self._under_way or now_s - self._last_s < max(_SHORTEST_S, share_s, self._sync_s * _SYNC_SHARE):
+        if self._under_way or now_s - self._last_s < max(_SHORTEST_S, share_s):
             return False
         self._under_way = True
         return True
 
     async def make(self, *, size_bytes: int | None) -> None:
         """
-        Make durable and vouch for what has been written, and look whether the rest has room; meanwhile writes go on.
+        Vouch for what has been written, and look whether the rest has room; meanwhile writes go on.
 
         Raises:
             DiskTrouble: The disk is about to be full.
-            OSError: The disk refused the sync.
+            OSError: The disk refused the journal, or the sync.
         """
-        began_s = self.clock.monotonic()
         try:
             await self.partial.vouch()
             await check_room(self.partial.path.parent, needed_bytes=max(0, (size_bytes or 0) - self.partial.done_bytes))
+            began_s = self.clock.monotonic()
+            if began_s - self._synced_s >= max(_SYNC_EVERY_S, self._sync_s * _SYNC_SHARE):
+                await self.partial.sync()
+                self._synced_s = self.clock.monotonic()
+                self._sync_s = self._synced_s - began_s
         finally:
             self._last_s = self.clock.monotonic()
-            self._sync_s = self._last_s - began_s
             self._under_way = False

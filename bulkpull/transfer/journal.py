@@ -19,12 +19,13 @@ The first line says what the bytes belong to:
 | `md5`              | of the whole file, hexadecimal; `null` when the service gives none                       |
 | `modified`, `encoding` | `Last-Modified` and `Content-Encoding`, `null` when not sent                         |
 
-Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were durable on the disk before the line was
+Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were in the file before the line was
 written, and their CRC-32 was `crc`. An extent replaces an earlier one with the same start. The first line that is cut
 or damaged ends the journal, so that any beginning of it is a journal as well; it only vouches for less.
 
-A line needs no sync of its own: losing it costs bytes, and believing too much is what must not happen. Even then the
-checksums would tell.
+A process that is killed leaves all of this behind. After a power cut some may be missing, of the file or of the
+journal, in any combination: a lost line costs bytes, and lost bytes do not have their checksum, so that they are
+fetched again.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def fingerprint(url: str) -> str:
 
 
 def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = ()) -> None:
-    """Replace the journal by one that vouches for these extents, which are durable already."""
+    """Replace the journal by one that vouches for these extents, which are in the file already."""
     version = subject.version
     head = {
         "bulkpull_journal": FORMAT,
@@ -92,7 +93,7 @@ def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = (
 
 
 def vouch(path: Path, extents: Iterable[Extent]) -> None:
-    """Add extents that are durable already."""
+    """Add extents that are in the file already."""
     with path.open("ab") as file:
         file.write(_kept(extents))
 

@@ -142,7 +142,7 @@ class Transfer:
         return self.version
 
     async def save(self) -> None:
-        """Make durable what has arrived, so that a later process can go on."""
+        """Note what has arrived, so that a later process can go on."""
         await self.partial.vouch()
 
     def _reset(self) -> None:

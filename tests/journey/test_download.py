@@ -151,7 +151,7 @@ async def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulkpull.transfer.partial.os.pwritev", refuse)
+    monkeypatch.setattr("bulkpull.transfer.partial.os.pwrite", refuse)
     error, server = await outcome(says(WHOLE), tmp_path / "report")
 
     assert isinstance(error, DiskTrouble)
