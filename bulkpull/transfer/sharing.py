@@ -34,11 +34,13 @@ class Claim:
         at: The next byte to arrive.
         end: Where to stop; helpers lower that of the front while it goes on.
         reach: Where the reply under way would end by itself.
+        settled: Up to here no helper takes anything, though it has not arrived yet.
     """
 
     at: int
     end: int
     reach: int = 0
+    settled: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -49,6 +51,11 @@ class Claim:
     def rest(self) -> Stretch:
         """What has not arrived yet."""
         return Stretch(self.at, self.end)
+
+    @property
+    def shareable_bytes(self) -> int:
+        """How much a helper could take of it."""
+        return self.end - max(self.at, self.settled)
 
 
 @dataclass(slots=True)
@@ -89,7 +96,7 @@ class Sharing:
                 self.gaps.append(Stretch(last.start, start))
             return Claim(start, last.end)
         front = self.front
-        if front is None or front.end == ENDLESS or front.rest.size_bytes < size + _SMALLEST_PIECE:
+        if front is None or front.end == ENDLESS or front.shareable_bytes < size + _SMALLEST_PIECE:
             return None
         front.end -= size
         return Claim(front.end, front.end + size)
@@ -103,5 +110,5 @@ class Sharing:
             self.gaps = merged([*self.gaps, claim.rest])
 
     def _unbegun_bytes(self) -> int:
-        front = self.front.rest.size_bytes if self.front is not None and self.front.end != ENDLESS else 0
+        front = self.front.shareable_bytes if self.front is not None and self.front.end != ENDLESS else 0
         return front + sum(gap.size_bytes for gap in self.gaps)

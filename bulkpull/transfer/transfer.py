@@ -35,7 +35,7 @@ from bulkpull.model import SecureLink
 from bulkpull.transfer.checkpoints import Checkpoints
 from bulkpull.transfer.links import Links
 from bulkpull.transfer.partial import Partial
-from bulkpull.transfer.pour import pour
+from bulkpull.transfer.pour import Pour
 from bulkpull.transfer.replies import (
     ERROR_PAGE_BYTES,
     EndReached,
@@ -323,7 +323,7 @@ class Transfer:
             claim.end = offer.version.size_bytes
 
     async def _receive(self, reply: StreamedReply, offer: Offer, claim: Claim, *, since_s: float) -> None:
-        await pour(
+        await Pour(
             reply,
             claim,
             into=self.partial,
@@ -331,7 +331,7 @@ class Transfer:
             arrived=self._note_arrival,
             written=self._note_write,
             since_s=since_s,
-        )
+        ).run()
         if offer.end is None:
             self._end_unannounced(offer, claim)
         elif claim.at < min(offer.end, claim.end):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 _WARM_UP_S = 0.2
 _WINDOW_S = 0.3
 _WORTH = 1.25
+# Faster than any line to a storage account: only the processor is in the way, of which two streams do not get more.
+_ENOUGH_BYTES_PER_S = 400e6
 _FIRST_HOLD_S = 15.0
 _BUSY_HOLD_S = 30.0
 # A host that was busy that often is asked by one stream from then on.
@@ -79,7 +81,7 @@ class Width:
             self._holds_until = at + self._hold_s
             self._hold_s *= 2
             self._become(self._before, at=at)
-        elif self.streams < self.ceiling and at >= self._holds_until:
+        elif self.streams < self.ceiling and at >= self._holds_until and rate < _ENOUGH_BYTES_PER_S:
             self._before, self._before_rate, self._on_trial = self.streams, rate, True
             self._become(min(2 * self.streams, self.ceiling), at=at)
         else:

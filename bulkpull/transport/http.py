@@ -30,6 +30,7 @@ from bulkpull.transport.inflow import Inflow
 from bulkpull.transport.message import TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
 from bulkpull.transport.pace import parse_http_date
 from bulkpull.transport.surroundings import Proxies, trusted_certificates
+from bulkpull.transport.tap import Tap
 
 __all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "StreamedReply", "Tally", "Timeouts"]
 
@@ -186,6 +187,23 @@ class StreamedReply:
             return await self._inflow.read(), False
         # Not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer.
         return await self._content.readchunk()
+
+    async def tapped(self) -> Tap | None:
+        """
+        Where a worker thread reads the rest of the body; `None` as long as it comes by `chunks`.
+
+        Once there is one, `chunks` ends, and the rest comes by its `pour` alone.
+
+        Raises:
+            AnswerLost: The bytes broke off before the announced end, or none came for `read_s`.
+        """
+        if self._inflow is None:
+            return None
+        try:
+            return await self._inflow.tapped()
+        except _TRANSLATED as error:
+            ours = translate(error, told=self._told)
+        raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
         """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off."""

@@ -5,12 +5,13 @@ aiohttp hands a body over in many small pieces that were copied and joined on th
 a large answer, the rest of the connection is taken over by an `Inflow`: the event loop decrypts into one of its buffers
 while another is written to the disk. At the end of the body the connection goes back to aiohttp.
 
-Processor seconds for 1.5 GB over TLS on a shared machine (`python -m benchmarks download`), where curl took 2.0 to 2.4:
+Processor seconds for 1.5 GB over TLS on a shared machine (`python -m benchmarks download`), where curl took 1.9 to 2.0:
 
     aiohttp's own body                    5 to 6
-    these buffers                         1.7 to 2.7, of which checksums 0.3 and syncs 0.2
-    the same on uvloop, without checks    1.4 to 2.2: no less than on asyncio, so it is not asked for
-    a blocking socket, without checks     1.2 to 1.8: would need proxies, redirects and time limits of its own
+    these buffers                         2.0 to 2.4
+    the same on uvloop                    no less, so it is not asked for
+    a `Tap`, on a fast line               1.4 to 1.6
+    a blocking socket                     1.3 to 1.5, but with proxies, redirects and time limits of its own
 
 Buffers of 512 KiB did as well, of 256 KiB and of 2 MiB worse; larger reads of the encrypted bytes changed nothing.
 """
@@ -22,12 +23,20 @@ from collections import deque
 
 import anyio
 
+from bulkpull.transport.tap import Tap
+
 # The unit of a write to the disk. Larger ones fall out of the processor's cache before they are written.
 BUFFER_BYTES = 1 << 20
 # One is filled, one is read, and one is between the two.
 _BUFFERS = 3
 # On a slow line a buffer takes seconds to fill, which a kill must not cost.
 _LONGEST_HOLD_S = 0.03
+# When a `Tap` is worth its while: so much has come at such a speed, and so much is still to come.
+_SAMPLE_BYTES = 2 << 20
+_FAST_BYTES_PER_S = 50e6
+_WORTH_BYTES = 8 << 20
+# A transport that was not left alone so often will not be.
+_TAP_TRIES = 3
 
 
 class Inflow(asyncio.BufferedProtocol):
@@ -56,6 +65,8 @@ class Inflow(asyncio.BufferedProtocol):
         self._lost = self._is_paused = self._has_overrun = False
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._tap: Tap | None = None
+        self._tap_tries, self._sample_bytes, self._sampled_s = _TAP_TRIES, 0, self._loop.time()
         transport.set_protocol(self)
         transport.resume_reading()
 
@@ -83,6 +94,40 @@ class Inflow(asyncio.BufferedProtocol):
         self._lent, size_bytes = self._ready.popleft()
         return self._lent[:size_bytes]
 
+    async def tapped(self) -> Tap | None:
+        """
+        Where the rest of the body can be read by threads from now on; `None` while it comes by `read`.
+
+        Raises:
+            ConnectionError: The connection broke; all that came before has been handed over.
+            TimeoutError: Nothing came for `read_s`.
+        """
+        if self._tap is None and self._sample_bytes >= _SAMPLE_BYTES:
+            sample_bytes, before_s = self._sample_bytes, self._sampled_s
+            self._sample_bytes, self._sampled_s = 0, self._loop.time()
+            if sample_bytes >= _FAST_BYTES_PER_S * (self._sampled_s - before_s):
+                await self._try_tap()
+        if self._tap is None or self._ready:
+            return None
+        if self._tap.is_lost:
+            raise ConnectionResetError
+        if self._tap.silence_s >= self._read_s:
+            raise TimeoutError
+        return self._tap if self._tap.missing_bytes else None
+
+    async def _try_tap(self) -> None:
+        if not self._tap_tries or self._missing_bytes < _WORTH_BYTES or self._lost:
+            return
+        self._tap_tries -= 1
+        if not self._is_paused:
+            self._transport.pause_reading()
+        self._tap = await Tap.into(self._transport, missing_bytes=self._missing_bytes)
+        if self._tap is not None:
+            self._missing_bytes = 0
+            self._turn_over()
+        elif not (self._is_paused or self._lost):
+            self._transport.resume_reading()
+
     def end(self) -> bool:
         """
         Give the transport back.
@@ -94,9 +139,12 @@ class Inflow(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport.set_protocol(self._before)
-        if self._is_paused and not self._lost:
+        is_whole = not (self._missing_bytes or self._lost or self._has_overrun)
+        if self._tap is not None:
+            is_whole &= self._tap.close()
+        if is_whole and (self._is_paused or self._tap is not None):
             self._transport.resume_reading()
-        return not (self._missing_bytes or self._lost or self._has_overrun)
+        return is_whole
 
     async def _wait(self) -> None:
         """Until a buffer is ready or the connection is lost."""
@@ -119,7 +167,7 @@ class Inflow(asyncio.BufferedProtocol):
         self._spare.append(buffer)
         if self._is_paused:
             self._filling, self._is_paused = self._spare.pop(), False
-            if not self._lost:
+            if not self._lost and self._tap is None:
                 self._transport.resume_reading()
 
     def _turn_over(self) -> None:
@@ -150,6 +198,7 @@ class Inflow(asyncio.BufferedProtocol):
         arrived_bytes = min(nbytes, self._missing_bytes)
         self._has_overrun |= nbytes > arrived_bytes
         self._filled_bytes += arrived_bytes
+        self._sample_bytes += arrived_bytes
         self._missing_bytes -= arrived_bytes
         if self._filled_bytes == BUFFER_BYTES or not self._missing_bytes:
             self._turn_over()

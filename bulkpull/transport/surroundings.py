@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,9 +11,10 @@ from urllib.request import getproxies, proxy_bypass
 
 from bulkpull.address import is_loopback
 from bulkpull.errors import SettingsError
+from bulkpull.transport.tap import TappableContext
 
 
-def trusted_certificates(ca_file: Path | None) -> ssl.SSLContext:
+def trusted_certificates(ca_file: Path | None) -> TappableContext:
     """
     The system's certificates, and those of `ca_file` besides; verification is never switched off.
 
@@ -21,7 +23,10 @@ def trusted_certificates(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         SettingsError: The file cannot be read, or holds no PEM certificate.
     """
-    context = ssl.create_default_context()
+    context = TappableContext(ssl.PROTOCOL_TLS_CLIENT)
+    if sys.version_info >= (3, 13):  # as `ssl.create_default_context`, which makes no other class
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    context.load_default_certs()
     if ca_file is not None:
         try:
             context.load_verify_locations(cafile=ca_file)

@@ -28,7 +28,12 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
         return front
 
     def advance(claim: Claim) -> None:
+        """One step: it begins, helpers come and take pieces, it ends."""
         size = min(data.draw(st.integers(1, 40 * MEGABYTE)), claim.rest.size_bytes)
+        claim.settled = claim.at + size
+        for _ in range(data.draw(st.integers(0, 2))):
+            piece = sharing.claim_piece(streams=data.draw(st.integers(1, 8)))
+            helpers.extend([piece] if piece is not None else [])
         fetched.append(Stretch(claim.at, claim.at + size))
         claim.at += size
 

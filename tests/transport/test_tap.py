@@ -1,0 +1,248 @@
+"""A thread that reads a TLS connection brings what the loop would: every byte, in order, or an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import numpy as np
+import pytest
+from support import FakeClock, Told
+
+from bulkpull.errors import AnswerLost
+from bulkpull.transport import inflow
+from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, StreamedReply, Timeouts
+from bulkpull.transport.tap import Tap
+
+CERTIFICATE = Path(__file__).parent / "loopback.pem"
+BODY = np.random.default_rng(1).bytes(32 << 20)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+PATIENT = TRANSFER_TIMEOUTS
+IMPATIENT = Timeouts(read_s=0.2, total_s=None)
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Host:
+    origin: str
+    connections: int = 0
+
+
+@asynccontextmanager
+async def hosted(answer: Answer, *, encrypted: bool = True) -> AsyncIterator[Host]:
+    """Serve on loopback, one answer after another on each connection, until the client leaves or `answer` closes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host.connections += 1
+        try:
+            while not writer.is_closing():
+                await reader.readuntil(b"\r\n\r\n")
+                await answer(writer)
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass  # the client is gone, which some tests are about
+        finally:
+            writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context if encrypted else None) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        host = Host(f"{'https' if encrypted else 'http'}://127.0.0.1:{port}")
+        yield host
+
+
+async def whole(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD % len(BODY) + BODY)
+    await writer.drain()
+
+
+@dataclass
+class Fetch:
+    """A client that reads as a transfer does, and counts what threads brought."""
+
+    http: Http
+    got: bytearray
+    tapped_bytes: int = 0
+    spoil: Callable[[Tap], None] = lambda _: None
+
+    async def run(self, host: Host, *, timeouts: Timeouts = PATIENT, at_most: int = len(BODY)) -> bytes:
+        self.got.clear()
+        request = Request("GET", f"{host.origin}/f", endpoint="blob", timeouts=timeouts)
+        async with self.http.stream(request) as reply:
+            async for chunk in reply.chunks():
+                self.got += chunk
+                await self._read_tapped(reply, at_most=at_most)
+                if len(self.got) >= at_most:
+                    break
+            await self._read_tapped(reply, at_most=at_most)
+        return bytes(self.got)
+
+    async def _read_tapped(self, reply: StreamedReply, *, at_most: int) -> None:
+        while len(self.got) < at_most and (tap := await reply.tapped()) is not None:
+            before_bytes = len(self.got)
+            self.spoil(tap)
+            await anyio.to_thread.run_sync(partial(tap.pour, self._put, at_most=3_000_000, for_s=0.1))
+            self.tapped_bytes += len(self.got) - before_bytes
+
+    def _put(self, piece: memoryview) -> None:
+        self.got += piece
+
+
+@pytest.fixture(autouse=True)
+def _any_line_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is."""
+    monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 0.0)
+
+
+@pytest.fixture
+async def fetch() -> AsyncIterator[Fetch]:
+    async with Http(ca_file=CERTIFICATE, events=Told().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
+        yield Fetch(ready, bytearray())
+
+
+async def test_a_body_arrives_whole_and_leaves_its_connection_to_the_next_call(fetch: Fetch) -> None:
+    async with hosted(whole) as host:
+        for _ in range(3):
+            assert await fetch.run(host) == BODY
+
+    assert fetch.tapped_bytes > len(BODY)
+    assert host.connections == 1
+
+
+async def test_a_body_in_the_clear_and_one_on_a_slow_line_come_by_the_loop(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hosted(whole, encrypted=False) as host:
+        assert await fetch.run(host) == BODY
+    monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 1e18)
+    async with hosted(whole) as host:
+        assert await fetch.run(host) == BODY
+
+    assert fetch.tapped_bytes == 0
+
+
+async def test_where_the_loop_does_not_leave_the_connection_alone_nothing_has_happened(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def never(_: Tap) -> bool:
+        nonlocal tries
+        tries += 1
+        await anyio.sleep(0.01)
+        return False
+
+    monkeypatch.setattr(Tap, "_is_left_alone", never)
+    async with hosted(whole) as host:
+        for _ in range(2):
+            assert await fetch.run(host) == BODY
+
+    assert tries == 6
+    assert host.connections == 1
+
+
+@pytest.mark.fault(59, 60)
+async def test_all_that_came_before_a_break_is_handed_over_before_it_is_told(fetch: Fetch) -> None:
+    sent = BODY[: (16 << 20) + 12_345]
+
+    async def cut(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD % len(BODY) + sent)
+        await writer.drain()
+        writer.close()
+
+    async with hosted(cut) as host:
+        with pytest.raises(AnswerLost):
+            await fetch.run(host)
+
+    assert fetch.tapped_bytes > 0
+    assert fetch.got == sent
+
+
+@pytest.mark.fault(62)
+async def test_a_silence_ends_it(fetch: Fetch) -> None:
+    async def fall_silent(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD % len(BODY) + BODY[: 16 << 20])
+        await writer.drain()
+        await anyio.sleep_forever()
+
+    async with hosted(fall_silent) as host:
+        with pytest.raises(AnswerOverdue):
+            await fetch.run(host, timeouts=IMPATIENT)
+
+    assert fetch.tapped_bytes > 0
+    assert fetch.got == BODY[: 16 << 20]
+
+
+async def test_a_few_bytes_do_not_wait_for_a_full_piece(fetch: Fetch) -> None:
+    """On a line that has become slow a full piece would take seconds, which a kill would cost."""
+    go_on, begun = asyncio.Event(), (16 << 20) + 1_000
+
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD % len(BODY) + BODY[:begun])
+        await writer.drain()
+        await go_on.wait()
+        writer.write(BODY[begun:])
+        await writer.drain()
+
+    def look(_: Tap) -> None:
+        if len(fetch.got) >= begun:
+            go_on.set()
+
+    fetch.spoil = look
+    async with hosted(trickle) as host:
+        assert await fetch.run(host) == BODY
+
+
+@pytest.mark.fault(61)
+async def test_bytes_beyond_the_announced_end_are_no_part_of_it_nor_of_the_next_answer(fetch: Fetch) -> None:
+    async def too_much(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD % len(BODY) + BODY + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 10_000)
+        await writer.drain()
+
+    async with hosted(too_much) as host:
+        assert await fetch.run(host) == BODY
+        assert await fetch.run(host) == BODY
+
+    assert host.connections == 2
+
+
+async def test_a_reader_that_leaves_early_ends_the_connection(fetch: Fetch) -> None:
+    async with hosted(whole) as host:
+        assert BODY.startswith(await fetch.run(host, at_most=16 << 20))
+        assert fetch.tapped_bytes > 0
+        assert await fetch.run(host) == BODY
+
+    assert host.connections == 2
+
+
+async def test_records_out_of_order_break_the_connection_and_bring_no_byte(fetch: Fetch) -> None:
+    """As they would come if the loop and a thread ever read at once."""
+
+    def interfere(tap: Tap) -> None:
+        tap._connection.incoming.write(b"\x17\x03\x03\x40\x11" + bytes(0x4011))
+
+    fetch.spoil = interfere
+    async with hosted(whole) as host:
+        with pytest.raises(AnswerLost):
+            await fetch.run(host)
+
+    assert BODY.startswith(bytes(fetch.got))
+    assert len(fetch.got) < len(BODY)
+
+
+async def test_a_disk_that_refuses_a_piece_is_no_fault_of_the_connection(fetch: Fetch) -> None:
+    def refuse(_: memoryview) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with hosted(whole) as host:
+        fetch._put = refuse  # type: ignore[method-assign, assignment]
+        with pytest.raises(OSError, match="No space left"):
+            await fetch.run(host)
