@@ -81,8 +81,7 @@ class Marks:
 def find_marks(block: bytes, *, separator: int) -> Marks:
     """Find quotes, separators and line ends; those inside quotes are left out."""
     data = np.frombuffer(block, np.uint8)
-    separators, line_ends, returns, quotes = _planes(data, (separator, LF, CR, QUOTE))
-    ends = np.flatnonzero(data == LF)
+    (separators, line_ends, returns, quotes), ends = _planes(data, (separator, LF, CR, QUOTE), listed=LF)
     if not quotes.any():
         return Marks(separators, line_ends, returns, quotes, quotes, ends, open_quote=False)
     inside = _odd_so_far(quotes)
@@ -122,15 +121,19 @@ def just_before(bits: Bits) -> Bits:
     return moved
 
 
-def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...]) -> list[Bits]:
-    """For each of the bytes that are wanted, where it is."""
+def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...], *, listed: int) -> tuple[list[Bits], Positions]:
+    """For each of the bytes that are wanted, where it is; of the one that is `listed` also as positions."""
     planes = np.zeros((len(wanted), -(-data.size // _WORD) * 8), np.uint8)
+    found = [np.zeros(0, np.intp)]
     for start in range(0, data.size, _CHUNK):
         chunk = data[start : start + _CHUNK]
         for plane, byte in zip(planes, wanted, strict=True):
-            packed = np.packbits(chunk == byte, bitorder="little")
+            is_there = chunk == byte
+            packed = np.packbits(is_there, bitorder="little")
             plane[start // 8 : start // 8 + packed.size] = packed
-    return list(planes.view("<u8").astype(np.uint64, copy=False))
+            if byte == listed:
+                found.append(np.flatnonzero(is_there) + start)
+    return list(planes.view("<u8").astype(np.uint64, copy=False)), np.concatenate(found)
 
 
 def _odd_so_far(bits: Bits) -> Bits:

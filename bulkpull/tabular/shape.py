@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -92,9 +93,9 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
         FileDamaged: The file ends inside quotes.
         NotTheReport: A row has another number of fields, a line inside is blank, or quotes stand where none may.
     """
-    row, carried, wanted, ended = 1, b"", batch_bytes, False
+    row, carried, rest, wanted, ended = 1, b"", b"", batch_bytes, False
     while not ended:
-        block, ended = _gather(carried, pieces, wanted=wanted)
+        block, rest, ended = _gather(carried, rest, pieces, wanted=wanted)
         if ended and block and not block.endswith(b"\n"):
             block += b"\n"  # the last line may lack its end
         marks = find_marks(block, separator=separator)
@@ -104,7 +105,8 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
         if not cut:  # not one whole row: look at twice as much, so that a giant row costs no squared time
             if len(block) > MAX_ROW_BYTES:
                 raise _refused(row, f"does not end within {MAX_ROW_BYTES:,} bytes, so a quote may never be closed")
-            carried, wanted = block, 2 * len(block)
+            carried, rest = block + rest, b""
+            wanted = 2 * len(carried)
             continue
         carried, wanted, marks = block[cut:], batch_bytes, marks.up_to(cut)
         _check_quotes(marks, first_row=row)
@@ -113,7 +115,7 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
             start, found = marks.start_of_row(odd), marks.fields[odd]
             if found != 1 or block[start:cut].lstrip(b"\r")[:1] != b"\n":
                 raise _refused(row + odd, f"has {found} fields instead of {fields}")
-            if block[start:].strip(_LINE_ENDS) or any(piece.strip(_LINE_ENDS) for piece in pieces):
+            if any(piece.strip(_LINE_ENDS) for piece in chain((block[start:], rest), pieces)):
                 raise _refused(row + odd, "is a blank line")
             cut, marks, ended = start, marks.up_to(start), True
         if cut:
@@ -132,16 +134,23 @@ def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None
     return None
 
 
-def _gather(carried: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[bytes, bool]:
-    """`carried` and what follows it, at least `wanted` bytes in all unless the file ends: then also `True`."""
-    parts, size = [carried], len(carried)
+def _gather(carried: bytes, rest: bytes, pieces: Iterator[bytes], *, wanted: int) -> tuple[bytes, bytes, bool]:
+    """
+    `carried`, `rest` and what follows them, at least `wanted` bytes in all unless the file ends: then also `True`.
+
+    What lies behind the last line end is the new rest: a row is hardly ever cut there, so the block need not be copied
+    once more to cut it.
+    """
+    parts, size = [carried, rest], len(carried) + len(rest)
     while size < wanted:
         piece = next(pieces, b"")
         if not piece:
-            return b"".join(parts), True
+            return b"".join(parts), b"", True
         parts.append(piece)
         size += len(piece)
-    return b"".join(parts), False
+    last = parts.pop()
+    end = last.rfind(b"\n") + 1
+    return b"".join((*parts, last[:end])), last[end:], False
 
 
 def _first_odd_row(marks: Marks, *, fields: int) -> int | None:

@@ -6,8 +6,11 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -15,6 +18,8 @@ from polars.io.plugins import register_io_source
 from bulkpull.errors import DiskTrouble
 from bulkpull.tabular.table import ParquetFile
 
+_READ_BYTES = 1 << 20
+_LOOK_UP_S = 0.1
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _DISK = {
     errno.ENOSPC: "there is no room left on the device",
@@ -51,19 +56,44 @@ def write_parquet(
             rows += frame.height
             yield frame
 
-    register_io_source(source, schema=schema).sink_parquet(
-        path,
-        compression="zstd",
-        compression_level=1,  # 3, the default, takes half as much time again and makes the file 3 % larger
-        row_group_size=row_group_rows,
-        metadata=dict(metadata),
-        engine="streaming",
-    )
+    path.touch()
+    with _digest_of(path) as digest:
+        register_io_source(source, schema=schema).sink_parquet(
+            path,
+            compression="zstd",
+            compression_level=1,  # 3, the default, takes half as much time again and makes the file 3 % larger
+            row_group_size=row_group_rows,
+            metadata=dict(metadata),
+            engine="streaming",
+        )
     with path.open("r+b") as file:  # for writing, or Windows would not force it to the disk
-        digest = hashlib.file_digest(file, "sha256")
         os.fsync(file.fileno())
         size = file.seek(0, os.SEEK_END)
-    return ParquetFile(path=path, rows=rows, bytes=size, sha256=digest.hexdigest())
+    return ParquetFile(path=path, rows=rows, bytes=size, sha256=digest().hex())
+
+
+@contextmanager
+def _digest_of(path: Path) -> Iterator[Callable[[], bytes]]:
+    """SHA-256 of a file that is only ever written at its end, made while it grows; it can be asked for afterwards."""
+    is_whole = Event()
+
+    def follow() -> bytes:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while True:
+                is_last = is_whole.wait(_LOOK_UP_S)
+                # Not to the end that a read finds: a device has none.
+                while waiting_bytes := os.fstat(file.fileno()).st_size - file.tell():
+                    digest.update(file.read(min(waiting_bytes, _READ_BYTES)))
+                if is_last:
+                    return digest.digest()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(follow)
+        try:
+            yield following.result
+        finally:
+            is_whole.set()
 
 
 def rows_in(path: Path) -> int:
