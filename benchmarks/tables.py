@@ -9,6 +9,7 @@ from typing import TypeAlias
 import polars as pl
 
 _PLACES = 6
+_SHOWN = 40
 _Pair: TypeAlias = tuple[str, pl.Series, pl.Series]
 
 
@@ -61,8 +62,19 @@ def _sorted(pairs: Iterator[_Pair]) -> Iterator[_Pair]:
 
 
 def _compared(name: str, one: pl.Series, two: pl.Series) -> str | None:
-    unequal = int(one.ne_missing(two).sum())
-    return f"{unequal:,} values of {name}" if unequal else None
+    is_other = one.ne_missing(two)
+    unequal = int(is_other.sum())
+    if not unequal:
+        return None
+    phrase = f"{unequal:,} values of {name}"
+    ours, theirs = one.filter(is_other), two.filter(is_other)
+    if one.dtype == two.dtype == pl.String and _with_plain_line_ends(ours).equals(_with_plain_line_ends(theirs)):
+        return f"{phrase}, of which theirs have lost the carriage returns"
+    return f"{phrase}, such as {str(ours[0])[:_SHOWN]!r} where theirs has {str(theirs[0])[:_SHOWN]!r}"
+
+
+def _with_plain_line_ends(values: pl.Series) -> pl.Series:
+    return values.str.replace_all("\r\n?", "\n")
 
 
 def _folded(name: str) -> str:

@@ -101,4 +101,15 @@ def test_tables_are_compared_by_value_and_not_by_type(tmp_path: Path) -> None:
 
     assert differences(tmp_path / "ours.parquet", tmp_path / "theirs.parquet") == []
     assert differences(tmp_path / "ours.parquet", tmp_path / "mixed.parquet", ordered=False) == []
-    assert differences(tmp_path / "ours.parquet", tmp_path / "other.parquet") == ["1 values of Note"]
+    assert differences(tmp_path / "ours.parquet", tmp_path / "other.parquet") == [
+        "1 values of Note, such as 'x' where theirs has 'y'"
+    ]
+
+
+def test_lost_carriage_returns_are_told_as_such(tmp_path: Path) -> None:
+    pl.DataFrame({"Note": ["a\r\nb", "c\rd", "e"]}).write_parquet(tmp_path / "ours.parquet")
+    pl.DataFrame({"Note": ["a\nb", "c\nd", "e"]}).write_parquet(tmp_path / "theirs.parquet")
+
+    assert differences(tmp_path / "ours.parquet", tmp_path / "theirs.parquet") == [
+        "2 values of Note, of which theirs have lost the carriage returns"
+    ]

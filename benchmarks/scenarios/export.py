@@ -231,8 +231,8 @@ def _verify(kept: Mapping[str, Path], queries: Mapping[str, str]) -> str:
             if found:
                 unequal[dataset] = found
         if unequal:
-            dataset, found = next(iter(unequal.items()))
-            notes.append(f"{name} differs in {len(unequal)} datasets, such as {dataset}: {'; '.join(found[:3])}")
+            told = "; ".join(f"{dataset}: {', '.join(found[:3])}" for dataset, found in unequal.items())
+            notes.append(f"{name} differs in {len(unequal)} datasets ({told})")
     equal = [name for name in peers if not any(note.startswith(f"{name} ") for note in notes)]
     return "; ".join([f"rows and values of all datasets against {', '.join(equal)}" if equal else "nothing", *notes])
 
