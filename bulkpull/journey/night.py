@@ -73,8 +73,9 @@ def candidates(pull: Pull, reports: Iterable[Report], *, ours: Iterable[str]) ->
 
     Args:
         reports: All that the service lists.
-        ours: Ids of standing reports that this output folder has made or adopted. Reports of the same query are ours
-            as well, whoever made them; another query of the same dataset may serve another output folder.
+        ours: Ids of standing reports that this output folder has made or adopted, and names of those that it ordered
+            without hearing of them again. Reports of the same query are ours as well, whoever made them; another query
+            of the same dataset may serve another output folder.
     """
     known, mark = set(ours), mark_of(pull)
     found = [
@@ -83,7 +84,7 @@ def candidates(pull: Pull, reports: Iterable[Report], *, ours: Iterable[str]) ->
         if (name := read_report_name(report.name))
         and name.run_id is None
         and name.dataset == pull.dataset
-        and (name.mark == mark or report.report_id in known)
+        and (name.mark == mark or report.report_id in known or report.name in known)
     ]
     return sorted(found, key=lambda report: report.created_at or _LONG_AGO, reverse=True)
 

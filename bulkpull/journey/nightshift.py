@@ -13,6 +13,7 @@ import anyio
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, Unchanged
+from bulkpull.journey.names import standing_name
 from bulkpull.journey.night import Night, asks_otherwise, is_due, refresh_days_of
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing
@@ -90,6 +91,7 @@ class NightShift:
         else:
             if night.why_replaced:
                 record.notes.append(f"its standing report is replaced: {night.why_replaced}")
+            await self.tools.note(record.dataset, STANDING, name=standing_name(night.today))
             try:
                 report = await self.standing.make(night.today)
             except BulkpullError as error:

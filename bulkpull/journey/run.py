@@ -286,7 +286,8 @@ class Run:
         if self.request.submit_only or not submitter.datasets:
             return
         made = [*await tools.ledger.noted("report"), *await tools.ledger.noted(STANDING)]
-        ids = {str(entry.facts.get("query_id")) for entry in made if entry.dataset in submitter.datasets}
+        asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
+        ids = {str(entry.facts["query_id"]) for entry in asked}
         with suppress(BulkpullError):  # tidiness, which the next run sees to as well
             await submitter.sweep_queries(ids)
 

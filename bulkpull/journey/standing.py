@@ -68,8 +68,14 @@ async def look_at_night(
     """
     ours: dict[str, set[str]] = {}
     for entry in standing:
-        ours.setdefault(entry.dataset, set()).add(str(entry.facts["report_id"]))
-    recent = {str(entry.facts["report_id"]) for entry in standing if entry.at >= iso_utc(now - _REMEMBERED)}
+        known = ours.setdefault(entry.dataset, set())
+        if "report_id" in entry.facts:
+            known.discard(str(entry.facts["name"]))
+            known.add(str(entry.facts["report_id"]))
+        else:  # it was ordered, and perhaps the process died before it was told of it
+            known.add(str(entry.facts["name"]))
+    made = [entry for entry in standing if "report_id" in entry.facts]
+    recent = {str(entry.facts["report_id"]) for entry in made if entry.at >= iso_utc(now - _REMEMBERED)}
     later = {entry.dataset: entry.facts for entry in unchanged}
     found = {pull.dataset: candidates(pull, reports, ours=ours.get(pull.dataset, ())) for pull in pulls}
     ids = [report.report_id for reports_of_one in found.values() for report in reports_of_one]

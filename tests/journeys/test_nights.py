@@ -14,6 +14,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import polars as pl
 import pytest
 from journeys.kit import assert_holds_what_the_csv_said, settings_for
@@ -22,6 +24,8 @@ from support import FakeClock
 from bulkpull.events import Events
 from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
+from bulkpull.journey.standing import Standing
+from bulkpull.model import Pull, Report
 from bulkpull.records.history import load_manifest
 from bulkpull.records.manifest import Current, Manifest
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
@@ -237,6 +241,33 @@ async def test_a_standing_report_of_no_use_is_replaced_and_the_data_come_again(t
     )
     assert told["Profile"] >= 4
     assert told["OfficeUsage"] >= 1
+
+
+@pytest.mark.fault(8)
+async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its query is of yesterday's columns, so that only the ledger can tell that it is ours."""
+    plain, scope = Standing.make, anyio.CancelScope()
+
+    async def make(standing: Standing, pull: Pull) -> Report:
+        report = await plain(standing, pull)
+        if pull.dataset == "OfficeUsage":
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+        return report
+
+    async with nights_of(tmp_path, FEW) as nights:
+        with monkeypatch.context() as patched, scope:
+            patched.setattr(Standing, "make", make)
+            await nights.night()
+        lost = nights.standing("OfficeUsage").report_id
+        await add_column(nights)
+        nights.clock.advance(DAY.total_seconds())
+        await nights.nights(2)
+
+        assert nights.standing("OfficeUsage").report_id != lost
+        assert {len(nights.simulator.service.standing_reports(dataset)) for dataset in FEW} == {1}
 
 
 @pytest.mark.fault(105)
