@@ -59,9 +59,9 @@ class Marks:
     @cached_property
     def fields(self) -> Positions:
         """How many fields each row has."""
-        word, bit = np.divmod(self.ends, _WORD)
+        word, bit = _place(self.ends)
         up_to_word = np.cumsum(np.bitwise_count(self.separators), dtype=np.intp)
-        after_end = np.bitwise_count(self.separators[word] >> bit.astype(np.uint64))
+        after_end = np.bitwise_count(self.separators[word] >> bit)
         fields: Positions = np.diff(up_to_word[word] - after_end, prepend=0) + 1
         return fields
 
@@ -81,13 +81,12 @@ class Marks:
 def find_marks(block: bytes, *, separator: int) -> Marks:
     """Find quotes, separators and line ends; those inside quotes are left out."""
     data = np.frombuffer(block, np.uint8)
-    (separators, line_ends, returns, quotes), ends = _planes(data, (separator, LF, CR, QUOTE), listed=LF)
+    separators, line_ends, returns, quotes = _planes(data, (separator, LF, CR, QUOTE))
     if not quotes.any():
-        return Marks(separators, line_ends, returns, quotes, quotes, ends, open_quote=False)
+        return Marks(separators, line_ends, returns, quotes, quotes, positions(line_ends), open_quote=False)
     inside = _odd_so_far(quotes)
     separators, line_ends = separators & ~inside, line_ends & ~inside
-    ends = ends[has(line_ends, ends)]
-    open_quote = bool(inside[-1] >> np.uint64(_WORD - 1))
+    ends, open_quote = positions(line_ends), bool(inside[-1] >> np.uint64(_WORD - 1))
     return Marks(separators, line_ends, returns, quotes & inside, quotes & ~inside, ends, open_quote=open_quote)
 
 
@@ -97,14 +96,26 @@ def count(bits: Bits) -> int:
 
 
 def positions(bits: Bits) -> Positions:
-    """Where the marks are; slow, for what is rare."""
-    return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
+    """Where the marks are, in order: the first of each word, then the second of those that have one, and so on."""
+    word = np.flatnonzero(bits)
+    left, found = bits[word], [np.zeros(0, np.intp)]
+    while word.size:
+        others = left & (left - np.uint64(1))
+        found.append(word * _WORD + np.bitwise_count((left ^ others) - np.uint64(1)))
+        is_more = others != 0
+        word, left = word[is_more], others[is_more]
+    return np.sort(np.concatenate(found), kind="stable")
 
 
 def has(bits: Bits, at: Positions) -> NDArray[np.bool_]:
     """Whether there is a mark at each of these positions."""
-    word, bit = np.divmod(at, _WORD)
-    return (bits[word] >> bit.astype(np.uint64) & np.uint64(1)).astype(np.bool_)
+    word, bit = _place(at)
+    return (bits[word] >> bit & np.uint64(1)).astype(np.bool_)
+
+
+def _place(at: Positions) -> tuple[Positions, Bits]:
+    """The words of these positions, and the bits within them."""
+    return at // _WORD, (at % _WORD).astype(np.uint64)
 
 
 def just_after(bits: Bits) -> Bits:
@@ -121,19 +132,15 @@ def just_before(bits: Bits) -> Bits:
     return moved
 
 
-def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...], *, listed: int) -> tuple[list[Bits], Positions]:
-    """For each of the bytes that are wanted, where it is; of the one that is `listed` also as positions."""
+def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...]) -> list[Bits]:
+    """For each of the bytes that are wanted, where it is."""
     planes = np.zeros((len(wanted), -(-data.size // _WORD) * 8), np.uint8)
-    found = [np.zeros(0, np.intp)]
     for start in range(0, data.size, _CHUNK):
         chunk = data[start : start + _CHUNK]
         for plane, byte in zip(planes, wanted, strict=True):
-            is_there = chunk == byte
-            packed = np.packbits(is_there, bitorder="little")
+            packed = np.packbits(chunk == byte, bitorder="little")
             plane[start // 8 : start // 8 + packed.size] = packed
-            if byte == listed:
-                found.append(np.flatnonzero(is_there) + start)
-    return list(planes.view("<u8").astype(np.uint64, copy=False)), np.concatenate(found)
+    return list(planes.view("<u8").astype(np.uint64, copy=False))
 
 
 def _odd_so_far(bits: Bits) -> Bits:

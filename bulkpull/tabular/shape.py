@@ -108,7 +108,7 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
             carried, rest = block + rest, b""
             wanted = 2 * len(carried)
             continue
-        carried, wanted, marks = block[cut:], batch_bytes, marks.up_to(cut)
+        carried, wanted, marks = block[cut:], batch_bytes, marks if cut == len(block) else marks.up_to(cut)
         _check_quotes(marks, first_row=row)
         odd = _first_odd_row(marks, fields=fields)
         if odd is not None:
