@@ -188,7 +188,9 @@ class Tap:
     def _received(self) -> bool:
         try:
             came_bytes = self._line.recv_into(self._cipher)
-        except ConnectionError:
+        except BlockingIOError:
+            raise
+        except OSError:  # not only `ConnectionError`: a network that is gone has other numbers
             came_bytes = 0
         self._connection.incoming.write(self._cipher[:came_bytes])
         self.is_lost |= not came_bytes

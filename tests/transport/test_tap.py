@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -236,6 +239,23 @@ async def test_records_out_of_order_break_the_connection_and_bring_no_byte(fetch
 
     assert BODY.startswith(bytes(fetch.got))
     assert len(fetch.got) < len(BODY)
+
+
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+async def test_a_network_that_goes_is_a_break_of_the_connection(fetch: Fetch, number: int) -> None:
+    class Gone(socket.socket):
+        def recv_into(self, *_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+    def cut_off(tap: Tap) -> None:
+        tap._line = Gone(fileno=tap._line.detach())
+
+    fetch.spoil = cut_off
+    async with hosted(whole) as host:
+        with pytest.raises(AnswerLost):
+            await fetch.run(host)
+
+    assert BODY.startswith(bytes(fetch.got))
 
 
 async def test_a_disk_that_refuses_a_piece_is_no_fault_of_the_connection(fetch: Fetch) -> None:
