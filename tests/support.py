@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from ssl import SSLContext, SSLError
 from typing import Any, Self
 from unittest.mock import Mock
 
@@ -206,10 +208,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(*, api: str = API, tokens: Tokens | None = None, attempts: int = 6) -> AsyncIterator[Rig]:
+async def rig(
+    *, api: str = API, tokens: Tokens | None = None, attempts: int = 6, ca_file: Path | None = None
+) -> AsyncIterator[Rig]:
     """A client of the API at `api`; half the jitter, always."""
     clock, told, tokens = FakeClock(), Told(), tokens or Tokens()
-    async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="test") as http:
+    async with Http(ca_file=ca_file, events=told.hub, clock=clock, user_agent="test") as http:
         retrier = Retrier(
             policy=RetryPolicy(attempts=attempts),
             budget=RetryBudget(clock=clock),
@@ -248,7 +252,7 @@ class RawServer:
 
 @asynccontextmanager
 async def raw_server(
-    answer: Callable[[int, asyncio.StreamWriter], Awaitable[None]], *, ssl: Any = None
+    answer: Callable[[int, asyncio.StreamWriter], Awaitable[None]], *, ssl: SSLContext | None = None
 ) -> AsyncIterator[RawServer]:
     """
     Serve on loopback.
@@ -263,7 +267,7 @@ async def raw_server(
             head = await reader.readuntil(b"\r\n\r\n")
             server.requests.append(head)
             await answer(len(server.requests) - 1, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, SSLError):
             pass  # the client is gone, which some tests are about
         finally:
             writer.close()

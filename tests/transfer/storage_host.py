@@ -13,6 +13,7 @@ from pathlib import Path
 
 from anyio.abc import TaskGroup
 from support import RawServer, Rig, raw_server, reply, rig
+from transport.kept_host import server_context
 
 from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.model import SecureLink
@@ -134,7 +135,8 @@ class StorageHost:
 
 
 @asynccontextmanager
-async def serving(host: StorageHost) -> AsyncIterator[StorageHost]:
-    """The host, listening, and a client on virtual time to ask it."""
-    async with raw_server(host.answer) as host.server, rig() as host.parts:
+async def serving(host: StorageHost, *, certificate: Path | None = None) -> AsyncIterator[StorageHost]:
+    """The host, listening, over TLS where it has a certificate, and a client on virtual time to ask it."""
+    context = None if certificate is None else server_context(certificate)
+    async with raw_server(host.answer, ssl=context) as host.server, rig(ca_file=certificate) as host.parts:
         yield host

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 from support import API, Answers, FakeClock, Told, raw_server, reply
+from transport.kept_host import CERTIFICATE, server_context
 
 from bulkpull.errors import (
     AnswerLost,
@@ -28,7 +28,6 @@ from bulkpull.transport import http as http_module
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, Timeouts
 from bulkpull.transport.surroundings import Proxies
 
-CERTIFICATE = Path(__file__).parent / "loopback.pem"
 SIGNED = "/container/Sales%20report_1.csv?sv=2018-03-28&sr=b&se=2026-11-30T02%3A00%3A00Z&sig=aB%2Bc%2fD%3d%3D&x=a+b~%7E"
 
 
@@ -293,13 +292,10 @@ def test_a_transfer_has_no_total_time_limit() -> None:
 
 @pytest.mark.fault(72)
 async def test_a_certificate_that_nobody_vouches_for_is_refused_with_a_way_out(http: Http) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
-
     async def answer(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(reply("200 OK", b"{}"))
 
-    async with raw_server(answer, ssl=context) as server:
+    async with raw_server(answer, ssl=server_context()) as server:
         with pytest.raises(TlsRefused, match=r"ca_file.*proxy"):
             await http.send(get(f"{server.origin}/"))
         async with Http(ca_file=CERTIFICATE, events=Told().hub, clock=FakeClock(), user_agent="x") as trusting:

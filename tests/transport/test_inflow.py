@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import anyio
@@ -14,25 +12,13 @@ import anyio.lowlevel
 import numpy as np
 import pytest
 from support import FakeClock, Told
+from transport.kept_host import CERTIFICATE, HEAD, hosted
 
 from bulkpull.errors import AnswerLost
-from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, Timeouts
+from bulkpull.transport.http import AnswerOverdue, Http, Request, Timeouts
 from bulkpull.transport.inflow import BUFFER_BYTES
 
-CERTIFICATE = Path(__file__).parent / "loopback.pem"
 BODY = np.random.default_rng(1).bytes(9 << 20)
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
-
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Host:
-    origin: str = ""
-    connections: int = 0
-
-    def request(self, timeouts: Timeouts = TRANSFER_TIMEOUTS) -> Request:
-        return Request("GET", f"{self.origin}/f", endpoint="blob", timeouts=timeouts)
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -44,32 +30,6 @@ def certificate(request: pytest.FixtureRequest) -> Path | None:
 async def http(certificate: Path | None) -> AsyncIterator[Http]:
     async with Http(ca_file=certificate, events=Told().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
         yield ready
-
-
-@asynccontextmanager
-async def hosted(answer: Answer, certificate: Path | None) -> AsyncIterator[Host]:
-    """Serve on loopback, one answer after another on each connection, until the client leaves or `answer` closes."""
-    host = Host()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host.connections += 1
-        try:
-            while not writer.is_closing():
-                await reader.readuntil(b"\r\n\r\n")
-                await answer(writer)
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            pass  # the client is gone, which some tests are about
-        finally:
-            writer.close()
-
-    context = None
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        host.origin = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
-        yield host
 
 
 async def whole(writer: asyncio.StreamWriter) -> None:

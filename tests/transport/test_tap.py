@@ -6,60 +6,24 @@ import asyncio
 import errno
 import os
 import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import numpy as np
 import pytest
 from support import FakeClock, Told
+from transport.kept_host import CERTIFICATE, HEAD, Host, hosted
 
 from bulkpull.errors import AnswerLost
 from bulkpull.transport import inflow
-from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, StreamedReply, Timeouts
+from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, StreamedReply, Timeouts
 from bulkpull.transport.tap import Tap
 
-CERTIFICATE = Path(__file__).parent / "loopback.pem"
 BODY = np.random.default_rng(1).bytes(32 << 20)
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
-PATIENT = TRANSFER_TIMEOUTS
 IMPATIENT = Timeouts(read_s=0.2, total_s=None)
-
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Host:
-    origin: str
-    connections: int = 0
-
-
-@asynccontextmanager
-async def hosted(answer: Answer, *, encrypted: bool = True) -> AsyncIterator[Host]:
-    """Serve on loopback, one answer after another on each connection, until the client leaves or `answer` closes."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host.connections += 1
-        try:
-            while not writer.is_closing():
-                await reader.readuntil(b"\r\n\r\n")
-                await answer(writer)
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            pass  # the client is gone, which some tests are about
-        finally:
-            writer.close()
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
-    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context if encrypted else None) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        host = Host(f"{'https' if encrypted else 'http'}://127.0.0.1:{port}")
-        yield host
 
 
 async def whole(writer: asyncio.StreamWriter) -> None:
@@ -76,10 +40,9 @@ class Fetch:
     tapped_bytes: int = 0
     spoil: Callable[[Tap], None] = lambda _: None
 
-    async def run(self, host: Host, *, timeouts: Timeouts = PATIENT, at_most: int = len(BODY)) -> bytes:
+    async def run(self, host: Host, *, timeouts: Timeouts = TRANSFER_TIMEOUTS, at_most: int = len(BODY)) -> bytes:
         self.got.clear()
-        request = Request("GET", f"{host.origin}/f", endpoint="blob", timeouts=timeouts)
-        async with self.http.stream(request) as reply:
+        async with self.http.stream(host.request(timeouts)) as reply:
             async for chunk in reply.chunks():
                 self.got += chunk
                 await self._read_tapped(reply, at_most=at_most)
@@ -123,7 +86,7 @@ async def test_a_body_arrives_whole_and_leaves_its_connection_to_the_next_call(f
 async def test_a_body_in_the_clear_and_one_on_a_slow_line_come_by_the_loop(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with hosted(whole, encrypted=False) as host:
+    async with hosted(whole, None) as host:
         assert await fetch.run(host) == BODY
     monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 1e18)
     async with hosted(whole) as host:
