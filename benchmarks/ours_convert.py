@@ -21,6 +21,7 @@ from benchmarks.columns import COLUMNS, WIDE_COLUMNS
 from bulkpull.journey.convert import convert_report, warm_up
 from bulkpull.tabular.table import ColumnPlan
 
+# Three times as long as a child takes.
 _STARTING_S = 1.0
 
 

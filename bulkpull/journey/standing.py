@@ -67,15 +67,20 @@ async def look_at_night(
         BulkpullError: The service could not be asked.
     """
     ours: dict[str, set[str]] = {}
+    recent: set[str] = set()
     for entry in standing:
-        known = ours.setdefault(entry.dataset, set())
-        if "report_id" in entry.facts:
-            known.discard(str(entry.facts["name"]))
-            known.add(str(entry.facts["report_id"]))
-        else:  # it was ordered, and perhaps the process died before it was told of it
-            known.add(str(entry.facts["name"]))
-    made = [entry for entry in standing if "report_id" in entry.facts]
-    recent = {str(entry.facts["report_id"]) for entry in made if entry.at >= iso_utc(now - _REMEMBERED)}
+        known, name, report_id = (
+            ours.setdefault(entry.dataset, set()),
+            entry.facts["name"],
+            entry.facts.get("report_id"),
+        )
+        if report_id is None:  # it was ordered, and perhaps the process died before it heard of it
+            known.add(name)
+            continue
+        known.discard(name)
+        known.add(report_id)
+        if entry.at >= iso_utc(now - _REMEMBERED):
+            recent.add(report_id)
     later = {entry.dataset: entry.facts for entry in unchanged}
     found = {pull.dataset: candidates(pull, reports, ours=ours.get(pull.dataset, ())) for pull in pulls}
     ids = [report.report_id for reports_of_one in found.values() for report in reports_of_one]

@@ -8,7 +8,7 @@ hold. A column's type only ever widens, so there is no third.
 
 Three stages run at once, each a batch ahead of the next: inflate and check, read and narrow, encode and write. A GB of
 CSV (17 columns, 8 of them narrowed) takes them about 1.7 + 1.6, 2.4 + 1.6 and 4 seconds of processor time. To be more
-than a batch ahead gains nothing, and larger batches nothing but memory (`python -m benchmarks convert`).
+than a batch ahead gains nothing, and batches larger than a run's little but memory (`python -m benchmarks convert`).
 """
 
 from __future__ import annotations

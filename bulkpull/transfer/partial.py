@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,9 +143,14 @@ class Partial:
         Raises:
             OSError: As the disk refused it.
         """
-        await self.write_from(lambda put: deque(map(put, chunks), maxlen=0), offset=offset)
 
-    async def write_from(self, pour: Callable[[Put], object], *, offset: int) -> int:
+        def pour(put: Put) -> None:
+            for chunk in chunks:
+                put(chunk)
+
+        await self.write_from(pour, offset=offset)
+
+    async def write_from(self, pour: Callable[[Put], None], *, offset: int) -> int:
         """
         Let `pour` bring the bytes, in the thread that writes them.
 
@@ -172,12 +176,11 @@ class Partial:
                 self._digest.update(piece)
             crc, at = crc32(piece, crc), at + len(piece)
 
-        try:
-            await anyio.to_thread.run_sync(pour, put)
-        finally:  # also what came before a stop
-            if at > offset:
-                self._is_durable = False
-                self._keep(Extent(Stretch(extent.stretch.start, at), crc))
+        # A stop waits for the thread and is told afterwards: what came is kept.
+        await anyio.to_thread.run_sync(pour, put)
+        if at > offset:
+            self._is_durable = False
+            self._keep(Extent(Stretch(extent.stretch.start, at), crc))
         return at - offset
 
     async def vouch(self) -> None:

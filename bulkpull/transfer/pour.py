@@ -13,14 +13,13 @@ from bulkpull.transfer.partial import Partial
 from bulkpull.transfer.replies import ERROR_PAGE_BYTES, refuse_error_page
 from bulkpull.transfer.sharing import Claim
 from bulkpull.transport.http import StreamedReply
+from bulkpull.transport.message import LONGEST_HOLD_S
 
 # One write of a megabyte costs a sixteenth of the thread hops of writes of 64 KiB. Larger ones fall out of the
 # processor's cache before they are written, and were slower.
 _WRITE_BYTES = 1 << 20
-# Of small pieces, no more are held than can be looked through quickly.
+# Small pieces are copied and written one by one: what is held stays little, and the next write is never long.
 _WRITE_CHUNKS = 512
-# On a slow line a megabyte takes seconds, which a kill must not cost.
-_LONGEST_HOLD_S = 0.03
 # A thread that reads and writes by itself is left alone for so long. To come back and be sent again costs as much as a
 # few hundred kilobytes, and whoever stops a run waits for it.
 _STEP_BYTES = 32 << 20
@@ -86,7 +85,7 @@ class Pour:
         piece = chunk[: max(0, self.claim.end - self.claim.at)]
         self._held_since_s = self._held_since_s if self._held else now_s
         self._held_bytes += len(piece)
-        is_old = now_s - self._held_since_s >= _LONGEST_HOLD_S
+        is_old = now_s - self._held_since_s >= LONGEST_HOLD_S
         is_due = self._held_bytes >= _WRITE_BYTES or len(self._held) >= _WRITE_CHUNKS or is_old
         self._held.append(piece if is_due else bytes(piece))  # what is held outlives the reply's own buffer
         self.claim.at += len(piece)

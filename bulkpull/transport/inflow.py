@@ -23,14 +23,13 @@ from collections import deque
 
 import anyio
 
+from bulkpull.transport.message import LONGEST_HOLD_S
 from bulkpull.transport.tap import Tap
 
 # The unit of a write to the disk. Larger ones fall out of the processor's cache before they are written.
 BUFFER_BYTES = 1 << 20
 # One is filled, one is read, and one is between the two.
 _BUFFERS = 3
-# On a slow line a buffer takes seconds to fill, which a kill must not cost.
-_LONGEST_HOLD_S = 0.03
 # When a `Tap` is worth its while: so much has come at such a speed, and so much is still to come.
 _SAMPLE_BYTES = 2 << 20
 _FAST_BYTES_PER_S = 50e6
@@ -161,7 +160,7 @@ class Inflow(asyncio.BufferedProtocol):
 
     def _hold(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(_LONGEST_HOLD_S, self._turn_over)
+            self._timer = self._loop.call_later(LONGEST_HOLD_S, self._turn_over)
 
     def _give_back(self, buffer: memoryview) -> None:
         self._spare.append(buffer)

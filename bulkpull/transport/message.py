@@ -30,6 +30,8 @@ class Timeouts:
 
 
 TRANSFER_TIMEOUTS = Timeouts(total_s=None)
+LONGEST_HOLD_S = 0.03
+"""How long what has come may wait for more, seconds: on a slow line a buffer takes longer, which no kill must cost."""
 
 
 @dataclass(frozen=True, slots=True)

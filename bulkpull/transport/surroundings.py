@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 from collections.abc import Mapping
@@ -23,9 +24,12 @@ def trusted_certificates(ca_file: Path | None) -> TappableContext:
     Raises:
         SettingsError: The file cannot be read, or holds no PEM certificate.
     """
+    # Otherwise as `ssl.create_default_context`, which makes no other class; a test holds the two together.
     context = TappableContext(ssl.PROTOCOL_TLS_CLIENT)
-    if sys.version_info >= (3, 13):  # as `ssl.create_default_context`, which makes no other class
+    if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if key_log := os.environ.get("SSLKEYLOGFILE"):
+        context.keylog_filename = key_log
     context.load_default_certs()
     if ca_file is not None:
         try:

@@ -25,6 +25,8 @@ from typing import cast
 
 import anyio.lowlevel
 
+from bulkpull.transport.message import LONGEST_HOLD_S
+
 # Fits into the processor's own cache, with the encrypted bytes beside it.
 _PIECE_BYTES = 256 << 10
 # How long the loop may take to leave the socket alone. On a fast line it takes some milliseconds.
@@ -33,8 +35,6 @@ _SETTLING_S = 0.05
 _ROUNDS = 3
 # A thread that waits for bytes looks up this often: whoever stops a run waits for it.
 _LOOK_UP_S = 0.05
-# On a slow line a piece takes seconds, which a kill must not cost.
-_LONGEST_HOLD_S = 0.03
 
 
 class TappableConnection(ssl.SSLObject):
@@ -172,7 +172,7 @@ class Tap:
                 self.is_lost = True
                 break
             if not filled_bytes:
-                until_s = time.monotonic() + _LONGEST_HOLD_S
+                until_s = time.monotonic() + LONGEST_HOLD_S
             filled_bytes += came_bytes
         return filled_bytes
 

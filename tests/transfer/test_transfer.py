@@ -62,7 +62,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Virtual time runs on while a real disk syncs, which would make syncs seem to take long.
     monkeypatch.setattr("bulkpull.transfer.partial._sync_data", lambda _: None)
     # The same while a buffer waits for its moment by the loop's own clock: a megabyte would come meanwhile.
-    monkeypatch.setattr("bulkpull.transport.inflow._LONGEST_HOLD_S", 0.0)
+    monkeypatch.setattr("bulkpull.transport.inflow.LONGEST_HOLD_S", 0.0)
 
 
 async def test_a_small_file_costs_one_request(tmp_path: Path) -> None:

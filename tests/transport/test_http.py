@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -26,7 +27,7 @@ from bulkpull.errors import (
 )
 from bulkpull.transport import http as http_module
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, Request, Timeouts
-from bulkpull.transport.surroundings import Proxies
+from bulkpull.transport.surroundings import Proxies, trusted_certificates
 
 SIGNED = "/container/Sales%20report_1.csv?sv=2018-03-28&sr=b&se=2026-11-30T02%3A00%3A00Z&sig=aB%2Bc%2fD%3d%3D&x=a+b~%7E"
 
@@ -300,6 +301,18 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_with_a_way_out(h
             await http.send(get(f"{server.origin}/"))
         async with Http(ca_file=CERTIFICATE, events=Told().hub, clock=FakeClock(), user_agent="x") as trusting:
             assert (await trusting.send(get(f"{server.origin}/"))).status == 200
+
+
+def test_connections_are_as_strict_as_the_library_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    usual, ours = ssl.create_default_context(), trusted_certificates(None)
+
+    for name in (
+        "verify_mode", "check_hostname", "verify_flags", "options", "minimum_version", "maximum_version",
+        "keylog_filename",
+    ):  # fmt: skip
+        assert getattr(ours, name) == getattr(usual, name), name
+    assert len(ours.get_ca_certs()) == len(usual.get_ca_certs())
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
