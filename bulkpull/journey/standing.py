@@ -69,11 +69,8 @@ async def look_at_night(
     ours: dict[str, set[str]] = {}
     recent: set[str] = set()
     for entry in standing:
-        known, name, report_id = (
-            ours.setdefault(entry.dataset, set()),
-            entry.facts["name"],
-            entry.facts.get("report_id"),
-        )
+        known = ours.setdefault(entry.dataset, set())
+        name, report_id = entry.facts["name"], entry.facts.get("report_id")
         if report_id is None:  # it was ordered, and perhaps the process died before it heard of it
             known.add(name)
             continue
