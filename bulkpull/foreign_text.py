@@ -19,6 +19,7 @@ _BLANKS_BUT_LINES = re.compile("[\v\f\x1c-\x1f\x85\u2028\u2029]|\r(?!\n)")
 # A byte that was no UTF-8, as Python carries it along (PEP 383): reason phrases and headers are Latin-1 by tradition.
 _STRAY_BYTE = re.compile("[\udc80-\udcff]")
 _HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LAST_LATIN_1 = 0xFF
 # JSON escapes what lies below U+0020 by itself.
 _HIDDEN_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -42,7 +43,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 def _spelled_out(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code <= _LAST_LATIN_1 else f"\\u{code:04x}"
 
 
 def writable(value: Any) -> Any:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkpull import redact as redaction
@@ -92,7 +92,6 @@ def test_what_can_be_written_is_not_changed(value: dict[str, object]) -> None:
 
 
 @pytest.mark.case("C30")
-@settings(deadline=None)
 @given(
     secret=st.text(st.sampled_from("pass word-\t'<é"), min_size=12, max_size=60),
     before=st.integers(0, 260),

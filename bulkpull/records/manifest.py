@@ -182,7 +182,7 @@ class Manifest(_Record):
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         silent = {name for name in ("notes", "submitted") if not getattr(self, name)}
-        # Not by mode="json", which refuses texts that UTF-8 cannot carry: what a run did must be written whatever it says.
+        # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
         values: dict[str, Any] = writable(self.model_dump(exclude=silent))
         return values
 

@@ -67,7 +67,7 @@ def read_envelope(body: bytes, *, told: str) -> Envelope:
 def json_object(body: bytes) -> dict[str, Any] | None:
     """The folded JSON object in `body`; `None` when it holds none."""
     try:
-        # Raw control characters within strings and a NUL after the end are faults of the writer; what is meant is clear.
+        # Raw control characters within strings, or a NUL after the end, leave no doubt about what is meant.
         raw = json.loads(body.removeprefix(b"\xef\xbb\xbf").rstrip(b"\0 \t\r\n"), strict=False)
     except (ValueError, RecursionError):
         return None
