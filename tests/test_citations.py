@@ -11,14 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-BEHAVIOURS = {
-    int(number)
-    for number in re.findall(r"^(\d+)\. ", (DOCS / "service-behaviours.md").read_text("utf-8"), re.MULTILINE)
-}
-FAULTS = {
-    int(number) for number in re.findall(r"^\| (\d+) \|", (DOCS / "fault-matrix.md").read_text("utf-8"), re.MULTILINE)
-}
-CASES = set(re.findall(r"(?<![\w(])\**([CNWLMO]\d+)(?=\.?\**(?: · |\*\*))", (DOCS / "cases.md").read_text("utf-8")))
+
+
+def _page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+BEHAVIOURS = {int(number) for number in re.findall(r"^(\d+)\. ", _page("service-behaviours.md"), re.MULTILINE)}
+FAULTS = {int(number) for number in re.findall(r"^\| (\d+) \|", _page("fault-matrix.md"), re.MULTILINE)}
+CASES = set(re.findall(r"(?<![\w(])\**([CNWLMO]\d+)(?=\.?\**(?: · |\*\*))", _page("cases.md")))
 KNOWN: dict[str, set[int]] = {"behaviour": BEHAVIOURS, "fault": FAULTS}
 _CITED = re.compile(r"\b(behaviour|fault)s?\s+(\d+(?:(?:, (?:and )?| and | or )\d+)*)")
 SOURCES = sorted(
