@@ -22,6 +22,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from bulkpull.errors import ConverterDied
+from bulkpull.redact import printable
 from bulkpull.tabular.frames import HEAD, Kind, NotAFrame, processor_seconds, read_head
 from bulkpull.tabular.worker import LENGTH
 
@@ -223,5 +224,5 @@ def _explained(status: int, last_words: bytes) -> ConverterDied:
     lines = words.strip().splitlines()
     if any(each in words for each in _LIMIT_WORDS):
         return died("a limit on processes or threads was reached", fix=_LIMIT_FIX)
-    why = f"it ended with status {status}" + (f" ({lines[-1][:300]})" if lines else "")
+    why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
     return died(why, fix="report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with")
