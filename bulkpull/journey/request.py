@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import AuthError
+from bulkpull.errors import AuthError, NotFound
 from bulkpull.events import Events
+from bulkpull.journey.offer_check import check_offer
 from bulkpull.journey.plan import Plan, check_names, check_selections, make_plan
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.reporting.azure import AzureCredential
@@ -106,9 +108,13 @@ async def plan_export(
     events: Events,
     clock: Clock | None = None,
     credential: AzureCredential | None = None,
+    published: frozenset[str] = frozenset(),
 ) -> Plan:
     """
     Say what an export would do, with reads only.
+
+    Args:
+        published: The datasets with a snapshot in the output folder; see `offer_check`.
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
@@ -119,13 +125,20 @@ async def plan_export(
     async with connected(
         settings=settings, events=events, clock=clock or SystemClock(), credential=credential
     ) as connection:
-        return await plan_on(request, connection, settings=settings)
+        return await plan_on(request, connection, settings=settings, published=published)
 
 
-async def plan_on(request: ExportRequest, connection: Connection, *, settings: Settings) -> Plan:
+async def plan_on(
+    request: ExportRequest, connection: Connection, *, settings: Settings, published: frozenset[str] = frozenset()
+) -> Plan:
     """The plan for a request, from what the service lists now; raises as `plan_export`."""
-    offered = await connection.client.get_datasets()
-    return await plan_with(request, connection.client, offered=offered, settings=settings)
+    offered: list[OfferedDataset] = []
+    with suppress(NotFound):  # nothing at all is listed
+        offered = await connection.client.get_datasets()
+    plan = await plan_with(request, connection.client, offered=offered, settings=settings)
+    return check_offer(
+        plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
+    )
 
 
 async def plan_with(

@@ -34,6 +34,7 @@ from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
+from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
@@ -198,7 +199,12 @@ class Run:
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
-            plan = await plan_on(self.request, connection, settings=self.settings)
+            plan = await plan_on(
+                self.request,
+                connection,
+                settings=self.settings,
+                published=published_datasets(folder.published, catalog=load_catalog()),
+            )
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
         except SettingsError:
