@@ -106,11 +106,12 @@ class Run:
         that were published stay.
 
         Raises:
-            SettingsError: A dataset's name is unknown; nothing was started.
+            SettingsError: A dataset's name is unknown, or `output` is no folder; nothing was started.
             AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
+        self.settings.check_output()
         if self.credential is None:
             await check_before_asking(self.request, settings=self.settings)
         if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):

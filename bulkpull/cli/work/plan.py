@@ -52,7 +52,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     rows = plan_as_rows(plan, nights)
     if as_json:
         print_json({"version": 1, "plan": rows})
-    else:
+    elif not speech.quiet:
         print_table(_table(rows))
         for row in rows:
             if row["source"] and row["query"]:
