@@ -66,7 +66,7 @@ def show_query(
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Show one query with its text; exit status 3 when there is none of that id."""
+    """Show one query with its text; exit status 2 when there is none of that id."""
     speech = Speech(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it

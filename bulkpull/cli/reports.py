@@ -88,7 +88,7 @@ def show_report(
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Show one report; exit status 3 when there is none of that id."""
+    """Show one report; exit status 2 when there is none of that id."""
     speech = Speech(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it

@@ -46,7 +46,8 @@ def check_offer(
 
     Returns:
         The same plan but for `unavailable`. A published dataset that is gone is `failed`; so is every dataset when
-        nothing of what is wanted is on offer. When all that was published is gone the error is an `AuthError`.
+        nothing at all is on offer, or nothing of the usual datasets. When all that was published is gone the error is
+        an `AuthError`.
     """
     on_offer = {known.name if (known := catalog.find(each.name)) else each.name for each in offered if each.columns}
     gone = published - on_offer
@@ -73,7 +74,7 @@ def check_offer(
                 fix=f"{_ROLE}; `bulkpull datasets` shows what is listed, and the published snapshot stays as it is",
             )
             return replace(one, reason=lost.reason, failed=True, error=lost)
-        if is_nothing_there:
+        if is_nothing_there and (not offered or not one.named):
             what = "offers no dataset at all" if not offered else "offers none of the datasets that are asked for"
             nothing = NotFound(f"{one.dataset}: the service {what}", fix=_ROLE)
             return replace(one, reason=nothing.reason, failed=True, error=nothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli.command_line import SMALL, Command, Serve
+from command_line import SMALL, Command, Serve
 
 NO_CREDENTIALS = [
     ("export", "--json"),
