@@ -53,7 +53,7 @@ def check_offer(
     gone = published - on_offer
     is_access_lost = bool(published) and gone == published
     is_nothing_there = not any(pull.source is None for pull in plan.pulls)
-    planned = {each.dataset for each in (*plan.pulls, *plan.unavailable)}
+    planned = {pull.dataset for pull in plan.pulls} | {one.dataset for one in plan.unavailable}
     forgotten = sorted(gone - planned) if everything else []
     missing = [*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)]
 
