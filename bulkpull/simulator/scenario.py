@@ -66,8 +66,9 @@ class Scenario:
         seed: The data follow from it: same seed, same bytes.
         rows: Rows that six months hold, per dataset ("*" is the default of a mapping); other spans in proportion.
         refreshes: Restate a part of the rows at each documented refresh (behaviours 142 and 146).
-        datasets: The offered ones, `None` for the twenty.
-        extras: Offer the datasets beyond the twenty as well (behaviour 57).
+        edition: "live" lists what the live list of 2023 had, "documents" what the documents describe (behaviour 159).
+        datasets: The offered ones, `None` for those that the edition lists.
+        extras: Offer all further datasets that documents know as well (behaviour 57).
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
         latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
         api_latency_s: How long every API call takes.
@@ -110,6 +111,7 @@ class Scenario:
     seed: int = 20260101
     rows: int | Mapping[str, int] = 1_000
     refreshes: bool = False
+    edition: Literal["live", "documents"] = "documents"
     datasets: tuple[str, ...] | None = None
     extras: bool = False
     dataset_names: Mapping[str, str] = field(default_factory=dict)
