@@ -72,7 +72,9 @@ class Scenario:
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
         latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
         api_latency_s: How long every API call takes.
-        requests_per_minute: Calls in `throttle_window_s` beyond which the API answers 429 (behaviour 37).
+        requests_per_minute: The partner's allowance: calls in `throttle_window_s` beyond which the API answers 429
+            (behaviours 37 and 173). The live service told 10; the default does not slow anybody down.
+        tells_allowance: Whether replies carry the allowance and what is left of it (behaviour 172).
         one_off_quota: One-off reports in `one_off_window_s` (behaviour 85), `None` for no limit.
         active_report_quota: Active reports a user may have (behaviour 86).
         query_quota: Stored queries a user may have (behaviour 72).
@@ -117,8 +119,9 @@ class Scenario:
     dataset_names: Mapping[str, str] = field(default_factory=dict)
     latency_s: tuple[float, float] | Mapping[str, float] = (0.0, 0.0)
     api_latency_s: float = 0.0
-    requests_per_minute: int | None = None
+    requests_per_minute: int = 10_000
     throttle_window_s: float = 60.0
+    tells_allowance: bool = True
     one_off_quota: int | None = None
     one_off_window_s: float = 3600.0
     active_report_quota: int = 50
