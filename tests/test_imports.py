@@ -10,8 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "clock", "errors", "events", "figures", "foreign_text", "metrics", "model",
-    "query", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file", "timespans",
+    "_version", "address", "catalog", "clock", "errors", "events", "figures", "foreign_text", "identity", "metrics",
+    "model", "query", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
+    "timespans",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,

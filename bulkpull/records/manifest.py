@@ -218,10 +218,11 @@ class CurrentSnapshot(_Record):
 
 
 class Current(_Record):
-    """The content of `current.json`."""
+    """The content of `current.json`; `account` is the one that the folder belongs to."""
 
     version: Literal[1] = 1
     updated_at: str = ""
+    account: dict[str, Any] | None = None
     datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
 
     @classmethod
