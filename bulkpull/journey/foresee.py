@@ -15,7 +15,7 @@ from bulkpull.journey.night import Night
 from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.published import load_published
-from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on
+from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on, read_refusals
 from bulkpull.journey.resume import list_reports
 from bulkpull.journey.standing import STANDING, UNCHANGED, look_at_night
 from bulkpull.records.history import PRIVATE
@@ -42,11 +42,13 @@ async def foresee_night(
     current = await anyio.to_thread.run_sync(Current.load, output)
     published = await anyio.to_thread.run_sync(load_published, output, current)
     standing, unchanged = await _noted(output)
+    refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
         plan = await plan_on(
             request,
             connection,
             settings=settings,
+            refusals=refusals,
             published=published_datasets(published, catalog=load_catalog()),
         )
         nights = await look_at_night(
