@@ -19,6 +19,7 @@ import anyio.to_thread
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
+from bulkpull.identity import Account
 from bulkpull.journey.tidy import Undone, clean_up
 from bulkpull.records.beneath import names_beneath, open_beneath, remove_beneath, rename_beneath
 from bulkpull.records.files import disk_trouble, explained, link_or_copy, make_folders, sync_folder
@@ -66,6 +67,7 @@ class Publisher:
         output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
         check_lock: Raises when the output folder is no longer this run's to write.
+        account: The one that the folder belongs to.
     """
 
     output: Path
@@ -74,6 +76,7 @@ class Publisher:
     clock: Clock
     events: Events
     check_lock: Callable[[], None] = lambda: None
+    account: Account | None = None
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def publish_snapshot(self, staged: Staged) -> Published:
@@ -119,6 +122,7 @@ class Publisher:
             published_at=now,
             replaced=self._replaced(staged.dataset, named, at=now),
         )
+        current.account = self.account.as_dict() if self.account else current.account
         current.updated_at = now
         undone = self._commit(current, staged.dataset)
         # Nothing from here on makes the dataset a failure: readers see the new snapshot.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull.errors import DiskTrouble
+from bulkpull.foreign_text import writable
 from bulkpull.records.beneath import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -138,7 +139,7 @@ def _private(path: str, flags: int) -> int:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as indented JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def load_json(path: Path, *, root: Path | None = None) -> Any | None:
