@@ -58,7 +58,7 @@ async def test_a_selection_holds_what_was_selected_and_leaves_the_whole_alone(tm
 
 @pytest.mark.behaviour(63)
 async def test_metrics_arrive_as_numbers_and_a_note_says_that_they_aggregate(tmp_path: Path) -> None:
-    selection = Selection(name="totals", dataset="AzureUsage", select="CustomerCount, CustomerMarket, TotalACR")
+    selection = Selection(name="totals", dataset="AzureUsage", select="CustomerCount, CustomerMarket, ACR_USD")
     async with Simulator(Scenario(rows=200, datasets=OFFERED)) as simulator:
         manifest = await export(simulator, tmp_path, queries=[selection])
 
