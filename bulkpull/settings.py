@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -31,8 +30,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
+from bulkpull.identity import Account
+from bulkpull.metrics import MetricsChoice
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
@@ -47,10 +47,10 @@ from bulkpull.settings_file import (
     told_origin,
     unknown_setting,
 )
+from bulkpull.timespans import WIDEST, is_span_name
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
 
-WIDEST = "widest"
 NO_CACHE = "off"
 SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
 """Settings whose values are secrets; each has a sister `…_file`."""
@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     encrypt_token_cache: bool = Field(
         default=True, description="let the operating system encrypt the token cache where it can"
     )
+    programme: Literal["mpn", "cmp"] = Field(
+        "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
+    )
     output: Path = Field(Path("bulkpull-data"), description="output folder")
     requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
     request_burst: PositiveInt = Field(10, description="calls that may go out at once")
@@ -122,6 +125,10 @@ class Settings(BaseSettings):
     download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
     timespan: Text | None = Field(
         None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
+    )
+    metrics: MetricsChoice = Field(
+        "amounts",
+        description="metrics that a full export selects after the columns: `amounts` held by no column, `all`, `none`",
     )
     on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
     on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
@@ -244,16 +251,21 @@ class Settings(BaseSettings):
                 raise SettingsError(f"{where} is not valid JSON", why=str(trouble)) from None
         return read_selections(given, where=where)
 
+    @field_validator("programme", mode="after")
+    @classmethod
+    def _supported(cls, programme: str) -> str:
+        if programme != "mpn":
+            raise ValueError("this version exports Partner Insights only; allowed: mpn")
+        return programme
+
     @field_validator("timespan", mode="after")
     @classmethod
-    def _known_timespan(cls, timespan: str | None) -> str | None:
-        known = load_catalog().timespans
+    def _plausible_timespan(cls, timespan: str | None) -> str | None:
+        # Whether it is offered, only the service can tell: its datasets list names that no document has.
         if timespan is None or timespan.casefold() == WIDEST:
             return timespan and WIDEST
-        if timespan.upper() not in known:
-            near = get_close_matches(timespan.upper(), known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{hint}allowed: {WIDEST}, {', '.join(known)}")
+        if not is_span_name(timespan):
+            raise ValueError(f"write it as the service does, such as LAST_3_MONTHS, or use {WIDEST}")
         return timespan.upper()
 
     @field_validator("ca_file", "client_certificate_file", mode="after")
@@ -262,6 +274,11 @@ class Settings(BaseSettings):
         if file is not None and not file.is_file():
             raise ValueError(f"no file at {file}")
         return file
+
+    @property
+    def account(self) -> Account:
+        """The account that these settings name."""
+        return Account.of(api_root=self.api_base_url, programme=self.programme, tenant=self.tenant_id)
 
     @property
     def token_address(self) -> str:

@@ -156,7 +156,7 @@ def test_text_without_secrets_stays_as_it_is() -> None:
 
 
 def test_what_the_service_says_cannot_move_the_cursor_or_break_a_line() -> None:
-    assert printable("a\x1b[31mred\x07\nline\u202eevil") == "a [31mred  line evil"
+    assert printable("a\x1b[31mred\x07\nline\u202eevil") == r"a\x1b[31mred\x07 line\u202eevil"
     assert len(printable("x" * 10_000)) == 2_000
 
 

@@ -27,10 +27,12 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
 from bulkpull.events import Events, Level, about
+from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
 from bulkpull.journey.limits import fit_to_machine
+from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
@@ -58,10 +60,12 @@ from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.records.owner import Owner, check_owner, claim_folder
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
+from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -78,6 +82,7 @@ class Run:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
+        account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
     """
 
     request: ExportRequest
@@ -87,6 +92,7 @@ class Run:
     random: Callable[[], float] = random.random
     credential: AzureCredential | None = None
     resume: str | None = None
+    account: Account | None = None
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
@@ -105,14 +111,17 @@ class Run:
         that were published stay.
 
         Raises:
-            SettingsError: A dataset's name is unknown; nothing was started.
+            SettingsError: A dataset's name is unknown, or the output folder is another account's; nothing was started.
             AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
+        output = self.settings.output.absolute()
+        with explained(output):
+            await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_before_asking(self.request, settings=self.settings)
-        if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):
+        if self._needs_the_services_list:
             # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
             await plan_export(
                 self.request,
@@ -121,7 +130,6 @@ class Run:
                 clock=self.clock,
                 credential=self.credential,
             )
-        output = self.settings.output.absolute()
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
         async with (
@@ -167,6 +175,28 @@ class Run:
             await retire_runs(output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
             return manifest
 
+    @property
+    def _needs_the_services_list(self) -> bool:
+        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
+        catalog, span = load_catalog(), self.settings.timespan
+        return (
+            self.request.only_selections
+            or any(catalog.find(name) is None for name in self.request.datasets)
+            or (span is not None and span != WIDEST and span not in catalog.timespans)
+        )
+
+    @property
+    def _account(self) -> Account:
+        return self.account or self.settings.account
+
+    async def _claim(self, output: Path) -> None:
+        """Record whose folder it is, now that the service has answered and before anything is ordered."""
+        client_id, username = self.settings.client_id, self.settings.username
+        sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
+        owner = Owner(self._account, sign_in)
+        with explained(output):
+            self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
+
     async def _look_back(self, ledger: Ledger) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
@@ -198,9 +228,11 @@ class Run:
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
-            plan = await plan_on(self.request, connection, settings=self.settings)
+            refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
+            plan = await plan_on(self.request, connection, settings=self.settings, refusals=refusals)
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
+            await self._claim(folder.output)
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -214,7 +246,7 @@ class Run:
             new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
             await check_room_for_run(folder.output, new, settings=self.settings)
         await self._begin(ledger)
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
         inheritance = await inherit(
@@ -240,6 +272,7 @@ class Run:
                     clock=self.clock,
                     events=self.events,
                     background=working,
+                    account=self._account,
                 )
                 watching.start_soon(tools.poller.run)
                 if self._will_convert(left, nights):
@@ -249,6 +282,16 @@ class Run:
                 self._clear_away(tools, orphans=inheritance.orphans)
             await self._forget_queries(tools)
             watching.cancel_scope.cancel()
+
+    def _tell_plan(self, plan: Plan) -> None:
+        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._notes += [note for note in plan.notes if note not in self._notes]
+        for note in plan.notes:
+            self.events.warn("plan.noted", reason=note)
+        for pull in plan.pulls:
+            with about(pull.dataset):
+                for note in pull.notes:
+                    self.events.warn("plan.noted", reason=note)
 
     async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
         """The reports on the service, where any of them can be of use to this run."""
@@ -360,7 +403,10 @@ class Run:
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:
             window_end = iso_utc(self.request.window.end) if self.request.window else None
-            request = self.request.as_key(self.settings) | {"window_end": window_end}
+            request = self.request.as_key(self.settings) | {
+                "window_end": window_end,
+                "account": self._account.as_dict(),
+            }
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
 
