@@ -59,6 +59,10 @@ def note_error(record: DatasetRecord, error: Exception) -> None:
     """What an error makes of a dataset; of several at once, from parts side by side, the first stands for all."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if record.status == "complete":  # readers see it: what went wrong afterwards is told, and changes nothing
+        told = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
+        record.notes.append(f"published; what went wrong afterwards: {told}")
+        return
     if isinstance(error, Unchanged):
         record.status, record.reason = "skipped", error.reason
     elif isinstance(error, BulkpullError):
