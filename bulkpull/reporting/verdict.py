@@ -32,13 +32,13 @@ _TROUBLES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPSta
 
 WITHHELD = (
     "the service withheld revenue or personal data from this user; to get it, give the user the role "
-    "Executive report viewer in Partner Center and take Report viewer away: with both the user counts as the lesser one "
-    "(a changed role works after up to an hour; saving the user's page in the portal has removed the role before)"
+    "Executive report viewer in Partner Center and take Report viewer away: with both the user counts as the lesser "
+    "one (a changed role works after up to an hour; saving the user's page in the portal has removed the role before)"
 )
 """What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22, 23 and 193."""
 REFUSED_ROLE_FIX = (
     'the user needs the role "Executive report viewer" (a new role works after up to an hour, and one that was there may '
-    "have vanished: look again in Partner Center); indirect resellers have no access to this API"
+    "may have vanished: look again in Partner Center); indirect resellers have no access to this API"
 )
 """What to do about a 403. Source: behaviours 19, 22, 25, 192 and 193."""
 
