@@ -37,7 +37,7 @@ WITHHELD = (
 )
 """What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22, 23 and 193."""
 REFUSED_ROLE_FIX = (
-    'the user needs the role "Executive report viewer" (a new role works after up to an hour, and one that was there may '
+    'the user needs the role "Executive report viewer" (a new role works after up to an hour, and one that was there '
     "may have vanished: look again in Partner Center); indirect resellers have no access to this API"
 )
 """What to do about a 403. Source: behaviours 19, 22, 25, 192 and 193."""
