@@ -180,14 +180,38 @@ class Settings(BaseSettings):
             demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
 
         Raises:
-            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
+            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
+                folder.
         """
         token = in_use.set(read_settings_file(config, known=cls.model_fields))
         try:
             given = {name: value for name, value in options.items() if value is not None}
-            return cls(**((_unpointed() if demo else {}) | given))
+            settings = cls(**((_unpointed() if demo else {}) | given))
         finally:
             in_use.reset(token)
+        settings.check_output()
+        return settings
+
+    def check_output(self) -> None:
+        """
+        Refuse an output folder that is, or lies beneath, something else than a folder.
+
+        Raises:
+            SettingsError: With the path that is in the way.
+        """
+        output = self.output.absolute()
+        for path in (output, *output.parents):
+            try:
+                if path.is_dir():
+                    return
+                if path.exists():
+                    raise SettingsError(
+                        f"the output folder {self.output} cannot be used",
+                        why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
+                        fix="name a folder by --output or by the setting `output`",
+                    )
+            except OSError:  # what may not be looked at is told by whoever has to use it
+                return
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:
         """
