@@ -123,6 +123,15 @@ class Settings(BaseSettings):
     request_attempts: PositiveInt = Field(6, description="tries of one request or download before its dataset fails")
     parallel_downloads: PositiveInt = Field(4, description="files at once")
     download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
+    minimum_bytes_per_second: Positive = Field(
+        1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
+    )
+    run_timeout_seconds: Positive | None = Field(
+        None, description="the run ends with what it has, resumable, when this is over"
+    )
+    storage_hosts: Text | None = Field(
+        None, description="hosts on this machine or in a private network that links may name, separated by commas"
+    )
     timespan: Text | None = Field(
         None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
     )
@@ -315,6 +324,11 @@ class Settings(BaseSettings):
         if self.token_cache is None:
             return user_data_path("bulkpull", appauthor=False) / "tokens"
         return None if self.token_cache.casefold() == NO_CACHE else Path(self.token_cache).expanduser()
+
+    @property
+    def near_hosts(self) -> tuple[str, ...]:
+        """The hosts of `storage_hosts`."""
+        return tuple(host.strip() for host in (self.storage_hosts or "").split(",") if host.strip())
 
     def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
         """

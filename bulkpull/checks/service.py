@@ -24,7 +24,7 @@ from bulkpull.reporting.connect import connected
 from bulkpull.settings import Settings
 from bulkpull.transport.http import Http, Request, Timeouts
 from bulkpull.transport.pace import parse_http_date
-from bulkpull.transport.surroundings import Proxies
+from bulkpull.transport.proxies import Proxies
 
 # Tokens and secure links are judged by the clock; five minutes are what the identity platform bears.
 _MOST_SKEW_S = 300.0
@@ -60,7 +60,7 @@ async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime
     """One call without credentials; whatever answers, it was reached. Also the moment that the answer names."""
     host = urlsplit(url).netloc
     proxy = Proxies().proxy_for(url)
-    way = f" through the proxy {urlsplit(proxy).hostname}" if proxy else ""
+    way = f" through the proxy {urlsplit(proxy.url).hostname}" if proxy else ""
     try:
         reply = await http.send(Request("GET", url, endpoint=f"the {check}", timeouts=_PATIENCE))
     except BulkpullError as error:
