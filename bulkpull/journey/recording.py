@@ -39,7 +39,12 @@ def unavailable_record(missing: Unavailable) -> DatasetRecord:
     """The record of what cannot be pulled."""
     status: DatasetStatus = "failed" if missing.failed else "unavailable"
     return DatasetRecord(
-        dataset=missing.dataset, status=status, reason=missing.reason, source=missing.source, named=missing.named
+        dataset=missing.dataset,
+        status=status,
+        reason=missing.reason,
+        source=missing.source,
+        named=missing.named,
+        error=missing.error if isinstance(missing.error, AuthError) else None,
     )
 
 

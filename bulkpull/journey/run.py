@@ -36,6 +36,7 @@ from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
+from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
@@ -113,11 +114,13 @@ class Run:
         that were published stay.
 
         Raises:
-            SettingsError: A dataset's name is unknown, or the output folder is another account's; nothing was started.
+            SettingsError: A dataset's name is unknown, or the output folder is another account's or no folder; nothing
+                was started.
             AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
+        self.settings.check_output()
         output = self.settings.output.absolute()
         with explained(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
@@ -256,7 +259,13 @@ class Run:
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
             refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
-            plan = await plan_on(self.request, connection, settings=self.settings, refusals=refusals)
+            plan = await plan_on(
+                self.request,
+                connection,
+                settings=self.settings,
+                refusals=refusals,
+                published=published_datasets(folder.published, catalog=load_catalog()),
+            )
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
             await self._claim(folder.output)
