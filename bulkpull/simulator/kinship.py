@@ -27,7 +27,8 @@ def are_repetitions(rows: Rows, table: Table) -> npt.NDArray[np.bool_]:
     """Which rows repeat the row before them for another attributed partner; none where no flag would say so."""
     if not any(column.name.casefold() in DUPLICATE_FLAGS for column in table.columns):
         return np.zeros(len(rows), dtype=np.bool_)
-    return rows % _REPEATED_EVERY == _REPEATED_AT
+    repeats: npt.NDArray[np.bool_] = rows % _REPEATED_EVERY == _REPEATED_AT
+    return repeats
 
 
 def source_rows(rows: Rows, column: Column, table: Table) -> Rows:
