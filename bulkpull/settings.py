@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -31,9 +30,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.identity import Account
+from bulkpull.metrics import MetricsChoice
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
@@ -48,10 +47,10 @@ from bulkpull.settings_file import (
     told_origin,
     unknown_setting,
 )
+from bulkpull.timespans import WIDEST, is_span_name
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
 
-WIDEST = "widest"
 NO_CACHE = "off"
 SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
 """Settings whose values are secrets; each has a sister `…_file`."""
@@ -126,6 +125,10 @@ class Settings(BaseSettings):
     download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
     timespan: Text | None = Field(
         None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
+    )
+    metrics: MetricsChoice = Field(
+        "amounts",
+        description="metrics that a full export selects after the columns: `amounts` held by no column, `all`, `none`",
     )
     on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
     on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
@@ -257,14 +260,12 @@ class Settings(BaseSettings):
 
     @field_validator("timespan", mode="after")
     @classmethod
-    def _known_timespan(cls, timespan: str | None) -> str | None:
-        known = load_catalog().timespans
+    def _plausible_timespan(cls, timespan: str | None) -> str | None:
+        # Whether it is offered, only the service can tell: its datasets list names that no document has.
         if timespan is None or timespan.casefold() == WIDEST:
             return timespan and WIDEST
-        if timespan.upper() not in known:
-            near = get_close_matches(timespan.upper(), known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{hint}allowed: {WIDEST}, {', '.join(known)}")
+        if not is_span_name(timespan):
+            raise ValueError(f"write it as the service does, such as LAST_3_MONTHS, or use {WIDEST}")
         return timespan.upper()
 
     @field_validator("ca_file", "client_certificate_file", mode="after")

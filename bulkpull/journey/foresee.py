@@ -13,7 +13,7 @@ from bulkpull.journey.intact import damaged_snapshots
 from bulkpull.journey.night import Night
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.published import load_published
-from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on
+from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on, read_refusals
 from bulkpull.journey.resume import list_reports
 from bulkpull.journey.standing import STANDING, UNCHANGED, look_at_night
 from bulkpull.records.history import PRIVATE
@@ -39,8 +39,9 @@ async def foresee_night(
     output = settings.output.absolute()
     current = await anyio.to_thread.run_sync(Current.load, output)
     standing, unchanged = await _noted(output)
+    refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
-        plan = await plan_on(request, connection, settings=settings)
+        plan = await plan_on(request, connection, settings=settings, refusals=refusals)
         nights = await look_at_night(
             [pull for pull in plan.pulls if pull.window is None],
             await list_reports(connection.client),

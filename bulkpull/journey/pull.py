@@ -34,6 +34,7 @@ from bulkpull.errors import (
 )
 from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
+from bulkpull.journey.metric_refusals import may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, is_there
 from bulkpull.journey.tools import Tools
@@ -100,7 +101,7 @@ class Journey:
             except _WORTH_A_NEW_REPORT as error:
                 self.ordered.remove(report)
                 self.tools.discard_report(report, record=self.record)
-                if attempt == attempts:
+                if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
                 self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
         raise AssertionError("the last round returns or raises")

@@ -32,6 +32,7 @@ from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
 from bulkpull.journey.limits import fit_to_machine
+from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
@@ -64,6 +65,7 @@ from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
+from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -119,7 +121,7 @@ class Run:
             await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_before_asking(self.request, settings=self.settings)
-        if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):
+        if self._needs_the_services_list:
             # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
             await plan_export(
                 self.request,
@@ -185,6 +187,16 @@ class Run:
         with explained(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
+    @property
+    def _needs_the_services_list(self) -> bool:
+        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
+        catalog, span = load_catalog(), self.settings.timespan
+        return (
+            self.request.only_selections
+            or any(catalog.find(name) is None for name in self.request.datasets)
+            or (span is not None and span != WIDEST and span not in catalog.timespans)
+        )
+
     async def _look_back(self, ledger: Ledger) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
@@ -216,7 +228,8 @@ class Run:
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
-            plan = await plan_on(self.request, connection, settings=self.settings)
+            refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
+            plan = await plan_on(self.request, connection, settings=self.settings, refusals=refusals)
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
             await self._claim(folder.output)
@@ -233,7 +246,7 @@ class Run:
             new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
             await check_room_for_run(folder.output, new, settings=self.settings)
         await self._begin(ledger)
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
         inheritance = await inherit(
@@ -269,6 +282,16 @@ class Run:
                 self._clear_away(tools, orphans=inheritance.orphans)
             await self._forget_queries(tools)
             watching.cancel_scope.cancel()
+
+    def _tell_plan(self, plan: Plan) -> None:
+        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._notes += [note for note in plan.notes if note not in self._notes]
+        for note in plan.notes:
+            self.events.warn("plan.noted", reason=note)
+        for pull in plan.pulls:
+            with about(pull.dataset):
+                for note in pull.notes:
+                    self.events.warn("plan.noted", reason=note)
 
     async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
         """The reports on the service, where any of them can be of use to this run."""

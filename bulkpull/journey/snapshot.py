@@ -7,15 +7,16 @@ again in halves, down to a day. Whatever the number, readers get one snapshot, o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
-from bulkpull.catalog import ColumnType
+from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AuthError,
@@ -25,6 +26,8 @@ from bulkpull.errors import (
     ExecutionOverdue,
     LedgerError,
     NotTheReport,
+    QuotaExceeded,
+    RequestRejected,
     Step,
     Unchanged,
 )
@@ -39,6 +42,7 @@ from bulkpull.journey.agree import (
     types_of,
     wider,
 )
+from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.pull import Journey
@@ -53,6 +57,7 @@ from bulkpull.tabular.table import Border, ColumnPlan
 # What says nothing against the reports: the next run takes them up.
 _NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError)
 _SHARP_SHRINK = 0.2
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -83,7 +88,7 @@ class Assembly:
             Unchanged: With `only_news`: the data are those of the current snapshot.
         """
         try:
-            parts = await self._in_agreement(await self._bring_all(self._pulls()))
+            parts = await self._or_without_metrics(self._bring_parts)
             await self._publish(parts)
         except _NOT_THE_REPORTS:
             raise
@@ -100,7 +105,37 @@ class Assembly:
         Raises:
             BulkpullError: As `Journey.submit`.
         """
+        return await self._or_without_metrics(self._submit_all)
+
+    async def _bring_parts(self) -> list[Part]:
+        return await self._in_agreement(await self._bring_all(self._pulls()))
+
+    async def _submit_all(self) -> list[Report]:
         return [await self._journey(pull).submit() for pull in self._pulls()]
+
+    async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
+        """
+        What `work` does; once more without the metrics where the service may have refused the query because of them.
+
+        Raises:
+            BulkpullError: As `work`; the first refusal where the query without metrics is refused as well.
+        """
+        try:
+            return await work()
+        except BulkpullError as error:
+            if self.execution is not None or not may_be_due_to_metrics(error, self.pull):
+                raise
+            asked, refused = self.pull, error
+        self.pull = drop_metrics(asked)
+        try:
+            done = await work()
+        except (RequestRejected, ExecutionFailed) as error:
+            if isinstance(error, QuotaExceeded):
+                raise
+            self.pull = asked
+            raise refused from None
+        await self.tools.note_refused_metrics(asked, refused, used=self.pull, record=self.record)
+        return done
 
     @property
     def _folder(self) -> Path:
@@ -143,6 +178,8 @@ class Assembly:
         try:
             return [await self._journey(pull).bring()]
         except (ExecutionFailed, ExecutionOverdue) as error:
+            if may_be_due_to_metrics(error, pull):
+                raise
             halves = halve(pull.window) if pull.window and self._time_column and self.execution is None else None
             if halves is None or pull.window is None:
                 raise
@@ -194,7 +231,11 @@ class Assembly:
         empty = {column.name for column in self._published.columns if column.empty} if self._published else set()
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
-            column = catalog.metric(name) if name in self.pull.metrics else known.column(name) if known else None
+            if name in self.pull.metrics:
+                metric = known.metric(name) if known else None
+                column = CatalogColumn(metric.name, metric.type) if metric else catalog.metric(name)
+            else:
+                column = known.column(name) if known else None
             plans.append(
                 ColumnPlan(
                     name=name,

@@ -101,13 +101,16 @@ class DatasetRecord(_Record):
     the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
-    that earlier snapshots had: one that comes back takes up its type again.
+    that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
+    the query selects after the columns, `metrics_left_out` the listed ones that it does not.
     """
 
     dataset: str
     status: DatasetStatus
     reason: str | None = None
     query: str | None = None
+    metrics: list[str] = Field(default_factory=list)
+    metrics_left_out: list[str] = Field(default_factory=list)
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 from rich.table import Table
 
+from bulkpull import figures
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.speech import LogLevel, Speech
 from bulkpull.cli.streams import print_data, print_json
@@ -22,6 +23,7 @@ from bulkpull.journey.request import ExportRequest, plan_export
 from bulkpull.settings import Settings
 
 _COMPLETE, _LOST = 0, 3
+_METRICS_SHOWN = 3
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: Speech) -> int:
@@ -42,9 +44,12 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
         plan, nights = anyio.run(ask)
     rows = plan_as_rows(plan, nights)
     if as_json:
-        print_json({"version": 1, "plan": rows})
+        told = {"notes": list(plan.notes)} if plan.notes else {}
+        print_json({"version": 1, "plan": rows} | told)
     else:
         print_table(_table(rows))
+        for note in plan.notes:
+            error_console().print(f"note:  {note}", soft_wrap=True)
         for row in rows:
             if row["source"] and row["query"]:
                 print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
@@ -66,7 +71,9 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
             "source": pull.source,
             "action": "pull",
             "query": pull.query_text,
-            "columns": len(pull.columns),
+            "columns": len(pull.columns) - len(pull.metrics),
+            "metrics": list(pull.metrics),
+            "metrics_left_out": list(pull.metrics_left_out),
             "timespan": pull.timespan,
             "wider_timespan": pull.wider_timespan,
             "window": {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None,
@@ -83,6 +90,8 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
             "action": "failed" if each.failed else "unavailable",
             "query": None,
             "columns": 0,
+            "metrics": [],
+            "metrics_left_out": [],
             "timespan": None,
             "wider_timespan": None,
             "window": None,
@@ -111,6 +120,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table.add_column("action", no_wrap=True)
     table.add_column("span", overflow="fold")
     table.add_column("columns", justify="right", no_wrap=True)
+    table.add_column("metrics", overflow="fold")
     is_night = any("standing_report" in row for row in rows)
     if is_night:
         table.add_column("standing report", no_wrap=True)
@@ -119,7 +129,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        cells = [row["dataset"], row["action"], span, str(row["columns"] or "")]
+        metrics = figures.some(row["metrics"], most=_METRICS_SHOWN)
+        cells = [row["dataset"], row["action"], span, str(row["columns"] or ""), metrics]
         if is_night:
             cells.append(row.get("standing_report", ""))
         if row["reason"]:

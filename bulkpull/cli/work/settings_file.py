@@ -24,6 +24,7 @@ USES: Mapping[str, Values] = {
     "full": {
         "output": "bulkpull-data",
         "timespan": "widest",
+        "metrics": "amounts",
         "keep_raw": True,
         "report_timeout_seconds": 21600,
         "report_attempts": 2,
@@ -69,6 +70,7 @@ _SECTIONS = {
     "Where": ("output",),
     "What is exported and kept": (
         "timespan",
+        "metrics",
         "queries",
         "on_drift",
         "on_shrink",
