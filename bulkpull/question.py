@@ -30,7 +30,7 @@ class Question:
         name: Under which the answer is published.
         source: The dataset that is read, by its canonical name.
         columns: What is selected, metrics too, lower case and in its order; `("*",)` for every column.
-        metrics: Those of them that are metrics; `("*amounts",)` and the like for those that the setting `metrics` chooses.
+        metrics: Those of them that are metrics; `("*amounts",)` and the like where the setting `metrics` chooses them.
         filter: The conditions, each as name, operator and values; their order does not count.
         order: The orderings, each as name and direction.
         span: The TIMESPAN; `None` for the service's own six months, and where a window is given.

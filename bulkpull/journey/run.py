@@ -176,6 +176,16 @@ class Run:
             return manifest
 
     @property
+    def _needs_the_services_list(self) -> bool:
+        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
+        catalog, span = load_catalog(), self.settings.timespan
+        return (
+            self.request.only_selections
+            or any(catalog.find(name) is None for name in self.request.datasets)
+            or (span is not None and span != WIDEST and span not in catalog.timespans)
+        )
+
+    @property
     def _account(self) -> Account:
         return self.account or self.settings.account
 
@@ -186,16 +196,6 @@ class Run:
         owner = Owner(self._account, sign_in)
         with explained(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
-
-    @property
-    def _needs_the_services_list(self) -> bool:
-        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
-        catalog, span = load_catalog(), self.settings.timespan
-        return (
-            self.request.only_selections
-            or any(catalog.find(name) is None for name in self.request.datasets)
-            or (span is not None and span != WIDEST and span not in catalog.timespans)
-        )
 
     async def _look_back(self, ledger: Ledger) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
