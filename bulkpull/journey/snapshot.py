@@ -249,17 +249,12 @@ class Assembly:
         )
 
     def _columns(self) -> list[ColumnPlan]:
-        catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
         published = {name.casefold(): kind for name, kind in known_types(self._baseline).items()}
         columns = self._baseline.columns if self._baseline else ()
         empty = {column.name.casefold() for column in columns if column.empty}
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
-            if name in self.pull.metrics:
-                metric = known.metric(name) if known else None
-                column = CatalogColumn(metric.name, metric.type) if metric else catalog.metric(name)
-            else:
-                column = known.column(name) if known else None
+            column = self._documented(name)
             plans.append(
                 ColumnPlan(
                     name=name,
@@ -271,6 +266,14 @@ class Assembly:
                 )
             )
         return plans
+
+    def _documented(self, name: str) -> CatalogColumn | None:
+        """What the catalog says of a selected name; a metric that it does not know is a number by its nature."""
+        known = self.tools.catalog.find(self.pull.reads)
+        if name not in self.pull.metrics:
+            return known.column(name) if known else None
+        metric = known.metric(name) if known else None
+        return CatalogColumn(metric.name, metric.type) if metric else self.tools.catalog.metric(name)
 
     async def _in_agreement(self, parts: list[Part]) -> list[Part]:
         """The same parts with one set of types and with no row twice; those that differ are converted once more."""
