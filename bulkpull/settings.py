@@ -123,6 +123,15 @@ class Settings(BaseSettings):
     request_attempts: PositiveInt = Field(6, description="tries of one request or download before its dataset fails")
     parallel_downloads: PositiveInt = Field(4, description="files at once")
     download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
+    minimum_bytes_per_second: Positive = Field(
+        1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
+    )
+    run_timeout_seconds: Positive | None = Field(
+        None, description="the run ends with what it has, resumable, when this is over"
+    )
+    storage_hosts: Text | None = Field(
+        None, description="hosts on this machine or in a private network that links may name, separated by commas"
+    )
     timespan: Text | None = Field(
         None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
     )
@@ -180,14 +189,38 @@ class Settings(BaseSettings):
             demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
 
         Raises:
-            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
+            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
+                folder.
         """
         token = in_use.set(read_settings_file(config, known=cls.model_fields))
         try:
             given = {name: value for name, value in options.items() if value is not None}
-            return cls(**((_unpointed() if demo else {}) | given))
+            settings = cls(**((_unpointed() if demo else {}) | given))
         finally:
             in_use.reset(token)
+        settings.check_output()
+        return settings
+
+    def check_output(self) -> None:
+        """
+        Refuse an output folder that is, or lies beneath, something else than a folder.
+
+        Raises:
+            SettingsError: With the path that is in the way.
+        """
+        output = self.output.absolute()
+        for path in (output, *output.parents):
+            try:
+                if path.is_dir():
+                    return
+                if path.exists():
+                    raise SettingsError(
+                        f"the output folder {self.output} cannot be used",
+                        why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
+                        fix="name a folder by --output or by the setting `output`",
+                    )
+            except OSError:  # what may not be looked at is told by whoever has to use it
+                return
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:
         """
@@ -291,6 +324,11 @@ class Settings(BaseSettings):
         if self.token_cache is None:
             return user_data_path("bulkpull", appauthor=False) / "tokens"
         return None if self.token_cache.casefold() == NO_CACHE else Path(self.token_cache).expanduser()
+
+    @property
+    def near_hosts(self) -> tuple[str, ...]:
+        """The hosts of `storage_hosts`."""
+        return tuple(host.strip() for host in (self.storage_hosts or "").split(",") if host.strip())
 
     def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
         """

@@ -56,7 +56,7 @@ def export(
     its own, beside the whole. What fails harms nothing else. The same command again carries on an interrupted run.
     """
     speech = Speech(log_format, log_level, quiet)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
         from bulkpull.cli.work.selecting import Selecting  # noqa: PLC0415 - the same
 

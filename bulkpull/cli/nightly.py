@@ -48,7 +48,7 @@ def nightly(
     reports for those days are asked for instead.
     """
     speech = Speech(log_format, log_level, quiet)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
 
         exit_code = run_export(

@@ -38,7 +38,7 @@ class Unavailable:
     Attributes:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
         failed: It is offered, but not in the way that the settings ask for.
-        error: What is wrong with a selection.
+        error: What is wrong with a selection, or with the list that lacks a published dataset.
         source: For a selection what it reads.
     """
 
@@ -46,7 +46,7 @@ class Unavailable:
     reason: str
     named: bool
     failed: bool = False
-    error: SettingsError | None = None
+    error: BulkpullError | None = None
     source: str | None = None
 
 

@@ -42,7 +42,12 @@ def unavailable_record(missing: Unavailable) -> DatasetRecord:
     """The record of what cannot be pulled."""
     status: DatasetStatus = "failed" if missing.failed else "unavailable"
     return DatasetRecord(
-        dataset=missing.dataset, status=status, reason=missing.reason, source=missing.source, named=missing.named
+        dataset=missing.dataset,
+        status=status,
+        reason=missing.reason,
+        source=missing.source,
+        named=missing.named,
+        error=missing.error if isinstance(missing.error, AuthError) else None,
     )
 
 
@@ -62,6 +67,10 @@ def note_error(record: DatasetRecord, error: Exception) -> None:
     """What an error makes of a dataset; of several at once, from parts side by side, the first stands for all."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if record.status == "complete":  # readers see it: what went wrong afterwards is told, and changes nothing
+        told = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
+        record.notes.append(f"published; what went wrong afterwards: {told}")
+        return
     if isinstance(error, Unchanged):
         record.status, record.reason = "skipped", error.reason
     elif isinstance(error, BulkpullError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import anyio.to_thread
 
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import AuthError, DiskTrouble, LedgerError
+from bulkpull.errors import AuthError, DiskTrouble, LedgerError, NotFound
 from bulkpull.events import Events
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.journey.offer_check import check_offer
 from bulkpull.journey.plan import Plan, check_names, check_selections, make_plan
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.records.history import PRIVATE
@@ -113,9 +115,13 @@ async def plan_export(
     events: Events,
     clock: Clock | None = None,
     credential: AzureCredential | None = None,
+    published: frozenset[str] = frozenset(),
 ) -> Plan:
     """
     Say what an export would do, with reads only.
+
+    Args:
+        published: The datasets with a snapshot in the output folder; see `offer_check`.
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
@@ -126,7 +132,7 @@ async def plan_export(
         await check_before_asking(request, settings=settings)
     refusals = await read_refusals(settings.output.absolute(), now=clock.now())
     async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
-        return await plan_on(request, connection, settings=settings, refusals=refusals)
+        return await plan_on(request, connection, settings=settings, refusals=refusals, published=published)
 
 
 async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
@@ -145,11 +151,21 @@ async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
 
 
 async def plan_on(
-    request: ExportRequest, connection: Connection, *, settings: Settings, refusals: MetricRefusals
+    request: ExportRequest,
+    connection: Connection,
+    *,
+    settings: Settings,
+    refusals: MetricRefusals,
+    published: frozenset[str] = frozenset(),
 ) -> Plan:
     """The plan for a request, from what the service lists now; raises as `plan_export`."""
-    offered = await connection.client.get_datasets()
+    offered: list[OfferedDataset] = []
+    with suppress(NotFound):  # nothing at all is listed
+        offered = await connection.client.get_datasets()
     plan = await plan_with(request, connection.client, offered=offered, settings=settings, refusals=refusals)
+    plan = check_offer(
+        plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
+    )
     return replace(plan, notes=(*connection.client.list_notes, *plan.notes))
 
 

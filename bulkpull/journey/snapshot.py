@@ -48,11 +48,13 @@ from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
+from bulkpull.journey.tidy import Undone
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.question import Question, question_of
-from bulkpull.records.files import explained, link_or_copy, make_folders, remove_tree, sync_folder
+from bulkpull.records.beneath import remove_beneath
+from bulkpull.records.files import explained, link_or_copy, make_folders, sync_folder
 from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.tabular.table import Border, ColumnPlan
@@ -101,7 +103,7 @@ class Assembly:
             self._discard()
             raise
         self._discard()
-        await anyio.to_thread.run_sync(remove_tree, self._folder)
+        await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
 
     async def submit(self) -> list[Report]:
         """
@@ -349,9 +351,16 @@ class Assembly:
             record.notes.append(WITHHELD)
         self._tell_replaced_dataset()
         staged = await self._stage(parts)
-        record.files = await tools.publisher.publish_snapshot(staged)
-        record.rows, record.status = rows, "complete"
-        await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+        published_now = await tools.publisher.publish_snapshot(staged)
+        # Readers see it: nothing that follows makes the dataset a failure.
+        record.files, record.rows, record.status = published_now.files, rows, "complete"
+        record.notes.extend(undone.note for undone in published_now.undone)
+        try:
+            await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+        except (LedgerError, DiskTrouble) as trouble:
+            undone = Undone(self.pull.dataset, "ledger", trouble.told)
+            tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+            record.notes.append(undone.note)
 
     def _tell_replaced_dataset(self) -> None:
         """A window may take the place of a whole dataset, and its readers are to know."""
@@ -390,14 +399,20 @@ class Assembly:
         files = [
             (
                 file,
-                PublishedFile(path=f"part-{number:05}.parquet", rows=file.rows, bytes=file.bytes, sha256=file.sha256),
+                # Named after the run: a reader that lists one snapshot and opens another fails instead of mixing them.
+                PublishedFile(
+                    path=f"part-{number:05}-{tools.run_id}.parquet",
+                    rows=file.rows,
+                    bytes=file.bytes,
+                    sha256=file.sha256,
+                ),
             )
             for number, file in enumerate(file for part in parts for file in part.table.files)
         ]
 
         def gather() -> None:
-            remove_tree(folder)
-            make_folders(folder)
+            remove_beneath(folder, root=tools.private)
+            make_folders(folder, root=tools.private)
             for file, named in files:
                 link_or_copy(file.path, folder / named.path)
             sync_folder(folder)

@@ -21,6 +21,7 @@ from bulkpull.journey.publish import Publisher
 from bulkpull.journey.recording import record_query
 from bulkpull.journey.submit import Submitter
 from bulkpull.model import Pull, Report
+from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.reporting.client import ReportingClient
@@ -61,6 +62,11 @@ class Tools:
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def private(self) -> Path:
+        """The private folder within the output folder."""
+        return self.output / PRIVATE
 
     async def note(self, dataset: str, step: str, **facts: Any) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""

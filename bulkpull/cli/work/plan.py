@@ -9,17 +9,22 @@ import anyio
 from rich.table import Table
 
 from bulkpull import figures
+from bulkpull.catalog import load_catalog
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.speech import LogLevel, Speech
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
+from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
 from bulkpull.journey.foresee import foresee_night
 from bulkpull.journey.night import Night
+from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
+from bulkpull.journey.published import load_published
 from bulkpull.journey.request import ExportRequest, plan_export
+from bulkpull.records.manifest import Current
 from bulkpull.settings import Settings
 
 _COMPLETE, _LOST = 0, 3
@@ -28,17 +33,21 @@ _METRICS_SHOWN = 3
 
 def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: Speech) -> int:
     """
-    Print what an export would do; returns 3 when a dataset that was asked for is not to be had, else 0.
+    Print what an export would do; returns 3 when a dataset that was asked for is not to be had, 4 when it looks
+    like a lost role, else 0.
 
     Raises:
         BulkpullError: A name is unknown, or the service could not be asked.
     """
     log = LogListener(speech, write=write_line, default=LogLevel.WARNING)
 
+    output = settings.output.absolute()
+    published = published_datasets(load_published(output, Current.load(output)), catalog=load_catalog())
+
     async def ask() -> tuple[Plan, Mapping[str, Night]]:
         if request.nightly:
             return await foresee_night(request, settings=settings, events=Events(log))
-        return await plan_export(request, settings=settings, events=Events(log)), {}
+        return await plan_export(request, settings=settings, events=Events(log), published=published), {}
 
     with libraries_logged_by(log):
         plan, nights = anyio.run(ask)
@@ -46,7 +55,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     if as_json:
         told = {"notes": list(plan.notes)} if plan.notes else {}
         print_json({"version": 1, "plan": rows} | told)
-    else:
+    elif not speech.quiet:
         print_table(_table(rows))
         for note in plan.notes:
             error_console().print(f"note:  {note}", soft_wrap=True)
@@ -55,6 +64,8 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
                 print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
             for note in row["notes"]:
                 error_console().print(f"note:  {row['dataset']}: {note}", soft_wrap=True)
+    if any(isinstance(missing.error, AuthError) for missing in plan.unavailable):
+        return AuthError.exit_code
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
