@@ -43,7 +43,7 @@ def load_owner(output: Path) -> Owner | None:
     """
     path = output / PRIVATE / _FILE
     try:
-        content = load_json(path, root=path.parent)
+        content = load_json(path)
         if content is not None:
             return Owner(Account.from_dict(content["account"]), content.get("sign_in"))
     except (KeyError, TypeError, AttributeError, ValueError):
