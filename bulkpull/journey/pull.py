@@ -277,7 +277,7 @@ class Journey:
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
-        }
+        } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
 
 
 def _make_empty(folder: Path, private: Path) -> None:

@@ -89,7 +89,7 @@ def stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
     """A skipped dataset carries the rows and files of the snapshot that stays current (contract, section 4)."""
     if published is None:
         return
-    for name in ("query", "query_id", "report_id", "execution_id", "generated_at", "data_redacted"):
+    for name in ("query", "query_id", "report_id", "execution_id", "generated_at", "unbelieved_at", "data_redacted"):
         if getattr(record, name) in (None, False):
             setattr(record, name, getattr(published, name))
     for name in ("rows", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5"):

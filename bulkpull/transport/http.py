@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urljoin
 
 import aiohttp
 from anyio import to_thread
 from yarl import URL
 
-from bulkpull.address import check_address, is_loopback, same_origin
+from bulkpull.address import check_address, is_loopback, join_address, same_origin
 from bulkpull.clock import Clock
 from bulkpull.errors import AnswerLost, BulkpullError, NotConnected, TlsRefused, UnexpectedReply, UnsafeAddress
 from bulkpull.events import Events
@@ -321,7 +320,7 @@ class Http:
             if response.status not in _REDIRECTS or not location:
                 return response
             response.release()
-            target = urljoin(request.url, location)
+            target = join_address(request.url, location, what=f"{request.told}: a redirect")
             check_address(target, what=f"{request.told}: a redirect")
             if is_loopback(target) and not is_loopback(request.url):
                 raise UnsafeAddress(f"{request.told}: a redirect is not followed", why="it leads to this machine")
@@ -413,7 +412,7 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float) -> Iterator[I
 
 
 def _redirected(request: Request, location: str) -> Request:
-    target = urljoin(request.url, location)
+    target = join_address(request.url, location, what=f"{request.told}: a redirect")
     if not same_origin(request.url, target):
         raise UnsafeAddress(
             f"{request.told}: a redirect is not followed", why="it leads to another host, which must not get the token"
