@@ -230,11 +230,14 @@ async def test_a_page_without_news_is_the_last_one(one: Rig, answers: Answers, i
 
 
 @pytest.mark.case("C41")
-async def test_a_list_beyond_any_account_is_refused_in_a_sentence(one: Rig, answers: Answers) -> None:
-    many = [{"datasetName": f"D{number}"} for number in range(50_001)]
-    answers.get(DATASETS, payload={"value": many, "statusCode": 200}, repeat=True)
+async def test_a_list_beyond_any_account_is_refused_in_a_sentence(
+    one: Rig, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpull.reporting.channel.MOST_ITEMS", 1_000)
+    many = [{"datasetName": f"D{number}"} for number in range(1_001)]
+    answers.get(DATASETS, payload=envelope(*many), repeat=True)
 
-    with pytest.raises(UnexpectedReply, match="more than 50,000 objects"):
+    with pytest.raises(UnexpectedReply, match="more than 1,000 objects"):
         await one.client.get_datasets()
 
 
