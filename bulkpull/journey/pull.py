@@ -242,6 +242,7 @@ class Journey:
                     execution_id=execution.execution_id,
                     into=into,
                     segments=tools.settings.download_segments,
+                    minimum_bytes_per_s=tools.settings.minimum_bytes_per_second,
                     http=tools.http,
                     retrier=tools.retrier,
                     clock=tools.clock,

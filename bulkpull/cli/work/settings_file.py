@@ -60,6 +60,8 @@ _EXAMPLES: Mapping[str, Any] = {
     "username": "reports@contoso.example",
     "grant": "refresh_token",
     "ca_file": "/etc/ssl/certs/contoso.pem",
+    "run_timeout_seconds": 21600,
+    "storage_hosts": "10.1.2.3",
     "timespan": "widest",
     "metrics_file": "/var/lib/node_exporter/textfile_collector/bulkpull.prom",
     "notify_command": "/usr/local/bin/tell-the-team",
