@@ -239,7 +239,7 @@ def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
         wider_timespan=wider,
         metrics=choice.selected,
         metrics_left_out=choice.left_out,
-        metrics_chosen=True,
+        metrics_choice=asked.metrics,
         columns_left_out=odd_names,
         notes=(*map(odd_column_note, odd_names), *map(odd_metric_note, choice.not_queryable)),
     )

@@ -33,7 +33,7 @@ from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.journey.names import mark_of
+from bulkpull.journey.names import earlier_mark_of, mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
@@ -289,7 +289,7 @@ class Run:
             reports,
             ledger=ledger,
             run_id=self.run_id,
-            wanted=[mark_of(pull) for pull in left],
+            wanted={mark: mark_of(pull) for pull in left for mark in (earlier_mark_of(pull), mark_of(pull))},
             alive=self._past.alive,
             folders=folder.runs,
             now=self.clock.now(),
@@ -341,7 +341,7 @@ class Run:
             self._records[missing.dataset] = unavailable_record(missing)
         done: Mapping[str, DatasetRecord] = {}
         if self._past.carried_on:
-            done = await published_before(ledger, run_id=self.run_id, output=folder.output)
+            done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
         for pull in plan.pulls:
             record = self._records[pull.dataset] = done.get(pull.dataset) or blank_record(
                 pull, named=bool(self.request.datasets)
