@@ -123,8 +123,8 @@ WAITS = (
         "transport/retry.py",
         "the pause between two tries of a call",
         (
-            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for, {_POLICY.longest_pause_s:,.0f} s a call in "
-            "all; more when the budget of retries is spent"
+            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for, {_POLICY.longest_pause_s:,.0f} s a call "
+            "in all; more when the budget of retries is spent"
         ),
         "`Retrier`",
         "the call fails",

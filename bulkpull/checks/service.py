@@ -33,7 +33,7 @@ _PATIENCE = Timeouts(connect_s=10, read_s=20, total_s=30)
 _TRIES = 2
 _ROLE_FIX = (
     'give the user the role "Executive report viewer" in Partner Center (Account settings, User management), '
-    "and wait up to an hour"
+    'take "Report viewer" away (with both, the user counts as the lesser one), and wait up to an hour'
 )
 
 
@@ -147,7 +147,7 @@ def _tell_mfa(has_mfa: bool | None) -> Finding:  # noqa: FBT001 - the answer is 
         return fine("mfa", "the token carries the claim of multi-factor authentication", facts=facts)
     return trouble(
         "mfa",
-        "the token carries no claim of multi-factor authentication: the service refuses such tokens, sooner or later",
+        "the token carries no claim of multi-factor authentication: Partner Center demands it since April 2026",
         fix="sign in once with MFA: `bulkpull auth login`",
         exit_code=AuthError.exit_code,
         facts=facts,

@@ -37,9 +37,15 @@ _UNKNOWN_FIX = (
 
 WITHHELD = (
     "the service withheld revenue or personal data from this user; to get it, give the user the role "
-    "Executive report viewer in Partner Center (it works after up to an hour)"
+    "Executive report viewer in Partner Center and take Report viewer away: with both the user counts as the lesser "
+    "one (a changed role works after up to an hour; saving the user's page in the portal has removed the role before)"
 )
-"""What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22 and 23."""
+"""What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22, 23 and 193."""
+REFUSED_ROLE_FIX = (
+    'the user needs the role "Executive report viewer" (a new role works after up to an hour, and one that was there '
+    "may have vanished: look again in Partner Center); indirect resellers have no access to this API"
+)
+"""What to do about a 403. Source: behaviours 19, 22, 25, 192 and 193."""
 
 
 class TokenRejected(AuthError):
@@ -106,7 +112,7 @@ def _refusal(status: int, *, told: str, words: str, why: str, in_its_words: bool
         return AccessDenied(
             f"not allowed to {told}",
             why=why,
-            fix='the user needs the role "Executive report viewer" (a new role works after up to an hour)',
+            fix=REFUSED_ROLE_FIX,
         )
     # A page of HTML under 404 comes from a gateway or a wrong address, and does not mean "nothing matches".
     if status == HTTPStatus.NOT_FOUND and in_its_words:

@@ -20,7 +20,7 @@ from bulkpull.errors import (
     UnexpectedReply,
 )
 from bulkpull.reporting.api_codes import API_STATUSES, kind_of_status
-from bulkpull.reporting.verdict import GatewayTimeout, TokenRejected, judge
+from bulkpull.reporting.verdict import WITHHELD, GatewayTimeout, TokenRejected, judge
 from bulkpull.transport.answer_kinds import AnswerKind
 
 HTML = b"<html><body>Bad gateway</body></html>"
@@ -161,6 +161,23 @@ def test_an_invalid_token_may_be_cured_by_another_one() -> None:
     error = verdict(401, b"", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
     assert type(error) is TokenRejected
+
+
+@pytest.mark.behaviour(36, 194)
+def test_the_generic_error_form_with_a_numeric_code_is_quoted() -> None:
+    error = verdict(400, {"code": 2000, "description": "Role is not valid", "data": [], "source": "PartnerFD"})
+
+    assert isinstance(error, RequestRejected)
+    assert "2000 Role is not valid" in (error.why or "")
+
+
+@pytest.mark.behaviour(192, 193)
+def test_a_refusal_says_that_a_role_can_vanish_and_that_indirect_resellers_have_no_access() -> None:
+    error = verdict(403)
+
+    assert "may have vanished" in (error.fix or "" if error else "")
+    assert "indirect resellers have no access" in (error.fix or "" if error else "")
+    assert "with both the user counts as the lesser one" in WITHHELD
 
 
 @pytest.mark.case("C24")
