@@ -34,7 +34,7 @@ Everything that can go wrong, as one tree.
     │   ├── TooLarge               more unpacked bytes than allowed
     │   └── ConverterDied          the converting process ended without an answer
     ├── HeldBack                 the data arrived, but publishing it would hurt: `on_shrink`, `on_drift`, redaction
-    ├── RunOverdue               the time of `run_timeout_seconds` is over                    (exit 3)
+    ├── RunOverdue               the time of `run_timeout_seconds` is over
     ├── DiskTrouble              no room, no permission, no such folder
     └── LedgerError              the run ledger cannot be read or written
 
@@ -464,7 +464,6 @@ class HeldBack(BulkpullError):
 class RunOverdue(BulkpullError):
     """The time that `run_timeout_seconds` gives a run is over; what is published stays, and nothing is lost."""
 
-    exit_code = 3
     cause = "the service, the network or the machine needed longer than the setting allows"
     remedy = "run the same command again: it carries on where it was; raise `run_timeout_seconds` if it happens often"
 
