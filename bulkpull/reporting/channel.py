@@ -19,6 +19,7 @@ from bulkpull.errors import (
     AnswerLost,
     AuthError,
     BulkpullError,
+    NotConnected,
     NotFound,
     ServiceTrouble,
     Throttled,
@@ -30,7 +31,9 @@ from bulkpull.reporting.calls import Call, next_address
 from bulkpull.reporting.verdict import TokenRejected, judge
 from bulkpull.reporting.wire import Envelope, read_envelope
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
-from bulkpull.transport.pace import Pacer, parse_http_date, parse_retry_after
+from bulkpull.transport.allowance import AllowanceHeaders
+from bulkpull.transport.pace import parse_http_date, parse_retry_after
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier
 
 T = TypeVar("T")
@@ -155,8 +158,8 @@ class Channel:
 
     async def _send_with(self, token: AccessToken, errand: Errand) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
-        await self._pacer.turn()
         call = errand.call
+        turn = await self._pacer.turn(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
@@ -176,20 +179,26 @@ class Channel:
             timeouts=timeouts,
             creates=call.creates,
         )
-        reply = await self._http.send(request)
+        try:
+            reply = await self._http.send(request)
+        except BaseException as error:
+            # A cancelled call may have been sent: it counts.
+            self._pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
+            raise
+        told = self._pacer.answered(turn, reply.headers)
         try:
             envelope = self._judged(reply, errand)
         except BulkpullError as error:
-            self._take_note(error)
+            self._take_note(error, told)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self._pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError) -> None:
+    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
-            self._pacer.throttled(error.retry_after_s)
+            self._pacer.throttled(error.retry_after_s, told)
         elif not isinstance(error, ServiceTrouble):
             self._pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 

@@ -25,7 +25,7 @@ from bulkpull.reporting.create import Made, Outcome, create_once
 from bulkpull.reporting.verdict import GatewayTimeout
 from bulkpull.reporting.wire import Envelope
 from bulkpull.transport.http import AnswerOverdue, Http
-from bulkpull.transport.pace import Pacer
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier
 
 

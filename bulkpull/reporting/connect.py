@@ -16,7 +16,7 @@ from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.signin import prepare_sign_in
 from bulkpull.settings import Settings
 from bulkpull.transport.http import Http
-from bulkpull.transport.pace import Pacer
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 
