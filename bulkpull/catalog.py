@@ -1,14 +1,15 @@
 """
 The catalog: what is known of the datasets before the service is asked.
 
-Names and aliases, declared column types, refresh intervals and date ranges, gathered from public documents. The list
-that the service gives today always beats it (behaviour 54); the catalog only adds what the service does not say.
+Columns, metrics, time spans and recurrence are those of the one public list of the live service (February 2023);
+types, other spellings and refresh intervals come from public documents. The list that the service gives today always
+beats it (behaviour 54); the catalog only adds what the service does not say.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -28,6 +29,24 @@ class ColumnType(StrEnum):
     MONTH = "month"
     BOOL = "bool"
     GUID = "guid"
+
+
+class MetricKind(StrEnum):
+    """What a metric adds to a query that selects every column (behaviour 162)."""
+
+    AMOUNT = "amount"
+    """Money, seats or users that no column holds; an export needs it."""
+    TOTAL = "total"
+    """The sum of a column that is listed as well."""
+    COUNT = "count"
+    """How many customers, tenants, subscriptions or users a row stands for."""
+
+
+class TimeGrain(StrEnum):
+    """How finely the time column divides the data."""
+
+    MONTH = "month"
+    DAY = "day"
 
 
 # Which of a customer's rows to sum: exactly one of them carries 0 (behaviour 147).
@@ -55,17 +74,32 @@ class CatalogColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogMetric:
+    """A metric of a dataset: summed or counted over every combination of the columns selected (behaviour 63)."""
+
+    name: str
+    type: ColumnType
+    kind: MetricKind
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogDataset:
     """
-    A dataset as the documents describe it.
+    A dataset as the live list of 2023 has it; where that list lacks it, as the documents describe it.
 
     Attributes:
         extra: Beyond the twenty of the main job; exported only when named or with `--all`.
+        columns: The listed columns, in the listed order and spelling (behaviours 159 and 169).
+        date_ranges: The listed time spans (behaviours 164 and 165).
         refresh_days: Days between two refreshes of its data (behaviour 142); `None` when no document says.
         snapshot: It has no time axis, so a query carries no TIMESPAN (behaviour 51).
         time_column: The column that a window cuts along; `None` for snapshots.
-        metrics: Aggregates that a query may select (behaviour 63).
-        drift_columns: Names that other editions of the documents use, and that a live list may have (behaviour 54).
+        time_grain: How finely the time column divides the data; `None` for snapshots.
+        minimum_recurrence_hours: The shortest interval of a scheduled report, hours (behaviours 50 and 166).
+        metrics: The listed metrics, in the listed order (behaviours 52 and 159).
+        further_columns, further_metrics, further_date_ranges: What documents have and the list of 2023 has not; a
+            list may have it again.
+        drift_columns: Columns of other editions of the documents, which a list may have as well (behaviour 54).
     """
 
     name: str
@@ -78,35 +112,56 @@ class CatalogDataset:
     snapshot: bool
     time_column: str | None
     system_query_id: str | None
-    metrics: tuple[str, ...] = ()
-    drift_columns: tuple[str, ...] = ()
+    time_grain: TimeGrain | None = None
+    further_date_ranges: tuple[str, ...] = ()
+    minimum_recurrence_hours: int = 24
+    metrics: tuple[CatalogMetric, ...] = ()
+    further_columns: tuple[CatalogColumn, ...] = ()
+    further_metrics: tuple[CatalogMetric, ...] = ()
+    drift_columns: tuple[CatalogColumn, ...] = ()
 
     def column(self, name: str) -> CatalogColumn | None:
-        """The column of that name or alias, in any case; `None` when the catalog does not know it."""
+        """
+        What is known of a column of that name or alias, in any case; `None` when the catalog does not know it.
+
+        A metric is known as a column too: documents list some amounts as columns, and so may the service one day.
+        """
         wanted = name.casefold()
-        for column in self.columns:
-            if wanted == column.name.casefold() or wanted in (alias.casefold() for alias in column.aliases):
+        known = [*self.columns, *self.further_columns, *self.drift_columns]
+        for column in known:
+            if wanted == column.name.casefold():
                 return column
-        return None
+        for column in known:
+            if wanted in (alias.casefold() for alias in column.aliases):
+                return column
+        metric = self.metric(name)
+        return CatalogColumn(metric.name, metric.type) if metric else None
+
+    def metric(self, name: str) -> CatalogMetric | None:
+        """The metric of that name, in any case; `None` when the catalog does not know it."""
+        wanted = name.casefold()
+        known = (*self.metrics, *self.further_metrics)
+        return next((metric for metric in known if metric.name.casefold() == wanted), None)
+
+    @property
+    def every_column_name(self) -> tuple[str, ...]:
+        """Every name of a column that some list or document has: what a query on some edition may select."""
+        known = (*self.columns, *self.further_columns, *self.drift_columns)
+        return tuple(column.name for column in known)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """
-    All known datasets, in the order of the documents.
-
-    Attributes:
-        metric_types: What each known metric counts in, by its name in lower case.
-    """
+    """All known datasets, in the order of the documents."""
 
     datasets: tuple[CatalogDataset, ...]
     timespans: tuple[str, ...]
     default_timespan: str
-    metric_types: Mapping[str, ColumnType]
 
     def metric(self, name: str) -> CatalogColumn:
-        """A metric as a column of a report, in any case; an unknown one holds numbers of some kind."""
-        return CatalogColumn(name, self.metric_types.get(name.casefold(), ColumnType.DECIMAL))
+        """A metric of any dataset as a column of a report, in any case; an unknown one holds numbers of some kind."""
+        known = next((found for dataset in self.datasets if (found := dataset.metric(name))), None)
+        return CatalogColumn(name, known.type if known else ColumnType.DECIMAL)
 
     def find(self, name: str) -> CatalogDataset | None:
         """The dataset of that name or alias, in any case and whatever blanks surround it; `None` when unknown."""
@@ -118,11 +173,15 @@ class Catalog:
 
     @property
     def column_names(self) -> frozenset[str]:
-        """Every name that some column of some dataset has, had, or is known by."""
+        """Every name that some column or metric of some dataset has, had, or is known by."""
         return frozenset(
             name
             for dataset in self.datasets
-            for name in chain(dataset.drift_columns, *((column.name, *column.aliases) for column in dataset.columns))
+            for name in chain(
+                dataset.every_column_name,
+                *(column.aliases for column in (*dataset.columns, *dataset.further_columns)),
+                (metric.name for metric in (*dataset.metrics, *dataset.further_metrics)),
+            )
         )
 
     @property
@@ -148,6 +207,10 @@ def _column(raw: dict[str, Any]) -> CatalogColumn:
     )
 
 
+def _metric(raw: dict[str, Any]) -> CatalogMetric:
+    return CatalogMetric(raw["name"], ColumnType(raw["type"]), MetricKind(raw["kind"]))
+
+
 def _dataset(raw: dict[str, Any]) -> CatalogDataset:
     system_query = raw["system_query"] or {}
     return CatalogDataset(
@@ -155,14 +218,19 @@ def _dataset(raw: dict[str, Any]) -> CatalogDataset:
         title=raw["title"],
         aliases=tuple(raw["aliases"]),
         extra=raw["extra"],
-        columns=tuple(_column(column) for column in raw["columns"]),
+        columns=tuple(map(_column, raw["columns"])),
         date_ranges=tuple(raw["date_ranges"]),
         refresh_days=raw["refresh_days"],
         snapshot=raw["snapshot"],
         time_column=raw["time_column"],
         system_query_id=system_query.get("query_id"),
-        metrics=tuple(raw["metrics"]),
-        drift_columns=tuple(column["name"] for column in raw.get("drift_columns", ())),
+        further_date_ranges=tuple(raw["further_date_ranges"]),
+        time_grain=TimeGrain(raw["time_grain"]) if raw["time_grain"] else None,
+        minimum_recurrence_hours=raw["minimum_recurrence_hours"],
+        metrics=tuple(map(_metric, raw["metrics"])),
+        further_columns=tuple(map(_column, raw["further_columns"])),
+        further_metrics=tuple(map(_metric, raw["further_metrics"])),
+        drift_columns=tuple(map(_column, raw["drift_columns"])),
     )
 
 
@@ -174,5 +242,4 @@ def load_catalog() -> Catalog:
         datasets=tuple(_dataset(dataset) for dataset in raw["datasets"]),
         timespans=tuple(raw["timespans"]),
         default_timespan=raw["default_timespan"],
-        metric_types={name.casefold(): ColumnType(kind) for name, kind in raw["metric_types"].items()},
     )

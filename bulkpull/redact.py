@@ -13,6 +13,8 @@ import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from bulkpull.foreign_text import visible
+
 STARS = "***"
 # Shorter values (a one-letter password) would blank out innocent text everywhere.
 _SHORTEST_SECRET = 6
@@ -25,7 +27,9 @@ _FIELD_VALUE = re.compile(
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _BEARER = re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{8,}")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9._-]{5,}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# A longer text is cut before its secrets are looked for, and what lies at the cut is dropped: it may be half a secret.
+_EXAMINED_CHARACTERS = 65_536
+_DROPPED_CHARACTERS = 8_192
 
 # Every form of every secret, the longest first: a secret may be a part of another.
 _values: list[str] = []
@@ -50,6 +54,10 @@ def _forms_of(value: str) -> set[str]:
         json.dumps(value, ensure_ascii=False)[1:-1],
         html.escape(value),
         repr(value)[1:-1],
+        # As text of others is kept: a service that echoes it back has its line breaks and control characters made
+        # visible before anybody looks for secrets.
+        visible(value),
+        visible(value, lines=True),
     }
 
 
@@ -64,19 +72,26 @@ def redact(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` on one line, without secrets and without characters that steer a terminal or turn the writing."""
-    return _CONTROL.sub(" ", redact(text)).replace("\n", " ").replace("\t", " ")
+    """`text` on one line, without secrets; characters that steer a terminal or turn the writing are spelled out."""
+    return visible(redact(text))
 
 
 def printable(text: str, *, most: int = 2_000) -> str:
     """
-    Make text of the service fit for a terminal and a log line.
+    The beginning of a text of others, fit for a terminal, a log line and the manifest.
 
-    Secrets are removed, line breaks and control characters (also those that turn the writing direction) become
-    blanks, and more than `most` characters are cut.
+    Secrets are removed first and the text is cut afterwards, so that no part of a secret is left at the cut. Of a
+    text of megabytes only the beginning is examined.
+
+    Args:
+        most: The most characters of the result; a longer text ends in an ellipsis.
     """
-    text = plain(text).strip()
-    return text if len(text) <= most else text[: most - 1] + "…"
+    longest = max(len(_values[0]) if _values else 0, _DROPPED_CHARACTERS)
+    examined = max(_EXAMINED_CHARACTERS, 2 * most) + longest
+    is_cut = len(text) > examined
+    text = redact(text[:examined])
+    text = visible(text[: len(text) - longest] if is_cut else text).strip()
+    return text if len(text) <= most and not is_cut else text[: most - 1] + "…"
 
 
 def printable_value(value: Any, *, name: str) -> Any:
@@ -91,5 +106,5 @@ def printable_value(value: Any, *, name: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [printable_value(each, name=name) for each in value]
     if isinstance(value, dict):
-        return {inner: printable_value(each, name=inner) for inner, each in value.items()}
+        return {printable(str(inner)): printable_value(each, name=str(inner)) for inner, each in value.items()}
     return printable(f"{name}={value}").removeprefix(f"{name}=")

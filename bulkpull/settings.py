@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
+from bulkpull.identity import Account
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
@@ -103,6 +104,9 @@ class Settings(BaseSettings):
     )
     encrypt_token_cache: bool = Field(
         default=True, description="let the operating system encrypt the token cache where it can"
+    )
+    programme: Literal["mpn", "cmp"] = Field(
+        "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
     )
     output: Path = Field(Path("bulkpull-data"), description="output folder")
     requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
@@ -244,6 +248,13 @@ class Settings(BaseSettings):
                 raise SettingsError(f"{where} is not valid JSON", why=str(trouble)) from None
         return read_selections(given, where=where)
 
+    @field_validator("programme", mode="after")
+    @classmethod
+    def _supported(cls, programme: str) -> str:
+        if programme != "mpn":
+            raise ValueError("this version exports Partner Insights only; allowed: mpn")
+        return programme
+
     @field_validator("timespan", mode="after")
     @classmethod
     def _known_timespan(cls, timespan: str | None) -> str | None:
@@ -262,6 +273,11 @@ class Settings(BaseSettings):
         if file is not None and not file.is_file():
             raise ValueError(f"no file at {file}")
         return file
+
+    @property
+    def account(self) -> Account:
+        """The account that these settings name."""
+        return Account.of(api_root=self.api_base_url, programme=self.programme, tenant=self.tenant_id)
 
     @property
     def token_address(self) -> str:

@@ -6,6 +6,11 @@ import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test may fail because the machine is busy.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 _numbers = itertools.count()
 

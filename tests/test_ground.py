@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkpull import errors
-from bulkpull.catalog import ColumnType, load_catalog
+from bulkpull.catalog import ColumnType, MetricKind, load_catalog
 from bulkpull.errors import BulkpullError, QuotaExceeded, SettingsError
 from bulkpull.events import Event, Events, Level, about
 from bulkpull.redact import printable, redact, register_secret
@@ -19,7 +19,7 @@ def test_the_catalog_knows_the_twenty_and_marks_the_others() -> None:
     catalog = load_catalog()
 
     assert len(catalog.standard) == 20
-    assert len([dataset for dataset in catalog.datasets if dataset.extra]) == 5
+    assert len([dataset for dataset in catalog.datasets if dataset.extra]) == 6
 
 
 @pytest.mark.behaviour(48, 55)
@@ -43,6 +43,74 @@ def test_identifiers_are_marked_and_text(name: str) -> None:
 
     assert column is not None
     assert (column.identifier, column.type) == (True, ColumnType.STRING)
+
+
+@pytest.mark.behaviour(159, 162)
+def test_the_amounts_of_the_live_list_are_metrics_and_no_columns() -> None:
+    dataset = load_catalog().find("CustomersAndTenants")
+    assert dataset is not None
+    amounts = [metric.name for metric in dataset.metrics if metric.kind is MetricKind.AMOUNT]
+
+    assert amounts == [
+        "AvailableSeats", "BilledRevenueUSD", "AzureConsumedRevenueUSD", "CPORRevenue", "CPORPaidSeats",
+        "CPORActiveUsers", "AssignedSeats",
+    ]  # fmt: skip
+    assert not set(amounts) & {column.name for column in dataset.columns}
+
+
+@pytest.mark.behaviour(159)
+def test_money_is_decimal_and_seats_are_whole_numbers() -> None:
+    kinds = {
+        metric.name: metric.type
+        for dataset in load_catalog().datasets
+        for metric in dataset.metrics
+        if metric.kind is MetricKind.AMOUNT
+    }
+
+    money = {name for name in kinds if "Revenue" in name or "ACR" in name}
+    assert {"BilledRevenueUSD", "ACR_USD", "TotalRevenue"} <= money
+    assert {kinds[name] for name in money} == {ColumnType.DECIMAL}
+    assert {kinds[name] for name in kinds.keys() - money} == {ColumnType.INT}
+
+
+@pytest.mark.behaviour(162)
+@pytest.mark.parametrize(
+    ("dataset", "name", "kind"),
+    [
+        ("OfficeUsage", "TotalPaidAvailableUnits", MetricKind.TOTAL),
+        ("officeusage", "customercount", MetricKind.COUNT),
+        ("AzureUsage", "acr_usd", MetricKind.AMOUNT),
+    ],
+)
+def test_a_metric_is_found_in_any_case_with_its_kind(dataset: str, name: str, kind: MetricKind) -> None:
+    found = load_catalog().find(dataset)
+    assert found is not None
+    metric = found.metric(name)
+
+    assert metric is not None
+    assert metric.kind is kind
+
+
+@pytest.mark.behaviour(54, 168)
+@pytest.mark.parametrize("name", ["PartnerLocation", "PartnerLocationID", "ProductPartNumber", "BilledRevenueUSD"])
+def test_names_of_every_list_and_document_stay_known(name: str) -> None:
+    dataset = load_catalog().find("CustomersAndTenants")
+    assert dataset is not None
+
+    assert dataset.column(name.upper()) is not None
+    assert name in load_catalog().column_names
+
+
+@pytest.mark.behaviour(164, 165)
+def test_two_years_are_offered_for_four_datasets_and_lifetime_for_snapshots() -> None:
+    listed = [dataset for dataset in load_catalog().datasets if "LAST_2_YEARS" in dataset.date_ranges]
+
+    assert [dataset.name for dataset in listed] == [
+        "CustomersAndTenants", "SeatsSubscriptionsAndRevenue", "AzureUsage", "CSPRevenueDetails",
+    ]  # fmt: skip
+    profile = load_catalog().find("Profile")
+    assert profile is not None
+    assert (profile.snapshot, profile.date_ranges) == (True, ("LIFETIME",))
 
 
 @pytest.mark.behaviour(142)
@@ -88,7 +156,7 @@ def test_text_without_secrets_stays_as_it_is() -> None:
 
 
 def test_what_the_service_says_cannot_move_the_cursor_or_break_a_line() -> None:
-    assert printable("a\x1b[31mred\x07\nline\u202eevil") == "a [31mred  line evil"
+    assert printable("a\x1b[31mred\x07\nline\u202eevil") == r"a\x1b[31mred\x07 line\u202eevil"
     assert len(printable("x" * 10_000)) == 2_000
 
 

@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "clock", "errors", "events", "figures", "model", "query", "redact",
-    "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
+    "_version", "address", "catalog", "clock", "errors", "events", "figures", "foreign_text", "identity", "model",
+    "query", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,

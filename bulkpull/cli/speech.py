@@ -22,6 +22,7 @@ import typer
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError
+from bulkpull.foreign_text import visible
 from bulkpull.redact import redact
 
 INTERRUPTED = 130
@@ -137,13 +138,13 @@ def write_error(
         )
         return
     red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
-    lines = [details.rstrip()] if details else []
-    lines.append(f"{red}error:{plain} {what}")
-    lines += [f"       {line}" for line in excerpt.split("\n")] if excerpt else []
+    lines = [visible(details.rstrip(), lines=True)] if details else []
+    lines.append(f"{red}error:{plain} {visible(what)}")
+    lines += [f"       {visible(line)}" for line in excerpt.split("\n")] if excerpt else []
     if why:
-        lines.append(f"       {why}")
+        lines.append(f"       {visible(why)}")
     if fix:
-        lines.append(f"fix:   {fix}")
+        lines.append(f"fix:   {visible(fix)}")
     sys.stderr.write(redact("\n".join(lines)) + "\n")
     sys.stderr.flush()
 

@@ -13,6 +13,7 @@ import sys
 from typing import Any, TextIO, cast
 
 from bulkpull.errors import DiskTrouble
+from bulkpull.foreign_text import escaped_json
 
 
 class Forgiving:
@@ -87,4 +88,4 @@ def print_data(text: str) -> None:
 def print_json(value: Any) -> None:
     """Write one JSON value to standard output; where the locale is not UTF-8, in ASCII."""
     is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
-    print_data(json.dumps(value, indent=2, ensure_ascii=not is_utf8))
+    print_data(escaped_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8)))

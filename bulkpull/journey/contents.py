@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from bulkpull.records.manifest import PublishedFile
+from bulkpull.redact import printable
 from bulkpull.tabular.lineage import read_footer
 
 
@@ -29,7 +30,7 @@ def look_into(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None
     try:
         footer = read_footer(path)
     except (OSError, ValueError) as refused:
-        return 0, f"it is no Parquet file: {str(refused)[:200]}"
+        return 0, f"it is no Parquet file: {printable(str(refused), most=200)}"
     told = footer.lineage.get("dataset"), footer.lineage.get("run_id")
     if told != (dataset, run_id):
         return footer.rows, f"by its metadata it belongs to {told[0] or 'no dataset'}, run {told[1] or 'unknown'}"

@@ -18,6 +18,7 @@ from anyio.lowlevel import RunVar
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from bulkpull.errors import BulkpullError, ConverterDied
+from bulkpull.redact import printable
 from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable, Order
 from bulkpull.tabular.worker import LENGTH
 
@@ -191,6 +192,6 @@ def _died(status: int, last_words: bytes) -> ConverterDied:
         fix = "run the same command again with more memory or with less running beside it"
     else:
         lines = last_words.decode("utf-8", errors="replace").strip().splitlines()
-        why = f"it ended with status {status}" + (f" ({lines[-1][:300]})" if lines else "")
+        why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
         fix = "report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with"
     return ConverterDied("the report's file was not converted: the converting process died twice", why=why, fix=fix)

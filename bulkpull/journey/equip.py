@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.events import Events
+from bulkpull.identity import Account
 from bulkpull.journey.folder import OutputFolder
 from bulkpull.journey.leftovers import Leftovers
 from bulkpull.journey.poll import Poller
@@ -35,6 +36,7 @@ async def equip(
     clock: Clock,
     events: Events,
     background: TaskGroup,
+    account: Account,
 ) -> Tools:
     """
     The tools of one run.
@@ -42,6 +44,7 @@ async def equip(
     Args:
         conversions: How many may run at once.
         background: Ends with the run; gets what a pull leaves behind.
+        account: Whose data are brought.
     """
     return Tools(
         client=connection.client,
@@ -67,7 +70,12 @@ async def equip(
         ),
         poller=Poller(client=connection.client, clock=clock, events=events, schedule=_schedule(settings)),
         publisher=Publisher(
-            output=folder.output, run_id=run_id, retain_runs=settings.retain_runs, clock=clock, events=events
+            output=folder.output,
+            run_id=run_id,
+            retain_runs=settings.retain_runs,
+            clock=clock,
+            events=events,
+            account=account,
         ),
         background=background,
         downloads=anyio.CapacityLimiter(settings.parallel_downloads),

@@ -155,9 +155,9 @@ def check_selections(selections: Iterable[Selection], *, catalog: Catalog, times
     documented = [
         OfferedDataset(
             name=dataset.name,
-            columns=(*(column.name for column in dataset.columns), *dataset.drift_columns),
-            metrics=dataset.metrics,
-            date_ranges=dataset.date_ranges,
+            columns=dataset.every_column_name,
+            metrics=tuple(metric.name for metric in (*dataset.metrics, *dataset.further_metrics)),
+            date_ranges=(*dataset.date_ranges, *dataset.further_date_ranges),
         )
         for dataset in catalog.datasets
     ]

@@ -18,6 +18,7 @@ import anyio.to_thread
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
+from bulkpull.identity import Account
 from bulkpull.journey.retire import retire_snapshots
 from bulkpull.records.files import (
     explained,
@@ -66,6 +67,7 @@ class Publisher:
     Args:
         output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
+        account: The one that the folder belongs to.
     """
 
     output: Path
@@ -73,6 +75,7 @@ class Publisher:
     retain_runs: int
     clock: Clock
     events: Events
+    account: Account | None = None
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def publish_snapshot(self, staged: Staged) -> list[PublishedFile]:
@@ -112,6 +115,7 @@ class Publisher:
         current.datasets[staged.dataset] = CurrentSnapshot(
             run_id=self.run_id, rows=staged.rows, files=[file.path for file in files]
         )
+        current.account = self.account.as_dict() if self.account else current.account
         current.updated_at = iso_utc(self.clock.now())
         current.save(self.output)
         self._point_latest(staged.dataset)

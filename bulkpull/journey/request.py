@@ -95,7 +95,7 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
 
     A name that the ledger of an older version does not have counts as not asked for.
     """
-    names = (request.keys() | key.keys()) - {"window_end"}
+    names = (request.keys() | key.keys()) - {"window_end", "account"}
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
 

@@ -27,6 +27,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
 from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
 from bulkpull.events import Events, Level, about
+from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
@@ -58,6 +59,7 @@ from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.records.owner import Owner, check_owner, claim_folder
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
@@ -78,6 +80,7 @@ class Run:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
+        account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
     """
 
     request: ExportRequest
@@ -87,6 +90,7 @@ class Run:
     random: Callable[[], float] = random.random
     credential: AzureCredential | None = None
     resume: str | None = None
+    account: Account | None = None
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
@@ -105,11 +109,14 @@ class Run:
         that were published stay.
 
         Raises:
-            SettingsError: A dataset's name is unknown; nothing was started.
+            SettingsError: A dataset's name is unknown, or the output folder is another account's; nothing was started.
             AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
+        output = self.settings.output.absolute()
+        with explained(output):
+            await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_before_asking(self.request, settings=self.settings)
         if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):
@@ -121,7 +128,6 @@ class Run:
                 clock=self.clock,
                 credential=self.credential,
             )
-        output = self.settings.output.absolute()
         private = output / PRIVATE
         self._started_at = iso_utc(self.clock.now())
         async with (
@@ -167,6 +173,18 @@ class Run:
             await retire_runs(output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
             return manifest
 
+    @property
+    def _account(self) -> Account:
+        return self.account or self.settings.account
+
+    async def _claim(self, output: Path) -> None:
+        """Record whose folder it is, now that the service has answered and before anything is ordered."""
+        client_id, username = self.settings.client_id, self.settings.username
+        sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
+        owner = Owner(self._account, sign_in)
+        with explained(output):
+            self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
+
     async def _look_back(self, ledger: Ledger) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
@@ -201,6 +219,7 @@ class Run:
             plan = await plan_on(self.request, connection, settings=self.settings)
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
+            await self._claim(folder.output)
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -240,6 +259,7 @@ class Run:
                     clock=self.clock,
                     events=self.events,
                     background=working,
+                    account=self._account,
                 )
                 watching.start_soon(tools.poller.run)
                 if self._will_convert(left, nights):
@@ -360,7 +380,10 @@ class Run:
     async def _begin(self, ledger: Ledger) -> None:
         if not self._begun:
             window_end = iso_utc(self.request.window.end) if self.request.window else None
-            request = self.request.as_key(self.settings) | {"window_end": window_end}
+            request = self.request.as_key(self.settings) | {
+                "window_end": window_end,
+                "account": self._account.as_dict(),
+            }
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
 

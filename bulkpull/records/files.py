@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull.errors import DiskTrouble
+from bulkpull.foreign_text import writable
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ASIDE = re.compile(r"\..+\.\d+\.new")
@@ -105,7 +106,7 @@ def _private(path: str, flags: int) -> int:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as indented JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def load_json(path: Path) -> Any | None:

@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import Clock, SystemClock
+from bulkpull.foreign_text import writable
 from bulkpull.records.schema import SetAside, explained, open_to_read, open_to_write, version_of
 
 T = TypeVar("T")
@@ -208,4 +209,4 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(writable(value), ensure_ascii=False, separators=(",", ":"))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
+from bulkpull.foreign_text import writable
 from bulkpull.records.files import load_json, make_folders, write_json
 
 CURRENT = "current.json"
@@ -181,7 +182,9 @@ class Manifest(_Record):
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         silent = {name for name in ("notes", "submitted") if not getattr(self, name)}
-        return self.model_dump(mode="json", exclude=silent)
+        # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
+        values: dict[str, Any] = writable(self.model_dump(exclude=silent))
+        return values
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
@@ -212,10 +215,11 @@ class CurrentSnapshot(_Record):
 
 
 class Current(_Record):
-    """The content of `current.json`."""
+    """The content of `current.json`; `account` is the one that the folder belongs to."""
 
     version: Literal[1] = 1
     updated_at: str = ""
+    account: dict[str, Any] | None = None
     datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
 
     @classmethod

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from bulkpull.address import check_address
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError, UnsafeAddress
+from bulkpull.redact import printable
 
 RECURRENCE_H = range(4, 2_161)
 LONGEST_TEXT = 256
@@ -43,7 +44,9 @@ def check_query(*, name: str, text: str) -> None:
         SettingsError: Its name has other characters than letters, digits and blanks, or its text is empty.
     """
     if not name.strip() or not all(character.isalnum() or character == " " for character in name):
-        raise SettingsError(f"a query cannot be named {name[:40]!r}", why="letters, digits and blanks are allowed")
+        raise SettingsError(
+            f"a query cannot be named {printable(name, most=40)!r}", why="letters, digits and blanks are allowed"
+        )
     if not text.strip():
         raise SettingsError(f"the query {name!r} has no text")
 
@@ -52,7 +55,8 @@ def check_texts(*, name: str, description: str | None) -> None:
     """A report's name and description. Source: behaviour 93."""
     if not name.strip() or len(name) > LONGEST_TEXT or ";" in name:
         raise SettingsError(
-            f"a report cannot be named {name[:40]!r}", why=f"a name has 1 to {LONGEST_TEXT} characters and no semicolon"
+            f"a report cannot be named {printable(name, most=40)!r}",
+            why=f"a name has 1 to {LONGEST_TEXT} characters and no semicolon",
         )
     if description is not None and len(description) > LONGEST_TEXT:
         raise SettingsError(

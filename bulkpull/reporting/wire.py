@@ -8,7 +8,6 @@ Keys are looked up without case and unknown ones are ignored (behaviours 34 and 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +15,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bulkpull.errors import UnexpectedReply
+from bulkpull.foreign_text import LONGEST_NAME, visible
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink
+from bulkpull.redact import printable
 
 _SHOWN_CHARACTERS = 200
+# Enough for any secret in front of the cut, and a page of HTML.
+_EXAMINED_BYTES = 262_144
 # Times such as 0001-01-01 stand for "none"; the service itself is younger.
 _EARLIEST_YEAR = 2000
 
@@ -58,30 +61,50 @@ def read_envelope(body: bytes, *, told: str) -> Envelope:
     items = [] if value is None else [value] if isinstance(value, dict) else value
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UnexpectedReply(f"cannot {told}: the reply's `value` is not understood", why=shown(body))
-    return Envelope(tuple(items), text(raw.get("nextlink")), _truth(raw.get("dataredacted")))
+    return Envelope(tuple(items), long_text(raw.get("nextlink")), _truth(raw.get("dataredacted")))
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
     """The folded JSON object in `body`; `None` when it holds none."""
     try:
-        raw = json.loads(body.removeprefix(b"\xef\xbb\xbf"))
+        # Raw control characters within strings, or a NUL after the end, leave no doubt about what is meant.
+        raw = json.loads(body.removeprefix(b"\xef\xbb\xbf").rstrip(b"\0 \t\r\n"), strict=False)
     except (ValueError, RecursionError):
         return None
     return fold(raw) if isinstance(raw, dict) else None
 
 
 def shown(body: bytes) -> str:
-    """The beginning of a body that is not understood; whoever raises it redacts it."""
-    # A secret cut in two would slip through the redaction: words are cut at their end.
-    shown = body[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace")[:_SHOWN_CHARACTERS]
-    return shown if len(body) <= _SHOWN_CHARACTERS else re.sub(r"\S*\Z", "…", shown)
+    """The beginning of a body that is not understood, without secrets."""
+    return printable(body[:_EXAMINED_BYTES].decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
 
 
 def text(value: object) -> str | None:
-    """A text or number, trimmed; `None` for anything else and for the empty text."""
+    """
+    A name, an id or a number of the service, trimmed and fit to be kept; `None` for anything else and for no text.
+
+    Control characters, marks of writing direction and lone surrogates are spelled out (`visible`), and more than
+    `LONGEST_NAME` characters are cut.
+    """
     if isinstance(value, str):
-        return value.strip() or None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+        return visible(value.strip()[:LONGEST_NAME]) or None
+    return _number_text(value)
+
+
+def long_text(value: object) -> str | None:
+    """As `text`, of any length and with its line breaks: the text of a query, a link."""
+    if isinstance(value, str):
+        return visible(value.strip(), lines=True) or None
+    return _number_text(value)
+
+
+def _number_text(value: object) -> str | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    try:
+        return str(value)
+    except ValueError:  # Python writes no number of more than some thousand digits
+        return None
 
 
 def whole_number(value: object) -> int | None:
@@ -143,7 +166,7 @@ def read_query(item: Mapping[str, Any]) -> Query:
     return Query(
         query_id=_required(raw, "queryId", of="a query"),
         name=text(raw.get("name")) or "",
-        text=text(raw.get("query")) or "",
+        text=long_text(raw.get("query")) or "",
         kind=text(raw.get("type")) or QueryKind.USER_DEFINED,
         created_at=moment(raw.get("createdtime")),
         description=text(raw.get("description")),
@@ -166,7 +189,7 @@ def read_report(item: Mapping[str, Any]) -> Report:
         recurrence_h=recurrence_h if recurrence_h and recurrence_h > 0 else None,
         recurrence_count=whole_number(raw.get("recurrencecount")),
         description=text(raw.get("description")),
-        query_text=text(raw.get("query")),
+        query_text=long_text(raw.get("query")),
         modified_at=moment(raw.get("modifiedtime")),
         format=form.lower() if form else None,
         callback_url=text(raw.get("callbackurl")),
@@ -177,7 +200,7 @@ def read_report(item: Mapping[str, Any]) -> Report:
 def read_execution(item: Mapping[str, Any], *, data_redacted: bool) -> Execution:
     """An execution; a blank link is none (behaviour 113), and its expiry is read off it (115)."""
     raw = fold(item)
-    link = text(raw.get("reportaccesssecurelink"))
+    link = long_text(raw.get("reportaccesssecurelink"))
     form = text(raw.get("format"))
     return Execution(
         execution_id=_required(raw, "executionId", of="an execution"),

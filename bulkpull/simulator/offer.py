@@ -1,7 +1,9 @@
 """
 What the simulated service offers: the catalog's datasets with their live columns.
 
-The simulator reads the catalog's data file itself: a reader shared with the client would hide a shared mistake.
+There are two editions. "live" lists what the one public list of the live service had (February 2023): amounts are
+metrics there (behaviour 159). "documents" lists what the documents describe, where amounts are columns. The simulator
+reads the catalog's data file itself: a reader shared with the client would hide a shared mistake.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def offered_tables(scenario: Scenario) -> dict[str, Table]:
     """The datasets that the scenario offers, by canonical name, in the catalog's order; unknown names are an error."""
     known = {raw["name"]: raw for raw in _catalog()["datasets"]}
     if scenario.datasets is None:
-        wanted = {name for name, raw in known.items() if scenario.extras or not raw["extra"]}
+        wanted = {name for name, raw in known.items() if _is_listed(raw, scenario)}
     else:
         wanted = set(scenario.datasets)
     for name in (*wanted, *(() if isinstance(scenario.drift, bool) else scenario.drift)):
@@ -115,22 +117,50 @@ def _catalog() -> dict[str, Any]:
     return raw
 
 
+def _is_listed(raw: dict[str, Any], scenario: Scenario) -> bool:
+    """Whether the edition lists the dataset; the documents' further datasets are listed only on demand."""
+    if scenario.edition == "live":
+        return "live" in raw["editions"] or (scenario.extras and raw["extra"])
+    return "documents" in raw["editions"] and (scenario.extras or not raw["extra"])
+
+
+def _listing(raw: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Columns and metrics (as records), time spans and recurrence of the dataset in the scenario's edition."""
+    if scenario.edition == "live" or "documents" not in raw:
+        return raw
+    documents: dict[str, Any] = raw["documents"]
+    known = {each["name"].casefold(): each for each in reversed(_every_record(raw))}
+    known |= {
+        alias.casefold(): each
+        for each in raw["columns"]
+        for alias in each.get("aliases", ())
+        if each["name"] not in known
+    }
+    return {
+        **documents,
+        "columns": [{**known[name.casefold()], "name": name} for name in documents["columns"]],
+        "metrics": [{**known[name.casefold()], "name": name} for name in documents["metrics"]],
+    }
+
+
+def _every_record(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*raw["columns"], *raw["further_columns"], *raw["metrics"], *raw["further_metrics"]]
+
+
 def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
-    columns = tuple(_column(each) for each in raw["columns"])
+    listing = _listing(raw, scenario)
+    columns = tuple(_column(each) for each in listing["columns"])
     if isinstance(scenario.drift, bool):
-        drift = _known_drift(raw) if scenario.drift else ColumnDrift()
+        drift = _known_drift(raw, listing) if scenario.drift else ColumnDrift()
     else:
         drift = scenario.drift.get(raw["name"], ColumnDrift())
     return Table(
         name=raw["name"],
         listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
-        columns=_drifted(columns, drift, known=raw.get("drift_columns", [])),
-        metrics=tuple(
-            Column(name=name, origin=name, type=_catalog()["metric_types"].get(name, "decimal"), is_metric=True)
-            for name in raw["metrics"]
-        ),
-        date_ranges=tuple(raw["date_ranges"]),
-        minimum_recurrence_h=raw["minimum_recurrence_hours"],
+        columns=_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]),
+        metrics=tuple(replace(_column(each), is_metric=True) for each in listing["metrics"]),
+        date_ranges=tuple(listing["date_ranges"]),
+        minimum_recurrence_h=listing["minimum_recurrence_hours"],
         lookback_months=raw["lookback_months"] or _LOOKBACK_MONTHS,
         time_column=raw["time_column"],
         sensitive=frozenset(raw["sensitive"]["revenue"]) | frozenset(raw["sensitive"]["personal"]),
@@ -148,15 +178,16 @@ def _column(raw: dict[str, Any]) -> Column:
     )
 
 
-def _known_drift(raw: dict[str, Any]) -> ColumnDrift:
+def _known_drift(raw: dict[str, Any], listing: dict[str, Any]) -> ColumnDrift:
     """Every change that the catalog has seen: a column that replaces another renames it, the rest are new."""
-    names = {each["name"].casefold() for each in raw["columns"]}
+    columns = {each["name"] for each in listing["columns"]}
+    names = {each["name"].casefold() for each in (*listing["columns"], *listing["metrics"])}
     renamed, added = {}, []
-    for each in raw.get("drift_columns", []):
+    for each in (*raw["columns"], *raw["further_columns"], *raw["drift_columns"]):
         if each["name"].casefold() in names:
             continue
         replaced = each.get("replaced_by")
-        if replaced and replaced not in renamed and any(column["name"] == replaced for column in raw["columns"]):
+        if replaced and replaced not in renamed and replaced in columns:
             renamed[replaced] = each["name"]
         else:
             added.append(each["name"])

@@ -66,12 +66,15 @@ class Scenario:
         seed: The data follow from it: same seed, same bytes.
         rows: Rows that six months hold, per dataset ("*" is the default of a mapping); other spans in proportion.
         refreshes: Restate a part of the rows at each documented refresh (behaviours 142 and 146).
-        datasets: The offered ones, `None` for the twenty.
-        extras: Offer the datasets beyond the twenty as well (behaviour 57).
+        edition: "live" lists what the live list of 2023 had, "documents" what the documents describe (behaviour 159).
+        datasets: The offered ones, `None` for those that the edition lists.
+        extras: Offer all further datasets that documents know as well (behaviour 57).
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
         latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
         api_latency_s: How long every API call takes.
-        requests_per_minute: Calls in `throttle_window_s` beyond which the API answers 429 (behaviour 37).
+        requests_per_minute: The partner's allowance: calls in `throttle_window_s` beyond which the API answers 429
+            (behaviours 37 and 173). The live service told 10; the default does not slow anybody down.
+        tells_allowance: Whether replies carry the allowance and what is left of it (behaviour 172).
         one_off_quota: One-off reports in `one_off_window_s` (behaviour 85), `None` for no limit.
         active_report_quota: Active reports a user may have (behaviour 86).
         query_quota: Stored queries a user may have (behaviour 72).
@@ -110,13 +113,15 @@ class Scenario:
     seed: int = 20260101
     rows: int | Mapping[str, int] = 1_000
     refreshes: bool = False
+    edition: Literal["live", "documents"] = "documents"
     datasets: tuple[str, ...] | None = None
     extras: bool = False
     dataset_names: Mapping[str, str] = field(default_factory=dict)
     latency_s: tuple[float, float] | Mapping[str, float] = (0.0, 0.0)
     api_latency_s: float = 0.0
-    requests_per_minute: int | None = None
+    requests_per_minute: int = 10_000
     throttle_window_s: float = 60.0
+    tells_allowance: bool = True
     one_off_quota: int | None = None
     one_off_window_s: float = 3600.0
     active_report_quota: int = 50

@@ -44,7 +44,12 @@ class ApiHost:
         self._tokens = TokenDesk(scenario, clock=clock, faults=faults)
         self._throttle = Throttle(scenario, clock=clock)
         self._versions = 0
+        self._application_id = uuid4()
         self.api_origin = self.blob_origin = ""
+
+    def spend(self, calls: int) -> None:
+        """Let another tool of the same partner make calls (behaviour 173)."""
+        self._throttle.count(calls)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -110,7 +115,8 @@ class ApiHost:
         if route.endpoint in DIRECTORY:
             return self._directory_reply(route, body)
         token = _token_of(request)
-        headers = self._echoed(request, token)
+        self._throttle.count()
+        headers = {**self._echoed(request, token), **self._throttle.headers}
         try:
             self._admit(call, token)
             reply = await self._perform(route, call, body)
@@ -120,7 +126,7 @@ class ApiHost:
 
     def _admit(self, call: Call, token: str | None) -> None:
         """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
-        self._throttle.admit()
+        self._throttle.check()
         if self._take("token_refused", call):
             raise refusals.unauthorized()
         self._tokens.check(token)
@@ -211,8 +217,12 @@ class ApiHost:
         return call
 
     def _echoed(self, request: web.Request, token: str | None) -> dict[str, str]:
-        """Partner Center's conventions for headers (behaviours 13 and 44)."""
-        headers = {name: request.headers.get(name, str(uuid4())) for name in ("MS-RequestId", "MS-CorrelationId")}
+        """The headers of every reply: the live service's, or those that Partner Center documents (13, 44 and 174)."""
+        live = self._scenario.edition == "live"
+        names = ("MS-CorrelationId",) if live else ("MS-RequestId", "MS-CorrelationId")
+        headers = {name: request.headers.get(name, str(uuid4())) for name in names}
+        if live:
+            headers["Request-Context"] = f"appId=cid-v1:{self._application_id}"
         if self._scenario.tells_mfa and request.headers.get("ValidateMfa", "").casefold() == "true":
             headers["isMfaCompliant"] = str(self._tokens.is_mfa_compliant(token)).lower()
         return headers

@@ -143,6 +143,10 @@ class Simulator:
         """Let nothing go wrong from now on; what has gone wrong stays so."""
         self._faults.disarm_all()
 
+    def spend_allowance(self, calls: int) -> None:
+        """Let another tool of the same partner make so many calls, out of the one allowance (behaviour 173)."""
+        self._api.spend(calls)
+
     def struck(self, name: str) -> int:
         """How often armed faults of that name have struck."""
         return self._faults.struck(name)

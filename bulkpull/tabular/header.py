@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bulkpull.errors import NotTheReport
+from bulkpull.redact import printable
 from bulkpull.tabular.table import ColumnPlan
 
 _BOM = b"\xef\xbb\xbf"
@@ -163,6 +164,6 @@ def _encoded_otherwise(name: str) -> NotTheReport:
 
 
 def _listed(names: Iterable[str]) -> str:
-    shown = [repr(name[:60]) for name in names]
+    shown = [repr(printable(name, most=60)) for name in names]
     more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
     return ", ".join(shown[:_NAMES_SHOWN]) + more

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from bulkpull.errors import NotTheReport
+from bulkpull.redact import printable
 from bulkpull.tabular.header import Layout
 from bulkpull.tabular.shape import Batch, first_undecodable
 
@@ -31,7 +32,8 @@ def read_text(batch: Batch, *, layout: Layout) -> pl.DataFrame:
         last = batch.first_row + batch.rows - 1
         if undecodable is None:
             raise NotTheReport(
-                f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read", why=str(error)[:200]
+                f"the rows {batch.first_row:,} to {last:,} of the report's file cannot be read",
+                why=printable(str(error), most=200),
             ) from None
         row, byte = undecodable
         raise NotTheReport(

@@ -14,12 +14,11 @@ from datetime import timedelta
 from functools import partial
 from itertools import product
 from json import dumps
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from document import FILE, Got, Sent, check_answer, check_call, document, operations
+from document import Got, Sent, check_answer, check_call, document, operations
 from openapi_core.exceptions import OpenAPIError
 from stage import TEXT, asking, checked, token_form
 from support import API, START
@@ -38,14 +37,6 @@ from bulkpull.transport.http import Request
 SOON = START + timedelta(hours=10)
 ADDRESS = "https://hooks.contoso.example/done"
 ALL = frozenset(operation.operation_id for _, _, operation in operations())
-
-
-def test_the_copy_of_the_description_is_the_one_that_is_shared() -> None:
-    shared = Path(__file__).parents[3] / "shared" / "api" / "openapi.yaml"
-    if not shared.is_file():
-        pytest.skip("there is no shared folder beside this project")
-
-    assert FILE.read_bytes() == shared.read_bytes()
 
 
 # The client's calls

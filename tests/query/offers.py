@@ -1,4 +1,4 @@
-"""What is offered, as the catalog has it, and the queries that the documents show."""
+"""What the documents say is offered, dataset by dataset, and the queries that they show."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from typing import Any
 
 from bulkpull.catalog import load_catalog
 from bulkpull.model import OfferedDataset
+from bulkpull.simulator import Scenario
+from bulkpull.simulator.offer import Table, offered_tables
 
 CATALOG = load_catalog()
 RAW: list[dict[str, Any]] = json.loads((files("bulkpull") / "catalog.json").read_text(encoding="utf-8"))["datasets"]
-OFFERED = tuple(
-    OfferedDataset(
-        name=raw["name"],
-        columns=tuple(column["name"] for column in raw["columns"]),
-        metrics=tuple(raw["metrics"]),
-        date_ranges=tuple(raw["date_ranges"]),
+TABLES = tuple(offered_tables(Scenario(edition="documents", extras=True)).values())
+
+
+def offer_of(table: Table) -> OfferedDataset:
+    """A dataset of the simulator as the client reads it from the list."""
+    return OfferedDataset(
+        name=table.name,
+        columns=tuple(column.name for column in table.columns),
+        metrics=tuple(metric.name for metric in table.metrics),
+        date_ranges=table.date_ranges,
     )
-    for raw in RAW
-)
+
+
+OFFERED = tuple(offer_of(table) for table in TABLES)
+LIVE = tuple(offer_of(table) for table in offered_tables(Scenario(edition="live")).values())
 SYSTEM_QUERIES = {
     raw["name"]: "SELECT {}\nFROM {}{}".format(
         ",".join(raw["system_query"]["columns"]),

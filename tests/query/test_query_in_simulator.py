@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers import CATALOG, LISTED, OFFERED
+from offers import CATALOG, LISTED, OFFERED, TABLES
 
 from bulkpull.errors import QueryError
 from bulkpull.query import Condition, Direction, Literal, Name, Operator, Ordering, Statement, build, check_query
-from bulkpull.simulator import Scenario
-from bulkpull.simulator.offer import offered_tables
 from bulkpull.simulator.query import ParsedQuery, parse_query
 from bulkpull.simulator.refusals import Refusal
 
-TABLES = tuple(offered_tables(Scenario(extras=True)).values())
 SAID = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 
 

@@ -155,7 +155,7 @@ async def test_paths_parameters_and_body_keys_are_matched_without_case() -> None
 @pytest.mark.behaviour(44)
 async def test_request_and_correlation_ids_are_echoed() -> None:
     sent = {"MS-RequestId": "11111111-1111-4111-8111-111111111111", "MS-CorrelationId": "the-same"}
-    async with calling() as caller:
+    async with calling(edition="documents") as caller:
         reply = await caller.call("GET", "/ScheduledDataset", headers=sent)
         call = caller.simulator.calls[-1]
 
@@ -175,6 +175,43 @@ async def test_calls_beyond_the_limit_are_throttled_until_the_window_ends() -> N
     assert seen == [200, 200, 200]
     assert (refused.status, refused.headers["Retry-After"]) == (429, "48")
     assert refused.body == {"message": "Rate limit is exceeded. Try again in 48 seconds.", "statusCode": 429}
+
+
+@pytest.mark.behaviour(172, 173)
+async def test_every_reply_tells_the_allowance_and_what_is_left_of_it() -> None:
+    async with calling(requests_per_minute=10) as caller:
+        told = [await caller.get("/ScheduledDataset"), await caller.get("/ScheduledReport/execution/nobody")]
+        caller.simulator.spend_allowance(7)  # another tool of the same partner
+        told += [await caller.get("/ScheduledDataset"), await caller.get("/ScheduledDataset")]
+        caller.clock.move(seconds=60)
+        told += [await caller.get("/ScheduledDataset")]
+
+    assert [reply.headers["X-RateLimit-Limit"] for reply in told] == ["10"] * 5
+    assert [reply.headers["X-RateLimit-Remaining"] for reply in told] == ["9", "8", "0", "0", "9"]
+    assert [reply.status for reply in told][2:] == [200, 429, 200]
+    assert told[3].headers["Retry-After"] == "60"
+
+
+@pytest.mark.behaviour(172)
+async def test_the_allowance_is_told_where_nobody_comes_near_it_and_can_be_kept_back() -> None:
+    async with calling() as caller:
+        told = await caller.get("/ScheduledDataset")
+    async with calling(tells_allowance=False) as caller:
+        silent = await caller.get("/ScheduledDataset")
+
+    assert int(told.headers["X-RateLimit-Remaining"]) == int(told.headers["X-RateLimit-Limit"]) - 1
+    assert not [name for name in silent.headers if name.startswith("X-RateLimit")]
+
+
+@pytest.mark.behaviour(174)
+async def test_live_replies_carry_the_observed_headers_and_no_request_id() -> None:
+    async with calling(edition="live") as caller:
+        reply = await caller.get("/ScheduledDataset")
+
+    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert reply.headers["Request-Context"].startswith("appId=cid-v1:")
+    assert "MS-CorrelationId" in reply.headers
+    assert "MS-RequestId" not in reply.headers
 
 
 async def test_every_answer_is_dated_by_the_simulators_clock() -> None:

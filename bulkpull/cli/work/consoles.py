@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from bulkpull.cli.streams import print_data
+from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
 
 # A table that is piped onward is not cut to anybody's terminal: one row, one line.
@@ -17,15 +21,32 @@ PIPED_WIDTH = 100_000
 LONGEST_QUERY = 100_000
 
 
+class PlainConsole(Console):
+    """
+    A console on which text of others cannot act: whatever command prints it, control characters and marks of writing
+    direction are spelled out. Colours come from styles alone.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As the base class, for text that was made visible; the width of a table's column is measured by it."""
+        return super().render_str(visible(text, lines=True), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As the base class; a `Text` is made visible as well, if need be at the price of its inner styles."""
+        if isinstance(renderable, Text) and (shown := visible(renderable.plain, lines=True)) != renderable.plain:
+            renderable = Text(shown, renderable.style, no_wrap=renderable.no_wrap, overflow=renderable.overflow)
+        return super().render(renderable, options)
+
+
 def error_console() -> Console:
     """For people, on standard error; colours only on a terminal."""
-    return Console(stderr=True, highlight=False, emoji=False, markup=False)
+    return PlainConsole(stderr=True, highlight=False, emoji=False, markup=False)
 
 
 def data_console() -> Console:
     """For tables, on standard output; as wide as they need where it is no terminal."""
     piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
-    return Console(highlight=False, emoji=False, markup=False, width=PIPED_WIDTH if piped else None)
+    return PlainConsole(highlight=False, emoji=False, markup=False, width=PIPED_WIDTH if piped else None)
 
 
 def print_table(table: Table, console: Console | None = None) -> None:

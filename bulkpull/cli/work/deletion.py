@@ -93,7 +93,7 @@ def delete_named(
             else:
                 deleted.append(each)
                 if not as_json:
-                    print_data(f"deleted {each[kind.id_key]} {printable(each['name'])}")
+                    print_data(printable(f"deleted {each[kind.id_key]} {each['name']}"))
 
     try:
         if found:

@@ -23,8 +23,10 @@ from bulkpull.cli.work.plan import show_plan
 from bulkpull.cli.work.selecting import Selecting, request_of
 from bulkpull.cli.work.target import aimed
 from bulkpull.events import Event, Events, Listener
+from bulkpull.identity import DEMO
 from bulkpull.journey.run import Run
 from bulkpull.records.history import usual_seconds
+from bulkpull.records.owner import check_owner
 
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})
@@ -79,7 +81,9 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             nightly=options.nightly,
             submit_only=options.submit_only,
         )
+        account = DEMO if options.demo else settings.account
         if options.plan:
+            check_owner(settings.output.absolute(), account)
             return show_plan(request, settings=settings, as_json=options.as_json, speech=speech)
         invocation = Invocation(
             output=settings.output,
@@ -88,7 +92,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             command="nightly" if options.nightly else "export",
         )
         return carry_out(
-            lambda listener: Run(request, settings, Events(listener)),
+            lambda listener: Run(request, settings, Events(listener), account=account),
             invocation=invocation,
             as_json=options.as_json,
             speech=speech,

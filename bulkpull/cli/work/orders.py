@@ -24,6 +24,7 @@ from bulkpull.journey.submit import DESCRIPTION
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.query import normalise
 from bulkpull.query.drift import find_drift
+from bulkpull.redact import printable
 from bulkpull.reporting import calls
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.rules import earliest_start
@@ -110,7 +111,7 @@ def check_foreign_name(name: str | None) -> None:
     """
     if name is not None and name.strip().startswith(f"{OWN_PREFIX}_"):
         raise SettingsError(
-            f"a report cannot be named {name[:40]!r} here",
+            f"a report cannot be named {printable(name, most=40)!r} here",
             why=f"names that begin with {OWN_PREFIX}_ mark reports that exports make and delete",
         )
 
@@ -218,7 +219,9 @@ def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDat
     """
     drift = find_drift(query_text, offered=offered)
     if drift is None:
-        raise SettingsError("the query cannot be read, so no report was ordered on it", why=query_text[:80])
+        raise SettingsError(
+            "the query cannot be read, so no report was ordered on it", why=printable(query_text, most=80)
+        )
     if not drift.offered or drift.missing:
         lacks = f"{drift.dataset} has no {', '.join(drift.missing)} today"
         raise SettingsError(

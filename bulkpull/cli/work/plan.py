@@ -14,6 +14,7 @@ from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
 from bulkpull.events import Events
+from bulkpull.foreign_text import visible
 from bulkpull.journey.foresee import foresee_night
 from bulkpull.journey.night import Night
 from bulkpull.journey.plan import Plan
@@ -46,7 +47,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
         print_table(_table(rows))
         for row in rows:
             if row["source"] and row["query"]:
-                print_data(f"\n{row['dataset']}: {row['query']}")
+                print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
             for note in row["notes"]:
                 error_console().print(f"note:  {row['dataset']}: {note}", soft_wrap=True)
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE

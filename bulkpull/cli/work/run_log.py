@@ -9,6 +9,7 @@ from bulkpull.account.log import log_of
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.past import known_runs
 from bulkpull.errors import SettingsError
+from bulkpull.foreign_text import escaped_json
 from bulkpull.records.files import disk_trouble
 from bulkpull.records.history import find_run
 from bulkpull.settings import Settings
@@ -29,7 +30,7 @@ def show_log(run: str | None, *, output: Path | None, config: Path | None, as_js
         with path.open(encoding="utf-8", errors="replace") as lines:
             if not as_json:
                 for line in lines:
-                    print_data(line)
+                    print_data(escaped_json(line))
                 return
             entries = [_entry(line) for line in lines]
     except FileNotFoundError:

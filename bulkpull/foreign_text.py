@@ -1,0 +1,78 @@
+"""
+Text of others, made fit to be stored, shown and compared. Pure.
+
+Names, ids, messages and reason phrases come from the service, a proxy or a file that somebody edited. Before they are
+kept, they pass `visible`: no character of theirs steers a terminal, turns the writing direction, breaks a line, or
+cannot be written as UTF-8. Data cells of a report never pass here: Parquet holds what the CSV said.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LONGEST_NAME = 4_096
+"""The most characters of one name or id that is kept; the service's own are shorter than 300."""
+
+_BLANKS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]")
+_BLANKS_BUT_LINES = re.compile("[\v\f\x1c-\x1f\x85\u2028\u2029]|\r(?!\n)")
+# A byte that was no UTF-8, as Python carries it along (PEP 383): reason phrases and headers are Latin-1 by tradition.
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")
+_HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LAST_LATIN_1 = 0xFF
+# JSON escapes what lies below U+0020 by itself.
+_HIDDEN_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""
+    `text` as one line that any terminal, file and database takes.
+
+    Line breaks and tabs become blanks. Other control characters (C0, C1), marks of writing direction and lone
+    surrogates are spelled out, as in `\x1b` or `\u202e`. Stray bytes are read as Latin-1.
+
+    Args:
+        lines: Line breaks and tabs stay, as in the text of a query.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _STRAY_BYTE.sub(lambda found: chr(ord(found[0]) - 0xDC00), text)
+    text = (_BLANKS_BUT_LINES if lines else _BLANKS).sub(" ", text)
+    return _HIDDEN.sub(_spelled_out, text)
+
+
+def _spelled_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code <= _LAST_LATIN_1 else f"\\u{code:04x}"
+
+
+def writable(value: Any) -> Any:
+    """
+    The same JSON value with texts that UTF-8 can carry, keys included; a value that is fit is given back as it is.
+
+    For what is written last, such as the manifest: writing it must not fail for what it says.
+    """
+    if isinstance(value, str):
+        return value if _encodes(value) else visible(value, lines=True)
+    if isinstance(value, dict):
+        return {writable(key): writable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [writable(inner) for inner in value]
+    return value
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escaped_json(text: str) -> str:
+    r"""
+    JSON text whose strings hold no raw character that steers a terminal: each is written as its `\u` escape.
+
+    It reads as the same values. Tabs and line breaks of the layout stay.
+    """
+    return _HIDDEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

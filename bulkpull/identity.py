@@ -1,0 +1,69 @@
+"""Whose data: the account that an output folder belongs to (pure)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    One customer of the service.
+
+    Attributes:
+        api_root: The root of the API, normalised as by `normalise_root`.
+        programme: `mpn` or `cmp`.
+        tenant: The directory, lower case; `None` where the settings do not name it.
+    """
+
+    api_root: str
+    programme: str
+    tenant: str | None
+
+    @classmethod
+    def of(cls, *, api_root: str, programme: str, tenant: str | None) -> Account:
+        """The account that settings name, in its normal form."""
+        return cls(normalise_root(api_root), programme.casefold(), (tenant or "").strip().casefold() or None)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Account:
+        """
+        The account that `as_dict` wrote.
+
+        Raises:
+            KeyError, TypeError, AttributeError: The values are not of that form.
+        """
+        return cls.of(api_root=values["api_root"], programme=values["programme"], tenant=values["tenant"])
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The account as JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"tenant {self.tenant or '(not set)'} at {self.api_root}, programme {self.programme}"
+
+
+DEMO = Account("demo", "mpn", "demo")
+"""The account of `--demo`, whose address has another port every time."""
+
+
+def normalise_root(address: str) -> str:
+    """An address with its host in lower case, without a default port and without a slash at its end."""
+    parts = urlsplit(address.strip())
+    if not parts.hostname:
+        return address.strip().rstrip("/")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def sign_in_digest(*, client_id: str | None, username: str | None) -> str | None:
+    """A digest that differs between users and applications of one tenant; `None` where neither is known."""
+    told = [(each or "").strip().casefold() for each in (client_id, username)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16] if any(told) else None

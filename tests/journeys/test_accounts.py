@@ -1,0 +1,152 @@
+"""An output folder belongs to one account: a run for another one ends before anything is ordered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeys.kit import settings_for
+from support import FakeClock
+
+from bulkpull.errors import SettingsError
+from bulkpull.events import Events
+from bulkpull.identity import Account, normalise_root
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
+from bulkpull.records.manifest import Current, Manifest
+from bulkpull.records.owner import Owner, claim_folder, load_owner
+from bulkpull.settings import Settings
+from bulkpull.simulator import Scenario, Simulator
+
+SMALL = Scenario(datasets=("Profile", "OfficeUsage"), rows=12)
+
+
+async def run(
+    simulator: Simulator, output: Path, *datasets: str, nightly: bool = False, submit_only: bool = False, **changes: Any
+) -> Manifest:
+    settings = settings_for(simulator, output).model_copy(update=changes)
+    request = ExportRequest(datasets, nightly=nightly, submit_only=submit_only)
+    return await Run(request, settings, Events(), clock=FakeClock()).export()
+
+
+def forget_account(output: Path) -> None:
+    """Make the folder one of an earlier version, which recorded no account."""
+    (output / ".bulkpull" / "account.json").unlink()
+    path = output / "current.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "account"}))
+
+
+@pytest.mark.case("N1")
+@pytest.mark.parametrize("nightly", [False, True])
+async def test_a_run_for_another_tenant_is_refused_and_orders_nothing(tmp_path: Path, nightly: bool) -> None:
+    async with Simulator(SMALL) as simulator:
+        await run(simulator, tmp_path / "out", "Profile")
+        before = (tmp_path / "out" / "current.json").read_bytes(), dict(simulator.service.created_reports)
+        with pytest.raises(SettingsError) as refused:
+            await run(simulator, tmp_path / "out", "Profile", nightly=nightly, tenant_id="fabrikam.example")
+
+        after = (tmp_path / "out" / "current.json").read_bytes(), dict(simulator.service.created_reports)
+    assert refused.value.exit_code == 2
+    assert SMALL.tenant_id in refused.value.reason
+    assert "fabrikam.example" in refused.value.reason
+    assert "--output" in refused.value.reason
+    assert after == before
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
+
+
+@pytest.mark.case("N1")
+async def test_a_run_at_another_address_is_refused(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as first, Simulator(SMALL) as second:
+        await run(first, tmp_path / "out", "Profile")
+        with pytest.raises(SettingsError, match="another account"):
+            await run(second, tmp_path / "out", "Profile", nightly=True)
+
+        assert not second.service.created_reports
+
+
+@pytest.mark.case("N2")
+async def test_what_one_account_submitted_is_not_collected_by_another(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as simulator:
+        submitted = await run(simulator, tmp_path / "out", "Profile", submit_only=True)
+        settings = settings_for(simulator, tmp_path / "out").model_copy(update={"tenant_id": "fabrikam.example"})
+        with pytest.raises(SettingsError, match="another account"):
+            await Run(ExportRequest(("Profile",)), settings, Events(), resume=submitted.run_id).export()
+
+        assert len(simulator.service.reports) == 1
+
+
+async def test_the_account_stands_in_the_pointer_too_so_that_it_survives_the_private_folder(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as simulator:
+        await run(simulator, tmp_path / "out", "Profile")
+        account = settings_for(simulator, tmp_path / "out").account
+        assert Current.load(tmp_path / "out").account == account.as_dict()
+
+        (tmp_path / "out" / ".bulkpull" / "account.json").unlink()
+        with pytest.raises(SettingsError, match="another account"):
+            await run(simulator, tmp_path / "out", "Profile", tenant_id="fabrikam.example")
+
+
+async def test_a_run_that_could_not_reach_the_service_claims_no_folder(tmp_path: Path) -> None:
+    """Else a slip in the tenant would lock the folder against the corrected run."""
+    async with Simulator(SMALL) as simulator:
+        lost = await run(simulator, tmp_path / "out", "Profile", tenant_id="a-slip.example")
+        assert lost.exit_code == 4
+        told = await run(simulator, tmp_path / "out", "Profile")
+
+    assert told.exit_code == 0
+
+
+async def test_a_folder_of_an_earlier_version_is_taken_over_with_a_note(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as simulator:
+        await run(simulator, tmp_path / "out", "Profile")
+        forget_account(tmp_path / "out")
+        taken = await run(simulator, tmp_path / "out", "Profile")
+        again = await run(simulator, tmp_path / "out", "Profile")
+
+        account = settings_for(simulator, tmp_path / "out").account
+    assert [note for note in taken.notes if "from now on it belongs to" in note]
+    assert again.notes == []
+    owner = load_owner(tmp_path / "out")
+    assert owner is not None
+    assert owner.account == account
+
+
+async def test_a_folder_of_an_earlier_version_that_another_service_filled_is_not_taken_over(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as simulator:
+        manifest = await run(simulator, tmp_path / "out", "Profile")
+        forget_account(tmp_path / "out")
+        path = tmp_path / "out" / "runs" / manifest.run_id / "manifest.json"
+        told = json.loads(path.read_text()) | {"api_base_url": "https://api.contoso.example/insights"}
+        path.write_text(json.dumps(told))
+        with pytest.raises(SettingsError, match=r"api\.contoso\.example"):
+            await run(simulator, tmp_path / "out", "Profile")
+
+
+async def test_another_user_of_the_same_tenant_is_a_note(tmp_path: Path) -> None:
+    account = Account.of(api_root="https://api.contoso.example", programme="mpn", tenant="contoso.example")
+    first = claim_folder(tmp_path, Owner(account, "one"))
+    same = claim_folder(tmp_path, Owner(account, "one"))
+    other = claim_folder(tmp_path, Owner(account, "two"))
+
+    assert (first, same) == ([], [])
+    assert "another user or application" in other[0]
+    assert claim_folder(tmp_path, Owner(account, "two")) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("HTTPS://API.Contoso.example:443/insights/v1/mpn/", "https://api.contoso.example/insights/v1/mpn"),
+        ("http://127.0.0.1:8080/insights/v1/mpn", "http://127.0.0.1:8080/insights/v1/mpn"),
+        ("http://[::1]:80/mpn", "http://[::1]/mpn"),
+    ],
+)
+def test_one_service_has_one_address_however_it_is_written(written: str, normal: str) -> None:
+    assert normalise_root(written) == normal
+
+
+def test_the_marketplace_programme_is_refused_with_its_reason() -> None:
+    with pytest.raises(SettingsError, match="Partner Insights only"):
+        Settings(programme="cmp")

@@ -1,0 +1,67 @@
+"""Every number that code, tests or guides cite stands on its page: behaviours of the service, faults, cases."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def _page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+BEHAVIOURS = {int(number) for number in re.findall(r"^(\d+)\. ", _page("service-behaviours.md"), re.MULTILINE)}
+FAULTS = {int(number) for number in re.findall(r"^\| (\d+) \|", _page("fault-matrix.md"), re.MULTILINE)}
+CASES = set(re.findall(r"(?<![\w(])\**([CNWLMO]\d+)(?=\.?\**(?: · |\*\*))", _page("cases.md")))
+KNOWN: dict[str, set[int]] = {"behaviour": BEHAVIOURS, "fault": FAULTS}
+_CITED = re.compile(r"\b(behaviour|fault)s?\s+(\d+(?:(?:, (?:and )?| and | or )\d+)*)")
+SOURCES = sorted(
+    file for folder in ("bulkpull", "tests", "docs", "benchmarks") for file in (ROOT / folder).rglob("*.py")
+)
+
+
+def marks(name: str) -> Iterator[tuple[Path, object]]:
+    """The arguments of every mark of that name, with the test file."""
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
+                yield from ((file, argument.value) for argument in node.args if isinstance(argument, ast.Constant))
+
+
+def test_the_pages_number_without_a_gap() -> None:
+    assert set(range(1, 202)) == BEHAVIOURS
+    assert set(range(1, 111)) == FAULTS
+    for letter, count in (("C", 44), ("N", 15), ("W", 17), ("L", 12), ("M", 9), ("O", 5)):
+        assert {f"{letter}{number}" for number in range(1, count + 1)} <= CASES
+
+
+@pytest.mark.parametrize("kind", sorted(KNOWN))
+def test_every_number_in_prose_stands_on_its_page(kind: str) -> None:
+    unknown = [
+        (str(file.relative_to(ROOT)), number)
+        for file in SOURCES
+        for found in _CITED.finditer(file.read_text(encoding="utf-8"))
+        if found[1] == kind
+        for number in map(int, re.findall(r"\d+", found[2]))
+        if number not in KNOWN[kind]
+    ]
+
+    assert unknown == []
+
+
+@pytest.mark.parametrize("kind", sorted(KNOWN))
+def test_every_mark_of_a_number_stands_on_its_page(kind: str) -> None:
+    cited = [(file.name, value) for file, value in marks(kind) if isinstance(value, int)]
+
+    assert [each for each in cited if each[1] not in KNOWN[kind]] == []
+
+
+def test_every_mark_of_a_case_stands_on_its_page() -> None:
+    assert [(file.name, value) for file, value in marks("case") if value not in CASES] == []

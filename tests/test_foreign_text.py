@@ -1,0 +1,130 @@
+"""Text of others passes one door: it can be written, it cannot act, and no part of a secret is left at a cut."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkpull import redact as redaction
+from bulkpull.errors import BulkpullError
+from bulkpull.foreign_text import escaped_json, visible, writable
+from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.redact import printable, register_secret
+from bulkpull.reporting.wire import json_object, shown, text
+
+ANY_TEXT = st.text(st.characters(codec=None))
+HOSTILE = "\x1b]0;title\x07 \x9b31m \u202eevil\u2066 \u2028 \u200f \x7f \x00 \ud800"
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_values", [])
+
+
+def can_act(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or bool(
+        re.match("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", letter)
+    )
+
+
+@pytest.mark.case("C20", "C31")
+@given(told=ANY_TEXT | st.just(HOSTILE))
+def test_no_character_that_acts_or_cannot_be_written_passes(told: str) -> None:
+    made = visible(told)
+
+    assert not [letter for letter in made if can_act(letter)]
+    assert made.encode().decode() == made
+    assert visible(made) == made
+
+
+@pytest.mark.case("C31")
+@given(told=ANY_TEXT)
+def test_a_text_of_several_lines_keeps_its_line_breaks_and_nothing_else_that_acts(told: str) -> None:
+    made = visible(told, lines=True)
+
+    assert not [letter for letter in made if can_act(letter) and letter not in "\t\n\r"]
+    assert made.count("\n") == told.count("\n")
+
+
+def test_ordinary_text_of_any_language_is_left_alone() -> None:
+    told = "Müller & Söhne, 株式会社, شركة, עברית, 👩‍💻 naïve"
+
+    assert visible(told) == told
+
+
+@pytest.mark.case("C20")
+def test_a_reason_phrase_in_latin_1_is_read_as_such() -> None:
+    assert visible("Acc\udce8s refus\udce9") == "Accès refusé"
+
+
+@pytest.mark.case("C31")
+@given(value=st.recursive(ANY_TEXT, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
+def test_json_text_reads_as_the_same_values_and_holds_no_raw_character_that_acts(value: object) -> None:
+    made = escaped_json(json.dumps(value, ensure_ascii=False, indent=2))
+
+    assert json.loads(made) == value
+    assert not [letter for letter in made if can_act(letter) and letter != "\n"]
+    made.encode()
+
+
+@pytest.mark.case("C20")
+@given(reason=ANY_TEXT)
+def test_a_manifest_can_be_written_whatever_it_says(reason: str) -> None:
+    record = DatasetRecord(dataset="Profile", status="failed", reason=reason, earlier_types={reason: "String"})
+    manifest = Manifest(
+        run_id="r", status="failed", started_at="", finished_at="", tool=Tool(version="1"), api_base_url=reason,
+        requests=Requests(), datasets=[record], notes=[reason],
+    )  # fmt: skip
+
+    written = json.dumps(manifest.as_dict(), ensure_ascii=False).encode()
+
+    assert json.loads(written)["datasets"][0]["dataset"] == "Profile"
+
+
+@given(value=st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.lists(st.text())))
+def test_what_can_be_written_is_not_changed(value: dict[str, object]) -> None:
+    assert writable(value) == value
+
+
+@pytest.mark.case("C30")
+@given(
+    secret=st.text(st.sampled_from("pass word-\t'<é"), min_size=12, max_size=60),
+    before=st.integers(0, 260),
+    after=st.sampled_from([0, 300, 200_000]),
+)
+def test_no_part_of_a_secret_is_left_where_a_text_is_cut(secret: str, before: int, after: int) -> None:
+    secret = f"QQZ{secret}ZQQ"
+    redaction._values[:] = []
+    register_secret(secret)
+    told = f"{'x ' * (before // 2)}{secret}{' y' * (after // 2)}"
+
+    for cut in (printable(told, most=200), shown(told.encode()), BulkpullError(told, why=told).reason):
+        assert "QQZ" not in cut
+
+
+@pytest.mark.case("C30")
+def test_no_half_secret_is_left_at_the_end_of_what_is_examined() -> None:
+    secret = "correct horse battery staple " * 4
+    register_secret(secret)
+    for before in range(65_536, 65_536 + 8_192, 500):
+        assert "horse" not in printable("y" * before + secret + "z" * 100_000, most=70_000)
+
+
+@pytest.mark.case("C24")
+@pytest.mark.parametrize("body", [b'{"message": "two\nlines\x01"}', b'{"message": "x"}\0', b'{"message": "x"}\r\n\0\0'])
+def test_json_with_raw_control_characters_or_a_nul_after_its_end_is_read(body: bytes) -> None:
+    raw = json_object(body)
+
+    assert raw is not None
+    assert text(raw["message"]) in ("x", "two lines\\x01")
+
+
+@pytest.mark.case("C22")
+def test_a_number_of_any_length_as_a_name_is_no_fault() -> None:
+    assert text(int("9" * 400)) == "9" * 400
+    assert text(int("9" * 4_000) * 10**4_000) is None
