@@ -219,9 +219,7 @@ def create_report(
         CallbackMethod=callback_method and callback_method.upper(),
     )
     told = f"create the report {name!r}"
-    return Call(
-        "POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT
-    )
+    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT)
 
 
 def update_report(

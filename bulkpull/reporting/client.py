@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +26,7 @@ from bulkpull.reporting.create import Made, Outcome, create_once
 from bulkpull.reporting.verdict import GatewayTimeout
 from bulkpull.reporting.wire import Envelope
 from bulkpull.transport.http import AnswerOverdue, Http
-from bulkpull.transport.pacer import Pacer
+from bulkpull.transport.pacer import Pacer, Urgency
 from bulkpull.transport.retry import Retrier
 
 
@@ -83,6 +84,11 @@ class ReportingClient:
     def has_mfa(self) -> bool | None:
         """Whether the token carries the claim of MFA, as the service said last; `None` where it did not say."""
         return self._channel.has_mfa
+
+    @property
+    def pacer(self) -> Pacer:
+        """What is known of the service's allowance, and who may call next."""
+        return self._channel.pacer
 
     def service_time(self) -> datetime:
         """The service's time, as far as one of its replies has told it; else ours."""
@@ -160,16 +166,19 @@ class ReportingClient:
                     await self.delete_query(spare.query_id)
         return made.one
 
-    async def delete_query(self, query_id: str) -> None:
+    async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
         """
         Delete a user's own query.
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
 
         Source: Delete Report Queries API; behaviour 75.
         """
-        await self._channel.delete(calls.delete_query(query_id))
+        await self._channel.delete(_urgent(calls.delete_query(query_id), tidying=tidying))
 
     async def test_query(
         self,
@@ -354,16 +363,19 @@ class ReportingClient:
         """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
         return await self._switch(calls.resume_report(report_id))
 
-    async def delete_report(self, report_id: str) -> None:
+    async def delete_report(self, report_id: str, *, tidying: bool = False) -> None:
         """
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
 
         Source: Delete Report API.
         """
-        await self._channel.delete(calls.delete_report(report_id))
+        await self._channel.delete(_urgent(calls.delete_report(report_id), tidying=tidying))
 
     async def get_executions(
         self,
@@ -382,7 +394,8 @@ class ReportingClient:
                 all the same (behaviour 103).
             latest: Only each report's newest; otherwise those of the last 90 days (111).
             execution_ids: Only these.
-            retry: Whether failures are repeated here; a poller that asks again anyway says no.
+            retry: Whether failures are repeated here; a poller that asks again anyway says no, and lets others go
+                first where calls are scarce.
 
         Returns:
             Those of the reports asked for; a report that is missing has none yet (102, 105, 108).
@@ -396,7 +409,8 @@ class ReportingClient:
         asked = calls.list_executions(
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
         )
-        for call in asked:
+        urgency = Urgency.USUAL if retry else Urgency.LOOK
+        for call in (replace(each, urgency=urgency) for each in asked):
             for page in await self._channel.pages_if_any(call, retry=retry):
                 found += [wire.read_execution(item, data_redacted=page.data_redacted) for item in page.items]
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
@@ -425,6 +439,10 @@ class ReportingClient:
         """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""
         skew_s = min(0.0, self.clock_skew_s or 0.0)
         return self._clock.now() + timedelta(seconds=skew_s) - timedelta(minutes=10)
+
+
+def _urgent(call: Call, *, tidying: bool) -> Call:
+    return replace(call, urgency=Urgency.TIDYING) if tidying else call
 
 
 def _best_effort() -> AbstractContextManager[None]:

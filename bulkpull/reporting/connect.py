@@ -84,7 +84,11 @@ async def connected(
             http=http,
             auth=auth,
             pacer=Pacer(
-                calls_per_s=settings.requests_per_second, burst=settings.request_burst, clock=clock, events=events
+                calls_per_s=settings.requests_per_second,
+                burst=settings.request_burst,
+                window_s=settings.rate_limit_window_seconds,
+                clock=clock,
+                events=events,
             ),
             retrier=retrier,
             api_base_url=settings.api_base_url,

@@ -170,7 +170,9 @@ def after_answer(state: AllowanceState, told: AllowanceHeaders, *, sent_at: floa
     is_overtaken = sent_at < state.heard_at
     state = replace(state, heard_at=at)
     if known is not None and is_overtaken:
-        return replace(state, remaining=min(known, remaining), lowest=lowest)
+        # A higher number may as well come from a new window, in which earlier calls make no room.
+        answered = state.answered if remaining < known else (at,)
+        return replace(state, remaining=min(known, remaining), lowest=lowest, answered=answered)
     if known is None or remaining > max(known - 1, 0):
         # A window has begun: calls of the one before make no room in it.
         return replace(state, remaining=remaining, lowest=lowest, told_at=at, opened_at=at, answered=(at,))
@@ -214,9 +216,7 @@ def after_refusal(
     opened_at = max(state.opened_at, at - LONGEST_PAUSE_S)
     taught_s = max(state.taught_s, pause_s, min(ends_at - opened_at, LONGEST_PAUSE_S), _SHORTEST_WINDOW_S)
     # As if one call had been answered a window before the end: it makes room for one call at the end.
-    return replace(
-        state, remaining=0, told_at=at, window_s=taught_s, taught_s=taught_s, answered=(ends_at - taught_s,)
-    )
+    return replace(state, remaining=0, told_at=at, window_s=taught_s, taught_s=taught_s, answered=(ends_at - taught_s,))
 
 
 def _recent(moments: tuple[float, ...], state: AllowanceState, *, at: float) -> tuple[float, ...]:

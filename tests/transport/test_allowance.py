@@ -139,7 +139,7 @@ delays = st.lists(st.floats(0.001, 2.0), min_size=1, max_size=12)
     delays=delays,
 )
 def test_never_is_a_call_made_that_the_told_allowance_does_not_hold(
-    kind: str, limit: int, phase_s: float, calls: int, parallel: int, delays: list[float]
+    kind: str, limit: int, phase_s: float, calls: int, *, parallel: int, delays: list[float]
 ) -> None:
     service = Service(kind, limit, 60.0, phase_s)
     # One call first: what the service allows is not known before it has answered.

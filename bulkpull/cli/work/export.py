@@ -29,7 +29,9 @@ from bulkpull.records.history import usual_seconds
 from bulkpull.records.owner import check_owner
 
 # What the display shows by itself, and what the summary tells.
-_ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})
+_ON_DISPLAY = frozenset(
+    {"pull.finished", "call.retried", "pace.changed", "quota.reached", "allowance.awaited", "column.kept_as_text"}
+)
 # Lost datasets, which are the whole summary where everything else is hushed.
 _IN_SUMMARY = frozenset({"pull.finished"})
 
