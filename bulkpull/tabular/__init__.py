@@ -3,6 +3,8 @@ From the stored CSV to Parquet, without losing a character.
 
     inflate   the file as stored → its bytes, checked (gzip members, CRC, size)
     marks     a block of bytes → where its separators, line ends and quotes are
+    syntax    the rules that header line and rows have to follow
+    header_line   bytes → the header line, and its fields
     shape     bytes → batches of whole rows, counted and checked without any help of the converter
     header    the file's first line × the columns asked for → which field is which column
     read      a batch → columns of text, with exactly the rows and the content that were counted

@@ -26,10 +26,11 @@ from bulkpull.catalog import ColumnType
 from bulkpull.tabular.ahead import ahead
 from bulkpull.tabular.border import lies_at
 from bulkpull.tabular.header import Layout, read_header, refuse_strangers
+from bulkpull.tabular.header_line import split_header
 from bulkpull.tabular.inflate import READ_BYTES, unpacked
 from bulkpull.tabular.narrow import Column
 from bulkpull.tabular.read import counts_differ, read_text
-from bulkpull.tabular.shape import Batch, batches, split_header
+from bulkpull.tabular.shape import Batch, batches
 from bulkpull.tabular.sink import disk_trouble, rows_in, write_parquet
 from bulkpull.tabular.table import ColumnPlan, ConvertedTable, Order, ParquetFile
 
@@ -154,14 +155,21 @@ class _Reading:
     def __init__(self, order: Order, *, read_bytes: int, known: _Known) -> None:
         self._order = order
         self._pieces = self._counted(
-            unpacked(order.source, max_unpacked_bytes=order.max_unpacked_bytes, read_bytes=read_bytes)
+            unpacked(
+                order.source,
+                max_unpacked_bytes=order.max_unpacked_bytes,
+                read_bytes=read_bytes,
+                on_gzip=self._note_gzip,
+            )
         )
+        self._is_gzip = False
         self._unpacked_bytes = self._rows = self._nul_bytes = self._left_out = self._at_start = 0
         self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
         refuse_strangers(start)
         header, self._pieces = split_header(self._pieces)
-        self._layout = read_header(header, columns=order.columns)
+        self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
+        self._layout = read_header(header.line, columns=order.columns)
         self._columns = known.columns
         for plan in _plans(order, self._layout):
             self._columns.setdefault(plan.name, Column(plan))
@@ -174,7 +182,10 @@ class _Reading:
         ):
             self._rows += batch.rows
             self._nul_bytes += batch.nul_bytes
-            yield batch
+            self._accounted_bytes += batch.size_bytes
+            self._ends_open |= batch.ends_open
+            if batch.rows:
+                yield batch
 
     def frames(self, raw: Iterator[Batch]) -> Iterator[pl.DataFrame]:
         """Second stage: the same rows as columns of their present types, in the order that was asked for."""
@@ -192,7 +203,11 @@ class _Reading:
             )
 
     def outcome(self, file: ParquetFile) -> ConvertedTable:
-        """The account of a finished pass, once three counts of its rows agree."""
+        """The account of a finished pass, once its bytes add up and three counts of its rows agree."""
+        if self._accounted_bytes != self._unpacked_bytes:
+            raise counts_differ(
+                f"{self._unpacked_bytes:,} bytes", f"{self._accounted_bytes:,} bytes of header, rows and line ends"
+            )
         found = rows_in(file.path)
         if not self._rows - self._left_out == file.rows == found:
             raise counts_differ(f"{self._rows - self._left_out:,} rows", f"{found:,} rows in the Parquet file")
@@ -206,7 +221,12 @@ class _Reading:
             left_out_rows=self._left_out,
             start_rows=self._at_start,
             content_hash=self._content.hexdigest(),
+            is_gzip=self._is_gzip,
+            ends_open=self._ends_open,
         )
+
+    def _note_gzip(self) -> None:
+        self._is_gzip = True
 
     def _within(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of this window; what lies on its edges is counted, and on the later one left out."""

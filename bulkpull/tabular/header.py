@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,9 +9,10 @@ from dataclasses import dataclass
 
 from bulkpull.errors import NotTheReport
 from bulkpull.redact import printable
+from bulkpull.tabular.header_line import fields_of
+from bulkpull.tabular.syntax import BOM
 from bulkpull.tabular.table import ColumnPlan
 
-_BOM = b"\xef\xbb\xbf"
 _SEPARATORS = (",", "\t")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9_]{1,100})\s*</Code>")
 _NAMES_SHOWN = 8
@@ -44,32 +43,65 @@ def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
     """
     Find each column asked for exactly once in the header.
 
-    A column is found by its exact name, else in any case, else by an alias, else by its letters and digits alone.
+    A column is found by its exact name, else in any case, else by an alias, else by its letters and digits alone. Where
+    one of these ways leads to two headers it cannot be told which was meant.
 
     Args:
         line: The first line of the file without its line end, with or without a byte order mark.
 
     Raises:
-        NotTheReport: A column is missing or there twice, or the encoding is another one.
+        NotTheReport: A column is missing, there twice, or could be either of two; the encoding is another one; or the
+            line does not follow the rules for a row (`syntax`).
 
-    Source: behaviours 56, 136, 137, 139 and 140.
+    Source: behaviours 56, 136, 137, 139, 140, 161 and 184.
     """
-    text = _decoded(line)
-    # The separator is the one under which most of the wanted columns appear; a tie is a comma's.
-    layouts = [(_fields(text, separator), separator) for separator in _SEPARATORS]
-    names, separator = max(layouts, key=lambda each: sum(found is not None for found in _match(each[0], columns)))
-    found = _match(names, columns)
-    missing = [column.name for column, index in zip(columns, found, strict=True) if index is None]
+    _check_encoding(line)
+    line = line.removeprefix(BOM)
+    names, separator, found = _best_reading(line, columns)
+    _refuse_doubles(names, asked={column.name for column in columns})
+    _refuse_ambiguity(names, found, columns)
+    missing = [column.name for column, index in zip(columns, found, strict=True) if not index]
     if missing:
         raise NotTheReport(
             f"the report's file lacks {_listed(missing)}",
             why=f"its header reads {_listed(names)}",
             fix="the service may have renamed or withdrawn columns: compare with `bulkpull datasets`",
         )
-    wanted = tuple(index for index in found if index is not None)
-    _refuse_doubles(names, asked={column.name for column in columns})
-    extra = tuple((name or f"column_{index + 1}", index) for index, name in enumerate(names) if index not in wanted)
-    return Layout(separator=ord(separator), wanted=wanted, extra=extra)
+    wanted = tuple(index for indices in found for index in indices)
+    return Layout(separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns))
+
+
+def _best_reading(line: bytes, columns: Sequence[ColumnPlan]) -> tuple[list[str], str, list[list[int]]]:
+    """Names, separator and match under the separator that most of the columns appear with; a tie is a comma's."""
+    readings: list[tuple[list[str], str, list[list[int]]]] = []
+    refusals: list[NotTheReport] = []
+    for separator in _SEPARATORS:
+        try:
+            names = [name.decode("utf-8") for name in fields_of(line, separator=ord(separator))]
+            readings.append((names, separator, _match(names, columns)))
+        except NotTheReport as refusal:
+            refusals.append(refusal)
+    best = max(readings, key=lambda reading: sum(map(bool, reading[2])), default=None)
+    if best is None or (refusals and [] in best[2]):
+        raise refusals[0]
+    return best
+
+
+def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[ColumnPlan]) -> tuple[tuple[str, int], ...]:
+    """Names and indices of the fields that nobody asked for; one without a name is called after its place."""
+    asked, taken = set(wanted), {name.casefold() for name in (*names, *(column.name for column in columns))}
+    extra: list[tuple[str, int]] = []
+    for index, name in enumerate(names):
+        if index in asked:
+            continue
+        shown = name
+        if not name.strip():
+            shown = f"column_{index + 1}"
+            while shown.casefold() in taken:
+                shown += "_"
+            taken.add(shown.casefold())
+        extra.append((shown, index))
+    return tuple(extra)
 
 
 def refuse_strangers(start: bytes) -> None:
@@ -84,7 +116,7 @@ def refuse_strangers(start: bytes) -> None:
     """
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _encoded_otherwise("UTF-16")
-    text = start.removeprefix(_BOM).lstrip()
+    text = start.removeprefix(BOM).lstrip()
     if text.startswith(b"<"):
         code = _STORAGE_CODE.search(text)
         told = (
@@ -98,26 +130,18 @@ def refuse_strangers(start: bytes) -> None:
         )
 
 
-def _decoded(line: bytes) -> str:
+def _check_encoding(line: bytes) -> None:
     if line.count(0) > len(line) // 4:
         raise _encoded_otherwise("UTF-16")
     try:
-        return line.removeprefix(_BOM).decode("utf-8")
+        line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _encoded_otherwise(f"another encoding (byte 0x{line[error.start]:02X} in the header)") from None
 
 
-def _fields(text: str, separator: str) -> list[str]:
-    # strict: a header that the csv module can only guess at is matched as one long name, that is not at all
-    try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [""])
-    except csv.Error:
-        return [text]
-
-
-def _match(names: Sequence[str], columns: Sequence[ColumnPlan]) -> list[int | None]:
-    """For each column the index of its header, or `None`; better ways to match go first for all columns."""
-    found: list[int | None] = [None] * len(columns)
+def _match(names: Sequence[str], columns: Sequence[ColumnPlan]) -> list[list[int]]:
+    """For each column the indices of the headers that it may be; better ways to match go first for all columns."""
+    found: list[list[int]] = [[] for _ in columns]
     taken: set[int] = set()
     ways: tuple[tuple[Callable[[str], str], Callable[[ColumnPlan], Iterable[str]]], ...] = (
         (str, lambda column: (column.name,)),
@@ -126,20 +150,28 @@ def _match(names: Sequence[str], columns: Sequence[ColumnPlan]) -> list[int | No
         (_bare, lambda column: (column.name, *column.aliases)),
     )
     for folded, spellings in ways:
-        by_name: dict[str, int] = {}
+        by_name: dict[str, list[int]] = {}
         for index, name in enumerate(names):
             if index not in taken:
-                by_name.setdefault(folded(name.strip()), index)
+                by_name.setdefault(folded(name.strip()), []).append(index)
         for place, column in enumerate(columns):
-            if found[place] is not None:
+            if found[place]:
                 continue
-            for spelling in spellings(column):
-                index_found = by_name.pop(folded(spelling), None)
-                if index_found is not None:
-                    found[place] = index_found
-                    taken.add(index_found)
-                    break
+            keys = dict.fromkeys(folded(spelling) for spelling in spellings(column))
+            found[place] = [index for key in keys if key for index in by_name.get(key, ()) if index not in taken]
+            taken.update(found[place])
     return found
+
+
+def _refuse_ambiguity(names: Sequence[str], found: Sequence[Sequence[int]], columns: Sequence[ColumnPlan]) -> None:
+    for column, indices in zip(columns, found, strict=True):
+        if len(indices) > 1:
+            raise NotTheReport(
+                f"the report's file has more than one column that may be {column.name!r}: "
+                f"{_listed(names[index] for index in indices)}",
+                why="it cannot be told which of them was asked for",
+                fix="run the same command again, and look at the file with --keep-raw if it stays so",
+            )
 
 
 def _bare(name: str) -> str:

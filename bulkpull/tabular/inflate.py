@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from isal import isal_zlib
@@ -14,6 +15,10 @@ READ_BYTES = 64 * 1024
 PIECE_BYTES = 256 * 1024
 
 _GZIP = b"\x1f\x8b"
+_HEADER_BYTES, _DEFLATE = 10, 8
+_HAS_HEADER_CHECKSUM, _HAS_EXTRA_FIELD, _HAS_NAME, _HAS_COMMENT = 2, 4, 8, 16
+_TRAILER = struct.Struct("<II")  # CRC-32 and length of the unpacked bytes
+_RAW_DEFLATE = -15
 _OTHERS = {
     b"PK\x03\x04": "a zip archive",
     b"PK\x05\x06": "a zip archive",
@@ -27,7 +32,13 @@ _OTHERS = {
 _LAYERS = 2
 
 
-def unpacked(source: Path, *, max_unpacked_bytes: int, read_bytes: int = READ_BYTES) -> Iterator[bytes]:
+def unpacked(
+    source: Path,
+    *,
+    max_unpacked_bytes: int,
+    read_bytes: int = READ_BYTES,
+    on_gzip: Callable[[], None] = lambda: None,
+) -> Iterator[bytes]:
     """
     Yield the unpacked bytes of `source` in pieces of at most 256 kB, none of them empty.
 
@@ -35,13 +46,14 @@ def unpacked(source: Path, *, max_unpacked_bytes: int, read_bytes: int = READ_BY
         source: Gzip of one or more members, or plain.
         max_unpacked_bytes: The most that it may unpack to, bytes.
         read_bytes: How much to read at once, bytes.
+        on_gzip: Called when the file turns out to be gzip, whose checksums vouch for its content.
 
     Raises:
         FileDamaged: The gzip is cut, fails its CRC or its length, or is followed by something that is no gzip.
         NotTheReport: It is empty, or packed in another way.
         TooLarge: It unpacks to more than `max_unpacked_bytes`.
 
-    Source: behaviours 126 and 127.
+    Source: behaviours 126, 127 and 190.
     """
     size = 0
     with source.open("rb") as file:
@@ -50,6 +62,7 @@ def unpacked(source: Path, *, max_unpacked_bytes: int, read_bytes: int = READ_BY
             start, pieces = _peek(pieces, len(_GZIP))
             if not start.startswith(_GZIP):
                 break
+            on_gzip()
             pieces = _gunzip(pieces)
         start, pieces = _peek(pieces, max(map(len, _OTHERS)))
         for magic, name in _OTHERS.items():
@@ -90,29 +103,107 @@ def _peek(pieces: Iterator[bytes], wanted: int) -> tuple[bytes, Iterator[bytes]]
 
 
 def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack all gzip members in a row; zeros after the last one are padding, anything else is damage."""
-    waiting = b""
+    """
+    Unpack all gzip members in a row; zeros after the last one are padding, anything else is damage.
+
+    Header and trailer are read here and not by the inflater, by the rules of Python's `gzip`: what comes out may not
+    depend on where the file was cut into pieces, and inflaters differ in that once a header has optional fields.
+    """
+    source = _Source(packed)
     while True:
-        inflater = isal_zlib.decompressobj(wbits=31)  # 31: gzip, with its CRC and length checked
+        _skip_header(source)
+        inflater, crc, size = isal_zlib.decompressobj(wbits=_RAW_DEFLATE), 0, 0
+        waiting = b""
         while not inflater.eof:
-            waiting = waiting or next(packed, b"")
+            waiting = waiting or source.take_any()
             try:
                 # Also with nothing left to feed: what was read ahead may still be inside the inflater.
                 piece = inflater.decompress(waiting, PIECE_BYTES)
             except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
                 raise _damaged(f"its packed data is broken ({error})") from None
             if piece:
+                crc, size = isal_zlib.crc32(piece, crc), size + len(piece)
                 yield piece
             elif not waiting and not inflater.eof:
-                raise _damaged("its packed data ends too early")
+                raise _cut()
             waiting = inflater.unconsumed_tail
-        waiting = inflater.unused_data.lstrip(b"\0")
-        while len(waiting) < len(_GZIP) and (piece := next(packed, b"")):
-            waiting = (waiting + piece).lstrip(b"\0")
-        if not waiting:
+        source.give_back(inflater.unused_data)
+        if source.take(8) != _TRAILER.pack(crc, size & 0xFFFFFFFF):
+            raise _damaged("its packed data does not match its checksum or its length")
+        if not source.skip_zeros():
             return
-        if not waiting.startswith(_GZIP):
+        if not source.starts_with(_GZIP):
             raise _damaged("something else follows the end of its packed data")
+
+
+class _Source:
+    """The packed bytes, taken by number whatever the pieces are that they come in."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._waiting = b""
+
+    def take(self, wanted: int) -> bytes:
+        """The next bytes, exactly so many. Raises `FileDamaged` where the file ends before."""
+        if not self._fill(wanted):
+            raise _cut()
+        taken, self._waiting = self._waiting[:wanted], self._waiting[wanted:]
+        return taken
+
+    def take_any(self) -> bytes:
+        """The next bytes, as many as there are at hand; none at the end of the file."""
+        taken, self._waiting = self._waiting or next(self._pieces, b""), b""
+        return taken
+
+    def give_back(self, rest: bytes) -> None:
+        """Bytes that were taken and not needed."""
+        self._waiting = rest + self._waiting
+
+    def skip_past(self, byte: int) -> None:
+        """Skip everything up to and including the next such byte. Raises `FileDamaged` where there is none."""
+        while (place := self._waiting.find(byte)) < 0:
+            self._waiting = next(self._pieces, b"")
+            if not self._waiting:
+                raise _cut()
+        self._waiting = self._waiting[place + 1 :]
+
+    def skip_zeros(self) -> bool:
+        """Skip zero bytes; whether anything else follows."""
+        while True:
+            self._waiting = self._waiting.lstrip(b"\0")
+            if self._waiting:
+                return True
+            self._waiting = next(self._pieces, b"")
+            if not self._waiting:
+                return False
+
+    def starts_with(self, wanted: bytes) -> bool:
+        """Whether the next bytes are these."""
+        self._fill(len(wanted))
+        return self._waiting.startswith(wanted)
+
+    def _fill(self, wanted: int) -> bool:
+        while len(self._waiting) < wanted and (piece := next(self._pieces, b"")):
+            self._waiting += piece
+        return len(self._waiting) >= wanted
+
+
+def _skip_header(source: _Source) -> None:
+    """Skip the header of a member (RFC 1952); as in Python's `gzip` its own checksum and its spare bits say nothing."""
+    _, _, method, flags, *_ = source.take(_HEADER_BYTES)
+    if method != _DEFLATE:
+        raise _damaged(f"its packed data is packed by an unknown method ({method})")
+    if flags & _HAS_EXTRA_FIELD:
+        source.take(int.from_bytes(source.take(2), "little"))
+    for flag in (_HAS_NAME, _HAS_COMMENT):
+        if flags & flag:
+            source.skip_past(0)
+    if flags & _HAS_HEADER_CHECKSUM:
+        source.take(2)
+
+
+def _cut() -> FileDamaged:
+    return _damaged("its packed data ends too early")
 
 
 def _damaged(why: str) -> FileDamaged:

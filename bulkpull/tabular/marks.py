@@ -32,7 +32,7 @@ class Marks:
     Attributes:
         separators: Those outside quotes.
         line_ends: Line feeds outside quotes.
-        returns: All carriage returns.
+        returns: Carriage returns outside quotes.
         opening: Quotes that open; by turns they open and close, a doubled one closes and opens.
         closing: Quotes that close.
         ends: The positions of the line ends.
@@ -85,7 +85,7 @@ def find_marks(block: bytes, *, separator: int) -> Marks:
     if not quotes.any():
         return Marks(separators, line_ends, returns, quotes, quotes, positions(line_ends), open_quote=False)
     inside = _odd_so_far(quotes)
-    separators, line_ends = separators & ~inside, line_ends & ~inside
+    separators, line_ends, returns = separators & ~inside, line_ends & ~inside, returns & ~inside
     ends, open_quote = positions(line_ends), bool(inside[-1] >> np.uint64(_WORD - 1))
     return Marks(separators, line_ends, returns, quotes & inside, quotes & ~inside, ends, open_quote=open_quote)
 
@@ -105,12 +105,6 @@ def positions(bits: Bits) -> Positions:
         is_more = others != 0
         word, left = word[is_more], others[is_more]
     return np.sort(np.concatenate(found), kind="stable")
-
-
-def has(bits: Bits, at: Positions) -> NDArray[np.bool_]:
-    """Whether there is a mark at each of these positions."""
-    word, bit = _place(at)
-    return (bits[word] >> bit & np.uint64(1)).astype(np.bool_)
 
 
 def _place(at: Positions) -> tuple[Positions, Bits]:

@@ -3,35 +3,30 @@ The independent check: bytes → batches of whole rows, with what any reader mus
 
 It shares no code with the CSV reader that converts, and knows only quotes, separators and line ends: the reader
 accepts short rows, rows cut in the middle, blank lines and stray carriage returns without a word, so what comes out
-of it is compared with what was counted here (rows, and bytes of content, batch by batch).
-
-Rules: RFC 4180 with LF or CRLF. A quote opens a field only at its start and closes it only at its end; anything else
-is refused, because two readers would see two different tables in it. A line end inside quotes, and a carriage return
-that no line feed follows, are content.
+of it is compared with what was counted here (rows, and bytes of content, batch by batch). The rules
+are those of `syntax`. Each batch says how many bytes of the file it accounts for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
-from bulkpull.errors import FileDamaged, NotTheReport
-from bulkpull.tabular.marks import LF, QUOTE, Marks, count, find_marks, has, just_after, just_before, positions
+from bulkpull.tabular.marks import Marks, count, find_marks, just_after, positions
+from bulkpull.tabular.syntax import BOM, check_quotes, check_returns, ends_in_quotes, refused
 
-# One row of that size is no row of a report but a quote that is never closed.
+# A row this long means an unclosed quote.
 MAX_ROW_BYTES = 128 * 1024 * 1024
 
-_BOM = b"\xef\xbb\xbf"
 _LINE_ENDS = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    Some whole rows.
+    Some whole rows; the last batch may be of no rows, and then stands for blank lines at the end of the file.
 
     Attributes:
         data: Their bytes, ready for a CSV reader; ends with a line end.
@@ -39,6 +34,8 @@ class Batch:
         first_row: The number of the first one among all data rows, from 1.
         content_bytes: The bytes of all fields without separators, line ends and quoting.
         nul_bytes: NUL characters among them.
+        size_bytes: What they take of the file.
+        ends_open: The file ends with them, without a line end: the last value may be cut.
     """
 
     data: bytes
@@ -46,36 +43,8 @@ class Batch:
     first_row: int
     content_bytes: int
     nul_bytes: int
-
-
-def split_header(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """
-    Take the first line, without its line end, off the file; what follows is the data.
-
-    Raises:
-        FileDamaged: The file ends inside quotes before the first line does.
-        NotTheReport: The first line does not end within what a row may have.
-    """
-    start = b""
-    while True:
-        piece = next(pieces, b"")
-        start += piece
-        marks = find_marks(start, separator=LF)
-        if marks.ends.size or not piece:
-            break
-        if len(start) > MAX_ROW_BYTES:
-            raise NotTheReport("the report's file has no header line", why="its first line does not end")
-    if not marks.ends.size and marks.open_quote:
-        raise _ends_in_quotes()
-    end = int(marks.ends[0]) if marks.ends.size else len(start)
-    header, rest = start[:end].removesuffix(b"\r"), start[end + 1 :]
-
-    def data() -> Iterator[bytes]:
-        if rest:
-            yield rest
-        yield from pieces
-
-    return header, data()
+    size_bytes: int
+    ends_open: bool = False
 
 
 def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes: int) -> Iterator[Batch]:
@@ -91,37 +60,66 @@ def batches(pieces: Iterator[bytes], *, fields: int, separator: int, batch_bytes
 
     Raises:
         FileDamaged: The file ends inside quotes.
-        NotTheReport: A row has another number of fields, a line inside is blank, or quotes stand where none may.
+        NotTheReport: A row has another number of fields, a line inside is blank, or quotes or carriage returns stand
+            where none may.
     """
-    row, carried, rest, wanted, ended = 1, b"", b"", batch_bytes, False
-    while not ended:
-        block, rest, ended = _gather(carried, rest, pieces, wanted=wanted)
-        if ended and block and not block.endswith(b"\n"):
-            block += b"\n"  # the last line may lack its end
-        marks = find_marks(block, separator=separator)
-        if ended and marks.open_quote:
-            raise _ends_in_quotes()
-        cut = marks.end_of_last_row
-        if not cut:  # not one whole row: look at twice as much, so that a giant row costs no squared time
-            if len(block) > MAX_ROW_BYTES:
-                raise _refused(row, f"does not end within {MAX_ROW_BYTES:,} bytes, so a quote may never be closed")
-            carried, rest = block + rest, b""
-            wanted = 2 * len(carried)
-            continue
-        carried, wanted, marks = block[cut:], batch_bytes, marks if cut == len(block) else marks.up_to(cut)
-        _check_quotes(marks, first_row=row)
-        odd = _first_odd_row(marks, fields=fields)
-        if odd is not None:
-            start, found = marks.start_of_row(odd), marks.fields[odd]
-            if found != 1 or block[start:cut].lstrip(b"\r")[:1] != b"\n":
-                raise _refused(row + odd, f"has {found} fields instead of {fields}")
-            if any(piece.strip(_LINE_ENDS) for piece in chain((block[start:], rest), pieces)):
-                raise _refused(row + odd, "is a blank line")
-            cut, marks, ended = start, marks.up_to(start), True
-        if cut:
-            batch = _batch(block[:cut], marks, first_row=row)
+    row, blank_row, blank_bytes = 1, 0, 0
+    for block in _blocks(pieces, separator=separator, batch_bytes=batch_bytes):
+        marks, size = block.marks, len(block.data)
+        whole = 0 if blank_row else size
+        if not blank_row and (odd := _first_odd_row(marks, fields=fields)) is not None:
+            whole, found = marks.start_of_row(odd), marks.fields[odd]
+            if found != 1 or block.data[whole] not in _LINE_ENDS:
+                raise refused(row + odd, f"has {found} fields instead of {fields}")
+            blank_row = row + odd
+        if block.data[whole:].strip(_LINE_ENDS):
+            raise refused(blank_row, "is a blank line")
+        added = block.added_bytes if whole == size else 0
+        if whole:
+            batch = _batch(
+                block.data[:whole], marks if whole == size else marks.up_to(whole), first_row=row, added_bytes=added
+            )
             row += batch.rows
             yield batch
+        blank_bytes += size - whole - (block.added_bytes - added)
+    if blank_bytes:
+        yield Batch(b"", rows=0, first_row=row, content_bytes=0, nul_bytes=0, size_bytes=blank_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Whole lines with their marks; of its last bytes, `added_bytes` are the line end that the file lacks."""
+
+    data: bytes
+    marks: Marks
+    added_bytes: int
+
+
+def _blocks(pieces: Iterator[bytes], *, separator: int, batch_bytes: int) -> Iterator[_Block]:
+    """Blocks of whole lines of about `batch_bytes`, in which quotes and carriage returns stand where they may."""
+    row, carried, rest, wanted, ended = 1, b"", b"", batch_bytes, False
+    while not ended:
+        data, rest, ended = _gather(carried, rest, pieces, wanted=wanted)
+        added_bytes = int(ended and data != b"" and not data.endswith(b"\n"))
+        data += b"\n" * added_bytes
+        marks = find_marks(data, separator=separator)
+        if ended and marks.open_quote:
+            check_quotes(marks, first_row=row)  # a quote inside a field opens what is never closed
+            raise ends_in_quotes()
+        check_returns(marks, size_bytes=len(data), row=row)
+        cut = marks.end_of_last_row
+        if not cut:  # not one whole row: look at twice as much, so that a giant row costs no squared time
+            if len(data) > MAX_ROW_BYTES:
+                raise refused(row, f"does not end within {MAX_ROW_BYTES:,} bytes, so a quote may never be closed")
+            carried, rest = data + rest, b""
+            wanted = 2 * len(carried)
+            continue
+        carried, wanted = data[cut:], batch_bytes
+        if carried:
+            data, marks = data[:cut], marks.up_to(cut)
+        check_quotes(marks, first_row=row)
+        row += marks.ends.size
+        yield _Block(data, marks, added_bytes)
 
 
 def first_undecodable(batch: Batch, *, separator: int) -> tuple[int, int] | None:
@@ -159,64 +157,24 @@ def _first_odd_row(marks: Marks, *, fields: int) -> int | None:
     return int(odd.argmax()) if odd.any() else None
 
 
-def _check_quotes(marks: Marks, *, first_row: int) -> None:
-    """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
-    if not marks.opening.any():
-        return
-    starts = just_after(marks.separators | marks.line_ends | marks.closing)
-    starts[0] |= np.uint64(1)
-    # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
-    returns = marks.returns & just_before(marks.line_ends)
-    stops = just_before(marks.separators | marks.line_ends | marks.opening | returns)
-    wrong = (marks.opening & ~starts) | (marks.closing & ~stops)
-    if wrong.any():
-        row = int(np.searchsorted(marks.ends, positions(wrong)[0]))
-        raise _refused(first_row + row, "has a quote in the middle of a field")
-
-
-def _batch(block: bytes, marks: Marks, *, first_row: int) -> Batch:
-    returns = count(marks.returns & just_before(marks.line_ends))
-    content = len(block) - count(marks.separators) - marks.ends.size - returns
+def _batch(block: bytes, marks: Marks, *, first_row: int, added_bytes: int) -> Batch:
+    content = len(block) - count(marks.separators) - marks.ends.size - count(marks.returns)
     if marks.opening.any():
         # Each quote is syntax, except one of each doubled pair.
         doubled = count(marks.opening & just_after(marks.closing))
         content -= count(marks.opening) + count(marks.closing) - doubled
-    stray = count(marks.returns) > returns and bool((marks.returns & just_before(marks.separators)).any())
     return Batch(
-        data=_guarded(block, marks) if stray or block.startswith(_BOM) else block,
+        data=_guarded(block, marks) if block.startswith(BOM) else block,
         rows=marks.ends.size,
         first_row=first_row,
         content_bytes=content,
         nul_bytes=block.count(0) if 0 in block else 0,  # looking is much faster than counting
+        size_bytes=len(block) - added_bytes,
+        ends_open=added_bytes > 0 and not block.endswith(b"\r\n"),
     )
 
 
 def _guarded(block: bytes, marks: Marks) -> bytes:
-    """
-    The block with quotes around the few fields that the CSV reader would change.
-
-    polars drops a carriage return in front of a separator, and takes U+FEFF at the start of a batch for a mark of
-    the encoding.
-    """
-    at = positions(marks.separators | marks.line_ends)
-    is_line_end = has(marks.line_ends, at)
-    after_return = has(just_after(marks.returns), at)
-    changed = after_return & ~is_line_end
-    if block.startswith(_BOM):
-        changed[0] = True
-    fields = np.flatnonzero(changed)
-    starts = np.where(fields > 0, at[fields - 1] + 1, 0)
-    stops = at[fields] - (after_return & is_line_end)[fields]
-    return np.insert(np.frombuffer(block, np.uint8), np.column_stack((starts, stops)).ravel(), QUOTE).tobytes()
-
-
-def _refused(row: int, what: str) -> NotTheReport:
-    return NotTheReport(
-        f"row {row:,} of the report's file {what}",
-        why="a table read from it would not be what the service wrote",
-        fix="run the same command again, and look at that row with --keep-raw if it stays so",
-    )
-
-
-def _ends_in_quotes() -> FileDamaged:
-    return FileDamaged("the report's file is damaged", why="it ends inside a quoted field")
+    """The block with quotes around its first field: polars takes U+FEFF at the start for a mark of the encoding."""
+    stop = int(positions(marks.separators | marks.line_ends | marks.returns)[0])
+    return b'"' + block[:stop] + b'"' + block[stop:]

@@ -94,6 +94,8 @@ class ConvertedTable:
         left_out_rows: Rows of the file that lie on the edge to the next window (`Border`) and are not among `rows`.
         start_rows: Rows that lie on the edge to the window before.
         content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes: which content this is, whatever packed it.
+        is_gzip: The file was packed by gzip, so that its checksum and its length vouch for the content.
+        ends_open: The file ends without a line end: its last value may be cut.
     """
 
     files: tuple[ParquetFile, ...]
@@ -105,6 +107,8 @@ class ConvertedTable:
     left_out_rows: int = 0
     start_rows: int = 0
     content_hash: str = ""
+    is_gzip: bool = False
+    ends_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
