@@ -17,7 +17,7 @@ from enum import IntEnum
 
 import anyio
 
-from bulkpull.clock import Clock
+from bulkpull.clock import Clock, sleep_unless
 from bulkpull.events import Events
 from bulkpull.transport.allowance import (
     WINDOW_S,
@@ -136,7 +136,7 @@ class Pacer:
                 wait_s = self._wait_s(urgency) if self._next() is waiter else math.inf
                 if wait_s <= 0:
                     break
-                await self._sleep(max(wait_s, _SHORTEST_SLEEP_S))
+                await sleep_unless(self._changed, max(wait_s, _SHORTEST_SLEEP_S), clock=self._clock)
         finally:
             self._waiting.remove(waiter)
             self._notify()
@@ -209,22 +209,6 @@ class Pacer:
             self._told_until = at + wait_s
             self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
         return max(wait_s, wait_before_call(self._state, at=at))
-
-    async def _sleep(self, wait_s: float) -> None:
-        """Sleep, or until something has changed."""
-        changed = self._changed
-        if wait_s == math.inf:
-            await changed.wait()
-            return
-
-        async def wake(scope: anyio.CancelScope) -> None:
-            await changed.wait()
-            scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(wake, group.cancel_scope)
-            await self._clock.sleep(wait_s)
-            group.cancel_scope.cancel()
 
     def _notify(self) -> None:
         self._changed.set()
