@@ -88,9 +88,12 @@ class Assembly:
         except _NOT_THE_REPORTS:
             raise
         except BulkpullError:
-            self._discard()
+            # A later run must not take up reports whose data were not wanted.
+            for report in self._own_reports():
+                await self.tools.withdraw_report(report, record=self.record)
             raise
-        self._discard()
+        for report in self._own_reports():
+            self.tools.discard_report(report, record=self.record)
         await anyio.to_thread.run_sync(remove_tree, self._folder)
 
     async def submit(self) -> list[Report]:
@@ -110,9 +113,9 @@ class Assembly:
     def _published(self) -> DatasetRecord | None:
         return self.tools.published.get(self.pull.dataset)
 
-    def _discard(self) -> None:
-        for report in (*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)):
-            self.tools.discard_report(report, record=self.record)
+    def _own_reports(self) -> list[Report]:
+        """All reports that were ordered for it, by this run and by the one that it carries on."""
+        return [*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)]
 
     def _pulls(self) -> list[Pull]:
         if self.pull.window is None:

@@ -284,14 +284,23 @@ class ReportingClient:
         return made.one
 
     async def get_reports(
-        self, *, report_id: str | None = None, name: str | None = None, query_id: str | None = None
+        self,
+        *,
+        report_id: str | None = None,
+        name: str | None = None,
+        query_id: str | None = None,
+        tidying: bool = False,
     ) -> list[Report]:
         """
         The user's reports that match exactly, whatever the filter lets by.
 
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
-        pages = await self._channel.pages_if_any(calls.list_reports(report_id=report_id, name=name, query_id=query_id))
+        call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        pages = await self._channel.pages_if_any(_urgent(call, tidying=tidying))
         reports = [wire.read_report(item) for page in pages for item in page.items]
         return [
             report

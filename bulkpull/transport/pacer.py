@@ -44,6 +44,8 @@ from bulkpull.transport.pace import (
 _SHORTEST_SLEEP_S = 1e-6
 # Calls that may go at once as long as the service has not told how many it bears.
 _CAREFUL_BURST = 3
+PLENTY = 1_000
+"""Calls a window from which on nobody has to spare them."""
 _CALLS_PER_LOOK = 9
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
@@ -113,6 +115,12 @@ class Pacer:
         """Calls that the allowance has left now; `None` where the service tells none."""
         left = calls_left(self._allowance, at=self._clock.monotonic())
         return None if left is None else max(0, left)
+
+    @property
+    def has_plenty(self) -> bool:
+        """Whether no limit is in sight: none is told, or one of a thousand calls a window and more."""
+        limit = self._allowance.limit
+        return not self._allowance.is_known or (limit is not None and limit >= PLENTY)
 
     @property
     def look_spacing_s(self) -> float:
