@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bulkpull.clock import Clock
-from bulkpull.errors import ReportingError, TransferError
+from bulkpull.errors import NotConnected, ReportingError, TransferError
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, Report, ReportStatus, Window
 from bulkpull.query import normalise
@@ -23,6 +23,7 @@ from bulkpull.reporting.auth import TokenSource
 from bulkpull.reporting.calls import Call
 from bulkpull.reporting.channel import Channel
 from bulkpull.reporting.create import Made, Outcome, create_once
+from bulkpull.reporting.lookup import SharedLookup
 from bulkpull.reporting.verdict import GatewayTimeout
 from bulkpull.reporting.wire import Envelope
 from bulkpull.transport.http import AnswerOverdue, Http
@@ -57,6 +58,8 @@ class ReportingClient:
             http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
         )
         self._retrier = retrier
+        self._lost_queries = SharedLookup(self._list_queries, clock=clock)
+        self._lost_reports = SharedLookup(self._list_reports, clock=clock)
         self._base = api_base_url
         self._clock = clock
         self._events = events
@@ -115,17 +118,20 @@ class ReportingClient:
         query_id: str | None = None,
         include_system: bool = False,
         only_system: bool = False,
+        retry: bool = True,
     ) -> list[Query]:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
         Args:
             only_system: The system's and no others.
+            retry: Whether failures are repeated here.
 
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
         pages = await self._channel.pages_if_any(
-            calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
+            calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system),
+            retry=retry,
         )
         queries = [wire.read_query(item) for page in pages for item in page.items]
         return [
@@ -153,7 +159,7 @@ class ReportingClient:
         since = self._beginning()
 
         async def find() -> list[Query]:
-            queries = await self.get_queries(name=name)
+            queries = [query for query in await self._lost_queries.find(name) if _matches(name, query.name)]
             return [query for query in queries if normalise(query.text) == normalise(text)]
 
         call = calls.create_query(name=name, text=text, description=description)
@@ -266,7 +272,8 @@ class ReportingClient:
         since = self._beginning()
 
         async def find() -> list[Report]:
-            reports = [each for each in await self.get_reports(name=name) if _matches(query_id, each.query_id)]
+            listed = await self._lost_reports.find(name)
+            reports = [each for each in listed if _matches(name, each.name) and _matches(query_id, each.query_id)]
             # An older report may bear the same name (behaviour 92), and a paused or used up one is of no use.
             return [
                 each
@@ -290,17 +297,19 @@ class ReportingClient:
         name: str | None = None,
         query_id: str | None = None,
         tidying: bool = False,
+        retry: bool = True,
     ) -> list[Report]:
         """
         The user's reports that match exactly, whatever the filter lets by.
 
         Args:
             tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            retry: Whether failures are repeated here.
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
         call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
-        pages = await self._channel.pages_if_any(_urgent(call, tidying=tidying))
+        pages = await self._channel.pages_if_any(_urgent(call, tidying=tidying), retry=retry)
         reports = [wire.read_report(item) for page in pages for item in page.items]
         return [
             report
@@ -429,6 +438,18 @@ class ReportingClient:
             if execution.report_id.casefold() in reports
             and (not executions or execution.execution_id.casefold() in executions)
         ]
+
+    async def _list_queries(self, name: str | None) -> list[Query]:
+        try:
+            return await self.get_queries(name=name, retry=False)
+        except NotConnected:
+            return await self.get_queries(name=name)  # nothing was sent, so the network may be waited for
+
+    async def _list_reports(self, name: str | None) -> list[Report]:
+        try:
+            return await self.get_reports(name=name, retry=False)
+        except NotConnected:
+            return await self.get_reports(name=name)
 
     async def _switch(self, call: Call) -> Report | None:
         envelope = await self._channel.ask(self._channel.errand(call))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,19 @@ from journeys.kit import export
 from support import FakeClock, Told
 
 from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator.calls import Call
 
 POLLING = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
+
+
+def until_last_look_s(calls: Sequence[Call]) -> float:
+    """
+    Seconds from the first call to the look that found the last report ready.
+
+    Virtual time may pass while another process converts, so the end of the run says less.
+    """
+    looks = [call.at for call in calls if call.endpoint == "execution"]
+    return (looks[-1] - calls[0].at).total_seconds()
 
 
 def api_calls(simulator: Simulator) -> Counter[str]:
@@ -29,12 +41,12 @@ async def test_a_full_export_uses_the_allowance_up_and_is_not_refused(tmp_path: 
         offered = sum(simulator.service.created_reports.values())
 
     total = calls.total()
-    assert manifest.status == "complete" or all(each.status != "failed" for each in manifest.datasets)
+    assert not [each for each in manifest.datasets if each.status == "failed"]
     assert manifest.requests.throttled == 0
-    assert clock.elapsed_s <= 1.1 * max(total / 10 * 60, 60), (clock.elapsed_s, calls)
+    assert until_last_look_s(simulator.calls) <= 1.1 * max(total / 10 * 60, 60)
     assert total <= 2 * offered + calls["execution"] + 4
     # The first reports are ordered in the first minute, not after all queries.
-    assert ordered[:8].count("POST ScheduledReport") >= 3 or ordered[:8].count("ScheduledReport") >= 3
+    assert ordered[:8].count("ScheduledReport") >= 3
     assert told.of("allowance.awaited")
 
 
@@ -47,12 +59,28 @@ async def test_tidying_is_left_to_the_next_run_where_calls_are_few(tmp_path: Pat
         first = set(simulator.service.reports)
         assert len(first) == 2
         clock.advance(3_600)
-        before = clock.elapsed_s
+        before = len(simulator.calls)
         await export(simulator, tmp_path, "OfficeUsage", "Profile", clock=clock, **POLLING)
 
         assert not first & set(simulator.service.reports)
         assert len(simulator.service.reports) == 2
-        assert clock.elapsed_s - before < 75  # nothing waited for the deletions
+        assert until_last_look_s(simulator.calls[before:]) < 75  # nothing waited for the deletions
+
+
+@pytest.mark.behaviour(172)
+async def test_a_later_night_ends_as_soon_as_its_reports_whatever_is_left_to_tidy(tmp_path: Path) -> None:
+    clock = FakeClock()
+    scenario = Scenario(rows=5, requests_per_minute=10, latency_s={"*": 60.0})
+    async with Simulator(scenario, clock=clock) as simulator:
+        await export(simulator, tmp_path, clock=clock, **POLLING)
+        clock.advance(86_400)
+        before = len(simulator.calls)
+        manifest = await export(simulator, tmp_path, clock=clock, **POLLING)
+
+    calls = simulator.calls[before:]
+    untidy = [call for call in calls if call.endpoint not in ("blob", "token") and call.method != "DELETE"]
+    assert manifest.requests.throttled == 0
+    assert until_last_look_s(calls) <= 1.1 * max(len(untidy) / 10 * 60 + 60, 60)
 
 
 @pytest.mark.behaviour(173)
