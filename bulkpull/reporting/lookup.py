@@ -37,7 +37,8 @@ class SharedLookup(Generic[Made]):
     """
 
     def __init__(self, list_named: Callable[[str | None], Awaitable[list[Made]]], *, clock: Clock) -> None:
-        self._list, self._clock = list_named, clock
+        self._list: Callable[[str | None], Awaitable[list[Made]]] = list_named
+        self._clock = clock
         self._open: _Round[Made] | None = None
 
     async def find(self, name: str) -> list[Made]:
