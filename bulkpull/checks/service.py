@@ -113,8 +113,8 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
-    allowance = _tell_allowance(client.pacer.allowance)
-    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered), allowance]
+    last = _tell_allowance(client.pacer.allowance)
+    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
 
 
 def _judge(
