@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio
@@ -58,6 +58,15 @@ async def sleep_unless(changed: anyio.Event, wait_s: float, *, clock: Clock) -> 
         group.start_soon(wake, group.cancel_scope)
         await clock.sleep(wait_s)
         group.cancel_scope.cancel()
+
+
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""By how much two clocks may differ, ours and the service's or two machines of the service."""
+
+
+def is_ahead(moment: datetime, *, now: datetime) -> bool:
+    """Whether something that has happened is said to happen later than `now`, beyond what clocks may differ by."""
+    return moment > now + CLOCK_TOLERANCE
 
 
 def iso_utc(moment: datetime) -> str:

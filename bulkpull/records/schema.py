@@ -46,6 +46,15 @@ SCHEMA_VERSION = len(MIGRATIONS)
 BUSY_S = 10.0
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# What SQLite says where a file cannot be mapped into shared memory, by its extended codes.
+_NO_SHARED_MAPS = {
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+}
+_NO_LOCKS = {sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK}
 _MAGIC = b"SQLite format 3\0"
 _PRIMARY = 0xFF  # the rest of a result code is detail
 _KEPT_ASIDE = 3
@@ -123,12 +132,12 @@ def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAsi
     """
     with explained(path):
         try:
-            return _open_checked(path), None
+            return _open_with_either_journal(path), None
         except _Damaged as damaged:
             set_aside = _move_aside(path, stamp=stamp, why=str(damaged))
         except OSError as trouble:
             raise disk_trouble(trouble, path) from trouble
-        return _open_checked(path), set_aside
+        return _open_with_either_journal(path), set_aside
 
 
 def version_of(database: sqlite3.Connection) -> int:
@@ -136,12 +145,28 @@ def version_of(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _open_checked(path: Path) -> sqlite3.Connection:
+def _open_with_either_journal(path: Path) -> sqlite3.Connection:
+    """Open with the write-ahead journal; where the file system has no shared maps for its index, without one."""
+    try:
+        return _open_checked(path)
+    except sqlite3.Error as trouble:
+        if not _lacks_shared_maps(trouble):
+            raise
+    return _open_checked(path, shared_maps=False)
+
+
+def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection:
     # Before SQLite sees it: it would remove the journal of what it takes for no database of its own.
     if path.exists() and not _begins_as_database(path):
         raise _Damaged("it does not begin as a database does")
     database = _connect(path, "mode=rwc")
     try:
+        if not shared_maps:
+            # Whoever has the database to himself needs no index in shared memory; the lock of the folder says that we
+            # are its one writer. The rollback journal needs none either, and readers may look on between two commits.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("PRAGMA locking_mode = NORMAL")
         version = version_of(database)
         _refuse_newer(version, path)
         # A look at every page takes milliseconds: pruning keeps the ledger at a few megabytes.
@@ -151,7 +176,9 @@ def _open_checked(path: Path) -> sqlite3.Connection:
         if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
             raise _Damaged("it is another program's database")
         # Readers see the last commit while a run writes, and neither waits for the other.
-        database.execute("PRAGMA journal_mode = WAL")
+        if shared_maps:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first to use the index
         # Every commit is on the disk before the next step begins; NORMAL would lose the last ones in a power cut.
         database.execute("PRAGMA synchronous = FULL")
         _migrate(database, version)
@@ -231,10 +258,16 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
         )
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return disk_trouble(OSError(errno.ENOSPC, str(trouble)), path)
-    if code == sqlite3.SQLITE_IOERR:
+    if code == sqlite3.SQLITE_IOERR and not _lacks_shared_maps(trouble):
         return disk_trouble(OSError(errno.EIO, str(trouble)), path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return disk_trouble(OSError(errno.EACCES, str(trouble)), path)
+    if _lacks_shared_maps(trouble) or int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_LOCKS:
+        return LedgerError(
+            f"the file system of {path} does not do what a database needs",
+            why=f"locks or shared maps are refused ({trouble})",
+            fix="choose a folder on a local disk, or on a share with locks, by --output",
+        )
     return LedgerError(
         f"the run ledger {path} cannot be used",
         why=str(trouble),
@@ -247,6 +280,10 @@ def _is_full(folder: Path) -> bool:
     with suppress(OSError):
         return shutil.disk_usage(folder).free < _INDEX_BYTES
     return False
+
+
+def _lacks_shared_maps(trouble: sqlite3.Error) -> bool:
+    return int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_SHARED_MAPS
 
 
 def _code(trouble: sqlite3.Error) -> int:
