@@ -79,7 +79,10 @@ class Submitter:
         query = await self._known_query(pull)
         if query is None:
             async with self._pair():
-                return await order(await self._make_query(pull))
+                return await self._order_on(await self._make_query(pull), pull, order)
+        return await self._order_on(query, pull, order)
+
+    async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
         try:
             return await order(query)
         except RequestRejected as error:
