@@ -13,7 +13,7 @@ from bulkpull.account import keeper, log
 from bulkpull.account.telemetry import signals
 from bulkpull.journey import converter, download, run, verify
 from bulkpull.records import lock, schema
-from bulkpull.reporting import auth, calls, create, token_codes
+from bulkpull.reporting import auth, calls, create, lookup, token_codes
 from bulkpull.tokencache import keeper as token_keeper
 from bulkpull.transfer import links, pour, transfer
 from bulkpull.transport import message, pace, retry
@@ -174,9 +174,16 @@ WAITS = (
     Wait(
         "reporting/create.py",
         "a created object to appear in the listing",
-        f"{sum(create.LOOK_UP_WAITS_S):g} s",
+        f"{create.SECOND_LOOK_UP_S:g} s between two look-ups",
         "`create`",
         "created again, or given up where that is in doubt",
+    ),
+    Wait(
+        "reporting/lookup.py",
+        "other creations in doubt, which share a look-up",
+        f"{lookup.GATHER_S:g} s",
+        "`SharedLookup`",
+        "looked up together",
     ),
     Wait(
         "reporting/devicelogin.py",

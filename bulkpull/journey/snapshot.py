@@ -98,11 +98,13 @@ class Assembly:
         except BulkpullError as error:
             # What a failed report means for itself, `Journey` has done; what the others have made stays (case W4).
             if isinstance(error, Unchanged) and may_delete_report(error):
-                self._discard()
+                for report in self._own_reports():
+                    await self.tools.withdraw_report(report, record=self.record)
             elif self._ordered:
                 self._tell_kept()
             raise
-        self._discard()
+        for report in self._own_reports():
+            self.tools.discard_report(report, record=self.record)
         await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
 
     async def submit(self) -> list[Report]:
@@ -159,6 +161,10 @@ class Assembly:
             f"report {ids}{more} stays on the service: within a day the same command takes it up, and orders nothing"
         )
 
+    def _own_reports(self) -> list[Report]:
+        """All reports that were ordered for it, by this run and by the one that it carries on."""
+        return [*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)]
+
     @property
     def _question(self) -> Question:
         return question_of(self.pull)
@@ -175,10 +181,6 @@ class Assembly:
         elif self._published is not None:
             find = partial(find_last_answer, self.tools.output, self.pull.dataset, self._question.sha256)
             self._baseline = await anyio.to_thread.run_sync(find)
-
-    def _discard(self) -> None:
-        for report in (*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)):
-            self.tools.discard_report(report, record=self.record)
 
     def _pulls(self) -> list[Pull]:
         if self.pull.window is None:

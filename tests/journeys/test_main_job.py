@@ -91,7 +91,7 @@ async def test_raw_bytes_are_kept_on_demand_as_they_were_received(tmp_path: Path
     assert manifest.datasets[0].downloaded_bytes == len(stored)
 
 
-@pytest.mark.behaviour(136, 138, 152)
+@pytest.mark.behaviour(136, 138, 152, 184, 187, 188)
 async def test_zeros_the_word_null_blanks_and_line_breaks_stay_as_they_are(tmp_path: Path) -> None:
     table = (
         "MpnId,PartnerName,PGA_MPNId,PGA_PartnerName,City,Country,HierarchyLevel\r\n"
