@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from bulkpull.clock import iso_utc
 from bulkpull.journey.part import Part
+from bulkpull.journey.vouching import vouched_by
 from bulkpull.records.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.tabular.table import ConvertedColumn
 
@@ -98,6 +99,7 @@ def part_record(part: Part) -> PartRecord:
         generated_at=iso_utc(generated_at) if generated_at else None,
         rows=part.table.rows,
         downloaded_bytes=part.stored.size_bytes,
+        vouched_by=vouched_by(part),
     )
 
 

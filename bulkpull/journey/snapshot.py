@@ -43,6 +43,7 @@ from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.pull import Journey
 from bulkpull.journey.tools import Tools
+from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.records.files import explained, link_or_copy, make_folders, remove_tree, sync_folder
@@ -292,6 +293,8 @@ class Assembly:
         record.earlier_types = {name: kind for name, kind in known.items() if name not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
         record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
+        record.vouched_by = vouched_for_all(parts)
+        record.notes += content_notes(parts)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
         made = [part.execution.generated_at for part in parts if part.execution.generated_at]
         record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None

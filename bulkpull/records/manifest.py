@@ -91,6 +91,7 @@ class PartRecord(_Record):
     generated_at: str | None = None
     rows: int = 0
     downloaded_bytes: int = 0
+    vouched_by: list[str] = Field(default_factory=list)
 
 
 class DatasetRecord(_Record):
@@ -101,7 +102,9 @@ class DatasetRecord(_Record):
     the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
-    that earlier snapshots had: one that comes back takes up its type again.
+    that earlier snapshots had: one that comes back takes up its type again. `vouched_by`
+    names what tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where
+    nothing but two equal readings does.
     """
 
     dataset: str
@@ -123,6 +126,7 @@ class DatasetRecord(_Record):
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
     content_hash: str | None = None
+    vouched_by: list[str] = Field(default_factory=list)
     stored_md5: str | None = None
     parts: list[PartRecord] = Field(default_factory=list)
     earlier_types: dict[str, str] = Field(default_factory=dict)
