@@ -7,7 +7,10 @@ The rule is asked for every address that comes from outside: settings, secure li
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+import socket
+from collections.abc import Collection
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from bulkpull.errors import UnsafeAddress
@@ -26,6 +29,62 @@ def _parts(url: str, *, what: str) -> SplitResult:
     except ValueError:
         raise UnsafeAddress(f"{what} is not used", why="it is not an address") from None
     return parts
+
+
+class Reach(IntEnum):
+    """How close to this machine a host is, as its name tells: names that only DNS can tell about count as public."""
+
+    PUBLIC = 0
+    PRIVATE = 1
+    LOOPBACK = 2
+
+
+def reach_of(host: str) -> Reach:
+    """How close `host` is; also where it is written as resolvers read it: `127.1`, `0x7f000001`, `2130706433`."""
+    host = host.casefold().rstrip(".")
+    if host in ("localhost", "localhost.localdomain") or host.endswith(".localhost"):
+        return Reach.LOOPBACK
+    address = _numeric(host)
+    if address is None:
+        return Reach.PUBLIC
+    if address.is_loopback or address.is_unspecified:
+        return Reach.LOOPBACK
+    return Reach.PUBLIC if address.is_global else Reach.PRIVATE
+
+
+def _numeric(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        try:
+            address = IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str) -> None:
+    """
+    Refuse an address that leads closer to this machine than the one that named it.
+
+    Args:
+        from_url: What named it: the API, or the address that redirects.
+        allowed: Hosts that may be closer.
+
+    Raises:
+        UnsafeAddress: It is on this machine, or in a private or link-local network, and `from_url` is not (case C27).
+    """
+    host = (_parts(url, what=what).hostname or "").casefold()
+    reach = reach_of(host)
+    if reach <= reach_of(_parts(from_url, what=what).hostname or "") or host in {each.casefold() for each in allowed}:
+        return
+    where = "this machine" if reach is Reach.LOOPBACK else "a private network"
+    raise UnsafeAddress(
+        f"{what} is not used",
+        why=f"it leads to {where} ({host[:80]})",
+        fix="if the storage host is there on purpose, name it in `storage_hosts`",
+    )
 
 
 def _is_loopback_host(host: str) -> bool:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import SystemClock
-from bulkpull.errors import AuthError, SettingsError
+from bulkpull.errors import AuthError, DiskTrouble, SettingsError
 from bulkpull.events import Events, Listener
+from bulkpull.journey.intact import fault_of_place
 from bulkpull.journey.request import asked_for
 from bulkpull.journey.run import Run
 from bulkpull.model import Window
@@ -126,7 +127,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
 
     Raises:
         SettingsError: Nothing of that name is published there, or not by that run; the message names what is.
-        DiskTrouble: With `runs`, a file of one of the snapshots is missing.
+        DiskTrouble: A file of the snapshot is missing, or is none of the folder's own.
     """
     folder = Path(output)
     published = Current.load(folder).datasets
@@ -141,6 +142,13 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
         return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
     import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
 
+    for file in published[name].files:
+        if (what := fault_of_place(folder, file)) is not None:
+            raise DiskTrouble(
+                f"the snapshot of {name} in {folder} is not whole any more",
+                why=f"{file}: {what}",
+                fix="`bulkpull runs verify` tells what else is damaged, and the next export publishes it anew",
+            )
     # glob=False: brackets in a path are a pattern to polars.
     return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
 

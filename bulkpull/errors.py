@@ -20,8 +20,10 @@ Everything that can go wrong, as one tree.
     ├── TransferError            bytes did not arrive, or not as they should
     │   ├── NotConnected           nothing was sent
     │   ├── AnswerLost             the request was sent, and no whole answer came back
+    │   ├── ProxyRefused           the proxy refuses its user name or password
     │   ├── TlsRefused             the other side's certificate cannot be trusted
     │   ├── UnsafeAddress          an address that credentials or data must not go to
+    │   ├── HeadTooLong            the head of an answer is beyond every limit
     │   ├── LinkExpired            the secure link is no longer valid: ask for a fresh one
     │   ├── FileGone               the stored file does not exist any more
     │   ├── StorageTrouble         the storage host is busy or at fault
@@ -86,6 +88,8 @@ class BulkpullError(Exception):
     """The usual cause, in a few words; for the page of errors."""
     remedy: ClassVar[str] = ""
     """What a person can do next where the one who raises it knows nothing better."""
+    was_repeated: bool = False
+    """It was tried as often as allowed already, so that no layer above tries again."""
 
     @property
     def excerpt(self) -> str | None:
@@ -348,6 +352,13 @@ class AnswerLost(TransferError):
     )
 
 
+class ProxyRefused(TransferError):
+    """The proxy refuses its user name or password (407); not repeated, since wrong passwords lock accounts."""
+
+    cause = "HTTPS_PROXY or ALL_PROXY holds no credentials or wrong ones"
+    remedy = "correct the user name and the password in HTTPS_PROXY, percent-encoded, then run the same command again"
+
+
 class TlsRefused(TransferError):
     """The other side's certificate cannot be trusted; never repeated and never ignored."""
 
@@ -360,6 +371,13 @@ class UnsafeAddress(TransferError):
 
     cause = "a setting, the service or a proxy named an address that is not https, or on another host"
     remedy = "use https addresses in the settings; if the service named it, look for a proxy that rewrites replies"
+
+
+class HeadTooLong(TransferError):
+    """The head of an answer is beyond every limit (64 KiB a header, a thousand headers); it would be the same again."""
+
+    cause = "a proxy or gateway adds headers"
+    remedy = "look at the header that is named; if a proxy adds it, try without the proxy"
 
 
 class LinkExpired(TransferError):

@@ -9,9 +9,13 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | run.started            | a run begins                                  | run_id, datasets                        |
 | run.finished           | a run ends, in any way                        | status, complete, skipped, failed, …    |
 | concurrency.lowered    | the machine allows less at once than is set   | parallel_downloads, …, reason           |
+| cleanup.postponed      | a clean-up step failed; the next run does it  | step, reason                            |
 | snapshot.damaged       | a current snapshot is not as it was published | reason                                  |
 | ledger.set_aside       | a damaged ledger was moved, a new one begun   | path, reason                            |
 | plan.made              | the pulls to do are known                     | pulls, unavailable                      |
+| plan.noted             | something about a pull, or the list, is odd   | reason                                  |
+| list.odd               | the service's list has an unusable entry      | reason                                  |
+| metrics.refused        | a query goes out without the metrics it had   | metrics, reason                         |
 | pull.stepped           | a pull enters a step                          | step, part (of several windows)         |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |

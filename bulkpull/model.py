@@ -19,7 +19,7 @@ class OfferedDataset:
     Attributes:
         name: The service's own spelling, to be used in queries (behaviour 49).
         columns: Selectable columns in the service's order; empty when it cannot be exported (behaviour 53).
-        metrics: Aggregates that a query may select; a lossless export never does (behaviour 63).
+        metrics: Aggregates that a query may select; some amounts are listed as nothing else (behaviours 63 and 159).
         date_ranges: TIMESPAN names that a query may use; empty for datasets without a time axis (behaviour 51).
         minimum_recurrence_h: The shortest recurrence of a scheduled report, hours (behaviour 50).
     """
@@ -47,15 +47,19 @@ class Pull:
     Attributes:
         dataset: The canonical name: the catalog's, whatever the user or the service wrote.
         offered: The dataset as the service lists it.
-        columns: The columns that the query names, in its order.
+        columns: What the query selects, in its order: columns, then metrics.
         query_text: The query.
         window: Days beyond what TIMESPAN can say; `None` for the query's own span.
         timespan: The TIMESPAN in the query text; `None` where the dataset has none.
         wider_timespan: A wider one that the dataset offers, to be told in the summary.
         source: For a selection the dataset that it reads, by its canonical name; `dataset` is its own name then.
-        metrics: The columns that are metrics.
-        indivisible: Its rows depend on all others of the window (metrics, DISTINCT, ORDER BY, LIMIT), so that the
-            answers for two windows are not the answer for both.
+        metrics: Those of `columns` that are metrics.
+        metrics_left_out: Listed metrics that the query does not select.
+        metrics_chosen: The metrics were chosen by the setting `metrics` and not by the user's own query; the dataset
+            may be asked for without them where the service refuses them.
+        indivisible: Its rows depend on all others of the window (metrics beside some of the columns, DISTINCT,
+            ORDER BY, LIMIT), so that the answers for two windows are not the answer for both.
+        columns_left_out: Listed columns whose names no query can carry.
         notes: What may surprise about the query, each one sentence.
     """
 
@@ -67,8 +71,11 @@ class Pull:
     timespan: str | None = None
     wider_timespan: str | None = None
     source: str | None = None
-    metrics: frozenset[str] = frozenset()
+    metrics: tuple[str, ...] = ()
+    metrics_left_out: tuple[str, ...] = ()
+    metrics_chosen: bool = False
     indivisible: bool = False
+    columns_left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -34,7 +34,8 @@ class Selection(BaseModel):
 
     Attributes:
         name: Under which it is published.
-        select: Columns and metrics, parted by commas; without it every column that the service lists that day.
+        select: Columns and metrics, parted by commas; without it every column that the service lists that day, and the
+            metrics that the setting `metrics` chooses.
         where, order_by: As they stand in a query, without the keyword.
         timespan: Without it the one that datasets are exported with; a whole query says its own.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -31,9 +30,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.identity import Account
+from bulkpull.metrics import MetricsChoice
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
@@ -48,10 +47,10 @@ from bulkpull.settings_file import (
     told_origin,
     unknown_setting,
 )
+from bulkpull.timespans import WIDEST, is_span_name
 
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
 
-WIDEST = "widest"
 NO_CACHE = "off"
 SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
 """Settings whose values are secrets; each has a sister `…_file`."""
@@ -124,8 +123,21 @@ class Settings(BaseSettings):
     request_attempts: PositiveInt = Field(6, description="tries of one request or download before its dataset fails")
     parallel_downloads: PositiveInt = Field(4, description="files at once")
     download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
+    minimum_bytes_per_second: Positive = Field(
+        1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
+    )
+    run_timeout_seconds: Positive | None = Field(
+        None, description="the run ends with what it has, resumable, when this is over"
+    )
+    storage_hosts: Text | None = Field(
+        None, description="hosts on this machine or in a private network that links may name, separated by commas"
+    )
     timespan: Text | None = Field(
         None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
+    )
+    metrics: MetricsChoice = Field(
+        "amounts",
+        description="metrics that a full export selects after the columns: `amounts` held by no column, `all`, `none`",
     )
     on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
     on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
@@ -177,14 +189,38 @@ class Settings(BaseSettings):
             demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
 
         Raises:
-            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong.
+            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
+                folder.
         """
         token = in_use.set(read_settings_file(config, known=cls.model_fields))
         try:
             given = {name: value for name, value in options.items() if value is not None}
-            return cls(**((_unpointed() if demo else {}) | given))
+            settings = cls(**((_unpointed() if demo else {}) | given))
         finally:
             in_use.reset(token)
+        settings.check_output()
+        return settings
+
+    def check_output(self) -> None:
+        """
+        Refuse an output folder that is, or lies beneath, something else than a folder.
+
+        Raises:
+            SettingsError: With the path that is in the way.
+        """
+        output = self.output.absolute()
+        for path in (output, *output.parents):
+            try:
+                if path.is_dir():
+                    return
+                if path.exists():
+                    raise SettingsError(
+                        f"the output folder {self.output} cannot be used",
+                        why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
+                        fix="name a folder by --output or by the setting `output`",
+                    )
+            except OSError:  # what may not be looked at is told by whoever has to use it
+                return
 
     def for_simulator(self, addresses: Mapping[str, str]) -> Self:
         """
@@ -257,14 +293,12 @@ class Settings(BaseSettings):
 
     @field_validator("timespan", mode="after")
     @classmethod
-    def _known_timespan(cls, timespan: str | None) -> str | None:
-        known = load_catalog().timespans
+    def _plausible_timespan(cls, timespan: str | None) -> str | None:
+        # Whether it is offered, only the service can tell: its datasets list names that no document has.
         if timespan is None or timespan.casefold() == WIDEST:
             return timespan and WIDEST
-        if timespan.upper() not in known:
-            near = get_close_matches(timespan.upper(), known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{hint}allowed: {WIDEST}, {', '.join(known)}")
+        if not is_span_name(timespan):
+            raise ValueError(f"write it as the service does, such as LAST_3_MONTHS, or use {WIDEST}")
         return timespan.upper()
 
     @field_validator("ca_file", "client_certificate_file", mode="after")
@@ -290,6 +324,11 @@ class Settings(BaseSettings):
         if self.token_cache is None:
             return user_data_path("bulkpull", appauthor=False) / "tokens"
         return None if self.token_cache.casefold() == NO_CACHE else Path(self.token_cache).expanduser()
+
+    @property
+    def near_hosts(self) -> tuple[str, ...]:
+        """The hosts of `storage_hosts`."""
+        return tuple(host.strip() for host in (self.storage_hosts or "").split(",") if host.strip())
 
     def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
         """

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from bulkpull import errors
 from bulkpull.errors import BulkpullError
-from bulkpull.reporting import refusals
+from bulkpull.reporting.api_codes import API_STATUSES
+from bulkpull.reporting.token_codes import TOKEN_CODES, TOKEN_ERRORS
+from bulkpull.transfer.storage_codes import STORAGE_CODES
 
 PAGE = Path(__file__).with_name("errors.md")
 HEAD = """\
@@ -37,11 +39,31 @@ support asks for. From Python the classes are in `bulkpull.errors`; all are `bul
 
 """
 SIGN_IN = """\
-## Sign-in refused
+## Answers of the token endpoint
 
-What the token endpoint's codes mean. Each ends in an [AuthError](#autherror), exit status 4.
+A *final* code ends in an [AuthError](#autherror), exit status 4. A *passing* one is asked again after a pause. What is
+not in the table is unknown: it is asked three times in all, and then quoted with its trace id and correlation id.
 
-| code | cause | next step |
+| code | kind | cause | next step |
+| --- | --- | --- | --- |
+"""
+STATUSES = """\
+## Statuses of the API
+
+A *final* status is not repeated, a *passing* one is repeated after a pause. Any other 5xx passes too. What else is not
+in the table is unknown: it is repeated as often as `request_attempts` says and then quoted.
+
+| status | kind | meaning |
+| --- | --- | --- |
+"""
+STORAGE = """\
+## Codes of the storage host
+
+`fresh link`: the execution is read again for a new link, a bounded number of times. What is not in the table is judged
+by its status; what that does not tell either is unknown, repeated as often as `request_attempts` says and then quoted
+with its `x-ms-request-id`.
+
+| code | kind | meaning |
 | --- | --- | --- |
 """
 _ASIDE = re.compile(r"\s*Source: .*", flags=re.DOTALL)
@@ -50,10 +72,12 @@ _ASIDE = re.compile(r"\s*Source: .*", flags=re.DOTALL)
 def errors_page() -> str:
     """The page, as it has to stand in the repository."""
     sections = [_section(kind) for kind in documented()]
-    refused = [
-        f"| AADSTS{code} | {cause} | {step} |" for code, (cause, step) in sorted(refusals.known_refusals().items())
-    ]
-    return HEAD + "\n".join(sections) + "\n" + SIGN_IN + "\n".join(refused) + "\n"
+    tokens = [f"| AADSTS{code} | {one.kind} | {one.cause} | {one.step} |" for code, one in sorted(TOKEN_CODES.items())]
+    tokens += [f"| `{word}` | {one.kind} | {one.cause} | {one.step} |" for word, one in sorted(TOKEN_ERRORS.items())]
+    statuses = [f"| {status} | {kind} | {meaning} |" for status, (kind, meaning) in sorted(API_STATUSES.items())]
+    storage = [f"| {code} | {one.kind_told} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
+    tables = ((SIGN_IN, tokens), (STATUSES, statuses), (STORAGE, storage))
+    return HEAD + "\n".join(sections) + "".join(f"\n{head}" + "\n".join(rows) + "\n" for head, rows in tables)
 
 
 def documented() -> list[type[BulkpullError]]:

@@ -10,8 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "clock", "errors", "events", "figures", "foreign_text", "identity", "model",
-    "query", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
+    "_version", "address", "catalog", "clock", "errors", "events", "figures", "foreign_text", "identity", "metrics",
+    "model", "query", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
+    "timespans",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,
@@ -31,6 +32,8 @@ PURE = (
     *(file.relative_to(PACKAGE).as_posix() for file in sorted((PACKAGE / "query").glob("*.py"))),
     "reporting/wire.py",
     "journey/plan.py",
+    "metrics.py",
+    "timespans.py",
     "journey/quota.py",
     "journey/verdict.py",
 )

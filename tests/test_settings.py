@@ -39,6 +39,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (settings.on_drift, settings.on_shrink) == ("warn", "hold")
     assert settings.max_unpacked_bytes == 200 * 10**9
     assert settings.timespan is None
+    assert settings.metrics == "amounts"
     assert str(settings.output) == "bulkpull-data"
 
 
@@ -86,7 +87,8 @@ def test_blanks_around_a_value_are_dropped() -> None:
         ("retain_runs = 'many'", ("`retain_runs` is not valid", "integer")),
         ("retain_runs = 0", ("`retain_runs` is not valid", "greater than or equal to 1")),
         ("on_drift = 'panic'", ("`on_drift` is not valid", "'allow', 'warn' or 'fail'")),
-        ("timespan = 'LAST_6_MONTH'", ("`timespan`", "did you mean LAST_6_MONTHS")),
+        ("timespan = 'LAST 6 MONTHS'", ("`timespan`", "such as LAST_3_MONTHS", "widest")),
+        ("metrics = 'some'", ("`metrics`", "'amounts', 'all' or 'none'")),
         ("api_base_url = 'http://api.contoso.example'", ("`api_base_url`", "loopback")),
         ("token_url = 'ftp://contoso.example'", ("`token_url`", "https://")),
         ("poll_max_seconds = inf", ("`poll_max_seconds`", "finite")),
@@ -197,3 +199,22 @@ def test_the_ready_settings_files_are_valid(file: Path) -> None:
 
 def test_there_is_a_ready_settings_file_for_each_use() -> None:
     assert [file.stem for file in CONFIGS] == ["benchmark", "full-export", "nightly"]
+
+
+@pytest.mark.behaviour(62, 164)
+@pytest.mark.parametrize("span", ["LAST_2_YEARS", "last_2_years", "FISCAL_YEAR_2026", "widest", "WIDEST"])
+def test_any_name_may_be_a_time_span_because_no_list_of_them_is_closed(span: str) -> None:
+    expected = "widest" if span.casefold() == "widest" else span.upper()
+
+    assert Settings(timespan=span).timespan == expected
+
+
+def test_the_setting_metrics_comes_from_option_environment_and_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "x.toml", "metrics = 'all'\n")
+
+    assert Settings.load(file).metrics == "all"
+    monkeypatch.setenv("BULKPULL_METRICS", "none")
+    assert Settings.load(file).metrics == "none"
+    assert Settings.load(file, metrics="amounts").metrics == "amounts"

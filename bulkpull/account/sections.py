@@ -137,6 +137,9 @@ def _told(record: DatasetRecord, account: Account) -> list[str]:
         told.append(record.reason.removeprefix(f"{record.dataset}: "))
     if record.drift:
         told += _drift(record.drift)
+    if record.files and record.metrics:
+        left_out = f"; left out: {', '.join(record.metrics_left_out)}" if record.metrics_left_out else ""
+        told.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
     if record.data_redacted:
         told.append("The service withheld some of the data.")
     if record.parts:

@@ -14,7 +14,7 @@ from bulkpull.reporting.signin import choose_grant
 from bulkpull.secret_sources import vault_reference
 from bulkpull.settings import ENV_PREFIX, SECRETS, Settings
 from bulkpull.tokencache import token_cache
-from bulkpull.transport.surroundings import Proxies
+from bulkpull.transport.proxies import Proxies
 
 _SIGN_IN = (
     *("tenant_id", "client_id", "client_secret", "client_certificate_file", "client_certificate_password"),
@@ -93,7 +93,7 @@ def check_proxy(settings: Settings) -> Finding:
     ways: dict[str, str | None] = {}
     for url in (settings.api_base_url, settings.token_address):
         proxy = proxies.proxy_for(url)
-        ways[urlsplit(url).netloc] = origin(proxy) if proxy else None
+        ways[urlsplit(url).netloc] = origin(proxy.url) if proxy else None
     used = ", ".join(f"{proxy} for {host}" for host, proxy in ways.items() if proxy)
     direct = ", ".join(host for host, proxy in ways.items() if not proxy)
     if not used:

@@ -16,13 +16,14 @@ from bulkpull import figures
 from bulkpull.checks.finding import Finding, fine, trouble, trouble_of, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
-from bulkpull.records.files import explained
+from bulkpull.records.files import explained, has_links, sync_folder
 from bulkpull.records.history import PRIVATE, manifests
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.records.lock import find_writer
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
+_TRIAL = ".bulkpull-trial-"
 
 
 async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[Finding]:
@@ -42,6 +43,7 @@ async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> 
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     return [
         await run_sync(_check_writable, output),
+        await run_sync(_check_links, output),
         await run_sync(_check_room, output, needed_bytes),
         await run_sync(_check_lock, private),
         known,
@@ -56,17 +58,37 @@ def _check_writable(output: Path) -> Finding:
         with explained(output):
             if not place.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if output == place:
-                with tempfile.TemporaryFile(dir=place) as trial:
-                    trial.write(b"trial")
-                    trial.flush()
-                    os.fsync(trial.fileno())
-            elif not os.access(place, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            # Tried in either case: /proc and its like call themselves writable.
+            with (
+                tempfile.TemporaryDirectory(dir=place, prefix=_TRIAL) as trial,
+                (Path(trial) / "file").open("wb") as file,
+            ):
+                file.write(b"trial")
+                file.flush()
+                os.fsync(file.fileno())
+                sync_folder(Path(trial))
     except BulkpullError as error:
         return trouble_of("output", error)
     told = "can be written" if output == place else "does not exist yet and can be made"
     return fine("output", f"{output} {told}", facts=facts)
+
+
+def _check_links(output: Path) -> Finding:
+    """Whether there will be a `latest/`: told before the first night, because readers have to know."""
+    try:
+        with tempfile.TemporaryDirectory(dir=_nearest(output), prefix=_TRIAL) as trial:
+            has_them = has_links(Path(trial))
+    except OSError:
+        return unchecked("links", "the output folder cannot be written")
+    if has_them:
+        return fine(
+            "links", "the file system has links: `latest/` leads to the newest snapshots", facts={"links": True}
+        )
+    return fine(
+        "links",
+        "the file system has no links: `latest/` is left out, and readers go by `current.json`",
+        facts={"links": False},
+    )
 
 
 def _check_room(output: Path, needed_bytes: int | None) -> Finding:

@@ -24,7 +24,7 @@ from bulkpull.reporting.connect import connected
 from bulkpull.settings import Settings
 from bulkpull.transport.http import Http, Request, Timeouts
 from bulkpull.transport.pace import parse_http_date
-from bulkpull.transport.surroundings import Proxies
+from bulkpull.transport.proxies import Proxies
 
 # Tokens and secure links are judged by the clock; five minutes are what the identity platform bears.
 _MOST_SKEW_S = 300.0
@@ -33,7 +33,7 @@ _PATIENCE = Timeouts(connect_s=10, read_s=20, total_s=30)
 _TRIES = 2
 _ROLE_FIX = (
     'give the user the role "Executive report viewer" in Partner Center (Account settings, User management), '
-    "and wait up to an hour"
+    'take "Report viewer" away (with both, the user counts as the lesser one), and wait up to an hour'
 )
 
 
@@ -60,7 +60,7 @@ async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime
     """One call without credentials; whatever answers, it was reached. Also the moment that the answer names."""
     host = urlsplit(url).netloc
     proxy = Proxies().proxy_for(url)
-    way = f" through the proxy {urlsplit(proxy).hostname}" if proxy else ""
+    way = f" through the proxy {urlsplit(proxy.url).hostname}" if proxy else ""
     try:
         reply = await http.send(Request("GET", url, endpoint=f"the {check}", timeouts=_PATIENCE))
     except BulkpullError as error:
@@ -147,7 +147,7 @@ def _tell_mfa(has_mfa: bool | None) -> Finding:  # noqa: FBT001 - the answer is 
         return fine("mfa", "the token carries the claim of multi-factor authentication", facts=facts)
     return trouble(
         "mfa",
-        "the token carries no claim of multi-factor authentication: the service refuses such tokens, sooner or later",
+        "the token carries no claim of multi-factor authentication: Partner Center demands it since April 2026",
         fix="sign in once with MFA: `bulkpull auth login`",
         exit_code=AuthError.exit_code,
         facts=facts,

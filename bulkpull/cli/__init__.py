@@ -31,10 +31,10 @@ from bulkpull.cli import (
 )
 from bulkpull.cli.options import examples
 from bulkpull.cli.sections import SectionedGroup, with_sections
-from bulkpull.cli.speech import INTERRUPTED, Speech, tell, write_error
-from bulkpull.cli.streams import forgive
+from bulkpull.cli.speech import INTERRUPTED, USAGE, Ending, Speech, print_ending, told, write_error
+from bulkpull.cli.streams import count_json_objects, forgive
+from bulkpull.foreign_text import visible
 
-USAGE = 2
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
 
@@ -73,15 +73,20 @@ def root(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the contract's exit status (section 3)."""
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+    before = count_json_objects()
     try:
-        return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
+        with told(Speech(), as_json=as_json):
+            return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
     except typer.TyperException as misuse:
-        _tell_usage(misuse)
+        ending = _tell_usage(misuse)
+        if as_json and count_json_objects() == before:
+            print_ending(ending)
         return USAGE
+    except typer.Exit as end:
+        return end.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except Exception as fault:  # noqa: BLE001 - nothing above may show a traceback
-        return tell(fault, Speech())
 
 
 def main() -> None:
@@ -92,13 +97,15 @@ def main() -> None:
     sys.exit(run())
 
 
-def _tell_usage(misuse: typer.TyperException) -> None:
+def _tell_usage(misuse: typer.TyperException) -> Ending:
     context = getattr(misuse, "ctx", None)
     path = context.command_path if context else "bulkpull"
     if type(misuse).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself
         typer.echo(misuse.format_message(), err=True)
-        return
+        return Ending("no command was given", USAGE, fix=f"see `{path} --help`")
     near = getattr(misuse, "possibilities", None)
     hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
     what = misuse.message if near else misuse.format_message().replace(_PREFIX, "")
-    write_error(Speech(), what, fix=f"{hint}see `{path} --help`")
+    ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
+    write_error(Speech(), ending.what, fix=ending.fix)
+    return ending

@@ -34,7 +34,7 @@ def check(
     Changes nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
     """
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.auth import check_credentials  # noqa: PLC0415 - `--help` needs none of it
 
         raise typer.Exit(check_credentials(demo=demo, config=config, as_json=as_json))
@@ -59,7 +59,7 @@ def login(
     `tenant_id` and `client_id` have to be set. No secret is shown.
     """
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.login import sign_in  # noqa: PLC0415 - `--help` needs none of it
 
         raise typer.Exit(sign_in(demo=demo, config=config, as_json=as_json, speech=speech))
@@ -73,7 +73,7 @@ def login(
 def logout(*, config: options.Config = None, as_json: options.AsJson = False, log_level: options.Level = None) -> None:
     """Forget the refresh token that is kept for this tenant and client, wherever it is kept."""
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.login import sign_out  # noqa: PLC0415 - `--help` needs none of it
 
         sign_out(config=config, as_json=as_json)

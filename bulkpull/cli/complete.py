@@ -11,10 +11,13 @@ def dataset_names(incomplete: str) -> list[str]:
 
 
 def timespans(incomplete: str) -> list[str]:
-    """Time spans of the catalog that begin like this, and `widest`."""
+    """Time spans of the catalog that begin like this, the shortest first, and `widest`."""
     from bulkpull.catalog import load_catalog  # noqa: PLC0415 - only Tab needs it
+    from bulkpull.timespans import WIDEST, order_by_length  # noqa: PLC0415 - the same
 
-    return _beginning_with(incomplete, [*load_catalog().timespans, "widest"])
+    catalog = load_catalog()
+    names = {*catalog.timespans, *(name for dataset in catalog.datasets for name in dataset.date_ranges)}
+    return _beginning_with(incomplete, [*order_by_length(sorted(names)), WIDEST])
 
 
 def fault_names(incomplete: str) -> list[str]:

@@ -34,7 +34,7 @@ def datasets(
     service's own query with what is out of date in it.
     """
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.datasets import show_datasets  # noqa: PLC0415 - `--help` needs none of it
 
         show_datasets(name, demo=demo, config=config, as_json=as_json, speech=speech)

@@ -33,7 +33,7 @@ def doctor(
     Creates nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
     """
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.doctor import run_doctor  # noqa: PLC0415 - `--help` needs none of it
 
         raise typer.Exit(run_doctor(demo=demo, output=output, config=config, as_json=as_json))

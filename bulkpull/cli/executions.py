@@ -52,7 +52,7 @@ def executions(
     A link is only told to be available: whoever has it has the data.
     """
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.executions import ExecutionFilter, show_executions  # noqa: PLC0415 - not for `--help`
 
         wanted = ExecutionFilter(

@@ -34,6 +34,7 @@ def export(
     timespan: options.Timespan = None,
     since: options.Since = None,
     until: options.Until = None,
+    metrics: options.Metrics = None,
     everything: options.Everything = False,
     select: options.Select = None,
     where: options.Where = None,
@@ -55,7 +56,7 @@ def export(
     its own, beside the whole. What fails harms nothing else. The same command again carries on an interrupted run.
     """
     speech = Speech(log_format, log_level, quiet)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
         from bulkpull.cli.work.selecting import Selecting  # noqa: PLC0415 - the same
 
@@ -69,6 +70,7 @@ def export(
                 timespan=timespan,
                 since=options.day_of(since),
                 until=options.day_of(until),
+                metrics=metrics.value if metrics else None,
                 everything=everything,
                 submit_only=submit_only,
                 selecting=Selecting(select, where, order_by, limit, distinct, published_as),

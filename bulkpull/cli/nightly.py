@@ -31,6 +31,7 @@ def nightly(
     timespan: options.Timespan = None,
     since: options.Since = None,
     until: options.Until = None,
+    metrics: options.Metrics = None,
     everything: options.Everything = False,
     keep_raw: options.KeepRaw = False,
     metrics_file: options.MetricsFile = None,
@@ -47,7 +48,7 @@ def nightly(
     reports for those days are asked for instead.
     """
     speech = Speech(log_format, log_level, quiet)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
 
         exit_code = run_export(
@@ -60,6 +61,7 @@ def nightly(
                 timespan=timespan,
                 since=options.day_of(since),
                 until=options.day_of(until),
+                metrics=metrics.value if metrics else None,
                 everything=everything,
                 nightly=True,
                 submit_only=submit_only,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,7 @@ Timespan = Annotated[
     str | None,
     typer.Option(
         "--timespan",
-        help="Span of the data: LAST_MONTH … LIFETIME, or widest; default: LAST_6_MONTHS.",
+        help="Span of the data: LAST_MONTH … LIFETIME, any that is listed, or widest; default: LAST_6_MONTHS.",
         autocompletion=complete.timespans,
     ),
 ]
@@ -43,6 +44,20 @@ Since = Annotated[
 ]
 Until = Annotated[
     datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Day after the last, UTC; default: now.")
+]
+
+
+class MetricsOption(StrEnum):
+    """Which metrics a full export selects after the columns; the words of the setting `metrics`."""
+
+    AMOUNTS = "amounts"
+    ALL = "all"
+    NONE = "none"
+
+
+Metrics = Annotated[
+    MetricsOption | None,
+    typer.Option("--metrics", help="Metrics after the columns: amounts that no column holds (default), all or none."),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
 Select = Annotated[

@@ -40,7 +40,7 @@ def preview(
 ) -> None:
     """Show up to 100 rows of DATASET, or of a query, as a table; creates nothing on the service."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.preview import Subject, show_preview  # noqa: PLC0415 - `--help` needs none of it
 
         subject = Subject(

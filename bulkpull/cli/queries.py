@@ -42,7 +42,7 @@ def list_queries(
 ) -> None:
     """Show the stored queries, and whether their dataset still has what they select."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
         wanted = queries.QueryFilter(name=name, system=system, everything=everything, mine=mine)
@@ -66,9 +66,9 @@ def show_query(
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Show one query with its text; exit status 3 when there is none of that id."""
+    """Show one query with its text; exit status 2 when there is none of that id."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
         queries.show_query(query_id, demo=demo, config=config, as_json=as_json, speech=speech)
@@ -94,7 +94,7 @@ def create_query(
 ) -> None:
     """Store the query QUERY under the name NAME."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
         queries.create_query(
@@ -125,7 +125,7 @@ def delete_queries(
     Reports that use a deleted query produce nothing more, so such a query stays unless --force is given.
     """
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
         code = queries.delete_queries(query_ids, yes=yes, force=force, config=config, as_json=as_json, speech=speech)

@@ -73,7 +73,7 @@ def list_reports(
 ) -> None:
     """Show the user's reports: their status, and how often they run."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
         reports.list_reports(name=name, query_id=query_id, mine=mine, config=config, as_json=as_json, speech=speech)
@@ -88,9 +88,9 @@ def show_report(
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Show one report; exit status 3 when there is none of that id."""
+    """Show one report; exit status 2 when there is none of that id."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
         reports.show_report(report_id, config=config, as_json=as_json, speech=speech)
@@ -135,7 +135,7 @@ def create_report(
     Exports order and delete their own reports by themselves; this is for others.
     """
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
 
         order = orders.Order(
@@ -182,7 +182,7 @@ def update_report(
 ) -> None:
     """Change a scheduled report; its query cannot be changed."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
 
         change = orders.Change(
@@ -209,7 +209,7 @@ def pause_report(
 ) -> None:
     """Stop a report's schedule until it is resumed."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
         reports.switch_report(report_id, resume=False, config=config, as_json=as_json, speech=speech)
@@ -226,7 +226,7 @@ def resume_report(
 ) -> None:
     """Let a paused report run again."""
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
         reports.switch_report(report_id, resume=True, config=config, as_json=as_json, speech=speech)
@@ -269,7 +269,7 @@ def delete_reports(
     if older_than is not None and not orphans:
         raise typer.BadParameter("--older-than goes with --orphans")
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
         if orphans:

@@ -31,7 +31,7 @@ def list_runs(
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing."""
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.runs import show_runs  # noqa: PLC0415 - `--help` needs none of it
 
         show_runs(output=output, config=config, as_json=as_json)
@@ -66,7 +66,7 @@ def show(
     The newest, or the one whose id is RUN or begins so. Changes nothing, and may run beside an export.
     """
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         if bundle:
             from bulkpull.cli.work.bundle import write_bundle  # noqa: PLC0415 - `--help` needs none of it
 
@@ -108,7 +108,7 @@ def resume(
     is tried again. Nothing is made twice. A run that was cut off a day ago or earlier is closed and begun anew.
     """
     speech = Speech(log_format, log_level, quiet)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.resume import resume_run  # noqa: PLC0415 - `--help` needs none of it
 
         raise typer.Exit(resume_run(run, output=output, config=config, as_json=as_json, speech=speech))
@@ -140,7 +140,7 @@ def verify_run(
     something is wrong. Changes nothing, and may run beside an export.
     """
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.verify import verify  # noqa: PLC0415 - `--help` needs none of it
 
         raise typer.Exit(verify(run, quick=quick, output=output, config=config, as_json=as_json, speech=speech))

@@ -85,7 +85,7 @@ def simulate(
     Standard output gets the settings that point a client at it, as lines for a shell.
     """
     speech = Speech(log_level=log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work import simulate as work  # noqa: PLC0415 - `--help` needs none of it
 
         if list_faults:

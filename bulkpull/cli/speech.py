@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,12 +20,14 @@ from typing import Any
 
 import typer
 
+from bulkpull.cli.streams import count_json_objects, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 from bulkpull.redact import redact
 
 INTERRUPTED = 130
+USAGE = 2
 UNEXPECTED = 1
 
 
@@ -69,43 +71,106 @@ class Speech:
         return LogLevel.ERROR if self.quiet else self.log_level or default
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """
+    How a command ended early.
+
+    Attributes:
+        exit_code: The contract's exit status (section 3).
+        excerpt: Lines that point at the place of a fault in a query.
+        details: A traceback, for debug level only.
+    """
+
+    what: str
+    exit_code: int
+    why: str | None = None
+    fix: str | None = None
+    excerpt: str | None = None
+    details: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object that takes the manifest's place (contract, section 4)."""
+        error = {"what": self.what, "why": self.why, "fix": self.fix}
+        return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
+
+
+_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it carries on where it was")
+
+
 @contextmanager
-def told(speech: Speech) -> Iterator[None]:
-    """Tell whatever ends the block early in one clear message, and end the command with its exit status."""
+def told(speech: Speech, *, as_json: bool = False) -> Iterator[None]:
+    """
+    Tell whatever ends the block early in one clear message, and end the command with its exit status.
+
+    Args:
+        as_json: One JSON object is owed to standard output: where the block has written none, what ended it is
+            written in its place.
+    """
+    before = count_json_objects()
+
+    def owes() -> bool:
+        return as_json and count_json_objects() == before
+
     try:
         yield
-    except (typer.Exit, typer.Abort, typer.TyperException):
+    except typer.Exit as end:
+        if end.exit_code and owes():
+            print_ending(_ending_of(end.exit_code))
+        raise
+    except typer.Abort:
+        if owes():
+            print_ending(_INTERRUPTION)
+        raise
+    except typer.TyperException:  # a misuse: whoever parses options tells it
         raise
     except BaseException as error:  # noqa: BLE001 - the last place that can tell it, and it ends the program
-        raise typer.Exit(tell(error, speech)) from None
+        ending = tell(error, speech)
+        if owes():
+            print_ending(ending)
+        raise typer.Exit(ending.exit_code) from None
 
 
-def tell(error: BaseException, speech: Speech) -> int:
-    """Write `error` to standard error; returns the exit status that it asks for (contract, section 3)."""
+def print_ending(ending: Ending) -> None:
+    """Write how a command ended early to standard output, in the place of the JSON object that it owes."""
+    # A standard output that cannot be written was told already, or is what ended the command.
+    with suppress(BulkpullError):
+        print_json(ending.as_dict())
+
+
+def _ending_of(exit_code: int) -> Ending:
+    """For a command that has told its end on standard error and brought nothing."""
+    if exit_code == INTERRUPTED:
+        return _INTERRUPTION
+    return Ending("the command brought no result", exit_code, why="what happened stands on standard error")
+
+
+def tell(error: BaseException, speech: Speech) -> Ending:
+    """Write `error` to standard error; returns what was told, with the exit status that it asks for."""
     error = _the_one(error)
     if isinstance(error, KeyboardInterrupt):
-        write_error(speech, "interrupted", exit_code=INTERRUPTED)
-        return INTERRUPTED
+        write_error(speech, _INTERRUPTION.what, exit_code=INTERRUPTED)
+        return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if speech.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):
-        exit_code = error.exit_code
-        write_error(
-            speech,
-            error.what,
-            why=error.why,
-            fix=error.fix,
-            exit_code=exit_code,
-            details=details,
-            excerpt=error.excerpt,
+        ending = Ending(error.what, error.exit_code, error.why, error.fix, error.excerpt, details)
+    else:
+        fault = BulkpullError(
+            f"unexpected fault ({type(error).__name__})",
+            why=str(error) or None,
+            fix="run again with `--log-level debug` and report what it shows",
         )
-        return exit_code
-    fault = BulkpullError(
-        f"unexpected fault ({type(error).__name__})",
-        why=str(error) or None,
-        fix="run again with `--log-level debug` and report what it shows",
+        ending = Ending(fault.what, UNEXPECTED, fault.why, fault.fix, details=details)
+    write_error(
+        speech,
+        ending.what,
+        why=ending.why,
+        fix=ending.fix,
+        exit_code=ending.exit_code,
+        details=ending.details,
+        excerpt=ending.excerpt,
     )
-    write_error(speech, fault.what, why=fault.why, fix=fault.fix, exit_code=UNEXPECTED, details=details)
-    return UNEXPECTED
+    return ending
 
 
 def write_error(

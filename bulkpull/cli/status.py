@@ -47,7 +47,7 @@ def status(
     A night that finds nothing newer has looked. Reads the output folder only; needs no credentials.
     """
     speech = Speech(log_format, log_level)
-    with told(speech):
+    with told(speech, as_json=as_json):
         from bulkpull.cli.work.status import show_status  # noqa: PLC0415 - `--help` needs none of it
 
         exit_code = show_status(

@@ -15,6 +15,13 @@ from typing import Any, TextIO, cast
 from bulkpull.errors import DiskTrouble
 from bulkpull.foreign_text import escaped_json
 
+_written = {"objects": 0}
+
+
+def count_json_objects() -> int:
+    """How many JSON values this process has written to standard output, or has begun to."""
+    return _written["objects"]
+
 
 class Forgiving:
     """
@@ -87,5 +94,6 @@ def print_data(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Write one JSON value to standard output; where the locale is not UTF-8, in ASCII."""
+    _written["objects"] += 1
     is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
     print_data(escaped_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8)))

@@ -32,6 +32,7 @@ _STYLES = {
     _UNFINISHED: "yellow",
 }
 _MOST_TOLD = 3
+_METRICS_SHOWN = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     if manifest.datasets:
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
+    if metrics := _metrics(manifest.datasets):
+        console.print(Text.assemble(("metrics: ", "bold"), metrics), soft_wrap=True)
     print_losses(manifest, console)
     others = [
         record
@@ -171,6 +174,16 @@ def _totals(manifest: Manifest) -> str:
             figures.count(manifest.requests.total, "call"),
         )
     )
+
+
+def _metrics(records: Sequence[DatasetRecord]) -> str:
+    """The metrics that are published beside the columns, by dataset; empty where there are none."""
+    told = [
+        f"{record.dataset}: {figures.some(record.metrics, most=_METRICS_SHOWN)}"
+        for record in records
+        if record.files and record.metrics
+    ]
+    return "; ".join(told)
 
 
 def _stored(record: DatasetRecord) -> int:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from bulkpull.records.beneath import open_beneath
 from bulkpull.records.manifest import PublishedFile
 from bulkpull.redact import printable
 from bulkpull.tabular.lineage import read_footer
 
 
-def content_fault(file: PublishedFile, path: Path, *, dataset: str, run_id: str) -> str | None:
-    """What is wrong with the bytes at `path`: hash, rows, or whose they are; `None` when all is as it was written."""
+def content_fault(file: PublishedFile, output: Path, *, dataset: str, run_id: str) -> str | None:
+    """What is wrong with the file's bytes: hash, rows, or whose they are; `None` when all is as it was written."""
     try:
-        with path.open("rb") as opened:
+        with open_beneath(output, file.path) as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as refused:
         return f"it cannot be read: {refused.strerror or refused}"
     if digest != file.sha256:
         return "its content has changed: the SHA-256 is another than when it was published"
-    rows, what = look_into(path, dataset=dataset, run_id=run_id)
+    rows, what = look_into(output / file.path, dataset=dataset, run_id=run_id)
     if what is None and rows != file.rows:
         return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
     return what

@@ -59,6 +59,7 @@ async def download_report(
     execution_id: str,
     into: Path,
     segments: int,
+    minimum_bytes_per_s: float = 1_000.0,
     http: Http,
     retrier: Retrier,
     clock: Clock,
@@ -79,6 +80,7 @@ async def download_report(
         relink: Reads the execution again and gives its fresh link.
         into: The final path; its folder exists.
         segments: Streams at once within a large file, at most.
+        minimum_bytes_per_s: The least average rate over a minute; below it the connection is renewed.
         background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
             and a later process may have to fetch its end again.
         known_md5: MD5 (hexadecimal) of a file whose content is there already.
@@ -109,6 +111,7 @@ async def download_report(
             events=events,
             execution_id=execution_id,
             segments=segments,
+            minimum_bytes_per_s=minimum_bytes_per_s,
             known_md5=bytes.fromhex(known_md5) if known_md5 else None,
         )
         try:

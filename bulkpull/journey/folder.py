@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bulkpull.journey.intact import damaged_snapshots
 from bulkpull.journey.published import load_published
-from bulkpull.records.files import make_folders, remove_tree
-from bulkpull.records.history import PRIVATE
+from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath
+from bulkpull.records.files import make_folders
+from bulkpull.records.history import PRIVATE, RUN_ID
 from bulkpull.records.manifest import Current, DatasetRecord
 
 
@@ -38,24 +38,23 @@ def open_folder(output: Path, *, run_id: str, alive: frozenset[str]) -> OutputFo
     """
     Look at what is there, and clear away what nobody will carry on.
 
-    The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`.
+    The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
+    what is named like a run goes: the private folder may be a link to one that others use as well.
 
     Raises:
         DiskTrouble: `current.json` is damaged.
-        OSError: The folder cannot be read or written.
+        OSError: The folder cannot be read or written, or a part of it is a link to elsewhere.
     """
     current = Current.load(output)
-    runs = tuple((_names_in(output / "runs") | _names_in(output / PRIVATE / "staging")) - {run_id})
-    staging = output / PRIVATE / "staging" / run_id
-    for name in _names_in(staging.parent) - alive - {run_id}:
-        remove_tree(staging.parent / name)
-    make_folders(staging)
+    private = output / PRIVATE
+    staging = private / "staging" / run_id
+    for name in ("datasets", "runs"):
+        refuse_links(output / name, root=output)  # before anything is ordered
+    make_folders(staging, root=private)
+    staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
+    runs = tuple((set(names_beneath(output / "runs", root=output)) | staged) - {run_id})
+    for name in staged - alive - {run_id}:
+        remove_beneath(staging.parent / name, root=private)
     return OutputFolder(
         output, staging, current, load_published(output, current), damaged_snapshots(output, current), runs
     )
-
-
-def _names_in(folder: Path) -> set[str]:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return {path.name for path in folder.iterdir()}
-    return set()

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock
 from bulkpull.events import Events
 from bulkpull.journey.intact import damaged_snapshots
 from bulkpull.journey.night import Night
+from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.published import load_published
-from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on
+from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on, read_refusals
 from bulkpull.journey.resume import list_reports
 from bulkpull.journey.standing import STANDING, UNCHANGED, look_at_night
 from bulkpull.records.history import PRIVATE
@@ -38,16 +40,24 @@ async def foresee_night(
     await check_before_asking(request, settings=settings)
     output = settings.output.absolute()
     current = await anyio.to_thread.run_sync(Current.load, output)
+    published = await anyio.to_thread.run_sync(load_published, output, current)
     standing, unchanged = await _noted(output)
+    refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
-        plan = await plan_on(request, connection, settings=settings)
+        plan = await plan_on(
+            request,
+            connection,
+            settings=settings,
+            refusals=refusals,
+            published=published_datasets(published, catalog=load_catalog()),
+        )
         nights = await look_at_night(
             [pull for pull in plan.pulls if pull.window is None],
             await list_reports(connection.client),
             client=connection.client,
             standing=standing,
             unchanged=unchanged,
-            published=await anyio.to_thread.run_sync(load_published, output, current),
+            published=published,
             damaged=frozenset(await anyio.to_thread.run_sync(damaged_snapshots, output, current)),
             now=clock.now(),
         )

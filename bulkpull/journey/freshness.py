@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from bulkpull.records.beneath import status_beneath
 from bulkpull.records.history import RUN_ID, begun_at, manifests
 from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
 from bulkpull.tabular.lineage import read_footer
@@ -122,6 +123,7 @@ def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:
     """What the first file tells of its origin; nothing where retention or damage took it."""
     with suppress(OSError, ValueError):
         for file in files[:1]:
+            status_beneath(output, file)  # a pipe would be waited for
             return read_footer(output / file).lineage
     return {}
 

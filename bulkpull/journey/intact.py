@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bulkpull.records.beneath import NotBeneath, names_beneath, status_beneath
 from bulkpull.records.history import load_manifest
 from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
 
@@ -49,16 +50,31 @@ def faults_of(
     told = sum(file.rows for file in record.files)
     if told != record.rows:
         yield folder, f"the manifest tells {record.rows:,} rows for it, and {told:,} for its files"
-    for stranger in sorted(_names_in(output / folder) - {Path(file.path).name for file in record.files}):
+    for stranger in sorted(
+        set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
+    ):
         yield f"{folder}/{stranger}", "no run has written this file, and who reads by pattern takes it for data"
 
 
-def size_of(path: Path) -> int | None:
-    """The size of a file, bytes; `None` when there is none."""
+def size_of(output: Path, path: str) -> int | None:
+    """The size of a regular file beneath `output`, bytes; `None` when there is none."""
     try:
-        return path.stat().st_size
+        return status_beneath(output, path).st_size
     except OSError:
         return None
+
+
+def fault_of_place(output: Path, path: str) -> str | None:
+    """Why there is no regular file at `path` beneath `output`, in words; `None` when there is one."""
+    try:
+        status_beneath(output, path)
+    except NotBeneath as refused:
+        return refused.strerror
+    except (FileNotFoundError, NotADirectoryError):
+        return "the file is missing"
+    except OSError as refused:
+        return f"it cannot be looked at: {refused.strerror}"
+    return None
 
 
 def _quick_faults(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iterator[tuple[str, str]]:
@@ -68,19 +84,12 @@ def _quick_faults(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iter
             yield from faults_of(record, output, run_id=snapshot.run_id)
             return
     for path in snapshot.files:  # the run that published it was killed before it could describe it
-        if size_of(output / path) is None:
-            yield path, "the file is missing"
+        if (what := fault_of_place(output, path)) is not None:
+            yield path, what
 
 
 def _fault_of_size(file: PublishedFile, output: Path) -> str | None:
-    size = size_of(output / file.path)
-    if size is None:
-        return "the file is missing"
+    if (what := fault_of_place(output, file.path)) is not None:
+        return what
+    size = size_of(output, file.path) or 0
     return None if size == file.bytes else f"it has {size:,} bytes instead of {file.bytes:,}"
-
-
-def _names_in(folder: Path) -> set[str]:
-    try:
-        return {path.name for path in folder.iterdir()}
-    except OSError:
-        return set()

@@ -18,6 +18,7 @@ from bulkpull.errors import BulkpullError
 from bulkpull.journey.names import mark_of, read_report_name
 from bulkpull.model import Execution, Pull, Report, ReportStatus
 from bulkpull.query import normalise, parse
+from bulkpull.query.names import unique_names
 from bulkpull.records.manifest import DatasetRecord
 
 # The service wants four hours (behaviour 81); clocks differ, and the call takes its time.
@@ -187,6 +188,11 @@ def _is_same_query(text: str | None, pull: Pull) -> bool:
     return text is not None and normalise(text) == normalise(pull.query_text)
 
 
+def serves(report: Report, pull: Pull) -> bool:
+    """Whether a standing report is active and executes the query of `pull`."""
+    return _why_useless(report, pull) is None
+
+
 def _why_useless(report: Report, pull: Pull) -> str | None:
     if report.status.casefold() == ReportStatus.PAUSED.casefold():
         return "it was paused"
@@ -212,4 +218,15 @@ def _as_ordered(pull: Pull, report: Report) -> Pull:
     if report.query_text is None or _is_same_query(report.query_text, pull):
         return pull
     columns = columns_of(report.query_text)
-    return replace(pull, query_text=report.query_text, columns=columns) if columns else pull
+    if not columns:
+        return pull
+    listed = {name.casefold() for name in pull.offered.metrics} - {name.casefold() for name in pull.offered.columns}
+    selected = tuple(name for name in columns if name.casefold() in listed)
+    taken = {name.casefold() for name in columns}
+    return replace(
+        pull,
+        query_text=report.query_text,
+        columns=columns,
+        metrics=selected,
+        metrics_left_out=tuple(name for name in unique_names(pull.offered.metrics) if name.casefold() not in taken),
+    )

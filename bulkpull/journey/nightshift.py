@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import anyio
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, Unchanged
+from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.names import standing_name
-from bulkpull.journey.night import Night, asks_otherwise, is_due, refresh_days_of
+from bulkpull.journey.night import Night, asks_otherwise, is_due, refresh_days_of, serves
+from bulkpull.journey.recording import record_query
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing
 from bulkpull.journey.tools import Tools
+from bulkpull.model import Pull, Report
 from bulkpull.records.manifest import DatasetRecord
 
 
@@ -59,7 +62,7 @@ class NightShift:
                 record.status = "skipped"
                 record.reason = f"execution {night.execution.execution_id} is ready; `bulkpull runs resume` collects it"
                 return
-            record.query = night.pull.query_text
+            record_query(record, night.pull)
             await self._travel(Assembly(night.pull, self.tools, record, execution=night.execution, only_news=True))
         elif night.ask:
             published = self.tools.published.get(record.dataset)
@@ -89,11 +92,8 @@ class NightShift:
         if report is not None:
             self.tools.events.emit("report.adopted", report_id=report.report_id, standing=True)
         else:
-            if night.why_replaced:
-                record.notes.append(f"its standing report is replaced: {night.why_replaced}")
-            await self.tools.note(record.dataset, STANDING, name=standing_name(night.today))
             try:
-                report = await self.standing.make(night.today)
+                report = await self._make(night, record)
             except BulkpullError as error:
                 record.notes.append(f"no standing report could be made, the next night tries again: {error.reason}")
                 self.tools.events.warn("report.lacking", reason=error.told)
@@ -107,9 +107,46 @@ class NightShift:
             )
         return True
 
+    async def _make(self, night: Night, record: DatasetRecord) -> Report:
+        """A standing report for tonight's query; for the one without metrics where the service refuses them."""
+        try:
+            report = await self._order(night.today, record)
+        except BulkpullError as error:
+            if not may_be_due_to_metrics(error, night.today):
+                raise
+            asked, refused = night.today, error
+        else:
+            _tell_replaced(night, record)
+            return report
+        used = drop_metrics(asked)
+        kept = next((each for each in night.replaced if serves(each, used)), None)
+        if kept is not None:
+            night.replaced.remove(kept)  # it was made after an earlier refusal, and serves on
+        try:
+            report = kept or await self._order(used, record)
+        except RequestRejected as error:
+            if isinstance(error, QuotaExceeded):
+                raise
+            raise refused from None
+        _tell_replaced(night, record)
+        if night.execution is None:
+            night.pull = used
+        night.today = used
+        await self.tools.note_refused_metrics(asked, refused, used=used, record=record)
+        return report
+
+    async def _order(self, pull: Pull, record: DatasetRecord) -> Report:
+        await self.tools.note(record.dataset, STANDING, name=standing_name(pull))
+        return await self.standing.make(pull)
+
     async def _retire(self, night: Night, record: DatasetRecord) -> None:
         async with anyio.create_task_group() as group:
             for report in night.replaced:
                 group.start_soon(self.tools.delete_report, report, record)
         if night.replaced and not night.served:
             await self._stand(night, record)  # the quota of active reports has room for it now
+
+
+def _tell_replaced(night: Night, record: DatasetRecord) -> None:
+    if night.replaced and night.why_replaced:
+        record.notes.append(f"its standing report is replaced: {night.why_replaced}")

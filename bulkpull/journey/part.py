@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from bulkpull.clock import iso_utc
 from bulkpull.journey.download import StoredFile
 from bulkpull.model import Execution, Pull, Report
+from bulkpull.records.beneath import status_beneath
 from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable
 
 
@@ -97,8 +99,21 @@ def from_facts(
     return Part(pull, report, execution, known.stored, known.table)
 
 
-def is_there(part: Part) -> bool:
-    """Whether its files are still there, whole as far as their sizes tell."""
-    return part.stored.path.is_file() and all(
-        file.path.is_file() and file.path.stat().st_size == file.bytes for file in part.table.files
+def is_there(part: Part, private: Path) -> bool:
+    """
+    Whether its files are still there, whole as far as their sizes tell.
+
+    Args:
+        private: The folder that they lie in. What was noted of another place (the output was moved or copied since)
+            is not there.
+    """
+    return _size(part.stored.path, private) is not None and all(
+        _size(file.path, private) == file.bytes for file in part.table.files
     )
+
+
+def _size(path: Path, private: Path) -> int | None:
+    try:
+        return status_beneath(private, path.relative_to(private).as_posix()).st_size
+    except (OSError, ValueError):
+        return None

@@ -1,8 +1,9 @@
 """
 Plan: the datasets wanted × what the service lists now → the pulls to do, and for the others the reason why not (pure).
 
-Columns come from the service's list of today, never from memory (behaviour 54). The query names every column, because
-there is no `SELECT *` (59), selects no metric, because that would change the rows (63), and never says DISTINCT (64).
+Columns and metrics come from the service's list of today, never from memory (behaviour 54). The query names every
+column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never says
+DISTINCT (64).
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from difflib import get_close_matches
 
 from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.errors import BulkpullError, SettingsError
-from bulkpull.journey.selected import NotListed, select_pull
-from bulkpull.journey.timespan import choose_timespan
+from bulkpull.journey.metric_refusals import MetricRefusals, without_refused
+from bulkpull.journey.selected import NotListed, odd_column_note, odd_metric_note, select_pull
+from bulkpull.journey.timespan import check_timespan, choose_timespan
+from bulkpull.metrics import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.redact import printable
 from bulkpull.selection import Selection
+from bulkpull.timespans import has_time_axis
 
-# A dataset's name becomes a folder's name, a column's name becomes part of the query: nothing else may pass.
+# A dataset's name becomes a folder's name: nothing else may pass.
 _SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
-_SAFE_COLUMN = re.compile(r"[^\s,;'\"()\x00-\x1f]+")
+_NAME_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Unavailable:
     Attributes:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
         failed: It is offered, but not in the way that the settings ask for.
-        error: What is wrong with a selection.
+        error: What is wrong with a selection, or with the list that lacks a published dataset.
         source: For a selection what it reads.
     """
 
@@ -40,16 +46,22 @@ class Unavailable:
     reason: str
     named: bool
     failed: bool = False
-    error: SettingsError | None = None
+    error: BulkpullError | None = None
     source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The pulls to do, datasets in the catalog's order and then selections, and what is not to be had."""
+    """
+    The pulls to do, datasets in the catalog's order and then selections, and what is not to be had.
+
+    Attributes:
+        notes: What is odd about the service's list as a whole, each one sentence.
+    """
 
     pulls: tuple[Pull, ...]
     unavailable: tuple[Unavailable, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -64,6 +76,8 @@ def make_plan(
     selections: Sequence[Selection] = (),
     only_selections: bool = False,
     system_texts: Mapping[str, str] | None = None,
+    metrics: MetricsChoice = "amounts",
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
 ) -> Plan:
     """
     Decide what to pull.
@@ -78,12 +92,16 @@ def make_plan(
         selections: What is pulled under names of its own.
         only_selections: Nothing but them.
         system_texts: The text of each system query that a selection names, by its id.
+        metrics: Which metrics a full export selects.
+        refusals: Refusals of metrics that still count: their datasets are asked for without these metrics.
 
     Raises:
-        SettingsError: A name is known neither to the catalog nor to the service; or only selections are wanted and none
-            of them can be pulled. A selection that is wrong harms no other pull.
+        SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
+            wanted and none of them can be pulled. A selection that is wrong harms no other pull.
     """
-    listed = _by_canonical_name(offered, catalog=catalog)
+    listed, notes = _by_canonical_name(offered, catalog=catalog)
+    if listed:
+        check_timespan(timespan, ranges=[each.date_ranges for each in offered], documented=catalog.timespans)
     wanted = (
         []
         if only_selections
@@ -91,19 +109,13 @@ def make_plan(
     )
     pulls: list[Pull] = []
     unavailable: list[Unavailable] = []
+    asked = _Asked(catalog=catalog, timespan=timespan, window=window, metrics=metrics, refusals=refusals)
     for dataset in wanted:
-        named = bool(names)
-        on_offer = listed.get(dataset)
-        if on_offer is None:
-            unavailable.append(Unavailable(dataset, _not_offered(dataset, listed=listed), named=named))
-        elif not on_offer.columns:
-            reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to ask for"
-            unavailable.append(Unavailable(dataset, reason, named=named))
+        planned = _plan_dataset(dataset, listed, asked=asked, named=bool(names))
+        if isinstance(planned, Pull):
+            pulls.append(planned)
         else:
-            try:
-                pulls.append(_pull(dataset, on_offer, timespan=timespan, window=window, catalog=catalog))
-            except BulkpullError as error:
-                unavailable.append(Unavailable(dataset, error.reason, named=named, failed=True))
+            unavailable.append(planned)
     for selection in selections:
         try:
             pull = select_pull(
@@ -113,6 +125,8 @@ def make_plan(
                 timespan=timespan,
                 window=window,
                 system_text=(system_texts or {}).get(selection.system_query or ""),
+                metrics=metrics,
+                refusals=refusals,
             )
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
@@ -124,7 +138,7 @@ def make_plan(
     wrong = [each.error for each in unavailable if each.error and each.failed]
     if only_selections and wrong and not pulls:
         raise wrong[0]
-    return Plan(tuple(pulls), tuple(unavailable))
+    return Plan(tuple(pulls), tuple(unavailable), notes)
 
 
 def check_names(names: Iterable[str], *, catalog: Catalog, queries: Sequence[str] = ()) -> None:
@@ -169,50 +183,88 @@ def check_selections(selections: Iterable[Selection], *, catalog: Catalog, times
 
 
 def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) -> str:
-    """The query that names every column, in the service's order."""
+    """The query that selects `columns`, in their order."""
     text = f"SELECT {', '.join(columns)} FROM {dataset}"  # noqa: S608 - no database: names are checked in `_pull`
     return f"{text} TIMESPAN {timespan}" if timespan else text
 
 
-def _pull(
-    dataset: str, offered: OfferedDataset, *, timespan: str | None, window: Window | None, catalog: Catalog
-) -> Pull:
-    unique: dict[str, str] = {}
-    for column in offered.columns:
-        unique.setdefault(column.casefold(), column)  # the query language ignores case (behaviour 60)
-    columns = tuple(unique.values())
-    unsafe = [name for name in (offered.name, *columns) if not _SAFE_COLUMN.fullmatch(name)]
-    if unsafe:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked for of every whole dataset; the attributes are those of `make_plan`."""
+
+    catalog: Catalog
+    timespan: str | None
+    window: Window | None
+    metrics: MetricsChoice
+    refusals: MetricRefusals
+
+
+def _plan_dataset(
+    dataset: str, listed: Mapping[str, OfferedDataset], *, asked: _Asked, named: bool
+) -> Pull | Unavailable:
+    offered = listed.get(dataset)
+    if offered is None:
+        return Unavailable(dataset, _not_offered(dataset, listed=listed), named=named)
+    if not offered.columns:
+        reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to ask for"
+        return Unavailable(dataset, reason, named=named)
+    try:
+        return _pull(dataset, offered, asked=asked)
+    except BulkpullError as error:
+        return Unavailable(dataset, error.reason, named=named, failed=True)
+
+
+def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
+    listed = unique_names(offered.columns)
+    columns = tuple(filter(can_stand_in_query, listed))
+    if not columns or not can_stand_in_query(offered.name):
+        odd = listed[0] if can_stand_in_query(offered.name) else offered.name
         raise SettingsError(
-            f"{dataset}: the service lists the name {unsafe[0]!r}, which a query cannot carry",
+            f"{dataset}: the service lists the name {odd[:_NAME_SHOWN]!r}, which a query cannot carry",
             fix="export the other datasets by name and report this to the service's support",
         )
     try:
-        span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=catalog.default_timespan)
+        span, wider = choose_timespan(offered.date_ranges, asked=asked.timespan, default=asked.catalog.default_timespan)
     except SettingsError as error:
         raise SettingsError(f"{dataset}: {error.what}", fix=error.fix) from None
-    return Pull(
+    choice = select_metrics(offered, known=asked.catalog.find(dataset), choice=asked.metrics)
+    odd_names = tuple(name for name in listed if name not in columns)
+    pull = Pull(
         dataset=dataset,
         offered=offered,
-        columns=columns,
-        query_text=query_text(offered.name, columns, timespan=span),
-        window=window if offered.date_ranges else None,
+        columns=(*columns, *choice.selected),
+        query_text=query_text(offered.name, (*columns, *choice.selected), timespan=span),
+        window=asked.window if has_time_axis(offered.date_ranges) else None,
         timespan=span,
         wider_timespan=wider,
+        metrics=choice.selected,
+        metrics_left_out=choice.left_out,
+        metrics_chosen=True,
+        columns_left_out=odd_names,
+        notes=(*map(odd_column_note, odd_names), *map(odd_metric_note, choice.not_queryable)),
     )
+    return without_refused(pull, asked.refusals)
 
 
-def _by_canonical_name(offered: Sequence[OfferedDataset], *, catalog: Catalog) -> dict[str, OfferedDataset]:
+def _by_canonical_name(
+    offered: Sequence[OfferedDataset], *, catalog: Catalog
+) -> tuple[dict[str, OfferedDataset], tuple[str, ...]]:
+    """The listed datasets by canonical name, and what is to be told of entries that cannot be used."""
     listed: dict[str, OfferedDataset] = {}
+    notes: list[str] = []
     for dataset in offered:
         known: CatalogDataset | None = catalog.find(dataset.name)
         name = known.name if known else dataset.name
         if not _SAFE_DATASET.fullmatch(name):
+            notes.append(
+                f"the service lists a dataset named {printable(name, most=_NAME_SHOWN)!r}, which is left out: "
+                "a dataset's name has to begin with a letter and go on with letters, digits, - and _"
+            )
             continue
         # Listed under its own name and an alias of another edition: its own name wins.
         if name not in listed or dataset.name == name:
             listed[name] = dataset
-    return listed
+    return listed, tuple(notes)
 
 
 def _wanted(
@@ -249,7 +301,7 @@ def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
     )
 
 
-def _not_offered(dataset: str, *, listed: dict[str, OfferedDataset]) -> str:
+def _not_offered(dataset: str, *, listed: Mapping[str, OfferedDataset]) -> str:
     near = get_close_matches(dataset, listed, n=2, cutoff=0.5)
     hint = f"; nearest on offer: {', '.join(near)}" if near else ""
     return (

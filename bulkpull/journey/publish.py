@@ -1,14 +1,15 @@
 """
 Publish: Parquet files → a snapshot, in one rename, then `current.json`.
 
-The order is the promise: files durable, the snapshot's folder renamed into place, the rename durable, then the pointer,
-then the link. A crash between any two of them leaves readers with the old snapshot or the new one, whole.
+The order is the promise: files durable, the snapshot's folder renamed into place, the rename durable, then the pointer.
+A crash between any two of them leaves readers with the old snapshot or the new one, whole. Once the pointer has moved
+the dataset is complete; what follows is clean-up (`tidy`), which may fail without changing that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,27 +20,11 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
 from bulkpull.identity import Account
-from bulkpull.journey.retire import retire_snapshots
-from bulkpull.records.files import (
-    explained,
-    link_or_copy,
-    make_folders,
-    point_link,
-    remove_tree,
-    sync_folder,
-    write_atomically,
-)
+from bulkpull.journey.tidy import Undone, clean_up
+from bulkpull.records.beneath import names_beneath, open_beneath, remove_beneath, rename_beneath
+from bulkpull.records.files import disk_trouble, explained, link_or_copy, make_folders, sync_folder
+from bulkpull.records.history import PRIVATE
 from bulkpull.records.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
-
-README = """\
-# What to read here
-
-- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
-- `current.json`: the same as a list of files, with run and row count.
-
-Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pattern over several runs counts every row
-several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +44,20 @@ class Staged:
     raw: Sequence[Path] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """
+    A snapshot that readers see.
+
+    Attributes:
+        files: With their paths relative to the output folder.
+        undone: Clean-up steps that failed; the next run does them.
+    """
+
+    files: list[PublishedFile]
+    undone: tuple[Undone, ...] = ()
+
+
 @dataclass(slots=True)
 class Publisher:
     """
@@ -67,6 +66,7 @@ class Publisher:
     Args:
         output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
+        check_lock: Raises when the output folder is no longer this run's to write.
         account: The one that the folder belongs to.
     """
 
@@ -75,81 +75,100 @@ class Publisher:
     retain_runs: int
     clock: Clock
     events: Events
+    check_lock: Callable[[], None] = lambda: None
     account: Account | None = None
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
-    async def publish_snapshot(self, staged: Staged) -> list[PublishedFile]:
+    async def publish_snapshot(self, staged: Staged) -> Published:
         """
         Show the snapshot to readers.
 
         A second call for the same dataset and run, after the first was cut off anywhere, ends the same way.
 
-        Returns:
-            The files, with their paths relative to the output folder.
-
         Raises:
             DiskTrouble: The disk refused; readers still see the snapshot that was current.
+            LockLost: The output folder is no longer this run's.
         """
         async with self._turn:
             # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
             with anyio.CancelScope(shield=True), explained(self.output):
-                files = await anyio.to_thread.run_sync(self._publish, staged)
-        self.events.emit("snapshot.published", rows=staged.rows, files=len(files))
-        return files
+                published = await anyio.to_thread.run_sync(self._publish, staged)
+        self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
+        for each in published.undone:
+            self.events.warn("cleanup.postponed", step=each.step, reason=each.reason)
+        return published
 
-    def _publish(self, staged: Staged) -> list[PublishedFile]:
+    def _publish(self, staged: Staged) -> Published:
+        self.check_lock()
         snapshot = self.output / "datasets" / staged.dataset / f"run={self.run_id}"
-        make_folders(snapshot.parent)
+        make_folders(snapshot.parent, root=self.output)
         relative = snapshot.relative_to(self.output).as_posix()
         files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
         current = Current.load(self.output)
         named = current.datasets.get(staged.dataset)
         if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
             sync_folder(staged.folder)
-            if snapshot.exists():
-                remove_tree(snapshot)  # of this very run, cut off before `current.json` named it
-            staged.folder.rename(snapshot)
+            remove_beneath(snapshot, root=self.output)  # of this very run, cut off before `current.json` named it
+            private = self.output / PRIVATE
+            rename_beneath(staged.folder, snapshot, root=private, target_root=self.output)
             sync_folder(snapshot.parent)
         if staged.raw:
             self._keep_raw(staged)
+        now = iso_utc(self.clock.now())
         current.datasets[staged.dataset] = CurrentSnapshot(
-            run_id=self.run_id, rows=staged.rows, files=[file.path for file in files]
+            run_id=self.run_id,
+            rows=staged.rows,
+            files=[file.path for file in files],
+            published_at=now,
+            replaced=self._replaced(staged.dataset, named, at=now),
         )
         current.account = self.account.as_dict() if self.account else current.account
-        current.updated_at = iso_utc(self.clock.now())
-        current.save(self.output)
-        self._point_latest(staged.dataset)
-        retire_snapshots(
-            self.output, staged.dataset, current=self.run_id, retain=self.retain_runs, now=self.clock.now()
+        current.updated_at = now
+        undone = self._commit(current, staged.dataset)
+        # Nothing from here on makes the dataset a failure: readers see the new snapshot.
+        undone += clean_up(
+            self.output, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now()
         )
-        return files
+        return Published(files, tuple(undone))
+
+    def _commit(self, current: Current, dataset: str) -> list[Undone]:
+        """Move the pointer; where it has moved and only its folder could not be synced, the next run does that."""
+        try:
+            current.save(self.output)
+        except OSError as trouble:
+            if Current.load(self.output).datasets.get(dataset) != current.datasets[dataset]:
+                raise
+            return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).told)]
+        return []
+
+    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
+        """When snapshots that are still there ceased to be current; the one that is replaced now among them."""
+        there = {
+            name.removeprefix("run=") for name in names_beneath(self.output / "datasets" / dataset, root=self.output)
+        }
+        known = dict(named.replaced) if named else {}
+        if named is not None and named.run_id != self.run_id:
+            known[named.run_id] = at
+        return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, staged: Staged) -> None:
         folder = self.output / "raw" / staged.dataset / f"run={self.run_id}"
-        make_folders(folder)
+        make_folders(folder, root=self.output)
         for number, path in enumerate(staged.raw):
             ending = ".csv.gz" if _is_gzip(path) else ".csv"
             several = f"-{number:05}" if len(staged.raw) > 1 else ""
             link_or_copy(path, folder / f"{staged.dataset}{several}{ending}")
         sync_folder(folder)
 
-    def _point_latest(self, dataset: str) -> None:
-        latest = self.output / "latest"
-        make_folders(latest)
-        point_link(latest / dataset, f"../datasets/{dataset}/run={self.run_id}")
-        readme = self.output / "README.md"
-        if not readme.exists():
-            write_atomically(readme, README)
-
 
 def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
     """Whether these very files stand where they are to be named: a run that was cut off right after naming them."""
     for file in files:
         try:
-            with (output / file.path).open("rb") as content:
+            with open_beneath(output, file.path) as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
                     return False
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
     return True
 

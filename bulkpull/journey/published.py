@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bulkpull.records.beneath import status_beneath
 from bulkpull.records.files import load_json
 from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
 
@@ -27,7 +28,7 @@ def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
 
 def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
     with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
-        manifest = load_json(output / "runs" / run_id / "manifest.json") or {"datasets": ()}
+        manifest = load_json(output / "runs" / run_id / "manifest.json", root=output) or {"datasets": ()}
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
         return {record.dataset: record for record in records if record.status == "complete"}
     return {}
@@ -41,6 +42,7 @@ def _told_by_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> Dat
     record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows)
     record.files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
+        status_beneath(output, snapshot.files[0])  # a pipe would be waited for
         first = output / snapshot.files[0]
         told = pl.read_parquet_metadata(first)
         record.execution_id = told.get("bulkpull.execution_id") or None

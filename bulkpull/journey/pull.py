@@ -13,6 +13,7 @@ What becomes of it, together with the other windows of its dataset, stands in `s
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,12 +35,14 @@ from bulkpull.errors import (
 )
 from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
+from bulkpull.journey.metric_refusals import may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, is_there
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.query import normalise
-from bulkpull.records.files import explained, make_folders, remove_tree
+from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath
+from bulkpull.records.files import explained, make_folders
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.tabular.table import Border, ColumnPlan
 
@@ -100,7 +103,7 @@ class Journey:
             except _WORTH_A_NEW_REPORT as error:
                 self.ordered.remove(report)
                 self.tools.discard_report(report, record=self.record)
-                if attempt == attempts:
+                if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
                 self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
         raise AssertionError("the last round returns or raises")
@@ -139,7 +142,7 @@ class Journey:
         """
         tools, began_s, into = self.tools, self.tools.clock.monotonic(), self._folder / _PARQUET
         with explained(into):
-            await anyio.to_thread.run_sync(_make_empty, into)
+            await anyio.to_thread.run_sync(_make_empty, into, tools.private)
         with self._step(Step.CONVERT):
             convert = convert_report(
                 stored.path,
@@ -186,7 +189,7 @@ class Journey:
             return None
         if execution_id is not None and part.execution.execution_id != execution_id:
             return None
-        if not await anyio.to_thread.run_sync(is_there, part):
+        if not await anyio.to_thread.run_sync(is_there, part, self.tools.private):
             return None
         self._know(part.execution)
         return part
@@ -208,7 +211,7 @@ class Journey:
         for fetch in range(1, _FETCHES + 1):
             with explained(folder):
                 # What an interrupted run has fetched is taken up; what turned out damaged is not.
-                await anyio.to_thread.run_sync(_make_ready, folder, fetch == 1)
+                await anyio.to_thread.run_sync(_make_ready, folder, self.tools.private, fetch == 1)
             stored = await self._download(execution, folder / "report")
             try:
                 return await self.convert(stored, execution, report=report)
@@ -239,6 +242,7 @@ class Journey:
                     execution_id=execution.execution_id,
                     into=into,
                     segments=tools.settings.download_segments,
+                    minimum_bytes_per_s=tools.settings.minimum_bytes_per_second,
                     http=tools.http,
                     retrier=tools.retrier,
                     clock=tools.clock,
@@ -277,18 +281,18 @@ class Journey:
         }
 
 
-def _make_empty(folder: Path) -> None:
-    remove_tree(folder)
+def _make_empty(folder: Path, private: Path) -> None:
+    remove_beneath(folder, root=private)
+    refuse_links(folder, root=private)
     folder.mkdir(parents=True)
 
 
-def _make_ready(folder: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
+def _make_ready(folder: Path, private: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
     """A folder with nothing in it, but for a download that may be carried on."""
     if not keep_download:
-        remove_tree(folder)
-    make_folders(folder)
-    for left in folder.iterdir():
-        if left.is_dir():
-            remove_tree(left)
-        elif left.name not in _DOWNLOAD:
-            left.unlink()
+        remove_beneath(folder, root=private)
+    make_folders(folder, root=private)
+    for name in names_beneath(folder, root=private):
+        is_regular = stat.S_ISREG((folder / name).lstat().st_mode)
+        if name not in _DOWNLOAD or not is_regular:
+            remove_beneath(folder / name, root=private)

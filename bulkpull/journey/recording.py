@@ -15,10 +15,9 @@ from bulkpull.records.manifest import DatasetRecord, DatasetStatus, RunStatus, s
 def blank_record(pull: Pull, *, named: bool) -> DatasetRecord:
     """The record of a pull that is still to be done; as long as nothing else is known, it has failed."""
     window = pull.window
-    return DatasetRecord(
+    record = DatasetRecord(
         dataset=pull.dataset,
         status="failed",
-        query=pull.query_text,
         timespan=pull.timespan,
         wider_timespan=pull.wider_timespan,
         window={"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None,
@@ -26,13 +25,26 @@ def blank_record(pull: Pull, *, named: bool) -> DatasetRecord:
         notes=list(pull.notes),
         named=named or bool(pull.source),
     )
+    record_query(record, pull)
+    return record
+
+
+def record_query(record: DatasetRecord, pull: Pull) -> None:
+    """Let the record tell the query of `pull`, which may be another one than was planned, and its metrics."""
+    record.query = pull.query_text
+    record.metrics, record.metrics_left_out = list(pull.metrics), list(pull.metrics_left_out)
 
 
 def unavailable_record(missing: Unavailable) -> DatasetRecord:
     """The record of what cannot be pulled."""
     status: DatasetStatus = "failed" if missing.failed else "unavailable"
     return DatasetRecord(
-        dataset=missing.dataset, status=status, reason=missing.reason, source=missing.source, named=missing.named
+        dataset=missing.dataset,
+        status=status,
+        reason=missing.reason,
+        source=missing.source,
+        named=missing.named,
+        error=missing.error if isinstance(missing.error, AuthError) else None,
     )
 
 
@@ -52,6 +64,10 @@ def note_error(record: DatasetRecord, error: Exception) -> None:
     """What an error makes of a dataset; of several at once, from parts side by side, the first stands for all."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if record.status == "complete":  # readers see it: what went wrong afterwards is told, and changes nothing
+        told = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
+        record.notes.append(f"published; what went wrong afterwards: {told}")
+        return
     if isinstance(error, Unchanged):
         record.status, record.reason = "skipped", error.reason
     elif isinstance(error, BulkpullError):
@@ -76,7 +92,7 @@ def stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
     for name in ("query", "query_id", "report_id", "execution_id", "generated_at", "data_redacted"):
         if getattr(record, name) in (None, False):
             setattr(record, name, getattr(published, name))
-    for name in ("rows", "files", "columns", "content_hash", "stored_md5"):
+    for name in ("rows", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5"):
         setattr(record, name, getattr(published, name))
 
 

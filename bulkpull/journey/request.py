@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
+
+import anyio.to_thread
 
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import AuthError
+from bulkpull.errors import AuthError, DiskTrouble, LedgerError, NotFound
 from bulkpull.events import Events
+from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.journey.offer_check import check_offer
 from bulkpull.journey.plan import Plan, check_names, check_selections, make_plan
 from bulkpull.model import OfferedDataset, Window
+from bulkpull.records.history import PRIVATE
+from bulkpull.records.ledger import opened_ledger
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
@@ -85,6 +93,7 @@ class ExportRequest:
             "only_selections": self.only_selections,
             "nightly": self.nightly,
             "timespan": settings.timespan,
+            "metrics": settings.metrics,
             "api_base_url": settings.api_base_url,
         }
 
@@ -106,30 +115,67 @@ async def plan_export(
     events: Events,
     clock: Clock | None = None,
     credential: AzureCredential | None = None,
+    published: frozenset[str] = frozenset(),
 ) -> Plan:
     """
     Say what an export would do, with reads only.
+
+    Args:
+        published: The datasets with a snapshot in the output folder; see `offer_check`.
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
         AuthError, ReportingError, TransferError: The service could not be asked.
     """
+    clock = clock or SystemClock()
     if credential is None:
         await check_before_asking(request, settings=settings)
-    async with connected(
-        settings=settings, events=events, clock=clock or SystemClock(), credential=credential
-    ) as connection:
-        return await plan_on(request, connection, settings=settings)
+    refusals = await read_refusals(settings.output.absolute(), now=clock.now())
+    async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
+        return await plan_on(request, connection, settings=settings, refusals=refusals, published=published)
 
 
-async def plan_on(request: ExportRequest, connection: Connection, *, settings: Settings) -> Plan:
+async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
+    """
+    The refusals of metrics that the ledger of an output folder remembers; none where there is no ledger to read.
+
+    A plan that is only looked at is worth more than this memory, so a ledger that cannot be read is no fault here.
+    """
+    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+        return MetricRefusals()
+    try:
+        async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+            return MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now)
+    except (LedgerError, DiskTrouble):
+        return MetricRefusals()
+
+
+async def plan_on(
+    request: ExportRequest,
+    connection: Connection,
+    *,
+    settings: Settings,
+    refusals: MetricRefusals,
+    published: frozenset[str] = frozenset(),
+) -> Plan:
     """The plan for a request, from what the service lists now; raises as `plan_export`."""
-    offered = await connection.client.get_datasets()
-    return await plan_with(request, connection.client, offered=offered, settings=settings)
+    offered: list[OfferedDataset] = []
+    with suppress(NotFound):  # nothing at all is listed
+        offered = await connection.client.get_datasets()
+    plan = await plan_with(request, connection.client, offered=offered, settings=settings, refusals=refusals)
+    plan = check_offer(
+        plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
+    )
+    return replace(plan, notes=(*connection.client.list_notes, *plan.notes))
 
 
 async def plan_with(
-    request: ExportRequest, client: ReportingClient, *, offered: Sequence[OfferedDataset], settings: Settings
+    request: ExportRequest,
+    client: ReportingClient,
+    *,
+    offered: Sequence[OfferedDataset],
+    settings: Settings,
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
 ) -> Plan:
     """The plan for a request, where it is known what the service lists now."""
     return make_plan(
@@ -143,6 +189,8 @@ async def plan_with(
         selections=request.selections,
         only_selections=request.only_selections,
         system_texts=await _system_texts(request.selections, client),
+        metrics=settings.metrics,
+        refusals=refusals,
     )
 
 

@@ -149,4 +149,4 @@ async def inherit(
 
 
 def _all_there(output: Path, record: DatasetRecord) -> bool:
-    return bool(record.files) and all(size_of(output / file.path) == file.bytes for file in record.files)
+    return bool(record.files) and all(size_of(output, file.path) == file.bytes for file in record.files)

@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.journey.intact import fault_of_place
+from bulkpull.records.beneath import names_beneath
 from bulkpull.records.history import RUN_ID, find_run, load_manifest
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.tabular.together import Snapshot, scan_together
@@ -31,14 +33,14 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
         SettingsError: There is no snapshot of such a run; the message names those there are.
     """
     folder = output / "datasets" / dataset
-    found = (path.name.removeprefix(_PREFIX) for path in folder.glob(f"{_PREFIX}*"))
+    found = (name.removeprefix(_PREFIX) for name in names_beneath(folder, root=output))
     there = sorted((run_id for run_id in found if RUN_ID.fullmatch(run_id)), reverse=True)
     if not there:
         raise SettingsError(f"no snapshot of {dataset} is left in {output}", fix=f"export it anew: {dataset}")
     wanted = there if list(runs) == [ALL] else {find_run(run, known=there, output=folder) for run in runs}
     snapshots = [_describe(output, folder, run_id) for run_id in sorted(wanted)]
     for snapshot in snapshots:
-        _refuse_damaged(snapshot, dataset)
+        _refuse_damaged(snapshot, dataset, output=output)
     return scan_together(snapshots)
 
 
@@ -48,17 +50,26 @@ def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
         if record.dataset == folder.name and record.status == "complete":
             return _as_snapshot(record, output, run_id)
     # Of a run that was killed before it could tell; what its folder holds is whole all the same.
-    return Snapshot(run_id, tuple(sorted((folder / f"{_PREFIX}{run_id}").glob("*.parquet"))))
+    whole = folder / f"{_PREFIX}{run_id}"
+    names = [name for name in names_beneath(whole, root=output) if name.endswith(".parquet")]
+    return Snapshot(run_id, tuple(whole / name for name in names))
 
 
-def _refuse_damaged(snapshot: Snapshot, dataset: str) -> None:
-    missing = [path for path in snapshot.files if not path.is_file()]
+def _refuse_damaged(snapshot: Snapshot, dataset: str, *, output: Path) -> None:
+    faults = ((path, _fault(path, output)) for path in snapshot.files)
+    missing = [f"{path}: {what}" for path, what in faults if what is not None]
     if missing or not snapshot.files:
         raise DiskTrouble(
             f"the snapshot of {dataset} by run {snapshot.run_id} is not whole any more",
-            why=f"{missing[0]} is missing" if missing else "its folder is empty",
+            why=missing[0] if missing else "its folder is empty",
             fix="`bulkpull runs verify` tells what else is damaged; read the others by naming their runs",
         )
+
+
+def _fault(path: Path, output: Path) -> str | None:
+    if not path.is_relative_to(output):
+        return "it lies outside of the output folder"
+    return fault_of_place(output, path.relative_to(output).as_posix())
 
 
 def _as_snapshot(record: DatasetRecord, output: Path, run_id: str) -> Snapshot:

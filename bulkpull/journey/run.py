@@ -11,7 +11,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,9 +32,11 @@ from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
 from bulkpull.journey.limits import fit_to_machine
+from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
+from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
@@ -52,9 +54,11 @@ from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.room import check_room_for_run
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
+from bulkpull.journey.tidy import clean_up, is_without_links
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Pull, Report
-from bulkpull.records.files import explained, remove_tree
+from bulkpull.records.beneath import remove_beneath
+from bulkpull.records.files import explained
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
@@ -64,6 +68,7 @@ from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import Connection, connected
 from bulkpull.settings import Settings
+from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -109,17 +114,19 @@ class Run:
         that were published stay.
 
         Raises:
-            SettingsError: A dataset's name is unknown, or the output folder is another account's; nothing was started.
+            SettingsError: A dataset's name is unknown, or the output folder is another account's or no folder; nothing
+                was started.
             AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
+        self.settings.check_output()
         output = self.settings.output.absolute()
         with explained(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_before_asking(self.request, settings=self.settings)
-        if self.request.only_selections or any(load_catalog().find(name) is None for name in self.request.datasets):
+        if self._needs_the_services_list:
             # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
             await plan_export(
                 self.request,
@@ -147,6 +154,7 @@ class Run:
             self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
             self._tell_closed()
             self._tell_damage(folder)
+            await self._clean_up_first(folder)
             self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
             try:
                 async with connected(
@@ -166,12 +174,20 @@ class Run:
                 raise  # what was downloaded stays: the same command carries on with it
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove_tree, folder.staging)
+                    await anyio.to_thread.run_sync(self._clear_staging, folder)
                 raise
-            if not self._is_to_be_resumed:
-                await anyio.to_thread.run_sync(remove_tree, folder.staging)
-            await retire_runs(output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
+            await self._clean_up_run(folder, ledger)
             return manifest
+
+    @property
+    def _needs_the_services_list(self) -> bool:
+        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
+        catalog, span = load_catalog(), self.settings.timespan
+        return (
+            self.request.only_selections
+            or any(catalog.find(name) is None for name in self.request.datasets)
+            or (span is not None and span != WIDEST and span not in catalog.timespans)
+        )
 
     @property
     def _account(self) -> Account:
@@ -214,9 +230,42 @@ class Run:
             with about(dataset):
                 self.events.warn("snapshot.damaged", reason=what)
 
+    async def _clean_up_first(self, folder: OutputFolder) -> None:
+        """Do what earlier runs left undone after they had published; old snapshots make room before it is counted."""
+        work = partial(
+            clean_up,
+            folder.output,
+            folder.current.datasets,
+            current=folder.current,
+            retain=self.settings.retain_runs,
+            now=self.clock.now(),
+        )
+        for undone in await anyio.to_thread.run_sync(work):
+            with about(undone.dataset) if undone.dataset else nullcontext():
+                self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+
+    async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
+        """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
+        if not self._is_to_be_resumed:
+            await anyio.to_thread.run_sync(self._clear_staging, folder)
+        try:
+            await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
+        except (LedgerError, DiskTrouble) as trouble:
+            self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+
+    def _clear_staging(self, folder: OutputFolder) -> None:
+        remove_beneath(folder.staging, root=folder.output / PRIVATE)
+
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
-            plan = await plan_on(self.request, connection, settings=self.settings)
+            refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
+            plan = await plan_on(
+                self.request,
+                connection,
+                settings=self.settings,
+                refusals=refusals,
+                published=published_datasets(folder.published, catalog=load_catalog()),
+            )
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
             await self._claim(folder.output)
@@ -233,7 +282,7 @@ class Run:
             new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
             await check_room_for_run(folder.output, new, settings=self.settings)
         await self._begin(ledger)
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
         inheritance = await inherit(
@@ -269,6 +318,16 @@ class Run:
                 self._clear_away(tools, orphans=inheritance.orphans)
             await self._forget_queries(tools)
             watching.cancel_scope.cancel()
+
+    def _tell_plan(self, plan: Plan) -> None:
+        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._notes += [note for note in plan.notes if note not in self._notes]
+        for note in plan.notes:
+            self.events.warn("plan.noted", reason=note)
+        for pull in plan.pulls:
+            with about(pull.dataset):
+                for note in pull.notes:
+                    self.events.warn("plan.noted", reason=note)
 
     async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
         """The reports on the service, where any of them can be of use to this run."""
@@ -397,6 +456,8 @@ class Run:
         status = settle(records)
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
+        if await anyio.to_thread.run_sync(is_without_links, output):
+            self._notes.append("`latest/` is left out, because this file system has no links: read `current.json`")
         manifest = Manifest(
             run_id=self.run_id,
             status=status,
@@ -418,8 +479,11 @@ class Run:
             ending = INTERRUPTED
         elif submitted:
             ending = SUBMITTED
-        await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         self.manifest = manifest  # only now: what could not be written down did not end
+        try:
+            await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
+        except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
+            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.told)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest

@@ -12,14 +12,20 @@ from dataclasses import replace
 from bulkpull import figures
 from bulkpull.catalog import Catalog
 from bulkpull.errors import QueryError, SettingsError
+from bulkpull.journey.metric_refusals import MetricRefusals, without_refused
 from bulkpull.journey.timespan import choose_timespan
+from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_drift
+from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.query.near import did_you_mean
+from bulkpull.redact import printable
 from bulkpull.selection import Selection
+from bulkpull.timespans import has_time_axis
 
 _LEFT_OUT_SHOWN = 8
+_NAME_SHOWN = 80
 
 
 class NotListed(SettingsError):
@@ -34,6 +40,8 @@ def select_pull(
     timespan: str | None,
     window: Window | None,
     system_text: str | None = None,
+    metrics: MetricsChoice = "amounts",
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
 ) -> Pull:
     """
     The pull of a selection.
@@ -43,6 +51,8 @@ def select_pull(
         timespan: For a selection of a dataset that names no time span itself: a TIMESPAN name, `widest`, or `None`.
         window: Days to ask for beyond what a TIMESPAN can say.
         system_text: The text of the system query that it names; `None` when the service stores none under that id.
+        metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
+        refusals: As for `make_plan`.
 
     Raises:
         NotListed: The service does not list the dataset for this account.
@@ -62,27 +72,46 @@ def select_pull(
     source = _source(statement.dataset, listed=listed, catalog=catalog)
     offered = listed[source]
     wider = None
-    if selection.dataset is not None:
-        statement, wider = _completed(statement, offered, catalog=catalog, timespan=timespan)
     notes: list[str] = []
+    choice = None
+    if selection.dataset is not None:
+        if not statement.names:
+            choice = select_metrics(offered, known=catalog.find(source), choice=metrics)
+            statement, notes = _with_every_column(statement, offered, choice)
+        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=timespan)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)
     text = build(statement) if selection.query is None else selection.query
-    checked = check_query(text, offered=[offered], catalog=catalog)
+    checked = check_query(text, offered=[offered], catalog=catalog, is_whole=choice is not None)
     said = checked.statement
-    return Pull(
+    depends_on_all = bool(said.distinct or said.orderings or said.limit)
+    pull = Pull(
         dataset=selection.name,
         offered=offered,
         columns=checked.columns,
         query_text=checked.text,
-        window=window if offered.date_ranges else None,
+        window=window if has_time_axis(offered.date_ranges) else None,
         timespan=said.timespan.text if said.timespan else None,
         wider_timespan=wider,
         source=source,
         metrics=checked.metrics,
-        indivisible=bool(checked.metrics or said.distinct or said.orderings or said.limit),
+        metrics_left_out=choice.left_out if choice else (),
+        metrics_chosen=choice is not None,
+        # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
+        indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
     )
+    return without_refused(pull, refusals)
+
+
+def odd_column_note(name: str) -> str:
+    """That a listed column is left out because of its name."""
+    return f"the column {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
+
+
+def odd_metric_note(name: str) -> str:
+    """That a listed metric is left out because of its name (behaviour 68)."""
+    return f"the metric {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
 
 
 def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalog) -> str:
@@ -100,22 +129,26 @@ def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalo
     raise SettingsError(f"there is no dataset named {name.text!r}", fix=hint or "see `bulkpull datasets` for the names")
 
 
-def _completed(
-    statement: Statement, offered: OfferedDataset, *, catalog: Catalog, timespan: str | None
-) -> tuple[Statement, str | None]:
-    """The statement with all columns where it names none, and with a time span; and a wider span that is offered."""
-    unique: dict[str, str] = {}
-    for column in offered.columns:
-        unique.setdefault(column.casefold(), column)
-    statement = replace(
-        statement,
-        names=statement.names or tuple(map(Name, unique.values())),
-        dataset=Name(offered.name),
-    )
-    if not statement.names:
+def _with_every_column(
+    statement: Statement, offered: OfferedDataset, choice: MetricChoice
+) -> tuple[Statement, list[str]]:
+    """The statement with all columns and the chosen metrics, and notes on those whose names no query can carry."""
+    listed = unique_names(offered.columns)
+    columns = tuple(filter(can_stand_in_query, listed))
+    if not columns:
         raise SettingsError(
             f"the service lists {offered.name} without selectable columns, so there is nothing to ask for"
         )
+    notes = [odd_column_note(name) for name in listed if name not in columns]
+    notes += map(odd_metric_note, choice.not_queryable)
+    return replace(statement, names=tuple(map(Name, (*columns, *choice.selected)))), notes
+
+
+def _with_timespan(
+    statement: Statement, offered: OfferedDataset, *, catalog: Catalog, timespan: str | None
+) -> tuple[Statement, str | None]:
+    """The statement with a time span where it has none, and a wider span that is offered."""
+    statement = replace(statement, dataset=Name(offered.name))
     if statement.timespan is not None:
         return statement, None
     try:

@@ -7,15 +7,16 @@ again in halves, down to a day. Whatever the number, readers get one snapshot, o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
-from bulkpull.catalog import ColumnType
+from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AuthError,
@@ -25,6 +26,8 @@ from bulkpull.errors import (
     ExecutionOverdue,
     LedgerError,
     NotTheReport,
+    QuotaExceeded,
+    RequestRejected,
     Step,
     Unchanged,
 )
@@ -39,14 +42,17 @@ from bulkpull.journey.agree import (
     types_of,
     wider,
 )
+from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.pull import Journey
+from bulkpull.journey.tidy import Undone
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
-from bulkpull.records.files import explained, link_or_copy, make_folders, remove_tree, sync_folder
+from bulkpull.records.beneath import remove_beneath
+from bulkpull.records.files import explained, link_or_copy, make_folders, sync_folder
 from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.tabular.table import Border, ColumnPlan
@@ -54,6 +60,7 @@ from bulkpull.tabular.table import Border, ColumnPlan
 # What says nothing against the reports: the next run takes them up.
 _NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError)
 _SHARP_SHRINK = 0.2
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -84,7 +91,7 @@ class Assembly:
             Unchanged: With `only_news`: the data are those of the current snapshot.
         """
         try:
-            parts = await self._in_agreement(await self._bring_all(self._pulls()))
+            parts = await self._or_without_metrics(self._bring_parts)
             await self._publish(parts)
         except _NOT_THE_REPORTS:
             raise
@@ -92,7 +99,7 @@ class Assembly:
             self._discard()
             raise
         self._discard()
-        await anyio.to_thread.run_sync(remove_tree, self._folder)
+        await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
 
     async def submit(self) -> list[Report]:
         """
@@ -101,7 +108,37 @@ class Assembly:
         Raises:
             BulkpullError: As `Journey.submit`.
         """
+        return await self._or_without_metrics(self._submit_all)
+
+    async def _bring_parts(self) -> list[Part]:
+        return await self._in_agreement(await self._bring_all(self._pulls()))
+
+    async def _submit_all(self) -> list[Report]:
         return [await self._journey(pull).submit() for pull in self._pulls()]
+
+    async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
+        """
+        What `work` does; once more without the metrics where the service may have refused the query because of them.
+
+        Raises:
+            BulkpullError: As `work`; the first refusal where the query without metrics is refused as well.
+        """
+        try:
+            return await work()
+        except BulkpullError as error:
+            if self.execution is not None or not may_be_due_to_metrics(error, self.pull):
+                raise
+            asked, refused = self.pull, error
+        self.pull = drop_metrics(asked)
+        try:
+            done = await work()
+        except (RequestRejected, ExecutionFailed) as error:
+            if isinstance(error, QuotaExceeded):
+                raise
+            self.pull = asked
+            raise refused from None
+        await self.tools.note_refused_metrics(asked, refused, used=self.pull, record=self.record)
+        return done
 
     @property
     def _folder(self) -> Path:
@@ -144,6 +181,8 @@ class Assembly:
         try:
             return [await self._journey(pull).bring()]
         except (ExecutionFailed, ExecutionOverdue) as error:
+            if may_be_due_to_metrics(error, pull):
+                raise
             halves = halve(pull.window) if pull.window and self._time_column and self.execution is None else None
             if halves is None or pull.window is None:
                 raise
@@ -190,12 +229,11 @@ class Assembly:
         )
 
     def _columns(self) -> list[ColumnPlan]:
-        catalog, known = self.tools.catalog, self.tools.catalog.find(self.pull.reads)
         published = known_types(self._published)
         empty = {column.name for column in self._published.columns if column.empty} if self._published else set()
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
-            column = catalog.metric(name) if name in self.pull.metrics else known.column(name) if known else None
+            column = self._documented(name)
             plans.append(
                 ColumnPlan(
                     name=name,
@@ -207,6 +245,14 @@ class Assembly:
                 )
             )
         return plans
+
+    def _documented(self, name: str) -> CatalogColumn | None:
+        """What the catalog says of a selected name; a metric that it does not know is a number by its nature."""
+        known = self.tools.catalog.find(self.pull.reads)
+        if name not in self.pull.metrics:
+            return known.column(name) if known else None
+        metric = known.metric(name) if known else None
+        return CatalogColumn(metric.name, metric.type) if metric else self.tools.catalog.metric(name)
 
     async def _in_agreement(self, parts: list[Part]) -> list[Part]:
         """The same parts with one set of types and with no row twice; those that differ are converted once more."""
@@ -279,9 +325,16 @@ class Assembly:
         if record.data_redacted:
             record.notes.append(WITHHELD)
         staged = await self._stage(parts)
-        record.files = await tools.publisher.publish_snapshot(staged)
-        record.rows, record.status = rows, "complete"
-        await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+        published_now = await tools.publisher.publish_snapshot(staged)
+        # Readers see it: nothing that follows makes the dataset a failure.
+        record.files, record.rows, record.status = published_now.files, rows, "complete"
+        record.notes.extend(undone.note for undone in published_now.undone)
+        try:
+            await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
+        except (LedgerError, DiskTrouble) as trouble:
+            undone = Undone(self.pull.dataset, "ledger", trouble.told)
+            tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+            record.notes.append(undone.note)
 
     def _describe(self, parts: Sequence[Part]) -> None:
         """Fill in what the parts tell."""
@@ -313,14 +366,20 @@ class Assembly:
         files = [
             (
                 file,
-                PublishedFile(path=f"part-{number:05}.parquet", rows=file.rows, bytes=file.bytes, sha256=file.sha256),
+                # Named after the run: a reader that lists one snapshot and opens another fails instead of mixing them.
+                PublishedFile(
+                    path=f"part-{number:05}-{tools.run_id}.parquet",
+                    rows=file.rows,
+                    bytes=file.bytes,
+                    sha256=file.sha256,
+                ),
             )
             for number, file in enumerate(file for part in parts for file in part.table.files)
         ]
 
         def gather() -> None:
-            remove_tree(folder)
-            make_folders(folder)
+            remove_beneath(folder, root=tools.private)
+            make_folders(folder, root=tools.private)
             for file, named in files:
                 link_or_copy(file.path, folder / named.path)
             sync_folder(folder)

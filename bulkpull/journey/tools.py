@@ -15,10 +15,13 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError, NotFound
 from bulkpull.events import Events, about
 from bulkpull.journey.leftovers import Leftovers
+from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusal
 from bulkpull.journey.poll import Poller
 from bulkpull.journey.publish import Publisher
+from bulkpull.journey.recording import record_query
 from bulkpull.journey.submit import Submitter
-from bulkpull.model import Report
+from bulkpull.model import Pull, Report
+from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.reporting.client import ReportingClient
@@ -60,9 +63,29 @@ class Tools:
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
 
+    @property
+    def private(self) -> Path:
+        """The private folder within the output folder."""
+        return self.output / PRIVATE
+
     async def note(self, dataset: str, step: str, **facts: Any) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""
         await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
+
+    async def note_refused_metrics(
+        self, asked: Pull, error: BulkpullError, *, used: Pull, record: DatasetRecord
+    ) -> None:
+        """
+        Tell record, log and ledger that the service refused the metrics of `asked` and accepted the query of `used`.
+
+        Args:
+            error: The refusal.
+        """
+        refusal = MetricRefusal.of(asked, error, at=self.clock.now())
+        record_query(record, used)
+        record.notes.append(refusal.note)
+        self.events.warn("metrics.refused", metrics=list(refusal.metrics), reason=refusal.reason)
+        await self.note(asked.dataset, METRICS_REFUSED, **refusal.facts)
 
     def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
         """Delete our one-off report in the background; a failure harms nothing but tidiness (fault 100)."""

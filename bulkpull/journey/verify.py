@@ -7,6 +7,7 @@ current in the meantime is looked at instead of what was.
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.journey.contents import content_fault, look_into
-from bulkpull.journey.intact import faults_of, size_of
+from bulkpull.journey.intact import fault_of_place, faults_of, size_of
+from bulkpull.journey.tidy import is_without_links
 from bulkpull.records.history import RUN_ID, RUNS, load_manifest, run_ids
 from bulkpull.records.manifest import CURRENT, Current, CurrentSnapshot, DatasetRecord, PublishedFile
 
@@ -154,8 +156,8 @@ class Verifier:
         for path in snapshot.files:
             if not path.startswith(f"datasets/{dataset}/run={run_id}/") or ".." in path:
                 yield Trouble(CURRENT, what=f"{dataset}: {path} is no file of its snapshot", fix=fix, **where)
-            elif not (self.output / path).is_file():
-                yield Trouble(path, what="the file is missing", fix=fix, **where)
+            elif (missing := fault_of_place(self.output, path)) is not None:
+                yield Trouble(path, what=missing, fix=fix, **where)
             elif not self.quick:
                 rows, fault = look_into(self.output / path, dataset=dataset, run_id=run_id)
                 found += rows
@@ -169,13 +171,15 @@ class Verifier:
         """What is wrong with a snapshot that is described."""
 
         def look(file: PublishedFile) -> str | None:
-            return content_fault(file, self.output / file.path, dataset=record.dataset, run_id=run_id)
+            return content_fault(file, self.output, dataset=record.dataset, run_id=run_id)
 
         for path, what in faults_of(record, self.output, run_id=run_id, look=None if self.quick else look):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
     def _troubles_of_link(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
         link, target = self.output / "latest" / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+        if is_without_links(self.output) and not os.path.lexists(link):
+            return  # left out, as the folder's README says
         what = "the link is missing"
         with suppress(OSError):
             what = f"the link leads to {link.readlink()}"
@@ -229,7 +233,7 @@ class Verifier:
     def _count(self, paths: Sequence[str]) -> None:
         self.findings.snapshots += 1
         self.findings.files += len(paths)
-        self.findings.bytes += sum(size_of(self.output / path) or 0 for path in paths)
+        self.findings.bytes += sum(size_of(self.output, path) or 0 for path in paths)
 
     def _tell(self, path: str, *, what: str, fix: str) -> None:
         self.findings.troubles.append(Trouble(path, what=what, fix=fix))

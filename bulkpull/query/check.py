@@ -31,7 +31,7 @@ class CheckedQuery:
     Attributes:
         text: What is sent: one line, every name as the service spells it today.
         columns: The names selected, in the order of the file; metrics among them.
-        metrics: Those of them that are metrics.
+        metrics: Those of them that are metrics, in the same order.
         warnings: What may surprise, each one sentence.
     """
 
@@ -39,16 +39,19 @@ class CheckedQuery:
     statement: Statement
     offered: OfferedDataset
     columns: tuple[str, ...]
-    metrics: frozenset[str]
+    metrics: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
 
-def check_query(text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog) -> CheckedQuery:
+def check_query(
+    text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog, is_whole: bool = False
+) -> CheckedQuery:
     """
     Read a query and hold it against what is offered: dataset, names, values, time span.
 
     Args:
         offered: What the service lists.
+        is_whole: It selects every column, so that its metrics need no warning.
 
     Raises:
         QueryError: It cannot be read, or asks for what is not there; the error points at the place and suggests the
@@ -58,7 +61,7 @@ def check_query(text: str, *, offered: Sequence[OfferedDataset], catalog: Catalo
     """
     statement = parse(text, names=odd_names(offered))
     dataset = _find_dataset(statement.dataset, text, offered=offered, catalog=catalog)
-    return _Check(text, dataset, catalog).of(statement)
+    return _Check(text, dataset, catalog, is_whole=is_whole).of(statement)
 
 
 def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
@@ -83,11 +86,12 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
 class _Check:
     """One dataset against which a statement is held."""
 
-    def __init__(self, text: str, dataset: OfferedDataset, catalog: Catalog) -> None:
+    def __init__(self, text: str, dataset: OfferedDataset, catalog: Catalog, *, is_whole: bool) -> None:
         self.text, self.dataset, self.catalog = text, dataset, catalog
         self.known: CatalogDataset | None = catalog.find(dataset.name)
         self.columns = {name.casefold(): name for name in reversed(dataset.columns)}
         self.metrics = {name.casefold(): name for name in dataset.metrics}
+        self.is_whole = is_whole
         self.warnings: list[str] = []
 
     def of(self, statement: Statement) -> CheckedQuery:
@@ -103,8 +107,8 @@ class _Check:
             orderings=orderings,
             timespan=self._timespan(statement.timespan) if statement.timespan else None,
         )
-        metrics = frozenset(name.text for name in names if name.folded in self.metrics)
-        self._warn(checked, metrics=sorted(metrics))
+        metrics = tuple(name.text for name in names if name.folded in self.metrics and name.folded not in self.columns)
+        self._warn(checked, metrics=() if self.is_whole else metrics)
         return CheckedQuery(
             text=build(checked),
             statement=checked,

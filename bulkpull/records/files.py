@@ -11,18 +11,26 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.foreign_text import writable
+from bulkpull.records.beneath import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-_ASIDE = re.compile(r"\..+\.\d+\.new")
+_ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")
+# What a file system says that has no such operation; EBADF is how some network file systems refuse to sync a folder.
+_NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_FOLDER_SYNC = _NOT_IMPLEMENTED | {errno.EBADF}
+# exFAT says EPERM, network shares ENOTSUP, and Windows EINVAL where the user lacks the privilege.
+_NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
 # Windows tells it by EINVAL; some network and container file systems forbid the call instead.
-_NO_HARD_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
+# A pointer or a manifest takes kilobytes; what is larger is neither.
+_MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -42,6 +50,12 @@ def explained(path: Path) -> Iterator[None]:
 
 def disk_trouble(trouble: OSError, path: Path) -> DiskTrouble:
     """What the system refused, as an error that names the path and the next step."""
+    if isinstance(trouble, NotBeneath):
+        return DiskTrouble(
+            f"{path} is not used",
+            why=trouble.strerror,
+            fix="replace it by a folder or file of its own (a mount can lead to another disk), then run it again",
+        )
     if trouble.errno in _NO_ROOM:
         return DiskTrouble(
             f"no room left on the disk while writing {path}",
@@ -59,18 +73,37 @@ def disk_trouble(trouble: OSError, path: Path) -> DiskTrouble:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new names within `folder` durable."""
+    """
+    Make renames and new names within `folder` durable, as far as its file system has an operation for that.
+
+    Raises:
+        OSError: The device reports an error.
+    """
     if os.name == "nt":
         return  # Windows has no handle for a folder's entries and orders them by itself
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(descriptor)
+    except OSError as trouble:
+        if trouble.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
 
-def make_folders(folder: Path) -> None:
-    """Create `folder` and what is missing above it, every new name durable."""
+def make_folders(folder: Path, *, root: Path | None = None) -> None:
+    """
+    Create `folder` and what is missing above it, every new name durable.
+
+    Args:
+        root: Where given, the way from it to `folder` may hold no link.
+
+    Raises:
+        NotBeneath: It holds one.
+        OSError: A folder cannot be made.
+    """
+    if root is not None:
+        refuse_links(folder, root=root)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
@@ -109,12 +142,27 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def load_json(path: Path) -> Any | None:
-    """The JSON in `path`; `None` when there is no such file. Raises `ValueError` for anything but JSON."""
+def load_json(path: Path, *, root: Path | None = None) -> Any | None:
+    """
+    The JSON in `path`; `None` when there is no such file.
+
+    Args:
+        root: The folder from which on no link is followed; without it, the one that holds the file.
+
+    Raises:
+        ValueError: It is no JSON, or larger than any file of ours.
+        NotBeneath: It is no regular file, or reached by a link.
+        OSError: It cannot be read.
+    """
+    root = root or path.parent
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with open_beneath(root, path.relative_to(root).as_posix()) as file:
+            content = file.read(_MOST_JSON_BYTES + 1)
     except FileNotFoundError:
         return None
+    if len(content) > _MOST_JSON_BYTES:
+        raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
+    return json.loads(content.decode("utf-8"))
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -134,23 +182,58 @@ def link_or_copy(source: Path, target: Path) -> None:
             os.fsync(file.fileno())
 
 
-def point_link(link: Path, target: str) -> None:
-    """Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically."""
+def point_link(link: Path, target: str) -> bool:
+    """
+    Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically.
+
+    Returns:
+        False where the file system has no links (or Windows allows this user none); then nothing is changed.
+
+    Raises:
+        OSError: The disk refused.
+    """
     aside = link.with_name(f".{link.name}.{os.getpid()}.new")
     aside.unlink(missing_ok=True)
-    aside.symlink_to(target, target_is_directory=True)
-    aside.replace(link)
+    try:
+        aside.symlink_to(target, target_is_directory=True)
+    except OSError as trouble:
+        if trouble.errno in _NO_LINKS:
+            return False
+        raise
+    try:
+        aside.replace(link)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
     sync_folder(link.parent)
+    return True
 
 
-def clear_asides(folder: Path) -> None:
-    """Remove what a killed process had written aside in `folder` and not yet renamed; whoever writes there is us."""
+def has_links(folder: Path) -> bool:
+    """
+    Whether the file system of `folder` has symbolic links, found out by making one.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    trial = folder / f".links.{os.getpid()}.new"
+    if not point_link(trial, "."):
+        return False
+    trial.unlink()
+    return True
+
+
+def clear_asides(folder: Path, *, root: Path, names: Collection[str] | None = None) -> None:
+    """
+    Remove what a killed process had written aside in `folder` and not yet renamed.
+
+    Args:
+        root: No link is followed between it and `folder`.
+        names: The files that we write there; without them, any.
+    """
     with suppress(OSError):
-        for path in folder.glob(".*.new"):
-            if _ASIDE.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder of ours and all that is in it; a folder that is already gone is fine."""
-    shutil.rmtree(path, ignore_errors=True)
+        for name in names_beneath(folder, root=root):
+            aside = _ASIDE.fullmatch(name)
+            if aside and (names is None or aside["name"] in names):
+                remove_beneath(folder / name, root=root)

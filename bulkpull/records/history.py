@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bulkpull.errors import SettingsError
+from bulkpull.records.beneath import names_beneath
 from bulkpull.records.files import load_json
 from bulkpull.records.manifest import Manifest
 
@@ -31,17 +32,14 @@ def begun_at(run_id: str) -> datetime:
 
 def run_ids(output: Path) -> list[str]:
     """The runs that have a folder in `output/runs`, newest first; what is not named like a run is passed over."""
-    try:
-        names = [path.name for path in (output / RUNS).iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    names = names_beneath(output / RUNS, root=output)
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
 def load_manifest(output: Path, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
-        content = load_json(output / RUNS / run_id / "manifest.json")
+        content = load_json(output / RUNS / run_id / "manifest.json", root=output)
         return None if content is None else Manifest.model_validate(content)
     except (OSError, ValueError, ValidationError):
         return None

@@ -23,6 +23,7 @@ import anyio.to_thread
 from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull.errors import DiskTrouble, OutputLocked
+from bulkpull.records.beneath import names_beneath
 from bulkpull.records.files import clear_asides, explained, load_json, make_folders, write_json
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -109,12 +110,21 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
             ) from None
     try:
         with explained(writer):
-            for place in (folder, folder.parent, folder.parent / "latest", *(folder.parent / "runs").glob("*")):
-                clear_asides(place)
+            _clear_asides(folder)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
         lock.release()
         raise
+
+
+def _clear_asides(folder: Path) -> None:
+    """Remove what a killed run had not finished writing; only what is named as our own files are."""
+    output = folder.parent
+    clear_asides(folder, root=folder, names={"writer.json"})
+    clear_asides(output, root=output, names={"current.json", "README.md"})
+    clear_asides(output / "latest", root=output)
+    for name in names_beneath(output / "runs", root=output):
+        clear_asides(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
 
 
 def _holder_when_told(writer: Path) -> str:

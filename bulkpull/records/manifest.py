@@ -10,10 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
+from bulkpull.records.beneath import NotBeneath, inner_parts
 from bulkpull.records.files import load_json, make_folders, write_json
 
 CURRENT = "current.json"
@@ -102,15 +110,18 @@ class DatasetRecord(_Record):
     the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
-    that earlier snapshots had: one that comes back takes up its type again. `vouched_by`
-    names what tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where
-    nothing but two equal readings does.
+    that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
+    the query selects after the columns, `metrics_left_out` the listed ones that it does not. `vouched_by` names what
+    tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two
+    equal readings does.
     """
 
     dataset: str
     status: DatasetStatus
     reason: str | None = None
     query: str | None = None
+    metrics: list[str] = Field(default_factory=list)
+    metrics_left_out: list[str] = Field(default_factory=list)
     query_id: str | None = None
     report_id: str | None = None
     execution_id: str | None = None
@@ -193,7 +204,7 @@ class Manifest(_Record):
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
         path = output / "runs" / self.run_id / "manifest.json"
-        make_folders(path.parent)
+        make_folders(path.parent, root=output)
         write_json(path, self.as_dict())
         return path
 
@@ -211,11 +222,30 @@ def status_of(records: list[DatasetRecord]) -> RunStatus:
 
 
 class CurrentSnapshot(_Record):
-    """The newest complete snapshot of a dataset; `files` are relative to the output folder."""
+    """
+    The newest complete snapshot of a dataset; `files` are relative to the output folder.
+
+    `published_at` is when it became current (UTC). `replaced` tells of older snapshots, by the ids of their runs, when
+    they ceased to be current: readers have a day from then on. Both are left out where nothing is known.
+    """
 
     run_id: str
     rows: int
     files: list[str]
+    published_at: str | None = None
+    replaced: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("run_id")
+    @classmethod
+    def _one_name(cls, run_id: str) -> str:
+        if len(inner_parts(run_id)) != 1:
+            raise NotBeneath(f"{run_id!r} is no run")
+        return run_id
+
+    @model_serializer(mode="wrap")
+    def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = serialise(self)
+        return {name: value for name, value in told.items() if value or name in ("run_id", "rows", "files")}
 
 
 class Current(_Record):
@@ -226,6 +256,14 @@ class Current(_Record):
     account: dict[str, Any] | None = None
     datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
 
+    @field_validator("datasets")
+    @classmethod
+    def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
+        for name in datasets:
+            if len(inner_parts(name)) != 1:
+                raise NotBeneath(f"{name!r} is no dataset")
+        return datasets
+
     @classmethod
     def load(cls, output: Path) -> Current:
         """
@@ -235,15 +273,17 @@ class Current(_Record):
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
         path = output / CURRENT
+        why: str | None = "it is damaged or was written by another version"
         try:
             content = load_json(path)
             return cls() if content is None else cls.model_validate(content)
-        except (ValueError, ValidationError):
-            raise DiskTrouble(
-                f"{path} cannot be read",
-                why="it is damaged or was written by another version",
-                fix="restore it, or move it away to publish every dataset anew",
-            ) from None
+        except (ValueError, RecursionError):
+            pass
+        except NotBeneath as refused:
+            why = refused.strerror
+        raise DiskTrouble(
+            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset anew"
+        )
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""

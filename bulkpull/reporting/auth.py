@@ -21,8 +21,9 @@ from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.reporting.grants import Credentials, Grant, life_of, margin_of, token_form
 from bulkpull.reporting.refresh_tokens import InMemory, RefreshTokens
-from bulkpull.reporting.refusals import judge_token_reply
+from bulkpull.reporting.refusals import UnknownRefusal, judge_token_reply
 from bulkpull.reporting.wire import json_object, text
+from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.pace import parse_retry_after
 from bulkpull.transport.retry import Retrier
@@ -178,12 +179,22 @@ class TokenEndpoint:
                 credentials = replace(credentials, client_secret=None, sign=None)
         headers = {"Accept": "application/json"}
 
+        unknown_answers = 0
+
         async def ask() -> tuple[Mapping[str, object], float]:
+            nonlocal unknown_answers
             # Anew for each try: a signed assertion is short-lived.
             form = token_form(grant, credentials=credentials, resource=self._resource, token_url=self._token_url)
             request = Request("POST", self._token_url, endpoint="token", headers=headers, form=form)
             asked_at = self._clock.monotonic()
-            return self._read(await self._http.send(request), grant=grant), asked_at
+            reply = await self._http.send(request)
+            try:
+                return self._read(reply, grant=grant), asked_at
+            except UnknownRefusal as refused:
+                unknown_answers += 1
+                if unknown_answers >= UNKNOWN_TRIES:
+                    raise refused.final from None
+                raise
 
         raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
         await self._keep(text(raw.get("refresh_token")))

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from bulkpull import figures
 from bulkpull.clock import Clock
 from bulkpull.errors import ReportingError, TransferError
 from bulkpull.events import Events
@@ -59,6 +60,7 @@ class ReportingClient:
         self._base = api_base_url
         self._clock = clock
         self._events = events
+        self._list_notes: tuple[str, ...] = ()
 
     @property
     def correlation_id(self) -> str:
@@ -69,6 +71,11 @@ class ReportingClient:
     def redacted(self) -> bool:
         """Whether any reply of this run said that data is withheld from this role (behaviour 23)."""
         return self._channel.redacted
+
+    @property
+    def list_notes(self) -> tuple[str, ...]:
+        """What the last list of datasets held that cannot be used, each one sentence."""
+        return self._list_notes
 
     @property
     def clock_skew_s(self) -> float | None:
@@ -92,6 +99,8 @@ class ReportingClient:
         """
         What the service offers to this account today; with `name`, that dataset or nothing.
 
+        An entry without a name costs no other: it is left out, and `list_notes` and a warning tell of it.
+
         Raises:
             NotFound: Nothing at all is offered.
 
@@ -99,7 +108,14 @@ class ReportingClient:
         """
         call = calls.list_datasets(name)
         pages = await (self._channel.pages(call) if name is None else self._channel.pages_if_any(call))
-        datasets = [wire.read_dataset(item) for page in pages for item in page.items]
+        read = [wire.read_dataset(item) for page in pages for item in page.items]
+        datasets = [dataset for dataset in read if dataset is not None]
+        if nameless := len(read) - len(datasets):
+            note = f"the service lists {figures.count(nameless, 'dataset')} without a name, left out"
+            self._list_notes = (note,)
+            self._events.warn("list.odd", reason=note)
+        else:
+            self._list_notes = ()
         return [dataset for dataset in datasets if _matches(name, dataset.name)]
 
     async def get_queries(

@@ -48,7 +48,14 @@ async def connected(
         AuthError: A credential that the grant needs is missing, or a vault does not give it.
         SettingsError: A certificate cannot be used, or a library that the settings ask for is not installed.
     """
-    http = Http(ca_file=settings.ca_file, events=events, clock=clock, user_agent=f"bulkpull/{__version__}")
+    http = Http(
+        ca_file=settings.ca_file,
+        events=events,
+        clock=clock,
+        user_agent=f"bulkpull/{__version__}",
+        api_base_url=settings.api_base_url,
+        near_hosts=settings.near_hosts,
+    )
     async with AsyncExitStack() as stack:
         sign_in = None
         if credential is None and settings.grant == "azure":

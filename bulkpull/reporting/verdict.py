@@ -23,18 +23,29 @@ from bulkpull.errors import (
     Throttled,
     UnexpectedReply,
 )
+from bulkpull.reporting.api_codes import kind_of_status, proxy_refusal
 from bulkpull.reporting.wire import fold, json_object, shown, text, whole_number
+from bulkpull.transport.answer_kinds import AnswerKind
 
 _FIRST_REFUSAL = 400
-_FIRST_FAULT = 500
-_TROUBLES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-
+# The service asks for bearer tokens alone; these are what proxies ask for.
+_PROXY_CHALLENGE = re.compile(r"\s*(?:basic|digest|ntlm|negotiate)\b", re.IGNORECASE)
+_UNKNOWN_FIX = (
+    "check `api_base_url` and the proxy (`bulkpull doctor`); if it stays so, quote the request id and the correlation "
+    "id to Microsoft's support"
+)
 
 WITHHELD = (
     "the service withheld revenue or personal data from this user; to get it, give the user the role "
-    "Executive report viewer in Partner Center (it works after up to an hour)"
+    "Executive report viewer in Partner Center and take Report viewer away: with both the user counts as the lesser "
+    "one (a changed role works after up to an hour; saving the user's page in the portal has removed the role before)"
 )
-"""What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22 and 23."""
+"""What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22, 23 and 193."""
+REFUSED_ROLE_FIX = (
+    'the user needs the role "Executive report viewer" (a new role works after up to an hour, and one that was there '
+    "may have vanished: look again in Partner Center); indirect resellers have no access to this API"
+)
+"""What to do about a 403. Source: behaviours 19, 22, 25, 192 and 193."""
 
 
 class TokenRejected(AuthError):
@@ -74,11 +85,17 @@ def judge(
         return
     words = (message_of(raw) if raw else None) or shown(body) or reason or "no explanation"
     why = f"{status} {words}" + (f" ({reference})" if reference else "")
+    challenge = {name.lower(): value for name, value in (headers or {}).items()}.get("www-authenticate", "")
+    proxy = proxy_refusal(status, told=told, is_the_services=_PROXY_CHALLENGE.match(challenge) is None)
+    if proxy is not None:
+        raise proxy
     if status == HTTPStatus.UNAUTHORIZED:
-        challenge = {name.lower(): value for name, value in (headers or {}).items()}.get("www-authenticate", "")
         raise _refused_token(raw or {}, told=told, why=why, hints=f"{words} {reason} {challenge}")
-    if status in _TROUBLES or status >= _FIRST_FAULT:
+    kind = kind_of_status(status)
+    if kind is AnswerKind.PASSING:
         raise _trouble(status, told=told, why=why, retry_after_s=retry_after_s)
+    if kind is AnswerKind.UNKNOWN:
+        raise UnexpectedReply(f"cannot {told}: the answer is not understood", why=why, fix=_UNKNOWN_FIX)
     raise _refusal(status, told=told, words=words, why=why, in_its_words=raw is not None or not body.strip())
 
 
@@ -95,12 +112,12 @@ def _refusal(status: int, *, told: str, words: str, why: str, in_its_words: bool
         return AccessDenied(
             f"not allowed to {told}",
             why=why,
-            fix='the user needs the role "Executive report viewer" (a new role works after up to an hour)',
+            fix=REFUSED_ROLE_FIX,
         )
     # A page of HTML under 404 comes from a gateway or a wrong address, and does not mean "nothing matches".
     if status == HTTPStatus.NOT_FOUND and in_its_words:
         return NotFound(f"cannot {told}: nothing matches", why=why)
-    if _FIRST_REFUSAL <= status != HTTPStatus.NOT_FOUND:
+    if status != HTTPStatus.NOT_FOUND:
         return _rejection(told=told, words=words, why=why)
     return UnexpectedReply(f"cannot {told}: the answer is not this service's", why=why, fix="check api_base_url")
 

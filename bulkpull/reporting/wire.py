@@ -148,11 +148,19 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(each for each in map(text, value) if each) if isinstance(value, list) else ()
 
 
-def read_dataset(item: Mapping[str, Any]) -> OfferedDataset:
-    """A dataset as the service lists it; lists that are missing or null are empty (behaviours 51 to 53)."""
+def read_dataset(item: Mapping[str, Any]) -> OfferedDataset | None:
+    """
+    A dataset as the service lists it; lists that are missing or null are empty (behaviours 51 to 53).
+
+    Returns:
+        `None` for an entry without a name, which no query can read.
+    """
     raw = fold(item)
+    name = text(raw.get("datasetname"))
+    if name is None:
+        return None
     return OfferedDataset(
-        name=_required(raw, "datasetName", of="a dataset"),
+        name=name,
         columns=_texts(raw.get("selectablecolumns")),
         metrics=_texts(raw.get("availablemetrics")),
         date_ranges=_texts(raw.get("availabledateranges")),

@@ -5,9 +5,10 @@ A child can be killed at once, which a polars sink in a thread can not, and take
 its own module, because the usual ways to run a function in a child import the caller's main module there, and would
 run a user's unguarded script a second time.
 
-Orders come on standard input and replies leave by what was standard output, each a pickle behind its length (eight
-bytes). The end of standard input means that the parent is gone or wants no more, and ends the child in the middle of
-whatever it does. What a library prints goes to standard error.
+Orders come on standard input, each a pickle behind its length (eight bytes). Replies leave as `frames` by a descriptor
+of their own, whose number is the argument: on standard output anything may be written when Python starts, by a
+`sitecustomize` or a tracing agent. The end of standard input means that the parent is gone or wants no more, and ends
+the child in the middle of whatever it does. What a library prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -17,22 +18,52 @@ import pickle
 import signal
 import struct
 import sys
+import time
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Lock, Thread
 
 from bulkpull.errors import BulkpullError
+from bulkpull.tabular.frames import Kind, alive, frame
 from bulkpull.tabular.table import ConvertedTable, Order
 
 LENGTH = struct.Struct("!Q")
+_HEARTBEAT_S = 2.0
+
+
+class _Channel:
+    """The descriptor that frames are written to, by one thread at a time."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+        self._turn = Lock()
+        self.at_work = Event()
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        with self._turn:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def beat(self) -> None:
+        """Say again and again that this process lives, as long as it has an order."""
+        while True:
+            self.at_work.wait()
+            try:
+                self.write(alive(time.process_time()))
+            except OSError:
+                os._exit(0)  # the parent is gone
+            time.sleep(_HEARTBEAT_S)
 
 
 def main() -> None:
     """Convert what is ordered, one after another; an unforeseen fault ends the process without a reply."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
-    reply_to = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    channel = _Channel(int(sys.argv[1]))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     orders: SimpleQueue[Order] = SimpleQueue()
-    Thread(target=_receive, args=(orders,), daemon=True).start()
+    Thread(target=_receive, args=(orders, channel), daemon=True).start()
+    Thread(target=channel.beat, daemon=True).start()
 
     # The slow part of starting, done before the first order is there. The parent never imports it.
     from bulkpull.tabular.convert import convert  # noqa: PLC0415 - orders are listened for before this takes its time
@@ -44,15 +75,16 @@ def main() -> None:
             answer = convert(order)
         except BulkpullError as error:
             answer = error
-        reply = pickle.dumps(answer)
-        reply_to.write(LENGTH.pack(len(reply)) + reply)
-        reply_to.flush()
+        channel.at_work.clear()
+        channel.write(frame(Kind.REPLY, pickle.dumps(answer)))
 
 
-def _receive(orders: SimpleQueue[Order]) -> None:
+def _receive(orders: SimpleQueue[Order], channel: _Channel) -> None:
     while True:
         (length,) = LENGTH.unpack(_exactly(LENGTH.size))
-        orders.put(pickle.loads(_exactly(length)))  # noqa: S301 - from our own parent
+        order: Order = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
+        channel.at_work.set()
+        orders.put(order)
 
 
 def _exactly(size: int) -> bytes:

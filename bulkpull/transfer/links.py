@@ -14,9 +14,11 @@ from bulkpull.model import SecureLink
 Relink = Callable[[], Awaitable[SecureLink]]
 """Reads the execution again and gives its fresh link."""
 
-# Refusals of fresh links in a row: after these, age is not the cause (fault 56).
-_FRESH_LINKS = 2
-_SECOND_LINK_AFTER_S = 1.0
+# Before each fresh link; about a minute in all. The clocks of signer and storage host may differ, so that a link
+# becomes valid only later (case C11). After the last one, age is not the cause (fault 56).
+FRESH_LINK_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+# Before each further look at an execution whose file, or whose link, is not there: replicas differ for a while.
+LOOK_PAUSES_S = (1.0, 5.0, 20.0)
 
 
 @dataclass(slots=True)
@@ -33,46 +35,55 @@ class Links:
     relink: Relink
     clock: Clock
     _fresh: int = 0
-    _was_gone: bool = False
+    _looks: int = 0
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     def worked(self) -> None:
-        """Bytes came: whatever is refused from now on is refused for its age."""
-        self._fresh = 0
+        """A share of the file came: whatever is refused from now on is refused for its age."""
+        self._fresh = self._looks = 0
 
     async def renew(self, refused: SecureLink, *, error: LinkExpired) -> None:
         """
         Exchange a link that was refused, unless another stream has done so meanwhile.
 
         Raises:
-            LinkExpired: Fresh links were refused too, twice in a row.
+            LinkExpired: Fresh links were refused too, for about a minute.
+            FileGone: The execution gives no link any more.
         """
         async with self._turn:
             if self.link is not refused:
                 return
-            if self._fresh >= _FRESH_LINKS:
+            if self._fresh >= len(FRESH_LINK_PAUSES_S):
                 raise LinkExpired(
                     "the storage host refuses even fresh links",
                     why=error.why,
                     fix="check this machine's clock, and whether a proxy or firewall stands before"
                     " *.blob.core.windows.net",
                 )
-            # A link that is refused although it is fresh may be so for a moment only: two machines, two clocks.
-            await self.clock.sleep(self._fresh * _SECOND_LINK_AFTER_S)
+            await self.clock.sleep(FRESH_LINK_PAUSES_S[self._fresh])
             self._fresh += 1
-            self.link = await self.relink()
+            self.link = await self._relinked()
 
     async def look_again(self, asked: SecureLink, *, gone: FileGone) -> None:
         """
-        Read the execution once more after its file was not found (behaviour 133).
+        Read the execution again after its file was not found (behaviour 133).
 
         Raises:
-            FileGone: It was not found before either.
+            FileGone: It was not found before either, for about half a minute.
         """
         async with self._turn:
             if self.link is not asked:
                 return
-            if self._was_gone:
+            if self._looks >= len(LOOK_PAUSES_S):
                 raise gone
-            self._was_gone = True
-            self.link = await self.relink()
+            await self.clock.sleep(LOOK_PAUSES_S[self._looks])
+            self._looks += 1
+            self.link = await self._relinked()
+
+    async def _relinked(self) -> SecureLink:
+        for pause_s in LOOK_PAUSES_S:
+            try:
+                return await self.relink()
+            except FileGone:
+                await self.clock.sleep(pause_s)
+        return await self.relink()

@@ -24,9 +24,8 @@ _WRITE_CHUNKS = 512
 # few hundred kilobytes, and whoever stops a run waits for it.
 _STEP_BYTES = 32 << 20
 _STEP_S = 0.1
-# A connection that gives less than this for a whole window is a stalled one, whatever its trickle says (fault 62).
-_SLOWEST_BYTES_PER_S = 1_024
-_WINDOW_S = 60.0
+# A connection that gives too little for so long is a stalled one, whatever its trickle says (fault 62, case C9).
+WINDOW_S = 60.0
 
 
 @dataclass(slots=True)
@@ -37,6 +36,7 @@ class Pour:
     Args:
         arrived: Told how many bytes have come, chunk by chunk.
         written: Told after each write.
+        slowest_bytes_per_s: Gives the least average rate of this connection, which depends on how many there are.
         since_s: When the reply began, by the clock's `monotonic`.
     """
 
@@ -46,6 +46,7 @@ class Pour:
     clock: Clock
     arrived: Callable[[int], None]
     written: Callable[[], None]
+    slowest_bytes_per_s: Callable[[], float]
     since_s: float
     _held: list[bytes | memoryview] = field(default_factory=list)
     _held_bytes: int = 0
@@ -115,7 +116,12 @@ class Pour:
 
     def _watch(self, size_bytes: int, now_s: float) -> None:
         self._window_bytes += size_bytes
-        if now_s - self.since_s >= _WINDOW_S:
-            if self._window_bytes < _SLOWEST_BYTES_PER_S * _WINDOW_S:
-                raise AnswerLost("the download stalled", why=f"{self._window_bytes} bytes in {_WINDOW_S:.0f} s")
+        elapsed_s = now_s - self.since_s
+        if elapsed_s >= WINDOW_S:
+            if self._window_bytes < self.slowest_bytes_per_s() * elapsed_s:
+                raise AnswerLost(
+                    "the download stalled",
+                    why=f"{self._window_bytes:,} bytes in {elapsed_s:.0f} s",
+                    fix="check the network; on a line that is always so slow, lower `minimum_bytes_per_second`",
+                )
             self.since_s, self._window_bytes = now_s, 0

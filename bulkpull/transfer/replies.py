@@ -14,6 +14,8 @@ from datetime import datetime
 from http import HTTPStatus
 
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
+from bulkpull.redact import printable
+from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
 from bulkpull.transfer.stretches import Stretch
 from bulkpull.transfer.version import Version, version_of_range, version_of_whole
 from bulkpull.transport.pace import parse_retry_after
@@ -24,9 +26,24 @@ ERROR_PAGE_BYTES = 8_192
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
-_EXPIRED_CODES = {"AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch"}
-_BUSY_CODES = {"ServerBusy", "InternalError", "OperationTimedOut"}
-_GONE_CODES = {"BlobNotFound", "ContainerNotFound", "ResourceNotFound"}
+# Ids that support asks for; nothing else is quoted as one.
+_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+_BY_STATUS: Mapping[int, Remedy] = {
+    HTTPStatus.REQUEST_TIMEOUT: Remedy.WAIT,
+    HTTPStatus.TOO_EARLY: Remedy.WAIT,
+    HTTPStatus.TOO_MANY_REQUESTS: Remedy.WAIT,
+    HTTPStatus.NOT_FOUND: Remedy.NEW_REPORT,
+    HTTPStatus.GONE: Remedy.NEW_REPORT,
+    HTTPStatus.FORBIDDEN: Remedy.FRESH_LINK,
+    HTTPStatus.UNAUTHORIZED: Remedy.FRESH_LINK,
+}
+_USUAL = {
+    Remedy.FRESH_LINK: "the storage host refuses the link",
+    Remedy.WAIT: "the storage host is busy or at fault",
+    Remedy.NEW_REPORT: "the report's file is gone from the storage host",
+}
+_SHOWN_CHARACTERS = 200
+_PROXY_FIX = "check user name and password in HTTPS_PROXY, or let the storage host pass without the proxy (NO_PROXY)"
 
 
 class FileReplaced(TransferError):
@@ -115,22 +132,58 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: dateti
     """
     What a reply without data means; `body` is its beginning.
 
+    A code that is known decides, else the status (`storage_codes`).
+
     Returns:
-        `FileReplaced` (412), `EndReached` (416), `FileGone` (404, 410), `StorageTrouble` (429, 5xx), else
-        `LinkExpired`.
+        `FileReplaced` (412), `EndReached` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for what passes and for
+        what is not understood, `TransferError` for what nothing here can mend.
     """
-    why = f"HTTP {status}, {headers.get('x-ms-error-code') or _code_in(body) or 'no error code'}"
+    code = headers.get("x-ms-error-code") or _code_in(body)
+    why = f"HTTP {status}, {code or 'no error code'}{_request_id(headers)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         told = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
         return EndReached("nothing is stored there", size_bytes=int(told[1]) if told else None, why=why)
     if status == HTTPStatus.PRECONDITION_FAILED:
         return FileReplaced("the stored file was replaced", why=why)
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        return FileGone("the report's file is gone from the storage host", why=why)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-        pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
-        return StorageTrouble("the storage host is busy or at fault", why=why, retry_after_s=pause_s)
-    return LinkExpired("the storage host refuses the link", why=why)
+    if (proxy := _proxy_refusal(status, headers, code=code, why=why)) is not None:
+        return proxy
+    pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
+    known = STORAGE_CODES.get(code or "")
+    if known is not None:
+        return _error_for(known.remedy, known.meaning, why=why, pause_s=pause_s)
+    remedy = Remedy.WAIT if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
+    if remedy is None:
+        words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
+        why = f"{why}: {words}" if words else why
+        return StorageTrouble("the storage host's answer is not understood", why=why, retry_after_s=pause_s)
+    return _error_for(remedy, _USUAL[remedy], why=why, pause_s=pause_s)
+
+
+def _error_for(remedy: Remedy, what: str, *, why: str, pause_s: float | None) -> BulkpullError:
+    match remedy:
+        case Remedy.FRESH_LINK:
+            return LinkExpired("the storage host refuses the link", why=why)
+        case Remedy.WAIT:
+            return StorageTrouble(what, why=why, retry_after_s=pause_s)
+        case Remedy.NEW_REPORT:
+            return FileGone(what, why=why)
+        case Remedy.NOTHING:
+            return TransferError(what, why=why, fix="quote the request id to Microsoft's support")
+
+
+def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None, why: str) -> BulkpullError | None:
+    """A sign-in that somebody on the way asks for: the storage host marks what is its own by `x-ms-…` headers."""
+    is_the_hosts = code is not None or any(name.lower().startswith("x-ms-") for name in headers)
+    if status in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED) or (
+        status == HTTPStatus.UNAUTHORIZED and not is_the_hosts
+    ):
+        return TransferError("a proxy or gateway before the storage host wants a sign-in", why=why, fix=_PROXY_FIX)
+    return None
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    told = headers.get("x-ms-request-id", "").strip()
+    return f", x-ms-request-id {told}" if _ID.fullmatch(told) else ""
 
 
 def refuse_error_page(first: bytes) -> None:
@@ -146,13 +199,8 @@ def refuse_error_page(first: bytes) -> None:
     if not first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return
     code = _code_in(first[:ERROR_PAGE_BYTES])
-    why = f"{code} in an error page under status 200"
-    if code in _EXPIRED_CODES:
-        raise LinkExpired("the storage host refuses the link", why=why)
-    if code in _BUSY_CODES:
-        raise StorageTrouble("the storage host is busy or at fault", why=why)
-    if code in _GONE_CODES:
-        raise FileGone("the report's file is gone from the storage host", why=why)
+    if (known := STORAGE_CODES.get(code or "")) is not None:
+        raise _error_for(known.remedy, known.meaning, why=f"{code} in an error page under status 200", pause_s=None)
 
 
 def _code_in(body: bytes) -> str | None:

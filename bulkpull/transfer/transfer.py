@@ -5,7 +5,8 @@ A whole transfer: requests, breaks, restarts.
     helpers  pieces off the end, as many at once as `Width` says; a refusal sends a helper home, never the file
     restart  another version, or ranges that cannot be trusted: from the first byte, nothing joined
 
-Tries are counted by the `Retrier` alone; a request that brought bytes begins a new count.
+Tries are counted by the `Retrier` alone; a share of the file (`progress`) begins a new count. Whatever the host
+answers, each stream waits at least `PAUSE_S` before it asks for the same stretch again (case C10).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from bulkpull.transfer.checkpoints import Checkpoints
 from bulkpull.transfer.links import Links
 from bulkpull.transfer.partial import Partial
 from bulkpull.transfer.pour import Pour
+from bulkpull.transfer.progress import Progress
 from bulkpull.transfer.replies import (
     ERROR_PAGE_BYTES,
     EndReached,
@@ -56,6 +58,8 @@ from bulkpull.transport.retry import Retrier
 # Smaller files are there before a second connection would have got up to speed.
 _LARGE_BYTES = 16 << 20
 _RESTARTS = 3
+PAUSE_S = 0.25
+"""The least pause before a stretch is asked for again."""
 # A host that answers a range by the whole file once may have had its reasons.
 _WHOLE_ANSWERS = 2
 
@@ -81,6 +85,7 @@ class Transfer:
         partial: Where the bytes go; what it holds already is taken up by `fetch`.
         segments: Streams at once, at most.
         execution_id: Names the file in the journal.
+        minimum_bytes_per_s: The least average rate over a minute, of all streams together.
         known_md5: Of a file that is there already: when this one is the same, its bytes are not fetched.
     """
 
@@ -92,6 +97,7 @@ class Transfer:
     events: Events
     execution_id: str
     segments: int
+    minimum_bytes_per_s: float
     known_md5: bytes | None = None
     version: Version | None = None
     _sharing: Sharing = field(default_factory=lambda: Sharing([Stretch(0, ENDLESS)]))
@@ -104,6 +110,8 @@ class Transfer:
     _shares: bool = False
     _restarts: int = 0
     _whole_answers: int = 0
+    _progress: Progress = field(default_factory=Progress)
+    _link_progress: Progress = field(default_factory=Progress)
     _ended: tuple[int, bool] | None = None
 
     def __post_init__(self) -> None:
@@ -149,6 +157,7 @@ class Transfer:
         self.version, self._ended = None, None
         self._sharing = Sharing([Stretch(0, ENDLESS)])
         self._width = Width(self.segments)
+        self._progress, self._link_progress = Progress(), Progress()
 
     async def _take_up(self) -> None:
         link = self.links.link
@@ -173,6 +182,7 @@ class Transfer:
             )
         self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
         self.events.warn("download.resumed", offset_bytes=0, reason=replaced.told)
+        await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
 
     async def _run_streams(self) -> None:
@@ -193,8 +203,7 @@ class Transfer:
 
     async def _front(self) -> None:
         while (claim := self._sharing.claim_front()) is not None:
-            while not claim.is_done:
-                await self._ask(claim, advance=self._advance)
+            await self._complete(claim, advance=self._advance)
 
     async def _help(self, claim: Claim) -> None:
         """Fetch pieces as long as this many streams are wanted. Whatever is wrong with that is left to the front."""
@@ -202,8 +211,7 @@ class Transfer:
         try:
             while piece is not None:
                 claim = piece
-                while not claim.is_done:
-                    await self._ask(claim, advance=self._advance_helper)
+                await self._complete(claim, advance=self._advance_helper)
                 wanted = self._helpers < self._width.streams
                 piece = self._sharing.claim_piece(streams=self._width.streams) if wanted else None
         except (_Dismissed, AnswerLost, NotConnected) as error:
@@ -214,9 +222,23 @@ class Transfer:
         finally:
             self._helpers -= 1
 
+    async def _complete(self, claim: Claim, *, advance: Callable[[Claim], Awaitable[_Refused | None]]) -> None:
+        """Requests, one after the other, until the claim has all its bytes."""
+        is_first = True
+        while not claim.is_done:
+            if not is_first:
+                await self.clock.sleep(PAUSE_S)
+            await self._ask(claim, advance=advance)
+            is_first = False
+
     async def _ask(self, claim: Claim, *, advance: Callable[[Claim], Awaitable[_Refused | None]]) -> None:
-        """One request that brings bytes, with as many tries as are allowed; or a fresh link in place of a refused."""
-        refused = await self.retrier.run(lambda: advance(claim), endpoint="blob", origin=origin(self.links.link.url))
+        """One request that ends as it should, with as many tries as are allowed; or a fresh link for a refused one."""
+        refused = await self.retrier.run(
+            lambda: advance(claim),
+            endpoint="blob",
+            origin=origin(self.links.link.url),
+            progressed=self._has_progressed,
+        )
         match refused:
             case _Refused(link, LinkExpired() as error):
                 await self.links.renew(link, error=error)
@@ -232,13 +254,13 @@ class Transfer:
 
     async def _advance(self, claim: Claim) -> _Refused | None:
         """
-        Send one request for what is missing of the claim. Returns when it brought bytes, even if it broke off then.
+        Send one request for what is missing of the claim.
 
         Returns:
             The link, when it was refused.
 
         Raises:
-            AnswerLost, StorageTrouble, …: Nothing came; worth another try.
+            AnswerLost, StorageTrouble, …: It broke off, or brought nothing; worth another try.
         """
         link, began_at = self.links.link, claim.at
         asked = self._range(claim)  # once: a helper may lower the claim's end while the answer is on its way
@@ -255,10 +277,17 @@ class Transfer:
             self._width.busy(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
             raise
         except AnswerLost as broken:
-            if claim.at <= began_at or not self._ranged:
-                raise
-            self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.told)
+            if claim.at > began_at and self._ranged:
+                self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.told)
+            raise
         return None
+
+    def _has_progressed(self) -> bool:
+        return self._progress.advanced(self.partial.done_bytes, size_bytes=self._size_bytes)
+
+    @property
+    def _size_bytes(self) -> int | None:
+        return self.version.size_bytes if self.version else None
 
     def _range(self, claim: Claim) -> Stretch | None:
         """The range to ask for; `None` for the whole file."""
@@ -330,12 +359,15 @@ class Transfer:
             clock=self.clock,
             arrived=self._note_arrival,
             written=self._note_write,
+            slowest_bytes_per_s=lambda: self.minimum_bytes_per_s / (1 + self._helpers),
             since_s=since_s,
         ).run()
         if offer.end is None:
             self._end_unannounced(offer, claim)
         elif claim.at < min(offer.end, claim.end):
             raise AnswerLost("the connection ended early", why=f"at byte {claim.at:,}")
+        elif not claim.is_done:  # a byte a reply, each of them whole, would go on for ever
+            raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.at:,}")
 
     def _end_unannounced(self, offer: Offer, claim: Claim) -> None:
         """
@@ -358,7 +390,9 @@ class Transfer:
 
     def _end_reached(self, error: EndReached, claim: Claim) -> None:
         """416: good news where the length was not known, else a reason to distrust the ranges (fault 65)."""
-        known = self.version.size_bytes if self.version else None
+        if self.version is None:
+            raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
+        known = self._size_bytes
         if known is None and error.size_bytes in (None, claim.at):
             self._confirm_end(claim, known_by="length")
         elif error.size_bytes in (None, known):
@@ -372,7 +406,8 @@ class Transfer:
         self.version = self.version.of_size(claim.at, known_by=known_by)
 
     def _note_arrival(self, size_bytes: int) -> None:
-        self.links.worked()
+        if self._link_progress.advanced(self.partial.done_bytes, size_bytes=self._size_bytes):
+            self.links.worked()
         if not self._shares:
             return
         self._width.arrived(size_bytes, at=self.clock.monotonic())
@@ -384,7 +419,7 @@ class Transfer:
             self._group.start_soon(self._guard, lambda piece=piece: self._help(piece))
 
     def _note_write(self) -> None:
-        size_bytes = self.version.size_bytes if self.version else None
+        size_bytes = self._size_bytes
         self.events.emit(
             "download.progressed", level=Level.TRACE, done_bytes=self.partial.done_bytes, size_bytes=size_bytes
         )

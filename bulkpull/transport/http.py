@@ -8,9 +8,12 @@ theirs. Redirects are followed by hand, because each new address has to be judge
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from base64 import b64encode
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,17 +22,29 @@ from typing import Any, Self
 from urllib.parse import urljoin
 
 import aiohttp
+import anyio
 from anyio import to_thread
 from yarl import URL
 
-from bulkpull.address import check_address, is_loopback, same_origin
+from bulkpull.address import check_address, check_reach, same_origin
 from bulkpull.clock import Clock
-from bulkpull.errors import AnswerLost, BulkpullError, NotConnected, TlsRefused, UnexpectedReply, UnsafeAddress
+from bulkpull.errors import (
+    AnswerLost,
+    BulkpullError,
+    HeadTooLong,
+    NotConnected,
+    ProxyRefused,
+    TlsRefused,
+    UnexpectedReply,
+    UnsafeAddress,
+)
 from bulkpull.events import Events
+from bulkpull.redact import register_secret
 from bulkpull.transport.inflow import Inflow
-from bulkpull.transport.message import TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
+from bulkpull.transport.message import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
 from bulkpull.transport.pace import parse_http_date
-from bulkpull.transport.surroundings import Proxies, trusted_certificates
+from bulkpull.transport.proxies import Proxies, Proxy
+from bulkpull.transport.surroundings import trusted_certificates
 from bulkpull.transport.tap import Tap
 
 __all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "StreamedReply", "Tally", "Timeouts"]
@@ -37,6 +52,9 @@ __all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "St
 # The longest reply that the API is believed to send is a list of some hundred reports, well under a megabyte.
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_REDIRECTS = 5
+# Gateways add long policies and many headers of their own; a head beyond this is none that anybody means (case C23).
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADERS = 1_000
 # Fewer, larger reads cost less than many small ones: aiohttp would hand over 64 KiB at a time.
 READ_BUFFER_BYTES = 1024 * 1024
 # Smaller bodies are not worth the buffers.
@@ -45,9 +63,11 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _KEEP_METHOD = frozenset({307, 308})
 _THROTTLED = 429
+_PROXY_AUTHENTICATION = 407
 _WITH_DATA = frozenset({200, 206})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
 _PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
+_HEAD_FIX = "look for a proxy or gateway that adds headers; it was not repeated, because it would be the same again"
 _NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
@@ -70,6 +90,26 @@ class _Meaning:
 def _tls_words(error: Any) -> str | None:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     return getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
+
+
+def _is_too_long(error: BaseException) -> bool:
+    """Whether the head of an answer was over the limits: aiohttp tells it by words only."""
+    text = str(getattr(error, "message", ""))
+    return isinstance(error, aiohttp.ClientResponseError) and (
+        text.startswith("Got more than") or "Too many headers" in text
+    )
+
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}(?=:)")
+
+
+def _head_words(error: Any) -> str:
+    text = str(error.message)[:400]
+    if text.startswith("Got more than"):
+        name = _HEADER_NAME.search(text.partition("reading:")[2])
+        which = f"the header {name[0]}" if name else "a header"
+        return f"{which} is longer than {MAX_HEADER_BYTES:,} bytes"
+    return f"it has more than {MAX_HEADERS:,} headers"
 
 
 _UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
@@ -117,6 +157,10 @@ def translate(error: BaseException, *, told: str) -> BulkpullError:
 
     Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
     """
+    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_AUTHENTICATION:
+        return ProxyRefused(f"{told}: the proxy refuses the credentials")
+    if _is_too_long(error):
+        return HeadTooLong(f"{told}: the head of the answer is too long", why=_head_words(error), fix=_HEAD_FIX)
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
         return NotConnected(f"{told}: no connection", why="the other side hung up while TLS was agreed on")
@@ -155,6 +199,7 @@ class StreamedReply:
     _content: aiohttp.StreamReader = field(repr=False)
     _told: str
     _inflow: Inflow | None = field(default=None, repr=False)
+    _error_body_s: float = ERROR_BODY_S
 
     async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """
@@ -171,16 +216,24 @@ class StreamedReply:
                 chunk, ends_a_chunk = await self._read()
             except _TRANSLATED as error:
                 ours = translate(error, told=self._told)
-                # aiohttp hides what arrived before a break once the break has arrived too: up to two megabytes that
-                # would have to cross the wire again.
-                chunk = self._content._read_nowait(-1)  # noqa: SLF001 - there is no public way past its exception
-                ends_a_chunk = True
+                chunk, ends_a_chunk = self._left_behind(), True
             if chunk:
                 yield chunk
             # Answers without a body share one reader in aiohttp, which says only once that it is at its end.
             elif ours is None and (not ends_a_chunk or self._content.at_eof()):
                 return
         raise ours
+
+    def _left_behind(self) -> bytes:
+        """
+        What arrived before a break.
+
+        aiohttp hides it once the break has arrived too: up to two megabytes that would have to cross the wire again.
+        """
+        try:
+            return self._content._read_nowait(-1)  # noqa: SLF001 - there is no public way past its exception
+        except TimeoutError:  # the time for the whole call is over, of which it tells here as well (case C13)
+            return b""
 
     async def _read(self) -> tuple[bytes | memoryview, bool]:
         if self._inflow is not None:
@@ -206,9 +259,9 @@ class StreamedReply:
         raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
-        """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off."""
+        """The first `limit` bytes of the body, which tell what went wrong; fewer when they break off or take long."""
         body = bytearray()
-        with suppress(AnswerLost):
+        with suppress(AnswerLost), anyio.move_on_after(self._error_body_s):
             async for chunk in self.chunks():
                 body += chunk
                 if len(body) >= limit:
@@ -223,18 +276,36 @@ class Http:
     Args:
         ca_file: PEM bundle to trust besides the system's.
         user_agent: How this program introduces itself.
+        api_base_url: Where the API is. Links and redirects may not lead closer to this machine than the API is itself;
+            without it nothing is refused for that.
+        near_hosts: Hosts that links may name all the same (`storage_hosts`).
 
-    A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`); loopback never goes through one. The user's
-    `.netrc` is not read: its credentials would go to the storage host, which refuses any.
+    A proxy is taken from the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); loopback never goes through one. The
+    user's `.netrc` is not read: its credentials would go to the storage host, which refuses any.
+
+    Raises:
+        SettingsError: The environment names a proxy that cannot be used.
     """
 
-    def __init__(self, *, ca_file: Path | None, events: Events, clock: Clock, user_agent: str) -> None:
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None,
+        events: Events,
+        clock: Clock,
+        user_agent: str,
+        api_base_url: str | None = None,
+        near_hosts: Collection[str] = (),
+    ) -> None:
         self._ca_file = ca_file
         self._events = events
         self._clock = clock
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
         self._proxies = Proxies()
+        self._proxy_refusal: ProxyRefused | None = None
+        self._api_base_url = api_base_url
+        self._near_hosts = near_hosts
         self.tally = Tally()
         self.in_flight = 0
         """Calls under way at this moment."""
@@ -247,6 +318,9 @@ class Http:
             headers={"User-Agent": self._user_agent},
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_prevent_repetition,),
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
         )
         return self
 
@@ -264,8 +338,10 @@ class Http:
             NotConnected: Nothing was sent.
             AnswerLost: It was sent, and no whole answer came back.
             TlsRefused: The certificate cannot be trusted.
+            ProxyRefused: The proxy refuses its credentials; asked once, then remembered.
             UnsafeAddress: The address, or a redirect, leads where credentials must not go.
             UnexpectedReply: The answer is longer than 32 MiB.
+            HeadTooLong: A header is longer than 64 KiB, or there are more than a thousand.
         """
         check_address(request.url, what=request.told)
         with self._under_way():
@@ -301,30 +377,44 @@ class Http:
         and digests mean the file (behaviours 128 to 130). Redirects lose every credential and must be https.
 
         Raises:
-            NotConnected, AnswerLost, TlsRefused, UnsafeAddress: As `send`.
+            NotConnected, AnswerLost, TlsRefused, ProxyRefused, UnsafeAddress: As `send`. A link to this machine or to a
+                private network, from an API that is not there itself, is an unsafe address too.
         """
         bare = {name: value for name, value in request.headers.items() if name.lower() not in _CREDENTIALS}
         request = replace(request, headers={"Accept-Encoding": "identity", **bare})
-        check_address(request.url, what=request.told)
+        self._check_link(request.url, what=request.told)
         with self._under_way():
-            response = await self._open_redirected(request)
+            response, is_tls_direct = await self._open_redirected(request)
             try:
-                with _read_past(response, read_s=request.timeouts.read_s) as inflow:
-                    yield StreamedReply(response.status, response.headers, response.content, request.told, inflow)
+                with _read_past(response, read_s=request.timeouts.read_s, may_tap=is_tls_direct) as inflow:
+                    yield StreamedReply(
+                        response.status,
+                        response.headers,
+                        response.content,
+                        request.told,
+                        inflow,
+                        request.timeouts.error_body_s,
+                    )
             finally:
                 response.release()
 
-    async def _open_redirected(self, request: Request) -> aiohttp.ClientResponse:
+    def _check_link(self, url: str, *, what: str) -> None:
+        check_address(url, what=what)
+        if self._api_base_url is not None:
+            check_reach(url, from_url=self._api_base_url, allowed=self._near_hosts, what=what)
+
+    async def _open_redirected(self, request: Request) -> tuple[aiohttp.ClientResponse, bool]:
+        """The answer behind all redirects, and whether its TLS runs on the socket itself (case C38)."""
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._open(request, auto_decompress=False)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location:
-                return response
+                proxy = self._proxies.proxy_for(request.url)
+                return response, proxy is None or not proxy.is_tls
             response.release()
             target = urljoin(request.url, location)
-            check_address(target, what=f"{request.told}: a redirect")
-            if is_loopback(target) and not is_loopback(request.url):
-                raise UnsafeAddress(f"{request.told}: a redirect is not followed", why="it leads to this machine")
+            self._check_link(target, what=f"{request.told}: a redirect")
+            check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.told}: a redirect")
             request = replace(request, url=target)
         raise UnsafeAddress(f"{request.told}: it redirects without end")
 
@@ -337,25 +427,32 @@ class Http:
         options: dict[str, Any] = {} if request.json is None else {"json": request.json}
         if request.form is not None:
             options["data"] = dict(request.form)
+        if (proxy := self._proxies.proxy_for(request.url)) is not None:
+            if self._proxy_refusal is not None:
+                raise copy(self._proxy_refusal)  # a wrong password that is repeated locks accounts
+            options |= _by_proxy(proxy)
         try:
-            response = await self._session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers=request.headers,
-                allow_redirects=False,
-                auto_decompress=auto_decompress,
-                read_bufsize=READ_BUFFER_BYTES,
-                proxy=self._proxies.proxy_for(request.url),
-                # total=None: aiohttp ends a transfer after 300 s unless told otherwise.
-                timeout=aiohttp.ClientTimeout(
-                    total=times.total_s, sock_connect=times.connect_s, sock_read=times.read_s
-                ),
-                **options,
-            )
+            # aiohttp begins a new count with every byte and every interim answer: a trickle would never end.
+            with anyio.fail_after(times.head_s):
+                response = await self._session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers=request.headers,
+                    allow_redirects=False,
+                    auto_decompress=auto_decompress,
+                    read_bufsize=READ_BUFFER_BYTES,
+                    # total=None: aiohttp ends a transfer after 300 s unless told otherwise.
+                    timeout=aiohttp.ClientTimeout(
+                        total=times.total_s, sock_connect=times.connect_s, sock_read=times.read_s
+                    ),
+                    **options,
+                )
         except (_BrokenError, *_TRANSLATED) as error:
             failure = translate(error.cause if isinstance(error, _BrokenError) else error, told=request.told)
         if failure is None or isinstance(failure, AnswerLost):
             self.tally.sent(request.endpoint)
+        if isinstance(failure, ProxyRefused):
+            self._proxy_refusal = failure
         if failure is not None:
             raise failure
         assert response is not None
@@ -384,8 +481,17 @@ class Http:
             self.in_flight -= 1
 
 
+def _by_proxy(proxy: Proxy) -> dict[str, Any]:
+    """How aiohttp is told of a proxy; its own reading of user and password stops at Latin-1."""
+    if proxy.user is None:
+        return {"proxy": proxy.url}
+    credentials = b64encode(f"{proxy.user}:{proxy.password}".encode()).decode("ascii")
+    register_secret(credentials)
+    return {"proxy": proxy.url, "proxy_headers": {"Proxy-Authorization": f"Basic {credentials}"}}
+
+
 @contextmanager
-def _read_past(response: aiohttp.ClientResponse, *, read_s: float) -> Iterator[Inflow | None]:
+def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool) -> Iterator[Inflow | None]:
     """Read the body of a large answer past aiohttp; `None` where that is not worth it or not possible."""
     content, connection = response.content, response.connection
     length = response.headers.get("Content-Length", "")
@@ -401,7 +507,9 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float) -> Iterator[I
     protocol.pause_reading()  # also ends its own watch over silences
     # What has come of the body lies in `content`, all of it: there was no reason yet to hold anything back.
     missing_bytes, first = int(length) - content.total_bytes, content.read_nowait(-1)
-    inflow = Inflow(transport, first=first, missing_bytes=missing_bytes, before=protocol, read_s=read_s)
+    inflow = Inflow(
+        transport, first=first, missing_bytes=missing_bytes, before=protocol, read_s=read_s, may_tap=may_tap
+    )
     try:
         yield inflow
     finally:

@@ -48,11 +48,12 @@ class Inflow(asyncio.BufferedProtocol):
         missing_bytes: How much comes after that.
         before: The protocol that the transport had; it is told when the connection is lost.
         read_s: The longest silence, seconds.
+        may_tap: Its TLS, if any, runs on the socket itself: not within that of a proxy.
     """
 
     def __init__(
         self, transport: asyncio.Transport, *, first: bytes, missing_bytes: int, before: asyncio.BaseProtocol,
-        read_s: float,
+        read_s: float, may_tap: bool = True,
     ) -> None:  # fmt: skip
         self._transport, self._before, self._read_s = transport, before, read_s
         self._first, self._missing_bytes = first, missing_bytes
@@ -65,7 +66,8 @@ class Inflow(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tap: Tap | None = None
-        self._tap_tries, self._sample_bytes, self._sampled_s = _TAP_TRIES, 0, self._loop.time()
+        self._tap_tries = _TAP_TRIES if may_tap else 0
+        self._sample_bytes, self._sampled_s = 0, self._loop.time()
         transport.set_protocol(self)
         transport.resume_reading()
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+ERROR_BODY_S = 15.0
+"""How long the body of a refusal is read, seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -19,17 +22,22 @@ class Timeouts:
     How long a call may take, seconds.
 
     Attributes:
-        connect_s: For the connection, name look-up and TLS included.
+        connect_s: For the connection, TLS included.
+        head_s: From the start until the head of the answer is complete: name look-up, connection, proxy and interim
+            (1xx) answers included. `None` where `total_s` limits all of it.
         read_s: The longest silence while waiting for the answer or for its next bytes.
-        total_s: For everything together; `None` for transfers, which may take hours as long as bytes come.
+        error_body_s: For the body of a refusal, which only explains it.
+        total_s: For everything together; `None` for transfers, which may take hours as long as bytes come fast enough.
     """
 
     connect_s: float = 15
+    head_s: float | None = None
     read_s: float = 60
+    error_body_s: float = ERROR_BODY_S
     total_s: float | None = 180
 
 
-TRANSFER_TIMEOUTS = Timeouts(total_s=None)
+TRANSFER_TIMEOUTS = Timeouts(head_s=90, total_s=None)
 LONGEST_HOLD_S = 0.03
 """How long what has come may wait for more, seconds: on a slow line a buffer takes longer, which no kill must cost."""
 

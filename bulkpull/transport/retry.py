@@ -39,7 +39,7 @@ class RetryPolicy:
     Attributes:
         attempts: Tries of one call in all.
         first_wait_s, factor, longest_wait_s: The backoff.
-        longest_pause_s: A longer Retry-After than this is not waited for.
+        longest_pause_s: What one call waits for a Retry-After at the most, all its tries together.
         outage_s: How long a network that once worked may be gone before its failures count as tries.
     """
 
@@ -67,7 +67,9 @@ def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
     return whole * (0.5 + draw / 2)
 
 
-def advise(error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float) -> float | GiveUp:
+def advise(  # noqa: PLR0911 - one line a kind of error
+    error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float, waited_s: float = 0.0
+) -> float | GiveUp:
     """
     What an error asks for.
 
@@ -76,12 +78,15 @@ def advise(error: BaseException, *, attempt: int, policy: RetryPolicy, creates: 
         creates: The call makes something new each time; then only errors that prove that nothing was done are repeated
             (behaviour 45).
         draw: A random number in [0, 1).
+        waited_s: What the same call has waited already.
 
     Returns:
         Seconds to wait before the next try, or why there is none.
     """
     asked_s: float | None = None
     match error:
+        case BulkpullError(was_repeated=True):
+            return GiveUp.HOPELESS  # the layer below has tried it often enough (case C15)
         case NotConnected():
             pass
         case Throttled():
@@ -95,7 +100,7 @@ def advise(error: BaseException, *, attempt: int, policy: RetryPolicy, creates: 
                 return GiveUp.DOUBTFUL
         case _:  # cancellation, refusals, certificates, unsafe addresses
             return GiveUp.HOPELESS
-    if asked_s is not None and asked_s > policy.longest_pause_s:
+    if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
         return GiveUp.TOO_LONG
     if attempt >= policy.attempts:
         return GiveUp.TIRED
@@ -168,7 +173,13 @@ class Retrier:
         self._answering: set[str] = set()
 
     async def run(
-        self, operation: Callable[[], Awaitable[T]], *, endpoint: str, origin: str = "", creates: bool = False
+        self,
+        operation: Callable[[], Awaitable[T]],
+        *,
+        endpoint: str,
+        origin: str = "",
+        creates: bool = False,
+        progressed: Callable[[], bool] = lambda: False,
     ) -> T:
         """
         Do `operation` until it succeeds or its error says that another try cannot help.
@@ -178,13 +189,15 @@ class Retrier:
             origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
                 during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
             creates: See `advise`.
+            progressed: Asked after each failure: whether enough has been reached for a new count of tries. Such a try
+                is no retry of the same thing, and does not come out of the budget; it has its pause all the same.
 
         Raises:
             BulkpullError: The last error, with the number of tries told. Cancellation passes through untouched.
         """
         self._budget.first_call()
         began = self._clock.monotonic()
-        attempt, outage = 0, _Outage()
+        attempt, waited_s, outage = 0, 0.0, _Outage()
         while True:
             try:
                 done = await operation()
@@ -192,33 +205,61 @@ class Retrier:
                 if isinstance(error, ReportingError | AnswerLost | StorageTrouble):
                     self._answering.add(origin)
                 now = self._clock.monotonic()
-                if origin in self._answering and outage.goes_on(error, now=now, longest_s=self.policy.outage_s):
+                has_progressed = progressed()
+                if has_progressed:
+                    waited_s, outage = 0.0, _Outage()
+                may_wait = origin in self._answering and not error.was_repeated
+                if may_wait and outage.goes_on(error, now=now, longest_s=self.policy.outage_s):
                     wait_s = backoff(outage.failures, policy=self.policy, draw=self._random())
                     self._tell(error, endpoint=endpoint, attempt=attempt + 1, wait_s=wait_s)
                     await self._clock.sleep(wait_s)
                     continue
-                attempt += 1
-                await self.pause(error, endpoint=endpoint, attempt=attempt, creates=creates, began=began)
+                attempt = 0 if has_progressed else attempt + 1
+                waited_s += await self.pause(
+                    error,
+                    endpoint=endpoint,
+                    attempt=max(attempt, 1),
+                    creates=creates,
+                    began=began,
+                    waited_s=waited_s,
+                    is_free=has_progressed,
+                )
             else:
                 self._answering.add(origin)
                 return done
 
     async def pause(
-        self, error: BulkpullError, *, endpoint: str, attempt: int, began: float, creates: bool = False
-    ) -> None:
+        self,
+        error: BulkpullError,
+        *,
+        endpoint: str,
+        attempt: int,
+        began: float,
+        creates: bool = False,
+        waited_s: float = 0.0,
+        is_free: bool = False,
+    ) -> float:
         """
         Wait as `error` asks before try number `attempt` + 1, or raise it when there is none.
 
         Args:
             began: When the first try began, by the clock's `monotonic`.
+            waited_s: What the call has waited before.
+            is_free: The budget of retries is not charged.
+
+        Returns:
+            How long it waited, seconds.
         """
-        advice = advise(error, attempt=attempt, policy=self.policy, creates=creates, draw=self._random())
+        advice = advise(
+            error, attempt=attempt, policy=self.policy, creates=creates, draw=self._random(), waited_s=waited_s
+        )
         if isinstance(advice, GiveUp):
             elapsed_s = self._clock.monotonic() - began
-            raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s)
-        wait_s = max(advice, self._budget.reserve())
+            raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
+        wait_s = advice if is_free else max(advice, self._budget.reserve())
         self._tell(error, endpoint=endpoint, attempt=attempt, wait_s=wait_s)
         await self._clock.sleep(wait_s)
+        return wait_s
 
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
@@ -243,9 +284,15 @@ class _Outage:
         return now - self.since < longest_s
 
 
-def _explained(error: BulkpullError, advice: GiveUp, *, attempts: int, elapsed_s: float) -> BulkpullError:
+def _explained(
+    error: BulkpullError, advice: GiveUp, *, attempts: int, elapsed_s: float, waited_s: float
+) -> BulkpullError:
+    if error.was_repeated:
+        return error
+    error.was_repeated = advice in (GiveUp.TIRED, GiveUp.TOO_LONG)
     if advice is GiveUp.TOO_LONG:
-        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s)"
+        before = f" after {waited_s:,.0f} s of waiting" if waited_s else ""
+        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
     elif attempts > 1:
         told = f"tried {attempts} times over {elapsed_s:,.0f} s"
     else:

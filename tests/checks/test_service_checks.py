@@ -75,7 +75,7 @@ async def test_a_user_without_a_role_is_signed_in_and_refused() -> None:
     assert found["datasets"].verdict is Verdict.UNCHECKED
 
 
-@pytest.mark.behaviour(10, 13)
+@pytest.mark.behaviour(10, 13, 191)
 async def test_a_token_without_the_claim_of_mfa_is_told_before_the_service_refuses_it() -> None:
     found = await look(mfa="api")
 
@@ -91,12 +91,13 @@ async def test_a_service_that_does_not_tell_of_mfa_is_no_trouble() -> None:
     assert (found["mfa"].verdict, found["mfa"].facts["compliant"]) == (Verdict.OK, None)
 
 
-@pytest.mark.behaviour(23)
+@pytest.mark.behaviour(23, 193)
 async def test_a_viewer_from_whom_data_is_withheld_lacks_the_role() -> None:
     found = await look(role="viewer")
 
     assert (found["role"].verdict, found["role"].exit_code) == (Verdict.TROUBLE, 4)
     assert "Executive report viewer" in (found["role"].fix or "")
+    assert 'take "Report viewer" away' in (found["role"].fix or "")
     assert found["role"].facts == {"data_redacted": True}
     assert found["datasets"].verdict is Verdict.OK
 

@@ -91,7 +91,7 @@ def test_with_json_logs_every_line_is_an_object(command: Command, serve: Serve, 
 
 def test_missing_credentials_give_4_name_the_variables_and_point_to_the_demo(command: Command) -> None:
     outcome = command("export", "--json")
-    assert (outcome.code, outcome.out) == (4, "")
+    assert (outcome.code, outcome.json()["exit"]) == (4, 4)
     assert "BULKPULL_TENANT_ID" in outcome.err
     assert "--demo" in outcome.err
     assert not Path("bulkpull-data").exists()
@@ -123,14 +123,14 @@ def test_a_folder_that_another_run_writes_to_gives_5_and_names_it(command: Comma
     held = locked(Path("data/.bulkpull"), since="2026-11-23T02:04:05Z")
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(held):
         outcome = command("export", "Profile", "--output", "data", "--json")
-    assert (outcome.code, outcome.out) == (5, "")
+    assert (outcome.code, outcome.json()["exit"]) == (5, 5)
     assert "another run is writing to" in outcome.err
     assert len(outcome.err.splitlines()) == 3
 
 
 def test_an_unknown_dataset_gives_2_and_the_nearest_name(command: Command) -> None:
     outcome = command("export", "AzurUsage", "--json")
-    assert (outcome.code, outcome.out) == (2, "")
+    assert (outcome.code, outcome.json()["exit"]) == (2, 2)
     assert "AzureUsage" in outcome.err
 
 
@@ -160,7 +160,7 @@ def test_an_unexpected_fault_gives_1_in_one_message(
 
     monkeypatch.setattr("bulkpull.journey.run.locked", break_down)
     outcome = command("export", "Profile", "--json")
-    assert (outcome.code, outcome.out) == (1, "")
+    assert (outcome.code, outcome.json()["exit"]) == (1, 1)
     assert "unexpected fault (ValueError)" in outcome.err
     assert "the floor gave way" in outcome.err
     assert "Traceback" not in outcome.err

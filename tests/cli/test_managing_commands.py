@@ -105,7 +105,7 @@ def test_queries_of_this_tool_are_told_apart(command: Command, serve: Serve) -> 
     assert (outcome.code, outcome.out) == (2, "")
 
 
-def test_an_id_that_nothing_has_gives_3_and_a_sentence(command: Command, serve: Serve) -> None:
+def test_an_id_that_nothing_has_gives_2_and_a_sentence(command: Command, serve: Serve) -> None:
     serve(SMALL)
     for words in (
         ("queries", "show"),
@@ -117,7 +117,7 @@ def test_an_id_that_nothing_has_gives_3_and_a_sentence(command: Command, serve: 
         ("reports", "delete", "--yes"),
     ):
         outcome = command(*words, NOBODY)
-        assert (outcome.code, outcome.out) == (3, ""), words
+        assert (outcome.code, outcome.out) == (2, ""), words
         assert re.search(rf"there is no (query|report) {NOBODY} for this user", outcome.err), words
 
 
@@ -147,7 +147,7 @@ def test_only_named_queries_are_deleted_and_none_that_is_in_use(command: Command
     assert {first, second, third} <= set(simulator.service.queries)
 
     outcome = command("queries", "delete", "--yes", first, first.upper(), NOBODY, "--json")
-    assert outcome.code == 3
+    assert outcome.code == 2
     assert [each["query_id"] for each in outcome.json()["queries"]] == [first]
     assert outcome.json()["not_there"] == [NOBODY]
     assert command("queries", "delete", "--yes", "--force", second).code == 0
@@ -215,7 +215,7 @@ def test_only_named_reports_are_deleted(command: Command, serve: Serve) -> None:
     assert command("reports", "delete", "--yes", first).out == f"deleted {first} Report 0\n"
     outcome = command("reports", "delete", "--yes", second, first, "--json")
 
-    assert outcome.code == 3
+    assert outcome.code == 2
     assert [each["report_id"] for each in outcome.json()["reports"]] == [second]
     assert outcome.json()["not_there"] == [first]
     assert list(simulator.service.reports) == [third]

@@ -78,7 +78,7 @@ def test_among_json_log_lines_an_error_is_a_json_object(capsys: pytest.CaptureFi
 
 def test_of_several_errors_at_once_the_one_raised_on_purpose_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     group = BaseExceptionGroup("all", [ValueError("noise"), ExceptionGroup("inner", [DiskTrouble("the disk is full")])])
-    assert tell(group, Speech()) == 1
+    assert tell(group, Speech()).exit_code == 1
     assert capsys.readouterr().err.startswith("error: the disk is full\n")
 
 
@@ -109,7 +109,7 @@ def test_a_usage_error_of_the_option_parser_passes_through() -> None:
 def test_a_fault_in_a_query_is_pointed_at(capsys: pytest.CaptureFixture[str]) -> None:
     error = QueryError("b is unknown", text="SELECT a, b FROM c", at=10, fix="did you mean d?")
 
-    assert tell(error, Speech()) == 2
+    assert tell(error, Speech()).exit_code == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: b is unknown",
         "       SELECT a, b FROM c",

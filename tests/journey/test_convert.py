@@ -13,12 +13,14 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import Process
 
 from bulkpull.catalog import ColumnType
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.journey import convert as converting
+from bulkpull.journey import converter as converter_module
 from bulkpull.journey.convert import BATCH_BYTES, convert_report, warm_up
+from bulkpull.journey.converter import Converter
+from bulkpull.tabular.frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, Kind, NotAFrame, frame, read_head
 from bulkpull.tabular.table import ColumnPlan, ConvertedTable, Misfit, Order
 from bulkpull.tabular.worker import LENGTH
 
@@ -30,15 +32,15 @@ class Children:
     """Every child that was started, and every order sent, by way of the module's own functions."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.started: list[Process] = []
+        self.started: list[Converter] = []
         self.batch_bytes: list[int] = []
         start, ask = converting._start, converting._ask
 
-        async def noted_start() -> Process:
-            self.started.append(await start())
+        async def noted_start(*, threads: int | None = None) -> Converter:
+            self.started.append(await start(threads=threads))
             return self.started[-1]
 
-        async def noted_ask(child: Process, order: Order) -> tuple[bytes | None, bytes]:
+        async def noted_ask(child: Converter, order: Order) -> bytes | None:
             self.batch_bytes.append(order.batch_bytes)
             return await ask(child, order)
 
@@ -212,8 +214,9 @@ def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
     """A parent that is killed cannot clean up, so the end of the child's input has to do."""
     order = Order(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
     request = pickle.dumps(order)
-    command = [sys.executable, "-m", "bulkpull.tabular.worker"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - our own module
+    _, replies = os.pipe()
+    command = [sys.executable, "-m", "bulkpull.tabular.worker", str(replies)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(replies,)) as child:  # noqa: S603 - our own module
         assert child.stdin
         child.stdin.write(LENGTH.pack(len(request)) + request)
         child.stdin.flush()
@@ -276,7 +279,7 @@ async def test_secrets_of_the_environment_do_not_reach_the_child(
     seen: list[dict[str, str]] = []
     honest = anyio.open_process
 
-    async def noted(command: list[str], **options: object) -> Process:
+    async def noted(command: list[str], **options: object) -> object:
         seen.append(options["env"])  # type: ignore[arg-type]  # as the module passes it
         return await honest(command, **options)  # type: ignore[arg-type]  # the same
 
@@ -334,6 +337,119 @@ async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, int
         assert (await convert(stored, into)).rows == 2
 
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.case("C12")
+async def test_words_on_standard_output_when_python_starts_are_nobodys_answer(
+    stored: Path, into: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('eight le' * 4, flush=True)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    assert (await convert(stored, into)).rows == 2
+
+
+@pytest.mark.case("C12")
+@pytest.mark.parametrize("rubbish", ["b'eight letters, and some more'", "b'x' * 100_000"])
+async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - fixtures
+    stored: Path, into: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rubbish: str, children: Children
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, sys\nif sys.orig_argv[-1].isdigit(): os.write(int(sys.orig_argv[-1]), {rubbish})\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(ConverterDied, match="what it answered is not an answer"):
+        await convert(stored, into)
+
+    assert (len(children.started), children.alive) == (2, 0)
+
+
+@pytest.mark.case("C12")
+async def test_a_child_that_is_stopped_is_given_up(
+    slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter_module, "SILENCE_S", 0.05)
+    start = converting._start
+
+    async def start_stopped(*, threads: int | None = None) -> Converter:
+        child = await start(threads=threads)
+        os.kill(child.pid, signal.SIGSTOP)
+        return child
+
+    monkeypatch.setattr(converting, "_start", start_stopped)
+
+    with pytest.raises(ConverterDied, match="no sign of life"):
+        await convert(slow, into)
+
+    assert (len(children.started), children.alive) == (2, 0)
+
+
+@pytest.mark.case("C12")
+async def test_a_child_that_lives_and_does_nothing_is_given_up(
+    slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a file that nobody writes; its heartbeats alone are no work."""
+    monkeypatch.setattr(converter_module, "STILL_S", 0.0)
+    monkeypatch.setattr(converter_module, "_WORKING_S", 1e9)
+
+    with pytest.raises(ConverterDied, match="it stood still"):
+        await convert(slow, into)
+
+    assert children.alive == 0
+
+
+@pytest.mark.case("C12")
+@pytest.mark.parametrize("died_while_idle", [1, 2])
+async def test_spares_that_died_before_they_were_used_cost_no_try(
+    stored: Path, into: Path, children: Children, died_while_idle: int
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(warm_up, anyio.CapacityLimiter(2))
+        while len(children.started) < 2:
+            await anyio.lowlevel.checkpoint()
+        for child in children.started[-died_while_idle:]:
+            child.kill()
+            await child.wait()
+
+        assert (await convert(stored, into)).rows == 2
+
+        tasks.cancel_scope.cancel()
+    assert set(children.batch_bytes) == {BATCH_BYTES}
+
+
+@pytest.mark.case("L5")
+async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> object:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(anyio, "open_process", refused)
+
+    with pytest.raises(ConverterDied, match=r"starts no further process.*ulimit -u"):
+        await convert(stored, into)
+
+
+@pytest.mark.case("L5")
+@pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
+def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
+    error = converter_module._explained(1, f"Traceback\n{words}\n".encode())
+
+    assert "a limit on processes or threads" in error.reason
+    assert "defect" not in error.reason
+
+
+@pytest.mark.case("C12")
+def test_only_what_bears_the_mark_a_known_kind_and_a_possible_length_is_a_frame() -> None:
+    good = frame(Kind.REPLY, b"abc")
+    assert read_head(good[: HEAD.size]) == (Kind.REPLY, 3)
+
+    for head in (
+        HEAD.pack(b"eight le", Kind.REPLY, 3),
+        HEAD.pack(MARK, 9, 3),
+        HEAD.pack(MARK, Kind.REPLY, LONGEST_PAYLOAD_BYTES + 1),
+    ):
+        with pytest.raises(NotAFrame):
+            read_head(head)
 
 
 def test_the_parent_pays_nothing_for_what_the_child_needs() -> None:

@@ -116,17 +116,73 @@ def test_a_column_listed_twice_in_two_cases_is_asked_for_once() -> None:
     assert pull.columns == ("MpnId", "City")
 
 
-@pytest.mark.parametrize("name", ["a,b", "x FROM y", "q'", "drop;"])
-def test_a_name_that_a_query_cannot_carry_loses_only_its_dataset(name: str) -> None:
-    made = plan("Profile", "OfficeUsage", on_offer=[offered("Profile", "MpnId", name), offered("OfficeUsage")])
+ODD_NAMES = ["a,b", "x FROM y", "q'", "drop;", "Has Azure", "Share (%)", "Rev[USD]", "a\u200bb", "<b>"]
+
+
+@pytest.mark.behaviour(56)
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_column_that_a_query_cannot_carry_is_left_out_and_told_and_the_dataset_is_exported(name: str) -> None:
+    made = plan("Profile", on_offer=[offered("Profile", "MpnId", name, "City")])
+
+    (pull,) = made.pulls
+    assert pull.columns == ("MpnId", "City")
+    assert pull.columns_left_out == (name,)
+    assert "is left out: its name cannot stand in a query" in pull.notes[0]
+    assert made.unavailable == ()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_dataset_without_any_column_that_a_query_can_carry_fails_alone(name: str) -> None:
+    made = plan("Profile", "OfficeUsage", on_offer=[offered("Profile", name), offered("OfficeUsage")])
 
     assert [pull.dataset for pull in made.pulls] == ["OfficeUsage"]
     assert made.unavailable[0].failed
 
 
 @pytest.mark.parametrize("name", ["../../etc", "a/b", ".", "C:x", "x" * 200])
-def test_a_dataset_name_that_is_no_safe_folder_is_never_pulled(name: str) -> None:
-    assert plan(on_offer=[offered(name)], everything=True).pulls == ()
+def test_a_dataset_name_that_is_no_safe_folder_is_never_pulled_and_costs_no_other(name: str) -> None:
+    made = plan(on_offer=[offered(name), offered("Profile")], everything=True)
+
+    assert [pull.dataset for pull in made.pulls] == ["Profile"]
+    assert "which is left out" in made.notes[0]
+
+
+@pytest.mark.behaviour(159, 160)
+def test_the_query_selects_all_columns_and_then_the_amounts_in_the_listed_order() -> None:
+    on_offer = OfferedDataset(
+        "AzureUsage",
+        ("Month", "MPNId"),
+        ("SubscriptionCount", "ACR_USD", "CustomerCount", "NewRevenue"),
+        ("LAST_MONTH",),
+    )
+
+    (pull,) = plan("AzureUsage", on_offer=[on_offer]).pulls
+
+    assert pull.query_text == "SELECT Month, MPNId, ACR_USD, NewRevenue FROM AzureUsage TIMESPAN LAST_MONTH"
+    assert pull.columns == ("Month", "MPNId", "ACR_USD", "NewRevenue")
+    assert (pull.metrics, pull.metrics_left_out) == (("ACR_USD", "NewRevenue"), ("SubscriptionCount", "CustomerCount"))
+    assert not pull.indivisible
+
+
+@pytest.mark.behaviour(160)
+@pytest.mark.parametrize(
+    ("choice", "selected"), [("amounts", ("ACR_USD",)), ("all", ("UserCount", "ACR_USD")), ("none", ())]
+)
+def test_the_setting_metrics_decides_what_comes_after_the_columns(choice: str, selected: tuple[str, ...]) -> None:
+    on_offer = OfferedDataset("AzureUsage", ("Month",), ("UserCount", "ACR_USD"))
+
+    (pull,) = plan("AzureUsage", on_offer=[on_offer], metrics=choice).pulls
+
+    assert pull.metrics == selected
+    assert pull.columns == ("Month", *selected)
+    assert f" {', '.join(pull.columns)} FROM " in pull.query_text
+
+
+def test_a_time_span_that_nobody_knows_is_a_slip_and_the_offered_ones_are_told() -> None:
+    with pytest.raises(SettingsError, match="no dataset offers the time span LAST_WEEK") as refused:
+        plan("Profile", on_offer=ALL_TWENTY, timespan="LAST_WEEK")
+
+    assert all(name in (refused.value.fix or "") for name in RANGES)
 
 
 @pytest.mark.behaviour(51, 61, 62)
@@ -141,7 +197,8 @@ def test_a_dataset_name_that_is_no_safe_folder_is_never_pulled(name: str) -> Non
         (("last_month",), "LAST_MONTH", "last_month", None),
         ((), None, None, None),
         ((), "LAST_MONTH", None, None),
-        (("LIFETIME",), None, None, "LIFETIME"),
+        (("LIFETIME",), None, None, None),
+        (("LIFETIME", "LAST_MONTH"), None, "LAST_MONTH", "LIFETIME"),
         (("SOMETHING_NEW",), None, None, None),
     ],
 )

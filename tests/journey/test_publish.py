@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,14 @@ def stage(output: Path, content: bytes, *, rows: int = 1) -> Staged:
 
 
 async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_path: Path) -> None:
-    published = await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))
+    published = (await publisher(tmp_path).publish_snapshot(stage(tmp_path, b"one"))).files
 
     assert [file.path for file in published] == [f"datasets/Profile/run={RUN_1}/part-00000.parquet"]
     current = json.loads((tmp_path / "current.json").read_text())
     assert current["version"] == 1
-    assert current["datasets"]["Profile"] == {"run_id": RUN_1, "rows": 1, "files": [published[0].path]}
+    told = current["datasets"]["Profile"]
+    assert told.pop("published_at") == current["updated_at"]
+    assert told == {"run_id": RUN_1, "rows": 1, "files": [published[0].path]}
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
     assert "latest/" in (tmp_path / "README.md").read_text()
 
@@ -86,18 +89,18 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
 
 
 @pytest.mark.fault(95, 98)
-@pytest.mark.parametrize("broken", ["rename", "replace"])
+@pytest.mark.parametrize("broken", [(os, "rename"), (Path, "replace")], ids=["snapshot", "pointer"])
 async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: tuple[object, str]
 ) -> None:
     await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
 
-    def refuse(self: Path, target: object) -> Path:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     staged = stage(tmp_path, b"two")
     with monkeypatch.context() as patched:
-        patched.setattr(Path, broken, refuse)
+        patched.setattr(*broken, refuse)
         with pytest.raises(DiskTrouble, match="no room left"):
             await publisher(tmp_path, RUN_2).publish_snapshot(staged)
 

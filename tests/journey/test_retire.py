@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from published import publish, run_id_of, write_manifest
 from bulkpull.clock import iso_utc
 from bulkpull.journey.retire import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
 from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import Current
+from bulkpull.records.manifest import Current, CurrentSnapshot
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -21,6 +22,10 @@ DAY = timedelta(days=1)
 
 def days_ago(days: float) -> str:
     return run_id_of(NOW - days * DAY)
+
+
+def current_of(output: Path) -> CurrentSnapshot:
+    return Current.load(output).datasets["Profile"]
 
 
 def names(*days: float) -> list[str]:
@@ -40,6 +45,17 @@ def test_retention_spares_the_current_the_young_and_the_strange() -> None:
 def test_a_snapshot_that_was_replaced_within_a_day_is_left_to_its_readers() -> None:
     assert snapshots_to_retire(names(30, 0), current=days_ago(0), retain=1, now=NOW) == []
     assert snapshots_to_retire(names(30, 2), current=days_ago(2), retain=1, now=NOW) == names(30)
+
+
+@pytest.mark.case("O4")
+def test_the_day_of_grace_for_readers_runs_from_the_replacement_not_from_the_start_of_the_replacing_run() -> None:
+    # Submitted a day and an hour ago, resumed and published an hour ago.
+    there, current = names(30, 1.04), days_ago(1.04)
+    replaced = {days_ago(30): iso_utc(NOW - DAY / 24)}
+
+    assert snapshots_to_retire(there, current=current, retain=1, now=NOW, replaced=replaced) == []
+    later = NOW + DAY
+    assert snapshots_to_retire(there, current=current, retain=1, now=later, replaced=replaced) == names(30)
 
 
 @given(
@@ -79,7 +95,7 @@ def test_an_old_snapshot_goes_with_its_raw_file_and_leaves_nothing_outside_the_p
         raw.mkdir(parents=True)
         (raw / "Profile.csv.gz").write_bytes(b"")
 
-    retire_snapshots(tmp_path, "Profile", current=days_ago(7), retain=2, now=NOW)
+    retire_snapshots(tmp_path, "Profile", snapshot=current_of(tmp_path), retain=2, now=NOW)
 
     for kind in ("datasets", "raw"):
         assert sorted(path.name for path in (tmp_path / kind / "Profile").iterdir()) == names(8, 7)
@@ -91,11 +107,11 @@ def test_a_snapshot_that_cannot_be_removed_stays_whole(tmp_path: Path, monkeypat
     for day in (9, 8):
         publish(tmp_path, "Profile", run_id=days_ago(day))
 
-    def refuse(self: Path, target: Path) -> Path:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "rename", refuse)
-    retire_snapshots(tmp_path, "Profile", current=days_ago(8), retain=1, now=NOW)
+    monkeypatch.setattr(os, "rename", refuse)
+    retire_snapshots(tmp_path, "Profile", snapshot=current_of(tmp_path), retain=1, now=NOW)
 
     assert sorted(path.name for path in (tmp_path / "datasets" / "Profile").iterdir()) == names(9, 8)
     assert (tmp_path / "datasets" / "Profile" / names(9)[0] / "part-00000.parquet").is_file()

@@ -50,10 +50,12 @@ def test_a_selection_is_pulled_under_its_name_with_the_columns_asked_for_in_that
     )
 
 
-def test_without_a_choice_of_columns_all_that_are_listed_today_are_taken() -> None:
+def test_without_a_choice_of_columns_all_that_are_listed_today_are_taken_and_the_amounts() -> None:
     (pull,) = plan(of_azure()).pulls
 
-    assert pull.columns == AZURE.columns
+    assert pull.columns == (*AZURE.columns, "TotalACR")  # the catalog calls it an amount
+    assert pull.metrics_chosen
+    assert not pull.indivisible
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_rows_that_depend_on_each_other_are_not_asked_for_in_pieces(parts: dict[
 
     assert pull.indivisible
     assert pull.notes
-    assert pull.metrics == ({"TotalACR"} if "select" in parts else set())
+    assert pull.metrics == ("TotalACR",)  # named, or with every column
 
 
 @pytest.mark.behaviour(84)

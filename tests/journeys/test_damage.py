@@ -42,7 +42,7 @@ async def test_a_damaged_ledger_is_told_and_the_run_goes_on(tmp_path: Path) -> N
     assert str(aside) in " ".join(second.notes)
     assert json.loads((tmp_path / "runs" / second.run_id / "manifest.json").read_text())["notes"] == second.notes
     (kept,) = (record for record in first.datasets if record.dataset == "OfficeUsage")
-    assert pl.read_parquet(tmp_path / "latest" / "OfficeUsage" / "part-00000.parquet").height == kept.rows
+    assert pl.read_parquet(tmp_path / "latest" / "OfficeUsage" / "*.parquet").height == kept.rows
     async with opened_ledger(tmp_path / ".bulkpull", read_only=True) as fresh:
         assert [run.run_id for run in await fresh.runs()] == [second.run_id]
 
@@ -65,7 +65,7 @@ async def test_a_published_file_that_was_removed_or_altered_is_told_and_publishe
     ]
     assert first.datasets[0].files[0].path in " ".join(second.datasets[0].notes)
     assert Current.load(tmp_path).datasets["Profile"].run_id == second.run_id
-    assert pl.read_parquet(tmp_path / "latest" / "Profile" / "part-00000.parquet").height == first.datasets[0].rows
+    assert pl.read_parquet(tmp_path / "latest" / "Profile" / "*.parquet").height == first.datasets[0].rows
 
 
 @pytest.mark.fault(6)

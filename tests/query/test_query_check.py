@@ -186,7 +186,7 @@ def test_what_changes_the_rows_is_told() -> None:
         "DISTINCT drops rows that are alike, which are legitimate in this data",
         "ORDER BY CustomerMarket sorts descending, because no direction is given",
     ]
-    assert check(text).metrics == {"TotalACR"}
+    assert check(text).metrics == ("TotalACR",)
 
 
 @pytest.mark.behaviour(154)
@@ -229,4 +229,5 @@ def test_every_column_and_metric_can_be_selected_filtered_and_sorted(offered: Of
     checked = check_query(text, offered=(offered,), catalog=CATALOG)
 
     assert checked.columns == names
-    assert checked.metrics == set(offered.metrics)
+    columns = {name.casefold() for name in offered.columns}
+    assert checked.metrics == tuple(name for name in offered.metrics if name.casefold() not in columns)

@@ -19,19 +19,23 @@ from bulkpull.errors import (
     ServiceTrouble,
     SettingsError,
     Throttled,
+    TransferError,
     UnexpectedReply,
     UnsafeAddress,
 )
 from bulkpull.redact import redact
 from bulkpull.reporting.auth import Credentials, Grant, RefreshTokens, TokenEndpoint
 from bulkpull.reporting.grants import life_of, margin_of, token_form
-from bulkpull.reporting.refusals import first_sentence, judge_token_reply
+from bulkpull.reporting.refusals import UnknownRefusal, first_sentence, judge_token_reply
+from bulkpull.reporting.token_codes import LOOP_PAUSE_S, TOKEN_CODES, TOKEN_ERRORS
+from bulkpull.transport.answer_kinds import UNKNOWN_TRIES, AnswerKind
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 RESOURCE = "https://api.partnercenter.microsoft.com"
 V2_URL = "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"
 PERSON = Credentials("app-1", "app-secret", username="user@contoso.example", password="user-password")
+KEEPER_OF_A_TOKEN = Credentials("app-1", "app-secret", refresh_token="refresh-token-0")
 
 
 def token(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -272,7 +276,6 @@ async def test_callers_whose_token_was_refused_share_one_renewal() -> None:
         (50105, "invalid_grant", "assign the user"),
         (650057, "invalid_resource", "`user_impersonation`"),
         (700025, "invalid_client", "unset `client_secret`"),
-        (999999, "invalid_grant", "AADSTS999999"),
     ],
 )
 async def test_a_refusal_is_a_sentence_and_costs_one_call(code: int, error: str, words: str) -> None:
@@ -286,6 +289,71 @@ async def test_a_refusal_is_a_sentence_and_costs_one_call(code: int, error: str,
             assert f"AADSTS{code}" in str(caught.value)
 
         assert len(rig.forms) == 1
+
+
+@pytest.mark.case("C17")
+@pytest.mark.parametrize("code", [50000, 50087, 90006, 90012, 90024, 90033, 90055])
+async def test_a_passing_fault_of_the_directory_is_waited_for(code: int) -> None:
+    async with endpoint() as rig:
+        rig.answer(refused(code), refused(code, "server_error"), status=400)
+        rig.answer(token())
+
+        assert (await rig.endpoint.get_token()).value == "access-token-1"
+
+    assert len(rig.forms) == 3
+    assert f"AADSTS{code}" in str(rig.told.of("call.retried")[0]["reason"])
+
+
+@pytest.mark.case("C17")
+async def test_a_client_taken_for_a_loop_keeps_quiet_for_a_while() -> None:
+    async with endpoint() as rig:
+        rig.answer(refused(50196), status=400)
+        rig.answer(token())
+
+        await rig.endpoint.get_token()
+
+    assert rig.clock.sleeps_s == [LOOP_PAUSE_S]
+
+
+@pytest.mark.case("C17")
+@pytest.mark.parametrize("grant", [Grant.PASSWORD, Grant.REFRESH_TOKEN])
+async def test_an_unknown_refusal_is_repeated_a_few_times_and_then_quoted(grant: Grant) -> None:
+    """It is not explained as an ended refresh token, and not asked again for ever: accounts get locked."""
+    async with endpoint(grant, PERSON if grant is Grant.PASSWORD else KEEPER_OF_A_TOKEN) as rig:
+        for _ in range(10):
+            rig.answer(refused(999999), status=400)
+        for _ in range(3):
+            with pytest.raises(AuthError, match="AADSTS999999: No") as caught:
+                await rig.endpoint.get_token()
+            assert "refresh token has ended" not in str(caught.value)
+
+    assert len(rig.forms) == UNKNOWN_TRIES == 3
+
+
+@pytest.mark.case("C17")
+async def test_an_unknown_refusal_that_passes_costs_nothing_else() -> None:
+    async with endpoint() as rig:
+        rig.answer(refused(999999), status=400)
+        rig.answer(token())
+
+        assert (await rig.endpoint.get_token()).value == "access-token-1"
+
+
+async def test_a_refusal_tells_trace_and_correlation_id() -> None:
+    ids = {"trace_id": "0aa1b2c3-0000-4000-8000-000000000001", "correlation_id": "0aa1b2c3-0000-4000-8000-000000000002"}
+    for code in (7000215, 999999):
+        async with endpoint() as rig:
+            for _ in range(3):
+                rig.answer(refused(code, "invalid_client" if code == 7000215 else "invalid_grant", **ids), status=400)
+            with pytest.raises(AuthError) as caught:
+                await rig.endpoint.get_token()
+
+        assert f"trace id {ids['trace_id']}, correlation id {ids['correlation_id']}" in str(caught.value)
+
+
+def test_no_code_stands_for_two_things() -> None:
+    assert not [code for code, known in TOKEN_CODES.items() if known.kind is AnswerKind.UNKNOWN]
+    assert all(known.cause and known.step for known in (*TOKEN_CODES.values(), *TOKEN_ERRORS.values()))
 
 
 @pytest.mark.fault(13)
@@ -498,7 +566,11 @@ def test_only_the_first_sentence_of_a_description_is_quoted_without_ids() -> Non
     ("status", "body", "kind"),
     [
         (200, {"access_token": "x"}, None),
-        (200, {"error": "invalid_grant"}, AuthError),
+        (200, {"error": "invalid_grant"}, UnknownRefusal),
+        (400, {"error": "never_heard_of"}, UnknownRefusal),
+        (400, {"error": "invalid_grant", "error_codes": [90006]}, ServiceTrouble),
+        (400, {"error": "server_error"}, ServiceTrouble),
+        (407, {}, TransferError),
         (400, {"error": "interaction_required", "claims": "x"}, AuthError),
         (401, {"error": "invalid_client"}, AuthError),
         (429, {}, Throttled),

@@ -16,9 +16,12 @@ from bulkpull.errors import (
     RequestRejected,
     ServiceTrouble,
     Throttled,
+    TransferError,
     UnexpectedReply,
 )
-from bulkpull.reporting.verdict import GatewayTimeout, TokenRejected, judge
+from bulkpull.reporting.api_codes import API_STATUSES, kind_of_status
+from bulkpull.reporting.verdict import WITHHELD, GatewayTimeout, TokenRejected, judge
+from bulkpull.transport.answer_kinds import AnswerKind
 
 HTML = b"<html><body>Bad gateway</body></html>"
 
@@ -158,6 +161,55 @@ def test_an_invalid_token_may_be_cured_by_another_one() -> None:
     error = verdict(401, b"", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
     assert type(error) is TokenRejected
+
+
+@pytest.mark.behaviour(36, 194)
+def test_the_generic_error_form_with_a_numeric_code_is_quoted() -> None:
+    error = verdict(400, {"code": 2000, "description": "Role is not valid", "data": [], "source": "PartnerFD"})
+
+    assert isinstance(error, RequestRejected)
+    assert "2000 Role is not valid" in (error.why or "")
+
+
+@pytest.mark.behaviour(192, 193)
+def test_a_refusal_says_that_a_role_can_vanish_and_that_indirect_resellers_have_no_access() -> None:
+    error = verdict(403)
+
+    assert "may have vanished" in (error.fix or "" if error else "")
+    assert "indirect resellers have no access" in (error.fix or "" if error else "")
+    assert "with both the user counts as the lesser one" in WITHHELD
+
+
+@pytest.mark.case("C24")
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (407, {}),
+        (511, {}),
+        (401, {"WWW-Authenticate": "Negotiate"}),
+        (401, {"www-authenticate": 'Basic realm="proxy"'}),
+    ],
+)
+def test_a_sign_in_that_a_proxy_asks_for_costs_no_other_token(status: int, headers: dict[str, str]) -> None:
+    error = verdict(status, HTML, headers=headers)
+
+    assert type(error) is TransferError
+    assert "sign-in" in str(error)
+
+
+@pytest.mark.case("C17")
+@pytest.mark.parametrize("status", [418, 499, 306, 700])
+def test_an_unknown_status_is_neither_final_nor_passing_and_is_quoted(status: int) -> None:
+    error = verdict(status, {"message": "short and stout"})
+
+    assert type(error) is UnexpectedReply
+    assert f"{status} short and stout" in str(error)
+
+
+@pytest.mark.case("C17")
+def test_every_listed_status_is_final_or_passing() -> None:
+    assert {kind for kind, _ in API_STATUSES.values()} == {AnswerKind.FINAL, AnswerKind.PASSING}
+    assert kind_of_status(599) is AnswerKind.PASSING
 
 
 @pytest.mark.behaviour(22, 26)

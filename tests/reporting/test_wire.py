@@ -188,11 +188,16 @@ def test_missing_lists_are_empty(nothing: object) -> None:
     assert read_dataset(item) == OfferedDataset("Profile", columns=())
 
 
+@pytest.mark.case("C22")
+@pytest.mark.parametrize("name", [None, "", "  ", {}, []])
+def test_a_dataset_without_a_name_is_no_dataset(name: object) -> None:
+    assert read_dataset(SEED_DATASET | {"datasetName": name}) is None
+
+
 @pytest.mark.fault(27, 34)
 @pytest.mark.parametrize(
     ("reader", "item"),
     [
-        (read_dataset, SEED_DATASET | {"datasetName": None}),
         (read_query, SEED_QUERY | {"queryId": ""}),
         (read_report, {"reportName": "x"}),
         (lambda item: read_execution(item, data_redacted=False), {"executionId": "x"}),

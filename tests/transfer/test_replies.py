@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble
+from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
 from bulkpull.transfer.replies import EndReached, FileReplaced, RangesUnfit, judge, refusal, refuse_error_page
 from bulkpull.transfer.stretches import Stretch
 from bulkpull.transfer.version import Version, read_md5, version_of_range, version_of_whole
@@ -98,13 +98,60 @@ def test_a_weak_etag_pins_nothing() -> None:
     assert version_of_whole({"ETag": '"a"', "Content-Length": "10"}).is_pinned
 
 
+@pytest.mark.case("C24")
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (409, "BlobArchived", FileGone, "archive"),
+        (409, "BlobBeingRehydrated", StorageTrouble, "archive"),
+        (403, "AuthorizationSourceIPMismatch", TransferError, "this machine's network address"),
+        (403, "AuthenticationFailed", LinkExpired, "refuses the link"),
+        (409, "ContainerBeingDeleted", FileGone, "gone"),
+        (400, "NeverHeardOf", StorageTrouble, "NeverHeardOf"),
+    ],
+)
+def test_a_code_of_the_storage_host_decides_whatever_its_status(
+    status: int, code: str, kind: type[BulkpullError], words: str
+) -> None:
+    headers = {"x-ms-error-code": code, "x-ms-request-id": "0aa1b2c3-0000-4000-8000-000000000001"}
+
+    error = refusal(status, headers, b"", now=NOW)
+
+    assert type(error) is kind
+    assert words in str(error)
+    assert f"HTTP {status}, {code}, x-ms-request-id 0aa1b2c3-0000-4000-8000-000000000001" in str(error)
+
+
+@pytest.mark.case("C24")
+@pytest.mark.parametrize(("status", "headers"), [(407, {}), (401, {"WWW-Authenticate": "Basic"}), (511, {})])
+def test_a_sign_in_that_a_proxy_asks_for_is_told_as_such_and_not_blamed_on_the_clock(
+    status: int, headers: dict[str, str]
+) -> None:
+    error = refusal(status, headers, b"<html>sign in</html>", now=NOW)
+
+    assert type(error) is TransferError
+    assert "proxy or gateway" in str(error)
+    assert "clock" not in str(error)
+
+
+@pytest.mark.case("C24")
+def test_a_401_of_the_storage_host_itself_asks_for_a_fresh_link() -> None:
+    headers = {
+        "x-ms-request-id": "0aa1b2c3-0000-4000-8000-000000000001",
+        "x-ms-error-code": "NoAuthenticationInformation",
+    }
+
+    assert type(refusal(401, headers, b"", now=NOW)) is LinkExpired
+
+
 @pytest.mark.behaviour(124, 131, 133)
 @pytest.mark.fault(53, 57, 58, 65)
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
         (403, LinkExpired),
-        (400, LinkExpired),
+        (400, StorageTrouble),
+        (418, StorageTrouble),
         (404, FileGone),
         (410, FileGone),
         (412, FileReplaced),

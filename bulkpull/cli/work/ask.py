@@ -27,13 +27,15 @@ T = TypeVar("T")
 
 
 class NotThere(NotFound):
-    """What was named is not on the service, or not for this account: exit status 3, as for an export of it."""
+    """What was named by its id is not on the service, or not for this user: exit status 2, as for any wrong name."""
 
-    exit_code = 3
+    exit_code = 2
 
 
 class NotOffered(NotThere):
-    """The dataset that was asked for exists, but not for this account."""
+    """The dataset that was asked for exists, but not for this account: exit status 3, as for an export of it."""
+
+    exit_code = 3
 
 
 def ask(

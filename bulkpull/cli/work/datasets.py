@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from bulkpull import figures
-from bulkpull.catalog import Catalog, duplicate_flag, load_catalog
+from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.ask import NotOffered, ask
@@ -18,9 +18,16 @@ from bulkpull.cli.work.queries import with_drift
 from bulkpull.cli.work.target import aimed
 from bulkpull.errors import AccessDenied
 from bulkpull.journey.plan import check_names
+from bulkpull.metrics import MetricsChoice, kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset, Query
+from bulkpull.query.names import unique_names
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
+
+_SUMS = (
+    "The service sums a metric over all rows that are alike in every column, and sends them as one row: "
+    "the sums are kept, the number of rows is not."
+)
 
 
 def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
@@ -40,7 +47,7 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
     with aimed(config, demo=demo) as settings:
         offered, queries = ask(look, settings=settings, speech=speech, names=names)
     catalog = load_catalog()
-    offer = describe(offered, queries=queries, catalog=catalog)
+    offer = describe(offered, queries=queries, catalog=catalog, choice=settings.metrics)
     if name is not None:
         offer = [_pick(name, offer, catalog=catalog)]
     missing = [] if name else _not_offered(offer, catalog=catalog)
@@ -62,12 +69,19 @@ async def _system_queries(client: ReportingClient) -> list[Query]:
         return []
 
 
-def describe(offered: Sequence[OfferedDataset], *, queries: Sequence[Query], catalog: Catalog) -> list[dict[str, Any]]:
+def describe(
+    offered: Sequence[OfferedDataset],
+    *,
+    queries: Sequence[Query],
+    catalog: Catalog,
+    choice: MetricsChoice = "amounts",
+) -> list[dict[str, Any]]:
     """
     Each offered dataset as JSON values, under its canonical name, the twenty first (pure).
 
     Args:
         queries: The service's own.
+        choice: The setting `metrics`: which of them a full export selects.
     """
     queries_of: dict[str, dict[str, Any]] = {}
     for query in queries:
@@ -76,7 +90,7 @@ def describe(offered: Sequence[OfferedDataset], *, queries: Sequence[Query], cat
     described = []
     for dataset in offered:
         own = queries_of.get(_canonical(dataset.name, catalog=catalog))
-        described.append(_describe(dataset, system_query=own, catalog=catalog))
+        described.append(_describe(dataset, system_query=own, catalog=catalog, choice=choice))
     order = [dataset.name for dataset in catalog.datasets]
     known = {name: place for place, name in enumerate(order)}
     return sorted(described, key=lambda each: known.get(each["dataset"], len(order)))
@@ -87,7 +101,9 @@ def _canonical(name: str, *, catalog: Catalog) -> str:
     return (known.name if known else name).casefold()
 
 
-def _describe(offered: OfferedDataset, *, system_query: dict[str, Any] | None, catalog: Catalog) -> dict[str, Any]:
+def _describe(
+    offered: OfferedDataset, *, system_query: dict[str, Any] | None, catalog: Catalog, choice: MetricsChoice
+) -> dict[str, Any]:
     known = catalog.find(offered.name)
     columns: list[dict[str, Any]] = []
     for name in offered.columns:
@@ -108,10 +124,29 @@ def _describe(offered: OfferedDataset, *, system_query: dict[str, Any] | None, c
         "refresh_days": known.refresh_days if known else None,
         "minimum_recurrence_hours": offered.minimum_recurrence_h,
         "columns": columns,
-        "metrics": list(offered.metrics),
+        "metrics": _describe_metrics(offered, known=known, choice=choice),
         "duplicate_flag": duplicate_flag(offered.columns),
         "system_query": system_query,
     }
+
+
+def _describe_metrics(
+    offered: OfferedDataset, *, known: CatalogDataset | None, choice: MetricsChoice
+) -> list[dict[str, Any]]:
+    """Every listed metric: its kind, its documented type, and whether a full export selects it."""
+    selected = set(select_metrics(offered, known=known, choice=choice).selected)
+    described: list[dict[str, Any]] = []
+    for name in unique_names(offered.metrics):
+        documented = known.metric(name) if known else None
+        described.append(
+            {
+                "name": name,
+                "kind": kind_of_metric(name, offered=offered, known=known).value,
+                "declared": documented.type.value if documented else None,
+                "exported": name in selected,
+            }
+        )
+    return described
 
 
 def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> dict[str, Any]:
@@ -169,7 +204,6 @@ def _print_one(each: dict[str, Any]) -> None:
         ("date ranges", _ranges(each["date_ranges"])),
         ("refresh", f"every {figures.count(refresh, 'day')}" if refresh else None),
         ("recurrence", f"at least {each['minimum_recurrence_hours']} hours"),
-        ("metrics", ", ".join(each["metrics"])),
         ("duplicates", _told_duplicates(each["duplicate_flag"])),
         ("system query", _told_query(each["system_query"])),
     ):
@@ -184,8 +218,25 @@ def _print_one(each: dict[str, Any]) -> None:
         declared = column["declared"] or "not documented: text"
         table.add_row(column["name"], f"{declared}, an identifier: text" if column["identifier"] else declared)
     print_table(table)
+    if each["metrics"]:
+        print_data("")
+        print_table(_metrics_table(each["metrics"]))
+    if any(metric["exported"] for metric in each["metrics"]):
+        print_data(f"\n{_SUMS}")
     if each["system_query"]:
         print_data(f"\n{printable(each['system_query']['query'], most=LONGEST_QUERY)}")
+
+
+def _metrics_table(metrics: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("metric", overflow="fold")
+    table.add_column("kind")
+    table.add_column("declared type")
+    table.add_column("exported")
+    for metric in metrics:
+        declared = metric["declared"] or "not documented: a number"
+        table.add_row(metric["name"], metric["kind"], declared, "yes" if metric["exported"] else "no")
+    return table
 
 
 def _told_duplicates(flag: str | None) -> str | None:

@@ -18,7 +18,7 @@ from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.settings import Settings
 
-COMPLETE, LOST = 0, 3
+COMPLETE, NOT_THERE = 0, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def delete_named(
             print_json({"version": 1, kind.many: deleted, "not_there": gone, "deleted": True})
     for its_id in gone:
         warn(kind.not_there(its_id).reason, speech)
-    return LOST if gone else COMPLETE
+    return NOT_THERE if gone else COMPLETE
 
 
 def _confirm(question: str, *, yes: bool) -> None:

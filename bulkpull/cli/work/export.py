@@ -29,7 +29,12 @@ from bulkpull.records.history import usual_seconds
 from bulkpull.records.owner import check_owner
 
 # What the display shows by itself, and what the summary tells.
-_ON_DISPLAY = frozenset({"pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"})
+_ON_DISPLAY = frozenset(
+    {
+        *("pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"),
+        *("plan.noted", "metrics.refused", "list.odd"),
+    }
+)
 # Lost datasets, which are the whole summary where everything else is hushed.
 _IN_SUMMARY = frozenset({"pull.finished"})
 
@@ -46,6 +51,7 @@ class ExportOptions:
     timespan: str | None
     since: date | None
     until: date | None
+    metrics: str | None = None
     everything: bool
     nightly: bool = False
     submit_only: bool = False
@@ -68,6 +74,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         demo=options.demo,
         output=options.output,
         timespan=options.timespan,
+        metrics=options.metrics,
         keep_raw=options.keep_raw or None,
         metrics_file=options.metrics_file,
     ) as settings:

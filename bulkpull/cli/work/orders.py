@@ -28,6 +28,7 @@ from bulkpull.redact import printable
 from bulkpull.reporting import calls
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.rules import earliest_start
+from bulkpull.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +135,7 @@ def create_report(order: Order, *, demo: bool, config: Path | None, as_json: boo
             now = client.service_time()
             window = window_of(order.since, order.until, now=now)
             if order.dataset is not None:
-                pull = _pull(order.dataset, offered, timespan=settings.timespan, window=window)
+                pull = _pull(order.dataset, offered, settings=settings, window=window)
                 if window is not None and pull.window is None:
                     warn(f"{pull.dataset} has no time axis: --since and --until change nothing", speech)
                 arguments = _arguments(order, title=pull.dataset, dataset=pull.offered, window=window, now=now)
@@ -255,8 +256,15 @@ def _found(query_text: str, offered: Sequence[OfferedDataset]) -> list[OfferedDa
     return [each for each in offered if drift and each.name.casefold() == drift.dataset.casefold()]
 
 
-def _pull(dataset: str, offered: Sequence[OfferedDataset], *, timespan: str | None, window: Window | None) -> Pull:
-    plan = make_plan([dataset], offered=offered, catalog=load_catalog(), timespan=timespan, window=window)
+def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings, window: Window | None) -> Pull:
+    plan = make_plan(
+        [dataset],
+        offered=offered,
+        catalog=load_catalog(),
+        timespan=settings.timespan,
+        window=window,
+        metrics=settings.metrics,
+    )
     if not plan.pulls:
         raise NotOffered(plan.unavailable[0].reason)
     return plan.pulls[0]

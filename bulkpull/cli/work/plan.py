@@ -8,48 +8,64 @@ from typing import Any
 import anyio
 from rich.table import Table
 
+from bulkpull import figures
+from bulkpull.catalog import load_catalog
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.speech import LogLevel, Speech
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
+from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
 from bulkpull.journey.foresee import foresee_night
 from bulkpull.journey.night import Night
+from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
+from bulkpull.journey.published import load_published
 from bulkpull.journey.request import ExportRequest, plan_export
+from bulkpull.records.manifest import Current
 from bulkpull.settings import Settings
 
 _COMPLETE, _LOST = 0, 3
+_METRICS_SHOWN = 3
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: Speech) -> int:
     """
-    Print what an export would do; returns 3 when a dataset that was asked for is not to be had, else 0.
+    Print what an export would do; returns 3 when a dataset that was asked for is not to be had, 4 when it looks
+    like a lost role, else 0.
 
     Raises:
         BulkpullError: A name is unknown, or the service could not be asked.
     """
     log = LogListener(speech, write=write_line, default=LogLevel.WARNING)
 
+    output = settings.output.absolute()
+    published = published_datasets(load_published(output, Current.load(output)), catalog=load_catalog())
+
     async def ask() -> tuple[Plan, Mapping[str, Night]]:
         if request.nightly:
             return await foresee_night(request, settings=settings, events=Events(log))
-        return await plan_export(request, settings=settings, events=Events(log)), {}
+        return await plan_export(request, settings=settings, events=Events(log), published=published), {}
 
     with libraries_logged_by(log):
         plan, nights = anyio.run(ask)
     rows = plan_as_rows(plan, nights)
     if as_json:
-        print_json({"version": 1, "plan": rows})
-    else:
+        told = {"notes": list(plan.notes)} if plan.notes else {}
+        print_json({"version": 1, "plan": rows} | told)
+    elif not speech.quiet:
         print_table(_table(rows))
+        for note in plan.notes:
+            error_console().print(f"note:  {note}", soft_wrap=True)
         for row in rows:
             if row["source"] and row["query"]:
                 print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
             for note in row["notes"]:
                 error_console().print(f"note:  {row['dataset']}: {note}", soft_wrap=True)
+    if any(isinstance(missing.error, AuthError) for missing in plan.unavailable):
+        return AuthError.exit_code
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
@@ -66,7 +82,9 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
             "source": pull.source,
             "action": "pull",
             "query": pull.query_text,
-            "columns": len(pull.columns),
+            "columns": len(pull.columns) - len(pull.metrics),
+            "metrics": list(pull.metrics),
+            "metrics_left_out": list(pull.metrics_left_out),
             "timespan": pull.timespan,
             "wider_timespan": pull.wider_timespan,
             "window": {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None,
@@ -83,6 +101,8 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
             "action": "failed" if each.failed else "unavailable",
             "query": None,
             "columns": 0,
+            "metrics": [],
+            "metrics_left_out": [],
             "timespan": None,
             "wider_timespan": None,
             "window": None,
@@ -111,6 +131,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table.add_column("action", no_wrap=True)
     table.add_column("span", overflow="fold")
     table.add_column("columns", justify="right", no_wrap=True)
+    table.add_column("metrics", overflow="fold")
     is_night = any("standing_report" in row for row in rows)
     if is_night:
         table.add_column("standing report", no_wrap=True)
@@ -119,7 +140,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        cells = [row["dataset"], row["action"], span, str(row["columns"] or "")]
+        metrics = figures.some(row["metrics"], most=_METRICS_SHOWN)
+        cells = [row["dataset"], row["action"], span, str(row["columns"] or ""), metrics]
         if is_night:
             cells.append(row.get("standing_report", ""))
         if row["reason"]:

@@ -48,7 +48,9 @@ def resume_run(run_id: str | None, *, output: Path | None, config: Path | None, 
             f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
             fix="resume it with the settings that it was begun with, or begin a new run",
         )
-    settings = settings.model_copy(update={"timespan": run.request.get("timespan")})
+    # Runs from before the setting `metrics` selected none.
+    asked = {"timespan": run.request.get("timespan"), "metrics": run.request.get("metrics") or "none"}
+    settings = settings.model_copy(update=asked)
     request = ExportRequest.of_run(run.request)
     return carry_out(
         lambda listener: Run(request, settings, Events(listener), resume=run.run_id),

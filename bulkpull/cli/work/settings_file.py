@@ -24,6 +24,7 @@ USES: Mapping[str, Values] = {
     "full": {
         "output": "bulkpull-data",
         "timespan": "widest",
+        "metrics": "amounts",
         "keep_raw": True,
         "report_timeout_seconds": 21600,
         "report_attempts": 2,
@@ -59,6 +60,8 @@ _EXAMPLES: Mapping[str, Any] = {
     "username": "reports@contoso.example",
     "grant": "refresh_token",
     "ca_file": "/etc/ssl/certs/contoso.pem",
+    "run_timeout_seconds": 21600,
+    "storage_hosts": "10.1.2.3",
     "timespan": "widest",
     "metrics_file": "/var/lib/node_exporter/textfile_collector/bulkpull.prom",
     "notify_command": "/usr/local/bin/tell-the-team",
@@ -69,6 +72,7 @@ _SECTIONS = {
     "Where": ("output",),
     "What is exported and kept": (
         "timespan",
+        "metrics",
         "queries",
         "on_drift",
         "on_shrink",

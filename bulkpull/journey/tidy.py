@@ -1,0 +1,156 @@
+"""
+What follows a publication: clean-up steps, each of which may fail alone.
+
+`current.json` has moved by then, so that nothing here makes a dataset a failure. A step that fails is told, and the
+next run does it: every run begins with the steps of all datasets that are published.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from bulkpull.journey.retire import retire_snapshots
+from bulkpull.records.beneath import NotBeneath, remove_beneath
+from bulkpull.records.files import disk_trouble, make_folders, point_link, sync_folder, write_atomically
+from bulkpull.records.history import PRIVATE
+from bulkpull.records.manifest import Current, CurrentSnapshot
+
+LATEST = "latest"
+# There when the file system was found to have no links; `runs verify` then misses none.
+_NO_LINKS_MARK = "no-links"
+
+_RUNS_WARNING = """\
+Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pattern over several runs counts every row
+several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
+"""
+README = f"""\
+# What to read here
+
+- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern. Files are named
+  after their run, so that a read during which a newer snapshot is published is whole or fails; then read again.
+- `current.json`: the same as a list of files, with run and row count. Files listed there stay for a day after they were
+  replaced, so that a read of the list cannot even fail.
+
+{_RUNS_WARNING}"""
+README_WITHOUT_LINKS = f"""\
+# What to read here
+
+- `current.json`: the files of the newest complete snapshot of each dataset, with run and row count. Files listed there
+  stay for a day after they were replaced.
+
+There is no `latest/`: this file system has no links.
+
+{_RUNS_WARNING}"""
+# Written by earlier versions; a text of anybody else stays as it is.
+_EARLIER_README = f"""\
+# What to read here
+
+- `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
+- `current.json`: the same as a list of files, with run and row count.
+
+{_RUNS_WARNING}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """
+    A clean-up step that failed.
+
+    Attributes:
+        dataset: Whose; `None` for the folder as a whole.
+        step: `pointer`, `latest`, `readme`, `retention`, `ledger`.
+        reason: What the disk refused, in words.
+    """
+
+    dataset: str | None
+    step: str
+    reason: str
+
+    @property
+    def note(self) -> str:
+        """The same as a sentence for the manifest."""
+        return f"published, but a clean-up step failed ({self.step}: {self.reason}); the next run does it"
+
+
+def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain: int, now: datetime) -> list[Undone]:
+    """
+    Do all clean-up steps of datasets that are published; never raises for what the disk refuses.
+
+    Args:
+        current: As it stands in `output`.
+        retain: As `retain_runs` says.
+
+    Returns:
+        What could not be done.
+    """
+    undone: list[Undone] = []
+
+    def attempt(dataset: str | None, step: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except OSError as trouble:
+            undone.append(Undone(dataset, step, disk_trouble(trouble, output).told))
+
+    for dataset in datasets:
+        snapshot = current.datasets.get(dataset)
+        if snapshot is not None:
+            attempt(dataset, "latest", partial(point_latest, output, dataset, snapshot=snapshot))
+            retire = partial(retire_snapshots, output, dataset, snapshot=snapshot, retain=retain, now=now)
+            attempt(dataset, "retention", retire)
+    attempt(None, "readme", partial(write_readme, output))
+    attempt(None, "pointer", partial(sync_folder, output))
+    return undone
+
+
+def is_without_links(output: Path) -> bool:
+    """Whether the last run found that the file system has no links, so that there is no `latest/`."""
+    return os.path.lexists(output / PRIVATE / _NO_LINKS_MARK)
+
+
+def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> None:
+    """
+    Let `latest/<dataset>` lead to its current snapshot; where the file system has no links, leave it out.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    folder, mark = output / LATEST, output / PRIVATE / _NO_LINKS_MARK
+    link, target = folder / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+    with suppress(OSError):
+        if os.readlink(link) == target:  # noqa: PTH115 - a path would lose the leading dots' spelling
+            return
+    make_folders(folder, root=output)
+    if link.is_dir() and not link.is_symlink():
+        raise NotBeneath(f"{link} is a folder, not the link that it should be: what it holds is not kept up to date")
+    if point_link(link, target):
+        remove_beneath(mark, root=mark.parent)
+        return
+    with suppress(OSError):
+        folder.rmdir()  # an empty one would only raise questions
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+
+
+def write_readme(output: Path) -> None:
+    """
+    Write the folder's README, or bring one of ours up to date; a text of anybody else stays.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    path = output / "README.md"
+    wanted = README_WITHOUT_LINKS if is_without_links(output) else README
+    try:
+        there = path.read_text(encoding="utf-8") if path.is_file() else None
+    except ValueError:
+        return
+    if there is None and os.path.lexists(path):
+        return  # a folder or a pipe of that name is somebody's
+    if there is None or (there != wanted and there in (README, README_WITHOUT_LINKS, _EARLIER_README)):
+        write_atomically(path, wanted)

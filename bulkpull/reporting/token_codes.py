@@ -1,0 +1,172 @@
+"""
+The token endpoint's codes: for each whether it is final or passes by itself, its cause and the next step. Pure data.
+
+AADSTS codes come first; without a known one the word in `error` decides. What neither table knows is unknown.
+Source: behaviour 17, RFC 6749 and the identity platform's list of error codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bulkpull.transport.answer_kinds import AnswerKind
+
+_SECURE_MODEL = (
+    "sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours "
+    "(Secure Application Model, grant `refresh_token`)"
+)
+SIGN_IN = f"only a person can help: {_SECURE_MODEL}"
+LOOP_PAUSE_S = 120.0
+"""How long a client that was stopped for asking in a loop (AADSTS50196) keeps quiet, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCode:
+    """
+    What a code means.
+
+    Attributes:
+        cause, step: In words; a passing code needs no step.
+        pause_s: The least pause before the next try, seconds; `None` for the usual backoff.
+    """
+
+    kind: AnswerKind
+    cause: str
+    step: str = ""
+    pause_s: float | None = None
+
+
+def _final(cause: str, step: str) -> TokenCode:
+    return TokenCode(AnswerKind.FINAL, cause, step)
+
+
+def _passing(cause: str, *, pause_s: float | None = None) -> TokenCode:
+    return TokenCode(AnswerKind.PASSING, cause, "it is asked again by itself", pause_s)
+
+
+MFA = _final("multifactor authentication is required, which this grant cannot give", _SECURE_MODEL)
+_SECRET = _final("the client secret is wrong", "set `client_secret` to the secret's value, not to its id")
+_USER = _final("the user name or the password is wrong", "check `username` and `password`")
+_REFRESH_ENDED = _final("the refresh token has ended or was revoked", SIGN_IN)
+_TENANT = _final("there is no such tenant", "check `tenant_id` and `token_url`")
+_PASSWORD_ENDED = _final("the password has expired or was changed", "set the new one as `password`")
+_POLICY = _final("conditional access does not allow it", "ask the tenant's administrator")
+_CONSENT = _final(
+    "the application needs an administrator's consent", "let an administrator consent to it for Partner Center"
+)
+_ON_PREMISES = _passing("the directory cannot reach the company's own sign-in servers")
+
+TOKEN_CODES: Mapping[int, TokenCode] = {
+    16000: _final("the user has to choose an account", SIGN_IN),
+    50000: _passing("the sign-in service has a fault"),
+    50011: _final("the redirect address is not registered", "add it to the application's registration"),
+    50020: _final("the user belongs to another tenant", "check `username` and `tenant_id`"),
+    50034: _final("the user does not exist in this tenant", "check `username` and `tenant_id`"),
+    50053: _final(
+        "the account is locked after too many attempts", "wait, and check `username` and `password` before trying"
+    ),
+    50055: _final("the password has expired", "let the user set a new one and change `password`"),
+    50057: _final("the user's account is disabled", "use another account"),
+    50059: _TENANT,
+    50072: MFA,
+    50074: MFA,
+    50076: MFA,
+    50078: MFA,
+    50079: MFA,
+    50087: _passing("a passing fault during strong authentication"),
+    50105: _final(
+        "the user is not assigned to the application", "assign the user to it in Entra, or use another account"
+    ),
+    50126: _USER,
+    50128: _TENANT,
+    50131: _POLICY,
+    50133: _PASSWORD_ENDED,
+    50142: _PASSWORD_ENDED,
+    50144: _PASSWORD_ENDED,
+    50158: MFA,
+    50173: _REFRESH_ENDED,
+    50196: _passing("the directory takes this client for one that asks in a loop", pause_s=LOOP_PAUSE_S),
+    53000: _POLICY,
+    53001: _POLICY,
+    53002: _POLICY,
+    53003: _POLICY,
+    53004: MFA,
+    53011: _final("the user is blocked for risk", "ask the tenant's administrator"),
+    54005: _final("the code was redeemed before", SIGN_IN),
+    65001: _final("the application lacks consent", "let an administrator consent to it for Partner Center"),
+    65004: _final("the person who was asked declined", "sign in again: `bulkpull auth login`"),
+    70000: _final("the refresh token is not valid", SIGN_IN),
+    70002: _final("the application's credentials are wrong", "check `client_id` and `client_secret`"),
+    70008: _REFRESH_ENDED,
+    70043: _final("a sign-in frequency policy has ended the refresh token", SIGN_IN),
+    70044: _final("a sign-in frequency policy has ended the session", SIGN_IN),
+    80001: _ON_PREMISES,
+    80002: _ON_PREMISES,
+    80005: _ON_PREMISES,
+    80007: _ON_PREMISES,
+    80014: _ON_PREMISES,
+    90002: _TENANT,
+    90006: _passing("a service behind the directory has a passing fault"),
+    90012: _passing("the request timed out within the directory"),
+    90024: _passing("the directory's budget for the request is used up"),
+    90033: _passing("the directory is not available"),
+    90055: _passing("the tenant is asked too often"),
+    90094: _CONSENT,
+    90095: _CONSENT,
+    500011: _final("the resource is unknown in this tenant", "check `resource`, and the consent to Partner Center"),
+    650052: _final(
+        "the tenant knows no Partner Center API", "check `resource`, and whether this is the partner's tenant"
+    ),
+    650057: _final(
+        "the application does not ask for the Partner Center API", "add its permission `user_impersonation`"
+    ),
+    700016: _final("the application is not known in this tenant", "check `client_id` and `tenant_id`"),
+    700024: _final("this machine's clock differs too much from the directory's", "set the clock"),
+    700025: _final("the application is a public client, which must not send a secret", "unset `client_secret`"),
+    700027: _final(
+        "the certificate is not registered with the application, or the key is another's",
+        "upload the certificate of `client_certificate_file` to the application's registration",
+    ),
+    700082: _REFRESH_ENDED,
+    700084: _REFRESH_ENDED,
+    7000112: _final("the application is disabled", "ask the tenant's administrator"),
+    7000215: _SECRET,
+    7000218: _final(
+        "the application needs a client secret",
+        "set `client_secret`; to sign people in without one, allow public client flows in its registration",
+    ),
+    7000222: _final(
+        "the client secret has expired", "make a new one in the application's registration, set `client_secret`"
+    ),
+    900023: _TENANT,
+}
+"""AADSTS code → what it means."""
+
+_CREDENTIALS = "check `tenant_id`, `client_id`, `client_secret` and what the grant needs"
+
+TOKEN_ERRORS: Mapping[str, TokenCode] = {
+    "access_denied": _final("the directory denies access", _CREDENTIALS),
+    "consent_required": _CONSENT,
+    "interaction_required": MFA,
+    "invalid_client": _final("the application's credentials are refused", "check `client_id` and `client_secret`"),
+    "invalid_resource": _final("the resource is refused", "check `resource`, and the consent to Partner Center"),
+    "invalid_scope": _final("the scope is refused", "check `resource` and `token_url`"),
+    "login_required": _final("the directory wants the user to sign in", SIGN_IN),
+    "server_error": _passing("the directory has a fault"),
+    "temporarily_unavailable": _passing("the directory is not available for now"),
+    "unauthorized_client": _final("the application may not use this grant", "check `client_id` and `grant`"),
+    "unsupported_grant_type": _final("the directory does not know this grant", "check `grant` and `token_url`"),
+}
+"""The word in `error` → what it means where no AADSTS code is known. `invalid_grant` alone says too little."""
+
+UNKNOWN_STEP = (
+    "look the code up at https://login.microsoftonline.com/error, and quote trace id and correlation id to "
+    "Microsoft's support; " + _CREDENTIALS
+)
+
+
+def find_token_code(code: int | None, error: str) -> TokenCode | None:
+    """What an answer means; `None` for one that no table knows."""
+    known = TOKEN_CODES.get(code) if code is not None else None
+    return known or TOKEN_ERRORS.get(error)

@@ -1,0 +1,145 @@
+"""
+The proxy of the environment, read as curl reads it (case C37).
+
+`HTTPS_PROXY` counts before `ALL_PROXY`; without a scheme it is `http://`; user and password are percent-encoded UTF-8,
+or stand there as they are. `NO_PROXY` names hosts and the hosts below them, addresses, networks (`10.0.0.0/8`), any of
+them with a port, or `*`. What cannot be used is refused at the start, by the name of its variable, and never left out:
+whoever names a proxy does not want the data to go around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+from bulkpull.address import is_loopback
+from bulkpull.errors import SettingsError
+from bulkpull.redact import register_secret
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """
+    A proxy that can be used.
+
+    Attributes:
+        url: Scheme, host and port; no credentials.
+        user, password: As they are sent, decoded.
+        is_tls: It is spoken to by TLS, so that the TLS to the host runs within that.
+    """
+
+    url: str
+    user: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def is_tls(self) -> bool:
+        return self.url.startswith("https:")
+
+
+class Proxies:
+    """
+    The proxies that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), looked up once.
+
+    aiohttp could read them as well, but then it also reads `.netrc` and would send its credentials to the storage
+    host, which refuses any request that carries some (behaviour 120).
+
+    Args:
+        by_scheme: In place of the environment: addresses by `https`, `http` and `all`, exceptions by `no`.
+
+    Raises:
+        SettingsError: A variable names no proxy that can be used.
+    """
+
+    def __init__(self, by_scheme: Mapping[str, str] | None = None) -> None:
+        self._asks_system = by_scheme is None and not getproxies_environment()
+        named = getproxies() if by_scheme is None else by_scheme
+        self._exceptions = [each.casefold() for each in named.get("no", "").replace(",", " ").split()]
+        self._by_scheme = {
+            scheme: proxy for scheme in ("https", "http") if (proxy := _first(named, (f"{scheme}", "all"))) is not None
+        }
+
+    def proxy_for(self, url: str) -> Proxy | None:
+        """The proxy to use for `url`; none for loopback and for the hosts of `NO_PROXY`."""
+        parts = urlsplit(url)
+        proxy = self._by_scheme.get(parts.scheme)
+        if proxy is None or is_loopback(url) or is_excepted(parts, self._exceptions):
+            return None
+        if self._asks_system and proxy_bypass(parts.hostname or ""):  # exceptions of macOS and Windows
+            return None
+        return proxy
+
+
+def _first(named: Mapping[str, str], schemes: tuple[str, ...]) -> Proxy | None:
+    for scheme in schemes:
+        if address := named.get(scheme, "").strip():
+            return read_proxy(address, variable=f"{scheme.upper()}_PROXY")
+    return None
+
+
+def read_proxy(address: str, *, variable: str) -> Proxy:
+    """
+    Read the value of a proxy variable.
+
+    Raises:
+        SettingsError: It is no address, or a kind of proxy that is not supported; the message names the variable and
+            not the value, which may hold a password.
+    """
+    if "://" not in address:
+        address = f"http://{address}"
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"{variable} is no address of a proxy", fix="write http://HOST:PORT") from None
+    if parts.scheme not in _DEFAULT_PORTS:
+        kind = "a SOCKS proxy" if parts.scheme.startswith("socks") else f"a proxy of the kind {parts.scheme[:20]!r}"
+        raise SettingsError(
+            f"{variable} names {kind}, which is not supported",
+            fix="name an HTTP proxy (http://HOST:PORT), or except the hosts by NO_PROXY",
+        )
+    host = parts.hostname or ""
+    if not host or any(character.isspace() for character in host):
+        raise SettingsError(f"{variable} names no host", fix="write http://HOST:PORT")
+    user = None if parts.username is None else unquote(parts.username)
+    password = unquote(parts.password or "")
+    register_secret(password)
+    if any(character < " " for character in (user or "") + password) or ":" in (user or ""):
+        raise SettingsError(
+            f"{variable} holds a user name or password that cannot be sent",
+            why="a colon in the user name, or a control character",
+        )
+    host = f"[{host}]" if ":" in host else host
+    return Proxy(f"{parts.scheme}://{host}:{port or _DEFAULT_PORTS[parts.scheme]}", user, password)
+
+
+def is_excepted(target: SplitResult, exceptions: list[str]) -> bool:
+    """Whether `NO_PROXY` names the host of `target` (pure)."""
+    host = (target.hostname or "").rstrip(".")
+    port = target.port or _DEFAULT_PORTS.get(target.scheme)
+    return any(_names(exception, host, port) for exception in exceptions)
+
+
+def _names(exception: str, host: str, port: int | None) -> bool:
+    if exception == "*":
+        return True
+    name, _, number = exception.rpartition(":")
+    # One colon is a port; several are an IPv6 address, unless it stands in brackets.
+    if number.isdigit() and (name.endswith("]") or (name and ":" not in name)):
+        if int(number) != port:
+            return False
+        exception = name
+    exception = exception.strip("[]").removeprefix("*").strip(".")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return bool(exception) and (host == exception or host.endswith(f".{exception}"))
+    try:
+        return address in ip_network(exception, strict=False)
+    except ValueError:
+        return False
