@@ -178,12 +178,15 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn]) -> Drift:
+def find_drift(
+    published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
+) -> Drift:
     """
     How the columns differ from those of the snapshot that is current (pure).
 
     Args:
         published: Parquet type by column name, as published; empty when nothing is.
+        empty: Columns that no snapshot had a value of: their types were declared and bind nobody.
     """
     if not published:
         return Drift()
@@ -195,7 +198,7 @@ def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn])
         retyped=[
             f"{name}: {published[name]} → {kind}{first[name]}"
             for name, kind in now.items()
-            if published.get(name, kind) != kind
+            if published.get(name, kind) != kind and name not in empty
         ],
     )
 

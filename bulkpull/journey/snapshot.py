@@ -36,11 +36,14 @@ from bulkpull.journey.agree import (
     columns_of,
     digest_of,
     disagreements,
+    empty_columns,
+    known_formats,
     known_types,
     part_record,
+    present_goals,
     published_types,
-    types_of,
     wider,
+    with_goals,
 )
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.part import Part
@@ -229,8 +232,8 @@ class Assembly:
         )
 
     def _columns(self) -> list[ColumnPlan]:
-        published = known_types(self._published)
-        empty = {column.name for column in self._published.columns if column.empty} if self._published else set()
+        published, formats = known_types(self._published), known_formats(self._published)
+        empty = empty_columns(self._published)
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = self._documented(name)
@@ -241,6 +244,9 @@ class Assembly:
                     identifier=column.identifier if column else False,
                     aliases=(column.name, *column.aliases) if column else (),
                     published_type=published.get(name),
+                    published_format=formats.get(name),
+                    amount=name in self.pull.metrics,
+                    flag_words=getattr(column, "values", ()),
                     published_empty=name in empty,
                 )
             )
@@ -266,12 +272,12 @@ class Assembly:
             goals = disagreements(parts, choose=choose)
             if not goals:
                 break
-            columns = [
-                replace(plan, published_type=goals[plan.name], published_empty=False) if plan.name in goals else plan
-                for plan in self._columns()
-            ]
+            columns = with_goals(self._columns(), goals)
             for place, part in enumerate(parts):
-                if any(goals.get(column.name, column.type) != column.type for column in part.table.columns):
+                if any(
+                    column.name in goals and not goals[column.name].is_reached_by(column)
+                    for column in part.table.columns
+                ):
                     parts[place] = await self._again(part, columns=columns)
         return await self._edges(parts)
 
@@ -281,8 +287,7 @@ class Assembly:
         for place, (part, following) in enumerate(pairwise(parts)):
             left_out, border = part.table.left_out_rows, self._border(part.pull)
             if border is not None and left_out > following.table.start_rows:
-                types = types_of(part.table.columns)
-                columns = [replace(plan, published_type=types[plan.name]) for plan in self._columns()]
+                columns = with_goals(self._columns(), present_goals(part.table.columns))
                 parts[place] = await self._again(part, columns=columns, border=replace(border, end=None))
             else:
                 twice += left_out
@@ -301,7 +306,7 @@ class Assembly:
         published = self._published
         if self.only_news and published is not None and published.content_hash == record.content_hash:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
-        drift = find_drift(published_types(published), record.columns)
+        drift = find_drift(published_types(published), record.columns, empty=empty_columns(published))
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -344,6 +349,8 @@ class Assembly:
         there = {column.name for column in record.columns}
         known = known_types(self._published)
         record.earlier_types = {name: kind for name, kind in known.items() if name not in there}
+        formats = known_formats(self._published)
+        record.earlier_formats = {name: form for name, form in formats.items() if name not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
         record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
         record.vouched_by = vouched_for_all(parts)

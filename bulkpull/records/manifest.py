@@ -141,6 +141,7 @@ class DatasetRecord(_Record):
     stored_md5: str | None = None
     parts: list[PartRecord] = Field(default_factory=list)
     earlier_types: dict[str, str] = Field(default_factory=dict)
+    earlier_formats: dict[str, str] = Field(default_factory=dict)
     drift: Drift | None = None
     notes: list[str] = Field(default_factory=list)
     named: bool = Field(default=False, exclude=True)

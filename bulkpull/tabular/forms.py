@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import polars as pl
 
-FORMAT_KEY = "bulkpull.format."
+_LAST_YEAR = 9999
 
 Values = TypeVar("Values", pl.Series, pl.Expr)
 
@@ -32,11 +32,16 @@ def read_dates(values: Values, form: str) -> Values:
         Date, or Datetime (microseconds, without a zone: what is UTC by its form is so) where the form has a time; null
         where the text is empty, is no such date, or is not written exactly in that form.
     """
-    dates = _parse(values, form)
-    is_same = write_dates(dates, form) == values
+    dates = parse_dates(values, form)
+    is_same = is_written_so(dates, values, form)
     if isinstance(dates, pl.Series):
         return dates.set(~is_same.fill_null(value=False), None)
     return pl.when(is_same).then(dates)
+
+
+def is_written_so(dates: Values, text: Values, form: str) -> Values:
+    """Where the dates, written in that form, are the text; years with a sign are not dates that other programs hold."""
+    return (write_dates(dates, form) == text) & dates.dt.year().is_between(0, _LAST_YEAR)
 
 
 def read_time(value: str, form: str) -> date | datetime | None:
@@ -45,12 +50,8 @@ def read_time(value: str, form: str) -> date | datetime | None:
     return found
 
 
-def is_same_form(one: str, other: str) -> bool:
-    """Whether two forms differ in the padding of their numbers at most: many files fit both."""
-    return one.replace("%-", "%") == other.replace("%-", "%")
-
-
-def _parse(values: Values, form: str) -> Values:
+def parse_dates(values: Values, form: str) -> Values:
+    """As `read_dates`, but also what is written nearly in that form; null where it cannot be read."""
     pattern = form.replace("%^b", "%b")
     if ":" in pattern:
         # cache=False: times hardly repeat, and looking for them costs more than reading them

@@ -31,7 +31,7 @@ async def a_night(output: Path, **columns: list[str]) -> DatasetRecord:
     drift = without_all_but(columns)
     tables = {"OfficeUsage": "".join(f"{row}\r\n" for row in rows).encode()}
     async with Simulator(Scenario(tables=tables, drift={"OfficeUsage": drift}), port=_port_of(output)) as simulator:
-        (record,) = (await export(simulator, output, "OfficeUsage")).datasets
+        (record,) = (await export(simulator, output, "OfficeUsage", metrics="none")).datasets
     assert record.status == "complete", record.reason
     return record
 
@@ -91,9 +91,28 @@ async def test_an_open_end_and_nul_characters_are_notes_and_the_manifest_says_wh
     table = {"OfficeUsage": b"CustomerTpid\r\n007\r\n00\x008"}
     drift = without_all_but(["CustomerTpid"])
     async with Simulator(Scenario(tables=table, drift={"OfficeUsage": drift})) as simulator:
-        (record,) = (await export(simulator, tmp_path, "OfficeUsage")).datasets
+        (record,) = (await export(simulator, tmp_path, "OfficeUsage", metrics="none")).datasets
 
     assert record.status == "complete"
     assert record.vouched_by == ["length", "md5", "gzip"]
     assert any("ended without a line end" in note for note in record.notes)
     assert any("1 NUL characters" in note for note in record.notes)
+
+
+@pytest.mark.behaviour(155, 185, 186)
+@pytest.mark.fault(89)
+async def test_a_month_whose_form_changes_becomes_text_once_and_stays_so(tmp_path: Path) -> None:
+    nights = (["APR-2023", "MAY-2023"], ["MAY-2023", ""], ["", ""], ["2023-05", "2023-06"], ["APR-2023", "MAY-2023"])
+    found: list[Any] = []
+    for months in nights:
+        record = await a_night(tmp_path, CustomerTpid=["007", "008"], Month=months)
+        (column,) = (column for column in record.columns if column.name == "Month")
+        found.append((column.type, column.format, record.drift.retyped if record.drift else []))
+
+    assert found == [
+        ("Date", "%^b-%Y", []),
+        ("Date", "%^b-%Y", []),
+        ("Date", "%^b-%Y", []),
+        ("String", None, ["Month: Date → String (row 1: '2023-05')"]),
+        ("String", None, []),
+    ]
