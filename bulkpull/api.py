@@ -21,6 +21,7 @@ from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import connected
 from bulkpull.selection import Selection, read_selections
+from bulkpull.setting_kinds import check_output
 from bulkpull.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ async def export(
     """
     settings = settings or Settings()
     if output is not None:
-        settings = settings.model_copy(update={"output": Path(output)})
+        settings = settings.model_copy(update={"output": _output_of(output)})
     window = window_of(since, until, now=datetime.now(UTC))
     request = asked_for(
         tuple(datasets),
@@ -151,6 +152,15 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
             )
     # glob=False: brackets in a path are a pattern to polars.
     return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
+
+
+def _output_of(given: str | Path) -> Path:
+    if not str(given).strip():
+        raise SettingsError("`output` names no folder", fix='name it, or leave it out: output="bulkpull-data"')
+    try:
+        return check_output(Path(given))
+    except ValueError as refused:
+        raise SettingsError("`output` is not valid", why=str(refused)) from None
 
 
 def window_of(since: date | None, until: date | None, *, now: datetime) -> Window | None:

@@ -55,8 +55,8 @@ class Pull:
         source: For a selection the dataset that it reads, by its canonical name; `dataset` is its own name then.
         metrics: Those of `columns` that are metrics.
         metrics_left_out: Listed metrics that the query does not select.
-        metrics_chosen: The metrics were chosen by the setting `metrics` and not by the user's own query; the dataset
-            may be asked for without them where the service refuses them.
+        metrics_choice: The value of the setting `metrics`, where that chose the metrics beside every listed column;
+            `None` where the user's own query names columns and metrics.
         indivisible: Its rows depend on all others of the window (metrics beside some of the columns, DISTINCT,
             ORDER BY, LIMIT), so that the answers for two windows are not the answer for both.
         columns_left_out: Listed columns whose names no query can carry.
@@ -73,10 +73,15 @@ class Pull:
     source: str | None = None
     metrics: tuple[str, ...] = ()
     metrics_left_out: tuple[str, ...] = ()
-    metrics_chosen: bool = False
+    metrics_choice: str | None = None
     indivisible: bool = False
     columns_left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def metrics_chosen(self) -> bool:
+        """Whether the setting chose the metrics, so that the dataset may be asked for without them if refused."""
+        return self.metrics_choice is not None
 
     @property
     def reads(self) -> str:
@@ -182,6 +187,8 @@ class Execution:
     Attributes:
         status: As the service wrote it; words beyond the documented four occur.
         link: Present once the execution is completed, and sometimes a little later (behaviour 113).
+        generated_at: When the data were made; `None` when the service does not say so, or not in a way to be believed.
+        unbelieved_at: What the service said of that, where it lies ahead of its own clock.
         format: `csv` or `tsv`, lower case; `None` when the service does not say.
     """
 
@@ -190,6 +197,7 @@ class Execution:
     status: str
     link: SecureLink | None = None
     generated_at: datetime | None = None
+    unbelieved_at: datetime | None = None
     format: str | None = None
     data_redacted: bool = False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -21,6 +23,47 @@ def _remembered(secret: SecretStr) -> SecretStr:
     if vault_reference(secret.get_secret_value()) is None:
         register_secret(secret.get_secret_value())
     return secret
+
+
+def expanded(path: Path) -> Path:
+    """
+    The path with `~` replaced by the user's folder.
+
+    Raises:
+        ValueError: The system knows no such folder.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} begins with ~, and the system knows no home folder of this user") from None
+
+
+def check_output(path: Path) -> Path:
+    """
+    An output folder as a setting may name it.
+
+    Raises:
+        ValueError: It is empty, or cannot be written as UTF-8, which Parquet's libraries need.
+    """
+    path = expanded(path)
+    whole = os.path.abspath(path)  # noqa: PTH100 - links are kept
+    try:
+        is_utf8 = whole.encode("utf-8") == os.fsencode(whole)
+    except UnicodeEncodeError:
+        is_utf8 = False
+    if not is_utf8:
+        told = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise ValueError(
+            f"the path {told} is not UTF-8, or not in this locale: choose a path of plain letters, or a UTF-8 locale "
+            "(LC_ALL=C.UTF-8)"
+        )
+    return path
+
+
+def _not_empty(path: object) -> object:
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("names no folder")
+    return path
 
 
 def check_setting_address(address: str) -> str:
@@ -44,5 +87,6 @@ Text = Annotated[str, BeforeValidator(_trimmed)]
 Secret = Annotated[SecretStr, BeforeValidator(_trimmed), AfterValidator(_remembered)]
 """A secret itself, kept out of every text from now on, or a reference to one in a vault."""
 Address = Annotated[Text, AfterValidator(check_setting_address)]
+OutputPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(check_output)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]

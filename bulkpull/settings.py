@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
@@ -36,7 +37,16 @@ from bulkpull.metrics import MetricsChoice
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
-from bulkpull.setting_kinds import Address, Positive, PositiveInt, Secret, Text, check_setting_address
+from bulkpull.setting_kinds import (
+    Address,
+    OutputPath,
+    Positive,
+    PositiveInt,
+    Secret,
+    Text,
+    check_setting_address,
+    expanded,
+)
 from bulkpull.settings_file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -107,7 +117,7 @@ class Settings(BaseSettings):
     programme: Literal["mpn", "cmp"] = Field(
         "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
     )
-    output: Path = Field(Path("bulkpull-data"), description="output folder")
+    output: OutputPath = Field(Path("bulkpull-data"), description="output folder", validate_default=True)
     requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
     request_burst: PositiveInt = Field(10, description="calls that may go out at once")
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
@@ -177,6 +187,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
         del dotenv_settings, file_secret_settings
+        if isinstance(env_settings, EnvSettingsSource):
+            # A file of variables with the line ends of Windows leaves a CR behind every value.
+            told = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
+            env_settings.env_vars = {name: value for name, value in told.items() if value}
         return init_settings, env_settings, InitSettingsSource(settings_cls, in_use.get().content)
 
     @classmethod
@@ -320,10 +334,21 @@ class Settings(BaseSettings):
 
     @property
     def token_cache_folder(self) -> Path | None:
-        """Where refresh tokens are kept between runs; `None` for nowhere."""
+        """
+        Where refresh tokens are kept between runs; `None` for nowhere, and where this user has no home.
+
+        Raises:
+            SettingsError: It begins with `~`, and this user has no home.
+        """
         if self.token_cache is None:
-            return user_data_path("bulkpull", appauthor=False) / "tokens"
-        return None if self.token_cache.casefold() == NO_CACHE else Path(self.token_cache).expanduser()
+            folder = user_data_path("bulkpull", appauthor=False) / "tokens"
+            return folder if folder.is_absolute() else None  # a user without a home: "~" stayed as it is
+        if self.token_cache.casefold() == NO_CACHE:
+            return None
+        try:
+            return expanded(Path(self.token_cache)).absolute()
+        except ValueError as refused:
+            raise SettingsError(f"`token_cache` cannot be used: {refused}", fix="name it by its whole path") from None
 
     @property
     def near_hosts(self) -> tuple[str, ...]:

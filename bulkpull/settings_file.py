@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections.abc import Collection
 from contextvars import ContextVar
@@ -35,17 +36,23 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
     """
     Read the file that `--config` names; without it `./bulkpull.toml`, if there is one.
 
+    What merely lies in the present folder has to be the user's own (or root's), and writable by nobody else: it may
+    name another token address, and commands to run. Who names a file by `--config` vouches for it.
+
     Args:
         known: The names of all settings.
 
     Raises:
-        SettingsError: The file cannot be read, is not valid TOML, or names an unknown setting.
+        SettingsError: The file cannot be read, is somebody else's, is not valid TOML, or names an unknown setting.
     """
     path = config if config is not None else DEFAULT_FILE
     if config is None and not path.is_file():
         return NO_FILE
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            if config is None:
+                _refuse_foreign(path, os.fstat(file.fileno()))
+            content = tomllib.loads(file.read().decode("utf-8-sig"))  # editors on Windows begin files by a mark
     except FileNotFoundError:
         raise SettingsError(f"settings file {path}: no such file", fix="check the path given to --config") from None
     except OSError as trouble:
@@ -56,6 +63,21 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
         if name not in known:
             raise unknown_setting(name, where=f"settings file {path}", known=known)
     return SettingsFile(path, content)
+
+
+def _refuse_foreign(path: Path, status: os.stat_result) -> None:
+    """Refuse a file, or a link to one, that somebody else put there or may change, as ssh does."""
+    if not hasattr(os, "getuid"):
+        return
+    trusted = {os.getuid(), 0}
+    if status.st_uid not in trusted or path.lstat().st_uid not in trusted:
+        why = f"it belongs to user id {status.st_uid}, and this is user id {os.getuid()}"
+        fix = f"name it, if you trust what it says: --config {path}"
+    elif status.st_mode & stat.S_IWOTH:
+        why, fix = "everybody may write to it", f"take that right away: chmod o-w {path}"
+    else:
+        return
+    raise SettingsError(f"settings file ./{path} is not read", why=why, fix=fix)
 
 
 def unknown_setting(name: str, *, where: str, known: Collection[str]) -> SettingsError:
@@ -69,7 +91,7 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     """Where a setting comes from, by the order of precedence."""
     if name in options:
         return "option"
-    if os.environ.get(ENV_PREFIX + name.upper()):
+    if os.environ.get(ENV_PREFIX + name.upper(), "").rstrip("\r\n"):
         return "environment"
     return "file" if name in file.content else "default"
 

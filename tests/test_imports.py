@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
     "_version", "address", "catalog", "clock", "errors", "events", "figures", "foreign_text", "identity", "metrics",
-    "model", "query", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
+    "model", "query", "question", "redact", "secret_sources", "selection", "setting_kinds", "settings", "settings_file",
     "timespans",
 }  # fmt: skip
 MAY_IMPORT = {

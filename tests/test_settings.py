@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,85 @@ def test_the_setting_metrics_comes_from_option_environment_and_file(
     monkeypatch.setenv("BULKPULL_METRICS", "none")
     assert Settings.load(file).metrics == "none"
     assert Settings.load(file, metrics="amounts").metrics == "amounts"
+
+
+@pytest.mark.case("C28")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no owners and modes here")
+def test_a_file_in_the_present_folder_that_others_may_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "bulkpull.toml"
+    file.write_text("retain_runs = 3\n")
+    file.chmod(0o666)
+
+    with pytest.raises(SettingsError, match=r"everybody may write to it.*chmod o-w bulkpull.toml"):
+        Settings.load()
+
+    assert Settings.load(file).retain_runs == 3  # who names it vouches for it
+    file.chmod(0o644)
+    assert Settings.load().retain_runs == 3
+
+
+@pytest.mark.case("C28")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no owners and modes here")
+def test_a_file_in_the_present_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "bulkpull.toml"
+    file.write_text("retain_runs = 3\n")
+    owner = file.stat().st_uid
+    if owner == 0:
+        os.chown(file, 4321, -1)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+
+    with pytest.raises(SettingsError, match="belongs to user id") as refused:
+        Settings.load()
+
+    assert "--config bulkpull.toml" in refused.value.reason
+    assert Settings.load(file).retain_runs == 3
+
+
+@pytest.mark.case("C35")
+def test_a_mark_at_the_beginning_of_the_file_and_line_ends_of_windows_harm_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(b'\xef\xbb\xbfretain_runs = 3\r\non_drift = "fail"\r\n')
+    monkeypatch.setenv("BULKPULL_OUTPUT", "data\r")
+    monkeypatch.setenv("BULKPULL_ON_SHRINK", "publish\r")
+    monkeypatch.setenv("BULKPULL_KEEP_RAW", "true\r")
+    monkeypatch.setenv("BULKPULL_REQUEST_ATTEMPTS", "\r")
+
+    settings = Settings.load(file)
+
+    assert (settings.retain_runs, settings.on_drift, settings.on_shrink) == (3, "fail", "publish")
+    assert (settings.output, settings.keep_raw, settings.request_attempts) == (Path("data"), True, 6)
+
+
+@pytest.mark.case("L9")
+def test_the_users_folder_is_meant_by_a_tilde_and_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/contoso")
+
+    assert Settings(output="~/data").output == Path("/home/contoso/data")
+    with pytest.raises(SettingsError, match="names no folder"):
+        Settings(output="")
+    with pytest.raises(SettingsError, match="names no folder"):
+        Settings(output="  ")
+
+
+@pytest.mark.case("C34")
+@pytest.mark.skipif(os.name == "nt", reason="Windows paths are Unicode")
+def test_a_path_that_is_no_utf8_is_one_sentence_before_anything_begins() -> None:
+    with pytest.raises(SettingsError, match="is not UTF-8"):
+        Settings(output=os.fsdecode(b"/tmp/d\xe9p\xf4t"))
+    assert Settings(output="/tmp/dépôt").output.name == "dépôt"  # noqa: S108 - nothing is made there
+
+
+@pytest.mark.case("C33")
+def test_without_a_home_nothing_is_kept_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bulkpull.settings.user_data_path", lambda *_, **__: Path("~/.local/share/bulkpull"))
+
+    assert Settings().token_cache_folder is None

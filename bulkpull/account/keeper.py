@@ -49,6 +49,8 @@ class Keeper:
     """Keeps the account of one run; made by `kept_account`."""
 
     def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
+        # A program that changes its folder in mid-run moves no file.
+        self._metrics_file = settings.metrics_file.absolute() if settings.metrics_file else None
         self._settings = settings
         self._output = settings.output.absolute()
         self._events = events
@@ -91,7 +93,7 @@ class Keeper:
         await self._leave(self._output / "runs", partial(tidy, self._output))
         await self._leave(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
-        if (numbers := self._settings.metrics_file) is not None:
+        if (numbers := self._metrics_file) is not None:
             await self._leave(numbers, partial(write_numbers, numbers, manifest, output=self._output))
 
     async def send_notices(self) -> None:

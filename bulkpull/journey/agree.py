@@ -35,8 +35,8 @@ def known_types(record: DatasetRecord | None) -> dict[str, str]:
 
 
 def empty_columns(record: DatasetRecord | None) -> frozenset[str]:
-    """Columns of the snapshot that neither it nor an earlier one had a value of."""
-    return frozenset(column.name for column in record.columns if column.empty) if record else frozenset()
+    """Columns of the snapshot, in lower case, that neither it nor an earlier one had a value of."""
+    return frozenset(column.name.casefold() for column in record.columns if column.empty) if record else frozenset()
 
 
 def known_formats(record: DatasetRecord | None) -> dict[str, str]:

@@ -70,28 +70,28 @@ class Sorted:
 
 
 def sort_reports(
-    reports: Iterable[Report], *, run_id: str, wanted: Iterable[str], runs: Iterable[EarlierRun], now: datetime
+    reports: Iterable[Report], *, run_id: str, wanted: Mapping[str, str], runs: Iterable[EarlierRun], now: datetime
 ) -> Sorted:
     """
     Say what to do with the one-off reports that bear our names.
 
     Args:
         run_id: The run that asks; its own reports are always usable.
-        wanted: The marks of the pulls of this run.
+        wanted: The marks of the pulls of this run, those of earlier versions too, each with the mark of today.
         runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
             folder, or another machine, may be waiting for them.
     """
-    known, marks = {run.run_id: run for run in runs}, set(wanted)
+    known = {run.run_id: run for run in runs}
     named = [(name, report) for report in reports if (name := read_report_name(report.name)) and name.run_id]
     result = Sorted()
     for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
         run = known.get(name.run_id or "")
         if name.run_id == run_id:
-            result.usable.setdefault(name.mark, []).append(report)
+            result.usable.setdefault(wanted.get(name.mark, name.mark), []).append(report)
         elif run is None:
             continue
-        elif name.mark in marks and name.dataset not in run.published and _is_fresh(name, now=now):
-            result.usable.setdefault(name.mark, []).insert(0, report)
+        elif name.mark in wanted and name.dataset not in run.published and _is_fresh(name, now=now):
+            result.usable.setdefault(wanted[name.mark], []).insert(0, report)
         elif not run.carried_on or name.dataset in run.published:
             result.orphans.append(report)
     return result

@@ -1,8 +1,8 @@
 """
 The names that our queries and reports bear on the service, and what they tell (pure).
 
-Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a mark made of dataset,
-query text and window. What bears none of these names is somebody else's and is never touched (80).
+Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a mark made of the question
+and of the columns that it selects today. What bears none of these names is somebody else's and is never touched (80).
 
     bulkpull AzureUsage 3f1c09aa5b7d                                  a query, used again from run to run
     bulkpull_AzureUsage_9b02e7d1c4a6_20261123T020405Z-1f2e3d_1        a report of one run, its first attempt
@@ -19,6 +19,7 @@ from datetime import datetime
 from bulkpull.clock import iso_utc
 from bulkpull.model import Pull, Query
 from bulkpull.query import normalise
+from bulkpull.question import question_of
 from bulkpull.records.history import RUN_ID, begun_at
 
 OWN_PREFIX = "bulkpull"
@@ -50,7 +51,16 @@ class ReportName:
 
 
 def mark_of(pull: Pull) -> str:
-    """Twelve hexadecimal digits that stand for dataset, query text and window."""
+    """
+    Twelve hexadecimal digits that stand for the question and the columns that are selected for it today.
+
+    A report of other columns may answer the same question, but its file is read by other columns.
+    """
+    return _digits("\n".join((question_of(pull).sha256, *(name.casefold() for name in pull.columns))))
+
+
+def earlier_mark_of(pull: Pull) -> str:
+    """The mark that earlier versions gave to reports of the same query and window."""
     window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
     return _digits("\n".join((pull.dataset, normalise(pull.query_text), window)))
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import iso_utc
+from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.errors import BulkpullError
-from bulkpull.journey.names import mark_of, read_report_name
+from bulkpull.journey.names import earlier_mark_of, mark_of, read_report_name
 from bulkpull.model import Execution, Pull, Report, ReportStatus
 from bulkpull.query import normalise, parse
 from bulkpull.query.names import unique_names
+from bulkpull.question import question_of
 from bulkpull.records.manifest import DatasetRecord
 
 # The service wants four hours (behaviour 81); clocks differ, and the call takes its time.
@@ -78,14 +79,14 @@ def candidates(pull: Pull, reports: Iterable[Report], *, ours: Iterable[str]) ->
             without hearing of them again. Reports of the same query are ours as well, whoever made them; another query
             of the same dataset may serve another output folder.
     """
-    known, mark = set(ours), mark_of(pull)
+    known, marks = set(ours), {mark_of(pull), earlier_mark_of(pull)}
     found = [
         report
         for report in reports
         if (name := read_report_name(report.name))
         and name.run_id is None
         and name.dataset == pull.dataset
-        and (name.mark == mark or report.report_id in known or report.name in known)
+        and (name.mark in marks or report.report_id in known or report.name in known)
     ]
     return sorted(found, key=lambda report: report.created_at or _LONG_AGO, reverse=True)
 
@@ -162,9 +163,10 @@ def is_due(seen_at: datetime | None, *, refresh_days: int | None, now: datetime)
     return seen_at is None or now - seen_at >= timedelta(days=refresh_days or 1)
 
 
-def moment_of(told: str | None) -> datetime | None:
-    """A moment of a record, aware UTC."""
-    return datetime.fromisoformat(told) if told else None
+def moment_of(told: str | None, *, now: datetime) -> datetime | None:
+    """A moment of a record, aware UTC; `None` for one that has not come yet, which an older version believed."""
+    moment = datetime.fromisoformat(told) if told else None
+    return None if moment is None or is_ahead(moment, now=now) else moment
 
 
 def columns_of(query_text: str) -> tuple[str, ...]:
@@ -177,11 +179,11 @@ def columns_of(query_text: str) -> tuple[str, ...]:
 
 def asks_otherwise(pull: Pull, published: DatasetRecord) -> bool:
     """
-    Whether a selection has become another one since its snapshot was published: other rows are wanted at once.
+    Whether the snapshot answers another question than the pull asks: other rows are wanted at once.
 
-    The columns of a whole dataset drift by themselves, and its rows are still what was asked for.
+    The columns of a whole dataset change by themselves, and its rows are still what was asked for.
     """
-    return pull.source is not None and not _is_same_query(published.query, pull)
+    return published.question_sha256 != question_of(pull).sha256
 
 
 def _is_same_query(text: str | None, pull: Pull) -> bool:

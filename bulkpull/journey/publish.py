@@ -21,6 +21,7 @@ from bulkpull.errors import HeldBack
 from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.journey.tidy import Undone, clean_up
+from bulkpull.question import Question
 from bulkpull.records.beneath import names_beneath, open_beneath, remove_beneath, rename_beneath
 from bulkpull.records.files import disk_trouble, explained, link_or_copy, make_folders, sync_folder
 from bulkpull.records.history import PRIVATE
@@ -34,6 +35,8 @@ class Staged:
 
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
+        query: The query's text.
+        question: What it answers.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
     """
 
@@ -41,6 +44,8 @@ class Staged:
     folder: Path
     files: Sequence[PublishedFile]
     rows: int
+    query: str
+    question: Question
     raw: Sequence[Path] = ()
 
 
@@ -119,6 +124,11 @@ class Publisher:
             run_id=self.run_id,
             rows=staged.rows,
             files=[file.path for file in files],
+            question=staged.question.as_dict(),
+            question_sha256=staged.question.sha256,
+            query=staged.query,
+            timespan=staged.question.span,
+            window=staged.question.window_as_dict,
             published_at=now,
             replaced=self._replaced(staged.dataset, named, at=now),
         )
@@ -182,23 +192,23 @@ def find_drift(
     published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
 ) -> Drift:
     """
-    How the columns differ from those of the snapshot that is current (pure).
+    How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
 
     Args:
         published: Parquet type by column name, as published; empty when nothing is.
-        empty: Columns that no snapshot had a value of: their types were declared and bind nobody.
+        empty: Columns, in lower case, that no snapshot had a value of: their types were declared and bind nobody.
     """
     if not published:
         return Drift()
-    now = {column.name: column.type for column in columns}
-    first = {column.name: _first_that_did_not_fit(column) for column in columns}
+    before = {name.casefold(): kind for name, kind in published.items()}
+    now = {column.name.casefold() for column in columns}
     return Drift(
-        appeared=[name for name in now if name not in published],
-        vanished=[name for name in published if name not in now],
+        appeared=[column.name for column in columns if column.name.casefold() not in before],
+        vanished=[name for name in published if name.casefold() not in now],
         retyped=[
-            f"{name}: {published[name]} → {kind}{first[name]}"
-            for name, kind in now.items()
-            if published.get(name, kind) != kind and name not in empty
+            f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
+            for column in columns
+            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
         ],
     )
 

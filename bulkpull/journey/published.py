@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bulkpull.question import whole_question
 from bulkpull.records.beneath import status_beneath
 from bulkpull.records.files import load_json
+from bulkpull.records.history import manifests
 from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
 
 
@@ -19,11 +21,46 @@ def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
 
     Where its manifest is gone or damaged, the Parquet files tell what they can: columns, types and origin.
     """
-    manifests = {run_id: _records_of(output, run_id) for run_id in {each.run_id for each in current.datasets.values()}}
+    told = {run_id: _records_of(output, run_id) for run_id in {each.run_id for each in current.datasets.values()}}
     return {
-        name: manifests[snapshot.run_id].get(name) or _told_by_files(output, name, snapshot)
+        name: _with_question(told[snapshot.run_id].get(name) or _told_by_files(output, name, snapshot), snapshot)
         for name, snapshot in current.datasets.items()
     }
+
+
+def find_last_answer(output: Path, dataset: str, question_sha256: str) -> DatasetRecord | None:
+    """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
+    for manifest in manifests(output):
+        for record in manifest.datasets:
+            if record.dataset == dataset and record.status == "complete":
+                told = _with_question(record)
+                if told.question_sha256 == question_sha256:
+                    return told
+    return None
+
+
+def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = None) -> DatasetRecord:
+    """
+    The same record, with the question that its snapshot answers.
+
+    A snapshot of an earlier version records none. Of a whole dataset the query, time span and window tell it; of a
+    custom query they do not, since it may have asked for every column, and then it stays unknown.
+    """
+    if record.question_sha256 is not None:
+        return record
+    if snapshot is not None and snapshot.question_sha256 is not None:
+        record.question, record.question_sha256 = snapshot.question, snapshot.question_sha256
+        record.query, record.timespan, record.window = snapshot.query, snapshot.timespan, snapshot.window
+        return record
+    if record.source is not None or record.query is None:
+        return record
+    window = (record.window["start"], record.window["end"]) if record.window else None
+    metrics = "amounts" if record.metrics else "none"
+    question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
+    if question is not None:
+        record.question, record.question_sha256 = question.as_dict(), question.sha256
+        record.timespan = question.span
+    return record
 
 
 def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:

@@ -41,6 +41,7 @@ from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, i
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.query import normalise
+from bulkpull.question import Question
 from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath
 from bulkpull.records.files import explained, make_folders
 from bulkpull.records.manifest import DatasetRecord
@@ -68,6 +69,7 @@ class Journey:
         border: Where its window meets others of the same dataset.
         execution: The execution of a standing report that is completed already; then nothing is ordered.
         known_md5: MD5 of the stored file whose content is published.
+        question: What the whole snapshot answers, of which the pull may be a part.
         ordered: Gets every report of ours that is in use; whoever made the list deletes them.
     """
 
@@ -75,6 +77,7 @@ class Journey:
     tools: Tools
     record: DatasetRecord
     columns: Sequence[ColumnPlan]
+    question: Question
     border: Border | None = None
     execution: Execution | None = None
     known_md5: str | None = None
@@ -265,11 +268,12 @@ class Journey:
             setattr(self.record.seconds, name, round(spent, 3))
 
     async def _note(self, step: str, **facts: Any) -> None:
-        await self.tools.note(self.pull.dataset, step, mark=mark_of(self.pull), **facts)
+        facts |= {"mark": mark_of(self.pull), "question_sha256": self.question.sha256}
+        await self.tools.note(self.pull.dataset, step, **facts)
 
     def _lineage(self, execution: Execution) -> Mapping[str, str]:
         """What each Parquet file says of its origin (contract, section 5)."""
-        generated_at = execution.generated_at
+        generated_at, (start, end) = execution.generated_at, self.question.window or ("", "")
         return {
             "bulkpull.version": __version__,
             "bulkpull.dataset": self.pull.dataset,
@@ -277,8 +281,12 @@ class Journey:
             "bulkpull.run_id": self.tools.run_id,
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
+            "bulkpull.question_sha256": self.question.sha256,
+            "bulkpull.timespan": self.question.span or "",
+            "bulkpull.window_start": start,
+            "bulkpull.window_end": end,
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
-        }
+        } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
 
 
 def _make_empty(folder: Path, private: Path) -> None:

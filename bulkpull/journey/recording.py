@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bulkpull.catalog import Catalog
-from bulkpull.clock import iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, Unchanged
 from bulkpull.journey.plan import Unavailable
 from bulkpull.model import Pull
+from bulkpull.question import question_of
 from bulkpull.records.manifest import DatasetRecord, DatasetStatus, RunStatus, status_of
+
+# What tells the question that made the data.
+LABELS = ("query", "timespan", "window", "question", "question_sha256")
 
 
 def blank_record(pull: Pull, *, named: bool) -> DatasetRecord:
     """The record of a pull that is still to be done; as long as nothing else is known, it has failed."""
-    window = pull.window
     record = DatasetRecord(
         dataset=pull.dataset,
         status="failed",
-        timespan=pull.timespan,
         wider_timespan=pull.wider_timespan,
-        window={"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None,
         source=pull.source,
         notes=list(pull.notes),
         named=named or bool(pull.source),
@@ -30,8 +30,11 @@ def blank_record(pull: Pull, *, named: bool) -> DatasetRecord:
 
 
 def record_query(record: DatasetRecord, pull: Pull) -> None:
-    """Let the record tell the query of `pull`, which may be another one than was planned, and its metrics."""
+    """Let the record tell the query of `pull`, which may be another one than was planned, and its question."""
+    question = question_of(pull)
     record.query = pull.query_text
+    record.question, record.question_sha256 = question.as_dict(), question.sha256
+    record.timespan, record.window = question.span, question.window_as_dict
     record.metrics, record.metrics_left_out = list(pull.metrics), list(pull.metrics_left_out)
 
 
@@ -89,7 +92,9 @@ def stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
     """A skipped dataset carries the rows and files of the snapshot that stays current (contract, section 4)."""
     if published is None:
         return
-    for name in ("query", "query_id", "report_id", "execution_id", "generated_at", "data_redacted"):
+    for name in LABELS:
+        setattr(record, name, getattr(published, name))
+    for name in ("query_id", "report_id", "execution_id", "generated_at", "unbelieved_at", "data_redacted"):
         if getattr(record, name) in (None, False):
             setattr(record, name, getattr(published, name))
     for name in ("rows", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5"):

@@ -18,7 +18,7 @@ from bulkpull.journey.request import is_same_request
 from bulkpull.model import Report
 from bulkpull.records.history import RUN_ID
 from bulkpull.records.ledger import Ledger, RunEntry
-from bulkpull.records.manifest import DatasetRecord
+from bulkpull.records.manifest import Current, DatasetRecord
 from bulkpull.reporting.client import ReportingClient
 
 SUBMITTED = "submitted"
@@ -81,11 +81,16 @@ def _is_young(run: RunEntry, *, now: datetime) -> bool:
     return now - datetime.fromisoformat(run.started_at) < FRESH
 
 
-async def published_before(ledger: Ledger, *, run_id: str, output: Path) -> dict[str, DatasetRecord]:
-    """What the run had published, by dataset; what is not there any more has to be done again."""
+async def published_before(ledger: Ledger, *, run_id: str, output: Path, current: Current) -> dict[str, DatasetRecord]:
+    """
+    What the run had published, by dataset.
+
+    It counts only while `current.json` names it, and while its files are there; everything else is done again.
+    """
     done: dict[str, DatasetRecord] = {}
     for entry in await ledger.steps(run_id):
-        if entry.step == "published":
+        named = current.datasets.get(entry.dataset)
+        if entry.step == "published" and named is not None and named.run_id == run_id:
             record = DatasetRecord.model_validate(entry.facts["record"])
             if await anyio.to_thread.run_sync(_all_there, output, record):
                 done[entry.dataset] = record
@@ -118,7 +123,7 @@ async def inherit(
     *,
     ledger: Ledger,
     run_id: str,
-    wanted: Iterable[str],
+    wanted: Mapping[str, str],
     alive: frozenset[str],
     folders: Iterable[str],
     now: datetime,
@@ -127,7 +132,7 @@ async def inherit(
     Sort what earlier runs of this output folder left on the service.
 
     Args:
-        wanted: The marks of this run's pulls.
+        wanted: The marks of this run's pulls, each with the mark that they bear today.
         alive: Runs that may still be carried on, by another command.
         folders: Ids of runs that left a folder here: they are ours even where the ledger does not know them any more.
     """

@@ -33,7 +33,7 @@ from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.journey.names import mark_of
+from bulkpull.journey.names import earlier_mark_of, mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
@@ -51,13 +51,13 @@ from bulkpull.journey.resume import (
     review,
 )
 from bulkpull.journey.retire import retire_runs
-from bulkpull.journey.room import check_room_for_run
+from bulkpull.journey.room import find_too_large
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
 from bulkpull.journey.tidy import clean_up, is_without_links
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Pull, Report
-from bulkpull.records.beneath import remove_beneath
+from bulkpull.records.beneath import names_beneath, remove_beneath
 from bulkpull.records.files import explained
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
@@ -103,6 +103,7 @@ class Run:
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
+    _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
 
@@ -278,9 +279,11 @@ class Run:
                 record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
                 self._records[record.dataset] = record
             return
-        if not self._begun:
-            new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
-            await check_room_for_run(folder.output, new, settings=self.settings)
+        self._too_large = await find_too_large(
+            folder.output,
+            [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights) and not _is_begun(pull, folder)],
+            settings=self.settings,
+        )
         await self._begin(ledger)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
@@ -289,7 +292,7 @@ class Run:
             reports,
             ledger=ledger,
             run_id=self.run_id,
-            wanted=[mark_of(pull) for pull in left],
+            wanted={mark: mark_of(pull) for pull in left for mark in (earlier_mark_of(pull), mark_of(pull))},
             alive=self._past.alive,
             folders=folder.runs,
             now=self.clock.now(),
@@ -341,7 +344,7 @@ class Run:
             self._records[missing.dataset] = unavailable_record(missing)
         done: Mapping[str, DatasetRecord] = {}
         if self._past.carried_on:
-            done = await published_before(ledger, run_id=self.run_id, output=folder.output)
+            done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
         for pull in plan.pulls:
             record = self._records[pull.dataset] = done.get(pull.dataset) or blank_record(
                 pull, named=bool(self.request.datasets)
@@ -404,6 +407,8 @@ class Run:
         record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
+                if (refused := self._too_large.get(pull.dataset)) is not None:
+                    raise refused
                 if night is not None:
                     await self._shift(tools).work(night, record)
                 elif self.request.submit_only:
@@ -449,7 +454,8 @@ class Run:
     @property
     def _is_to_be_resumed(self) -> bool:
         """The disk was at fault, and what the service made is as good as before: the same command carries on."""
-        return any(isinstance(record.error, DiskTrouble | LedgerError) for record in self._records.values())
+        begun = [record for record in self._records.values() if record.dataset not in self._too_large]
+        return any(isinstance(record.error, DiskTrouble | LedgerError) for record in begun)
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
@@ -487,6 +493,11 @@ class Run:
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest
+
+
+def _is_begun(pull: Pull, folder: OutputFolder) -> bool:
+    """Whether an interrupted run has fetched some of it, which then needs no further room."""
+    return bool(names_beneath(folder.staging / pull.dataset, root=folder.output / PRIVATE))
 
 
 def new_run_id(now: datetime) -> str:

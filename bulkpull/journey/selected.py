@@ -96,7 +96,7 @@ def select_pull(
         source=source,
         metrics=checked.metrics,
         metrics_left_out=choice.left_out if choice else (),
-        metrics_chosen=choice is not None,
+        metrics_choice=None if choice is None else metrics,
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -48,12 +49,14 @@ from bulkpull.journey.agree import (
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
+from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
 from bulkpull.journey.tidy import Undone
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
+from bulkpull.question import Question, question_of
 from bulkpull.records.beneath import remove_beneath
 from bulkpull.records.files import explained, link_or_copy, make_folders, sync_folder
 from bulkpull.records.manifest import DatasetRecord, PublishedFile
@@ -83,6 +86,7 @@ class Assembly:
     record: DatasetRecord
     execution: Execution | None = None
     only_news: bool = False
+    _baseline: DatasetRecord | None = None
     _ordered: list[Report] = field(default_factory=list)
 
     async def travel(self) -> None:
@@ -93,6 +97,7 @@ class Assembly:
             BulkpullError: The first fault that nothing could mend. Nothing half-written is visible.
             Unchanged: With `only_news`: the data are those of the current snapshot.
         """
+        await self._look_back()
         try:
             parts = await self._or_without_metrics(self._bring_parts)
             await self._publish(parts)
@@ -151,6 +156,23 @@ class Assembly:
     def _published(self) -> DatasetRecord | None:
         return self.tools.published.get(self.pull.dataset)
 
+    @property
+    def _question(self) -> Question:
+        return question_of(self.pull)
+
+    @property
+    def _is_same_question(self) -> bool:
+        """Whether the current snapshot answers the question that is asked now."""
+        return self._published is not None and self._published.question_sha256 == self._question.sha256
+
+    async def _look_back(self) -> None:
+        """Find the snapshot to compare with: the current one, or the last one of the same question."""
+        if self._is_same_question:
+            self._baseline = self._published
+        elif self._published is not None:
+            find = partial(find_last_answer, self.tools.output, self.pull.dataset, self._question.sha256)
+            self._baseline = await anyio.to_thread.run_sync(find)
+
     def _discard(self) -> None:
         for report in (*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)):
             self.tools.discard_report(report, record=self.record)
@@ -205,7 +227,8 @@ class Assembly:
             columns=self._columns() if columns is None else columns,
             border=border or self._border(pull),
             execution=self.execution,
-            known_md5=published.stored_md5 if published and self.only_news else None,
+            known_md5=published.stored_md5 if published and self.only_news and self._is_same_question else None,
+            question=self._question,
             ordered=self._ordered,
         )
 
@@ -232,8 +255,9 @@ class Assembly:
         )
 
     def _columns(self) -> list[ColumnPlan]:
-        published, formats = known_types(self._published), known_formats(self._published)
-        empty = empty_columns(self._published)
+        published = {name.casefold(): kind for name, kind in known_types(self._baseline).items()}
+        formats = {name.casefold(): form for name, form in known_formats(self._baseline).items()}
+        empty = empty_columns(self._baseline)
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = self._documented(name)
@@ -243,11 +267,11 @@ class Assembly:
                     declared=column.type if column else ColumnType.STRING,
                     identifier=column.identifier if column else False,
                     aliases=(column.name, *column.aliases) if column else (),
-                    published_type=published.get(name),
-                    published_format=formats.get(name),
+                    published_type=published.get(name.casefold()),
+                    published_empty=name.casefold() in empty,
+                    published_format=formats.get(name.casefold()),
                     amount=name in self.pull.metrics,
                     flag_words=getattr(column, "values", ()),
-                    published_empty=name in empty,
                 )
             )
         return plans
@@ -304,9 +328,11 @@ class Assembly:
         tools.events.emit("pull.stepped", step=Step.PUBLISH.value)
         self._describe(parts)
         published = self._published
-        if self.only_news and published is not None and published.content_hash == record.content_hash:
+        is_same = published is not None and self._is_same_question and published.content_hash == record.content_hash
+        if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
-        drift = find_drift(published_types(published), record.columns, empty=empty_columns(published))
+        baseline = self._baseline
+        drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -316,19 +342,20 @@ class Assembly:
         hold_back(
             self.pull.dataset,
             rows=rows,
-            current_rows=published.rows if published else None,
+            current_rows=baseline.rows if baseline else None,
             drift=drift,
             data_redacted=record.data_redacted,
             on_shrink=settings.on_shrink,
             on_drift=settings.on_drift,
             fail_on_redacted=settings.fail_on_redacted,
         )
-        if published and rows < published.rows * _SHARP_SHRINK:
+        if baseline and rows < baseline.rows * _SHARP_SHRINK:
             record.notes.append(
-                f"{rows:,} rows where the snapshot before had {published.rows:,}: look whether that is right"
+                f"{rows:,} rows where the snapshot before had {baseline.rows:,}: look whether that is right"
             )
         if record.data_redacted:
             record.notes.append(WITHHELD)
+        self._tell_replaced_dataset()
         staged = await self._stage(parts)
         published_now = await tools.publisher.publish_snapshot(staged)
         # Readers see it: nothing that follows makes the dataset a failure.
@@ -341,16 +368,24 @@ class Assembly:
             tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
 
+    def _tell_replaced_dataset(self) -> None:
+        """A window may take the place of a whole dataset, and its readers are to know."""
+        if self.pull.window is None or self.pull.source is not None:
+            return
+        self.record.notes.append(
+            f"the current snapshot holds {iso_utc(self.pull.window.start)} to {iso_utc(self.pull.window.end)} only and "
+            f"takes the place of the whole dataset; `--as NAME` publishes a window under a name of its own"
+        )
+
     def _describe(self, parts: Sequence[Part]) -> None:
         """Fill in what the parts tell."""
         record, first = self.record, parts[0]
         hashes = [part.table.content_hash for part in parts]
         record.columns = columns_of(parts)
-        there = {column.name for column in record.columns}
-        known = known_types(self._published)
-        record.earlier_types = {name: kind for name, kind in known.items() if name not in there}
-        formats = known_formats(self._published)
-        record.earlier_formats = {name: form for name, form in formats.items() if name not in there}
+        there = {column.name.casefold() for column in record.columns}
+        known, formats = known_types(self._baseline), known_formats(self._baseline)
+        record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
+        record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
         record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
         record.vouched_by = vouched_for_all(parts)
@@ -358,6 +393,12 @@ class Assembly:
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
         made = [part.execution.generated_at for part in parts if part.execution.generated_at]
         record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None
+        if unbelieved := [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]:
+            record.unbelieved_at = iso_utc(max(unbelieved))
+            record.notes.append(
+                f"the service says that this data was made at {record.unbelieved_at}, which lies ahead of its own "
+                "clock: not believed, executions are told apart by their ids instead"
+            )
         for column in record.columns:
             if column.misfit is not None:
                 self.tools.events.emit("column.kept_as_text", column=column.name, declared=column.declared,
@@ -398,5 +439,7 @@ class Assembly:
             folder=folder,
             files=[named for _, named in files],
             rows=sum(part.table.rows for part in parts),
+            query=self.pull.query_text,
+            question=self._question,
             raw=[part.stored.path for part in parts] if tools.settings.keep_raw else [],
         )

@@ -107,13 +107,16 @@ class DatasetRecord(_Record):
     One dataset's part of the manifest. `reason` is one sentence that a person can act on.
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
-    the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
+    the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
+    `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
-    the query selects after the columns, `metrics_left_out` the listed ones that it does not. `vouched_by` names what
-    tells that the files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two
-    equal readings does.
+    the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
+    data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
+    readers. A skipped dataset has those of the snapshot that stays current. `vouched_by` names what tells that the
+    files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
+    does.
     """
 
     dataset: str
@@ -126,6 +129,7 @@ class DatasetRecord(_Record):
     report_id: str | None = None
     execution_id: str | None = None
     generated_at: str | None = None
+    unbelieved_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
     columns: list[PublishedColumn] = Field(default_factory=list)
@@ -133,6 +137,8 @@ class DatasetRecord(_Record):
     files: list[PublishedFile] = Field(default_factory=list)
     seconds: Seconds = Field(default_factory=Seconds)
     source: str | None = None
+    question: dict[str, Any] | None = None
+    question_sha256: str | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
@@ -226,6 +232,7 @@ class CurrentSnapshot(_Record):
     """
     The newest complete snapshot of a dataset; `files` are relative to the output folder.
 
+    `question` is what it answers, `question_sha256` the hash over all of it; `None` for one of an earlier version.
     `published_at` is when it became current (UTC). `replaced` tells of older snapshots, by the ids of their runs, when
     they ceased to be current: readers have a day from then on. Both are left out where nothing is known.
     """
@@ -233,6 +240,11 @@ class CurrentSnapshot(_Record):
     run_id: str
     rows: int
     files: list[str]
+    question: dict[str, Any] | None = None
+    question_sha256: str | None = None
+    query: str | None = None
+    timespan: str | None = None
+    window: dict[str, str] | None = None
     published_at: str | None = None
     replaced: dict[str, str] = Field(default_factory=dict)
 
@@ -246,7 +258,7 @@ class CurrentSnapshot(_Record):
     @model_serializer(mode="wrap")
     def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         told: dict[str, Any] = serialise(self)
-        return {name: value for name, value in told.items() if value or name in ("run_id", "rows", "files")}
+        return {name: value for name, value in told.items() if value or name not in ("published_at", "replaced")}
 
 
 class Current(_Record):

@@ -2,12 +2,15 @@
 One sign-in's place in the cache: its entry, and the lock that processes take turns by.
 
 A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
+Where the folder that the settings name is shared with others, it keeps its mode, and a private one is made within it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from bulkpull.settings import Settings
 from bulkpull.tokencache.entry import Entry, Identity, read_entry
 from bulkpull.tokencache.stores import PrivateFile, Store, system_store
 
+_WITHIN_SHARED = "bulkpull-tokens"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -116,23 +120,41 @@ class TokenCache:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name != "nt" and self.folder.stat().st_mode & _OTHERS:
-            self.folder.chmod(0o700)
+        if not _is_private(self.folder):
+            raise OSError(errno.EPERM, f"{self.folder} is a link, or open to others: a private folder is needed")
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder of this user's own that nobody else may enter. Windows keeps its own rules for that."""
+    if os.name == "nt":
+        return True
+    status = folder.lstat()
+    is_own = status.st_uid == os.getuid()
+    return stat.S_ISDIR(status.st_mode) and is_own and not status.st_mode & _OTHERS
+
+
+def _private_folder(folder: Path) -> Path:
+    """The folder itself where it is private or still to be made; else one within it, so that it keeps its mode."""
+    folder = Path(os.path.realpath(folder))
+    with suppress(OSError):
+        return folder if _is_private(folder) else folder / _WITHIN_SHARED
+    return folder
 
 
 def token_cache(settings: Settings) -> TokenCache | None:
     """
     The cache for the sign-in that the settings describe; `None` when it is switched off, or they describe none yet.
 
-    Reads nothing from the disk.
+    Reads no entry; only looks whose folder it is.
 
     Raises:
-        SettingsError: It would lie in the output folder, which is for everybody's eyes.
+        SettingsError: It would lie in the output folder, which is for everybody's eyes, by its name or by a link.
     """
     folder = settings.token_cache_folder
     if folder is None or not (settings.tenant_id and settings.client_id):
         return None
-    if Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(settings.output)):  # noqa: PTH100 - links are kept
+    by_name = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(settings.output))  # noqa: PTH100 - links are kept
+    if by_name or Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(settings.output)):
         raise SettingsError(
             f"`token_cache` {folder} lies in the output folder", fix="keep it apart: tokens are for nobody else"
         )
@@ -142,4 +164,4 @@ def token_cache(settings: Settings) -> TokenCache | None:
         token_url=settings.token_address,
         username=settings.username,
     )
-    return TokenCache(folder, identity, encrypt=settings.encrypt_token_cache)
+    return TokenCache(_private_folder(folder), identity, encrypt=settings.encrypt_token_cache)

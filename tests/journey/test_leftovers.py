@@ -21,13 +21,15 @@ def report(run_id: str, *, attempt: int = 1, mark: str = MARK, dataset: str = "P
 def sorted_as(
     *reports: Report, run: EarlierRun | None = None, wanted: tuple[str, ...] = (MARK,)
 ) -> tuple[list[str], list[str]]:
-    found = sort_reports(reports, run_id=MINE, wanted=wanted, runs=[run] if run else [], now=NOW)
+    found = sort_reports(
+        reports, run_id=MINE, wanted={mark: mark for mark in wanted}, runs=[run] if run else [], now=NOW
+    )
     return [each.report_id for each in found.usable.get(MARK, [])], [each.report_id for each in found.orphans]
 
 
 @pytest.mark.fault(38)
 def test_reports_of_the_run_itself_are_taken_up_the_latest_attempt_first() -> None:
-    found = sort_reports([report(MINE, attempt=2), report(MINE)], run_id=MINE, wanted=[], runs=[], now=NOW)
+    found = sort_reports([report(MINE, attempt=2), report(MINE)], run_id=MINE, wanted={}, runs=[], now=NOW)
     leftovers = Leftovers(found.usable)
 
     taken = leftovers.take_report(MARK)

@@ -10,12 +10,23 @@ import pytest
 from bulkpull.journey.names import report_name, standing_name
 from bulkpull.journey.night import Night, Seen, candidates, decide, first_start, is_due, recurrence_h
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink
+from bulkpull.question import question_of
 from bulkpull.records.manifest import DatasetRecord
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
-TODAY = Pull("Profile", OfferedDataset("Profile", ("A", "B")), ("A", "B"), "SELECT A, B FROM Profile")
-LAST_MONTH = Pull("Profile", OfferedDataset("Profile", ("A",)), ("A",), "SELECT A FROM Profile")
-PUBLISHED = DatasetRecord(dataset="Profile", status="complete", execution_id="old", generated_at="2026-11-23T22:00:00Z")
+TODAY = Pull(
+    "Profile", OfferedDataset("Profile", ("A", "B")), ("A", "B"), "SELECT A, B FROM Profile", metrics_choice="amounts"
+)
+LAST_MONTH = Pull(
+    "Profile", OfferedDataset("Profile", ("A",)), ("A",), "SELECT A FROM Profile", metrics_choice="amounts"
+)
+PUBLISHED = DatasetRecord(
+    dataset="Profile",
+    status="complete",
+    execution_id="old",
+    generated_at="2026-11-23T22:00:00Z",
+    question_sha256=question_of(TODAY).sha256,
+)
 SEEN = Seen("old", NOW - timedelta(hours=4))
 
 

@@ -12,6 +12,7 @@ from bulkpull.clock import SystemClock
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.journey.publish import Publisher, Staged, find_drift, hold_back
+from bulkpull.question import Question
 from bulkpull.records import files
 from bulkpull.records.manifest import Current, Drift, PublishedColumn, PublishedFile
 
@@ -27,7 +28,8 @@ def stage(output: Path, content: bytes, *, rows: int = 1) -> Staged:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "part-00000.parquet").write_bytes(content)
     file = PublishedFile(path="part-00000.parquet", rows=rows, bytes=len(content), sha256="0" * 64)
-    return Staged("Profile", folder, [file], rows)
+    question = Question("Profile", "Profile", ("*",))
+    return Staged("Profile", folder, [file], rows, query="SELECT A FROM Profile", question=question)
 
 
 async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_path: Path) -> None:
@@ -37,8 +39,9 @@ async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_
     current = json.loads((tmp_path / "current.json").read_text())
     assert current["version"] == 1
     told = current["datasets"]["Profile"]
-    assert told.pop("published_at") == current["updated_at"]
-    assert told == {"run_id": RUN_1, "rows": 1, "files": [published[0].path]}
+    assert told["published_at"] == current["updated_at"]
+    assert (told["run_id"], told["rows"], told["files"]) == (RUN_1, 1, [published[0].path])
+    assert told["question_sha256"] == Question(**told["question"]).sha256
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
     assert "latest/" in (tmp_path / "README.md").read_text()
 

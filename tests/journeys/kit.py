@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from bulkpull.events import Events, Listener
+from bulkpull.identity import Account
 from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
 from bulkpull.model import Window
@@ -20,6 +21,8 @@ from bulkpull.records.manifest import Manifest
 from bulkpull.settings import Settings
 from bulkpull.simulator import Simulator
 
+ACCOUNT = Account.of(api_root="https://api.contoso.example/insights", programme="mpn", tenant="contoso.example")
+"""Of every export here: a service that is set up anew within a test has another port, and is the same account."""
 QUICK: dict[str, Any] = {
     "requests_per_second": 500,
     "request_burst": 100,
@@ -48,6 +51,7 @@ async def export(
         ExportRequest(datasets, window=window),
         settings_for(simulator, output, **changes),
         Events(*listeners),
+        account=ACCOUNT,
         **({"clock": clock} if clock else {}),
     )
     return await run.export()

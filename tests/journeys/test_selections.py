@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from journeys.kit import settings_for
+from journeys.kit import ACCOUNT, settings_for
 
 import bulkpull
 from bulkpull.events import Events
@@ -17,7 +17,7 @@ from bulkpull.journey.request import ExportRequest, asked_for
 from bulkpull.journey.run import Run
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import Manifest
+from bulkpull.records.manifest import DatasetRecord, Manifest
 from bulkpull.selection import Selection
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
@@ -46,7 +46,7 @@ async def test_a_selection_holds_what_was_selected_and_leaves_the_whole_alone(tm
     assert (manifest.exit_code, record.dataset, record.source) == (0, "recent", "AzureUsage")
     frame = bulkpull.scan(tmp_path, "recent").collect()
     assert frame.columns == ["Month", "SubscriptionId", "UsageQuantity"]
-    assert frame.schema["Month"] == pl.Date
+    assert frame.schema["Month"] == bulkpull.scan(tmp_path, "AzureUsage").collect_schema()["Month"]
     assert frame["UsageQuantity"].to_list() == sorted(frame["UsageQuantity"], reverse=True)
     assert 0 < frame.height <= 20
     assert frame["UsageQuantity"].min() > 5  # type: ignore[operator]
@@ -58,7 +58,7 @@ async def test_a_selection_holds_what_was_selected_and_leaves_the_whole_alone(tm
 
 @pytest.mark.behaviour(63)
 async def test_metrics_arrive_as_numbers_and_a_note_says_that_they_aggregate(tmp_path: Path) -> None:
-    selection = Selection(name="totals", dataset="AzureUsage", select="CustomerCount, CustomerMarket, TotalACR")
+    selection = Selection(name="totals", dataset="AzureUsage", select="CustomerCount, CustomerMarket, ACR_USD")
     async with Simulator(Scenario(rows=200, datasets=OFFERED)) as simulator:
         manifest = await export(simulator, tmp_path, queries=[selection])
 
@@ -123,7 +123,7 @@ async def test_what_is_refused_has_created_nothing_and_leaves_no_trace(tmp_path:
 async def test_a_system_query_is_exported_by_its_id_unless_it_fell_behind(tmp_path: Path) -> None:
     azure = Selection(name="azure-by-id", system_query="d1a4d75e-5ca8-4847-845f-ee0a9be6f07b")
     dynamics = Selection(name="dynamics-by-id", system_query="6209a8fd-93af-442e-8b3f-3df0f77e8463")
-    async with Simulator(Scenario(rows=20, datasets=("AzureUsage", "DynamicsUsage"))) as simulator:
+    async with Simulator(Scenario(edition="documents", rows=20, datasets=("AzureUsage", "DynamicsUsage"))) as simulator:
         manifest = await export(simulator, tmp_path, queries=[azure, dynamics])
 
     fates = {record.dataset: (record.status, record.reason) for record in manifest.datasets}
@@ -134,25 +134,31 @@ async def test_a_system_query_is_exported_by_its_id_unless_it_fell_behind(tmp_pa
     assert "did you mean PartnerLocation?" in str(reason)
 
 
-async def test_types_stay_and_drift_is_told_within_a_selections_own_snapshots(tmp_path: Path) -> None:
+@pytest.mark.case("N12")
+async def test_types_stay_within_the_snapshots_of_one_question(tmp_path: Path) -> None:
     odd = b"Month,UsageQuantity\r\n2026-11-01,many\r\n"
     narrow = Selection(name="mine", dataset="AzureUsage", select="Month, UsageQuantity")
-    async with Simulator(Scenario(tables={"AzureUsage": odd}, datasets=OFFERED)) as simulator:
-        first = await export(simulator, tmp_path, queries=[narrow])
-    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
-        second = await export(simulator, tmp_path, queries=[narrow])
-        whole = await export(simulator, tmp_path, "AzureUsage")
-        wide = narrow.model_copy(update={"select": "Month, UsageQuantity, SubscriptionId"})
-        third = await export(simulator, tmp_path, queries=[wide])
+    wide = narrow.model_copy(update={"select": "Month, UsageQuantity, SubscriptionId"})
 
-    types = [
-        {column.name: column.type for column in made.datasets[0].columns} for made in (first, second, whole, third)
-    ]
-    assert [each["UsageQuantity"] for each in types] == ["String", "String", "Decimal(38, 18)", "String"]
-    assert not second.datasets[0].drift
-    assert not whole.datasets[0].drift
-    assert third.datasets[0].drift is not None
-    assert third.datasets[0].drift.appeared == ["SubscriptionId"]
+    async def run(simulator: Simulator, *names: str, queries: tuple[Selection, ...] = ()) -> DatasetRecord:
+        settings = settings_for(simulator, tmp_path, on_drift="fail")
+        request = asked_for(names, settings=settings, selections=queries)
+        manifest = await Run(request, settings, Events(), account=ACCOUNT).export()
+        return manifest.datasets[0]
+
+    async with Simulator(Scenario(tables={"AzureUsage": odd}, datasets=OFFERED)) as simulator:
+        first = await run(simulator, queries=(narrow,))
+    async with Simulator(Scenario(rows=20, datasets=OFFERED)) as simulator:
+        second = await run(simulator, queries=(narrow,))
+        whole = await run(simulator, "AzureUsage")
+        third = await run(simulator, queries=(wide,))
+        again = await run(simulator, queries=(narrow,))
+
+    made = [first, second, whole, third, again]
+    assert {record.status for record in made} == {"complete"}
+    types = [{column.name: column.type for column in record.columns}["UsageQuantity"] for record in made]
+    assert types == ["String", "String", "Decimal(38, 18)", "Decimal(38, 18)", "String"]
+    assert [record.drift for record in made] == [None] * 5
 
 
 @pytest.mark.behaviour(63, 84)

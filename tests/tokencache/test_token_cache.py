@@ -57,12 +57,49 @@ def test_only_this_user_may_read_what_is_kept_whatever_the_umask(plain: TokenCac
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
-def test_a_folder_that_others_may_enter_is_made_private(plain: TokenCache) -> None:
-    plain.folder.mkdir(mode=0o755)
+@pytest.mark.case("C29")
+def test_a_shared_folder_keeps_its_mode_and_gets_a_private_one_within(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    settings = Settings(tenant_id="t", client_id="c", token_cache=str(shared), output=tmp_path / "out")
 
-    plain.save(entry())
+    for _ in range(2):
+        cached = token_cache(settings)
+        assert cached is not None
+        cached.save(entry())
 
-    assert mode(plain.folder) == 0o700
+    assert mode(shared) == 0o1777
+    assert [path.name for path in shared.iterdir()] == ["bulkpull-tokens"]
+    assert mode(shared / "bulkpull-tokens") == 0o700
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+@pytest.mark.case("C29")
+@pytest.mark.parametrize("kind", ["open", "link"])
+def test_a_folder_that_somebody_else_prepared_gets_no_token(plain: TokenCache, tmp_path: Path, kind: str) -> None:
+    if kind == "open":
+        plain.folder.mkdir(mode=0o755)
+    else:
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        plain.folder.symlink_to(tmp_path / "theirs")
+    before = mode(plain.folder)
+
+    with pytest.raises(OSError, match="private folder"):
+        plain.save(entry())
+
+    assert mode(plain.folder) == before
+    assert list(plain.folder.iterdir()) == []
+
+
+@pytest.mark.case("C29")
+@pytest.mark.parametrize("place", ["link", "link/tokens"])
+def test_a_link_into_the_output_folder_is_seen_through(tmp_path: Path, place: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+
+    with pytest.raises(SettingsError, match="lies in the output folder"):
+        token_cache(Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / place), output=tmp_path / "out"))
 
 
 def test_what_was_kept_is_read_again_and_is_a_secret_from_then_on(plain: TokenCache) -> None:

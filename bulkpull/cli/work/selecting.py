@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.journey.request import ExportRequest, asked_for
+from bulkpull.model import Window
 from bulkpull.selection import Selection, derived_name
 from bulkpull.settings import Settings
 
@@ -60,7 +62,7 @@ def request_of(names: tuple[str, ...], selecting: Selecting, *, settings: Settin
             f"{option} shapes a dataset, and {query} is a query of the settings",
             fix="change the query there, or name the dataset that it reads",
         )
-    name = given.pop("name", None) or derived_name(dataset, **given)
+    name = given.pop("name", None) or derived_name(dataset, **given, **_span_of(settings, **rest))
     try:
         selection = Selection(name=name, dataset=dataset, **given)
     except SettingsError as error:
@@ -69,3 +71,10 @@ def request_of(names: tuple[str, ...], selecting: Selecting, *, settings: Settin
     if taken is not None:
         raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
     return asked_for((), settings=settings, selections=(selection,), **rest)
+
+
+def _span_of(settings: Settings, *, window: Window | None = None, open_ended: bool = False, **_: Any) -> dict[str, str]:
+    """The time that is asked for, where it is not the default: two spans of one selection are two selections."""
+    if window is None:
+        return {"timespan": settings.timespan} if settings.timespan else {}
+    return {"since": iso_utc(window.start)} | ({} if open_ended else {"until": iso_utc(window.end)})

@@ -1,0 +1,145 @@
+"""
+Which question a snapshot answers: everything that decides its rows and columns, compared as parsed (pure).
+
+Two snapshots may be compared, and one may stand for the other, only where the question is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from bulkpull.clock import iso_utc
+from bulkpull.errors import QueryError
+from bulkpull.model import Pull, Window
+from bulkpull.query import Condition, Ordering, Statement, odd_names, parse
+
+EVERY = "*"
+"""Stands for every column that the service lists at the time: such columns change by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """
+    What is asked of the service.
+
+    Attributes:
+        name: Under which the answer is published.
+        source: The dataset that is read, by its canonical name.
+        columns: What is selected, metrics too, lower case and in its order; `("*",)` for every column.
+        metrics: Those of them that are metrics; `("*amounts",)` and the like where the setting `metrics` chooses them.
+        filter: The conditions, each as name, operator and values; their order does not count.
+        order: The orderings, each as name and direction.
+        span: The TIMESPAN; `None` for the service's own six months, and where a window is given.
+        window: Start and end as the contract writes times; `None` for the span.
+    """
+
+    name: str
+    source: str
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    filter: tuple[tuple[str, ...], ...] = ()
+    order: tuple[tuple[str, ...], ...] = ()
+    limit: int | None = None
+    distinct: bool = False
+    format: str = "csv"
+    span: str | None = None
+    window: tuple[str, str] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """One hash over all of it, 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def window_as_dict(self) -> dict[str, str] | None:
+        """The window as the manifest tells it."""
+        return {"start": self.window[0], "end": self.window[1]} if self.window else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The question as JSON values."""
+        return asdict(self)
+
+
+@lru_cache(maxsize=1_024)
+def question_of(pull: Pull) -> Question:
+    """The question that a pull asks."""
+    statement = _read(pull.query_text, pull)
+    if statement is None:  # of a name that no parser takes: the text itself is the question
+        return Question(pull.dataset, pull.reads, (pull.query_text,), window=_as_texts(pull.window))
+    return _question(pull, statement)
+
+
+def question_of_text(query_text: str, pull: Pull, *, window: Window | None = None) -> Question | None:
+    """
+    The question that another query text asks, as far as it may be the one of `pull`.
+
+    The columns and metrics that a pull leaves to the service's list, or to the setting `metrics`, are not compared.
+
+    Returns:
+        `None` where the text cannot be read.
+    """
+    statement = _read(query_text, pull)
+    if statement is None:
+        return None
+    read = _question(pull, statement, window=window)
+    is_same_dataset = statement.dataset.folded in {pull.offered.name.casefold(), pull.reads.casefold()}
+    return read if is_same_dataset else replace(read, source=statement.dataset.folded)
+
+
+def whole_question(
+    dataset: str, query_text: str, *, metrics: str, span: str | None, window: tuple[str, str] | None
+) -> Question | None:
+    """The question of a whole dataset that an earlier version published; `None` where its query cannot be read."""
+    try:
+        statement = parse(query_text)
+    except QueryError:
+        return None
+    asked = statement.timespan.folded.upper() if statement.timespan else span
+    return Question(dataset, dataset, (EVERY,), (EVERY + metrics,), span=None if window else asked, window=window)
+
+
+def _question(pull: Pull, statement: Statement, *, window: Window | None = None) -> Question:
+    asked = window or pull.window
+    metrics = {name.casefold() for name in pull.metrics}
+    names = [name.folded for name in statement.names]
+    if pull.metrics_choice is None:
+        columns = tuple(names)
+        selected = tuple(name for name in names if name in metrics)
+    else:
+        columns, selected = (EVERY,), (EVERY + pull.metrics_choice,)
+    span = statement.timespan.text.upper() if statement.timespan else None
+    return Question(
+        name=pull.dataset,
+        source=pull.reads,
+        columns=columns,
+        metrics=selected,
+        filter=tuple(sorted(_condition(each) for each in statement.conditions)),
+        order=tuple(_ordering(each) for each in statement.orderings),
+        limit=statement.limit,
+        distinct=statement.distinct,
+        span=None if asked else span,
+        window=_as_texts(asked),
+    )
+
+
+def _read(query_text: str, pull: Pull) -> Statement | None:
+    try:
+        return parse(query_text, names=odd_names((pull.offered,)))
+    except QueryError:
+        return None
+
+
+def _as_texts(window: Window | None) -> tuple[str, str] | None:
+    return (iso_utc(window.start), iso_utc(window.end)) if window else None
+
+
+def _condition(condition: Condition) -> tuple[str, ...]:
+    return (condition.name.folded, str(condition.operator), *(value.text for value in condition.values))
+
+
+def _ordering(ordering: Ordering) -> tuple[str, ...]:
+    return (ordering.name.folded, str(ordering.direction or "DESC"))

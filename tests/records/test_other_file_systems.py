@@ -1,0 +1,129 @@
+"""File systems that lack something: folder sync, shared maps, links. Real programs under a small preloaded library."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulkpull.records.files import has_links, link_or_copy, point_link, sync_folder
+
+COMPILER = shutil.which("cc")
+needs_compiler = pytest.mark.skipif(
+    sys.platform != "linux" or COMPILER is None, reason="the preloaded library is built by a C compiler on Linux"
+)
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int refuses(const char *what) { return getenv(what) != NULL; }
+
+static void *map(const char *name, void *at, size_t size, int rights, int flags, int file, off_t from) {
+    if (file >= 0 && (flags & MAP_SHARED) && refuses("NO_SHARED_MAPS")) { errno = ENODEV; return MAP_FAILED; }
+    void *(*plain)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, name);
+    return plain(at, size, rights, flags, file, from);
+}
+void *mmap(void *at, size_t size, int rights, int flags, int file, off_t from) {
+    return map("mmap", at, size, rights, flags, file, from);
+}
+void *mmap64(void *at, size_t size, int rights, int flags, int file, off_t from) {
+    return map("mmap64", at, size, rights, flags, file, from);
+}
+int symlink(const char *target, const char *path) {
+    if (refuses("NO_LINKS")) { errno = EPERM; return -1; }
+    int (*plain)(const char *, const char *) = dlsym(RTLD_NEXT, "symlink");
+    return plain(target, path);
+}
+int fsync(int file) {
+    struct stat status;
+    int is_folder = fstat(file, &status) == 0 && S_ISDIR(status.st_mode);
+    if (is_folder && refuses("NO_FOLDER_SYNC")) { errno = EINVAL; return -1; }
+    int (*plain)(int) = dlsym(RTLD_NEXT, "fsync");
+    return plain(file);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shim")
+    (folder / "shim.c").write_text(SHIM)
+    assert COMPILER
+    command = [COMPILER, "-shared", "-fPIC", "-o", str(folder / "shim.so"), str(folder / "shim.c"), "-ldl"]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own source
+    return folder / "shim.so"
+
+
+@needs_compiler
+@pytest.mark.case("C6", "C7", "C8")
+@pytest.mark.parametrize("lacks", ["NO_LINKS", "NO_FOLDER_SYNC", "NO_SHARED_MAPS"])
+def test_an_export_twice_over_on_a_file_system_that_lacks_something_is_complete(
+    tmp_path: Path, shim: Path, lacks: str
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
+    environment = kept | {"LD_PRELOAD": str(shim), lacks: "1"}
+    command = [sys.executable, "-m", "bulkpull", "export", "Profile", "--demo", "--output", str(tmp_path / "out")]
+
+    def export() -> str:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        assert done.returncode == 0, done.stderr
+        return done.stderr + done.stdout
+
+    export()
+    told = export()
+
+    assert (tmp_path / "out" / "current.json").is_file()
+    assert (tmp_path / "out" / "latest").exists() == (lacks != "NO_LINKS")
+    if lacks == "NO_LINKS":
+        assert "no links" in told
+    if lacks == "NO_SHARED_MAPS":
+        header = (tmp_path / "out" / ".bulkpull" / "ledger.sqlite").read_bytes()[:20]
+        assert header[18:20] == b"\x01\x01"  # a rollback journal; 2 stands for the write-ahead journal
+
+
+@pytest.mark.case("C7")
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF])
+def test_a_folder_sync_that_is_not_implemented_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", _refusing(number))
+    sync_folder(tmp_path)
+
+
+@pytest.mark.case("C7")
+def test_a_folder_sync_that_the_device_fails_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", _refusing(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        sync_folder(tmp_path)
+
+
+@pytest.mark.case("C6")
+def test_links_are_replaced_copied_or_told_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").write_text("content")
+    assert has_links(tmp_path)
+
+    monkeypatch.setattr(os, "symlink", _refusing(errno.EPERM))
+    monkeypatch.setattr(os, "link", _refusing(errno.EPERM))
+
+    assert not has_links(tmp_path)
+    assert not point_link(tmp_path / "latest", "source")
+    link_or_copy(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_text() == "content"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def _refusing(number: int) -> object:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
