@@ -8,7 +8,7 @@ Nothing reads the clock on its own. Durations are measured by `monotonic`, so a 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio
@@ -41,6 +41,15 @@ class SystemClock:
 
     async def sleep(self, wait_s: float) -> None:
         await anyio.sleep(max(0.0, wait_s))
+
+
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""By how much two clocks may differ, ours and the service's or two machines of the service."""
+
+
+def is_ahead(moment: datetime, *, now: datetime) -> bool:
+    """Whether something that has happened is said to happen later than `now`, beyond what clocks may differ by."""
+    return moment > now + CLOCK_TOLERANCE
 
 
 def iso_utc(moment: datetime) -> str:

@@ -286,7 +286,7 @@ class Journey:
             "bulkpull.window_start": start,
             "bulkpull.window_end": end,
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
-        }
+        } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
 
 
 def _make_empty(folder: Path, private: Path) -> None:

@@ -384,6 +384,12 @@ class Assembly:
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
         made = [part.execution.generated_at for part in parts if part.execution.generated_at]
         record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None
+        if unbelieved := [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]:
+            record.unbelieved_at = iso_utc(max(unbelieved))
+            record.notes.append(
+                f"the service says that this data was made at {record.unbelieved_at}, which lies ahead of its own "
+                "clock: not believed, executions are told apart by their ids instead"
+            )
         for column in record.columns:
             if column.misfit is not None:
                 self.tools.events.emit("column.kept_as_text", column=column.name, declared=column.declared,

@@ -85,9 +85,9 @@ async def look_at_night(
     nights: dict[str, Night] = {}
     for pull in pulls:
         record = None if pull.dataset in damaged else published.get(pull.dataset)
-        seen = [Seen(record.execution_id, moment_of(record.generated_at))] if record else []
+        seen = [Seen(record.execution_id, moment_of(record.generated_at, now=now))] if record else []
         if record and (told := later.get(pull.dataset)):
-            seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"))))
+            seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"), now=now)))
         night = decide(pull, found[pull.dataset], executions, published=record, seen=seen)
         night.remembered = night.standing is not None and night.standing.report_id in recent
         is_first = not found[pull.dataset] and pull.dataset not in ours

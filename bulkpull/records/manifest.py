@@ -106,7 +106,8 @@ class DatasetRecord(_Record):
     One dataset's part of the manifest. `reason` is one sentence that a person can act on.
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
-    the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
+    the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
+    `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
@@ -125,6 +126,7 @@ class DatasetRecord(_Record):
     report_id: str | None = None
     execution_id: str | None = None
     generated_at: str | None = None
+    unbelieved_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
     columns: list[PublishedColumn] = Field(default_factory=list)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
+from bulkpull.address import join_address
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
@@ -24,6 +25,9 @@ LONGEST_ADDRESS = 1_800
 _REST_OF_PREVIEW = 150
 # The service gives up after 100 s (behaviour 79), and it is waited for until it says so.
 PREVIEW_PATIENCE_S = 130.0
+
+
+_NEXT_PAGE = "the address of the next page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,8 @@ def next_address(next_link: str, *, page_url: str, api_base_url: str) -> str:
     """
     base = api_base_url.rstrip("/")
     if "://" in next_link.partition("?")[0] or next_link.startswith(("//", "?")):
-        return urljoin(page_url, next_link)
-    on_host = urljoin(base, next_link)
+        return join_address(page_url, next_link, what=_NEXT_PAGE)
+    on_host = join_address(base, next_link, what=_NEXT_PAGE)
     if next_link.startswith("/") and on_host.startswith(f"{base}/"):
         return on_host
     return f"{base}/{next_link.lstrip('/')}"

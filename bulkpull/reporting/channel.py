@@ -7,6 +7,7 @@ Each call carries a request id of its own, which stays the same when it is repea
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ from bulkpull.transport.pace import Pacer, parse_http_date, parse_retry_after
 from bulkpull.transport.retry import Retrier
 
 T = TypeVar("T")
-MOST_PAGES = 100
+MOST_ITEMS = 50_000
+"""The most objects of one listing: far more than any account has, and still read within seconds."""
 
 
 def _new_id() -> str:
@@ -90,20 +92,30 @@ class Channel:
 
         Raises:
             UnsafeAddress: A next page is on another origin: it is not asked, since it would get the token.
-            UnexpectedReply: The pages lead in a circle, or are more than a hundred (behaviour 32).
+            UnexpectedReply: The pages lead in a circle, or hold more than `MOST_ITEMS` objects (behaviour 32).
+
+        However many pages there are, one that brings nothing new after the first is the last.
         """
         errand = self.errand(call)
-        seen = {errand.url}
+        asked, known = {errand.url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            pages.append(await (self.ask(errand) if retry else self.send(errand)))
-            if (link := pages[-1].next_link) is None:
+            page = await (self.ask(errand) if retry else self.send(errand))
+            pages.append(page)
+            number = len(known)
+            known.update(json.dumps(item, sort_keys=True) for item in page.items)
+            if len(known) > MOST_ITEMS:
+                raise UnexpectedReply(
+                    f"cannot {call.told}",
+                    why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
+                    fix="check `api_base_url` and whether a proxy answers in the service's place",
+                )
+            if page.next_link is None or (len(pages) > 1 and len(known) == number):
                 return pages
-            errand = Errand(call, self._next_url(link, page=errand))
-            if errand.url in seen or len(pages) >= MOST_PAGES:
-                why = "its pages lead in a circle" if errand.url in seen else f"it has more than {MOST_PAGES} pages"
-                raise UnexpectedReply(f"cannot {call.told}", why=why)
-            seen.add(errand.url)
+            errand = Errand(call, self._next_url(page.next_link, page=errand))
+            if errand.url in asked:
+                raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+            asked.add(errand.url)
 
     async def pages_if_any(self, call: Call, *, retry: bool = True) -> list[Envelope]:
         """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""

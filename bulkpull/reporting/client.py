@@ -414,7 +414,8 @@ class ReportingClient:
         )
         for call in asked:
             for page in await self._channel.pages_if_any(call, retry=retry):
-                found += [wire.read_execution(item, data_redacted=page.data_redacted) for item in page.items]
+                now = self.service_time()
+                found += [wire.read_execution(item, data_redacted=page.data_redacted, now=now) for item in page.items]
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
         return [
             execution

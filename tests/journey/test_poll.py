@@ -65,6 +65,7 @@ def test_what_an_answer_means_for_a_report(answers: list[Execution], verdict: Ve
     assert judge(report(), answers)[0] is verdict
 
 
+@pytest.mark.behaviour(178)
 def test_of_several_completed_executions_the_newest_is_taken() -> None:
     old, new = (execution("Completed", link=LINK, at=NOW + timedelta(hours=h)) for h in (1, 2))
 
@@ -228,7 +229,7 @@ async def test_minutes_of_trouble_cost_no_report_and_slow_the_looks_down() -> No
     assert len(service.asked) < 20
 
 
-@pytest.mark.behaviour(109, 118)
+@pytest.mark.behaviour(109, 118, 182)
 @pytest.mark.fault(46)
 async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning_half_way() -> None:
     service = FakeService(InstantClock(), lambda *_: [execution("Running")])

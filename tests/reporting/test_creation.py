@@ -319,7 +319,7 @@ async def test_a_refusal_is_neither_repeated_nor_looked_for(
     assert (service.posts, service.answers.sent("GET")) == (1, [])
 
 
-@pytest.mark.behaviour(44)
+@pytest.mark.behaviour(44, 196)
 async def test_every_try_of_one_creation_has_the_same_request_id(service: Service) -> None:
     service.script = [service.cut, service.create]
 
