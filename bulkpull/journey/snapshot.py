@@ -100,9 +100,12 @@ class Assembly:
         except _NOT_THE_REPORTS:
             raise
         except BulkpullError:
-            self._discard()
+            # A later run must not take up reports whose data were not wanted.
+            for report in self._own_reports():
+                await self.tools.withdraw_report(report, record=self.record)
             raise
-        self._discard()
+        for report in self._own_reports():
+            self.tools.discard_report(report, record=self.record)
         await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
 
     async def submit(self) -> list[Report]:
@@ -152,6 +155,10 @@ class Assembly:
     def _published(self) -> DatasetRecord | None:
         return self.tools.published.get(self.pull.dataset)
 
+    def _own_reports(self) -> list[Report]:
+        """All reports that were ordered for it, by this run and by the one that it carries on."""
+        return [*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)]
+
     @property
     def _question(self) -> Question:
         return question_of(self.pull)
@@ -168,10 +175,6 @@ class Assembly:
         elif self._published is not None:
             find = partial(find_last_answer, self.tools.output, self.pull.dataset, self._question.sha256)
             self._baseline = await anyio.to_thread.run_sync(find)
-
-    def _discard(self) -> None:
-        for report in (*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)):
-            self.tools.discard_report(report, record=self.record)
 
     def _pulls(self) -> list[Pull]:
         if self.pull.window is None:
