@@ -146,7 +146,8 @@ class Publisher:
         try:
             current.save(self.output)
         except OSError as trouble:
-            if Current.load(self.output).datasets.get(dataset) != current.datasets[dataset]:
+            named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
+            if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
                 raise
             return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).told)]
         return []
