@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
@@ -56,6 +57,7 @@ from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
 from bulkpull.journey.tidy import clean_up, is_without_links
 from bulkpull.journey.tools import Tools
+from bulkpull.journey.usual import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.model import Pull, Report
 from bulkpull.records.beneath import names_beneath, remove_beneath
 from bulkpull.records.files import explained
@@ -71,6 +73,8 @@ from bulkpull.settings import Settings
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
+# How long deletions may go on once all datasets are done.
+_TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
@@ -103,6 +107,7 @@ class Run:
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
+    _check_lock: Callable[[], None] = lambda: None
     _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
@@ -141,7 +146,7 @@ class Run:
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
             kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
-            locked(private, since=self._started_at),
+            locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             await self._look_back(ledger)
@@ -297,30 +302,54 @@ class Run:
             folders=folder.runs,
             now=self.clock.now(),
         )
+        usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
-            # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
-            async with anyio.create_task_group() as working:
-                tools = await equip(
-                    run_id=self.run_id,
-                    settings=self.settings,
-                    connection=connection,
-                    ledger=ledger,
-                    folder=folder,
-                    conversions=conversions,
-                    leftovers=inheritance.leftovers,
-                    clock=self.clock,
-                    events=self.events,
-                    background=working,
-                    account=self._account,
-                )
-                watching.start_soon(tools.poller.run)
-                if self._will_convert(left, nights):
-                    watching.start_soon(warm_up, tools.conversions)
-                for pull in left:
-                    working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
-                self._clear_away(tools, orphans=inheritance.orphans)
-            await self._forget_queries(tools)
+            async with anyio.create_task_group() as tidying:
+                async with anyio.create_task_group() as working:
+                    tools = await equip(
+                        run_id=self.run_id,
+                        settings=self.settings,
+                        connection=connection,
+                        ledger=ledger,
+                        folder=folder,
+                        conversions=conversions,
+                        leftovers=inheritance.leftovers,
+                        clock=self.clock,
+                        events=self.events,
+                        background=working,
+                        tidying=tidying,
+                        usual_s=usual_s,
+                        random=self.random,
+                        account=self._account,
+                    )
+                    tools.publisher.check_lock = self._check_lock
+                    watching.start_soon(tools.poller.run)
+                    if self._will_convert(left, nights):
+                        watching.start_soon(warm_up, tools.conversions)
+                    rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
+                    for pull in slowest_first(left, usual_s=usual_s, rows=rows):
+                        working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
+                    self._clear_away(tools, orphans=inheritance.orphans)
+                    tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
+                self._end_tidying(tools, watching)
             watching.cancel_scope.cancel()
+
+    async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
+        since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
+        return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
+
+    def _end_tidying(self, tools: Tools, watching: TaskGroup) -> None:
+        """All datasets are done: what is left of the tidying is the next run's, unless calls are plenty."""
+        if not tools.client.pacer.has_plenty:
+            tools.tidying.cancel_scope.cancel()
+            return
+
+        async def cut_off() -> None:
+            await self.clock.sleep(_TIDYING_S)
+            tools.tidying.cancel_scope.cancel()
+
+        tools.submitter.settled.set()
+        watching.start_soon(cut_off)
 
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
@@ -357,21 +386,22 @@ class Run:
         for record in self._records.values():
             if record.status == "complete":
                 for report in tools.leftovers.rest(record.dataset):
-                    tools.discard_report(report, record=record)
+                    tools.clear_away(report, record=record)
         nowhere = DatasetRecord(dataset="", status="skipped", notes=self._notes)
         for report in orphans:
-            tools.discard_report(report, record=nowhere)
+            tools.clear_away(report, record=nowhere)
 
-    async def _forget_queries(self, tools: Tools) -> None:
+    async def _forget_queries(self, tools: Tools, datasets: Collection[str]) -> None:
         """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
         submitter = tools.submitter
+        await submitter.wait_until_settled(datasets)
         if self.request.submit_only or not submitter.datasets:
             return
         made = [*await tools.ledger.noted("report"), *await tools.ledger.noted(STANDING)]
         asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
         ids = {str(entry.facts["query_id"]) for entry in asked}
         with suppress(BulkpullError):  # tidiness, which the next run sees to as well
-            await submitter.sweep_queries(ids)
+            await submitter.sweep_queries(ids, tidying=True)
 
     async def _nights(
         self,
@@ -479,6 +509,7 @@ class Run:
         )
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
+            await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
         if interrupted or self._is_to_be_resumed:

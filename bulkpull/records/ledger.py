@@ -162,9 +162,11 @@ class Ledger:
         await self._change(work)
         return len(gone)
 
-    async def noted(self, step: str) -> list[StepEntry]:
-        """Every step of that name, over all runs, the oldest first."""
-        rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE step = ? ORDER BY number", (step,))
+    async def noted(self, step: str, *, since: str = "") -> list[StepEntry]:
+        """Every step of that name, over all runs, from `since` on (ISO 8601 UTC), the oldest first."""
+        rows = await self._read(
+            "SELECT dataset, step, at, facts FROM step WHERE step = ? AND at >= ? ORDER BY number", (step, since)
+        )
         return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
 
     async def moments(self, *, step: str, since: str) -> list[str]:

@@ -18,6 +18,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.model import Window
 from bulkpull.reporting import rules
 from bulkpull.reporting.wire import chunked
+from bulkpull.transport.pacer import Urgency
 
 # Proxies and servers refuse addresses beyond about 2,000 characters (behaviour 69).
 LONGEST_ADDRESS = 1_800
@@ -41,6 +42,7 @@ class Call:
         creates: It makes something new each time it is sent.
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
+        urgency: Who goes first where calls are scarce.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Call:
     creates: bool = False
     may_be_empty: bool = False
     patience_s: float | None = None
+    urgency: Urgency = Urgency.USUAL
 
     def address(self, api_base_url: str) -> str:
         """The whole address."""
@@ -220,7 +223,7 @@ def create_report(
         CallbackMethod=callback_method and callback_method.upper(),
     )
     told = f"create the report {name!r}"
-    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True)
+    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT)
 
 
 def update_report(

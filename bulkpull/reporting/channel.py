@@ -20,6 +20,7 @@ from bulkpull.errors import (
     AnswerLost,
     AuthError,
     BulkpullError,
+    NotConnected,
     NotFound,
     ServiceTrouble,
     Throttled,
@@ -30,8 +31,10 @@ from bulkpull.reporting.auth import AccessToken, TokenSource
 from bulkpull.reporting.calls import Call, next_address
 from bulkpull.reporting.verdict import TokenRejected, judge
 from bulkpull.reporting.wire import Envelope, read_envelope
+from bulkpull.transport.allowance import AllowanceHeaders
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
-from bulkpull.transport.pace import Pacer, parse_http_date, parse_retry_after
+from bulkpull.transport.pace import parse_http_date, parse_retry_after
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier
 
 T = TypeVar("T")
@@ -61,7 +64,7 @@ class Channel:
         check_address(api_base_url, what="`api_base_url`")
         self._http = http
         self._auth = auth
-        self._pacer = pacer
+        self.pacer = pacer
         self._retrier = retrier
         self._base = api_base_url
         self._origin = origin(api_base_url)
@@ -169,8 +172,8 @@ class Channel:
 
     async def _send_with(self, token: AccessToken, errand: Errand) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
-        await self._pacer.turn()
         call = errand.call
+        turn = await self.pacer.turn(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
@@ -190,22 +193,28 @@ class Channel:
             timeouts=timeouts,
             creates=call.creates,
         )
-        reply = await self._http.send(request)
+        try:
+            reply = await self._http.send(request)
+        except BaseException as error:
+            # A cancelled call may have been sent: it counts.
+            self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
+            raise
+        told = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._judged(reply, errand)
         except BulkpullError as error:
-            self._take_note(error)
+            self._take_note(error, told)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
-        self._pacer.succeeded()
+        self.pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError) -> None:
+    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
-            self._pacer.throttled(error.retry_after_s)
+            self.pacer.throttled(error.retry_after_s, told)
         elif not isinstance(error, ServiceTrouble):
-            self._pacer.succeeded()  # a refusal and "nothing yet" are answers like others
+            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
     def _judged(self, reply: Reply, errand: Errand) -> Envelope:
         call = errand.call
