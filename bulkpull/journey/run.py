@@ -107,6 +107,7 @@ class Run:
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
+    _check_lock: Callable[[], None] = lambda: None
     _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
@@ -146,7 +147,7 @@ class Run:
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
             kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
-            locked(private, since=self._started_at),
+            locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             await self._look_back(ledger)
@@ -320,6 +321,7 @@ class Run:
                         random=self.random,
                         account=self._account,
                     )
+                    tools.publisher.check_lock = self._check_lock
                     watching.start_soon(tools.poller.run)
                     if self._will_convert(left, nights):
                         watching.start_soon(warm_up, tools.conversions)
@@ -552,6 +554,7 @@ class Run:
         )
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
+            await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
         if interrupted or self._is_to_be_resumed:
