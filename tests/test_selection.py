@@ -20,8 +20,8 @@ WHOLE = """
 [[queries]]
 name = "big-azure"
 dataset = "AzureUsage"
-select = ["SubscriptionId", "Month", "TotalACR"]
-where = "TotalACR > 20000"
+select = ["SubscriptionId", "Month", "ACR_USD"]
+where = "ACR_USD > 20000"
 order_by = "Month ASC"
 limit = 100
 timespan = "last_month"
@@ -59,7 +59,7 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
 
     statement = of_dataset.statement()
     assert statement is not None
-    assert statement.names == (Name("SubscriptionId"), Name("Month"), Name("TotalACR"))
+    assert statement.names == (Name("SubscriptionId"), Name("Month"), Name("ACR_USD"))
     assert statement.conditions[0].operator is Operator.GREATER
     assert statement.conditions[0].values == (Literal("20000", quoted=False),)
     assert statement.orderings[0].direction is Direction.ASCENDING

@@ -15,8 +15,8 @@ EPILOG = examples(
     "bulkpull export --output data",
     "bulkpull export AzureUsage Profile --timespan widest",
     "bulkpull export --plan",
-    'bulkpull export AzureUsage --select "Month, TotalACR" --limit 100',
-    'bulkpull export AzureUsage --where "TotalACR > 20000" --as big-azure',
+    'bulkpull export AzureUsage --select "Month, ACR_USD" --limit 100',
+    'bulkpull export AzureUsage --where "ACR_USD > 20000" --as big-azure',
     "bulkpull export --submit-only && bulkpull runs resume",
     "bulkpull export --quiet --json > manifest.json",
 )

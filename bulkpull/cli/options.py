@@ -64,7 +64,7 @@ Select = Annotated[
     str | None, typer.Option("--select", rich_help_panel=_OF_ONE, help="Columns and metrics, parted by commas.")
 ]
 Where = Annotated[
-    str | None, typer.Option("--where", rich_help_panel=_OF_ONE, help='Conditions on its rows: "TotalACR > 20000".')
+    str | None, typer.Option("--where", rich_help_panel=_OF_ONE, help='Conditions on its rows: "ACR_USD > 20000".')
 ]
 OrderBy = Annotated[
     str | None, typer.Option("--order-by", rich_help_panel=_OF_ONE, help='Order of its rows: "Month DESC".')

@@ -22,6 +22,13 @@ EPILOG = examples(
 )
 
 
+class Edition(StrEnum):
+    """Which list of datasets is served."""
+
+    LIVE = "live"
+    DOCUMENTS = "documents"
+
+
 class Role(StrEnum):
     """What the simulated user may see."""
 
@@ -59,7 +66,12 @@ def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of API and token endpoint; 0: any.")] = 0,
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the storage host; 0: any.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Same seed, same data.")] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="More calls are answered 429.")] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="The allowance; more calls are answered 429.")
+    ] = None,
+    edition: Annotated[
+        Edition | None, typer.Option(help="Datasets as the live service listed them, or as documents do.")
+    ] = None,
     one_off_quota: Annotated[int | None, typer.Option(min=1, help="One-off reports an hour.")] = None,
     one_off_window: Annotated[float | None, typer.Option(min=0, help="Seconds in place of that hour.")] = None,
     token_lifetime: Annotated[int | None, typer.Option(min=1, help="Life of an access token, seconds.")] = None,
@@ -68,7 +80,7 @@ def simulate(
     redaction: Annotated[Redaction | None, typer.Option(help="What becomes of withheld columns.")] = None,
     mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is demanded.")] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Columns differ from the published ones.")] = False,
-    extras: Annotated[bool, typer.Option("--extras", help="Offer the datasets beyond the twenty.")] = False,
+    extras: Annotated[bool, typer.Option("--extras", help="Offer all further datasets that documents know.")] = False,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
     fault: Annotated[
@@ -95,6 +107,7 @@ def simulate(
             "rows": rows,
             "seed": seed,
             "requests_per_minute": requests_per_minute,
+            "edition": edition and edition.value,
             "one_off_quota": one_off_quota,
             "one_off_window_s": one_off_window,
             "token_lifetime_s": token_lifetime,

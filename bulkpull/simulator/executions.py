@@ -99,7 +99,8 @@ class ExecutionReader:
         words = [word.strip() for word in text.split(";")]
         if len(words) > 1 and (not self._scenario.joined_status or self._refused("status")):
             raise refusals.requested_value(text)
-        known = {status.casefold(): status for status in _STATUSES}
+        accepted = (*_STATUSES, "Failed") if self._scenario.failed_status else _STATUSES
+        known = {status.casefold(): status for status in accepted}
         for word in words:
             if word.casefold() not in known:
                 raise refusals.requested_value(word)

@@ -1,7 +1,8 @@
 """
 What a file holds, and its text: rows made in blocks, never all at once.
 
-A query that asks for metrics, DISTINCT or an order looks at all its rows first; any other is made block by block.
+A query that asks for metrics, DISTINCT or an order looks at all its rows first, or month by month where no group can
+span two months. Any other is made block by block.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from bulkpull.simulator.forms import as_iso, written
+from bulkpull.simulator.kinship import DUPLICATE_FLAGS, are_repetitions, source_rows
 from bulkpull.simulator.offer import Column, Table
 from bulkpull.simulator.query import Condition, Ordering
 from bulkpull.simulator.refreshes import restated
@@ -33,7 +38,7 @@ class Extract:
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.
         edition: Which refresh of the data it is (`edition_at`).
-        hidden: Columns that the role does not see; empty in the file, or gone from it.
+        hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
     """
 
     table: Table
@@ -62,7 +67,7 @@ class Extract:
     def header(self) -> list[str]:
         """The names in the file's first line."""
         gone = self.hidden if self.hidden_vanish else frozenset()
-        return [column.name for column in self.columns if column.origin not in gone]
+        return [column.name for column in self.columns if column.origin.casefold() not in gone]
 
     @property
     def used(self) -> dict[str, Column]:
@@ -72,9 +77,21 @@ class Extract:
         return {column.name: column for column in (*self.columns, *compared, *sorted_by)}
 
     @property
+    def aggregates(self) -> bool:
+        """Whether rows of the data are put together (behaviour 63)."""
+        return any(column.is_metric for column in self.used.values())
+
+    @property
     def is_of_all(self) -> bool:
         """Whether each row depends on all others."""
-        return self.distinct or bool(self.orderings) or any(column.is_metric for column in self.used.values())
+        return self.distinct or bool(self.orderings) or (self.aggregates and not self.is_of_months)
+
+    @property
+    def is_of_months(self) -> bool:
+        """Whether each row depends on its month alone: a column that tells the month is among those grouped by."""
+        plain = {column.origin for column in self.columns if not column.is_metric}
+        is_whole = self.distinct or self.orderings
+        return self.months is not None and self.table.time_column in plain and not is_whole
 
 
 def csv_blocks(extract: Extract, scenario: Scenario, *, block_rows: int = BLOCK_ROWS) -> Iterator[bytes]:
@@ -97,15 +114,16 @@ def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
 
 def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows in frames of at most `block_rows`; where a block ends changes no value."""
-    made: Iterator[pl.DataFrame] = (
-        _frame(extract, scenario, month=month, first=first, count=count)
-        for month, first, count in _blocks(extract, scenario, block_rows=block_rows)
-    )
+    blocks = _blocks(extract, scenario, block_rows=block_rows)
+    made: Iterator[pl.DataFrame] = (_frame(extract, scenario, *block) for block in blocks)
     if extract.is_of_all:
         made = _arranged(list(made), extract).iter_slices(block_rows)
+    elif extract.aggregates:
+        made = _month_by_month(extract, scenario, block_rows=block_rows)
     left = extract.limit
+    shown = [written(column) for column in extract.columns if column.name in extract.header]
     for whole in made:
-        frame = whole.select(extract.header)
+        frame = whole.select(shown)
         if left is not None:
             frame = frame.head(left)
             left -= frame.height
@@ -113,6 +131,13 @@ def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator
             yield frame
         if left == 0:
             return
+
+
+def _month_by_month(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
+    """The rows of one month after the other, each month aggregated on its own."""
+    for _, blocks in groupby(_blocks(extract, scenario, block_rows=block_rows), key=itemgetter(0)):
+        made = [_frame(extract, scenario, *block) for block in blocks]
+        yield from _arranged(made, extract).iter_slices(block_rows)
 
 
 def _blocks(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[tuple[date | None, int, int]]:
@@ -136,14 +161,17 @@ def _ordinal(month: date) -> int:
     return month.year * 12 + month.month - 1
 
 
-def _frame(extract: Extract, scenario: Scenario, *, month: date | None, first: int, count: int) -> pl.DataFrame:
+def _frame(extract: Extract, scenario: Scenario, month: date | None, first: int, count: int) -> pl.DataFrame:
     table = extract.table
     base = np.uint64((_ordinal(month) if month is not None else 0) << 32)
-    keys = restated(np.arange(first, first + count, dtype=np.uint64), edition=extract.edition) + base
+    rows = np.arange(first, first + count, dtype=np.uint64)
 
     def values(column: Column) -> pl.Series:
-        if column.origin in extract.hidden:
+        if column.origin.casefold() in extract.hidden:
             return pl.Series([None], dtype=pl.String).new_from_index(0, count)
+        if column.name.casefold() in DUPLICATE_FLAGS:
+            return pl.Series(are_repetitions(rows, table).astype(np.int64)).cast(pl.String)
+        keys = restated(source_rows(rows, column, table), edition=extract.edition) + base
         is_time = column.origin == table.time_column
         return column_values(column, keys, seed=scenario.seed, dataset=table.name, month=month, is_time=is_time)
 
@@ -158,7 +186,7 @@ def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
     """All rows of the blocks, in the shape and order that the query asks for."""
     used = extract.used
     frame = pl.concat(made) if made else pl.DataFrame(schema=dict.fromkeys(used, pl.String))
-    if any(column.is_metric for column in used.values()):
+    if extract.aggregates:
         frame = _aggregated(frame, extract)
         for condition in extract.conditions:
             if condition.column.is_metric:
@@ -200,7 +228,7 @@ def _sortable(column: Column) -> pl.Expr:
 def _predicate(condition: Condition) -> pl.Expr:
     """Comparison without case (behaviour 60), by number where the column holds numbers."""
     text = pl.col(condition.column.name).cast(pl.String).str.to_lowercase()
-    values = [value.lower() for value in condition.values]
+    values = [as_iso(value, condition.column) for value in condition.values]
     match condition.operator:
         case "=" | "IN":
             return text.is_in(values)
@@ -214,7 +242,7 @@ def _predicate(condition: Condition) -> pl.Expr:
 
 
 def _order(condition: Condition, text: pl.Expr) -> pl.Expr:
-    column, value = text, pl.lit(condition.values[0].lower())
+    column, value = text, pl.lit(as_iso(condition.values[0], condition.column))
     if condition.column.type in ("int", "decimal"):
         column, value = text.cast(pl.Float64, strict=False), value.cast(pl.Float64, strict=False)
     match condition.operator:

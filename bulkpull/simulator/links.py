@@ -1,4 +1,4 @@
-"""Secure links: where a file lies and the signature that opens it (behaviours 120 to 125)."""
+"""Secure links: where a file lies and the signature that opens it (behaviours 120 to 125, and 183)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import re
 import secrets
 from datetime import UTC, datetime
 from urllib.parse import quote
+from uuid import uuid4
 
 from bulkpull.simulator.validation import parse_time
 
-_CONTAINER = "insights-reports"
-_PATH = re.compile(rf"/{_CONTAINER}/(?P<name>.+)_(?P<execution>[0-9a-f-]{{36}})\.csv")
-_QUERY = re.compile(r"(?P<signed>sv=2018-03-28&sr=b&sp=r&se=(?P<se>[^&]+))&sig=(?P<sig>[^&]+)")
+_CONTAINER = "programmatic-export-pi"
+_PATH = re.compile(rf"/{_CONTAINER}/(?P<name>.+)_(?P<file>[0-9a-f-]{{36}})\.csv")
+_QUERY = re.compile(r"sv=2018-03-28&sr=b&sig=(?P<sig>[^&]+)&se=(?P<se>[^&]+)&sp=r")
 
 
 class LinkRefused(Exception):
@@ -31,17 +32,21 @@ class LinkSigner:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._revoked: set[str] = set()
+        self._files: dict[str, str] = {}  # by execution
+        self._executions: dict[str, str] = {}  # by file
 
     def sign(self, *, report_name: str, execution_id: str, expires_at: datetime) -> str:
-        """Path and query of a link to an execution's file."""
-        path = f"/{_CONTAINER}/{quote(report_name, safe='')}_{execution_id}.csv"
-        signed = f"sv=2018-03-28&sr=b&sp=r&se={quote(_seconds(expires_at), safe='')}"
-        return f"{path}?{signed}&sig={self._signature(path, signed)}"
+        """Path and query of a link to an execution's file; the file's id is not the execution's."""
+        file = self._files.setdefault(execution_id, str(uuid4()))
+        self._executions[file] = execution_id
+        path = f"/{_CONTAINER}/{quote(report_name, safe='')}_{file}.csv"
+        end = quote(_seconds(expires_at), safe="")
+        return f"{path}?sv=2018-03-28&sr=b&sig={self._signature(path, end)}&se={end}&sp=r"
 
     def execution_of(self, target: str) -> str | None:
         """The execution whose file a request line's target names; `None` when it names no file."""
         found = _PATH.fullmatch(target.partition("?")[0])
-        return found["execution"] if found else None
+        return self._executions.get(found["file"]) if found else None
 
     def check(self, target: str, *, now: datetime) -> None:
         """
@@ -52,7 +57,7 @@ class LinkSigner:
         """
         path, _, query = target.partition("?")
         found = _QUERY.fullmatch(query)
-        if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["signed"])):
+        if found is None or not hmac.compare_digest(found["sig"], self._signature(path, found["se"])):
             raise LinkRefused("Signature did not match. String to sign used was r")
         expires_at = parse_time(found["se"].replace("%3A", ":"))
         if expires_at is None or expires_at <= now or target in self._revoked:
@@ -66,8 +71,8 @@ class LinkSigner:
         """From now on this link is refused, as if its end had come."""
         self._revoked.add(target)
 
-    def _signature(self, path: str, signed: str) -> str:
-        digest = hmac.new(self._key, f"{path}\n{signed}".encode(), hashlib.sha256).digest()
+    def _signature(self, path: str, end: str) -> str:
+        digest = hmac.new(self._key, f"{path}\n{end}".encode(), hashlib.sha256).digest()
         return quote(base64.b64encode(digest), safe="")
 
 

@@ -9,16 +9,22 @@ reads the catalog's data file itself: a reader shared with the client would hide
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from bulkpull.simulator.scenario import ColumnDrift, Scenario
 
 # Months that LIFETIME covers where the catalog knows no lookback (behaviour 156).
 _LOOKBACK_MONTHS = 24
+
+Kind = Literal["amount", "total", "count"]
+Form = Literal["iso", "MMM-YYYY", "yyyyMMdd"]
+
+# Observed for one dataset of the live service (behaviours 185 and 186); for the others nothing is known.
+_FORMS: Mapping[str, Mapping[str, Form]] = {"AzureUsage": {"month": "MMM-YYYY", "date": "yyyyMMdd"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +36,11 @@ class Column:
         name: As it is listed, selected and written in the file's header.
         origin: The published name, which the generated values follow from; a renamed column keeps its values.
         type: The catalog's word for what it holds.
-        is_metric: It is computed for every combination of the other columns selected (behaviour 63).
         values: The words it is written in (flags), or the known ones (categories).
+        is_metric: It is computed for every combination of the other columns selected (behaviour 63).
+        kind: "amount", "total" or "count" for what the live list has as a metric (behaviour 162). A total's `origin` is
+            the column that it sums.
+        form: How dates and months are written in the file (behaviours 185 and 186).
     """
 
     name: str
@@ -40,6 +49,8 @@ class Column:
     values: tuple[str, ...] = ()
     identifier: bool = False
     is_metric: bool = False
+    kind: Kind | None = None
+    form: Form = "iso"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +62,7 @@ class Table:
         name: The canonical name, which scenarios and faults use.
         listed_name: The live spelling, which listings show and queries must use (behaviour 49).
         time_column: What a TIMESPAN cuts along; `None` for snapshots, which have no TIMESPAN (behaviour 51).
-        sensitive: Columns that a mere viewer does not see (behaviour 23).
+        sensitive: Columns that a mere viewer does not see (behaviour 23), in lower case.
         refresh_days: Days between two refreshes of its data (behaviour 142); `None` where none is documented.
     """
 
@@ -149,7 +160,9 @@ def _every_record(raw: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
     listing = _listing(raw, scenario)
-    columns = tuple(_column(each) for each in listing["columns"])
+    forms = _FORMS.get(raw["name"], {}) if scenario.edition == "live" else {}
+    columns = tuple(_column(each, form=forms.get(each["type"], "iso")) for each in listing["columns"])
+    date_ranges = tuple(scenario.date_ranges.get(raw["name"], listing["date_ranges"]))
     if isinstance(scenario.drift, bool):
         drift = _known_drift(raw, listing) if scenario.drift else ColumnDrift()
     else:
@@ -158,24 +171,36 @@ def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
         name=raw["name"],
         listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
         columns=_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]),
-        metrics=tuple(replace(_column(each), is_metric=True) for each in listing["metrics"]),
-        date_ranges=tuple(listing["date_ranges"]),
+        metrics=tuple(_metric(each, columns) for each in listing["metrics"]),
+        date_ranges=date_ranges,
         minimum_recurrence_h=listing["minimum_recurrence_hours"],
         lookback_months=raw["lookback_months"] or _LOOKBACK_MONTHS,
         time_column=raw["time_column"],
-        sensitive=frozenset(raw["sensitive"]["revenue"]) | frozenset(raw["sensitive"]["personal"]),
+        sensitive=frozenset(name.casefold() for names in raw["sensitive"].values() for name in names),
         refresh_days=raw["refresh_days"],
     )
 
 
-def _column(raw: dict[str, Any]) -> Column:
+def _column(raw: dict[str, Any], *, form: Form = "iso") -> Column:
     return Column(
         name=raw["name"],
         origin=raw["name"],
         type=raw["type"],
         values=tuple(raw.get("values") or raw.get("known_values") or ()),
         identifier=raw.get("identifier", False),
+        kind=raw.get("kind"),
+        form=form,
     )
+
+
+def _metric(raw: dict[str, Any], columns: Iterable[Column]) -> Column:
+    """A metric; the total of a listed column is drawn and typed as that column is, so that the two agree."""
+    metric = replace(_column(raw), is_metric=True)
+    if metric.kind != "total":
+        return metric
+    summed = metric.name.removeprefix("Total").casefold()
+    column = next((each for each in columns if each.name.casefold() == summed), metric)
+    return replace(metric, origin=column.origin, type=column.type)
 
 
 def _known_drift(raw: dict[str, Any], listing: dict[str, Any]) -> ColumnDrift:

@@ -46,12 +46,21 @@ class QueryShelf:
         """Read a query against the datasets of today."""
         return parse_query(text, self._tables.values())
 
+    def accept(self, text: str) -> ParsedQuery:
+        """Read a query that a caller sends; the fault `metrics_refused` refuses it because of its metrics."""
+        parsed = self.parse(text)
+        if any(column.is_metric for column in parsed.columns):
+            fault = self._faults.take("metrics_refused", datasets=(parsed.table.name,))
+            if fault is not None:
+                raise refusals.metrics_refused(fault.args.get("words", "names"))
+        return parsed
+
     def create(self, body: Fields) -> StoredQuery:
         """Store a query; name and text are trimmed, and what is between stays as sent (behaviour 70)."""
         name, text = body.required("Name"), body.required("Query")
         if not _NAME.fullmatch(name) or "_" in name:
             raise bad_request(refusals.INVALID_QUERY_NAME)
-        parsed = self.parse(text)
+        parsed = self.accept(text)
         if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
             raise bad_request(refusals.QUERY_QUOTA)
         self.created[parsed.table.name] += 1

@@ -34,6 +34,9 @@ NO_EXECUTION = (
     "executionId and retry the API after the report's scheduled execution time"
 )
 
+# No document has the text for a metric that is offered and refused in a query (behaviour 68).
+_METRICS_REFUSED = {"names": "Incorrect column name", "syntax": "Invalid query", "length": "Query is too long"}
+
 
 class Refusal(Exception):
     """
@@ -106,6 +109,11 @@ def mfa_required() -> Refusal:
 def forbidden() -> Refusal:
     """403: role or program; the status is documented, the text is not (behaviour 26)."""
     return Refusal(403, "Forbidden")
+
+
+def metrics_refused(words: str) -> Refusal:
+    """A query refused because of its metrics: `words` is "names", "syntax" or "length"."""
+    return bad_request(_METRICS_REFUSED[words])
 
 
 def throttled(wait_s: int) -> Refusal:

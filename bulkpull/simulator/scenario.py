@@ -69,6 +69,7 @@ class Scenario:
         edition: "live" lists what the live list of 2023 had, "documents" what the documents describe (behaviour 159).
         datasets: The offered ones, `None` for those that the edition lists.
         extras: Offer all further datasets that documents know as well (behaviour 57).
+        date_ranges: Time spans of a dataset in place of the listed ones; any `LAST_<n>_<unit>` is understood.
         dataset_names: The live spelling of a dataset, by its published one (behaviour 49).
         latency_s: How long reports take: a range to draw from per dataset, or a time per dataset ("*": others).
         api_latency_s: How long every API call takes.
@@ -94,6 +95,7 @@ class Scenario:
         content_md5, etag, ranges: Whether the storage host sends MD5 and ETag and honours ranges.
         bandwidth_bytes_per_s: Ceiling of each connection to the storage host.
         joined_status, joined_ids: Whether the `;` forms are accepted (behaviours 106 and 107).
+        failed_status: Whether `Failed` is a status that may be asked for (behaviour 181).
         pending_without_status: Answer to a call without a status before the first completion (behaviours 102 and 103).
         longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
@@ -113,9 +115,10 @@ class Scenario:
     seed: int = 20260101
     rows: int | Mapping[str, int] = 1_000
     refreshes: bool = False
-    edition: Literal["live", "documents"] = "documents"
+    edition: Literal["live", "documents"] = "live"
     datasets: tuple[str, ...] | None = None
     extras: bool = False
+    date_ranges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dataset_names: Mapping[str, str] = field(default_factory=dict)
     latency_s: tuple[float, float] | Mapping[str, float] = (0.0, 0.0)
     api_latency_s: float = 0.0
@@ -150,6 +153,7 @@ class Scenario:
     bandwidth_bytes_per_s: float | None = None
     joined_status: bool = True
     joined_ids: bool = True
+    failed_status: bool = False
     pending_without_status: Literal["404", "200"] = "404"
     longest_address: int = 8_190
     bad_time: Literal[500, 400] = 500

@@ -130,7 +130,7 @@ class Service:
         text, query_id = params.text("exportQuery"), params.text("queryId")
         if (text is None) == (query_id is None):
             raise bad_request(refusals.NULL_OR_MISSING)
-        parsed = self.query_shelf.parse(text if text is not None else self.query_shelf.find(query_id or "").text)
+        parsed = self.query_shelf.accept(text if text is not None else self.query_shelf.find(query_id or "").text)
         times = []
         for name, message in (("startTime", refusals.START_FORMAT), ("endTime", refusals.END_FORMAT)):
             value = params.text(name)
@@ -195,9 +195,14 @@ class Service:
         at: datetime | None = None,
         window: tuple[datetime, datetime] | None = None,
     ) -> Extract:
-        """What a report on these columns (all) of the dataset holds, begun `at`: of `window`, or of six months."""
+        """
+        What a report on these columns of the dataset holds, begun `at`: of `window`, or of six months.
+
+        Without `columns`: all columns, then the amounts that no column holds (behaviour 160).
+        """
         table = self.tables[dataset]
-        names = columns or tuple(column.name for column in table.columns)
+        amounts = [metric for metric in table.metrics if metric.kind == "amount"]
+        names = columns or tuple(column.name for column in (*table.columns, *amounts))
         text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
         parsed, at = self.query_shelf.parse(text), at or self._clock.now()
         months = (

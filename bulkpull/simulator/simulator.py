@@ -160,7 +160,9 @@ class Simulator:
         window: tuple[datetime, datetime] | None = None,
     ) -> bytes:
         """
-        The plain text that a report on these columns (all) without a TIMESPAN brings: the truth to compare with.
+        The plain text that a report on these columns without a TIMESPAN brings: the truth to compare with.
+
+        Without `columns`: all columns, then the amounts that no column holds (behaviour 160).
 
         Args:
             at: When the report's execution begins; now by default.

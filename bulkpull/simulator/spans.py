@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 
 from bulkpull.simulator.offer import Table
 
-_MONTHS = {"LAST_MONTH": 1, "LAST_3_MONTHS": 3, "LAST_6_MONTHS": 6, "LAST_1_YEAR": 12}
+_SPAN = re.compile(r"LAST_(?:(?P<count>\d+)_)?(?P<unit>DAY|MONTH|YEAR)S?")
+_DAYS_OF_MONTH = 30
 # Without TIMESPAN the service takes six months (behaviour 61); the scenario counts rows over as many.
 DEFAULT_MONTHS = 6
 
@@ -15,7 +17,7 @@ def months_of_span(table: Table, timespan: str | None, *, now: datetime) -> tupl
     """First days of the months that end with the present one, oldest first; `None` for snapshots."""
     if table.time_column is None:
         return None
-    count = table.lookback_months if timespan == "LIFETIME" else _MONTHS.get(timespan or "", DEFAULT_MONTHS)
+    count = _reach_months(table) if timespan == "LIFETIME" else _length_months(timespan)
     months = [now.date().replace(day=1)]
     while len(months) < count:
         months.append(_month_before(months[-1]))
@@ -37,6 +39,23 @@ def months_between(
     first = start.date() if start is not None else reach[-min(DEFAULT_MONTHS, len(reach))]
     last = end.date() if end is not None else now.date() + timedelta(days=1)
     return tuple(month for month in reach if first <= month < last or (inclusive and month == last))
+
+
+def _length_months(timespan: str | None) -> int:
+    """Months that a span covers, the present one among them; days count as the months they touch at least."""
+    found = _SPAN.fullmatch(timespan or "")
+    if found is None:
+        return 1 if timespan in ("TODAY", "YESTERDAY") else DEFAULT_MONTHS
+    count = int(found["count"] or 1)
+    if found["unit"] == "DAY":
+        return max(1, -(-count // _DAYS_OF_MONTH))
+    return count * 12 if found["unit"] == "YEAR" else count
+
+
+def _reach_months(table: Table) -> int:
+    """How far back the dataset goes: its documented lookback, or the longest span that it lists (behaviour 156)."""
+    listed = [_length_months(span) for span in table.date_ranges if span != "LIFETIME"]
+    return max(table.lookback_months, *listed) if listed else table.lookback_months
 
 
 def _month_before(month: date) -> date:

@@ -84,13 +84,16 @@ def column_values(
         month: The month that these rows belong to; `None` for snapshots.
         is_time: Whether this is the column that a window cuts along.
     """
+    if column.kind == "count":
+        return pl.Series(np.ones(len(keys), dtype=np.int64))
     customers = mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS)
     draws = mix(keys ^ salt(seed, dataset, column.origin.casefold()))
     if is_time and month is not None:
         days = 1 if column.type == "month" else 28
         return _pick(pl.Series([(month + timedelta(days=day)).isoformat() for day in range(days)]), draws)
-    if column.origin in _CUSTOMER_POOLS:
-        return _pick(_customer_pool(seed, column.origin), customers)
+    pool = _CUSTOMER_POOLS.get(column.origin.casefold())
+    if pool is not None:
+        return _pick(_customer_pool(seed, pool), customers)
     if column.type == "guid":
         return _guids(draws)
     if column.type == "decimal":
@@ -146,10 +149,14 @@ def _fractions() -> pl.Series:
     return pl.Series([None if each % 29 == 0 else f".{each >> 40:08d}"[: 1 + digits[each % 5]] for each in noise])
 
 
-_CUSTOMER_POOLS = frozenset(
-    {"CustomerName", "CustomerTenantId", "CustomerTpid", "CustomerSegment", "CustomerMarket", "CustomerTenantName",
-     "TenantDomainName", "DUNSNumber", "PostalCode", "CustomerTenantCountry"}
-)  # fmt: skip
+# By lower case, because datasets spell the same column differently (behaviour 169).
+_CUSTOMER_POOLS = {
+    name.casefold(): name
+    for name in (
+        "CustomerName", "CustomerTenantId", "CustomerTpid", "CustomerSegment", "CustomerMarket", "CustomerTenantName",
+        "TenantDomainName", "DUNSNumber", "PostalCode", "CustomerTenantCountry",
+    )
+}  # fmt: skip
 
 
 @cache

@@ -49,7 +49,7 @@ def test_one_dataset_is_found_in_any_case_and_shown_with_its_columns(command: Co
 def test_a_dataset_is_shown_with_the_services_own_query_and_what_is_out_of_date_in_it(
     command: Command, serve: Serve
 ) -> None:
-    serve(small(datasets=("DynamicsUsage", "OfficeUsage", "ResellerPerformance")))
+    serve(small(edition="documents", datasets=("DynamicsUsage", "OfficeUsage", "ResellerPerformance")))
 
     drifted = command("datasets", "DynamicsUsage")
     (office,) = command("datasets", "OfficeUsage", "--json").json()["datasets"]
@@ -171,7 +171,7 @@ def test_a_preview_of_nothing_that_is_there_is_refused_before_it_is_sent(
 
 @pytest.mark.behaviour(69)
 def test_a_query_too_long_for_an_address_is_previewed_by_one_that_is_stored(command: Command, serve: Serve) -> None:
-    simulator = serve(small(datasets=("CLASAzurePropensity",), longest_address=2_000))
+    simulator = serve(small(edition="documents", datasets=("CLASAzurePropensity",), longest_address=2_000))
 
     outcome = command("preview", "CLASAzurePropensity", "--json")
 

@@ -24,7 +24,7 @@ query = "SELECT DISTINCT City FROM Profile ORDER BY City"
 def test_a_part_of_a_dataset_is_published_under_its_own_name(command: Command, serve: Serve) -> None:
     serve(AZURE)
     outcome = command(
-        "export", "azureusage", "--select", "Month, TotalACR", "--where", "TotalACR > 20000",
+        "export", "azureusage", "--select", "Month, ACR_USD", "--where", "ACR_USD > 20000",
         "--order-by", "Month asc", "--limit", "3", "--output", "data", "--json",
     )  # fmt: skip
     (record,) = outcome.json()["datasets"]
@@ -33,8 +33,7 @@ def test_a_part_of_a_dataset_is_published_under_its_own_name(command: Command, s
     assert record["dataset"].startswith("AzureUsage-selection-")
     assert record["source"] == "AzureUsage"
     assert record["query"] == (
-        "SELECT Month, TotalACR FROM AzureUsage"
-        " WHERE TotalACR > 20000 ORDER BY Month ASC LIMIT 3 TIMESPAN LAST_6_MONTHS"
+        "SELECT Month, ACR_USD FROM AzureUsage WHERE ACR_USD > 20000 ORDER BY Month ASC LIMIT 3 TIMESPAN LAST_6_MONTHS"
     )
     assert [path.name for path in Path("data/latest").iterdir()] == [record["dataset"]]
 
@@ -50,14 +49,14 @@ def test_a_name_of_ones_own_is_taken(command: Command, serve: Serve) -> None:
 
 def test_a_slip_is_pointed_at_and_leaves_no_trace(command: Command, serve: Serve) -> None:
     simulator = serve(AZURE)
-    outcome = command("export", "AzureUsage", "--select", "Month, TotlACR", "--output", "data")
+    outcome = command("export", "AzureUsage", "--select", "Month, ACR_UDS", "--output", "data")
 
     assert outcome.code == 2
     assert outcome.err.splitlines()[-4:] == [
-        "error: AzureUsage has no column TotlACR",
-        "       SELECT Month, TotlACR FROM AzureUsage TIMESPAN LAST_6_MONTHS",
+        "error: AzureUsage has no column ACR_UDS",
+        "       SELECT Month, ACR_UDS FROM AzureUsage TIMESPAN LAST_6_MONTHS",
         "                     ^^^^^^^",
-        "fix:   did you mean TotalACR?",
+        "fix:   did you mean ACR_USD?",
     ]
     assert simulator.service.query_shelf.created.total() == 0
     assert not Path("data").exists()
@@ -66,7 +65,7 @@ def test_a_slip_is_pointed_at_and_leaves_no_trace(command: Command, serve: Serve
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--select", "Month, TotlACR", "did you mean TotalACR?"),
+        ("--select", "Month, ACR_UDS", "did you mean ACR_USD?"),
         ("--where", "UsageQuantity > 'many'", "the column holds numbers"),
         ("--timespan", "LAST_7_DAYS", "AzureUsage has no time span LAST_7_DAYS"),
     ],
@@ -75,7 +74,7 @@ def test_without_credentials_a_slip_that_the_documents_tell_is_the_better_messag
     command: Command, option: str, value: str, told: str
 ) -> None:
     outcome = command("export", "AzureUsage", "--as", "mine", option, value)
-    unaffected = command("export", "AzureUsage", "--select", "Month, TotalACR")
+    unaffected = command("export", "AzureUsage", "--select", "Month, ACR_USD")
 
     assert (outcome.code, unaffected.code) == (2, 4)
     assert told in outcome.err

@@ -28,7 +28,9 @@ USER = "GAUser@PITEST2.ccsctp.net"
 QUERY_AT = datetime(2021, 3, 31, 7, 28, 37, tzinfo=UTC)
 REPORT_AT = datetime(2021, 3, 31, 8, 15, 15, tzinfo=UTC)
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ARTICLE: dict[str, Any] = {"start": QUERY_AT, "datasets": ("DynamicsUsage",), "username": USER, "rows": 600}
+ARTICLE: dict[str, Any] = {
+    "start": QUERY_AT, "edition": "documents", "datasets": ("DynamicsUsage",), "username": USER, "rows": 600,
+}  # fmt: skip
 TEXT = "SELECT SubscriptionId from DynamicsUsage"
 ADDRESS = "https://hooks.contoso.example/done"
 STATUSES = tuple(ExecutionStatus)
@@ -264,7 +266,7 @@ async def test_step_0_a_refused_refresh_token_ends_it_with_a_plain_sentence(monk
 @pytest.mark.parametrize("form", ["absolute", "relative"])
 async def test_step_1_reads_all_pages(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     async with checked(monkeypatch, datasets=None, page_size=3, next_link=form) as stage:
-        assert len(await stage.client.get_datasets()) == 20
+        assert len(await stage.client.get_datasets()) == 21
 
     assert stage.sent("ScheduledDataset", "GET") == 7
 

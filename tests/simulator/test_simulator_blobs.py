@@ -12,19 +12,22 @@ from yarl import URL
 from bulkpull.simulator import Fault, Simulator
 
 
-@pytest.mark.behaviour(120, 121)
+@pytest.mark.behaviour(120, 121, 183)
 async def test_a_link_lies_on_another_origin_than_the_api_and_has_the_observed_shape() -> None:
     async with calling() as caller:
         query_id = await caller.query()
-        link = await caller.link(await caller.report(query_id, ReportName="Ä report, with blanks"))
+        report_id = await caller.report(query_id, ReportName="Ä report, with blanks")
+        execution_id = (await caller.execution(report_id)).records[0]["executionId"]
+        link = await caller.link(report_id)
         file = await caller.fetch(link)
 
         assert link.startswith(caller.simulator.blob_url + "/")
         assert not caller.simulator.api_base_url.startswith(caller.simulator.blob_url)
     path, query = link.split("?")
-    assert "/%C3%84%20report%2C%20with%20blanks_" in path
+    assert "/programmatic-export-pi/%C3%84%20report%2C%20with%20blanks_" in path
     assert path.endswith(".csv")
-    assert [pair.split("=")[0] for pair in query.split("&")] == ["sv", "sr", "sp", "se", "sig"]
+    assert execution_id not in path
+    assert [pair.split("=")[0] for pair in query.split("&")] == ["sv", "sr", "sig", "se", "sp"]
     assert file.status == 200
 
 
@@ -41,7 +44,14 @@ async def test_a_request_with_authorization_is_refused(name: str) -> None:
 @pytest.mark.behaviour(123)
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("%3A", ":"), ("%3A", "%3a"), ("&sp=r", "&sp=rw"), ("sr=b&sp=r", "sp=r&sr=b"), ("&sig=", "&sig=x"), ("_", "__")],
+    [
+        ("%3A", ":"),
+        ("%3A", "%3a"),
+        ("&sp=r", "&sp=rw"),
+        ("sv=2018-03-28&sr=b", "sr=b&sv=2018-03-28"),
+        ("&sig=", "&sig=x"),
+        ("_", "__"),
+    ],
 )
 async def test_a_link_that_differs_by_a_byte_is_refused(old: str, new: str) -> None:
     async with calling() as caller:

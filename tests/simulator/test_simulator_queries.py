@@ -48,13 +48,13 @@ def test_live_names_with_blanks_and_commas_can_be_selected() -> None:
 
 @pytest.mark.behaviour(54)
 async def test_live_columns_can_drift_from_the_published_ones() -> None:
-    drift = {"OfficeUsage": ColumnDrift(added=("EOU",), removed=("Month",), renamed={"MPNId": "PartnerID"})}
+    drift = {"OfficeUsage": ColumnDrift(added=("ClaimId",), removed=("Month",), renamed={"MPNId": "PartnerID"})}
     async with calling(drift=drift) as caller:
         columns = (await caller.get("/ScheduledDataset", datasetName="officeusage")).records[0]["selectableColumns"]
         gone = await caller.post("/ScheduledQueries", Name="Gone", Query="SELECT Month FROM OfficeUsage")
         text = await caller.simulator.csv("OfficeUsage")
 
-    assert {"EOU", "PartnerID"} <= set(columns)
+    assert {"ClaimId", "PartnerID"} <= set(columns)
     assert not {"Month", "MPNId"} & set(columns)
     assert gone.message == "Incorrect column name"
     assert text.split(b"\r\n")[0].decode() == ",".join(columns)
@@ -127,19 +127,19 @@ async def test_a_listing_longer_than_a_page_goes_on_at_its_next_link(form: str) 
             assert link.startswith("http") == (form == "absolute")
             pages.append(await caller.call("GET", link if form == "absolute" else f"/{link}"))
 
-    assert [page.body["totalCount"] for page in pages] == [8, 8, 4]
-    assert len({record["datasetName"] for page in pages for record in page.records}) == 20
+    assert [page.body["totalCount"] for page in pages] == [8, 8, 5]
+    assert len({record["datasetName"] for page in pages for record in page.records}) == 21
 
 
 @pytest.mark.behaviour(34)
 async def test_keys_can_be_in_pascal_case_but_for_the_rows_of_a_test_query() -> None:
     async with calling(key_casing="pascal") as caller:
         listed = (await caller.get("/ScheduledDataset")).body
-        rows = (await caller.get("/ScheduledQueries/testQueryResult", exportQuery="SELECT MpnId FROM Profile")).body
+        rows = (await caller.get("/ScheduledQueries/testQueryResult", exportQuery="SELECT MPNId FROM Profile")).body
 
     assert set(listed) == {"Value", "NextLink", "TotalCount", "Message", "StatusCode", "DataRedacted"}
     assert "SelectableColumns" in listed["Value"][0]
-    assert set(rows["Value"][0]) == {"MpnId"}
+    assert set(rows["Value"][0]) == {"MPNId"}
 
 
 @pytest.mark.behaviour(34)
@@ -228,11 +228,11 @@ async def rows_of(text: str, **parameters: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.behaviour(63)
 async def test_a_metric_is_computed_for_every_combination_of_the_columns_beside_it() -> None:
-    rows = await rows_of("SELECT CustomerMarket, CustomerCount, TotalACR FROM AzureUsage")
+    rows = await rows_of("SELECT CustomerMarket, CustomerCount, ACR_USD FROM AzureUsage")
 
     markets = [row["CustomerMarket"] for row in rows]
     assert len(set(markets)) == len(markets) > 3
-    assert all(float(row["TotalACR"]) > 0 for row in rows)
+    assert all(float(row["ACR_USD"]) > 0 for row in rows)
 
 
 @pytest.mark.behaviour(65, 66)
@@ -256,10 +256,10 @@ async def test_distinct_drops_rows_that_are_alike() -> None:
 
 @pytest.mark.behaviour(66)
 async def test_a_metric_can_be_compared_with_and_a_value_may_hold_keywords() -> None:
-    few = await rows_of("SELECT CustomerMarket, TotalACR FROM AzureUsage WHERE TotalACR > 1500000")
-    all_of_them = await rows_of("SELECT CustomerMarket, TotalACR FROM AzureUsage")
+    few = await rows_of("SELECT CustomerMarket, ACR_USD FROM AzureUsage WHERE ACR_USD > 1500000")
+    all_of_them = await rows_of("SELECT CustomerMarket, ACR_USD FROM AzureUsage")
     none = await rows_of("SELECT CustomerMarket FROM AzureUsage WHERE CustomerMarket = 'x LIMIT 5 ORDER BY y'")
 
-    assert [row for row in all_of_them if float(row["TotalACR"]) > 1500000] == few
+    assert [row for row in all_of_them if float(row["ACR_USD"]) > 1500000] == few
     assert len(few) < len(all_of_them)
     assert none == []

@@ -59,7 +59,7 @@ async def test_step_0_gives_a_token_with_numbers_as_strings() -> None:
 
 @pytest.mark.behaviour(29, 33, 48, 50)
 async def test_step_1_lists_the_dataset_with_its_columns_in_order() -> None:
-    async with calling(start=BETWEEN, datasets=("DynamicsUsage",)) as caller:
+    async with calling(start=BETWEEN, edition="documents", datasets=("DynamicsUsage",)) as caller:
         reply = await caller.get("/ScheduledDataset")
 
     assert list(reply.body) == ENVELOPE
@@ -81,8 +81,8 @@ async def test_step_1_lists_the_dataset_with_its_columns_in_order() -> None:
 
 
 @pytest.mark.behaviour(48)
-async def test_a_full_account_lists_the_twenty_datasets() -> None:
-    async with calling() as caller:
+async def test_the_documents_edition_lists_the_twenty_datasets() -> None:
+    async with calling(edition="documents") as caller:
         reply = await caller.get("/ScheduledDataset")
 
     assert reply.body["totalCount"] == 20

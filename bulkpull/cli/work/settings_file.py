@@ -65,7 +65,7 @@ _EXAMPLES: Mapping[str, Any] = {
     "timespan": "widest",
     "metrics_file": "/var/lib/node_exporter/textfile_collector/bulkpull.prom",
     "notify_command": "/usr/local/bin/tell-the-team",
-    "queries": [{"name": "big-azure", "dataset": "AzureUsage", "where": "TotalACR > 20000"}],
+    "queries": [{"name": "big-azure", "dataset": "AzureUsage", "where": "ACR_USD > 20000"}],
 }
 _SECTIONS = {
     "Who": ("tenant_id", "client_id", "username", "grant"),
