@@ -77,7 +77,8 @@ def find_freshness(output: Path) -> list[Freshness]:
 
 def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, datetime]:
     """
-    When each dataset was last complete or found unchanged (pure). A run that only submitted its reports saw no data.
+    When each dataset was last complete or found unchanged (pure). A run that only submitted its reports saw no data,
+    and one that found a due execution still missing saw older data than were due.
 
     Args:
         published: The datasets to find a look for; no more manifests are read once all have one.
@@ -87,7 +88,8 @@ def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, 
     wanted = set(published)
     for manifest in told:
         for record in [] if manifest.submitted else manifest.datasets:
-            if record.dataset in wanted and record.status in ("complete", "skipped"):
+            is_waiting = record.status == "skipped" and record.due_at is not None
+            if record.dataset in wanted and record.status in ("complete", "skipped") and not is_waiting:
                 looks.setdefault(record.dataset, datetime.fromisoformat(manifest.finished_at))
         if wanted <= looks.keys():
             break

@@ -21,11 +21,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from bulkpull import figures
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
+from bulkpull.errors import BulkpullError, DiskTrouble, HeldBack, LedgerError, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
@@ -39,6 +40,7 @@ from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
+from bulkpull.journey.report_memory import STANDING, ReportMemory
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
 from bulkpull.journey.resume import (
     ABANDONED,
@@ -46,14 +48,21 @@ from bulkpull.journey.resume import (
     SUBMITTED,
     Past,
     inherit,
-    list_reports,
     published_before,
     review,
 )
 from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.room import check_room_for_run
 from bulkpull.journey.snapshot import Assembly
-from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
+from bulkpull.journey.standing import (
+    LIST_UNKNOWN,
+    UNCHANGED,
+    Standing,
+    look_at_night,
+    remember_reports,
+    schedule_of,
+    unused_reports,
+)
 from bulkpull.journey.tidy import clean_up, is_without_links
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Pull, Report
@@ -71,6 +80,7 @@ from bulkpull.settings import Settings
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
+_MOST_TOLD = 8
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
@@ -103,6 +113,8 @@ class Run:
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
+    _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
+    _unused: list[tuple[str, Report]] = field(default_factory=list)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
 
@@ -316,6 +328,7 @@ class Run:
                 for pull in left:
                     working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
                 self._clear_away(tools, orphans=inheritance.orphans)
+                self._tell_unused()
             await self._forget_queries(tools)
             watching.cancel_scope.cancel()
 
@@ -329,11 +342,15 @@ class Run:
                 for note in pull.notes:
                     self.events.warn("plan.noted", reason=note)
 
-    async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
-        """The reports on the service, where any of them can be of use to this run."""
+    async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report] | None:
+        """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
         if self._past.is_empty and not folder.runs and not self.request.nightly:
             return []
-        return await list_reports(client)
+        reports = await client.list_reports()
+        if reports is None:
+            self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
+            self._notes.append(LIST_UNKNOWN)
+        return reports
 
     async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
         """A record for every dataset: not to be had, published already by this run, or to be done."""
@@ -373,7 +390,7 @@ class Run:
     async def _nights(
         self,
         pulls: Sequence[Pull],
-        reports: Sequence[Report],
+        reports: Sequence[Report] | None,
         connection: Connection,
         *,
         ledger: Ledger,
@@ -383,15 +400,31 @@ class Run:
         if not self.request.nightly:
             return {}
         standing = [pull for pull in pulls if pull.window is None]
-        return await look_at_night(
+        self._memories = await remember_reports(ledger)
+        nights = await look_at_night(
             standing,
             reports,
             client=connection.client,
-            standing=await ledger.noted(STANDING),
+            memories=self._memories,
             unchanged=await ledger.noted(UNCHANGED),
             published=folder.published,
             damaged=frozenset(folder.damaged),
-            now=self.clock.now(),
+            schedule=schedule_of(self.settings, now=connection.client.service_time()),
+        )
+        used = {each.report_id for night in nights.values() for each in (night.standing, *night.replaced) if each}
+        self._unused = unused_reports(reports or (), self._memories, used=used)
+        return nights
+
+    def _tell_unused(self) -> None:
+        """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
+        if not self._unused:
+            return
+        told = figures.some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_TOLD)
+        self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
+        many = figures.count(len(self._unused), "scheduled report")
+        self._notes.append(
+            f"{many} of this folder that this run does not use: {told}; `bulkpull reports delete --unused` shows and "
+            "deletes what is not needed any more"
         )
 
     def _will_convert(self, pulls: Iterable[Pull], nights: Mapping[str, Night]) -> bool:
@@ -424,6 +457,7 @@ class Run:
             clock=self.clock,
             events=self.events,
             lead_h=self.settings.standing_lead_hours,
+            idle=[report for _, report in self._unused],
         )
         return NightShift(tools, standing, submit=self._submit if self.request.submit_only else None)
 
@@ -448,8 +482,8 @@ class Run:
 
     @property
     def _is_to_be_resumed(self) -> bool:
-        """The disk was at fault, and what the service made is as good as before: the same command carries on."""
-        return any(isinstance(record.error, DiskTrouble | LedgerError) for record in self._records.values())
+        """What the service made is as good as before: the disk was at fault, or data are held back until published."""
+        return any(isinstance(record.error, DiskTrouble | LedgerError | HeldBack) for record in self._records.values())
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())

@@ -25,6 +25,7 @@ from bulkpull.errors import (
     DiskTrouble,
     ExecutionFailed,
     ExecutionOverdue,
+    HeldBack,
     LedgerError,
     NotTheReport,
     QuotaExceeded,
@@ -60,7 +61,7 @@ from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.tabular.table import Border, ColumnPlan
 
 # What says nothing against the reports: the next run takes them up.
-_NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError)
+_NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError, HeldBack)
 _SHARP_SHRINK = 0.2
 T = TypeVar("T")
 
