@@ -11,7 +11,7 @@ import socket
 from collections.abc import Collection
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from bulkpull.errors import UnsafeAddress
 
@@ -102,6 +102,22 @@ def is_loopback(url: str) -> bool:
         return _is_loopback_host(urlsplit(url).hostname or "")
     except ValueError:
         return False
+
+
+def join_address(base: str, target: str, *, what: str) -> str:
+    """
+    The address that `target` names as seen from `base`.
+
+    Args:
+        what: The name of the address in the error.
+
+    Raises:
+        UnsafeAddress: It is none, such as `http://[::1`.
+    """
+    try:
+        return urljoin(base, target)
+    except ValueError:
+        raise UnsafeAddress(f"{what} is not used", why="it is not an address") from None
 
 
 def check_address(url: str, *, what: str) -> None:

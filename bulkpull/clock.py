@@ -7,8 +7,9 @@ Nothing reads the clock on its own. Durations are measured by `monotonic`, so a 
 
 from __future__ import annotations
 
+import math
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio
@@ -41,6 +42,31 @@ class SystemClock:
 
     async def sleep(self, wait_s: float) -> None:
         await anyio.sleep(max(0.0, wait_s))
+
+
+async def sleep_unless(changed: anyio.Event, wait_s: float, *, clock: Clock) -> None:
+    """Wait `wait_s` seconds, or until `changed` is set; for infinity only that."""
+    if wait_s == math.inf:
+        await changed.wait()
+        return
+
+    async def wake(scope: anyio.CancelScope) -> None:
+        await changed.wait()
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wake, group.cancel_scope)
+        await clock.sleep(wait_s)
+        group.cancel_scope.cancel()
+
+
+CLOCK_TOLERANCE = timedelta(minutes=15)
+"""By how much two clocks may differ, ours and the service's or two machines of the service."""
+
+
+def is_ahead(moment: datetime, *, now: datetime) -> bool:
+    """Whether something that has happened is said to happen later than `now`, beyond what clocks may differ by."""
+    return moment > now + CLOCK_TOLERANCE
 
 
 def iso_utc(moment: datetime) -> str:

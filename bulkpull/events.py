@@ -40,6 +40,8 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 |                        |                                               | skew_s (of the other side's clock)      |
 | call.retried           | a call goes out again                         | endpoint, attempt, wait_s, reason       |
 | pace.changed           | the rate limiter slows down or recovers       | calls_per_s, wait_s                     |
+| allowance.told         | another limit or lowest rest of it (debug)    | limit, remaining, lowest                |
+| allowance.awaited      | no call is left until the window renews       | limit, wait_s                           |
 | token.renewed          | a new access token is in use                  | grant, lives_s                          |
 | token.not_kept         | a new refresh token could not be stored       | folder, reason, follows                 |
 | token.cache_unread     | what the token cache holds cannot be read     | folder, reason, follows                 |

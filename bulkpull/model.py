@@ -189,6 +189,8 @@ class Execution:
     Attributes:
         status: As the service wrote it; words beyond the documented four occur.
         link: Present once the execution is completed, and sometimes a little later (behaviour 113).
+        generated_at: When the data were made; `None` when the service does not say so, or not in a way to be believed.
+        unbelieved_at: What the service said of that, where it lies ahead of its own clock.
         format: `csv` or `tsv`, lower case; `None` when the service does not say.
     """
 
@@ -197,6 +199,7 @@ class Execution:
     status: str
     link: SecureLink | None = None
     generated_at: datetime | None = None
+    unbelieved_at: datetime | None = None
     format: str | None = None
     data_redacted: bool = False
 

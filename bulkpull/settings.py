@@ -119,7 +119,12 @@ class Settings(BaseSettings):
     )
     output: OutputPath = Field(Path("bulkpull-data"), description="output folder", validate_default=True)
     requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
-    request_burst: PositiveInt = Field(10, description="calls that may go out at once")
+    request_burst: PositiveInt = Field(
+        10, description="calls that may go out at once; three until the service tells its allowance"
+    )
+    rate_limit_window_seconds: Positive = Field(
+        60.0, description="the service's window for its allowance of calls, until a Retry-After shows another"
+    )
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
     poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
     report_timeout_seconds: Positive = Field(10_800.0, description="a report not completed by then has failed")

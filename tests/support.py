@@ -22,7 +22,7 @@ from bulkpull.events import Event, Events
 from bulkpull.reporting.auth import AccessToken
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.transport.http import Http
-from bulkpull.transport.pace import Pacer
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 API = "https://api.partnercenter.microsoft.com/insights/v1/mpn"

@@ -31,7 +31,7 @@ from bulkpull.simulator import Scenario, Simulator
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-_DATASETS = ("Profile", "OfficeUsage", "AzureUsage")
+_DATASETS = ("Profile", "OfficeUsage", "AzureUsage", "CustomersAndTenants")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@ A full export of twenty datasets, beside the documented steps, Airbyte's CDK and
 
     twenty    reports that take 1 to 60 s and hold 1 to 200 MB, in small size a sixtieth of both; a throttled API
     minute    ours alone: reports that take up to a minute (in small size half of one), against the lower bound
+    allowance ours alone: ten calls a minute, reports of a minute (in small size a sixth of both), against the longer of
+              calls over allowance and the slowest report
 
 All ask the same queries of the same service, which is empty at each start. Times are scaled alike for everybody: how
 long reports take, how often somebody looks, how many calls a minute the API allows. A source of Airbyte ends in
@@ -30,6 +32,8 @@ from bulkpull.catalog import load_catalog
 NAME, TITLE = "export", "Full export"
 _SHORTEST_S, _LONGEST_S, _LOOK_S = 1.0, 60.0, 60.0
 _CALLS_PER_MIN = 300
+_ALLOWANCE_PER_MIN = 10
+_WINDOW_S = 60.0
 _SMALLEST_BYTES, _LARGEST_BYTES = 1e6, 200e6
 _ROW_BYTES = 230  # about; what counts is what is measured
 _HERE = Path(__file__).parents[1]
@@ -59,6 +63,8 @@ def measure(options: Options) -> Result:
         cases.append(_twenty(options))
     if options.wants_case("minute"):
         cases.append(_minute(options))
+    if options.wants_case("allowance"):
+        cases.append(_allowance(options))
     return result_of(NAME, cases, options=options, versions={})
 
 
@@ -113,6 +119,28 @@ def _minute(options: Options) -> Case:
                 contenders=contenders, lower_bound_s=bound_s, facts=_facts(counts))  # fmt: skip
 
 
+def _allowance(options: Options) -> Case:
+    """Ours alone; bound by the calls that the service allows, or by the slowest report."""
+    counts: list[dict[str, Any]] = []
+    kept: dict[str, Path] = {}
+    scale = 1 / 6 if options.size == "small" else 1.0
+    window_s = _WINDOW_S * scale
+    parameters = {
+        "rows": 1_000,
+        "latency_s": {"*": _LONGEST_S * scale},
+        "requests_per_minute": _ALLOWANCE_PER_MIN,
+        "throttle_window_s": window_s,
+    }
+    with served(**parameters) as service:
+        work = _ours(service, scale=scale, kept=kept, counts=counts)
+        contenders = take_turns([Entry(OURS, work, how="`bulkpull export`")],
+                                options=Options(options.size, None, 1), case="allowance")  # fmt: skip
+        bound_s = max(counts[-1]["requests"] / _ALLOWANCE_PER_MIN * window_s, _LONGEST_S * scale)
+    shutil.rmtree(kept[OURS])
+    title = f"twenty datasets, {_ALLOWANCE_PER_MIN} calls in {window_s:.3g} s, reports of {_LONGEST_S * scale:.3g} s"
+    return Case(name="allowance", title=title, contenders=contenders, lower_bound_s=bound_s, facts=_facts(counts))
+
+
 def _parameters(largest_bytes: int, *, scale: float) -> dict[str, Any]:
     """Sizes and times spread evenly on a logarithmic scale, in an order that has neither follow the other."""
     names = [dataset.name for dataset in load_catalog().standard]
@@ -134,6 +162,7 @@ def _environment(begun: Mapping[str, Any], *, scale: float) -> dict[str, str]:
         "BULKPULL_POLL_INITIAL_SECONDS": f"{5 * scale}",
         "BULKPULL_POLL_MAX_SECONDS": f"{60 * scale}",
         "BULKPULL_REQUESTS_PER_SECOND": f"{10 / scale}",
+        "BULKPULL_RATE_LIMIT_WINDOW_SECONDS": f"{_WINDOW_S * scale}",
     }
 
 

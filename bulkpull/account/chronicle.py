@@ -8,7 +8,7 @@ are nobody's time, and `resumptions` tells where they were.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -60,6 +60,8 @@ class Chronicle:
         resumptions: When the run was carried on.
         retries: How often a call was repeated, by endpoint and reason.
         quota_waits: Each refusal by a quota: how long it was to be waited (seconds), and the limit that was told.
+        allowance: The service's limit of calls in a window and the lowest number left, as it told them last; `None` as
+            long as it told none.
         slowest_pace: The fewest calls a second that the service made us keep to.
         breaks: Downloads that went on after a break, by dataset.
     """
@@ -69,6 +71,7 @@ class Chronicle:
     resumptions: list[float] = field(default_factory=list)
     retries: Counter[tuple[str, str]] = field(default_factory=Counter)
     quota_waits: list[tuple[float, int | None]] = field(default_factory=list)
+    allowance: tuple[int | None, int] | None = None
     slowest_pace: float | None = None
     breaks: Counter[str] = field(default_factory=Counter)
     _open: dict[tuple[str, object], tuple[Phase, float]] = field(default_factory=dict)
@@ -83,10 +86,8 @@ class Chronicle:
                 self.retries[str(facts.get("endpoint")), str(facts.get("reason"))] += 1
             case "quota.reached":
                 self.quota_waits.append((_number(facts.get("wait_s")) or 0.0, _whole(facts.get("limit"))))
-            case "pace.changed":
-                pace = _number(facts.get("calls_per_s"))
-                if pace is not None and _number(facts.get("wait_s")):
-                    self.slowest_pace = min(pace, self.slowest_pace if self.slowest_pace is not None else pace)
+            case "allowance.told" | "pace.changed":
+                self._note_limit(event.name, facts)
             case "download.resumed" if event.dataset:
                 self.breaks[event.dataset] += 1
             case "pull.stepped" | "execution.changed" if event.dataset:
@@ -97,6 +98,16 @@ class Chronicle:
                 self._end_all(event.dataset, at_s=at_s)
             case "run.finished":
                 self.close()
+
+    def _note_limit(self, name: str, facts: Mapping[str, object]) -> None:
+        if name == "allowance.told":
+            lowest = _whole(facts.get("lowest"))
+            if lowest is not None:
+                self.allowance = _whole(facts.get("limit")), lowest
+            return
+        pace = _number(facts.get("calls_per_s"))
+        if pace is not None and _number(facts.get("wait_s")):
+            self.slowest_pace = min(pace, self.slowest_pace if self.slowest_pace is not None else pace)
 
     def close(self) -> None:
         """End every phase that is still open: the session is over."""
@@ -117,6 +128,7 @@ class Chronicle:
             resumptions=[*self.resumptions, offset_s, *(at_s + offset_s for at_s in later.resumptions)],
             retries=self.retries + later.retries,
             quota_waits=self.quota_waits + later.quota_waits,
+            allowance=_lower(self.allowance, later.allowance),
             slowest_pace=min(paces, default=None),
             breaks=self.breaks + later.breaks,
         )
@@ -188,6 +200,15 @@ def _joined(earlier: Chronicle | None, later: Chronicle | None) -> Chronicle | N
     if earlier is None or later is None:
         return earlier or later
     return earlier.followed_by(later)
+
+
+def _lower(
+    earlier: tuple[int | None, int] | None, later: tuple[int | None, int] | None
+) -> tuple[int | None, int] | None:
+    """The limit that was told last, and the lower of the two lowest numbers."""
+    if earlier is None or later is None:
+        return later or earlier
+    return later[0] or earlier[0], min(earlier[1], later[1])
 
 
 def _number(value: object) -> float | None:

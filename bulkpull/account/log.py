@@ -3,7 +3,8 @@ The run's own log: each event as one JSON object a line, in `runs/<run_id>/log.j
 
 Its lines are those of `--log-format json`, from debug on, whatever the terminal shows; a run that is carried on goes on
 in the same file. A thread writes, so that a slow disk never holds up the run, and hands every line to the system as
-soon as it can: a kill costs the last moment at most. Secrets are removed before a line is made.
+soon as it can: a kill costs the last moment at most, and a disk that is full for a while costs nothing. Secrets are
+removed before a line is made.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import threading
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import chain
+from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import Any
 
 from bulkpull.events import Event, Level
 from bulkpull.redact import printable_value
@@ -27,6 +31,9 @@ MOST_BYTES = 16 << 20
 # Told whatever was cut before, so that a cut log still says how the run ended.
 _ALWAYS_TOLD = frozenset({"run.started", "pull.finished", "run.finished"})
 _CLOSING_S = 5.0
+# Lines that wait for a disk that refuses them; a full disk of some minutes costs none.
+_MOST_WAITING = 20_000
+_AT_ONCE = 500
 
 Entry = dict[str, Any]
 
@@ -46,6 +53,9 @@ class RunLog:
         self._entries: SimpleQueue[Entry | None] = SimpleQueue()
         self._writer = threading.Thread(target=self._work, name="bulkpull run log", daemon=True)
         self._trouble: OSError | None = None
+        self._file: FileIO | None = None
+        self._size_bytes = self._cut = 0
+        self._last: Entry | None = None
 
     def start(self) -> None:
         """Begin to write what is told."""
@@ -65,34 +75,66 @@ class RunLog:
         return self._trouble
 
     def _work(self) -> None:
-        entries = iter(self._entries.get, None)
-        if (first := next(entries, None)) is None:
-            return
-        path = log_of(self._output, first["run_id"])
+        """Take the entries as they come; what the disk refuses is kept, within bounds, until it takes them again."""
+        waiting: deque[Entry] = deque()
+        lost = 0
+        for entry in iter(self._entries.get, None):
+            waiting.append(entry)
+            if len(waiting) > _MOST_WAITING:
+                waiting.popleft()
+                lost += 1
+            if self._entries.empty() or len(waiting) >= _AT_ONCE:
+                lost = self._take(waiting, lost)
+        self._take(waiting, lost, is_last=True)
+
+    def _take(self, waiting: deque[Entry], lost: int, *, is_last: bool = False) -> int:
+        """Write what waits; returns how many lines are still to be told as lost."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a+b") as file:
-                self._write(chain((first,), entries), file, size_bytes=_mend(file))
-                os.fsync(file.fileno())
+            if self._file is None:
+                if not waiting:
+                    return lost
+                self._file = _open_log(log_of(self._output, waiting[0]["run_id"]))
+                self._size_bytes = _mend(self._file)
+            if lost and waiting:
+                self._write_all(_line(_about(waiting[0], "log.lost", lines=lost)))
+                lost = 0
+            while waiting:
+                self._write(waiting[0])
+                waiting.popleft()
+            if is_last:
+                if self._cut and self._last is not None:
+                    self._write_all(_line(_about(self._last, "log.cut", lines=self._cut)))
+                os.fsync(self._file.fileno())
+            self._trouble = None
         except OSError as trouble:
             self._trouble = trouble
-            for _ in entries:
-                pass  # nobody else takes them, and the run may be long
+            self._let_go()
+        if is_last:
+            self._let_go()
+        return lost
 
-    def _write(self, entries: Iterable[Entry], file: BinaryIO, *, size_bytes: int) -> None:
-        cut, entry = 0, None
-        for entry in entries:
-            line = _line(entry)
-            most = self._most_bytes if entry["level"] != "debug" else self._most_bytes // 2
-            if size_bytes + len(line) > most and entry["event"] not in _ALWAYS_TOLD:
-                cut += 1
-                continue
-            size_bytes += file.write(line)
-            if self._entries.empty():
-                file.flush()
-        if cut and entry:
-            file.write(_line({"timestamp": entry["timestamp"], "level": "warning", "event": "log.cut", "lines": cut}))
-        file.flush()
+    def _write(self, entry: Entry) -> None:
+        self._last = entry
+        line = _line(entry)
+        most = self._most_bytes if entry["level"] != "debug" else self._most_bytes // 2
+        if self._size_bytes + len(line) > most and entry["event"] not in _ALWAYS_TOLD:
+            self._cut += 1
+        else:
+            self._write_all(line)
+
+    def _write_all(self, line: bytes) -> None:
+        assert self._file is not None
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+        self._size_bytes += len(line)
+
+    def _let_go(self) -> None:
+        """Close the file. The next line opens it anew, and ends a line that was cut short."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
 
 def log_of(output: Path, run_id: str) -> Path:
@@ -121,15 +163,34 @@ def read_entry(line: str) -> tuple[Event, datetime] | None:
     return Event(name, level, dataset, {each: told[each] for each in told if each not in known}), at
 
 
+def _about(entry: Entry, event: str, *, lines: int) -> Entry:
+    """A warning about the log itself, at the time of `entry`."""
+    return {"timestamp": entry["timestamp"], "level": "warning", "event": event, "lines": lines}
+
+
+def _open_log(path: Path) -> FileIO:
+    """Open the log to read its end and to append; neither a link nor a pipe in its place is followed or waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return FileIO(descriptor, "a+")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def _line(entry: Entry) -> bytes:
     return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
-def _mend(file: BinaryIO) -> int:
+def _mend(file: FileIO) -> int:
     """End the line that a kill cut short; returns the size, bytes."""
     size_bytes = file.seek(0, os.SEEK_END)
     if size_bytes:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
-            size_bytes += file.write(b"\n")
+            size_bytes += file.write(b"\n") or 0
     return size_bytes

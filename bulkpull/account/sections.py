@@ -197,6 +197,10 @@ def draw_requests(account: Account) -> Html:
         words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
         times = figures.count(len(chronicle.quota_waits), "time")
         told.append(f"The quota{words} was reached {times}; the longest wait for it was {figures.duration(longest_s)}.")
+    if chronicle.allowance is not None:
+        limit, lowest = chronicle.allowance
+        words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
+        told.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
     if chronicle.slowest_pace is not None:
         told.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
     return joined(

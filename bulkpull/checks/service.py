@@ -1,5 +1,7 @@
 """
-The service, step by step: reached, clock, sign-in, MFA, role, datasets. Each step as far as the one before it allows.
+The service, step by step: reached, clock, sign-in, MFA, role, datasets, allowance.
+
+Each step goes as far as the one before it allows.
 
 Only reads are sent. A first call without credentials tells of names, proxy, TLS and the clock even where nobody can
 sign in.
@@ -22,6 +24,7 @@ from bulkpull.model import OfferedDataset
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.connect import connected
 from bulkpull.settings import Settings
+from bulkpull.transport.allowance import AllowanceState
 from bulkpull.transport.http import Http, Request, Timeouts
 from bulkpull.transport.pace import parse_http_date
 from bulkpull.transport.proxies import Proxies
@@ -53,7 +56,7 @@ async def check_service(settings: Settings, *, clock: Clock) -> list[Finding]:
     return [*found, *await _check_account(settings, clock=clock)]
 
 
-_AFTER_REACH = ("token host", "clock", "sign-in", "mfa", "role", "datasets")
+_AFTER_REACH = ("token host", "clock", "sign-in", "mfa", "role", "datasets", "allowance")
 
 
 async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime | None]:
@@ -103,30 +106,35 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
             offered = await client.get_datasets()
             withheld = client.redacted
     except BulkpullError as error:
-        return _judge(error, told, has_mfa=client.has_mfa if client else None)
+        allowance = client.pacer.allowance if client else AllowanceState()
+        return _judge(error, told, has_mfa=client.has_mfa if client else None, allowance=allowance)
     facts = {"data_redacted": withheld}
     role = fine("role", "the service answers this user, and says of nothing that it is withheld", facts=facts)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
-    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered)]
+    last = _tell_allowance(client.pacer.allowance)
+    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
 
 
-def _judge(error: BulkpullError, told: Sequence[Event], *, has_mfa: bool | None) -> list[Finding]:
+def _judge(
+    error: BulkpullError, told: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
+) -> list[Finding]:
     """Which of the steps an error ends."""
     if not any(event.name == "token.renewed" for event in told):
         return [
             trouble_of("sign-in", error),
-            *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets")),
+            *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets", "allowance")),
         ]
     first = [_signed_in(told), _tell_mfa(has_mfa)]
+    last = _tell_allowance(allowance)
     if isinstance(error, NotFound):
         nothing = trouble("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
-        return [*first, fine("role", "the service answers this user"), nothing]
+        return [*first, fine("role", "the service answers this user"), nothing, last]
     if isinstance(error, AuthError | AccessDenied):
         role = trouble_of("role", error, exit_code=AuthError.exit_code)
-        return [*first, role, unchecked("datasets", "the service does not answer this user")]
-    return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error)]
+        return [*first, role, unchecked("datasets", "the service does not answer this user"), last]
+    return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error), last]
 
 
 def _signed_in(told: Sequence[Event]) -> Finding:
@@ -152,6 +160,17 @@ def _tell_mfa(has_mfa: bool | None) -> Finding:  # noqa: FBT001 - the answer is 
         exit_code=AuthError.exit_code,
         facts=facts,
     )
+
+
+def _tell_allowance(allowance: AllowanceState) -> Finding:
+    """The limit on calls, as the replies told it (behaviour 172)."""
+    limit, lowest = allowance.limit, allowance.lowest
+    facts = {"limit": limit, "lowest_remaining": lowest}
+    if limit is None and lowest is None:
+        return fine("allowance", "the service does not tell how many calls it allows", facts=facts)
+    of_limit = f" of {limit:,} a window" if limit is not None else ""
+    rest = f"{lowest:,} calls{of_limit} are left" if lowest is not None else f"{limit:,} calls a window are allowed"
+    return fine("allowance", f"{rest}, for all tools of this partner together", facts=facts)
 
 
 def _tell_offer(offered: Sequence[OfferedDataset]) -> Finding:

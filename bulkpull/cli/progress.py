@@ -94,6 +94,7 @@ class Progress:
     repeated: int = 0
     _slowed_to: float | None = None
     _quota_until_s: float | None = None
+    _allowance_until_s: float | None = None
     _trouble: tuple[float, str] | None = None
 
     def note(self, event: Event, *, now_s: float) -> None:
@@ -105,6 +106,8 @@ class Progress:
             self._slowed_to = _number(facts, "calls_per_s") if _number(facts, "wait_s") else None
         elif event.name == "quota.reached":
             self._quota_until_s = now_s + (_number(facts, "wait_s") or 0.0)
+        elif event.name == "allowance.awaited":
+            self._allowance_until_s = now_s + (_number(facts, "wait_s") or 0.0)
         elif event.name == "call.retried":
             self.repeated += 1
             self._trouble = now_s, str(facts.get("reason", ""))
@@ -148,6 +151,9 @@ class Progress:
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             wait_min = (self._quota_until_s - now_s) / 60
             told.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
+        if self._allowance_until_s is not None and self._allowance_until_s > now_s:
+            wait_s = self._allowance_until_s - now_s
+            told.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
         if self._slowed_to is not None:
             told.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
         if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:

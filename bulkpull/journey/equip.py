@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import anyio
@@ -13,11 +14,12 @@ from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.journey.folder import OutputFolder
 from bulkpull.journey.leftovers import Leftovers
-from bulkpull.journey.poll import Poller
+from bulkpull.journey.poll import Form, Poller
 from bulkpull.journey.publish import Publisher
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.journey.submit import Submitter
 from bulkpull.journey.tools import Tools
+from bulkpull.journey.usual import LOOK_FORM, REMEMBERED_FORM, remembered_form
 from bulkpull.journey.verdict import PollSchedule
 from bulkpull.records.ledger import Ledger
 from bulkpull.reporting.connect import Connection
@@ -36,6 +38,9 @@ async def equip(
     clock: Clock,
     events: Events,
     background: TaskGroup,
+    tidying: TaskGroup,
+    usual_s: Mapping[str, float],
+    random: Callable[[], float],
     account: Account,
 ) -> Tools:
     """
@@ -43,7 +48,10 @@ async def equip(
 
     Args:
         conversions: How many may run at once.
-        background: Ends with the run; gets what a pull leaves behind.
+        background: Gets what a pull leaves behind; the run waits for it.
+        tidying: Gets deletions that nobody waits for.
+        usual_s: How long reports took in earlier runs, by dataset, seconds.
+        random: Gives numbers in [0, 1).
         account: Whose data are brought.
     """
     return Tools(
@@ -68,7 +76,9 @@ async def equip(
             run_id=run_id,
             weights={name: snapshot.rows for name, snapshot in folder.current.datasets.items()},
         ),
-        poller=Poller(client=connection.client, clock=clock, events=events, schedule=_schedule(settings)),
+        poller=await _poller(
+            settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random
+        ),
         publisher=Publisher(
             output=folder.output,
             run_id=run_id,
@@ -78,6 +88,8 @@ async def equip(
             account=account,
         ),
         background=background,
+        tidying=tidying,
+        usual_s=usual_s,
         downloads=anyio.CapacityLimiter(settings.parallel_downloads),
         conversions=anyio.CapacityLimiter(conversions),
     )
@@ -90,6 +102,35 @@ async def _quota(settings: Settings, *, ledger: Ledger, clock: Clock, events: Ev
     ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
     return OneOffQuota(
         window_s=window_s, clock=clock, events=events, created_at=[clock.monotonic() - age_s for age_s in ages_s]
+    )
+
+
+async def _poller(
+    settings: Settings,
+    connection: Connection,
+    *,
+    ledger: Ledger,
+    run_id: str,
+    clock: Clock,
+    events: Events,
+    random: Callable[[], float],
+) -> Poller:
+    """The poller, which knows what the service made earlier runs fall back to."""
+    now = clock.now()
+
+    async def remember(form: Form) -> None:
+        facts = {"form": form.name.lower()}
+        await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
+
+    return Poller(
+        client=connection.client,
+        clock=clock,
+        events=events,
+        schedule=_schedule(settings),
+        form=remembered_form(await ledger.noted(LOOK_FORM, since=iso_utc(now - REMEMBERED_FORM)), now=now),
+        remember=remember,
+        spacing_s=lambda: connection.client.pacer.look_spacing_s,
+        random=random,
     )
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from bulkpull.clock import is_ahead
 from bulkpull.records.beneath import status_beneath
 from bulkpull.records.history import RUN_ID, begun_at, manifests
 from bulkpull.records.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
@@ -58,13 +59,17 @@ class Freshness:
         return "late" if too_old else "current"
 
 
-def find_freshness(output: Path) -> list[Freshness]:
+def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshness]:
     """
     Every dataset that is published in `output`, or that the newest run was asked for; reads only.
+
+    Args:
+        now: The present; without it, by this machine's clock.
 
     Raises:
         DiskTrouble: `current.json` is damaged.
     """
+    now = now or datetime.now(UTC)
     current = Current.load(output).datasets
     told = manifests(output)
     newest = next(told, None)
@@ -72,13 +77,15 @@ def find_freshness(output: Path) -> list[Freshness]:
     looks = last_looks(current, chain([newest] if newest else [], told))
     names = dict.fromkeys([*(record.dataset for record in asked), *current])
     news = {record.dataset: record for record in asked}
-    return [_freshness(name, output, current.get(name), news.get(name), looks.get(name)) for name in names]
+    return [_freshness(name, output, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 
 def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, datetime]:
     """
-    When each dataset was last complete or found unchanged (pure). A run that only submitted its reports saw no data,
-    and one that found a due execution still missing saw older data than were due.
+    When each dataset was last complete or found unchanged (pure).
+
+    A run that only submitted its reports saw no data. A look that brought a time ahead of the service's clock does not
+    tell how old the data are, so it does not count either; nor does one that found a due execution still missing.
 
     Args:
         published: The datasets to find a look for; no more manifests are read once all have one.
@@ -88,16 +95,31 @@ def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, 
     wanted = set(published)
     for manifest in told:
         for record in [] if manifest.submitted else manifest.datasets:
+            finished_at = datetime.fromisoformat(manifest.finished_at)
             is_waiting = record.status == "skipped" and record.due_at is not None
-            if record.dataset in wanted and record.status in ("complete", "skipped") and not is_waiting:
-                looks.setdefault(record.dataset, datetime.fromisoformat(manifest.finished_at))
+            has_looked = (
+                not is_waiting and record.status in ("complete", "skipped") and _is_believed(record, now=finished_at)
+            )
+            if record.dataset in wanted and has_looked:
+                looks.setdefault(record.dataset, finished_at)
         if wanted <= looks.keys():
             break
     return looks
 
 
+def _is_believed(record: DatasetRecord, *, now: datetime) -> bool:
+    generated_at = _moment(record.generated_at)
+    return record.unbelieved_at is None and (generated_at is None or not is_ahead(generated_at, now=now))
+
+
 def _freshness(
-    dataset: str, output: Path, snapshot: CurrentSnapshot | None, news: DatasetRecord | None, look: datetime | None
+    dataset: str,
+    output: Path,
+    snapshot: CurrentSnapshot | None,
+    news: DatasetRecord | None,
+    look: datetime | None,
+    *,
+    now: datetime,
 ) -> Freshness:
     is_lost = news is not None and news.status in ("failed", "unavailable")
     reason = news.reason if news is not None and is_lost else None
@@ -106,14 +128,16 @@ def _freshness(
         return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
     published_at = begun_at(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
-    looks = [moment for moment in (look, published_at) if moment is not None]
     lineage = _lineage(output, snapshot.files)
+    generated_at = _moment(lineage.get("generated_at"))
+    is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
+    looks = [moment for moment in (look, published_at if is_believed else None) if moment is not None]
     source = lineage.get("source", dataset)
     return Freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
-        generated_at=_moment(lineage.get("generated_at")),
+        generated_at=generated_at if is_believed else None,
         published_at=published_at,
         checked_at=max(looks, default=None),
         reason=reason,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import iso_utc
+from bulkpull.clock import is_ahead, iso_utc
 from bulkpull.errors import BulkpullError
 from bulkpull.journey.names import earlier_mark_of, mark_of, read_report_name
 from bulkpull.journey.report_memory import ReportMemory
@@ -309,9 +309,10 @@ def is_due(seen_at: datetime | None, *, refresh_days: int | None, now: datetime)
     return seen_at is None or now - seen_at >= timedelta(days=refresh_days or 1)
 
 
-def moment_of(told: str | None) -> datetime | None:
-    """A moment of a record, aware UTC."""
-    return datetime.fromisoformat(told) if told else None
+def moment_of(told: str | None, *, now: datetime) -> datetime | None:
+    """A moment of a record, aware UTC; `None` for one that has not come yet, which an older version believed."""
+    moment = datetime.fromisoformat(told) if told else None
+    return None if moment is None or is_ahead(moment, now=now) else moment
 
 
 def columns_of(query_text: str) -> tuple[str, ...]:

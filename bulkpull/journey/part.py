@@ -49,6 +49,7 @@ class _Converted:
     table: ConvertedTable
     columns: tuple[ColumnPlan, ...]
     border: Border | None
+    unbelieved_at: str | None = None
 
 
 _CONVERTED = TypeAdapter(_Converted)
@@ -61,6 +62,7 @@ def execution_facts(execution: Execution) -> dict[str, Any]:
         "execution_id": execution.execution_id,
         "generated_at": iso_utc(execution.generated_at) if execution.generated_at else None,
         "data_redacted": execution.data_redacted,
+        "unbelieved_at": iso_utc(execution.unbelieved_at) if execution.unbelieved_at else None,
     }
 
 
@@ -83,8 +85,9 @@ def from_facts(
 ) -> Part | None:
     """The part that `as_facts` told of; `None` when it was converted by something else, or by another version."""
     try:
-        known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__})
+        known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__ if name in facts})
         generated_at = _MOMENT.validate_python(known.generated_at)
+        unbelieved_at = _MOMENT.validate_python(known.unbelieved_at)
     except (KeyError, ValidationError):
         return None  # written by another version
     if (known.columns, known.border) != (tuple(columns), border):
@@ -94,6 +97,7 @@ def from_facts(
         known.report_id,
         "Completed",
         generated_at=generated_at,
+        unbelieved_at=unbelieved_at,
         data_redacted=known.data_redacted,
     )
     return Part(pull, report, execution, known.stored, known.table)

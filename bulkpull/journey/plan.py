@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.errors import BulkpullError, SettingsError
@@ -21,6 +20,7 @@ from bulkpull.journey.timespan import check_timespan, choose_timespan
 from bulkpull.metrics import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.query.near import nearest, nearest_names
 from bulkpull.redact import printable
 from bulkpull.selection import Selection
 from bulkpull.timespans import has_time_axis
@@ -291,9 +291,8 @@ def _wanted(
 
 
 def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
-    spelled = {each.casefold(): each for each in known}
-    near = get_close_matches(name.strip().casefold(), spelled, n=1, cutoff=0.6)
-    hint = f"did you mean {spelled[near[0]]}? " if near else ""
+    near = nearest(name, known)
+    hint = f"did you mean {near}? " if near else ""
     return SettingsError(
         f"there is no dataset named {name.strip()!r}",
         why="none of those that are known has that name or alias",
@@ -302,7 +301,7 @@ def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
 
 
 def _not_offered(dataset: str, *, listed: Mapping[str, OfferedDataset]) -> str:
-    near = get_close_matches(dataset, listed, n=2, cutoff=0.5)
+    near = nearest_names(dataset, listed, n=2, cutoff=0.5)
     hint = f"; nearest on offer: {', '.join(near)}" if near else ""
     return (
         f"{dataset}: the service does not list it for this account{hint}; "

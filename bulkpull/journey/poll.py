@@ -2,19 +2,21 @@
 Poll: a report → its completed execution; one loop asks for all pending reports at once.
 
 The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
-of reports: each tick asks for all of them, joined by `;` (behaviour 106), and falls back for good to one status, then
-to one report a call, where the joined forms are refused (107).
+of reports: each look asks for all of them, joined by `;` (behaviour 106). Where that is refused, halving finds the
+report that spoils the call and leaves it out; where the form itself is refused (107), looks fall back to one status,
+then to one report a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import anyio
 
-from bulkpull.clock import Clock
+from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
     AuthError,
@@ -34,6 +36,7 @@ from bulkpull.reporting.client import ReportingClient
 _ALL_STATUSES = tuple(ExecutionStatus)
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
+_PAIR = 2
 
 
 class Form(IntEnum):
@@ -50,6 +53,7 @@ class _Watch:
 
     report: Report
     since_s: float
+    usual_s: float | None = None
     status: str | None = None
     seen: bool = False
     absent_since_s: float | None = None
@@ -72,17 +76,38 @@ class Poller:
 
     Args:
         schedule: First wait, longest wait and deadline, in seconds.
+        form: How the service lets itself be asked, as far as earlier runs know.
+        remember: Gets each form that the service made us fall back to.
+        spacing_s: Seconds of the service's allowance that one call of a look takes up.
+        random: Gives numbers in [0, 1); it spreads the looks of many runs.
     """
 
-    def __init__(self, *, client: ReportingClient, clock: Clock, events: Events, schedule: PollSchedule) -> None:
+    def __init__(
+        self,
+        *,
+        client: ReportingClient,
+        clock: Clock,
+        events: Events,
+        schedule: PollSchedule,
+        form: Form = Form.ALL_STATUSES,
+        remember: Callable[[Form], Awaitable[None]] | None = None,
+        spacing_s: Callable[[], float] = lambda: 0.0,
+        random: Callable[[], float] = lambda: 0.5,
+    ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
+        self._remember, self._spacing_s, self._random = remember, spacing_s, random
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
-        self._form = Form.ALL_STATUSES
+        self._form = form
+        self._alone: set[str] = set()
+        self._most_joined: int | None = None
+        self._joined_works = False
+        self._calls = 0
+        self._looked_at = -math.inf
         self._failures = 0
         self._trouble: str | None = None
 
-    async def wait_for_completion(self, report: Report) -> Execution:
+    async def wait_for_completion(self, report: Report, *, usual_s: float | None = None) -> Execution:
         """
         Wait until the report's execution is completed and has a link.
 
@@ -90,6 +115,7 @@ class Poller:
 
         Args:
             report: As `submit_report` returned it, with an execution under way.
+            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` when nobody knows.
 
         Returns:
             The completed execution. Its link is signed for a limited time: use it next.
@@ -102,7 +128,7 @@ class Poller:
 
         Source: behaviours 102 to 119.
         """
-        watch = _Watch(report, since_s=self._clock.monotonic())
+        watch = _Watch(report, since_s=self._clock.monotonic(), usual_s=usual_s)
         self._watches[report.report_id] = watch
         self._news.set()
         try:
@@ -116,23 +142,44 @@ class Poller:
 
     async def run(self) -> None:
         """Look at all watched reports again and again; ends only by cancellation."""
+        draw = self._random()
         while True:
             pending = self._pending()
             if not pending:
                 self._news = anyio.Event()
                 await self._news.wait()
                 continue
-            await self._clock.sleep(self._next_look_s(pending))
+            self._news = news = anyio.Event()
+            wait_s = self._next_look_s(pending, draw=draw)
+            if wait_s > 0:
+                await sleep_unless(news, wait_s, clock=self._clock)
+                if news.is_set() and self._next_look_s(self._pending(), draw=draw) > 0:
+                    continue  # another report may want to be looked at sooner, or this one later
             await self._tick()
+            self._looked_at, draw = self._clock.monotonic(), self._random()
 
     def _pending(self) -> list[_Watch]:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
 
-    def _next_look_s(self, pending: Sequence[_Watch]) -> float:
+    def _next_look_s(self, pending: Sequence[_Watch], *, draw: float) -> float:
+        """Seconds until the next look; each wait counts from the last look, or from the order of the report."""
+        if not pending:
+            return 0.0
         now = self._clock.monotonic()
-        wait_s = min(self._schedule.interval_s(now - watch.since_s) for watch in pending)
-        # An outage is no reason to look more often: the wait doubles with each look that failed.
-        return min(wait_s * 2.0**self._failures, max(wait_s, self._schedule.longest_s))
+        schedule = self._schedule
+
+        def due_at(watch: _Watch) -> float:
+            since = max(watch.since_s, self._looked_at)
+            return since + schedule.next_look_s(since - watch.since_s, usual_s=watch.usual_s, draw=draw)
+
+        wait_s = min(map(due_at, pending)) - now
+        if self._failures:
+            # An outage is no reason to look more often: the wait doubles with each look that failed.
+            longest_s = max(schedule.initial_s, schedule.longest_s)
+            wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
+        # Looks of several reports that fall close together are one look, and looks share the allowance.
+        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._calls))
+        return max(wait_s, self._looked_at + apart_s - now, 0.0)
 
     async def _tick(self) -> None:
         pending = self._pending()
@@ -155,23 +202,95 @@ class Poller:
         self._give_up_overdue(pending)
 
     async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
+        self._calls = 0
         ids = [watch.report.report_id for watch in pending]
-        while self._form is not Form.ONE_REPORT:
-            statuses = _ALL_STATUSES if self._form is Form.ALL_STATUSES else _COMPLETED_ONLY
-            try:
-                return await self._client.get_executions(ids, statuses=statuses, retry=False)
-            except RequestRejected:
-                self._form = Form(self._form + 1)
-                self._events.warn("poll.narrowed", form=self._form.name.lower())
+        is_single = self._form is Form.ONE_REPORT
+        joined = [] if is_single else [each for each in ids if each not in self._alone]
         answers: list[Execution] = []
-        for watch in pending:
-            try:
-                answers += await self._client.get_executions(
-                    [watch.report.report_id], statuses=_COMPLETED_ONLY, retry=False
-                )
-            except RequestRejected as error:
-                watch.settle(error=error)  # it spoiled the batch, and it harms nobody else
+        most = self._most_joined or max(1, len(joined))
+        for start in range(0, len(joined), most):
+            answers += await self._ask_together(joined[start : start + most])
+        for each in ids if is_single else [each for each in ids if each in self._alone]:
+            answers += await self._ask_alone(each) or []
         return answers
+
+    async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
+        if self._form is Form.ALL_STATUSES:
+            if (answers := await self._ask_for(ids, statuses=_ALL_STATUSES)) is not None:
+                return answers
+            if (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
+                await self._fall_back(Form.ONE_STATUS)
+                return answers
+        elif (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
+            return answers
+        if len(ids) == 1:
+            return await self._ask_alone(ids[0]) or []
+        return await self._halve(ids)
+
+    async def _halve(self, ids: Sequence[str]) -> list[Execution]:
+        """Find which of these, refused together, spoil the call; or that no call may ask for several."""
+        middle = len(ids) // 2
+        halves = [ids[:middle], ids[middle:]]
+        asked = [
+            await (self._ask_alone(half[0]) if len(half) == 1 else self._ask_for(half, statuses=_COMPLETED_ONLY))
+            for half in halves
+        ]
+        if not self._joined_works and all(
+            answers is None or len(half) == 1 for half, answers in zip(halves, asked, strict=True)
+        ):
+            return await self._ask_each(halves=halves, answered=asked)
+        if all(answers is not None for answers in asked):
+            if len(ids) == _PAIR:
+                self._alone.update(ids)  # both are good by themselves
+            else:
+                self._most_joined = max(map(len, halves))
+        found: list[Execution] = []
+        for half, answers in zip(halves, asked, strict=True):
+            if answers is not None:
+                found += answers
+            elif len(half) > 1:
+                found += await self._halve(half)
+        return found
+
+    async def _ask_each(
+        self, *, halves: Sequence[Sequence[str]], answered: Sequence[list[Execution] | None]
+    ) -> list[Execution]:
+        """Ask one by one, where no joined call was ever answered: either the form is refused, or several are bad."""
+        found: list[Execution] = []
+        bad = 0
+        for half, answers in zip(halves, answered, strict=True):
+            for each in half:
+                alone = answers if len(half) == 1 else await self._ask_alone(each)
+                bad += alone is None
+                found += alone or []
+        if not bad:
+            await self._fall_back(Form.ONE_REPORT)
+        return found
+
+    async def _ask_alone(self, report_id: str) -> list[Execution] | None:
+        """Its executions; a report that is refused by itself ends there, and harms nobody else."""
+        self._calls += 1
+        try:
+            return await self._client.get_executions([report_id], statuses=_COMPLETED_ONLY, retry=False)
+        except RequestRejected as error:
+            if (watch := self._watches.get(report_id)) is not None:
+                watch.settle(error=error)
+            return None
+
+    async def _ask_for(self, ids: Sequence[str], *, statuses: Sequence[str]) -> list[Execution] | None:
+        self._calls += 1
+        try:
+            answers = await self._client.get_executions(ids, statuses=statuses, retry=False)
+        except RequestRejected:
+            return None
+        self._joined_works = self._joined_works or len(ids) > 1
+        return answers
+
+    async def _fall_back(self, form: Form) -> None:
+        self._form = form
+        self._events.warn("poll.narrowed", form=form.name.lower())
+        if self._remember is not None:
+            await self._remember(form)
 
     async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
         verdict, execution = judge(watch.report, answers)

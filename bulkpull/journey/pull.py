@@ -105,7 +105,7 @@ class Journey:
                 return await self._fetch(execution, report=report)
             except _WORTH_A_NEW_REPORT as error:
                 self.ordered.remove(report)
-                self.tools.discard_report(report, record=self.record)
+                await self.tools.withdraw_report(report, record=self.record)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
                 self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
@@ -199,7 +199,8 @@ class Journey:
 
     async def _poll(self, report: Report) -> Execution:
         with self._step(Step.POLL):
-            execution = await self.tools.poller.wait_for_completion(report)
+            usual_s = self.tools.usual_s.get(self.pull.dataset)
+            execution = await self.tools.poller.wait_for_completion(report, usual_s=usual_s)
         self._know(execution)
         await self._note("execution", report_id=report.report_id, **execution_facts(execution))
         return execution
@@ -286,7 +287,7 @@ class Journey:
             "bulkpull.window_start": start,
             "bulkpull.window_end": end,
             "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
-        }
+        } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
 
 
 def _make_empty(folder: Path, private: Path) -> None:

@@ -94,7 +94,7 @@ def stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
         return
     for name in LABELS:
         setattr(record, name, getattr(published, name))
-    for name in ("query_id", "report_id", "execution_id", "generated_at", "data_redacted"):
+    for name in ("query_id", "report_id", "execution_id", "generated_at", "unbelieved_at", "data_redacted"):
         if getattr(record, name) in (None, False):
             setattr(record, name, getattr(published, name))
     for name in ("rows", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5"):

@@ -16,28 +16,50 @@ from bulkpull.records.manifest import DatasetRecord
 from bulkpull.settings import Settings
 
 
-async def check_room_for_run(output: Path, datasets: Iterable[str], *, settings: Settings) -> None:
+async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Settings) -> dict[str, DiskTrouble]:
     """
-    Refuse a run that would end in a full disk.
+    The datasets for which there is no room, so that only they are refused and the others are exported.
 
     What was never exported has no size, and counts as nothing: a first run is not refused.
 
-    Raises:
-        DiskTrouble: With what is needed and what is free; nothing was asked of the service but what it offers.
+    Returns:
+        By dataset, what is needed and what is free; nothing was asked of the service but what it offers.
     """
+    at_once = settings.parallel_downloads + CONVERSIONS
 
-    def look() -> tuple[int, int]:
+    def look() -> dict[str, DiskTrouble]:
+        free = shutil.disk_usage(output).free
         records = last_exported(output, datasets)
-        needed = needed_bytes(records, keep_raw=settings.keep_raw, at_once=settings.parallel_downloads + CONVERSIONS)
-        return needed, shutil.disk_usage(output).free
+        fitting = choose_fitting(records, free_bytes=free, keep_raw=settings.keep_raw, at_once=at_once)
+        beside = figures.size(needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once))
+        return {
+            record.dataset: DiskTrouble(
+                f"{record.dataset}: there is not enough room in {output}",
+                why=f"by its last size it needs {figures.size(needed_bytes([record], keep_raw=True, at_once=1))}, "
+                f"{figures.size(free)} are free, and the other datasets of the run need {beside}",
+                fix="free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output",
+            )
+            for record in records
+            if record not in fitting
+        }
 
-    needed, free = await anyio.to_thread.run_sync(look)
-    if needed > free:
-        raise DiskTrouble(
-            f"there is not enough room for this run in {output}",
-            why=f"by the sizes of the last one it needs {figures.size(needed)}, and {figures.size(free)} are free",
-            fix="free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output",
-        )
+    return await anyio.to_thread.run_sync(look)
+
+
+def choose_fitting(
+    records: Sequence[DatasetRecord], *, free_bytes: int, keep_raw: bool, at_once: int
+) -> list[DatasetRecord]:
+    """
+    As many of the exports as fit, the largest left out first (pure).
+
+    Args:
+        records: Their last exports.
+        at_once: Downloads that are under way or wait for their conversion.
+    """
+    fitting = sorted(records, key=lambda record: needed_bytes([record], keep_raw=True, at_once=1))
+    while fitting and needed_bytes(fitting, keep_raw=keep_raw, at_once=at_once) > free_bytes:
+        fitting.pop()
+    return fitting
 
 
 def needed_bytes(records: Sequence[DatasetRecord], *, keep_raw: bool, at_once: int) -> int:

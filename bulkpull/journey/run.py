@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from bulkpull import figures
 from bulkpull._version import __version__
@@ -52,7 +53,7 @@ from bulkpull.journey.resume import (
     review,
 )
 from bulkpull.journey.retire import retire_runs
-from bulkpull.journey.room import check_room_for_run
+from bulkpull.journey.room import find_too_large
 from bulkpull.journey.snapshot import Assembly
 from bulkpull.journey.standing import (
     LIST_UNKNOWN,
@@ -65,8 +66,9 @@ from bulkpull.journey.standing import (
 )
 from bulkpull.journey.tidy import clean_up, is_without_links
 from bulkpull.journey.tools import Tools
+from bulkpull.journey.usual import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.model import Pull, Report
-from bulkpull.records.beneath import remove_beneath
+from bulkpull.records.beneath import names_beneath, remove_beneath
 from bulkpull.records.files import explained
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
@@ -81,6 +83,8 @@ from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
 _MOST_TOLD = 8
+# How long deletions may go on once all datasets are done.
+_TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
@@ -115,6 +119,8 @@ class Run:
     _begun: bool = False
     _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
     _unused: list[tuple[str, Report]] = field(default_factory=list)
+    _check_lock: Callable[[], None] = lambda: None
+    _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
 
@@ -152,7 +158,7 @@ class Run:
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
             kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
-            locked(private, since=self._started_at),
+            locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             await self._look_back(ledger)
@@ -290,9 +296,11 @@ class Run:
                 record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
                 self._records[record.dataset] = record
             return
-        if not self._begun:
-            new = [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights)]
-            await check_room_for_run(folder.output, new, settings=self.settings)
+        self._too_large = await find_too_large(
+            folder.output,
+            [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights) and not _is_begun(pull, folder)],
+            settings=self.settings,
+        )
         await self._begin(ledger)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
@@ -306,31 +314,55 @@ class Run:
             folders=folder.runs,
             now=self.clock.now(),
         )
+        usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
-            # Pulls, and the deletions that they leave behind: these end with the run, not with the pull.
-            async with anyio.create_task_group() as working:
-                tools = await equip(
-                    run_id=self.run_id,
-                    settings=self.settings,
-                    connection=connection,
-                    ledger=ledger,
-                    folder=folder,
-                    conversions=conversions,
-                    leftovers=inheritance.leftovers,
-                    clock=self.clock,
-                    events=self.events,
-                    background=working,
-                    account=self._account,
-                )
-                watching.start_soon(tools.poller.run)
-                if self._will_convert(left, nights):
-                    watching.start_soon(warm_up, tools.conversions)
-                for pull in left:
-                    working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
-                self._clear_away(tools, orphans=inheritance.orphans)
-                self._tell_unused()
-            await self._forget_queries(tools)
+            async with anyio.create_task_group() as tidying:
+                async with anyio.create_task_group() as working:
+                    tools = await equip(
+                        run_id=self.run_id,
+                        settings=self.settings,
+                        connection=connection,
+                        ledger=ledger,
+                        folder=folder,
+                        conversions=conversions,
+                        leftovers=inheritance.leftovers,
+                        clock=self.clock,
+                        events=self.events,
+                        background=working,
+                        tidying=tidying,
+                        usual_s=usual_s,
+                        random=self.random,
+                        account=self._account,
+                    )
+                    tools.publisher.check_lock = self._check_lock
+                    watching.start_soon(tools.poller.run)
+                    if self._will_convert(left, nights):
+                        watching.start_soon(warm_up, tools.conversions)
+                    rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
+                    for pull in slowest_first(left, usual_s=usual_s, rows=rows):
+                        working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
+                    self._clear_away(tools, orphans=inheritance.orphans)
+                    self._tell_unused()
+                    tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
+                self._end_tidying(tools, watching)
             watching.cancel_scope.cancel()
+
+    async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
+        since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
+        return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
+
+    def _end_tidying(self, tools: Tools, watching: TaskGroup) -> None:
+        """All datasets are done: what is left of the tidying is the next run's, unless calls are plenty."""
+        if not tools.client.pacer.has_plenty:
+            tools.tidying.cancel_scope.cancel()
+            return
+
+        async def cut_off() -> None:
+            await self.clock.sleep(_TIDYING_S)
+            tools.tidying.cancel_scope.cancel()
+
+        tools.submitter.settled.set()
+        watching.start_soon(cut_off)
 
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
@@ -371,21 +403,22 @@ class Run:
         for record in self._records.values():
             if record.status == "complete":
                 for report in tools.leftovers.rest(record.dataset):
-                    tools.discard_report(report, record=record)
+                    tools.clear_away(report, record=record)
         nowhere = DatasetRecord(dataset="", status="skipped", notes=self._notes)
         for report in orphans:
-            tools.discard_report(report, record=nowhere)
+            tools.clear_away(report, record=nowhere)
 
-    async def _forget_queries(self, tools: Tools) -> None:
+    async def _forget_queries(self, tools: Tools, datasets: Collection[str]) -> None:
         """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
         submitter = tools.submitter
+        await submitter.wait_until_settled(datasets)
         if self.request.submit_only or not submitter.datasets:
             return
         made = [*await tools.ledger.noted("report"), *await tools.ledger.noted(STANDING)]
         asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
         ids = {str(entry.facts["query_id"]) for entry in asked}
         with suppress(BulkpullError):  # tidiness, which the next run sees to as well
-            await submitter.sweep_queries(ids)
+            await submitter.sweep_queries(ids, tidying=True)
 
     async def _nights(
         self,
@@ -437,6 +470,8 @@ class Run:
         record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
+                if (refused := self._too_large.get(pull.dataset)) is not None:
+                    raise refused
                 if night is not None:
                     await self._shift(tools).work(night, record)
                 elif self.request.submit_only:
@@ -483,7 +518,8 @@ class Run:
     @property
     def _is_to_be_resumed(self) -> bool:
         """What the service made is as good as before: the disk was at fault, or data are held back until published."""
-        return any(isinstance(record.error, DiskTrouble | LedgerError | HeldBack) for record in self._records.values())
+        begun = [record for record in self._records.values() if record.dataset not in self._too_large]
+        return any(isinstance(record.error, DiskTrouble | LedgerError | HeldBack) for record in begun)
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
@@ -507,6 +543,7 @@ class Run:
         )
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
+            await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
         if interrupted or self._is_to_be_resumed:
@@ -521,6 +558,11 @@ class Run:
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest
+
+
+def _is_begun(pull: Pull, folder: OutputFolder) -> bool:
+    """Whether an interrupted run has fetched some of it, which then needs no further room."""
+    return bool(names_beneath(folder.staging / pull.dataset, root=folder.output / PRIVATE))
 
 
 def new_run_id(now: datetime) -> str:

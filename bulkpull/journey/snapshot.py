@@ -38,11 +38,14 @@ from bulkpull.journey.agree import (
     columns_of,
     digest_of,
     disagreements,
+    empty_columns,
+    known_formats,
     known_types,
     part_record,
+    present_goals,
     published_types,
-    types_of,
     wider,
+    with_goals,
 )
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.part import Part
@@ -51,6 +54,7 @@ from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
 from bulkpull.journey.tidy import Undone
 from bulkpull.journey.tools import Tools
+from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.question import Question, question_of
@@ -101,9 +105,12 @@ class Assembly:
         except _NOT_THE_REPORTS:
             raise
         except BulkpullError:
-            self._discard()
+            # A later run must not take up reports whose data were not wanted.
+            for report in self._own_reports():
+                await self.tools.withdraw_report(report, record=self.record)
             raise
-        self._discard()
+        for report in self._own_reports():
+            self.tools.discard_report(report, record=self.record)
         await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
 
     async def submit(self) -> list[Report]:
@@ -153,6 +160,10 @@ class Assembly:
     def _published(self) -> DatasetRecord | None:
         return self.tools.published.get(self.pull.dataset)
 
+    def _own_reports(self) -> list[Report]:
+        """All reports that were ordered for it, by this run and by the one that it carries on."""
+        return [*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)]
+
     @property
     def _question(self) -> Question:
         return question_of(self.pull)
@@ -169,10 +180,6 @@ class Assembly:
         elif self._published is not None:
             find = partial(find_last_answer, self.tools.output, self.pull.dataset, self._question.sha256)
             self._baseline = await anyio.to_thread.run_sync(find)
-
-    def _discard(self) -> None:
-        for report in (*self._ordered, *self.tools.leftovers.rest(self.pull.dataset)):
-            self.tools.discard_report(report, record=self.record)
 
     def _pulls(self) -> list[Pull]:
         if self.pull.window is None:
@@ -253,8 +260,8 @@ class Assembly:
 
     def _columns(self) -> list[ColumnPlan]:
         published = {name.casefold(): kind for name, kind in known_types(self._baseline).items()}
-        columns = self._baseline.columns if self._baseline else ()
-        empty = {column.name.casefold() for column in columns if column.empty}
+        formats = {name.casefold(): form for name, form in known_formats(self._baseline).items()}
+        empty = empty_columns(self._baseline)
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = self._documented(name)
@@ -266,6 +273,9 @@ class Assembly:
                     aliases=(column.name, *column.aliases) if column else (),
                     published_type=published.get(name.casefold()),
                     published_empty=name.casefold() in empty,
+                    published_format=formats.get(name.casefold()),
+                    amount=name in self.pull.metrics,
+                    flag_words=getattr(column, "values", ()),
                 )
             )
         return plans
@@ -290,12 +300,12 @@ class Assembly:
             goals = disagreements(parts, choose=choose)
             if not goals:
                 break
-            columns = [
-                replace(plan, published_type=goals[plan.name], published_empty=False) if plan.name in goals else plan
-                for plan in self._columns()
-            ]
+            columns = with_goals(self._columns(), goals)
             for place, part in enumerate(parts):
-                if any(goals.get(column.name, column.type) != column.type for column in part.table.columns):
+                if any(
+                    column.name in goals and not goals[column.name].is_reached_by(column)
+                    for column in part.table.columns
+                ):
                     parts[place] = await self._again(part, columns=columns)
         return await self._edges(parts)
 
@@ -305,8 +315,7 @@ class Assembly:
         for place, (part, following) in enumerate(pairwise(parts)):
             left_out, border = part.table.left_out_rows, self._border(part.pull)
             if border is not None and left_out > following.table.start_rows:
-                types = types_of(part.table.columns)
-                columns = [replace(plan, published_type=types[plan.name]) for plan in self._columns()]
+                columns = with_goals(self._columns(), present_goals(part.table.columns))
                 parts[place] = await self._again(part, columns=columns, border=replace(border, end=None))
             else:
                 twice += left_out
@@ -327,7 +336,7 @@ class Assembly:
         if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
-        drift = find_drift(published_types(baseline), record.columns)
+        drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -378,13 +387,22 @@ class Assembly:
         hashes = [part.table.content_hash for part in parts]
         record.columns = columns_of(parts)
         there = {column.name.casefold() for column in record.columns}
-        known = known_types(self._baseline)
+        known, formats = known_types(self._baseline), known_formats(self._baseline)
         record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
+        record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
         record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
+        record.vouched_by = vouched_for_all(parts)
+        record.notes += content_notes(parts)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
         made = [part.execution.generated_at for part in parts if part.execution.generated_at]
         record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None
+        if unbelieved := [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]:
+            record.unbelieved_at = iso_utc(max(unbelieved))
+            record.notes.append(
+                f"the service says that this data was made at {record.unbelieved_at}, which lies ahead of its own "
+                "clock: not believed, executions are told apart by their ids instead"
+            )
         for column in record.columns:
             if column.misfit is not None:
                 self.tools.events.emit("column.kept_as_text", column=column.name, declared=column.declared,

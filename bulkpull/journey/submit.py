@@ -7,7 +7,9 @@ again from run to run; reports belong to one run.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -43,7 +45,13 @@ class Submitter:
     datasets: set[str] = field(default_factory=set)
     """Datasets that a query was found or made for."""
     _wanted: set[str] = field(default_factory=set)
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    """Set once it is known which queries this run wants."""
+    _expected: Collection[str] | None = None
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
+    _pairs: int = 0
+    _pair_ended: anyio.Event = field(default_factory=anyio.Event)
+    _is_short_of_reports: bool = False
 
     async def submit_report(self, pull: Pull, *, attempt: int = 1) -> Report:
         """
@@ -68,7 +76,13 @@ class Submitter:
         Raises:
             RequestRejected, AccessDenied, TransferError, ServiceTrouble, Throttled: As `order`, and as making a query.
         """
-        query = await self._query_for(pull)
+        query = await self._known_query(pull)
+        if query is None:
+            async with self._pair():
+                return await self._order_on(await self._make_query(pull), pull, order)
+        return await self._order_on(query, pull, order)
+
+    async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
         try:
             return await order(query)
         except RequestRejected as error:
@@ -76,17 +90,52 @@ class Submitter:
                 raise
             # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
             self._forget(query)
-            return await order(await self._query_for(pull))
+            return await order(await self._make_query(pull))
 
-    async def _query_for(self, pull: Pull) -> Query:
+    @asynccontextmanager
+    async def _pair(self) -> AsyncIterator[None]:
+        """
+        Make a query and order its report: two calls that belong together.
+
+        Where few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would
+        use up the allowance, and the service would begin no report before it is renewed.
+        """
+        while self._pairs >= self._most_pairs():
+            await self._pair_ended.wait()
+        self._pairs += 1
+        try:
+            yield
+        finally:
+            self._pairs -= 1
+            self._wake_pairs()
+
+    def _most_pairs(self) -> float:
+        left = self.client.pacer.calls_left
+        return math.inf if left is None or self._is_short_of_reports else max(1, left // 2)
+
+    def _wake_pairs(self) -> None:
+        self._pair_ended.set()
+        self._pair_ended = anyio.Event()
+
+    async def _known_query(self, pull: Pull) -> Query | None:
         known = await self._known_queries()
         wanted = normalise(pull.query_text)
         self._wanted.add(wanted)
         self.datasets.add(pull.dataset)
+        if self._expected is not None and self.datasets.issuperset(self._expected):
+            self.settled.set()
         query = known.get(wanted)
         if query is not None:
             self.events.emit("query.adopted", query_id=query.query_id)
-            return query
+        return query
+
+    async def wait_until_settled(self, datasets: Collection[str]) -> None:
+        """Wait until it is known which queries these datasets want, or until `settled` is set."""
+        self._expected = datasets
+        await self.settled.wait()
+
+    async def _make_query(self, pull: Pull) -> Query:
+        known = await self._known_queries()
         try:
             query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         except QuotaExceeded:
@@ -94,7 +143,7 @@ class Submitter:
                 raise
             query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
         self.events.emit("query.created", query_id=query.query_id)
-        known[wanted] = query
+        known[normalise(pull.query_text)] = query
         return query
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
@@ -109,6 +158,8 @@ class Submitter:
                     if refused.kind != "one_off":
                         raise
                     self.quota.refused(limit=refused.limit)
+                    self._is_short_of_reports = True  # calls are not what is scarce, and the wait may take hours
+                    self._wake_pairs()
                     continue
                 self.quota.succeeded()
             self.events.emit("report.created", report_id=report.report_id)
@@ -128,12 +179,13 @@ class Submitter:
         if self._queries:
             self._queries.pop(normalise(query.text), None)
 
-    async def sweep_queries(self, among: Container[str] | None = None) -> bool:
+    async def sweep_queries(self, among: Container[str] | None = None, *, tidying: bool = False) -> bool:
         """
         Delete our own queries that no report uses and this run does not want; whether there were any.
 
         Args:
             among: Ids to choose from; `None` for all, to make room (behaviour 72).
+            tidying: Nobody waits for it.
 
         Raises:
             BulkpullError: The service could not be asked, or did not delete one.
@@ -145,10 +197,10 @@ class Submitter:
         ]
         if not idle:
             return False
-        in_use = {report.query_id for report in await self.client.get_reports()}
+        in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
         idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:
-            await self.client.delete_query(query.query_id)
+            await self.client.delete_query(query.query_id, tidying=tidying)
             self._forget(query)
             self.events.emit("query.deleted", query_id=query.query_id)
         return bool(idle)

@@ -39,7 +39,9 @@ class Tools:
         staging: The run's own folder, on the file system of `output`.
         published: The record of each dataset's current snapshot.
         leftovers: What an interrupted run left behind for this one.
-        background: Work that a pull leaves behind; it ends with the run.
+        background: Work that a pull leaves behind; the run waits for it.
+        tidying: Deletions that nobody waits for; what is left of them at the end is the next run's.
+        usual_s: How long reports took in earlier runs, by dataset, seconds.
     """
 
     client: ReportingClient
@@ -59,6 +61,8 @@ class Tools:
     poller: Poller
     publisher: Publisher
     background: TaskGroup
+    tidying: TaskGroup
+    usual_s: Mapping[str, float]
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
@@ -88,15 +92,33 @@ class Tools:
         await self.note(asked.dataset, METRICS_REFUSED, **refusal.facts)
 
     def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
-        """Delete our one-off report in the background; a failure harms nothing but tidiness (fault 100)."""
-        if not self.settings.keep_reports:
-            self.background.start_soon(self.delete_report, report, record)
+        """
+        Delete a report of ours that has served, in the background; a failure harms nothing but tidiness (fault 100).
 
-    async def delete_report(self, report: Report, record: DatasetRecord) -> None:
+        Where the service limits calls, this run has better uses for them: the report is left to the next run, which
+        knows it by its name and by the ledger.
+        """
+        if not self.settings.keep_reports and self.client.pacer.has_plenty:
+            self.tidying.start_soon(self._tidy_up, report, record)
+
+    def clear_away(self, report: Report, *, record: DatasetRecord) -> None:
+        """Delete what an earlier run left, in the background, with calls that nobody else needs."""
+        if not self.settings.keep_reports:
+            self.tidying.start_soon(self._tidy_up, report, record)
+
+    async def withdraw_report(self, report: Report, *, record: DatasetRecord) -> None:
+        """Delete a report that has failed; it is gone, or known not to be, before another takes its place."""
+        if not self.settings.keep_reports:
+            await self.delete_report(report, record)
+
+    async def _tidy_up(self, report: Report, record: DatasetRecord) -> None:
+        await self.delete_report(report, record, tidying=True)
+
+    async def delete_report(self, report: Report, record: DatasetRecord, *, tidying: bool = False) -> None:
         """Delete a report of ours; where that fails, the record tells and the next run tries again."""
         with about(record.dataset):
             try:
-                await self.client.delete_report(report.report_id)
+                await self.client.delete_report(report.report_id, tidying=tidying)
             except NotFound:
                 pass  # somebody was faster
             except BulkpullError as error:

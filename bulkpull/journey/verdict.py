@@ -37,6 +37,19 @@ class PollSchedule:
         """
         return min(max(self.initial_s, age_s * _SHARE_OF_AGE), max(self.initial_s, self.longest_s))
 
+    def next_look_s(self, age_s: float, *, usual_s: float | None, draw: float) -> float:
+        """
+        The wait until the next look at a report of that age.
+
+        Args:
+            usual_s: How long reports of the dataset took in earlier runs; the first look comes when that has passed.
+            draw: A random number in [0, 1) that spreads the looks of many runs: over half an interval either way, and
+                over one first interval after the usual time.
+        """
+        if usual_s is not None and age_s < usual_s:
+            return min(usual_s - age_s + draw * self.initial_s, self.deadline_s)
+        return self.interval_s(age_s) * (0.5 + draw)
+
     def grace_s(self) -> float:
         """How long an execution may be missing, or its link, before it is looked into."""
         return max(2 * self.longest_s, 4 * self.initial_s)

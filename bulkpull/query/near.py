@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+
+# Beyond this, comparing takes seconds, and the name that is meant shares its first letter.
+_COMPARED = 2_000
+
+
+def nearest_names(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """At most `n` known names that are like `word`, the nearest first, spelled as known; in any case of letters."""
+    spelled = {each.casefold(): each for each in known}
+    word = word.strip().casefold()
+    compared: Iterable[str] = spelled
+    if len(spelled) > _COMPARED:
+        compared = islice((each for each in spelled if each[:1] == word[:1]), _COMPARED)
+    return [spelled[near] for near in get_close_matches(word, list(compared), n=n, cutoff=cutoff)]
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The known name most like `word`, spelled as known; `None` when none is like it."""
-    spelled = {each.casefold(): each for each in known}
-    found = get_close_matches(word.casefold(), spelled, n=1, cutoff=cutoff)
-    return spelled[found[0]] if found else None
+    found = nearest_names(word, known, cutoff=cutoff)
+    return found[0] if found else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

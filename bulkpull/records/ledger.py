@@ -20,7 +20,15 @@ import anyio.to_thread
 
 from bulkpull.clock import Clock, SystemClock
 from bulkpull.foreign_text import writable
-from bulkpull.records.schema import SetAside, explained, open_to_read, open_to_write, version_of
+from bulkpull.records.schema import (
+    SetAside,
+    damaged_ledger,
+    digest_of,
+    explained,
+    open_to_read,
+    open_to_write,
+    version_of,
+)
 
 T = TypeVar("T")
 
@@ -81,20 +89,20 @@ class Ledger:
 
     async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: str) -> None:
         """Write down that a run begins."""
-        await self._write("INSERT INTO run VALUES (?, ?, ?)", (run_id, at, _json(request)))
+        await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, at, _json(request)))
 
     async def resume_run(self, run_id: str, *, at: str) -> None:
         """Write down that a run which was cut off is taken up again."""
-        await self._write("INSERT INTO resumption VALUES (?, ?)", (run_id, at))
+        await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, at))
 
     async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: str) -> None:
         """Write down how a run ended. A run that is carried on ends more than once; the last ending counts."""
-        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?)", (run_id, at, status, _json(summary)))
+        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, at, status, _json(summary)))
 
     async def note(self, run_id: str, *, dataset: str, step: str, facts: Mapping[str, Any], at: str) -> None:
         """Write down the outcome of a step before the next one begins."""
         await self._write(
-            "INSERT INTO step (run_id, dataset, step, at, facts) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
             (run_id, dataset, step, at, _json(facts)),
         )
 
@@ -106,21 +114,23 @@ class Ledger:
             " ORDER BY run.rowid DESC"
         )
         return [
-            RunEntry(run_id, started_at, json.loads(request), ended_at, status, json.loads(summary or "null"))
+            RunEntry(
+                run_id, started_at, self._loads(request), ended_at, status, self._loads(summary) if summary else None
+            )
             for run_id, started_at, request, ended_at, status, summary in rows
         ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:
         """What the pulls of a run have reached, in the order in which they reached it."""
         rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE run_id = ? ORDER BY number", (run_id,))
-        return [StepEntry(dataset, step, at, json.loads(facts)) for dataset, step, at, facts in rows]
+        return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
 
     async def endings(self, run_id: str) -> list[Ending]:
         """How a run ended, each time that it did, the last one last."""
         rows = await self._read(
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
         )
-        return [Ending(at, status, json.loads(summary)) for at, status, summary in rows]
+        return [Ending(at, status, self._loads(summary)) for at, status, summary in rows]
 
     async def resumptions(self, run_id: str) -> list[str]:
         """When a run was taken up again; none is known from before the ledger kept count."""
@@ -152,10 +162,12 @@ class Ledger:
         await self._change(work)
         return len(gone)
 
-    async def noted(self, step: str) -> list[StepEntry]:
-        """Every step of that name, over all runs, the oldest first."""
-        rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE step = ? ORDER BY number", (step,))
-        return [StepEntry(dataset, step, at, json.loads(facts)) for dataset, step, at, facts in rows]
+    async def noted(self, step: str, *, since: str = "") -> list[StepEntry]:
+        """Every step of that name, over all runs, from `since` on (ISO 8601 UTC), the oldest first."""
+        rows = await self._read(
+            "SELECT dataset, step, at, facts FROM step WHERE step = ? AND at >= ? ORDER BY number", (step, since)
+        )
+        return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
 
     async def moments(self, *, step: str, since: str) -> list[str]:
         """When steps of that name were noted, over all runs, from `since` on (both ISO 8601 UTC)."""
@@ -163,9 +175,11 @@ class Ledger:
         return [at for (at,) in rows]
 
     async def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Append a row; its digest, which the statement takes last, is made here."""
+
         def work() -> None:
             with self._database:
-                self._database.execute(statement, values)
+                self._database.execute(statement, (*values, digest_of(values)))
 
         await self._change(work)
 
@@ -176,6 +190,13 @@ class Ledger:
 
     async def _read(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         return await self._in_thread(lambda: self._database.execute(statement, values).fetchall())
+
+    def _loads(self, text: str) -> Any:
+        """JSON of a row; opening for a run checks every row, so that only a reader can meet damage here."""
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise damaged_ledger(self._path, why="a row of it holds no JSON") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         with explained(self._path):

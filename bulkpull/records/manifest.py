@@ -99,6 +99,7 @@ class PartRecord(_Record):
     generated_at: str | None = None
     rows: int = 0
     downloaded_bytes: int = 0
+    vouched_by: list[str] = Field(default_factory=list)
 
 
 class DatasetRecord(_Record):
@@ -106,14 +107,17 @@ class DatasetRecord(_Record):
     One dataset's part of the manifest. `reason` is one sentence that a person can act on.
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
-    the snapshot that stays current. `content_hash` names the unpacked content of the downloaded files: equal content,
+    the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
+    `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
     equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
     readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
-    scheduled report was due, where nothing has come of it yet.
+    scheduled report was due, where nothing has come of it yet. `vouched_by` names what tells that the
+    files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
+    does.
     """
 
     dataset: str
@@ -126,6 +130,7 @@ class DatasetRecord(_Record):
     report_id: str | None = None
     execution_id: str | None = None
     generated_at: str | None = None
+    unbelieved_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
     columns: list[PublishedColumn] = Field(default_factory=list)
@@ -140,9 +145,11 @@ class DatasetRecord(_Record):
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
     content_hash: str | None = None
+    vouched_by: list[str] = Field(default_factory=list)
     stored_md5: str | None = None
     parts: list[PartRecord] = Field(default_factory=list)
     earlier_types: dict[str, str] = Field(default_factory=dict)
+    earlier_formats: dict[str, str] = Field(default_factory=dict)
     drift: Drift | None = None
     notes: list[str] = Field(default_factory=list)
     named: bool = Field(default=False, exclude=True)

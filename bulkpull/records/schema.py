@@ -9,9 +9,11 @@ A change of the schema is a new script at the end; the scripts that stand there 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +41,26 @@ MIGRATIONS = (
     CREATE TABLE resumption (run_id TEXT NOT NULL REFERENCES run, at TEXT NOT NULL) STRICT;
     CREATE INDEX step_by_name ON step (step, at);
     """,
+    # 3: a digest of each row, so that damage within its texts is seen; rows from before have none
+    """
+    ALTER TABLE run ADD COLUMN digest TEXT;
+    ALTER TABLE ending ADD COLUMN digest TEXT;
+    ALTER TABLE step ADD COLUMN digest TEXT;
+    ALTER TABLE resumption ADD COLUMN digest TEXT;
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
+# No schema will ever be of such a version: the number itself is damaged.
+_LAST_BELIEVABLE_VERSION = 1_000
+# What each table holds, in the order in which it is written, and its column of JSON objects.
+_TABLES = {
+    "run": (("run_id", "started_at", "request"), "request"),
+    "ending": (("run_id", "ended_at", "status", "summary"), "summary"),
+    "step": (("run_id", "dataset", "step", "at", "facts"), "facts"),
+    "resumption": (("run_id", "at"), None),
+}
+_SINCE_VERSION = {"run": 1, "ending": 1, "step": 1, "resumption": 2}
+_DIGEST_DIGITS = 16
 
 # Another program that reads the ledger (a database browser, a backup) may hold it for a moment.
 BUSY_S = 10.0
@@ -168,13 +188,17 @@ def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection
             database.execute("PRAGMA journal_mode = DELETE")
             database.execute("PRAGMA locking_mode = NORMAL")
         version = version_of(database)
+        if not 0 <= version <= _LAST_BELIEVABLE_VERSION:
+            raise _Damaged(f"its version reads {version}")
         _refuse_newer(version, path)
-        # A look at every page takes milliseconds: pruning keeps the ledger at a few megabytes.
-        (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        # A look at every page takes milliseconds: pruning keeps the ledger at a few megabytes. `quick_check` would not
+        # hold the indexes against the tables, and a damaged index hides rows.
+        (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise _Damaged(str(found).replace("\n", " "))
         if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
             raise _Damaged("it is another program's database")
+        _check_tables(database, version)
         # Readers see the last commit while a run writes, and neither waits for the other.
         if shared_maps:
             database.execute("PRAGMA journal_mode = WAL")
@@ -182,12 +206,61 @@ def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection
         # Every commit is on the disk before the next step begins; NORMAL would lose the last ones in a power cut.
         database.execute("PRAGMA synchronous = FULL")
         _migrate(database, version)
+        _check_rows(database)
     except BaseException as trouble:
         database.close()
         if isinstance(trouble, sqlite3.Error) and _code(trouble) in _DAMAGED:
             raise _Damaged(str(trouble)) from trouble
+        if isinstance(trouble, UnicodeDecodeError):  # what SQLite says of a damaged schema quotes it
+            raise _Damaged("names in it are no text") from trouble
         raise
     return database
+
+
+def digest_of(values: Sequence[object]) -> str:
+    """A few digits that stand for what a row holds."""
+    return hashlib.sha256("\0".join(map(str, values)).encode()).hexdigest()[:_DIGEST_DIGITS]
+
+
+def _check_tables(database: sqlite3.Connection, version: int) -> None:
+    """
+    Hold the tables against the version: a wrong number would run the wrong migrations for ever.
+
+    Raises:
+        _Damaged: A table is missing, or is there too early.
+    """
+    there = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    for table, since in _SINCE_VERSION.items():
+        if (table in there) != (version >= since):
+            raise _Damaged(f"its version reads {version}, and its tables are those of another")
+
+
+def _check_rows(database: sqlite3.Connection) -> None:
+    """
+    Look at the texts in every row, which SQLite itself takes as they are.
+
+    Raises:
+        _Damaged: A row is not what was written, or holds no JSON object where one belongs.
+    """
+    for table, (columns, as_json) in _TABLES.items():
+        try:
+            rows = database.execute(f"SELECT {', '.join(columns)}, digest FROM {table}").fetchall()  # noqa: S608 - our names
+        except sqlite3.OperationalError as trouble:
+            if _code(trouble) in (0, sqlite3.SQLITE_ERROR):  # text that is no UTF-8, or a table of another shape
+                raise _Damaged(str(trouble)) from trouble
+            raise
+        for *values, digest in rows:
+            if digest is not None and digest != digest_of(values):
+                raise _Damaged(f"a row of its table `{table}` is not what was written")
+            if as_json is not None and not _is_json_object(values[columns.index(as_json)]):
+                raise _Damaged(f"a row of its table `{table}` holds no JSON object")
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _begins_as_database(path: Path) -> bool:
@@ -268,9 +341,14 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
             why=f"locks or shared maps are refused ({trouble})",
             fix="choose a folder on a local disk, or on a share with locks, by --output",
         )
+    return damaged_ledger(path, why=str(trouble))
+
+
+def damaged_ledger(path: Path, *, why: str) -> LedgerError:
+    """The sentence about a ledger that a reader cannot use; a run sets it aside (`open_to_write`)."""
     return LedgerError(
         f"the run ledger {path} cannot be used",
-        why=str(trouble),
+        why=why,
         fix="the next `bulkpull export` sets a damaged ledger aside and goes on; published data is not touched",
     )
 

@@ -7,6 +7,7 @@ shows. The forms stand in `grants`, the sentences for refusals in `refusals`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from bulkpull.redact import register_secret
 from bulkpull.reporting.grants import Credentials, Grant, life_of, margin_of, token_form
 from bulkpull.reporting.refresh_tokens import InMemory, RefreshTokens
 from bulkpull.reporting.refusals import UnknownRefusal, judge_token_reply
-from bulkpull.reporting.wire import json_object, text
+from bulkpull.reporting.wire import json_object
 from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.pace import parse_retry_after
@@ -59,6 +60,16 @@ class TokenSource(Protocol):
     async def renew(self, rejected: AccessToken) -> AccessToken:
         """A token other than `rejected`, which the API refused; callers refused together share one renewal."""
         ...
+
+
+# RFC 6750 allows fewer; these travel in a header and in a form whatever they mean.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def _token_in(raw: Mapping[str, object], name: str) -> str | None:
+    """A token as it came: it is sent and compared, and never shown."""
+    value = raw.get(name)
+    return value.strip() or None if isinstance(value, str) else None
 
 
 class TokenEndpoint:
@@ -197,11 +208,11 @@ class TokenEndpoint:
                 raise
 
         raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
-        await self._keep(text(raw.get("refresh_token")))
+        await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))
         self._renew_from = asked_at + life_s - margin_of(life_s)
         self._events.emit("token.renewed", grant=grant.value, lives_s=life_s)
-        value = text(raw.get("access_token")) or ""
+        value = _token_in(raw, "access_token") or ""
         return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
 
     def _read(self, reply: Reply, *, grant: Grant) -> Mapping[str, object]:
@@ -210,16 +221,26 @@ class TokenEndpoint:
         )
         judge_token_reply(reply.status, reply.body, grant=grant.value, retry_after_s=retry_after_s)
         raw = json_object(reply.body) or {}
-        value = text(raw.get("access_token"))
+        value = _token_in(raw, "access_token")
         if value is None:
             raise UnexpectedReply("the token endpoint's reply holds no token", fix="check `token_url`")
         register_secret(value)
+        if not _TOKEN.fullmatch(value):
+            raise UnexpectedReply(
+                "the token endpoint's token cannot be sent",
+                why="it holds control characters, blanks or letters that no header carries",
+                fix="check `token_url`, and look for a proxy that rewrites replies",
+            )
         return raw
 
     async def _keep(self, refresh_token: str | None) -> None:
         if refresh_token is None or refresh_token == self._refresh_token or self._grant is Grant.CLIENT_CREDENTIALS:
             return
         register_secret(refresh_token)
+        if not _TOKEN.fullmatch(refresh_token):
+            # Only it is lost: the access token is good, and the refresh token before stays in use.
+            self._events.warn("token.unusable", reason="the new refresh token holds characters that no form carries")
+            return
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
             await self._kept.keep(refresh_token)

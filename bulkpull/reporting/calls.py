@@ -10,13 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
+from bulkpull.address import join_address
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
 from bulkpull.reporting import rules
 from bulkpull.reporting.wire import chunked
+from bulkpull.transport.pacer import Urgency
 
 # Proxies and servers refuse addresses beyond about 2,000 characters (behaviour 69).
 LONGEST_ADDRESS = 1_800
@@ -24,6 +26,9 @@ LONGEST_ADDRESS = 1_800
 _REST_OF_PREVIEW = 150
 # The service gives up after 100 s (behaviour 79), and it is waited for until it says so.
 PREVIEW_PATIENCE_S = 130.0
+
+
+_NEXT_PAGE = "the address of the next page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Call:
         creates: It makes something new each time it is sent.
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
+        urgency: Who goes first where calls are scarce.
     """
 
     method: str
@@ -48,6 +54,7 @@ class Call:
     creates: bool = False
     may_be_empty: bool = False
     patience_s: float | None = None
+    urgency: Urgency = Urgency.USUAL
 
     def address(self, api_base_url: str) -> str:
         """The whole address."""
@@ -65,8 +72,8 @@ def next_address(next_link: str, *, page_url: str, api_base_url: str) -> str:
     """
     base = api_base_url.rstrip("/")
     if "://" in next_link.partition("?")[0] or next_link.startswith(("//", "?")):
-        return urljoin(page_url, next_link)
-    on_host = urljoin(base, next_link)
+        return join_address(page_url, next_link, what=_NEXT_PAGE)
+    on_host = join_address(base, next_link, what=_NEXT_PAGE)
     if next_link.startswith("/") and on_host.startswith(f"{base}/"):
         return on_host
     return f"{base}/{next_link.lstrip('/')}"
@@ -216,7 +223,7 @@ def create_report(
         CallbackMethod=callback_method and callback_method.upper(),
     )
     told = f"create the report {name!r}"
-    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True)
+    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT)
 
 
 def update_report(

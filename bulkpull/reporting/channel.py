@@ -7,6 +7,7 @@ Each call carries a request id of its own, which stays the same when it is repea
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from bulkpull.errors import (
     AnswerLost,
     AuthError,
     BulkpullError,
+    NotConnected,
     NotFound,
     ServiceTrouble,
     Throttled,
@@ -29,12 +31,15 @@ from bulkpull.reporting.auth import AccessToken, TokenSource
 from bulkpull.reporting.calls import Call, next_address
 from bulkpull.reporting.verdict import TokenRejected, judge
 from bulkpull.reporting.wire import Envelope, read_envelope
+from bulkpull.transport.allowance import AllowanceHeaders
 from bulkpull.transport.http import Http, Reply, Request, Timeouts
-from bulkpull.transport.pace import Pacer, parse_http_date, parse_retry_after
+from bulkpull.transport.pace import parse_http_date, parse_retry_after
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier
 
 T = TypeVar("T")
-MOST_PAGES = 100
+MOST_ITEMS = 50_000
+"""The most objects of one listing: far more than any account has, and still read within seconds."""
 
 
 def _new_id() -> str:
@@ -59,7 +64,7 @@ class Channel:
         check_address(api_base_url, what="`api_base_url`")
         self._http = http
         self._auth = auth
-        self._pacer = pacer
+        self.pacer = pacer
         self._retrier = retrier
         self._base = api_base_url
         self._origin = origin(api_base_url)
@@ -90,20 +95,30 @@ class Channel:
 
         Raises:
             UnsafeAddress: A next page is on another origin: it is not asked, since it would get the token.
-            UnexpectedReply: The pages lead in a circle, or are more than a hundred (behaviour 32).
+            UnexpectedReply: The pages lead in a circle, or hold more than `MOST_ITEMS` objects (behaviour 32).
+
+        However many pages there are, one that brings nothing new after the first is the last.
         """
         errand = self.errand(call)
-        seen = {errand.url}
+        asked, known = {errand.url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            pages.append(await (self.ask(errand) if retry else self.send(errand)))
-            if (link := pages[-1].next_link) is None:
+            page = await (self.ask(errand) if retry else self.send(errand))
+            pages.append(page)
+            number = len(known)
+            known.update(json.dumps(item, sort_keys=True) for item in page.items)
+            if len(known) > MOST_ITEMS:
+                raise UnexpectedReply(
+                    f"cannot {call.told}",
+                    why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
+                    fix="check `api_base_url` and whether a proxy answers in the service's place",
+                )
+            if page.next_link is None or (len(pages) > 1 and len(known) == number):
                 return pages
-            errand = Errand(call, self._next_url(link, page=errand))
-            if errand.url in seen or len(pages) >= MOST_PAGES:
-                why = "its pages lead in a circle" if errand.url in seen else f"it has more than {MOST_PAGES} pages"
-                raise UnexpectedReply(f"cannot {call.told}", why=why)
-            seen.add(errand.url)
+            errand = Errand(call, self._next_url(page.next_link, page=errand))
+            if errand.url in asked:
+                raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+            asked.add(errand.url)
 
     async def pages_if_any(self, call: Call, *, retry: bool = True) -> list[Envelope]:
         """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""
@@ -155,8 +170,8 @@ class Channel:
 
     async def _send_with(self, token: AccessToken, errand: Errand) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
-        await self._pacer.turn()
         call = errand.call
+        turn = await self.pacer.turn(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
@@ -176,22 +191,28 @@ class Channel:
             timeouts=timeouts,
             creates=call.creates,
         )
-        reply = await self._http.send(request)
+        try:
+            reply = await self._http.send(request)
+        except BaseException as error:
+            # A cancelled call may have been sent: it counts.
+            self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
+            raise
+        told = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._judged(reply, errand)
         except BulkpullError as error:
-            self._take_note(error)
+            self._take_note(error, told)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
-        self._pacer.succeeded()
+        self.pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError) -> None:
+    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
-            self._pacer.throttled(error.retry_after_s)
+            self.pacer.throttled(error.retry_after_s, told)
         elif not isinstance(error, ServiceTrouble):
-            self._pacer.succeeded()  # a refusal and "nothing yet" are answers like others
+            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
     def _judged(self, reply: Reply, errand: Errand) -> Envelope:
         call = errand.call

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bulkpull import figures
 from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, ReportingError, TransferError
+from bulkpull.errors import AccessDenied, NotConnected, ReportingError, TransferError
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, Report, ReportStatus, Window
 from bulkpull.query import normalise
@@ -23,10 +24,11 @@ from bulkpull.reporting.auth import TokenSource
 from bulkpull.reporting.calls import Call
 from bulkpull.reporting.channel import Channel
 from bulkpull.reporting.create import Made, Outcome, create_once
+from bulkpull.reporting.lookup import SharedLookup
 from bulkpull.reporting.verdict import GatewayTimeout
 from bulkpull.reporting.wire import Envelope
 from bulkpull.transport.http import AnswerOverdue, Http
-from bulkpull.transport.pace import Pacer
+from bulkpull.transport.pacer import Pacer, Urgency
 from bulkpull.transport.retry import Retrier
 
 
@@ -57,6 +59,8 @@ class ReportingClient:
             http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
         )
         self._retrier = retrier
+        self._lost_queries = SharedLookup(self._list_queries, clock=clock)
+        self._lost_reports = SharedLookup(self._list_reports, clock=clock)
         self._base = api_base_url
         self._clock = clock
         self._events = events
@@ -90,6 +94,11 @@ class ReportingClient:
     def has_mfa(self) -> bool | None:
         """Whether the token carries the claim of MFA, as the service said last; `None` where it did not say."""
         return self._channel.has_mfa
+
+    @property
+    def pacer(self) -> Pacer:
+        """What is known of the service's allowance, and who may call next."""
+        return self._channel.pacer
 
     def service_time(self) -> datetime:
         """The service's time, as far as one of its replies has told it; else ours."""
@@ -125,17 +134,20 @@ class ReportingClient:
         query_id: str | None = None,
         include_system: bool = False,
         only_system: bool = False,
+        retry: bool = True,
     ) -> list[Query]:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
         Args:
             only_system: The system's and no others.
+            retry: Whether failures are repeated here.
 
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
         pages = await self._channel.pages_if_any(
-            calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
+            calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system),
+            retry=retry,
         )
         queries = [wire.read_query(item) for page in pages for item in page.items]
         return [
@@ -163,7 +175,7 @@ class ReportingClient:
         since = self._beginning()
 
         async def find() -> list[Query]:
-            queries = await self.get_queries(name=name)
+            queries = [query for query in await self._lost_queries.find(name) if _matches(name, query.name)]
             return [query for query in queries if normalise(query.text) == normalise(text)]
 
         call = calls.create_query(name=name, text=text, description=description)
@@ -176,16 +188,19 @@ class ReportingClient:
                     await self.delete_query(spare.query_id)
         return made.one
 
-    async def delete_query(self, query_id: str) -> None:
+    async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
         """
         Delete a user's own query.
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
 
         Source: Delete Report Queries API; behaviour 75.
         """
-        await self._channel.delete(calls.delete_query(query_id))
+        await self._channel.delete(_urgent(calls.delete_query(query_id), tidying=tidying))
 
     async def test_query(
         self,
@@ -273,7 +288,8 @@ class ReportingClient:
         since = self._beginning()
 
         async def find() -> list[Report]:
-            reports = [each for each in await self.get_reports(name=name) if _matches(query_id, each.query_id)]
+            listed = await self._lost_reports.find(name)
+            reports = [each for each in listed if _matches(name, each.name) and _matches(query_id, each.query_id)]
             # An older report may bear the same name (behaviour 92), and a paused or used up one is of no use.
             return [
                 each
@@ -291,14 +307,25 @@ class ReportingClient:
         return made.one
 
     async def get_reports(
-        self, *, report_id: str | None = None, name: str | None = None, query_id: str | None = None
+        self,
+        *,
+        report_id: str | None = None,
+        name: str | None = None,
+        query_id: str | None = None,
+        tidying: bool = False,
+        retry: bool = True,
     ) -> list[Report]:
         """
         The user's reports that match exactly, whatever the filter lets by.
 
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            retry: Whether failures are repeated here.
+
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
-        pages = await self._channel.pages_if_any(calls.list_reports(report_id=report_id, name=name, query_id=query_id))
+        call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        pages = await self._channel.pages_if_any(_urgent(call, tidying=tidying), retry=retry)
         reports = [wire.read_report(item) for page in pages for item in page.items]
         return [
             report
@@ -384,16 +411,19 @@ class ReportingClient:
         """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
         return await self._switch(calls.resume_report(report_id))
 
-    async def delete_report(self, report_id: str) -> None:
+    async def delete_report(self, report_id: str, *, tidying: bool = False) -> None:
         """
         Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
 
         Raises:
             NotFound: There is none; after a doubtful answer that counts as done.
 
         Source: Delete Report API.
         """
-        await self._channel.delete(calls.delete_report(report_id))
+        await self._channel.delete(_urgent(calls.delete_report(report_id), tidying=tidying))
 
     async def get_executions(
         self,
@@ -412,7 +442,8 @@ class ReportingClient:
                 all the same (behaviour 103).
             latest: Only each report's newest; otherwise those of the last 90 days (111).
             execution_ids: Only these.
-            retry: Whether failures are repeated here; a poller that asks again anyway says no.
+            retry: Whether failures are repeated here; a poller that asks again anyway says no, and lets others go
+                first where calls are scarce.
 
         Returns:
             Those of the reports asked for; a report that is missing has none yet (102, 105, 108).
@@ -426,9 +457,11 @@ class ReportingClient:
         asked = calls.list_executions(
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
         )
-        for call in asked:
+        urgency = Urgency.USUAL if retry else Urgency.LOOK
+        for call in (replace(each, urgency=urgency) for each in asked):
             for page in await self._channel.pages_if_any(call, retry=retry):
-                found += [wire.read_execution(item, data_redacted=page.data_redacted) for item in page.items]
+                now = self.service_time()
+                found += [wire.read_execution(item, data_redacted=page.data_redacted, now=now) for item in page.items]
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
         return [
             execution
@@ -436,6 +469,18 @@ class ReportingClient:
             if execution.report_id.casefold() in reports
             and (not executions or execution.execution_id.casefold() in executions)
         ]
+
+    async def _list_queries(self, name: str | None) -> list[Query]:
+        try:
+            return await self.get_queries(name=name, retry=False)
+        except NotConnected:
+            return await self.get_queries(name=name)  # nothing was sent, so the network may be waited for
+
+    async def _list_reports(self, name: str | None) -> list[Report]:
+        try:
+            return await self.get_reports(name=name, retry=False)
+        except NotConnected:
+            return await self.get_reports(name=name)
 
     async def _switch(self, call: Call) -> Report | None:
         envelope = await self._channel.ask(self._channel.errand(call))
@@ -455,6 +500,10 @@ class ReportingClient:
         """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""
         skew_s = min(0.0, self.clock_skew_s or 0.0)
         return self._clock.now() + timedelta(seconds=skew_s) - timedelta(minutes=10)
+
+
+def _urgent(call: Call, *, tidying: bool) -> Call:
+    return replace(call, urgency=Urgency.TIDYING) if tidying else call
 
 
 def _best_effort() -> AbstractContextManager[None]:

@@ -16,7 +16,7 @@ from bulkpull.reporting.client import ReportingClient
 from bulkpull.reporting.signin import prepare_sign_in
 from bulkpull.settings import Settings
 from bulkpull.transport.http import Http
-from bulkpull.transport.pace import Pacer
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 
@@ -91,7 +91,11 @@ async def connected(
             http=http,
             auth=auth,
             pacer=Pacer(
-                calls_per_s=settings.requests_per_second, burst=settings.request_burst, clock=clock, events=events
+                calls_per_s=settings.requests_per_second,
+                burst=settings.request_burst,
+                window_s=settings.rate_limit_window_seconds,
+                clock=clock,
+                events=events,
             ),
             retrier=retrier,
             api_base_url=settings.api_base_url,

@@ -5,26 +5,30 @@ The service promises no idempotency for its two POSTs (behaviour 45). What prove
 429) is repeated by the retry layer. After any other failure, or a success that cannot be read, nobody knows; so the
 object is looked for by its name, for as long as listings may lag, and only then made again. Where the listing itself
 fails nothing is made on "don't know".
+
+Six calls are the budget of one creation, look-ups included: two tries, each followed by two look-ups, which other
+creations share (`lookup`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bulkpull.clock import Clock
-from bulkpull.errors import AnswerLost, ServiceTrouble, UnexpectedReply
+from bulkpull.errors import AnswerLost, ReportingError, ServiceTrouble, TransferError, UnexpectedReply
 from bulkpull.model import Query, Report
 from bulkpull.transport.retry import Retrier
 
 Made = TypeVar("Made", Query, Report)
 
-# A listing may be half a minute behind; five looks spread over 37 s.
-LOOK_UP_WAITS_S = (2.0, 5.0, 10.0, 20.0)
-# Usually a badly formatted time: worth one more try and no more (behaviour 41).
-_CREATION_FAULT = "while creating report"
-_FAULTY_TRIES = 2
+# A listing may be half a minute behind: the second look-up comes 37 s after the try, `lookup.GATHER_S` included.
+SECOND_LOOK_UP_S = 33.0
+_TRIES = 2
+# An outage needs time to end: before the second try passes what elsewhere passes before the fifth, 20 to 40 s.
+_PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ async def create_once(
         BulkpullError: What `make` or `find` raises, after all tries.
     """
     began = clock.monotonic()
+    tries = min(_TRIES, retrier.policy.attempts)
     attempt = 0
     while True:
         attempt += 1
@@ -73,18 +78,18 @@ async def create_once(
             if found:
                 found.sort(key=_age_key)
                 return Outcome(found.pop(), tuple(found))
-            if _CREATION_FAULT in doubt.told and attempt >= _FAULTY_TRIES:
-                raise
-            await retrier.pause(doubt, endpoint=endpoint, attempt=attempt, began=began)
+            await retrier.pause(
+                doubt, endpoint=endpoint, attempt=attempt, began=began, attempts=tries, patience=_PATIENCE
+            )
 
 
 async def _look_for(find: Callable[[], Awaitable[list[Made]]], *, clock: Clock) -> list[Made]:
-    for wait_s in (*LOOK_UP_WAITS_S, None):
-        found = await find()
-        if found or wait_s is None:
+    """Twice; the second listing decides, also where the first failed."""
+    with suppress(ReportingError, TransferError):
+        if found := await find():
             return found
-        await clock.sleep(wait_s)
-    return []
+    await clock.sleep(SECOND_LOOK_UP_S)
+    return await find()
 
 
 def _age_key(made: Made) -> float:

@@ -99,7 +99,7 @@ def life_of(expires_in: object) -> float:
         return DEFAULT_LIFE_S
     try:
         life_s = float(expires_in)
-    except ValueError:
+    except (ValueError, OverflowError):  # a whole number may have more digits than a float holds
         return DEFAULT_LIFE_S
     return min(life_s, LONGEST_LIFE_S) if life_s > 0 else DEFAULT_LIFE_S
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from bulkpull.clock import is_ahead
 from bulkpull.errors import UnexpectedReply
 from bulkpull.foreign_text import LONGEST_NAME, visible
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink, Window
@@ -211,9 +212,16 @@ def read_report(item: Mapping[str, Any]) -> Report:
     )
 
 
-def read_execution(item: Mapping[str, Any], *, data_redacted: bool) -> Execution:
-    """An execution; a blank link is none (behaviour 113), and its expiry is read off it (115)."""
+def read_execution(item: Mapping[str, Any], *, data_redacted: bool, now: datetime | None = None) -> Execution:
+    """
+    An execution; a blank link is none (behaviour 113), and its expiry is read off it (115).
+
+    Args:
+        now: By the service's clock: data cannot have been made later. Without it every time is believed.
+    """
     raw = fold(item)
+    made_at = moment(raw.get("reportgeneratedtime"))
+    ahead = made_at is not None and now is not None and is_ahead(made_at, now=now)
     link = long_text(raw.get("reportaccesssecurelink"))
     form = text(raw.get("format"))
     return Execution(
@@ -221,7 +229,8 @@ def read_execution(item: Mapping[str, Any], *, data_redacted: bool) -> Execution
         report_id=_required(raw, "reportId", of="an execution"),
         status=text(raw.get("executionstatus")) or "Unknown",
         link=SecureLink(link, link_expiry(link)) if link else None,
-        generated_at=moment(raw.get("reportgeneratedtime")),
+        generated_at=None if ahead else made_at,
+        unbelieved_at=made_at if ahead else None,
         format=form.lower() if form else None,
         data_redacted=data_redacted,
     )

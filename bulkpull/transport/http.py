@@ -19,14 +19,13 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urljoin
 
 import aiohttp
 import anyio
 from anyio import to_thread
 from yarl import URL
 
-from bulkpull.address import check_address, check_reach, same_origin
+from bulkpull.address import check_address, check_reach, join_address, same_origin
 from bulkpull.clock import Clock
 from bulkpull.errors import (
     AnswerLost,
@@ -412,7 +411,7 @@ class Http:
                 proxy = self._proxies.proxy_for(request.url)
                 return response, proxy is None or not proxy.is_tls
             response.release()
-            target = urljoin(request.url, location)
+            target = join_address(request.url, location, what=f"{request.told}: a redirect")
             self._check_link(target, what=f"{request.told}: a redirect")
             check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.told}: a redirect")
             request = replace(request, url=target)
@@ -521,7 +520,7 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
 
 
 def _redirected(request: Request, location: str) -> Request:
-    target = urljoin(request.url, location)
+    target = join_address(request.url, location, what=f"{request.told}: a redirect")
     if not same_origin(request.url, target):
         raise UnsafeAddress(
             f"{request.told}: a redirect is not followed", why="it leads to another host, which must not get the token"

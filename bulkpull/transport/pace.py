@@ -10,7 +10,7 @@ In numbers, with a ceiling of C calls a second and a burst of B:
 - each other answer but a 5xx adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25
   answers.
 
-Source: behaviours 37 to 39; the number of calls that the service allows is not published.
+Source: behaviours 37 to 39. What the service tells about its own allowance stands in `allowance`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import anyio
-
-from bulkpull.clock import Clock
-from bulkpull.events import Events
-
 LONGEST_PAUSE_S = 3_600.0
 """A service that asks for a longer pause than this has its caller give up at once."""
 
 _SLOWEST = 1 / 16
 _RECOVERY = 1 / 50
 _UNNAMED_PAUSE_S = 2.0
-# A wait smaller than what a clock can resolve would be waited again and again.
-_SHORTEST_SLEEP_S = 1e-6
 # A bucket filled by floating point sums misses a whole call by rounding.
 _EPSILON = 1e-9
 
@@ -73,6 +66,14 @@ def at_rest(*, calls_per_s: float, burst: int, at: float) -> PaceState:
 def _filled(state: PaceState, *, at: float) -> PaceState:
     at = max(at, state.at)
     return replace(state, room=min(state.burst, state.room + (at - state.at) * state.rate), at=at)
+
+
+def with_burst(state: PaceState, burst: int, *, at: float) -> PaceState:
+    """The state with another number of calls that may go at once; what it grows by may go now."""
+    state = _filled(state, at=at)
+    if state.is_slowed:
+        return replace(state, full_burst=burst)
+    return replace(state, full_burst=burst, burst=burst, room=min(burst, state.room + burst - state.burst))
 
 
 def wait_before_call(state: PaceState, *, at: float) -> float:
@@ -150,42 +151,3 @@ def parse_http_date(value: str | None) -> datetime | None:
         return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-class Pacer:
-    """
-    Lets calls go one by one, in the order in which they asked, at the pace of `PaceState`.
-
-    Args:
-        calls_per_s: The ceiling.
-        burst: How many may go at once.
-    """
-
-    def __init__(self, *, calls_per_s: float, burst: int, clock: Clock, events: Events) -> None:
-        self._clock = clock
-        self._events = events
-        self._state = at_rest(calls_per_s=calls_per_s, burst=burst, at=clock.monotonic())
-        self._queue = anyio.Lock()  # hands over in the order of asking
-
-    async def turn(self) -> None:
-        """Wait until the next call may go; a cancelled wait uses nothing up."""
-        async with self._queue:
-            # Asked again after each sleep: a 429 that came meanwhile may have closed the gate.
-            while (wait_s := wait_before_call(self._state, at=self._clock.monotonic())) > 0:
-                await self._clock.sleep(max(wait_s, _SHORTEST_SLEEP_S))
-            self._state = after_call(self._state, at=self._clock.monotonic())
-
-    def throttled(self, retry_after_s: float | None) -> None:
-        """Take note of a 429: everyone waits until its pause has passed."""
-        before, at = self._state, self._clock.monotonic()
-        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s)
-        if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
-            wait_s = round(max(0.0, self._state.closed_until - at), 1)
-            self._events.warn("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=wait_s)
-
-    def succeeded(self) -> None:
-        """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
-        before = self._state
-        self._state = after_success(before, at=self._clock.monotonic())
-        if before.is_slowed and not self._state.is_slowed:
-            self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)

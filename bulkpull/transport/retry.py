@@ -9,7 +9,7 @@ service ends in one sentence and not in a storm.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -238,6 +238,8 @@ class Retrier:
         creates: bool = False,
         waited_s: float = 0.0,
         is_free: bool = False,
+        attempts: int | None = None,
+        patience: int = 0,
     ) -> float:
         """
         Wait as `error` asks before try number `attempt` + 1, or raise it when there is none.
@@ -246,16 +248,20 @@ class Retrier:
             began: When the first try began, by the clock's `monotonic`.
             waited_s: What the call has waited before.
             is_free: The budget of retries is not charged.
+            attempts: Tries in all, where these are fewer than the policy's.
+            patience: Wait as long as after so many tries more.
 
         Returns:
             How long it waited, seconds.
         """
-        advice = advise(
-            error, attempt=attempt, policy=self.policy, creates=creates, draw=self._random(), waited_s=waited_s
-        )
+        draw = self._random()
+        policy = self.policy if attempts is None else replace(self.policy, attempts=attempts)
+        advice = advise(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
         if isinstance(advice, GiveUp):
             elapsed_s = self._clock.monotonic() - began
             raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
+        if patience:
+            advice = max(advice, backoff(attempt + patience, policy=policy, draw=draw))
         wait_s = advice if is_free else max(advice, self._budget.reserve())
         self._tell(error, endpoint=endpoint, attempt=attempt, wait_s=wait_s)
         await self._clock.sleep(wait_s)

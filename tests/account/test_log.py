@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import threading
 from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +145,36 @@ async def test_a_log_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_p
     (warning,) = told.of("account.lacking")
     assert warning["part"] == "log.jsonl"
     assert "log.jsonl" in str(warning["reason"])
+
+
+@pytest.mark.case("L8")
+def test_a_disk_that_is_full_for_a_moment_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_full, was_refused = threading.Event(), threading.Event()
+
+    class Disk(FileIO):
+        def write(self, line: Any) -> int:
+            if is_full.is_set():
+                was_refused.set()
+                super().write(bytes(line)[:7])  # a part of it still found room
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(line)
+
+    monkeypatch.setattr("bulkpull.account.log.FileIO", Disk)
+    written = RunLog(tmp_path)
+    written.start()
+
+    def tell(number: int) -> None:
+        written.tell(event("call.finished", number=number), run_id=RUN, at=AT)
+
+    tell(1)
+    is_full.set()
+    tell(2)
+    assert was_refused.wait(60)
+    tell(3)
+    is_full.clear()
+    tell(4)
+
+    assert written.close() is None
+    lines = [read_entry(line) for line in log_of(tmp_path, RUN).read_text().splitlines()]
+    told = [entry[0].facts["number"] for entry in lines if entry is not None and "number" in entry[0].facts]
+    assert told == [1, 2, 3, 4]

@@ -43,7 +43,7 @@ async def test_a_good_account_passes_every_step_with_reads_only() -> None:
     found = await look()
 
     assert set(verdicts(found).values()) == {Verdict.OK}
-    assert list(found) == ["service", "token host", "clock", "sign-in", "mfa", "role", "datasets"]
+    assert list(found) == ["service", "token host", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert found["datasets"].facts["offered"] == ["OfficeUsage", "Profile"]
     assert "2 of the 20" in found["datasets"].told
     assert "AzureUsage" in found["datasets"].told

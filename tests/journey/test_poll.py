@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -18,7 +20,7 @@ from bulkpull.errors import (
     ServiceTrouble,
 )
 from bulkpull.events import Event, Events
-from bulkpull.journey.poll import Poller
+from bulkpull.journey.poll import Form, Poller
 from bulkpull.journey.verdict import PollSchedule, Verdict, judge
 from bulkpull.model import Execution, Query, Report, SecureLink
 
@@ -65,6 +67,7 @@ def test_what_an_answer_means_for_a_report(answers: list[Execution], verdict: Ve
     assert judge(report(), answers)[0] is verdict
 
 
+@pytest.mark.behaviour(178)
 def test_of_several_completed_executions_the_newest_is_taken() -> None:
     old, new = (execution("Completed", link=LINK, at=NOW + timedelta(hours=h)) for h in (1, 2))
 
@@ -134,7 +137,12 @@ class FakeService:
 
 
 async def wait_for(
-    service: FakeService, *reports: Report, schedule: PollSchedule | None = None, told: list[Event] | None = None
+    service: FakeService,
+    *reports: Report,
+    schedule: PollSchedule | None = None,
+    told: list[Event] | None = None,
+    usual_s: Mapping[str, float] | None = None,
+    **options: Any,
 ) -> list[Execution | BulkpullError]:
     events = Events((told if told is not None else []).append)
     poller = Poller(
@@ -142,12 +150,13 @@ async def wait_for(
         clock=service.clock,
         events=events,
         schedule=schedule or PollSchedule(),
+        **options,
     )
     outcomes: list[Execution | BulkpullError] = []
 
     async def wait(each: Report) -> None:
         try:
-            outcomes.append(await poller.wait_for_completion(each))
+            outcomes.append(await poller.wait_for_completion(each, usual_s=(usual_s or {}).get(each.report_id)))
         except BulkpullError as error:
             outcomes.append(error)
 
@@ -188,7 +197,7 @@ async def test_reports_of_one_to_ten_seconds_cost_at_most_sixty_looks_and_a_fift
 
 @pytest.mark.behaviour(107)
 @pytest.mark.fault(41)
-async def test_refused_joined_forms_are_given_up_for_good_step_by_step() -> None:
+async def test_a_joined_form_that_is_refused_is_given_up_for_good() -> None:
     def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
         if len(statuses) > 1 or len(ids) > 1:
             raise RequestRejected("no semicolons")
@@ -199,8 +208,114 @@ async def test_refused_joined_forms_are_given_up_for_good_step_by_step() -> None
     outcomes = await wait_for(service, report("r1"), report("r2"), told=told)
 
     assert len(outcomes) == 2
-    assert [event.facts["form"] for event in told if event.name == "poll.narrowed"] == ["one_status", "one_report"]
+    assert [event.facts["form"] for event in told if event.name == "poll.narrowed"] == ["one_report"]
     assert [len(ids) for ids, _ in service.asked[2:]] == [1] * (len(service.asked) - 2)
+
+
+@pytest.mark.behaviour(107)
+@pytest.mark.fault(41)
+async def test_joined_statuses_that_are_refused_are_given_up_and_joined_reports_are_not() -> None:
+    def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
+        if len(statuses) > 1:
+            raise RequestRejected("no semicolons")
+        return [execution("Completed", each, link=LINK) for each in ids] if now > 20 else []
+
+    service = FakeService(InstantClock(), answer)
+    remembered: list[Form] = []
+
+    async def remember(form: Form) -> None:
+        remembered.append(form)
+
+    outcomes = await wait_for(service, report("r1"), report("r2"), remember=remember)
+
+    assert [type(outcome) for outcome in outcomes] == [Execution, Execution]
+    assert remembered == [Form.ONE_STATUS]
+    assert [len(statuses) for _, statuses in service.asked] == [4] + [1] * (len(service.asked) - 1)
+    assert {len(ids) for ids, _ in service.asked} == {2}
+
+
+@pytest.mark.behaviour(107)
+async def test_a_form_that_earlier_runs_learnt_is_not_tried_again() -> None:
+    service = FakeService(InstantClock(), lambda _, ids, __: [execution("Completed", each, link=LINK) for each in ids])
+
+    await wait_for(service, report("r1"), report("r2"), form=Form.ONE_REPORT)
+
+    assert service.asked == [(("r1",), ("Completed",)), (("r2",), ("Completed",))]
+
+
+@pytest.mark.fault(41)
+@pytest.mark.parametrize("works_alone", [True, False])
+async def test_one_bad_id_of_eight_is_found_by_halving_and_left_out(works_alone: bool) -> None:
+    def answer(now: float, ids: Sequence[str], _: Sequence[str]) -> list[Execution]:
+        if "r5" in ids and (len(ids) > 1 or not works_alone):
+            raise RequestRejected("bad id")
+        return [execution("Completed", each, link=LINK) for each in ids] if now > 60 else []
+
+    service = FakeService(InstantClock(), answer)
+    outcomes = await wait_for(service, *(report(f"r{n}") for n in range(8)))
+
+    refused = [outcome for outcome in outcomes if isinstance(outcome, RequestRejected)]
+    assert len(refused) == (0 if works_alone else 1)
+    looks_after = [ids for ids, _ in service.asked[8:]]
+    assert all("r5" not in ids or len(ids) == 1 for ids in looks_after)
+    assert max(map(len, looks_after)) == (6 if works_alone else 7)
+    assert len(service.asked) < 64
+
+
+async def test_two_bad_ids_are_told_from_a_refused_form() -> None:
+    def answer(_: float, ids: Sequence[str], __: Sequence[str]) -> list[Execution]:
+        if {"r0", "r3"} & set(ids):
+            raise RequestRejected("bad id")
+        return [execution("Completed", each, link=LINK) for each in ids]
+
+    told: list[Event] = []
+    outcomes = await wait_for(FakeService(InstantClock(), answer), *(report(f"r{n}") for n in range(4)), told=told)
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Execution"] * 2 + ["RequestRejected"] * 2
+    assert not [event for event in told if event.name == "poll.narrowed"]
+
+
+@pytest.mark.behaviour(119)
+async def test_the_first_look_comes_when_earlier_runs_say_that_the_report_is_due() -> None:
+    service = FakeService(InstantClock(), lambda now, *_: [READY] if now >= 240 else [])
+
+    await wait_for(service, report(), usual_s={"r1": 240.0}, random=lambda: 0.0)
+
+    assert (len(service.asked), service.clock.now_s) == (1, 240)
+
+
+@pytest.mark.behaviour(119)
+async def test_one_report_that_is_usually_slow_delays_no_look_at_another() -> None:
+    service = FakeService(
+        InstantClock(),
+        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= 9 or each == "r2"],
+    )
+
+    await wait_for(service, report("r2"), report("r1"), usual_s={"r2": 3_000.0}, random=lambda: 0.5)
+
+    assert service.asked[0][0] == ("r2", "r1")
+    assert service.clock.now_s < 20
+
+
+@pytest.mark.behaviour(39, 172)
+async def test_looks_are_as_far_apart_as_the_allowance_asks_for() -> None:
+    looks: list[float] = []
+
+    def answer(now: float, *_: object) -> list[Execution]:
+        looks.append(now)
+        return [READY] if now > 100 else []
+
+    await wait_for(FakeService(InstantClock(), answer), report(), spacing_s=lambda: 9.0)
+
+    assert min(later - earlier for earlier, later in itertools.pairwise(looks)) >= 9
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
+def test_looks_are_spread_over_half_an_interval_either_way(draw: float) -> None:
+    schedule = PollSchedule()
+
+    assert schedule.next_look_s(150, usual_s=None, draw=draw) == pytest.approx(10 * (0.5 + draw))
+    assert schedule.next_look_s(100, usual_s=150, draw=draw) == pytest.approx(50 + 5 * draw)
 
 
 @pytest.mark.fault(41)
@@ -228,7 +343,7 @@ async def test_minutes_of_trouble_cost_no_report_and_slow_the_looks_down() -> No
     assert len(service.asked) < 20
 
 
-@pytest.mark.behaviour(109, 118)
+@pytest.mark.behaviour(109, 118, 182)
 @pytest.mark.fault(46)
 async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning_half_way() -> None:
     service = FakeService(InstantClock(), lambda *_: [execution("Running")])

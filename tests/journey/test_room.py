@@ -10,8 +10,7 @@ from typing import NamedTuple
 import pytest
 from published import NOW, lost, run_id_of, write_manifest
 
-from bulkpull.errors import DiskTrouble
-from bulkpull.journey.room import check_room_for_run, last_exported, needed_bytes
+from bulkpull.journey.room import choose_fitting, find_too_large, last_exported, needed_bytes
 from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.settings import Settings
 
@@ -56,6 +55,21 @@ async def test_a_run_without_room_is_refused_with_what_is_needed_and_what_is_fre
     write_manifest(tmp_path, exported("A", downloaded=3_000_000, stored=2_000_000), run_id=run_id_of(NOW))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9_000_000, 5_000_000, 4_000_000))
 
-    with pytest.raises(DiskTrouble, match=r"needs 5\.0 MB, and 4\.0 MB are free"):
-        await check_room_for_run(tmp_path, ["A"], settings=Settings())
-    await check_room_for_run(tmp_path, ["B"], settings=Settings())  # never exported: nobody knows
+    refused = await find_too_large(tmp_path, ["A"], settings=Settings())
+    assert "needs 5.0 MB, 4.0 MB are free" in refused["A"].reason
+    assert await find_too_large(tmp_path, ["B"], settings=Settings()) == {}  # never exported: nobody knows
+
+
+@pytest.mark.case("O2")
+def test_only_what_does_not_fit_is_left_out_and_the_largest_first() -> None:
+    records = [exported("Small", downloaded=1, stored=1), exported("Large", downloaded=900, stored=100)]
+    records.append(exported("Middle", downloaded=10, stored=10))
+
+    def chosen(free: int) -> list[str]:
+        fitting = choose_fitting(records, free_bytes=free, keep_raw=False, at_once=2)
+        return [record.dataset for record in fitting]
+
+    assert chosen(2_000) == ["Small", "Middle", "Large"]
+    assert chosen(500) == ["Small", "Middle"]
+    assert chosen(5) == ["Small"]
+    assert chosen(0) == []

@@ -94,6 +94,36 @@ async def offered_by(simulator: Simulator, dataset: str) -> OfferedDataset:
     )
 
 
+@pytest.mark.behaviour(58, 159, 160, 161, 162, 171)
+async def test_a_full_export_of_the_live_list_holds_every_listed_column_and_every_amount(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=40, edition="live")) as simulator:
+        manifest = await export(simulator, tmp_path)
+
+        complete = [record for record in manifest.datasets if record.status == "complete"]
+        absent = {record.dataset for record in manifest.datasets if record.status == "unavailable"}
+        for record in complete:
+            offered = await offered_by(simulator, record.dataset)
+            columns = [column.name for column in record.columns]
+            assert columns == [*offered.columns, *record.metrics]
+            truth = await simulator.csv(record.dataset, columns)
+            assert_holds_what_the_csv_said(tmp_path, manifest, record.dataset, truth)
+            frame = frame_of(tmp_path, record)
+            assert all(frame[metric].dtype.is_numeric() for metric in record.metrics)
+
+    assert (manifest.status, manifest.exit_code, len(complete)) == ("complete", 0, 18)
+    assert "testQueryResult" not in manifest.requests.by_endpoint  # it cuts at 100 rows without a sign
+    assert absent == {"CompetencySummaryHistory", "CompetencyPeformanceRequirement"}
+    amounts = {record.dataset: len(record.metrics) for record in complete if record.metrics}
+    assert amounts == {
+        "CustomersAndTenants": 7,
+        "SeatsSubscriptionsAndRevenue": 8,
+        "AzureUsage": 1,
+        "DynamicsUsage": 1,
+        "ResellerPerformance": 1,
+        "TeamsUsageMeetingsAndCalls": 1,
+    }
+
+
 @pytest.mark.behaviour(139, 159, 160, 161)
 async def test_every_column_and_every_amount_arrives_as_the_service_sent_it(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=60, datasets=(DATASET, "Profile"))) as simulator:
@@ -283,3 +313,17 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
     assert any("without a name" in note for note in manifest.notes)
     assert any("../etc" in note for note in manifest.notes)
     assert any("Has Azure" in str(facts["reason"]) for facts in told.of("plan.noted"))
+
+
+@pytest.mark.behaviour(180)
+async def test_a_stored_query_of_the_same_name_and_another_text_is_not_used(tmp_path: Path) -> None:
+    async with Simulator(Scenario(rows=10, datasets=("Profile",))) as simulator:
+        first = record_of(await export(simulator, tmp_path, "Profile"), "Profile")
+        shelf = simulator.service.query_shelf
+        (ours,) = (query for query in shelf.stored.values() if query.name.startswith("bulkpull"))
+        del shelf.stored[ours.query_id]
+        other = shelf.keep(name=ours.name, text="SELECT City FROM Profile", description=None)
+        again = record_of(await export(simulator, tmp_path, "Profile"), "Profile")
+
+    assert again.query_id != other.query_id
+    assert [column.name for column in again.columns] == [column.name for column in first.columns]

@@ -12,7 +12,6 @@ import pytest
 from journeys.kit import export
 from support import Told
 
-from bulkpull.errors import DiskTrouble
 from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.manifest import Current
 from bulkpull.simulator import Scenario, Simulator
@@ -73,13 +72,40 @@ async def test_where_there_is_no_room_for_what_the_last_run_took_no_report_is_or
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Simulator(Scenario(rows=20)) as simulator:
-        await export(simulator, tmp_path, "Profile")
+        first = await export(simulator, tmp_path, "Profile")
         monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1_000, 1_000, 0))
 
-        with pytest.raises(DiskTrouble, match="not enough room for this run") as refused:
-            await export(simulator, tmp_path, "Profile")
+        second = await export(simulator, tmp_path, "Profile")
 
-        assert refused.value.exit_code == 1
+        assert "not enough room" in (second.datasets[0].reason or "")
+        assert second.exit_code == 3
         assert dict(simulator.service.created_reports) == {"Profile": 1}
+    assert Current.load(tmp_path).datasets["Profile"].run_id == first.run_id
     async with opened_ledger(tmp_path / ".bulkpull", read_only=True) as ledger:
-        assert [run.status for run in await ledger.runs()] == ["complete"]
+        assert [run.status for run in await ledger.runs()] == ["failed", "complete"]
+
+
+@pytest.mark.case("O2")
+async def test_one_dataset_without_room_costs_no_other_and_the_next_night_is_a_new_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Simulator(Scenario(rows={"Profile": 5, "OfficeUsage": 20_000})) as simulator:
+        first = await export(simulator, tmp_path, "Profile", "OfficeUsage")
+        sizes = {each.dataset: each.downloaded_bytes + each.files[0].bytes for each in first.datasets}
+        free_bytes = sizes["OfficeUsage"] // 2
+        plain = shutil.disk_usage
+
+        def usage(path: Path) -> Usage:
+            total, used, _ = plain(path)
+            # The transfer's own look, with its reserve, is not what is tried here.
+            return Usage(total, used, free_bytes if path == tmp_path else 1 << 40)
+
+        monkeypatch.setattr(shutil, "disk_usage", usage)
+        second = await export(simulator, tmp_path, "Profile", "OfficeUsage")
+        monkeypatch.undo()
+        third = await export(simulator, tmp_path, "Profile", "OfficeUsage")
+
+    statuses = {record.dataset: record.status for record in second.datasets}
+    assert statuses == {"Profile": "complete", "OfficeUsage": "failed"}
+    assert third.status == "complete"
+    assert third.run_id != second.run_id

@@ -91,7 +91,7 @@ async def test_raw_bytes_are_kept_on_demand_as_they_were_received(tmp_path: Path
     assert manifest.datasets[0].downloaded_bytes == len(stored)
 
 
-@pytest.mark.behaviour(136, 138, 152)
+@pytest.mark.behaviour(136, 138, 152, 184, 187, 188)
 async def test_zeros_the_word_null_blanks_and_line_breaks_stay_as_they_are(tmp_path: Path) -> None:
     table = (
         "MpnId,PartnerName,PGA_MPNId,PGA_PartnerName,City,Country,HierarchyLevel\r\n"
@@ -135,7 +135,7 @@ async def test_a_value_that_does_not_fit_in_the_last_of_many_rows_turns_its_colu
 
 async def test_a_column_once_published_as_text_stays_text(tmp_path: Path) -> None:
     async def month(units: str) -> str:
-        table = f"CustomerTpid,MonthlyActiveUsers\r\n007,{units}\r\n".encode()
+        table = f"CustomerTpid,PaidAvailableUnits,MonthlyActiveUsers\r\n007,1,{units}\r\n".encode()
         drift = {"OfficeUsage": ColumnDrift(removed=tuple(unwanted))}
         async with Simulator(Scenario(tables={"OfficeUsage": table}, drift=drift)) as simulator:
             (record,) = (await export(simulator, tmp_path, "OfficeUsage")).datasets
@@ -143,7 +143,8 @@ async def test_a_column_once_published_as_text_stays_text(tmp_path: Path) -> Non
 
     office = load_catalog().find("OfficeUsage")
     assert office is not None
-    unwanted = [column.name for column in office.columns if column.name not in ("CustomerTpid", "MonthlyActiveUsers")]
+    kept = ("CustomerTpid", "PaidAvailableUnits", "MonthlyActiveUsers")
+    unwanted = [column.name for column in office.columns if column.name not in kept]
 
     assert [await month(units) for units in ("5", "about 5", "5")] == ["Int64", "String", "String"]
 

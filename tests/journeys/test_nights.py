@@ -22,6 +22,7 @@ from journeys.kit import assert_holds_what_the_csv_said, settings_for
 from support import FakeClock
 
 from bulkpull.events import Events
+from bulkpull.journey.freshness import find_freshness
 from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
 from bulkpull.journey.standing import Standing
@@ -72,6 +73,11 @@ class Nights:
         assert {report.dataset for report in service.reports.values() if not report.is_standing} == set()
         self.clock.advance(((began_at + DAY) - self.clock.now()).total_seconds())
         return manifest
+
+    def looked_at(self, dataset: str) -> datetime | None:
+        """The last look at the service that counts, as `bulkpull status` tells it."""
+        (found,) = [one for one in find_freshness(self.output, now=self.clock.now()) if one.dataset == dataset]
+        return found.checked_at
 
     async def nights(self, count: int) -> list[Manifest]:
         return [await self.night() for _ in range(count)]
@@ -191,6 +197,42 @@ async def test_a_night_with_nothing_new_costs_three_calls_and_says_why(tmp_path:
     assert [record.status for record in again.datasets] == ["skipped"] * 4
     assert all("newer than" in (record.reason or "") for record in again.datasets)
     assert again.requests.total - again.requests.by_endpoint["token"] <= 3
+
+
+@pytest.mark.case("C19")
+async def test_a_time_ahead_of_the_services_clock_is_not_believed_and_later_nights_go_on(tmp_path: Path) -> None:
+    """One 2099 among the times must not make every later execution look old."""
+    async with nights_of(tmp_path, ("Profile",)) as nights:
+        await nights.nights(2)
+        before = nights.looked_at("Profile")
+        nights.simulator.arm(Fault("generated_time_odd", args={"value": "2099-01-01T00:00:00Z"}))
+        (odd,) = (await nights.night()).datasets
+        doubted = nights.looked_at("Profile")
+        later = [(await nights.night()).datasets[0] for _ in range(3)]
+        believed = nights.looked_at("Profile")
+
+    assert (odd.status, odd.generated_at, odd.unbelieved_at) == ("complete", None, "2099-01-01T00:00:00Z")
+    assert "ahead of its own clock" in " ".join(odd.notes)
+    assert doubted == before
+    assert [record.status for record in later] == ["complete"] * 3
+    assert {record.unbelieved_at for record in later} == {None}
+    assert believed is not None
+    assert before is not None
+    assert believed > before
+
+
+@pytest.mark.case("C19")
+async def test_a_time_of_2099_that_an_older_version_believed_ends_no_night(tmp_path: Path) -> None:
+    async with nights_of(tmp_path, ("Profile",)) as nights:
+        manifest = await nights.night()
+        (record,) = manifest.datasets
+        record.generated_at = "2099-01-01T00:00:00Z"
+        manifest.save(nights.output)
+
+        later = [(await nights.night()).datasets[0] for _ in range(3)]
+
+    # Tonight's data are still the published ones; from the next execution on there is news each night.
+    assert [record.status for record in later] == ["skipped", "complete", "complete"]
 
 
 async def pause(nights: Nights) -> None:

@@ -351,6 +351,40 @@ async def test_a_refusal_tells_trace_and_correlation_id() -> None:
         assert f"trace id {ids['trace_id']}, correlation id {ids['correlation_id']}" in str(caught.value)
 
 
+@pytest.mark.case("C22")
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\0b", "a b", "caf\u00e9", "\ud800"])
+async def test_a_token_that_no_header_carries_is_one_sentence(value: str) -> None:
+    async with endpoint() as rig:
+        for _ in range(10):
+            rig.answer(token(access_token=value))
+
+        with pytest.raises(UnexpectedReply, match="cannot be sent"):
+            await rig.endpoint.get_token()
+
+
+@pytest.mark.case("C22")
+async def test_a_refresh_token_that_no_form_carries_is_lost_alone() -> None:
+    async with endpoint() as rig:
+        rig.answer(token(refresh_token="new\ud800"))
+        rig.answer(token(2))
+
+        assert (await rig.endpoint.get_token()).value == "access-token-1"
+        rig.clock.advance(3_600)
+        await rig.endpoint.get_token()
+
+    assert [form["grant_type"] for form in rig.forms] == ["password", "password"]
+    assert "token.unusable" in rig.told.names
+
+
+@pytest.mark.case("C22")
+@pytest.mark.parametrize("expires_in", [int("9" * 400), "9" * 400, -int("9" * 400)])
+async def test_a_life_of_four_hundred_digits_is_no_fault(expires_in: object) -> None:
+    async with endpoint() as rig:
+        rig.answer(token(expires_in=expires_in))
+
+        assert (await rig.endpoint.get_token()).value == "access-token-1"
+
+
 def test_no_code_stands_for_two_things() -> None:
     assert not [code for code, known in TOKEN_CODES.items() if known.kind is AnswerKind.UNKNOWN]
     assert all(known.cause and known.step for known in (*TOKEN_CODES.values(), *TOKEN_ERRORS.values()))

@@ -25,7 +25,7 @@ def report(**more: Any) -> calls.Call:
     return calls.create_report(**(given | more))
 
 
-@pytest.mark.behaviour(46, 82)
+@pytest.mark.behaviour(46, 82, 179)
 def test_a_one_off_report_says_no_more_than_it_needs() -> None:
     assert report().body == {"ReportName": "Report", "QueryId": "q-1", "ExecuteNow": True, "Format": "csv"}
 

@@ -32,6 +32,7 @@ REPORTS = re.compile(re.escape(f"{API}/ScheduledReport") + r"(\?.*)?$")
 EXECUTIONS = re.compile(re.escape(f"{API}/ScheduledReport/execution/"))
 PREVIEW = re.compile(re.escape(f"{API}/ScheduledQueries/testQueryResult"))
 PROFILE = {"datasetName": "Profile", "selectableColumns": ["MPNId"]}
+OFFICE = {"datasetName": "OfficeUsage", "selectableColumns": ["MPNId"]}
 NOTHING = {"message": "No item found with given filters.", "statusCode": 404}
 
 
@@ -195,7 +196,7 @@ async def test_the_token_does_not_follow_a_next_link_to_another_origin(one: Rig,
 @pytest.mark.fault(24)
 async def test_pages_that_lead_in_a_circle_are_an_error(one: Rig, answers: Answers) -> None:
     answers.get(DATASETS, payload=envelope(PROFILE, nextLink="?page=2"), repeat=True)
-    answers.get(f"{DATASETS}?page=2", payload=envelope(PROFILE, nextLink=DATASETS), repeat=True)
+    answers.get(f"{DATASETS}?page=2", payload=envelope(OFFICE, nextLink=DATASETS), repeat=True)
 
     with pytest.raises(UnexpectedReply, match="in a circle"):
         await one.client.get_datasets()
@@ -204,12 +205,55 @@ async def test_pages_that_lead_in_a_circle_are_an_error(one: Rig, answers: Answe
 
 
 @pytest.mark.behaviour(32)
-async def test_pages_have_an_end(one: Rig, answers: Answers) -> None:
-    for page in range(101):
+@pytest.mark.case("M8")
+async def test_a_listing_may_have_any_number_of_pages(one: Rig, answers: Answers) -> None:
+    for page in range(201):
         address = f"{DATASETS}?page={page}" if page else DATASETS
-        answers.get(address, payload=envelope(PROFILE, nextLink=f"?page={page + 1}"))
+        link = f"?page={page + 1}" if page < 200 else None
+        answers.get(address, payload=envelope(PROFILE | {"datasetName": f"Dataset{page}"}, nextLink=link))
 
-    with pytest.raises(UnexpectedReply, match="more than 100 pages"):
+    assert len(await one.client.get_datasets()) == 201
+
+
+@pytest.mark.behaviour(32)
+@pytest.mark.case("M8")
+@pytest.mark.parametrize("items", [[], [PROFILE]], ids=["empty", "seen before"])
+async def test_a_page_without_news_is_the_last_one(one: Rig, answers: Answers, items: list[dict[str, Any]]) -> None:
+    answers.get(DATASETS, payload=envelope(PROFILE, nextLink="?page=1"))
+    for page in range(1, 5):
+        answers.get(f"{DATASETS}?page={page}", payload=envelope(*items, nextLink=f"?page={page + 1}"))
+
+    names = {dataset.name for dataset in await one.client.get_datasets()}
+
+    assert names == {"Profile"}
+    assert len(answers.sent("GET")) == 2
+
+
+@pytest.mark.case("C41")
+async def test_a_list_beyond_any_account_is_refused_in_a_sentence(
+    one: Rig, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpull.reporting.channel.MOST_ITEMS", 1_000)
+    many = [{"datasetName": f"D{number}"} for number in range(1_001)]
+    answers.get(DATASETS, payload=envelope(*many), repeat=True)
+
+    with pytest.raises(UnexpectedReply, match="more than 1,000 objects"):
+        await one.client.get_datasets()
+
+
+@pytest.mark.case("C22")
+async def test_a_next_link_that_is_no_address_is_one_sentence(one: Rig, answers: Answers) -> None:
+    answers.get(DATASETS, payload=envelope(PROFILE, nextLink="http://[::1"))
+
+    with pytest.raises(UnsafeAddress, match="the address of the next page"):
+        await one.client.get_datasets()
+
+
+@pytest.mark.case("C22")
+async def test_a_redirect_to_what_is_no_address_is_one_sentence(one: Rig, answers: Answers) -> None:
+    answers.get(DATASETS, status=307, headers={"Location": "http://[::1"}, repeat=True)
+
+    with pytest.raises(UnsafeAddress, match="a redirect"):
         await one.client.get_datasets()
 
 

@@ -30,7 +30,7 @@ from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request
-from bulkpull.transport.pace import Pacer
+from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 ALL = ("Pending", "Running", "Paused", "Completed")

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import anyio
 import pytest
 from support import API, START, Answers, Rig, envelope, rig
 
@@ -153,7 +154,7 @@ async def test_what_was_not_made_is_made_after_looking_for_it_long_enough(servic
     made = await service.order()
 
     assert (made.report_id, service.posts) == ("r-1", 2)
-    assert service.one.clock.sleeps_s == [2, 5, 10, 20, 0.375]
+    assert service.one.clock.sleeps_s == [2, 33, 2, 30.375]
     assert service.one.http.tally.retried == 1
 
 
@@ -293,10 +294,53 @@ async def test_the_fault_of_a_badly_written_time_is_repeated_once_at_most(servic
 async def test_a_creation_that_is_always_lost_ends_after_all_tries(service: Service) -> None:
     service.script = [service.cut]
 
-    with pytest.raises(AnswerLost, match="tried 6 times"):
+    with pytest.raises(AnswerLost, match="tried 2 times"):
         await service.order()
 
-    assert service.posts == 6
+    assert (service.posts, len(service.answers.sent("GET"))) == (2, 4)
+
+
+@pytest.mark.behaviour(39, 45)
+@pytest.mark.fault(105)
+async def test_twenty_creations_in_doubt_share_their_look_ups(service: Service) -> None:
+    service.script = [lambda: Answers.reply(status=503)]
+    lost: list[BulkpullError] = []
+
+    async def order(number: int) -> None:
+        try:
+            await service.one.client.create_report(name=f"Report {number}", query_id="q-1")
+        except ServiceTrouble as error:
+            lost.append(error)
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(order, number)
+
+    assert len(lost) == 20
+    assert service.posts == 40
+    assert len(service.answers.sent("GET")) <= 12
+
+
+@pytest.mark.fault(31)
+async def test_creations_that_doubt_together_each_find_their_own(service: Service) -> None:
+    names = iter([f"Report {number}" for number in range(3)])
+
+    def make_and_cut() -> Any:
+        service.make(reportName=next(names))
+        raise CUT
+
+    service.script = [make_and_cut]
+    made: dict[str, str] = {}
+
+    async def order(name: str) -> None:
+        made[name] = (await service.one.client.create_report(name=name, query_id="q-1")).name
+
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(order, f"Report {number}")
+
+    assert made == {f"Report {number}": f"Report {number}" for number in range(3)}
+    assert len(service.answers.sent("GET")) == 1
 
 
 @pytest.mark.behaviour(42, 73, 85)
@@ -319,7 +363,7 @@ async def test_a_refusal_is_neither_repeated_nor_looked_for(
     assert (service.posts, service.answers.sent("GET")) == (1, [])
 
 
-@pytest.mark.behaviour(44)
+@pytest.mark.behaviour(44, 196)
 async def test_every_try_of_one_creation_has_the_same_request_id(service: Service) -> None:
     service.script = [service.cut, service.create]
 

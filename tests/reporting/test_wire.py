@@ -274,6 +274,7 @@ def test_a_byte_order_mark_does_not_matter() -> None:
     assert read_envelope(b"\xef\xbb\xbf" + json.dumps(envelope(SEED_QUERY)).encode(), told="x").items == (SEED_QUERY,)
 
 
+@pytest.mark.behaviour(189)
 @pytest.mark.fault(51)
 @pytest.mark.parametrize(
     ("value", "expected"),
@@ -353,3 +354,9 @@ def test_chunks_lose_nothing_keep_the_order_and_fit(ids: list[str], most: int) -
     assert all(len(";".join(part)) <= most or len(part) == 1 for part in parts)
     for one, following in itertools.pairwise(parts):
         assert len(";".join((*one, following[0]))) > most
+
+
+@pytest.mark.behaviour(170)
+@pytest.mark.parametrize("query_id", ["6664xaf3-z161-423a-92a1-0ea6db2c0384", "not a GUID", "7"])
+def test_the_id_of_a_query_is_kept_as_it_comes(query_id: str) -> None:
+    assert read_query(SEED_QUERY | {"queryId": query_id}).query_id == query_id

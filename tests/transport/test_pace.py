@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from support import FakeClock, Told
 
 from bulkpull.transport.pace import (
-    Pacer,
     PaceState,
     after_call,
     after_success,
@@ -21,6 +20,7 @@ from bulkpull.transport.pace import (
     parse_retry_after,
     wait_before_call,
 )
+from bulkpull.transport.pacer import Pacer
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 DATE = "Mon, 23 Nov 2026 02:00:00 GMT"

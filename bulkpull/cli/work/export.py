@@ -31,7 +31,7 @@ from bulkpull.records.owner import check_owner
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset(
     {
-        *("pull.finished", "call.retried", "pace.changed", "quota.reached", "column.kept_as_text"),
+        *("pull.finished", "call.retried", "pace.changed", "quota.reached", "allowance.awaited", "column.kept_as_text"),
         *("plan.noted", "metrics.refused", "list.odd"),
     }
 )

@@ -43,7 +43,7 @@ def show_status(
     settings = Settings.load(config, output=output)
     folder = settings.output
     now = datetime.now(UTC)
-    found = find_freshness(folder)
+    found = find_freshness(folder, now=now)
     queries = [query.name for query in settings.queries]
     chosen = _pick(names, found, queries=queries) if names else found
     # A custom export is expected every night only if the settings name it.

@@ -1,0 +1,230 @@
+"""
+The rate limit as the service tells it: so many calls in a window, so many left.
+
+Replies carry `X-RateLimit-Limit` and `X-RateLimit-Remaining`, but neither the length of the window nor when it ends
+(behaviour 172). All functions are pure: a state and what happened give the next state, and a state gives the seconds
+until the next call may go. The rules:
+
+- a call may go while the number that was told last, less the calls under way, leaves one;
+- once it leaves none, one call more may go when one of our own calls is a window old, counted from its answer. That is
+  late enough for fixed and for sliding windows, and the answer to that call tells the rest;
+- a reply to a call that was sent before the last reply arrived may only lower the number: answers overtake each other;
+- the number may fall by more than our own calls, because other tools of the partner use the same allowance
+  (behaviour 173), and a number that rises tells that a window has begun;
+- a window lasts a minute until a Retry-After shows otherwise.
+
+Without these headers there is no allowance, and nothing here holds a call back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bulkpull.transport.pace import LONGEST_PAUSE_S
+
+WINDOW_S = 60.0
+"""The assumed length of the service's window; behaviour 172."""
+
+_SHORTEST_WINDOW_S = 0.1
+# What is told beyond this is as good as no limit.
+_MOST_CALLS = 1_000_000
+# Calls that are remembered at most; forgetting one makes the next call later, never earlier.
+_MOST_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceHeaders:
+    """What one reply said; `None` for what it did not say, or not in a number."""
+
+    limit: int | None = None
+    remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceState:
+    """
+    What the allowance depends on; moments are monotonic seconds.
+
+    Attributes:
+        window_s: Length of the service's window, seconds.
+        taught_s: The longest window that a Retry-After has shown; 0 as long as none has.
+        limit: Calls in a window, as told last; `None` as long as nothing was told.
+        remaining: Calls left when the last reply was sent, as told; `None` as long as nothing was told.
+        lowest: The lowest number of calls left that was ever told.
+        told_at: When the reply that told `remaining` arrived.
+        heard_at: When the last reply that told anything arrived.
+        opened_at: The latest moment at which the present window can have begun.
+        answered: When our calls were answered, as far as they may still count.
+        under_way: When calls that are not answered yet were sent.
+    """
+
+    window_s: float = WINDOW_S
+    taught_s: float = 0.0
+    limit: int | None = None
+    remaining: int | None = None
+    lowest: int | None = None
+    told_at: float = -math.inf
+    heard_at: float = -math.inf
+    opened_at: float = -math.inf
+    answered: tuple[float, ...] = ()
+    under_way: tuple[float, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the service has told a number of calls."""
+        return self.remaining is not None
+
+
+def read_allowance(headers: Mapping[str, str]) -> AllowanceHeaders:
+    """
+    Read the two headers, whatever their case.
+
+    Returns:
+        A remaining number below zero is zero. A limit below one, and anything that is no whole number, counts as not
+        told. No number is above a million. Source: behaviour 172.
+    """
+    folded = {name.casefold(): value for name, value in headers.items()}
+    limit = _whole(folded.get("x-ratelimit-limit"))
+    remaining = _whole(folded.get("x-ratelimit-remaining"))
+    return AllowanceHeaders(
+        limit=limit if limit is not None and limit > 0 else None,
+        remaining=None if remaining is None else max(0, remaining),
+    )
+
+
+def _whole(value: str | None) -> int | None:
+    text = (value or "").strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    if len(digits) > len(str(_MOST_CALLS)):
+        return -1 if text.startswith("-") else _MOST_CALLS
+    return min(int(text), _MOST_CALLS)
+
+
+def calls_left(state: AllowanceState, *, at: float) -> int | None:
+    """Calls that may go at once; `None` where nothing was told. Below zero when more are under way than are left."""
+    if state.remaining is None:
+        return None
+    renewed = sum(state.told_at < moment + state.window_s <= at for moment in state.answered)
+    waiting = sum(moment + state.window_s > at for moment in state.under_way)
+    left = state.remaining + renewed - waiting
+    return left if state.limit is None else min(left, state.limit)
+
+
+def wait_for_allowance(state: AllowanceState, *, at: float, reserve: int = 0) -> float:
+    """
+    Seconds until the next call may go, at most one window; 0 when it may go now.
+
+    Args:
+        reserve: Calls that must be left after this one.
+
+    Returns:
+        Infinity where only an answer can make room, which happens with a reserve alone.
+    """
+    left = calls_left(state, at=at)
+    if left is None or left > reserve:
+        return 0.0
+    if state.limit is not None and reserve >= state.limit:
+        return math.inf
+    missing = 1 + reserve - left
+    moments = sorted(
+        moment + state.window_s
+        for moment in (*state.answered, *state.under_way)
+        if moment + state.window_s > max(at, state.told_at)
+    )
+    if missing <= len(moments):
+        return moments[missing - 1] - at
+    return math.inf if reserve else max(0.0, state.told_at + state.window_s - at)
+
+
+def after_sending(state: AllowanceState, *, at: float) -> AllowanceState:
+    """The state once a call has gone."""
+    return replace(state, under_way=(*_recent(state.under_way, state, at=at), at))
+
+
+def after_answer(state: AllowanceState, told: AllowanceHeaders, *, sent_at: float, at: float) -> AllowanceState:
+    """
+    The state after a reply.
+
+    Args:
+        told: What its headers said.
+        sent_at: When its call was sent, as given to `after_sending`.
+        at: When the reply arrived.
+    """
+    state = _without(state, sent_at)
+    limit, known = told.limit or state.limit, state.remaining
+    since = at if known is None else state.told_at
+    answered = (*_recent(state.answered, state, at=since), at)[:_MOST_REMEMBERED]
+    state = replace(state, limit=limit, answered=answered)
+    if told.remaining is None:
+        if known is not None:  # it counted, and did not say so
+            return replace(state, remaining=max(0, known - 1))
+        if limit is None:
+            return state
+        return replace(state, remaining=max(0, limit - len(answered)), told_at=at, opened_at=at)
+    remaining = told.remaining if limit is None else min(told.remaining, limit)
+    lowest = remaining if state.lowest is None else min(state.lowest, remaining)
+    is_overtaken = sent_at < state.heard_at
+    state = replace(state, heard_at=at)
+    if known is not None and is_overtaken:
+        # A higher number may as well come from a new window, in which earlier calls make no room.
+        answered = state.answered if remaining < known else (at,)
+        return replace(state, remaining=min(known, remaining), lowest=lowest, answered=answered)
+    if known is None or remaining > max(known - 1, 0):
+        # A window has begun: calls of the one before make no room in it.
+        return replace(state, remaining=remaining, lowest=lowest, told_at=at, opened_at=at, answered=(at,))
+    opened_at = at if at - state.opened_at >= state.window_s else state.opened_at
+    return replace(state, remaining=remaining, lowest=lowest, told_at=at, opened_at=opened_at)
+
+
+def after_loss(state: AllowanceState, *, sent_at: float, at: float, was_sent: bool) -> AllowanceState:
+    """
+    The state after a call that got no reply.
+
+    Args:
+        was_sent: Whether it can have reached the service, which then has counted it.
+    """
+    if was_sent:
+        return after_answer(state, AllowanceHeaders(), sent_at=sent_at, at=at)
+    return _without(state, sent_at)
+
+
+def after_refusal(
+    state: AllowanceState, *, at: float, retry_after_s: float | None, told: AllowanceHeaders
+) -> AllowanceState:
+    """
+    The state after a 429: nothing is left until its Retry-After has passed, and it may teach the window's length.
+
+    The window cannot be shorter than the pause, nor than the time from its beginning to the end of the pause. The first
+    such refusal replaces the assumed minute; later ones only lengthen the window. A 429 while calls are left comes from
+    another limit of the service: it says nothing about this one, unless its pause is longer than the window.
+
+    Args:
+        told: The headers of the 429; `after_answer` has taken note of them already.
+    """
+    if state.remaining is None:
+        return state
+    pause_s = retry_after_s if retry_after_s and retry_after_s <= LONGEST_PAUSE_S else None
+    if told.remaining or (told.remaining is None and (calls_left(state, at=at) or 0) > 0):
+        return state if pause_s is None else replace(state, window_s=max(state.window_s, pause_s))
+    if pause_s is None:
+        return replace(state, remaining=0, told_at=at)
+    ends_at = at + pause_s
+    opened_at = max(state.opened_at, at - LONGEST_PAUSE_S)
+    taught_s = max(state.taught_s, pause_s, min(ends_at - opened_at, LONGEST_PAUSE_S), _SHORTEST_WINDOW_S)
+    # As if one call had been answered a window before the end: it makes room for one call at the end.
+    return replace(state, remaining=0, told_at=at, window_s=taught_s, taught_s=taught_s, answered=(ends_at - taught_s,))
+
+
+def _recent(moments: tuple[float, ...], state: AllowanceState, *, at: float) -> tuple[float, ...]:
+    return tuple(moment for moment in moments if moment + state.window_s > at)
+
+
+def _without(state: AllowanceState, sent_at: float) -> AllowanceState:
+    moments = list(state.under_way)
+    if sent_at in moments:
+        moments.remove(sent_at)
+    return replace(state, under_way=tuple(moments))

@@ -1,0 +1,223 @@
+"""
+Who may call the API next, and when.
+
+Two limits hold a call back: the rate that the settings allow (`pace`) and the allowance that the service tells
+(`allowance`). Where both are open, calls go in the order of their urgency, and calls of one urgency in the order in
+which they asked. No urgency starves another: after nine other calls a look at executions goes first. Tidying is
+different: it goes only while two thirds of the allowance are left and nobody else waits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import anyio
+
+from bulkpull.clock import Clock, sleep_unless
+from bulkpull.events import Events
+from bulkpull.transport.allowance import (
+    WINDOW_S,
+    AllowanceHeaders,
+    AllowanceState,
+    after_answer,
+    after_loss,
+    after_refusal,
+    after_sending,
+    calls_left,
+    read_allowance,
+    wait_for_allowance,
+)
+from bulkpull.transport.pace import (
+    after_call,
+    after_success,
+    after_throttling,
+    at_rest,
+    wait_before_call,
+    with_burst,
+)
+
+# A wait smaller than what a clock can resolve would be waited again and again.
+_SHORTEST_SLEEP_S = 1e-6
+# Calls that may go at once as long as the service has not told how many it bears.
+_CAREFUL_BURST = 3
+PLENTY = 1_000
+"""Calls a window from which on nobody has to spare them."""
+_CALLS_PER_LOOK = 9
+# Looks may use two thirds of an allowance; tidying leaves them that much.
+_LOOKS_SHARE = 2 / 3
+_TOLD_FROM_S = 1.0
+
+
+class Urgency(IntEnum):
+    """Who goes first."""
+
+    REPORT = 0
+    """Orders a report: the service's own work begins."""
+    USUAL = 1
+    LOOK = 2
+    """Asks after executions; another look follows anyway."""
+    TIDYING = 3
+    """Deletes what nobody needs; the next run can do it as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A call that may go: when it was let go, monotonic seconds."""
+
+    sent_at: float
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    urgency: Urgency
+    number: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.urgency, self.number
+
+
+class Pacer:
+    """
+    Lets calls go one by one.
+
+    Args:
+        calls_per_s: The ceiling of the rate.
+        burst: How many may go at once, once the service has told an allowance; three until then.
+        window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
+    """
+
+    def __init__(
+        self, *, calls_per_s: float, burst: int, clock: Clock, events: Events, window_s: float = WINDOW_S
+    ) -> None:
+        self._clock = clock
+        self._events = events
+        self._full_burst = burst
+        self._state = at_rest(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
+        self._allowance = AllowanceState(window_s=window_s)
+        self._numbers = itertools.count()
+        self._waiting: list[_Waiter] = []
+        self._since_look = 0
+        self._changed = anyio.Event()
+        self._told_until = -math.inf
+
+    @property
+    def allowance(self) -> AllowanceState:
+        """What is known of the service's allowance."""
+        return self._allowance
+
+    @property
+    def calls_left(self) -> int | None:
+        """Calls that the allowance has left now; `None` where the service tells none."""
+        left = calls_left(self._allowance, at=self._clock.monotonic())
+        return None if left is None else max(0, left)
+
+    @property
+    def has_plenty(self) -> bool:
+        """Whether no limit is in sight: none is told, or one of a thousand calls a window and more."""
+        limit = self._allowance.limit
+        return not self._allowance.is_known or (limit is not None and limit >= PLENTY)
+
+    @property
+    def look_spacing_s(self) -> float:
+        """Seconds between two looks, so that looks alone use two thirds of the allowance; 0 where none is told."""
+        limit = self._allowance.limit
+        return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
+
+    async def turn(self, urgency: Urgency = Urgency.USUAL) -> Turn:
+        """
+        Wait until the call may go; a cancelled wait uses nothing up.
+
+        Returns:
+            What `answered`, `lost` or `unsent` wants to have back once the call has ended.
+        """
+        waiter = _Waiter(urgency, next(self._numbers))
+        self._waiting.append(waiter)
+        self._notify()
+        try:
+            while True:
+                # Asked again after each wait: a 429 that came meanwhile may have closed the gate.
+                wait_s = self._wait_s(urgency) if self._next() is waiter else math.inf
+                if wait_s <= 0:
+                    break
+                await sleep_unless(self._changed, max(wait_s, _SHORTEST_SLEEP_S), clock=self._clock)
+        finally:
+            self._waiting.remove(waiter)
+            self._notify()
+        at = self._clock.monotonic()
+        self._since_look = 0 if urgency is Urgency.LOOK else self._since_look + 1
+        self._state = after_call(self._state, at=at)
+        self._allowance = after_sending(self._allowance, at=at)
+        return Turn(at)
+
+    def answered(self, turn: Turn, headers: Mapping[str, str]) -> AllowanceHeaders:
+        """
+        Take note of what a reply says about the allowance; every reply is given here, whatever its status.
+
+        Returns:
+            What it said, for `throttled`.
+        """
+        told, before = read_allowance(headers), self._allowance
+        at = self._clock.monotonic()
+        self._allowance = now = after_answer(before, told, sent_at=turn.sent_at, at=at)
+        if now.is_known and not before.is_known:
+            self._state = with_burst(self._state, self._full_burst, at=at)
+        if (now.limit, now.lowest) != (before.limit, before.lowest):
+            self._events.debug("allowance.told", limit=now.limit, remaining=now.remaining, lowest=now.lowest)
+        self._notify()
+        return told
+
+    def lost(self, turn: Turn, *, was_sent: bool) -> None:
+        """Take note of a call without a reply; `was_sent` when it may have reached the service."""
+        at = self._clock.monotonic()
+        self._allowance = after_loss(self._allowance, sent_at=turn.sent_at, at=at, was_sent=was_sent)
+        self._notify()
+
+    def throttled(self, retry_after_s: float | None, told: AllowanceHeaders | None = None) -> None:
+        """
+        Take note of a 429: everyone waits until its pause has passed.
+
+        Args:
+            told: What the 429 said about the allowance.
+        """
+        before, at = self._state, self._clock.monotonic()
+        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s)
+        self._allowance = after_refusal(
+            self._allowance, at=at, retry_after_s=retry_after_s, told=told or AllowanceHeaders()
+        )
+        if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
+            wait_s = round(max(0.0, self._state.closed_until - at), 1)
+            self._events.warn("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=wait_s)
+        self._notify()
+
+    def succeeded(self) -> None:
+        """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
+        before = self._state
+        self._state = after_success(before, at=self._clock.monotonic())
+        if before.is_slowed and not self._state.is_slowed:
+            self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
+
+    def _next(self) -> _Waiter:
+        looks = [each for each in self._waiting if each.urgency is Urgency.LOOK]
+        if looks and self._since_look >= _CALLS_PER_LOOK:
+            return min(looks, key=lambda each: each.number)
+        return min(self._waiting, key=lambda each: each.key)
+
+    def _wait_s(self, urgency: Urgency) -> float:
+        at = self._clock.monotonic()
+        reserve = 0
+        if urgency is Urgency.TIDYING and self._allowance.limit is not None:
+            reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
+        wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
+        if _TOLD_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._told_until:
+            self._told_until = at + wait_s
+            self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
+        return max(wait_s, wait_before_call(self._state, at=at))
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
