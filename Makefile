@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT := bulkpull-demo
 
-.PHONY: help demo test check docs bench bench-full clean
+.PHONY: help demo test check docs bench bench-full bench-smoke clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make docs    install, then build the guides into .build/site"
 	@echo "make bench   install, then measure every scenario in small sizes beside its peers and check the budgets (minutes)"
 	@echo "make bench-full   the same in full sizes (about an hour)"
+	@echo "make bench-smoke  install, then run every scenario and peer once on very little data; no figures"
 	@echo "make clean   remove the virtual environment, caches and the demo's output"
 
 demo: $(VENV)/.runtime
@@ -36,6 +37,9 @@ docs: $(VENV)/.docs
 
 bench bench-full: $(VENV)/.dev
 	$(BIN)/python -m benchmarks all --size $(if $(filter bench-full,$@),full,small)
+
+bench-smoke: $(VENV)/.dev
+	$(BIN)/python -m benchmarks smoke
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUTPUT) dist .build .mypy_cache .ruff_cache .pytest_cache .hypothesis
