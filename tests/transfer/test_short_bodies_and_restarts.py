@@ -67,7 +67,7 @@ async def test_a_reserve_stays_free_beyond_what_a_file_needs(
     class Usage:
         free = 1_000_000 + (4 << 20) - missing_bytes
 
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage)
+    monkeypatch.setattr("bulkpull.transfer.room.shutil.disk_usage", lambda _: Usage)
     if missing_bytes:
         with pytest.raises(DiskTrouble, match="reserve of 4,194,304"):
             await room.check_room(tmp_path, needed_bytes=1_000_000)
