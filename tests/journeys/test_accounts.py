@@ -173,10 +173,10 @@ async def test_a_snapshot_of_an_earlier_version_has_the_question_that_its_manife
     """Earlier versions selected no metrics, so that theirs is the question of `metrics = "none"`."""
     async with Simulator(SMALL) as simulator:
         output = tmp_path / "out"
-        await run(simulator, output, "Profile", nightly=True, metrics="none")
+        await run(simulator, output, "OfficeUsage", nightly=True, metrics="none")
         make_earlier(output)
-        same = await run(simulator, output, "Profile", nightly=True, metrics="none")
-        other = await run(simulator, output, "Profile", nightly=True, metrics="none", timespan="LAST_MONTH")
+        same = await run(simulator, output, "OfficeUsage", nightly=True, metrics="none")
+        other = await run(simulator, output, "OfficeUsage", nightly=True, metrics="none", timespan="LAST_MONTH")
 
     assert same.datasets[0].status == "skipped"
     assert same.datasets[0].question_sha256 is not None
