@@ -106,7 +106,13 @@ async def test_a_wrong_md5_is_fetched_again_and_then_told_with_both_hashes(tmp_p
         ("410 Gone", "Gone", FileGone, 1 + len(LOOK_PAUSES_S), len(LOOK_PAUSES_S)),
         ("503 Service Unavailable", "ServerBusy", StorageTrouble, 6, 0),
         ("500 Internal Server Error", "OperationTimedOut", StorageTrouble, 6, 0),
-        ("400 Bad Request", "InvalidQueryParameterValue", LinkExpired, 1 + len(FRESH_LINK_PAUSES_S), len(FRESH_LINK_PAUSES_S)),
+        (
+            "400 Bad Request",
+            "InvalidQueryParameterValue",
+            LinkExpired,
+            1 + len(FRESH_LINK_PAUSES_S),
+            len(FRESH_LINK_PAUSES_S),
+        ),
     ],
 )
 async def test_each_refusal_of_the_storage_host_asks_for_something_else(
