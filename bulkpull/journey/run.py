@@ -140,7 +140,7 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        self.settings.check_output()
+        await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
         with explained(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
@@ -297,10 +297,9 @@ class Run:
         except BulkpullError as error:
             await self._lose_all(error, ledger=ledger)
             return
+        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
         self._too_large = await find_too_large(
-            folder.output,
-            [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights) and not _is_begun(pull, folder)],
-            settings=self.settings,
+            folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
         await self._begin(ledger)
         self._tell_plan(plan)
@@ -608,9 +607,10 @@ class Run:
         return manifest
 
 
-def _is_begun(pull: Pull, folder: OutputFolder) -> bool:
-    """Whether an interrupted run has fetched some of it, which then needs no further room."""
-    return bool(names_beneath(folder.staging / pull.dataset, root=folder.output / PRIVATE))
+def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
+    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
+    private = folder.output / PRIVATE
+    return [pull.dataset for pull in pulls if not names_beneath(folder.staging / pull.dataset, root=private)]
 
 
 def new_run_id(now: datetime) -> str:
