@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
     "_version", "address", "catalog", "child_environment", "clock", "days", "errors", "events", "figures",
-    "foreign_text", "identity", "metrics", "model", "query", "question", "redact", "secret_sources", "selection",
+    "foreign_text", "identity", "metrics", "model", "platforms", "query", "question", "redact", "secret_sources",
+    "selection",
     "setting_kinds", "settings", "settings_file", "timespans",
 }  # fmt: skip
 MAY_IMPORT = {
