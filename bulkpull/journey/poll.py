@@ -55,6 +55,7 @@ class _Watch:
     since_s: float
     usual_s: float | None = None
     status: str | None = None
+    running_since_s: float | None = None
     seen: bool = False
     absent_since_s: float | None = None
     without_link: int = 0
@@ -64,6 +65,11 @@ class _Watch:
     done: anyio.Event = field(default_factory=anyio.Event)
     execution: Execution | None = None
     error: BulkpullError | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the service said last that it makes the report."""
+        return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
     def settle(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
         self.execution, self.error = execution, error
@@ -104,6 +110,7 @@ class Poller:
         self._joined_works = False
         self._calls = 0
         self._looked_at = -math.inf
+        self._finished_at_s = -math.inf
         self._failures = 0
         self._trouble: str | None = None
 
@@ -157,6 +164,17 @@ class Poller:
                     continue  # another report may want to be looked at sooner, or this one later
             await self._tick()
             self._looked_at, draw = self._clock.monotonic(), self._random()
+
+    @property
+    def queued(self) -> int:
+        """How many reports wait in the service's queue while it makes others of ours; 0 where none is being made."""
+        states = [watch.is_running for watch in self._pending() if watch.seen]
+        return states.count(False) if any(states) else 0
+
+    @property
+    def running(self) -> int:
+        """How many reports of ours the service makes now, as far as the last look tells."""
+        return sum(watch.is_running for watch in self._pending())
 
     def _pending(self) -> list[_Watch]:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
@@ -299,6 +317,8 @@ class Poller:
             watch.seen, watch.absent_since_s = True, None
             if execution.status != watch.status:
                 watch.status = execution.status
+                if watch.running_since_s is None and watch.is_running:
+                    watch.running_since_s = now
                 self._events.emit(
                     "execution.changed",
                     report_id=watch.report.report_id,
@@ -379,11 +399,22 @@ class Poller:
             return []
 
     def _give_up_overdue(self, pending: Sequence[_Watch]) -> None:
+        """
+        End the wait for reports past the deadline.
+
+        A report that is being made has `deadline_s` from then on. Time in the service's queue says nothing against a
+        report while others of ours are being made: it counts from the last time that one of them was.
+        """
         now = self._clock.monotonic()
+        if any(watch.is_running or watch.done.is_set() for watch in pending):
+            self._finished_at_s = now
         for watch in pending:
-            age_s = now - watch.since_s
             if watch.done.is_set():
                 continue
+            since_s = watch.running_since_s
+            if since_s is None:
+                since_s = max(watch.since_s, self._finished_at_s)
+            age_s = now - since_s
             if age_s >= self._schedule.deadline_s:
                 watch.settle(error=_overdue(watch, age_s, trouble=self._trouble))
             elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
@@ -403,8 +434,9 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
 
 def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
     seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
+    began = "after it was begun" if watch.running_since_s is not None else "without being begun"
     return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed after {age_s:,.0f} s",
+        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
         why=f"the last look failed: {trouble}" if trouble else seen,
         fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
     )
