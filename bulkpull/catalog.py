@@ -24,6 +24,8 @@ class ColumnType(StrEnum):
     STRING = "string"
     INT = "int"
     DECIMAL = "decimal"
+    NUMBER = "number"
+    """A metric that no document describes: a number, whole or not."""
     DATE = "date"
     DATETIME = "datetime"
     MONTH = "month"
@@ -161,7 +163,7 @@ class Catalog:
     def metric(self, name: str) -> CatalogColumn:
         """A metric of any dataset as a column of a report, in any case; an unknown one holds numbers of some kind."""
         known = next((found for dataset in self.datasets if (found := dataset.metric(name))), None)
-        return CatalogColumn(name, known.type if known else ColumnType.DECIMAL)
+        return CatalogColumn(name, known.type if known else ColumnType.NUMBER)
 
     def find(self, name: str) -> CatalogDataset | None:
         """The dataset of that name or alias, in any case and whatever blanks surround it; `None` when unknown."""

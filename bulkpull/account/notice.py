@@ -23,12 +23,12 @@ import anyio.abc
 import anyio.to_thread
 
 from bulkpull._version import __version__
+from bulkpull.child_environment import without_secrets
 from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Events
 from bulkpull.records.files import disk_trouble
 from bulkpull.records.manifest import Manifest
-from bulkpull.redact import redact
 from bulkpull.settings import ENV_PREFIX, Settings
 from bulkpull.transport.http import Http
 from bulkpull.transport.message import Request, Timeouts
@@ -113,11 +113,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
 
 def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict[str, str]:
     """The environment of the command: no setting of ours, no secret, and what became of the run (pure)."""
-    kept = {
-        name: value
-        for name, value in surroundings.items()
-        if not name.upper().startswith(ENV_PREFIX) and redact(f"{name}={value}") == f"{name}={value}"
-    }
+    kept = without_secrets(surroundings)
     return kept | {
         f"{ENV_PREFIX}RUN_ID": manifest.run_id,
         f"{ENV_PREFIX}STATUS": "interrupted" if manifest.interrupted else manifest.status,

@@ -92,9 +92,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """The program."""
     forgive()
+    _forbid_core_dumps()
     # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run())
+
+
+def _forbid_core_dumps() -> None:
+    """Tokens and passwords are in this process's memory, and a core file may be read by others, or sent somewhere."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - there is none on Windows
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _tell_usage(misuse: typer.TyperException) -> Ending:

@@ -7,13 +7,14 @@ A column that is a number in one part and text in another makes every engine ref
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bulkpull.clock import iso_utc
 from bulkpull.journey.part import Part
+from bulkpull.journey.vouching import vouched_by
 from bulkpull.records.manifest import DatasetRecord, PartRecord, PublishedColumn
-from bulkpull.tabular.table import ConvertedColumn
+from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, is_same_form
 
 TEXT = "String"
 # Of two types that parts came out as, the one that holds both; all others meet in text.
@@ -33,9 +34,43 @@ def known_types(record: DatasetRecord | None) -> dict[str, str]:
     return {**record.earlier_types, **published_types(record)} if record else {}
 
 
-def types_of(columns: Iterable[ConvertedColumn]) -> dict[str, str]:
-    """Parquet type by column."""
-    return {column.name: column.type for column in columns}
+def empty_columns(record: DatasetRecord | None) -> frozenset[str]:
+    """Columns of the snapshot, in lower case, that neither it nor an earlier one had a value of."""
+    return frozenset(column.name.casefold() for column in record.columns if column.empty) if record else frozenset()
+
+
+def known_formats(record: DatasetRecord | None) -> dict[str, str]:
+    """How the dates of each column were written, in the last snapshot that had the column."""
+    if record is None:
+        return {}
+    return {**record.earlier_formats, **{column.name: column.format for column in record.columns if column.format}}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The type that all parts should have for a column, and of dates the form."""
+
+    type: str
+    format: str | None = None
+
+    def is_reached_by(self, column: ConvertedColumn) -> bool:
+        """Whether a part has the column so."""
+        return column.type == self.type and (column.format == self.format or column.empty or self.format is None)
+
+
+def with_goals(plans: Iterable[ColumnPlan], goals: Mapping[str, Goal]) -> list[ColumnPlan]:
+    """The plans of a conversion that reaches the goals, as far as the values allow."""
+    return [
+        replace(plan, published_type=goal.type, published_format=goal.format, published_empty=False)
+        if (goal := goals.get(plan.name))
+        else plan
+        for plan in plans
+    ]
+
+
+def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
+    """What a part has reached, to be kept by a conversion with another window edge."""
+    return {column.name: Goal(column.type, column.format) for column in columns}
 
 
 def wider(types: frozenset[str]) -> str:
@@ -48,16 +83,33 @@ def always_text(_: frozenset[str]) -> str:
     return TEXT
 
 
-def disagreements(parts: Sequence[Part], *, choose: Callable[[frozenset[str]], str]) -> dict[str, str]:
-    """The columns on whose type the parts do not agree, with the type that all of them should have."""
-    goals: dict[str, str] = {}
-    for told in zip(*(part.table.columns for part in parts), strict=True):
-        types = frozenset(column.type for column in told)
+def disagreements(parts: Sequence[Part], *, choose: Callable[[frozenset[str]], str]) -> dict[str, Goal]:
+    """
+    The columns on whose type or form of dates the parts do not agree, with what all of them should have.
+
+    One snapshot has one form for a column, or its text could not be given back: dates in different forms become text.
+    """
+    goals: dict[str, Goal] = {}
+    for columns in zip(*(part.table.columns for part in parts), strict=True):
+        types = frozenset(column.type for column in columns)
         # A window without a value in the column says nothing of its type.
-        telling = frozenset(column.type for column in told if not column.empty) or types
-        if len(types) > 1:
-            goals[told[0].name] = choose(telling) if len(telling) > 1 else next(iter(telling))
+        telling = [column for column in columns if not column.empty] or list(columns)
+        formats = dict.fromkeys(column.format for column in telling if column.format)
+        chosen = {column.type for column in telling}
+        if len(formats) > 1:
+            goals[columns[0].name] = _one_form(formats, chosen, choose)
+        elif len(types) > 1:
+            kind = choose(frozenset(chosen)) if len(chosen) > 1 else next(iter(chosen))
+            goals[columns[0].name] = Goal(kind, None if kind == TEXT else next(iter(formats), None))
     return goals
+
+
+def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozenset[str]], str]) -> Goal:
+    first, *others = formats
+    if len(types) > 1 or choose is always_text or not all(is_same_form(first, other) for other in others):
+        return Goal(TEXT)
+    # They differ in padding: what is written without it may have numbers of one digit.
+    return Goal(next(iter(types)), max((first, *others), key=lambda form: form.count("%-")))
 
 
 def columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
@@ -67,7 +119,8 @@ def columns_of(parts: Sequence[Part]) -> list[PublishedColumn]:
         told = [part.table.columns[place] for part in parts]
         # A part that was converted once more, to agree with another, knows no misfit of its own.
         told.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
-        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told))))
+        form = next((column.format for column in told if column.format and not column.empty), None)
+        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told), format=form)))
     return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]
 
 
@@ -98,6 +151,7 @@ def part_record(part: Part) -> PartRecord:
         generated_at=iso_utc(generated_at) if generated_at else None,
         rows=part.table.rows,
         downloaded_bytes=part.stored.size_bytes,
+        vouched_by=vouched_by(part),
     )
 
 

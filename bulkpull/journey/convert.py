@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 from anyio.lowlevel import RunVar
 
+from bulkpull.child_environment import without_secrets
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.journey import converter
 from bulkpull.journey.converter import Converter
@@ -152,9 +153,8 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 
 
 async def _start(*, threads: int | None = None) -> Converter:
-    # Settings in the environment hold secrets that the child has no use for.
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("BULKPULL_")}
-    return await converter.start(environment, threads=threads)
+    # Secrets in the environment are of no use to the child.
+    return await converter.start(without_secrets(os.environ), threads=threads)
 
 
 async def _ask(child: Converter, order: Order) -> bytes | None:

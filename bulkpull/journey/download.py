@@ -42,12 +42,14 @@ class StoredFile:
         size_bytes: Stored bytes, whatever had to be fetched twice.
         etag: Of the version that was fetched; `None` when the host gives none.
         md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
+        vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
     """
 
     path: Path
     size_bytes: int
     etag: str | None = None
     md5: str | None = None
+    vouched_by: tuple[str, ...] = ("length",)
 
 
 async def download_report(
@@ -130,7 +132,7 @@ async def download_report(
                 await partial.close()
     size_bytes = partial.done_bytes
     events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
-    return StoredFile(into, size_bytes, version.etag, version.md5.hex() if version.md5 else None)
+    return StoredFile(into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by)
 
 
 async def _settle(partial: Partial) -> None:

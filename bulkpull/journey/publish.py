@@ -146,7 +146,8 @@ class Publisher:
         try:
             current.save(self.output)
         except OSError as trouble:
-            if Current.load(self.output).datasets.get(dataset) != current.datasets[dataset]:
+            named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
+            if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
                 raise
             return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).told)]
         return []
@@ -188,12 +189,15 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn]) -> Drift:
+def find_drift(
+    published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
+) -> Drift:
     """
     How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
 
     Args:
         published: Parquet type by column name, as published; empty when nothing is.
+        empty: Columns, in lower case, that no snapshot had a value of: their types were declared and bind nobody.
     """
     if not published:
         return Drift()
@@ -205,7 +209,7 @@ def find_drift(published: Mapping[str, str], columns: Sequence[PublishedColumn])
         retyped=[
             f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
             for column in columns
-            if before.get(column.name.casefold(), column.type) != column.type
+            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
         ],
     )
 

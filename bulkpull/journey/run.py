@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
+from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
@@ -107,6 +107,7 @@ class Run:
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
+    _check_lock: Callable[[], None] = lambda: None
     _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
@@ -141,11 +142,12 @@ class Run:
                 credential=self.credential,
             )
         private = output / PRIVATE
+        began_s = self.clock.monotonic()
         self._started_at = iso_utc(self.clock.now())
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
             kept_account(self.settings, events=self.events, clock=self.clock) as self._keeper,
-            locked(private, since=self._started_at),
+            locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             await self._look_back(ledger)
@@ -170,7 +172,9 @@ class Run:
                     credential=self.credential,
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
-                    await self._work(connection, ledger=ledger, folder=folder, conversions=conversions)
+                    work = partial(self._work, connection, ledger=ledger, folder=folder, conversions=conversions)
+                    if await self._is_overdue(work, began_s=began_s):
+                        await self._end_overdue(ledger)
                 manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
                 if self._begun:
@@ -277,11 +281,7 @@ class Run:
         except SettingsError:
             raise
         except BulkpullError as error:
-            await self._begin(ledger)
-            reads = {selection.name: selection.reads for selection in self.request.selections}
-            for name in self.request.names:
-                record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
-                self._records[record.dataset] = record
+            await self._lose_all(error, ledger=ledger)
             return
         self._too_large = await find_too_large(
             folder.output,
@@ -321,6 +321,7 @@ class Run:
                         random=self.random,
                         account=self._account,
                     )
+                    tools.publisher.check_lock = self._check_lock
                     watching.start_soon(tools.poller.run)
                     if self._will_convert(left, nights):
                         watching.start_soon(warm_up, tools.conversions)
@@ -481,9 +482,55 @@ class Run:
 
     @property
     def _is_to_be_resumed(self) -> bool:
-        """The disk was at fault, and what the service made is as good as before: the same command carries on."""
+        """This machine was at fault, or the time was over; what was fetched is good: the same command carries on."""
+        local = DiskTrouble | LedgerError | ConverterDied | RunOverdue
         begun = [record for record in self._records.values() if record.dataset not in self._too_large]
-        return any(isinstance(record.error, DiskTrouble | LedgerError) for record in begun)
+        return any(isinstance(record.error, local) for record in begun)
+
+    async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
+        """A record for every dataset that was asked for, where it did not come to any."""
+        await self._begin(ledger)
+        reads = {selection.name: selection.reads for selection in self.request.selections}
+        for name in self.request.names:
+            record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
+            self._records[record.dataset] = record
+
+    async def _is_overdue(self, work: Callable[[], Awaitable[None]], *, began_s: float) -> bool:
+        """Do `work`, and stop it when `run_timeout_seconds` are over since `began_s`; whether they were (case C16)."""
+        limit_s, is_overdue = self.settings.run_timeout_seconds, False
+        if limit_s is None:
+            await work()
+            return False
+        left_s = began_s + limit_s - self.clock.monotonic()
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+
+            async def stop_in_time() -> None:
+                nonlocal is_overdue
+                await self.clock.sleep(left_s)
+                is_overdue = True
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_in_time)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be told as a group
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return is_overdue
+
+    async def _end_overdue(self, ledger: Ledger) -> None:
+        """Say so for every dataset that is not done."""
+        limit_s = self.settings.run_timeout_seconds or 0.0
+        why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
+        self._notes.append(f"the run ended because {why}; the same command carries on")
+        if not self._records:
+            await self._lose_all(RunOverdue("the run had not begun to order anything", why=why), ledger=ledger)
+        for record in self._records.values():
+            if record.status == "failed" and record.reason is None:
+                note_error(record, RunOverdue("not finished", why=why))
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
@@ -507,6 +554,7 @@ class Run:
         )
         counts = dict(Counter(str(record.status) for record in records))
         with explained(output):
+            await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
         if interrupted or self._is_to_be_resumed:

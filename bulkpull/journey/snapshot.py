@@ -20,7 +20,6 @@ import anyio.to_thread
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.errors import (
-    AuthError,
     BulkpullError,
     DiskTrouble,
     ExecutionFailed,
@@ -37,19 +36,24 @@ from bulkpull.journey.agree import (
     columns_of,
     digest_of,
     disagreements,
+    empty_columns,
+    known_formats,
     known_types,
     part_record,
+    present_goals,
     published_types,
-    types_of,
     wider,
+    with_goals,
 )
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
+from bulkpull.journey.report_deletion import may_delete_report
 from bulkpull.journey.tidy import Undone
 from bulkpull.journey.tools import Tools
+from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.windows import halve, split_long
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.question import Question, question_of
@@ -59,8 +63,6 @@ from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.tabular.table import Border, ColumnPlan
 
-# What says nothing against the reports: the next run takes them up.
-_NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError)
 _SHARP_SHRINK = 0.2
 T = TypeVar("T")
 
@@ -97,12 +99,13 @@ class Assembly:
         try:
             parts = await self._or_without_metrics(self._bring_parts)
             await self._publish(parts)
-        except _NOT_THE_REPORTS:
-            raise
-        except BulkpullError:
-            # A later run must not take up reports whose data were not wanted.
-            for report in self._own_reports():
-                await self.tools.withdraw_report(report, record=self.record)
+        except BulkpullError as error:
+            # What a failed report means for itself, `Journey` has done; what the others have made stays (case W4).
+            if isinstance(error, Unchanged) and may_delete_report(error):
+                for report in self._own_reports():
+                    await self.tools.withdraw_report(report, record=self.record)
+            elif self._ordered:
+                self._tell_kept()
             raise
         for report in self._own_reports():
             self.tools.discard_report(report, record=self.record)
@@ -154,6 +157,13 @@ class Assembly:
     @property
     def _published(self) -> DatasetRecord | None:
         return self.tools.published.get(self.pull.dataset)
+
+    def _tell_kept(self) -> None:
+        ids = ", ".join(report.report_id for report in self._ordered[:3])
+        more = f" and {len(self._ordered) - 3} more" if len(self._ordered) > 3 else ""  # noqa: PLR2004 - those named
+        self.record.notes.append(
+            f"report {ids}{more} stays on the service: within a day the same command takes it up, and orders nothing"
+        )
 
     def _own_reports(self) -> list[Report]:
         """All reports that were ordered for it, by this run and by the one that it carries on."""
@@ -255,8 +265,8 @@ class Assembly:
 
     def _columns(self) -> list[ColumnPlan]:
         published = {name.casefold(): kind for name, kind in known_types(self._baseline).items()}
-        columns = self._baseline.columns if self._baseline else ()
-        empty = {column.name.casefold() for column in columns if column.empty}
+        formats = {name.casefold(): form for name, form in known_formats(self._baseline).items()}
+        empty = empty_columns(self._baseline)
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = self._documented(name)
@@ -268,6 +278,9 @@ class Assembly:
                     aliases=(column.name, *column.aliases) if column else (),
                     published_type=published.get(name.casefold()),
                     published_empty=name.casefold() in empty,
+                    published_format=formats.get(name.casefold()),
+                    amount=name in self.pull.metrics,
+                    flag_words=getattr(column, "values", ()),
                 )
             )
         return plans
@@ -292,12 +305,12 @@ class Assembly:
             goals = disagreements(parts, choose=choose)
             if not goals:
                 break
-            columns = [
-                replace(plan, published_type=goals[plan.name], published_empty=False) if plan.name in goals else plan
-                for plan in self._columns()
-            ]
+            columns = with_goals(self._columns(), goals)
             for place, part in enumerate(parts):
-                if any(goals.get(column.name, column.type) != column.type for column in part.table.columns):
+                if any(
+                    column.name in goals and not goals[column.name].is_reached_by(column)
+                    for column in part.table.columns
+                ):
                     parts[place] = await self._again(part, columns=columns)
         return await self._edges(parts)
 
@@ -307,8 +320,7 @@ class Assembly:
         for place, (part, following) in enumerate(pairwise(parts)):
             left_out, border = part.table.left_out_rows, self._border(part.pull)
             if border is not None and left_out > following.table.start_rows:
-                types = types_of(part.table.columns)
-                columns = [replace(plan, published_type=types[plan.name]) for plan in self._columns()]
+                columns = with_goals(self._columns(), present_goals(part.table.columns))
                 parts[place] = await self._again(part, columns=columns, border=replace(border, end=None))
             else:
                 twice += left_out
@@ -329,7 +341,7 @@ class Assembly:
         if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
-        drift = find_drift(published_types(baseline), record.columns)
+        drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -380,10 +392,13 @@ class Assembly:
         hashes = [part.table.content_hash for part in parts]
         record.columns = columns_of(parts)
         there = {column.name.casefold() for column in record.columns}
-        known = known_types(self._baseline)
+        known, formats = known_types(self._baseline), known_formats(self._baseline)
         record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
+        record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
         record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
+        record.vouched_by = vouched_for_all(parts)
+        record.notes += content_notes(parts)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
         made = [part.execution.generated_at for part in parts if part.execution.generated_at]
         record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None

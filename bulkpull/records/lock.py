@@ -14,7 +14,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,12 +32,16 @@ _LOOKS, _LOOK_S = 20, 0.05
 
 
 @asynccontextmanager
-async def locked(folder: Path, *, since: str) -> AsyncIterator[None]:
+async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None]]:
     """
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
 
     Args:
         since: The moment to tell a second run, ISO 8601 UTC.
+
+    Yields:
+        A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
+        or the folder was moved or unmounted, so that somebody else may be writing there.
 
     Raises:
         OutputLocked: Another process holds it; the message tells its pid, host and since when.
@@ -48,10 +52,24 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[None]:
     lock = FileLock(folder / "lock", timeout=0, thread_local=False, fallback_to_soft=False)
     await anyio.to_thread.run_sync(_acquire, lock, folder, since)
     try:
-        yield
+        held = await anyio.to_thread.run_sync(os.stat, folder / "lock")
+        yield lambda: _check_held(folder / "lock", held)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(lock.release)
+
+
+def _check_held(path: Path, held: os.stat_result) -> None:
+    try:
+        is_held = os.path.samestat(os.stat(path), held)  # noqa: PTH116 - beside its sister
+    except OSError:
+        is_held = False
+    if not is_held:
+        raise DiskTrouble(
+            f"{path.parent.parent} is no longer this run's to write",
+            why="its lock was deleted, or the folder was moved or unmounted, while the run was at work",
+            fix="put the folder back, then run the same command again: what was published before stays",
+        )
 
 
 def find_writer(folder: Path) -> str | None:

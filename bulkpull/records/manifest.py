@@ -99,6 +99,7 @@ class PartRecord(_Record):
     generated_at: str | None = None
     rows: int = 0
     downloaded_bytes: int = 0
+    vouched_by: list[str] = Field(default_factory=list)
 
 
 class DatasetRecord(_Record):
@@ -113,7 +114,9 @@ class DatasetRecord(_Record):
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
-    readers. A skipped dataset has those of the snapshot that stays current.
+    readers. A skipped dataset has those of the snapshot that stays current. `vouched_by` names what tells that the
+    files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
+    does.
     """
 
     dataset: str
@@ -140,9 +143,11 @@ class DatasetRecord(_Record):
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
     content_hash: str | None = None
+    vouched_by: list[str] = Field(default_factory=list)
     stored_md5: str | None = None
     parts: list[PartRecord] = Field(default_factory=list)
     earlier_types: dict[str, str] = Field(default_factory=dict)
+    earlier_formats: dict[str, str] = Field(default_factory=dict)
     drift: Drift | None = None
     notes: list[str] = Field(default_factory=list)
     named: bool = Field(default=False, exclude=True)

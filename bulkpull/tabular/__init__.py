@@ -9,6 +9,7 @@ From the stored CSV to Parquet, without losing a character.
     header    the file's first line × the columns asked for → which field is which column
     read      a batch → columns of text, with exactly the rows and the content that were counted
     narrow    a column of text → a narrower type, as long as every value comes back the same
+    forms     how dates are written: the notation, and the way back to the text
     dates     the formats of dates and times that may be narrowed
     iso       those of one width, read digit by digit
     sink      batches → one Parquet file, in bounded memory

@@ -12,9 +12,12 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-# Texts such as `2026-11`, `2026-11-01` or `2026-11-01T00:00:00Z` that mean the first moment of a day.
-_DAY = r"^(\d{4}-\d{2}(?:-\d{2})?)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?$"
-_MONTH_LENGTH = len("2026-11")
+from bulkpull.tabular.forms import read_dates
+
+# A time column that is text has values of several forms, or in one that no type gives back. Those that can be misread
+# are not among these: day and month of `1/2/2026`, or the six digits of a day without its century.
+_ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?(?:Z|\+00:?00)?)?$"
+_FORMS = ("%Y-%m", "%Y%m%d", "%Y%m", "%^b-%Y", "%b-%Y", "%^b %Y", "%b %Y")
 
 
 def lies_at(moment: datetime, *, column: str, dtype: pl.DataType) -> pl.Expr:
@@ -25,16 +28,33 @@ def lies_at(moment: datetime, *, column: str, dtype: pl.DataType) -> pl.Expr:
         moment: Aware; the start of a day, UTC.
         column: The dataset's time column: dates, moments, or text. An empty value, and one that cannot be read, is no.
     """
-    moment = moment.astimezone(UTC)
+    moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return (instant_of(pl.col(column), dtype=dtype) == moment).fill_null(value=False)
+
+
+def instant_of(times: pl.Expr, *, dtype: pl.DataType) -> pl.Expr:
+    """
+    The first moment of each value of a time column: of its day or month, or the moment itself.
+
+    Args:
+        times: A column of the type `dtype`: dates, moments, or text in any mixture of the forms that cannot be misread.
+
+    Returns:
+        Datetime (microseconds, UTC without saying so); null for an empty value and for one that cannot be read.
+
+    Source: behaviours 84, 155, 185, 186 and 188.
+    """
     match dtype:
         case pl.Date():
-            found = pl.col(column) == moment.date()
+            return times.cast(pl.Datetime("us"))
         case pl.Datetime(time_zone=zone):
-            found = pl.col(column) == (moment if zone else moment.replace(tzinfo=None))
+            return (times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else times).cast(
+                pl.Datetime("us")
+            )
         case pl.String():
-            day = pl.col(column).str.extract(_DAY)
-            day = pl.when(day.str.len_chars() == _MONTH_LENGTH).then(day + "-01").otherwise(day)
-            found = day == f"{moment:%Y-%m-%d}"
+            parts = times.str.extract_groups(_ISO).struct
+            text = parts.field("1") + " " + parts.field("2").fill_null("00:00") + ":" + parts.field("3").fill_null("00")
+            iso = text.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=False)
+            return pl.coalesce(iso, *(read_dates(times, form).cast(pl.Datetime("us")) for form in _FORMS))
         case _:
-            found = pl.lit(value=False)
-    return found.fill_null(value=False)
+            return pl.lit(None, pl.Datetime("us"))

@@ -32,7 +32,7 @@ from bulkpull.tabular.narrow import Column
 from bulkpull.tabular.read import counts_differ, read_text
 from bulkpull.tabular.shape import Batch, batches
 from bulkpull.tabular.sink import disk_trouble, rows_in, write_parquet
-from bulkpull.tabular.table import ColumnPlan, ConvertedTable, Order, ParquetFile
+from bulkpull.tabular.table import FORMAT_KEY, ColumnPlan, ConvertedTable, Order, ParquetFile
 
 PART = "part-00000.parquet"
 
@@ -98,6 +98,11 @@ class _Known:
         """The columns' types as they are known now."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
+    @property
+    def formats(self) -> dict[str, str]:
+        """How the dates of columns are written, as it is known now; as metadata of the Parquet file."""
+        return {f"{FORMAT_KEY}{name}": column.format for name, column in self.columns.items() if column.format}
+
     def look_at(self, frame: pl.DataFrame) -> None:
         """Learn the size of its rows: from the first frame, and wherever a row group would outgrow its bytes."""
         self._rows += frame.height
@@ -122,7 +127,7 @@ def _write(
     """Write all frames; `None`, and no file, when something changed on the way and another pass is needed."""
     first = next(frames, None)
     start = [] if first is None else [first]
-    schema = known.schema if first is None else first.schema
+    schema, formats = known.schema if first is None else first.schema, known.formats
     # Once the whole file was looked at, its row groups are planned as well as they can be.
     is_planned = known.row_group_rows > 0
     if first is not None and not is_planned:
@@ -139,11 +144,13 @@ def _write(
                 return
             yield frame
 
-    file = write_parquet(alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata)
+    file = write_parquet(
+        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata={**metadata, **formats}
+    )
     for frame in frames:  # only to learn the rest
         known.look_at(frame)
     known.settle()
-    if changed or known.schema != schema:
+    if changed or known.schema != schema or known.formats != formats:
         path.unlink()
         return None
     return file

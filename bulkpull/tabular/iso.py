@@ -1,5 +1,5 @@
 """
-ISO dates and times of one width, read digit by digit for all rows at once.
+Dates and times of one width, ISO ones above all, read digit by digit for all rows at once.
 
 A number of fixed width has one spelling, so a text whose letters and digits stand where they must, and whose numbers
 are those of a day and a time, is what the date is written back as; nothing has to be written to know it. Reading a
@@ -32,7 +32,7 @@ _YEARS = 10_000
 @dataclass(frozen=True, slots=True)
 class IsoFormat:
     """
-    One way to write an ISO date or time.
+    One way to write an ISO date or time, or another date or month of digits; a month is its first day.
 
     Attributes:
         pattern: In the notation of `strftime`.
@@ -79,10 +79,11 @@ class IsoFormat:
             number: NDArray[np.uint8] = digits[first] * np.uint8(10) + digits[first + 1]
             return number
 
-        first_days = _first_days()
-        months, month, day = pair(0).astype(np.int32), pair(5), pair(8)
+        first_days, places = _first_days(), _places(self.pattern)
+        year, month = places["Y"], pair(places["m"])
+        day = pair(places["d"]) if "d" in places else np.ones_like(month)
         fits &= (month >= 1) & (month <= _MONTHS)
-        months = (months * 100 + pair(2)) * _MONTHS + month - 1
+        months = (pair(year).astype(np.int32) * 100 + pair(year + 2)) * _MONTHS + month - 1
         if not fits.all():
             months[~fits] = 0
         days = first_days[months] + day - 1
@@ -118,6 +119,38 @@ def iso_format_of(value: str) -> IsoFormat | None:
         pattern, form = pattern + _FRACTIONS[len(fraction)][0], f"{form}.{_FRACTIONS[len(fraction)][1]}"
     zone = found["zone"] or ""
     return IsoFormat(pattern + zone, form + zone, utc=bool(zone))
+
+
+def month_format_of(value: str) -> IsoFormat | None:
+    """The format of digits that `value` names a month in: `2023-04` or `202304`; `None` when in none."""
+    for pattern, form in (("%Y-%m", "9999-99"), ("%Y%m", "999999")):
+        if _has_form(value, form):
+            return IsoFormat(pattern, form)
+    return None
+
+
+def day_format_of(value: str) -> IsoFormat | None:
+    """The format of digits that `value` names a day in: `20230401` or `01.04.2023`; `None` when in none."""
+    for pattern, form in (("%Y%m%d", "99999999"), ("%d.%m.%Y", "99.99.9999")):
+        if _has_form(value, form):
+            return IsoFormat(pattern, form)
+    return None
+
+
+def _has_form(value: str, form: str) -> bool:
+    return re.fullmatch(re.escape(form).replace("9", "[0-9]"), value) is not None
+
+
+@cache
+def _places(pattern: str) -> dict[str, int]:
+    """Where year, month and day begin in a text of that pattern."""
+    places: dict[str, int] = {}
+    at = 0
+    for letter, plain in re.findall(r"%([Ymd])|(.)", pattern.partition("%H")[0]):
+        if letter:
+            places[letter] = at
+        at += {"Y": 4, "m": 2, "d": 2}.get(letter, len(plain))
+    return places
 
 
 @cache

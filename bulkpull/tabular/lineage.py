@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from bulkpull.tabular.sink import rows_in
+from bulkpull.tabular.table import FORMAT_KEY
 
 _PREFIX = "bulkpull."
 
@@ -20,10 +21,12 @@ class Footer:
     Attributes:
         rows: As a reader finds them.
         lineage: Dataset, run, execution, query hash and generation time, by their names without the prefix.
+        formats: How the dates of a column were written in the report's file (`forms`).
     """
 
     rows: int
     lineage: dict[str, str]
+    formats: dict[str, str] = field(default_factory=dict)
 
 
 def read_footer(path: Path) -> Footer:
@@ -38,4 +41,6 @@ def read_footer(path: Path) -> Footer:
         rows, told = rows_in(path), pl.read_parquet_metadata(path)
     except pl.exceptions.PolarsError as error:
         raise ValueError(str(error)) from None
-    return Footer(rows, {name.removeprefix(_PREFIX): told[name] for name in told if name.startswith(_PREFIX)})
+    formats = {name.removeprefix(FORMAT_KEY): told.pop(name) for name in list(told) if name.startswith(FORMAT_KEY)}
+    lineage = {name.removeprefix(_PREFIX): told[name] for name in told if name.startswith(_PREFIX)}
+    return Footer(rows, lineage, formats)

@@ -20,11 +20,12 @@ import polars as pl
 from bulkpull.catalog import ColumnType
 from bulkpull.tabular import dates
 from bulkpull.tabular.dates import first_false
-from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, Misfit
+from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, Misfit, is_same_form
 
 # Wide enough for any amount, and the same every night: a scale that follows the values would change the type.
 AMOUNT = pl.Decimal(38, 18)
 _AMOUNT = r"^[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})$"
+_PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
 _VALUE_SHOWN = 200
 _MONTHS = 12
 
@@ -33,6 +34,7 @@ _TEXTS = (ColumnType.STRING, ColumnType.GUID)
 _UNSEEN: dict[ColumnType, pl.DataType] = {
     ColumnType.INT: pl.Int64(),
     ColumnType.DECIMAL: AMOUNT,
+    ColumnType.NUMBER: AMOUNT,
     ColumnType.BOOL: pl.Boolean(),
     ColumnType.DATE: pl.Date(),
     ColumnType.MONTH: pl.Date(),
@@ -76,8 +78,8 @@ class Column:
             self._why_text = "it was published as text before, and stays so"
         else:
             # While all values are empty it has the published type, so that it does not flap.
-            self.dtype = self._published or _UNSEEN[plan.declared]
-            self._reading = _reading_of(plan.declared, published=self._published)
+            self.dtype = self._published or _unseen_type(plan)
+            self._reading = _reading_of(plan, published=self._published)
 
     def take(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """
@@ -101,8 +103,7 @@ class Column:
         held = self._hold_with_published(typed, text, first_row=first_row)
         if held is None:
             self._misfit = _shown(text, _first_value(text), first_row=first_row)
-            told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
-            self._give_in(f"it is written as {told}: only text holds both")
+            self._give_in(self._why_only_text(typed))
             return text
         self.dtype = held.dtype
         return held
@@ -122,8 +123,26 @@ class Column:
             why_text=self._why_text,
             empty=not self._has_values and (self.plan.published_type is None or self.plan.published_empty),
             outgrown=self._outgrown if self._why_text is None else None,
-            format=self._reading.format if isinstance(self._reading, _Dates) else None,
+            format=self.format,
         )
+
+    @property
+    def format(self) -> str | None:
+        """How its dates are written, as far as it is known now."""
+        if not isinstance(self._reading, _Dates) or not self.dtype.is_temporal():
+            return None
+        return self._reading.format or self.plan.published_format
+
+    def _why_only_text(self, typed: pl.Series) -> str:
+        if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
+            forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
+            return f"its dates are written in the form {forms}: only text gives both back"
+        told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+        return f"it is written as {told}: only text holds both"
+
+    def _is_in_another_form(self) -> bool:
+        before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
+        return before is not None and now is not None and not is_same_form(before, now)
 
     def _give_in(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
@@ -131,8 +150,10 @@ class Column:
     def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
         """The batch in a type that holds the published one's values as well; `None` when only text does."""
         published = self._published
-        if published is None or self.plan.published_empty or published == typed.dtype:
+        if published is None or self.plan.published_empty:
             return typed
+        if published == typed.dtype:
+            return None if self._is_in_another_form() else typed
         both = wider(published, typed.dtype)
         if both is None:
             return None
@@ -183,14 +204,25 @@ class _Reading:
         raise NotImplementedError
 
 
-def _reading_of(declared: ColumnType, *, published: pl.DataType | None) -> _Reading:
+def _unseen_type(plan: ColumnPlan) -> pl.DataType:
+    """The type of a column without a value: that of a full one, as far as it can be foreseen."""
+    if plan.declared is not ColumnType.BOOL or not plan.flag_words or set(plan.flag_words) <= {"true", "false"}:
+        return _UNSEEN[plan.declared]
+    return pl.Int64() if set(plan.flag_words) <= {"0", "1"} else pl.String()
+
+
+def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
+    declared = plan.declared
+    if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
+        return _Numbers()
     if declared is ColumnType.INT and published == AMOUNT:
         return _Amounts()
+    if declared in _DATES:
+        return _Dates(declared, published_format=plan.published_format)
     by_type: dict[ColumnType, Callable[[], _Reading]] = {
         ColumnType.INT: _Integers,
         ColumnType.DECIMAL: _Amounts,
         ColumnType.BOOL: _Flags,
-        **dict.fromkeys(_DATES, _Dates),
     }
     return by_type[declared]()
 
@@ -239,6 +271,30 @@ class _Amounts(_Reading):
         return "not every value is a plain number of at most 20 digits before and 18 after the point"
 
 
+class _Numbers(_Reading):
+    """Numbers of a metric: Int64 until a value needs Decimal, and Decimal from then on (behaviour 162)."""
+
+    def __init__(self) -> None:
+        self._needs_decimal = False
+
+    def read(self, text: pl.Series) -> pl.Series | int:
+        if not self._needs_decimal:
+            numbers = _Integers().read(text)
+            if isinstance(numbers, pl.Series):
+                return numbers
+        # Nobody declared it a decimal: a zero in front or a sign to spare may mean something.
+        misfit = first_false(text.str.contains(_PLAIN_NUMBER), text)
+        if misfit is not None:
+            return misfit
+        amounts = _Amounts().read(text)
+        self._needs_decimal |= isinstance(amounts, pl.Series)
+        return amounts
+
+    def why_not(self, value: str) -> str:
+        del value
+        return "not every value is a number written without leading zeros, plus sign or exponent"
+
+
 def _is_plain(text: pl.Series) -> bool:
     """Whether all values consist of digits, points and signs only, too few to be rounded."""
     if int(text.str.len_bytes().max() or 0) > AMOUNT.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
@@ -276,25 +332,31 @@ class _Flags(_Reading):
 class _Dates(_Reading):
     """Dates and times of one format, which the first batch with values decides (behaviour 155)."""
 
-    def __init__(self) -> None:
+    def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
+        self._declared, self._published_format = declared, published_format
         self._formats: tuple[dates.Format, ...] | None = None
-        self._latest_day = 0
+        self._latest_day, self._first_days_only = 0, True
 
     @property
     def format(self) -> str | None:
-        return self._formats[0].pattern if self._formats else None
+        """Of the formats that all values fit, the one before if it is among them."""
+        patterns = [written.pattern for written in self._formats or ()]
+        return self._published_format if self._published_format in patterns else next(iter(patterns), None)
 
     @property
     def is_ambiguous(self) -> bool:
         """Whether every value so far could be read day first as well as month first."""
-        slashed = self._formats is not None and isinstance(self._formats[0], dates.SlashedFormat)
-        return slashed and self._latest_day <= _MONTHS
+        if not self._formats or not dates.needs_proof(self._formats[0]):
+            return False
+        # Months are written by their first day: the other way round they would not be.
+        is_proven = self._latest_day > _MONTHS or (self._declared is ColumnType.MONTH and self._first_days_only)
+        return not is_proven
 
     def read(self, text: pl.Series) -> pl.Series | int:
         if self._formats is None:
             first = text.is_not_null().arg_max()
             assert first is not None
-            self._formats = dates.formats_of(text[first])
+            self._formats = dates.formats_of(text[first], self._declared)
             if not self._formats:
                 return first
         readings = [(form, form.read(text)) for form in self._formats]
@@ -303,8 +365,10 @@ class _Dates(_Reading):
             return max(misfit for _, misfit in readings if isinstance(misfit, int))
         self._formats = tuple(form for form, _ in fitting)
         best, typed = fitting[0]
-        if isinstance(best, dates.SlashedFormat):
-            self._latest_day = max(self._latest_day, int(str(typed.dt.day().max())))
+        if dates.needs_proof(best):
+            days = typed.dt.day()
+            self._latest_day = max(self._latest_day, int(str(days.max())))
+            self._first_days_only &= int(str(days.max())) == 1
         return typed
 
     def why_not(self, value: str) -> str:

@@ -9,6 +9,14 @@ from pathlib import Path
 
 from bulkpull.catalog import ColumnType
 
+# In the metadata of a Parquet file, before the name of a column: how its dates were written (`forms`).
+FORMAT_KEY = "bulkpull.format."
+
+
+def is_same_form(one: str, other: str) -> bool:
+    """Whether two forms differ in the padding of their numbers at most: many files fit both."""
+    return one.replace("%-", "%") == other.replace("%-", "%")
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
@@ -21,6 +29,9 @@ class ColumnPlan:
         aliases: Other headers under which it may come (behaviour 56).
         published_type: Its type in the last snapshot that had it; it is never left for one that holds less.
         published_empty: No snapshot had a value in it, so that its type binds nobody yet.
+        published_format: How its dates were written there.
+        amount: It is a metric: a number, whole ones as Int64 until a value needs Decimal.
+        flag_words: All words that a truth value is written in, where they are known.
     """
 
     name: str
@@ -29,6 +40,9 @@ class ColumnPlan:
     aliases: tuple[str, ...] = ()
     published_type: str | None = None
     published_empty: bool = False
+    published_format: str | None = None
+    amount: bool = False
+    flag_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,7 @@ class ConvertedColumn:
         empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
         outgrown: The first value that the type published before could not hold, where a wider one than that is not yet
             text.
-        format: How its dates were written, in the notation of `strftime`.
+        format: How its dates were written, in the notation of `forms`; where this report has none, as before.
     """
 
     name: str

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bulkpull.tabular.forms import write_dates
 from bulkpull.tabular.narrow import wider
 
 RUN_COLUMN = "_run_id"
@@ -96,7 +97,7 @@ def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | N
     if dtype != pl.String():
         return column.cast(dtype)  # of a wider one, or of a column without a value
     if stored.is_temporal():
-        return column.dt.strftime(form) if form else column.dt.to_string("iso")
+        return write_dates(column, form) if form else column.dt.to_string("iso")
     if stored.is_decimal():
         # Zeros at the end are those of the type: 1.500000000000000000.
         return column.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")

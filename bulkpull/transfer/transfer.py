@@ -322,7 +322,7 @@ class Transfer:
                 self._width.alone()
                 raise _Dismissed("the storage host answers a range with the whole file")
             if self._ended == (claim.at, True):
-                self._confirm_end(claim)
+                self._confirm_end(claim, known_by="end_mark")
                 return None
             self._whole_answers += 1
             self._ranged = self._ranged and self._whole_answers < _WHOLE_ANSWERS
@@ -379,8 +379,12 @@ class Transfer:
         assert self.version is not None
         seen = self._ended[0] if self._ended else None
         self._ended = (claim.at, offer.ends_by_itself)
-        if self.version.md5 or seen == claim.at or (offer.ends_by_itself and not (self._ranged and offer.shares)):
-            self._confirm_end(claim)
+        if self.version.md5:
+            self._confirm_end(claim, known_by="md5")
+        elif seen == claim.at:
+            self._confirm_end(claim, known_by="readings")
+        elif offer.ends_by_itself and not (self._ranged and offer.shares):
+            self._confirm_end(claim, known_by="end_mark")
         elif seen is not None:
             raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.at:,}")
 
@@ -390,16 +394,16 @@ class Transfer:
             raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
         known = self._size_bytes
         if known is None and error.size_bytes in (None, claim.at):
-            self._confirm_end(claim)
+            self._confirm_end(claim, known_by="length")
         elif error.size_bytes in (None, known):
             raise RangesUnfit("the storage host refuses a range within the file", why=error.why)
         else:
             raise FileReplaced("the stored file has another length than before", why=error.why)
 
-    def _confirm_end(self, claim: Claim) -> None:
+    def _confirm_end(self, claim: Claim, *, known_by: str) -> None:
         assert self.version is not None
         claim.end = claim.at
-        self.version = self.version.of_size(claim.at)
+        self.version = self.version.of_size(claim.at, known_by=known_by)
 
     def _note_arrival(self, size_bytes: int) -> None:
         if self._link_progress.advanced(self.partial.done_bytes, size_bytes=self._size_bytes):

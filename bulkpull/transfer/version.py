@@ -18,6 +18,8 @@ class Version:
         md5: Of the whole stored file, 16 bytes.
         modified: `Last-Modified`, as it was sent; the second-best sign where there is no ETag.
         encoding: `Content-Encoding`: a proxy that packs on its way sends other bytes (fault 67).
+        end_known_by: What tells that the file ends where it does: `length` (announced, or confirmed by a range beyond
+            it), `md5`, `end_mark` (of a chunked body) or `readings` (two that ended at the same byte).
     """
 
     size_bytes: int | None = None
@@ -25,6 +27,12 @@ class Version:
     md5: bytes | None = None
     modified: str | None = None
     encoding: str | None = None
+    end_known_by: str = "length"
+
+    @property
+    def vouched_by(self) -> tuple[str, ...]:
+        """What vouches for the stored bytes, the weakest first."""
+        return tuple(dict.fromkeys((self.end_known_by, *(("md5",) if self.md5 else ()))))
 
     @property
     def is_pinned(self) -> bool:
@@ -43,9 +51,9 @@ class Version:
                 return word
         return "encoding" if self.encoding != other.encoding else None
 
-    def of_size(self, size_bytes: int) -> Version:
-        """The same version, once its size is known."""
-        return replace(self, size_bytes=size_bytes)
+    def of_size(self, size_bytes: int, *, known_by: str = "length") -> Version:
+        """The same version, once its size is known, and by what."""
+        return replace(self, size_bytes=size_bytes, end_known_by=known_by)
 
 
 def version_of_whole(headers: Mapping[str, str]) -> Version:

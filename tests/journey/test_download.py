@@ -60,7 +60,7 @@ async def test_the_link_goes_out_byte_for_byte_and_nothing_of_ours_with_it(tmp_p
     stored, server = await outcome(says(WHOLE), tmp_path / "report")
 
     md5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
-    assert stored == StoredFile(tmp_path / "report", len(BODY), ETAG, md5)
+    assert stored == StoredFile(tmp_path / "report", len(BODY), ETAG, md5, ("length", "md5"))
     assert (tmp_path / "report").read_bytes() == BODY
     (head,) = server.requests
     assert head.startswith(f"GET {QUERY} HTTP/1.1\r\n".encode())

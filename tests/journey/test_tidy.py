@@ -15,6 +15,7 @@ from bulkpull.events import Event, Events
 from bulkpull.journey.publish import Published, Publisher, Staged
 from bulkpull.journey.tidy import README, README_WITHOUT_LINKS, clean_up, is_without_links
 from bulkpull.journey.verify import Verifier
+from bulkpull.question import Question
 from bulkpull.records.manifest import Current, PublishedFile
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -30,7 +31,9 @@ async def publish_new(output: Path, events: Events | None = None) -> Published:
     publisher = Publisher(
         output=output, run_id=NEW, retain_runs=1, clock=FakeClock(start=NOW), events=events or Events()
     )
-    return await publisher.publish_snapshot(Staged("Profile", folder, [file], 1))
+    question = Question("Profile", "Profile", ("*",))
+    staged = Staged("Profile", folder, [file], 1, query="SELECT A FROM Profile", question=question)
+    return await publisher.publish_snapshot(staged)
 
 
 def refusing(number: int) -> object:

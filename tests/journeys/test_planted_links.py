@@ -130,3 +130,24 @@ async def test_a_pointer_that_is_no_regular_file_is_a_sentence(tmp_path: Path, k
 
     with pytest.raises(DiskTrouble, match=f"current.json.*{kind}"):
         find_freshness(tmp_path)
+
+
+@pytest.mark.case("L7")
+@pytest.mark.parametrize("harm", ["lock deleted", "output moved"])
+async def test_a_run_that_lost_its_lock_publishes_nothing_and_says_so(tmp_path: Path, harm: str) -> None:
+    output = tmp_path / "out"
+
+    def strike(event: Event) -> None:
+        if event.name == "pull.stepped" and event.facts["step"] == "publish":
+            if harm == "lock deleted":
+                (output / ".bulkpull" / "lock").unlink()
+            else:
+                output.rename(tmp_path / "moved")
+                output.mkdir()
+
+    async with Simulator(SMALL) as simulator:
+        with pytest.raises(DiskTrouble, match="no longer this run's to write"):
+            await export(simulator, output, "Profile", listeners=[strike])
+
+    assert not (output / "current.json").exists() or "Profile" not in (output / "current.json").read_text()
+    assert not (output / "latest").exists()

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from journeys.kit import export
 
 from bulkpull.catalog import load_catalog
 from bulkpull.records.manifest import DatasetRecord
+from bulkpull.records.owner import load_owner
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
+
+
+def without_all_but(columns: Iterable[str]) -> ColumnDrift:
+    """OfficeUsage as a service lists it that has these columns only, whatever it calls the others."""
+    office = load_catalog().find("OfficeUsage")
+    assert office is not None
+    known = [*office.columns, *office.further_columns, *office.drift_columns]
+    names = {name for column in known for name in (column.name, *column.aliases)}
+    return ColumnDrift(removed=tuple(sorted(names - set(columns))))
 
 
 async def a_night(output: Path, **columns: list[str]) -> DatasetRecord:
     """Export OfficeUsage as it is tonight: those columns with those values."""
     rows = [",".join(columns), *(",".join(values) for values in zip(*columns.values(), strict=True))]
-    office = load_catalog().find("OfficeUsage")
-    assert office is not None
-    drift = ColumnDrift(removed=tuple(column.name for column in office.columns if column.name not in columns))
+    drift = without_all_but(columns)
     tables = {"OfficeUsage": "".join(f"{row}\r\n" for row in rows).encode()}
-    async with Simulator(Scenario(tables=tables, drift={"OfficeUsage": drift})) as simulator:
-        (record,) = (await export(simulator, output, "OfficeUsage")).datasets
+    async with Simulator(Scenario(tables=tables, drift={"OfficeUsage": drift}), port=_port_of(output)) as simulator:
+        (record,) = (await export(simulator, output, "OfficeUsage", metrics="none")).datasets
     assert record.status == "complete", record.reason
     return record
+
+
+def _port_of(output: Path) -> int:
+    """The port of the first night: a folder belongs to one service, by its address."""
+    owner = load_owner(output)
+    return urlsplit(owner.account.api_root).port or 0 if owner else 0
 
 
 def types(record: DatasetRecord) -> dict[str, str]:
@@ -66,4 +82,37 @@ async def test_a_column_that_was_never_filled_binds_no_later_night(tmp_path: Pat
         "Date",
         "Datetime(us, UTC)",
         "Datetime(us, UTC)",
+    ]
+
+
+@pytest.mark.case("C40")
+@pytest.mark.fault(86)
+async def test_an_open_end_and_nul_characters_are_notes_and_the_manifest_says_what_vouched(tmp_path: Path) -> None:
+    table = {"OfficeUsage": b"CustomerTpid\r\n007\r\n00\x008"}
+    drift = without_all_but(["CustomerTpid"])
+    async with Simulator(Scenario(tables=table, drift={"OfficeUsage": drift})) as simulator:
+        (record,) = (await export(simulator, tmp_path, "OfficeUsage", metrics="none")).datasets
+
+    assert record.status == "complete"
+    assert record.vouched_by == ["length", "md5", "gzip"]
+    assert any("ended without a line end" in note for note in record.notes)
+    assert any("1 NUL characters" in note for note in record.notes)
+
+
+@pytest.mark.behaviour(155, 185, 186)
+@pytest.mark.fault(89)
+async def test_a_month_whose_form_changes_becomes_text_once_and_stays_so(tmp_path: Path) -> None:
+    nights = (["APR-2023", "MAY-2023"], ["MAY-2023", ""], ["", ""], ["2023-05", "2023-06"], ["APR-2023", "MAY-2023"])
+    found: list[Any] = []
+    for months in nights:
+        record = await a_night(tmp_path, CustomerTpid=["007", "008"], Month=months)
+        (column,) = (column for column in record.columns if column.name == "Month")
+        found.append((column.type, column.format, record.drift.retyped if record.drift else []))
+
+    assert found == [
+        ("Date", "%^b-%Y", []),
+        ("Date", "%^b-%Y", []),
+        ("Date", "%^b-%Y", []),
+        ("String", None, ["Month: Date → String (row 1: '2023-05')"]),
+        ("String", None, []),
     ]

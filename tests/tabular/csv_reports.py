@@ -12,6 +12,7 @@ import polars as pl
 
 from bulkpull.catalog import ColumnType
 from bulkpull.tabular.convert import convert
+from bulkpull.tabular.forms import write_dates
 from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, ConvertedTable, Order
 
 Row = Sequence[str | None]
@@ -60,7 +61,7 @@ class Converted:
 
 def _written_back(series: pl.Series, column: ConvertedColumn | None) -> pl.Series:
     if column is not None and column.format is not None:
-        return series.dt.strftime(column.format)
+        return write_dates(series, column.format)
     assert not isinstance(series.dtype, pl.Decimal), "amounts are compared as numbers"
     return series.cast(pl.String)
 

@@ -25,6 +25,8 @@ EDGE = datetime(2026, 11, 1, tzinfo=UTC)
         ([EDGE.replace(tzinfo=None), datetime(2026, 11, 1, 0, 0, 1)], pl.Datetime("us"), [True, False]),  # noqa: DTZ001 - meant
         ([EDGE, datetime(2026, 11, 2, tzinfo=UTC)], pl.Datetime("us", "UTC"), [True, False]),
         (["2026-11", "2026-11-01", "2026-11-01T00:00:00Z", "2026-11-01 00:00"], pl.String(), [True] * 4),
+        (["NOV-2026", "Nov-2026", "Nov 2026", "202611", "20261101"], pl.String(), [True] * 5),
+        (["NOV-2025", "nov-2026", "202610", "20261102", "01112026"], pl.String(), [False] * 5),
         (["2026-10", "2026-11-02", "2026-11-01 00:00:01", "11/1/2026", "", None], pl.String(), [False] * 6),
         ([1, 2], pl.Int64(), [False, False]),
     ],

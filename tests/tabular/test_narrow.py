@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkpull.catalog import ColumnType
+from bulkpull.tabular.forms import read_dates, read_time, write_dates
 from bulkpull.tabular.narrow import Column, _written_bytes
 from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, Misfit
 
@@ -26,10 +27,18 @@ def narrowed(
     identifier: bool = False,
     published: str | None = None,
     published_empty: bool = False,
+    published_format: str | None = None,
+    amount: bool = False,
 ) -> tuple[pl.Series, ConvertedColumn]:
     """The last batch as read, and the outcome after all of them."""
     plan = ColumnPlan(
-        "Column", declared, identifier=identifier, published_type=published, published_empty=published_empty
+        "Column",
+        declared,
+        identifier=identifier,
+        published_type=published,
+        published_empty=published_empty,
+        published_format=published_format,
+        amount=amount,
     )
     column, first_row, taken = Column(plan), 1, pl.Series(dtype=pl.String)
     for values in batches:
@@ -145,7 +154,7 @@ def test_every_type_gives_every_text_back(declared: ColumnType, values: list[str
     values = [*values, sample]
     taken, told = narrowed(declared, values)
 
-    back = taken.dt.strftime(told.format) if told.format else taken.cast(pl.String)
+    back = write_dates(taken, told.format) if told.format else taken.cast(pl.String)
 
     assert back.to_list() == values
 
@@ -179,7 +188,7 @@ def test_dates_of_one_format_are_narrowed_and_the_format_is_told(
 
     assert (told.type, told.format, told.why_text) == (kind, pattern, None)
     assert taken[0] == first
-    assert taken.dt.strftime(pattern).to_list() == list(values)
+    assert write_dates(taken, pattern).to_list() == list(values)
 
 
 @pytest.mark.behaviour(155)
@@ -195,7 +204,11 @@ def test_dates_of_one_format_are_narrowed_and_the_format_is_told(
         (["2026-11"], 1),
         (["202611"], 1),
         (["Nov 2026"], 1),
-        (["23.11.2026"], 1),
+        (["23.11.26"], 1),
+        (["11.23.2026"], 1),
+        (["23.11.2026", "1.2.2026"], 2),
+        (["20261301"], 1),
+        (["20261101", "2026-11-01"], 2),
         (["2026-02-30"], 1),
         (["2026-1-2"], 1),
         (["11/23/2026", "1/2/2026", "01/02/2026"], 3),
@@ -314,7 +327,7 @@ def test_what_would_fit_a_narrower_type_keeps_the_one_it_was_published_with(
     assert (told.type, told.misfit, told.outgrown, told.why_text) == (kind, None, None, None)
     assert taken.null_count() == 1
     if told.format:
-        assert taken.dt.strftime(told.format).to_list() == [None, value]
+        assert write_dates(taken, told.format).to_list() == [None, value]
 
 
 @pytest.mark.fault(89)
@@ -370,6 +383,135 @@ def test_a_type_that_no_snapshot_had_a_value_of_binds_nobody() -> None:
     assert (third.type, third.empty) == ("Datetime(us, UTC)", False)  # a value was there before
 
 
+APRIL = date(2023, 4, 1)
+
+
+@pytest.mark.behaviour(155, 185, 186, 188, 189)
+@pytest.mark.parametrize(
+    ("declared", "values", "pattern", "first"),
+    [
+        (ColumnType.MONTH, ["APR-2023", None, "MAY-2023"], "%^b-%Y", APRIL),
+        (ColumnType.MONTH, ["Apr-2023", "Dec-9999"], "%b-%Y", APRIL),
+        (ColumnType.MONTH, ["APR 2023"], "%^b %Y", APRIL),
+        (ColumnType.MONTH, ["Apr 2023", "Jan 0001"], "%b %Y", APRIL),
+        (ColumnType.MONTH, ["2023-04", "1900-01"], "%Y-%m", APRIL),
+        (ColumnType.MONTH, ["202304", "999912"], "%Y%m", APRIL),
+        (ColumnType.MONTH, ["20230401", "20230501"], "%Y%m%d", APRIL),
+        (ColumnType.MONTH, ["4/1/2023", "12/1/2023"], "%-m/%-d/%Y", APRIL),
+        (ColumnType.MONTH, ["01.04.2023", "01.12.2023"], "%d.%m.%Y", APRIL),
+        (ColumnType.DATE, ["20230401", None, "00010101", "99991231", "19000101"], "%Y%m%d", APRIL),
+        (ColumnType.DATETIME, ["20230401"], "%Y%m%d", APRIL),
+        (ColumnType.DATE, ["01.04.2023", "13.04.2023"], "%d.%m.%Y", APRIL),
+    ],
+)
+def test_months_and_dates_of_one_form_are_dates_and_come_back_as_they_were_written(
+    declared: ColumnType, values: Values, pattern: str, first: date
+) -> None:
+    for batches in ([values], [[value] for value in values if value]):
+        taken, told = narrowed(declared, *batches)
+
+        assert (told.type, told.format, told.why_text) == ("Date", pattern, None)
+        assert write_dates(taken, pattern).to_list() == list(batches[-1])
+    assert narrowed(declared, values)[0][0] == first
+    assert read_dates(pl.Series(values), pattern).to_list() == narrowed(declared, values)[0].to_list()
+    assert read_time(str(values[0]), pattern) == first
+
+
+@pytest.mark.behaviour(155, 185, 186)
+@pytest.mark.parametrize(
+    ("declared", "values", "misfit"),
+    [
+        (ColumnType.MONTH, ["APR-2023", "Apr-2023"], Misfit(2, "Apr-2023")),
+        (ColumnType.MONTH, ["Apr-2023", "APR-2023"], Misfit(2, "APR-2023")),
+        (ColumnType.MONTH, ["apr-2023"], Misfit(1, "apr-2023")),
+        (ColumnType.MONTH, ["XXX-2023"], Misfit(1, "XXX-2023")),
+        (ColumnType.MONTH, ["April 2023"], Misfit(1, "April 2023")),
+        (ColumnType.MONTH, ["2023-04", "2023-4"], Misfit(2, "2023-4")),
+        (ColumnType.MONTH, ["202304", "202313"], Misfit(2, "202313")),
+        (ColumnType.MONTH, ["2023-04", "2023-04-01"], Misfit(2, "2023-04-01")),
+        (ColumnType.MONTH, ["2/1/2026", "2/3/2026"], None),
+        (ColumnType.DATE, ["APR-2023"], Misfit(1, "APR-2023")),
+        (ColumnType.DATE, ["202304"], Misfit(1, "202304")),
+        (ColumnType.DATE, ["00000000"], Misfit(1, "00000000")),
+        (ColumnType.DATE, ["01.04.2023", "02.03.2023"], None),
+    ],
+)
+def test_months_and_dates_without_one_sure_form_stay_text(
+    declared: ColumnType, values: Values, misfit: Misfit | None
+) -> None:
+    _, told = narrowed(declared, values)
+
+    assert (told.type, told.format, told.misfit) == ("String", None, misfit)
+    assert told.why_text
+
+
+@pytest.mark.behaviour(155, 185)
+@pytest.mark.parametrize(
+    ("declared", "before", "value", "kind", "form"),
+    [
+        (ColumnType.MONTH, "%^b-%Y", "APR-2023", "Date", "%^b-%Y"),
+        (ColumnType.MONTH, "%^b-%Y", "Apr-2023", "String", None),
+        (ColumnType.MONTH, "%^b-%Y", "2023-04", "String", None),
+        (ColumnType.MONTH, "%Y-%m", "2023-04-01", "String", None),
+        (ColumnType.DATE, "%Y-%m-%d", "20230401", "String", None),
+        (ColumnType.DATE, "%m/%d/%Y", "1/13/2026", "Date", "%-m/%-d/%Y"),
+        (ColumnType.DATE, "%-m/%-d/%Y", "11/13/2026", "Date", "%-m/%-d/%Y"),
+        (ColumnType.MONTH, "%^b-%Y", None, "Date", "%^b-%Y"),
+    ],
+)
+def test_dates_in_another_form_than_before_become_text(
+    declared: ColumnType, before: str, value: str | None, kind: str, form: str | None
+) -> None:
+    taken, told = narrowed(declared, [None, value], published="Date", published_format=before)
+
+    assert (told.type, told.format) == (kind, form)
+    assert (write_dates(taken, form) if form else taken).to_list() == [None, value]
+    if kind == "String":
+        assert told.misfit == Misfit(2, str(value))
+        assert before in str(told.why_text)
+
+
+@pytest.mark.behaviour(162)
+@pytest.mark.parametrize(
+    ("batches", "published", "kind"),
+    [
+        ([["7", None, "-12"]], None, "Int64"),
+        ([["7"], ["1.50"]], None, "Decimal(38, 18)"),
+        ([["1.5"], ["7"]], None, "Decimal(38, 18)"),
+        ([["7"]], "Decimal(38, 18)", "Decimal(38, 18)"),
+        ([["1.5"]], "Int64", "Decimal(38, 18)"),
+        ([["12345678901234567890"]], None, "Decimal(38, 18)"),
+        ([["007"]], None, "String"),
+        ([["7"], ["1e5"]], None, "String"),
+        ([["+7"]], None, "String"),
+        ([["1.5"], ["0.1234567890123456789"]], None, "String"),
+    ],
+)
+@pytest.mark.parametrize(("declared", "amount"), [(ColumnType.NUMBER, False), (ColumnType.INT, True)])
+def test_a_metric_is_whole_numbers_until_a_value_needs_a_decimal(
+    declared: ColumnType, amount: bool, batches: list[Values], published: str | None, kind: str
+) -> None:
+    taken, told = narrowed(declared, *batches, published=published, amount=amount)
+
+    assert told.type == kind
+    last = [None if value is None else Decimal(value) for value in batches[-1]]
+    assert (taken.to_list() if kind != "String" else list(map(Decimal, taken))) == last
+
+
+@pytest.mark.behaviour(154)
+@pytest.mark.fault(90)
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [(("0", "1"), "Int64"), (("Y", "N"), "String"), (("true", "false"), "Boolean"), ((), "Boolean")],
+)
+def test_a_flag_without_values_has_the_type_of_the_words_that_it_is_written_in(
+    words: tuple[str, ...], kind: str
+) -> None:
+    column = Column(ColumnPlan("Column", ColumnType.BOOL, flag_words=words))
+
+    assert column.outcome().type == kind
+
+
 VALUES = st.one_of(
     st.sampled_from([DAY, MOMENT, MOMENT_UTC, "11/23/2026", "0", "1", "true", "false", "007", "x"]),
     st.integers(-(10**19), 10**19).map(str),
@@ -399,7 +541,7 @@ def test_over_any_nights_a_type_only_ever_widens_and_every_value_comes_back(
         if told.type.startswith("Decimal"):
             assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
         else:
-            back = taken.dt.strftime(told.format) if told.format else taken.cast(pl.String)
+            back = write_dates(taken, told.format) if told.format else taken.cast(pl.String)
             assert back.to_list() == values
         published = told
 

@@ -18,6 +18,8 @@ from bulkpull.catalog import ColumnType
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.tabular import convert as converting
 from bulkpull.tabular.convert import convert
+from bulkpull.tabular.forms import write_dates
+from bulkpull.tabular.lineage import read_footer
 from bulkpull.tabular.sink import write_parquet
 from bulkpull.tabular.table import ColumnPlan, Misfit, Order, ParquetFile
 
@@ -51,7 +53,7 @@ def nulled(rows: Sequence[Sequence[str]]) -> list[tuple[str | None, ...]]:
 def test_any_table_of_text_comes_back_unchanged(data: st.DataObject, width: int, separator: str, bom: bool) -> None:
     rows = data.draw(st.lists(st.lists(CELL, min_size=width, max_size=width), max_size=12))
     names = [f"Column{number}" for number in range(width)]
-    declared = st.sampled_from([each for each in ColumnType if each is not ColumnType.DECIMAL])
+    declared = st.sampled_from([kind for kind in ColumnType if kind not in (ColumnType.DECIMAL, ColumnType.NUMBER)])
     plans = [ColumnPlan(name, data.draw(declared)) for name in names]
     file = csv_bytes(names, rows, separator=separator, bom=bom, line_end=data.draw(st.sampled_from(["\n", "\r\n"])))
 
@@ -381,3 +383,26 @@ def test_a_table_of_ten_thousand_columns_is_kept() -> None:
     found = converted(csv_bytes(names, rows), [ColumnPlan(name, ColumnType.INT) for name in names])
 
     assert found.rows_as_text() == nulled(rows)
+
+
+@pytest.mark.behaviour(185, 186)
+@pytest.mark.parametrize("batch_bytes", [1, 1 << 20])
+def test_the_form_of_dates_stands_in_the_parquet_file_and_gives_the_text_back(tmp_path: Path, batch_bytes: int) -> None:
+    plans = (
+        ColumnPlan("Month", ColumnType.MONTH),
+        ColumnPlan("Start", ColumnType.DATE),
+        ColumnPlan("End", ColumnType.DATE),
+        *texts("Id"),
+    )
+    rows = [["APR-2023", "20230401", "1/2/2023", "1"], ["", "", "", "2"], ["MAY-2023", "20230531", "10/13/2023", "3"]]
+    (tmp_path / "stored").write_bytes(csv_bytes([plan.name for plan in plans], rows))
+    (tmp_path / "into").mkdir()
+
+    (file,) = convert(Order(tmp_path / "stored", tmp_path / "into", plans, {}, 10_000, batch_bytes)).files
+
+    formats = read_footer(file.path).formats
+    assert formats == {"Month": "%^b-%Y", "Start": "%Y%m%d", "End": "%-m/%-d/%Y"}
+    frame = pl.read_parquet(file.path)
+    assert [frame.schema[name] for name in formats] == [pl.Date] * 3
+    back = frame.with_columns(write_dates(pl.col(name), form) for name, form in formats.items())
+    assert back.rows() == nulled(rows)

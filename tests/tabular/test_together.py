@@ -12,6 +12,7 @@ import pytest
 from published import lost, publish, write_manifest
 
 import bulkpull
+from bulkpull.catalog import ColumnType
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.tabular.narrow import AMOUNT, Column
@@ -143,7 +144,7 @@ def test_a_column_that_never_had_a_value_has_the_last_type() -> None:
 def test_every_text_of_every_night_comes_back_when_all_nights_are_read_together(tmp_path: Path) -> None:
     nights = (["2026-11-23"], ["11/23/2026 1:02:03 PM"], ["n/a"])
     for run_id, values in zip((OLD, NEW, NEWEST), nights, strict=True):
-        told = Column(ColumnPlan("C", "datetime"))  # type: ignore[arg-type]
+        told = Column(ColumnPlan("C", ColumnType.DATETIME))
         taken = told.take(pl.Series("C", values, pl.String), first_row=1)
         told.settle()
         record = publish(tmp_path, "Profile", run_id=run_id, frame=taken.to_frame())

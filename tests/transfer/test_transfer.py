@@ -314,6 +314,7 @@ async def test_a_file_cut_at_every_64th_byte_is_never_taken_for_whole(
             into.unlink()
 
 
+@pytest.mark.case("C40")
 @pytest.mark.fault(60)
 async def test_an_end_that_nobody_announced_is_believed_once_a_second_reading_ends_there_too(tmp_path: Path) -> None:
     """Without length, MD5 and ranges nothing else can tell a cut from an end."""
@@ -322,8 +323,9 @@ async def test_an_end_that_nobody_announced_is_believed_once_a_second_reading_en
         return Mishap(closing=True, cut_after=1_000 if number == 0 else None)
 
     async with serving(StorageHost(SMALL, md5=False, ranges=False, course=cut_first)) as host:
-        await host.fetch(tmp_path / "report")
+        version = await host.fetch(tmp_path / "report")
 
+    assert version.vouched_by == ("readings",)
     assert (tmp_path / "report").read_bytes() == SMALL
 
 
