@@ -19,6 +19,10 @@ from bulkpull.model import Report
 FRESH = timedelta(hours=24)
 
 
+SPLIT = "split"
+"""The ledger's step for a window that was asked for in halves."""
+
+
 @dataclass(slots=True)
 class Leftovers:
     """
@@ -27,10 +31,16 @@ class Leftovers:
     Attributes:
         reports: The latest attempt last.
         converted: Facts of the ledger about files that were converted (`Journey` writes and reads them).
+        splits: Windows that were asked for in halves, because their reports failed.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
     converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    splits: frozenset[str] = frozenset()
+
+    def has_report(self, mark: str) -> bool:
+        """Whether there is a report for that pull."""
+        return bool(self.reports.get(mark))
 
     def take_report(self, mark: str) -> Report | None:
         """The latest report for that pull."""

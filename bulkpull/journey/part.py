@@ -18,7 +18,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.journey.download import StoredFile
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.records.beneath import status_beneath
-from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable
+from bulkpull.tabular.table import ColumnPlan, ConvertedTable, WindowBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Converted:
     stored: StoredFile
     table: ConvertedTable
     columns: tuple[ColumnPlan, ...]
-    border: Border | None
+    bounds: WindowBounds | None
     unbelieved_at: str | None = None
 
 
@@ -66,14 +66,14 @@ def execution_facts(execution: Execution) -> dict[str, Any]:
     }
 
 
-def as_facts(part: Part, *, columns: Sequence[ColumnPlan], border: Border | None) -> dict[str, Any]:
-    """What the ledger keeps of a part, as JSON values; `columns` and `border` are what it was converted by."""
+def as_facts(part: Part, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None) -> dict[str, Any]:
+    """What the ledger keeps of a part, as JSON values; `columns` and `bounds` are what it was converted by."""
     converted = _Converted(
         report_id=part.execution.report_id,
         stored=part.stored,
         table=part.table,
         columns=tuple(columns),
-        border=border,
+        bounds=bounds,
         **execution_facts(part.execution),
     )
     facts: dict[str, Any] = _CONVERTED.dump_python(converted, mode="json")
@@ -81,7 +81,12 @@ def as_facts(part: Part, *, columns: Sequence[ColumnPlan], border: Border | None
 
 
 def from_facts(
-    facts: Mapping[str, Any], *, pull: Pull, report: Report | None, columns: Sequence[ColumnPlan], border: Border | None
+    facts: Mapping[str, Any],
+    *,
+    pull: Pull,
+    report: Report | None,
+    columns: Sequence[ColumnPlan],
+    bounds: WindowBounds | None,
 ) -> Part | None:
     """The part that `as_facts` told of; `None` when it was converted by something else, or by another version."""
     try:
@@ -90,7 +95,7 @@ def from_facts(
         unbelieved_at = _MOMENT.validate_python(known.unbelieved_at)
     except (KeyError, ValidationError):
         return None  # written by another version
-    if (known.columns, known.border) != (tuple(columns), border):
+    if (known.columns, known.bounds) != (tuple(columns), bounds):
         return None
     execution = Execution(
         known.execution_id,

@@ -86,6 +86,7 @@ class Poller:
         remember: Gets each form that the service made us fall back to.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
+        on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
     """
 
     def __init__(
@@ -99,9 +100,11 @@ class Poller:
         remember: Callable[[Form], Awaitable[None]] | None = None,
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
+        on_queued: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
         self._remember, self._spacing_s, self._random = remember, spacing_s, random
+        self._on_queued = on_queued
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
         self._form = form
@@ -165,17 +168,6 @@ class Poller:
             await self._tick()
             self._looked_at, draw = self._clock.monotonic(), self._random()
 
-    @property
-    def queued(self) -> int:
-        """How many reports wait in the service's queue while it makes others of ours; 0 where none is being made."""
-        states = [watch.is_running for watch in self._pending() if watch.seen]
-        return states.count(False) if any(states) else 0
-
-    @property
-    def running(self) -> int:
-        """How many reports of ours the service makes now, as far as the last look tells."""
-        return sum(watch.is_running for watch in self._pending())
-
     def _pending(self) -> list[_Watch]:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
 
@@ -217,7 +209,18 @@ class Poller:
         for watch in pending:
             if not watch.done.is_set():
                 await self._consider(watch, answers)
+        self._notice_queue(pending)
         self._give_up_overdue(pending)
+
+    def _notice_queue(self, pending: Sequence[_Watch]) -> None:
+        """Tell where a report has waited all the time in which another one, ordered later or earlier, was made."""
+        ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
+        if not ready:
+            return
+        begun_s = max(watch.running_since_s or 0.0 for watch in ready)
+        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        if waiting:
+            self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
     async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
         self._calls = 0

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from bulkpull.question import Question
 from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath
 from bulkpull.records.files import explained, make_folders
 from bulkpull.records.manifest import DatasetRecord
-from bulkpull.tabular.table import Border, ColumnPlan
+from bulkpull.tabular.table import ColumnPlan, WindowBounds
 
 # What a new report may mend.
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
@@ -67,7 +67,7 @@ class Journey:
     Args:
         record: Its dataset's part of the manifest; gets the ids, and the seconds of each step.
         columns: What the file is to hold, in the order of the query.
-        border: Where its window meets others of the same dataset.
+        bounds: Where its window meets others of the same dataset.
         execution: The execution of a standing report that is completed already; then nothing is ordered.
         known_md5: MD5 of the stored file whose content is published.
         question: What the whole snapshot answers, of which the pull may be a part.
@@ -79,14 +79,18 @@ class Journey:
     record: DatasetRecord
     columns: Sequence[ColumnPlan]
     question: Question
-    border: Border | None = None
+    bounds: WindowBounds | None = None
     execution: Execution | None = None
     known_md5: str | None = None
     ordered: list[Report] = field(default_factory=list)
 
-    async def bring(self) -> Part:
+    async def bring(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> Part:
         """
         Bring the pull's data to the disk.
+
+        Args:
+            attempts: How often its report may be asked for.
+            may_order: Called before a report is ordered; what it raises is raised.
 
         Raises:
             BulkpullError: The first fault that nothing could mend.
@@ -96,15 +100,19 @@ class Journey:
             self._know(self.execution)
             part = await self._take_up(self.execution.report_id, execution_id=self.execution.execution_id)
             return part or await self._fetch(self.execution, report=None)
-        attempts = self.tools.settings.report_attempts
         for attempt in range(1, attempts + 1):
-            report = await self.submit(attempt)
+            report = None
             try:
-                if (part := await self._take_up(report.report_id, report=report)) is not None:
-                    return part
-                execution = await self._poll(report)
+                async with self._place():
+                    may_order()
+                    report = await self.submit(attempt)
+                    if (part := await self._take_up(report.report_id, report=report)) is not None:
+                        return part
+                    execution = await self._poll(report)
                 return await self._fetch(execution, report=report)
             except _WORTH_A_NEW_REPORT as error:
+                if report is None:
+                    raise
                 if may_delete_report(error):
                     self.ordered.remove(report)
                     await self.tools.withdraw_report(report, record=self.record)
@@ -124,6 +132,7 @@ class Journey:
         if report is not None:
             self.tools.events.emit("report.adopted", report_id=report.report_id)
         else:
+            self.tools.count_report(self.pull.dataset)
             with self._step(Step.SUBMIT):
                 report = await self.tools.submitter.submit_report(self.pull, attempt=attempt)
             await self._note(
@@ -137,9 +146,17 @@ class Journey:
         self.ordered.append(report)
         return report
 
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the reports in flight; the newest window of a dataset goes first."""
+        window, is_there = self.pull.window, self.tools.leftovers.has_report(mark_of(self.pull))
+        rank = -window.start.timestamp() if window else 0.0
+        async with self.tools.in_flight.place(self.pull.dataset, rank=rank, at_once=is_there):
+            yield
+
     async def convert(self, stored: StoredFile, execution: Execution, *, report: Report | None) -> Part:
         """
-        Convert the stored file, also once more with other `columns` or another `border`.
+        Convert the stored file, also once more with other `columns` or another `bounds`.
 
         Raises:
             FileDamaged: The gzip is cut or broken.
@@ -156,7 +173,7 @@ class Journey:
                 metadata=self._lineage(execution),
                 max_unpacked_bytes=tools.settings.max_unpacked_bytes,
                 limiter=tools.conversions,
-                border=self.border,
+                bounds=self.bounds,
             )
             if stored.size_bytes > _LARGE_BYTES:
                 async with tools.large_conversion:
@@ -169,7 +186,7 @@ class Journey:
             "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
         )
         part = Part(self.pull, report, execution, stored, table)
-        await self._note("converted", **as_facts(part, columns=self.columns, border=self.border))
+        await self._note("converted", **as_facts(part, columns=self.columns, bounds=self.bounds))
         return part
 
     @property
@@ -179,7 +196,7 @@ class Journey:
     @property
     def _part(self) -> str | None:
         """Which of several windows of its dataset it is, by its first day."""
-        window = self.pull.window if self.border is not None else None
+        window = self.pull.window if self.bounds is not None else None
         return f"{window.start:%Y-%m-%d}" if window else None
 
     async def _take_up(
@@ -189,7 +206,7 @@ class Journey:
         facts = self.tools.leftovers.converted.pop(mark_of(self.pull), None)
         if facts is None:
             return None
-        part = from_facts(facts, pull=self.pull, report=report, columns=self.columns, border=self.border)
+        part = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
         if part is None or part.execution.report_id != report_id:
             return None
         if execution_id is not None and part.execution.execution_id != execution_id:
