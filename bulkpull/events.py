@@ -21,6 +21,9 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
 | query.adopted/created  | a query for the pull exists, also `.deleted`  | query_id                                |
 | report.adopted/created | the report of a pull, also `.deleted`         | report_id                               |
+| reports.unknown        | the service does not tell which reports exist | reason                                  |
+| reports.unused         | scheduled reports of ours that nothing uses   | reports                                 |
+| execution.missed       | an execution that was due has not come        | report_id, due_at                       |
 | quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
 | report.lacking         | no standing report could be made              | reason                                  |
 | reports.limited        | fewer reports are ordered at once             | limit, reason                           |

@@ -15,7 +15,7 @@ from typing import Any
 
 from bulkpull import figures
 from bulkpull.clock import Clock
-from bulkpull.errors import NotConnected, ReportingError, TransferError
+from bulkpull.errors import AccessDenied, NotConnected, ReportingError, TransferError
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, Report, ReportStatus, Window
 from bulkpull.query import normalise
@@ -334,6 +334,20 @@ class ReportingClient:
             and _matches(name, report.name)
             and _matches(query_id, report.query_id)
         ]
+
+    async def list_reports(self) -> list[Report] | None:
+        """
+        All reports of this user; `None` where the service does not tell them.
+
+        A role may be refused the list, and the list may be null: unknown is not none.
+        """
+        try:
+            pages = await self._channel.pages_if_any(calls.list_reports(report_id=None, name=None, query_id=None))
+        except AccessDenied:
+            return None
+        if any(page.is_null for page in pages):
+            return None
+        return [wire.read_report(item) for page in pages for item in page.items]
 
     async def update_report(
         self,
