@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.journey.metric_refusals import may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
-from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, is_there
+from bulkpull.journey.part import PARTS, KeptPart, Part, as_facts, execution_facts, from_facts, is_stored, is_there
 from bulkpull.journey.report_deletion import may_delete_report
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
@@ -100,6 +100,8 @@ class Journey:
             self._know(self.execution)
             part = await self._take_up(self.execution.report_id, execution_id=self.execution.execution_id)
             return part or await self._fetch(self.execution, report=None)
+        if (part := await self._take_kept()) is not None:
+            return part
         for attempt in range(1, attempts + 1):
             report = None
             try:
@@ -191,30 +193,59 @@ class Journey:
 
     @property
     def _folder(self) -> Path:
-        return self.tools.staging / self.pull.dataset / mark_of(self.pull)
+        base = self.tools.staging if self.pull.window is None else self.tools.private / PARTS
+        return base / self.pull.dataset / mark_of(self.pull)
 
     @property
     def _part(self) -> str | None:
         """Which of several windows of its dataset it is, by its first day."""
-        window = self.pull.window if self.bounds is not None else None
-        return f"{window.start:%Y-%m-%d}" if window else None
+        window = self.pull.window
+        if window is None or self.question.window == (iso_utc(window.start), iso_utc(window.end)):
+            return None
+        return f"{window.start:%Y-%m-%d}"
+
+    async def _take_kept(self) -> Part | None:
+        """What an earlier run had fetched of this window, if it is there, whole; nothing has to be ordered then."""
+        mark = mark_of(self.pull)
+        if self.pull.window is None or mark not in self.tools.leftovers.converted:
+            return None
+        report = self.tools.leftovers.take_report(mark)
+        part = await self._take_up(report=report)
+        if part is not None and part.report is not None:
+            self.ordered.append(part.report)
+        elif report is not None:
+            self.tools.leftovers.give_back(mark, report)
+        return part
 
     async def _take_up(
-        self, report_id: str, *, report: Report | None = None, execution_id: str | None = None
+        self, report_id: str | None = None, *, report: Report | None = None, execution_id: str | None = None
     ) -> Part | None:
-        """The Parquet file that an interrupted run had finished for this report, if it is there, whole."""
+        """
+        The file that was finished for this report, or of this window, if it is there, whole.
+
+        One that was converted for other columns or bounds is converted again, from the file as it was stored.
+        """
         facts = self.tools.leftovers.converted.pop(mark_of(self.pull), None)
         if facts is None:
             return None
-        part = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
-        if part is None or part.execution.report_id != report_id:
+        kept = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
+        if kept is None or report_id not in (None, kept.part.execution.report_id):
             return None
-        if execution_id is not None and part.execution.execution_id != execution_id:
+        if execution_id not in (None, kept.part.execution.execution_id):
             return None
-        if not await anyio.to_thread.run_sync(is_there, part, self.tools.private):
-            return None
-        self._know(part.execution)
+        part = await self._as_asked(kept)
+        if part is not None:
+            self._know(part.execution)
         return part
+
+    async def _as_asked(self, kept: KeptPart) -> Part | None:
+        part, private = kept.part, self.tools.private
+        if kept.is_as_asked and await anyio.to_thread.run_sync(is_there, part, private):
+            return part
+        if self.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
+            with suppress(FileDamaged):
+                return await self.convert(part.stored, part.execution, report=part.report)
+        return None
 
     async def _poll(self, report: Report) -> Execution:
         with self._step(Step.POLL):

@@ -48,12 +48,13 @@ from bulkpull.journey.agree import (
 from bulkpull.journey.leftovers import SPLIT
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
-from bulkpull.journey.part import Part
+from bulkpull.journey.part import PARTS, Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
 from bulkpull.journey.recording import record_query
 from bulkpull.journey.report_deletion import may_delete_report
+from bulkpull.journey.splitting import is_divisible, split_pull
 from bulkpull.journey.tidy import Undone
 from bulkpull.journey.time_column import time_column_of
 from bulkpull.journey.tools import Tools
@@ -61,7 +62,6 @@ from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.window_agreement import WindowAgreement
 from bulkpull.journey.window_check import HoldsWhole, told
 from bulkpull.journey.window_pulls import WindowPulls, may_need_less
-from bulkpull.journey.windows import history_start, split_long
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.question import Question, question_of
 from bulkpull.records.beneath import remove_beneath
@@ -118,7 +118,7 @@ class Assembly:
             raise
         for report in self._own_reports():
             self.tools.discard_report(report, record=self.record)
-        await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
+        await anyio.to_thread.run_sync(self._clear_folders, parts)
 
     async def submit(self) -> list[Report]:
         """
@@ -165,10 +165,7 @@ class Assembly:
         return parts
 
     async def _submit_all(self) -> list[Report]:
-        reports = []
-        for pull in self._pulls():
-            reports.append(await self._journey(pull).submit())
-        return reports
+        return [await self._journey(pull).submit() for pull in self._pulls()]
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
         """
@@ -197,6 +194,14 @@ class Assembly:
     @property
     def _folder(self) -> Path:
         return self.tools.staging / self.pull.dataset
+
+    def _clear_folders(self, parts: Sequence[Part]) -> None:
+        """What was published needs neither the run's folder nor those of its windows."""
+        remove_beneath(self._folder, root=self.tools.private)
+        for part in parts:
+            if part.pull.window is not None:
+                folder = self.tools.private / PARTS / self.pull.dataset / mark_of(part.pull)
+                remove_beneath(folder, root=self.tools.private)
 
     @property
     def _published(self) -> DatasetRecord | None:
@@ -231,12 +236,7 @@ class Assembly:
             self._baseline = await anyio.to_thread.run_sync(find)
 
     def _pulls(self) -> list[Pull]:
-        window = self.pull.window
-        if window is None:
-            return [self.pull]
-        begins = history_start(self.pull.offered.date_ranges, now=self.tools.clock.now())
-        windows = split_long(window, has_time_column=self._is_divisible, history_start=begins)
-        return [replace(self.pull, window=each) for each in windows]
+        return split_pull(self.pull, catalog=self.tools.catalog, now=self.tools.clock.now())
 
     async def _bring(self, pull: Pull, attempts: int, *, refuse: Callable[[], None]) -> Part:
         part = await self._journey(pull).bring(attempts=attempts, may_order=refuse)
@@ -266,8 +266,7 @@ class Assembly:
 
     @property
     def _is_divisible(self) -> bool:
-        """Whether the answers for two windows are the answer for both."""
-        return self._time_column is not None and not self.pull.indivisible
+        return is_divisible(self.pull, self.tools.catalog)
 
     def _window_agreement(self) -> WindowAgreement | None:
         column = self._time_column

@@ -43,7 +43,8 @@ _SHARED = (
 )  # fmt: skip
 # What says nothing of a window: a person is to read the reason alone.
 _OF_NO_WINDOW = (
-    AccessDenied, AuthError, DiskTrouble, HoldsWhole, LedgerError, OutputLocked, TimeNotReadable, TooManyReports, Unchanged,
+    AccessDenied, AuthError, DiskTrouble, HoldsWhole, LedgerError, OutputLocked, TimeNotReadable, TooManyReports,
+    Unchanged,
 )  # fmt: skip
 # What a report of less may do better.
 _TOO_MUCH = (ExecutionFailed, ExecutionOverdue)

@@ -22,7 +22,7 @@ _LOOKBACK_MONTHS = 24
 
 Kind = Literal["amount", "total", "count"]
 Form = str
-"""`iso`, a form that the live service was seen to use (`MMM-YYYY`, `yyyyMMdd`), or any in the notation of `strftime`."""
+"""`iso`, a form that the live service was seen to use (`MMM-YYYY`, `yyyyMMdd`), or one as `strftime` writes it."""
 
 # Observed for one dataset of the live service (behaviours 185 and 186); for the others nothing is known.
 _FORMS: Mapping[str, Mapping[str, Form]] = {"AzureUsage": {"month": "MMM-YYYY", "date": "yyyyMMdd"}}

@@ -104,7 +104,7 @@ class Scenario:
         longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
         inclusive_end: Whether a window takes what lies exactly at its end (behaviour 84 leaves it open).
-        windows: What becomes of a window: kept, rounded to whole months, or ignored, so that the query's own span counts.
+        windows: What becomes of a window: kept, rounded to whole months, or ignored (then the query's span counts).
         date_forms: How a dataset writes its dates and months, in the notation of `strftime` (`%^b` is a month in
             capitals), by dataset ("*": others).
         reports_at_once: How many executions are made at once; the others are Pending. `None` for all.

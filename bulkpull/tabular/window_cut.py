@@ -114,7 +114,8 @@ class WindowCut:
     def _count(self, text: pl.DataFrame, frame: pl.DataFrame, kinds: pl.DataFrame, *, first_row: int) -> None:
         counts = self._counts
         sums = {name: int(kinds[name].sum()) for name in kinds.columns}
-        first, last = frame["at"].filter(~kinds["undated"]).min(), frame["at"].filter(~kinds["undated"]).max()
+        times = frame["at"].filter(~kinds["undated"])
+        first, last = times.min(), times.max()
         midnight = frame["at"].dt.truncate("1d") == frame["at"]
         on_edges = (kinds["edge"] | kinds["first_day"]) & ~midnight.fill_null(value=True)
         if sums["undated"]:
@@ -133,8 +134,8 @@ class WindowCut:
             before=counts.before + sums["before"],
             after=counts.after + sums["after"],
             first_outside=counts.first_outside or _first(frame, kinds["before"] | kinds["after"], first_row=first_row),
-            earliest=_aware(min((each for each in (_bare(counts.earliest), first) if each), default=None)),  # type: ignore[type-var]
-            latest=_aware(max((each for each in (_bare(counts.latest), last) if each), default=None)),  # type: ignore[type-var]
+            earliest=_earlier(counts.earliest, first),
+            latest=_later(counts.latest, last),
         )
 
 
@@ -157,12 +158,14 @@ def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _bare(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=None)
+def _earlier(known: datetime | None, found: object) -> datetime | None:
+    moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
+    return min((each for each in (known, moment) if each is not None), default=None)
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
+def _later(known: datetime | None, found: object) -> datetime | None:
+    moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
+    return max((each for each in (known, moment) if each is not None), default=None)
 
 
 def _day_of(moment: datetime) -> datetime:

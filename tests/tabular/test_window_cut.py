@@ -81,7 +81,7 @@ def test_a_value_names_its_first_moment(values: list[object], dtype: pl.DataType
     ],
 )
 @pytest.mark.parametrize("published", [None, "String"])
-def test_rows_outside_are_left_out_and_counted_in_every_form(
+def test_rows_outside_are_left_out_and_counted_in_every_form(  # noqa: PLR0917 - one row of the table
     kind: ColumnType, inside: str, edge: str, outside: str, published: str | None, tmp_path: Path
 ) -> None:
     table, found, kept = cut(tmp_path, inside, edge, outside, inside, kind=kind, published=published)
