@@ -102,6 +102,7 @@ class Run:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
+        published_anyway: Datasets that are published although they would be held back; `None` for all.
         account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
     """
 
@@ -113,6 +114,7 @@ class Run:
     credential: AzureCredential | None = None
     resume: str | None = None
     account: Account | None = None
+    published_anyway: Collection[str] | None = ()
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
@@ -141,7 +143,7 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        self.settings.check_output()
+        await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
         with explained(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
@@ -310,10 +312,9 @@ class Run:
         except BulkpullError as error:
             await self._lose_all(error, ledger=ledger)
             return
+        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
         self._too_large = await find_too_large(
-            folder.output,
-            [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights) and not _is_begun(pull, folder)],
-            settings=self.settings,
+            folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
         await self._begin(ledger)
         self._tell_plan(plan)
@@ -358,6 +359,7 @@ class Run:
                         account=self._account,
                     )
                     tools.publisher.check_lock = self._check_lock
+                    tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if self._will_convert(left, nights):
                         watching.start_soon(warm_up, tools.conversions)
@@ -634,11 +636,13 @@ class Run:
         return manifest
 
 
-def _is_begun(pull: Pull, folder: OutputFolder) -> bool:
-    """Whether an interrupted run has fetched some of it, which then needs no further room."""
+def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
+    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
     private = folder.output / PRIVATE
     places = (folder.staging, private / PARTS)
-    return any(names_beneath(place / pull.dataset, root=private) for place in places)
+    return [
+        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
+    ]
 
 
 def new_run_id(now: datetime) -> str:

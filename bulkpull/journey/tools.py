@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Tools:
         background: Work that a pull leaves behind; the run waits for it.
         tidying: Deletions that nobody waits for; what is left of them at the end is the next run's.
         in_flight: Holds back orders while too many reports are not made.
+        published_anyway: Datasets that are not held back, because a person said so; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
     """
 
@@ -70,6 +71,7 @@ class Tools:
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
+    published_anyway: Collection[str] | None = ()
     _ordered: Counter[str] = field(default_factory=Counter)
 
     @property
