@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +154,11 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
 
 
+FIRST_YEAR = 2000
+"""No data of the service is older."""
+_AHEAD = timedelta(days=366)
+
+
 def _output_of(given: str | Path) -> Path:
     if not str(given).strip():
         raise SettingsError("`output` names no folder", fix='name it, or leave it out: output="bulkpull-data"')
@@ -168,12 +173,28 @@ def window_of(since: date | None, until: date | None, *, now: datetime) -> Windo
     The days `[since, until)` as a window, UTC; `None` for neither.
 
     Raises:
-        SettingsError: `until` without `since`, or not after it.
+        SettingsError: `until` without `since`, or not after it; or a day on which there can be no data.
     """
     if since is None and until is None:
         return None
     if since is None:
         raise SettingsError("`until` was given without `since`", fix="say where the window begins: --since 2026-01-01")
+    today = now.astimezone(UTC).date()
+    if since.year < FIRST_YEAR:
+        raise SettingsError(
+            f"`since` is {since.isoformat()}, and the service has no data from before {FIRST_YEAR}",
+            fix=f"write the year with four digits: --since {today.year:04}-01-01",
+        )
+    if since > today:
+        raise SettingsError(
+            f"`since` is {since.isoformat()}, which is in the future",
+            fix=f"give a day up to today, {today.isoformat()}",
+        )
+    if until is not None and until > today + _AHEAD:
+        raise SettingsError(
+            f"`until` is {until.isoformat()}, far in the future",
+            fix=f"leave `until` out for all up to now, or give a day up to {(today + _AHEAD).isoformat()}",
+        )
     start = datetime.combine(since, time(), UTC)
     end = datetime.combine(until, time(), UTC) if until else now.astimezone(UTC).replace(microsecond=0)
     if end <= start:
