@@ -30,6 +30,7 @@ from bulkpull.errors import (
     ExecutionOverdue,
     FileDamaged,
     FileGone,
+    NotTheReport,
     ReportLost,
     Step,
 )
@@ -269,11 +270,19 @@ class Journey:
             stored = await self._download(execution, folder / "report")
             try:
                 return await self.convert(stored, execution, report=report)
+            except NotTheReport:
+                await anyio.to_thread.run_sync(self._clear_download)
+                raise
             except FileDamaged as damaged:
                 if fetch == _FETCHES:
+                    await anyio.to_thread.run_sync(self._clear_download)
                     raise
                 self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
         raise AssertionError("the last round returns or raises")
+
+    def _clear_download(self) -> None:
+        """What is of no use is not what a later run carries on with."""
+        remove_beneath(self._folder, root=self.tools.private)
 
     async def _download(self, execution: Execution, into: Path) -> StoredFile:
         tools = self.tools

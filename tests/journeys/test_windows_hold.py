@@ -120,7 +120,7 @@ async def pull(
     """The manifest of an export of the window, its record, and how many reports were ordered."""
     clock = clock or FakeClock()
     contents = {truth.dataset: truth}
-    async with Simulator(Scenario(contents=contents, **scenario), clock=clock) as simulator:  # type: ignore[arg-type]
+    async with Simulator(Scenario(contents=contents, **scenario), clock=clock) as simulator:
         manifest = await export(simulator, output, truth.dataset, window=asked, clock=clock)
         return manifest, manifest.datasets[0], simulator.service.created_reports[truth.dataset]
 

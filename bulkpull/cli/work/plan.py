@@ -133,8 +133,8 @@ def reports_notes(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
     if any(row["reports"] > 1 for row in rows):
         hours = -(-total // _ONE_OFFS_AN_HOUR)
         notes.append(
-            f"{total:,} reports in all; where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour, that takes "
-            f"about {hours:,} h"
+            f"{total:,} reports in all; where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour, they "
+            f"take about {hours:,} h"
         )
     notes += [
         f"{row['dataset']}: {row['reports']:,} reports are more than `reports_per_dataset` allows; --yes allows them"
