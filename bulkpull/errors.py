@@ -301,6 +301,13 @@ class UnexpectedReply(ReportingError):
     remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
 
 
+class ListNotTold(UnexpectedReply):
+    """A list of the service is null: what there is is unknown, so nothing is taken for missing, and nothing deleted."""
+
+    cause = "a passing trouble of the service, or a proxy that cuts replies short"
+    remedy = "run the same command again"
+
+
 class ReportLost(ReportingError):
     """The report, or the query under it, is gone from the service; it has to be created anew."""
 

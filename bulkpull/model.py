@@ -136,6 +136,7 @@ class Report:
         recurrence_h, recurrence_count: Hours between two executions, and how many in all; `None` for a one-off report,
             the count also for endless.
         query_text: `None` where the service does not tell it, and once its query is deleted.
+        window: The days that it asks for in place of its query's TIMESPAN; `None` where it has none.
         format: `csv` or `tsv`, lower case.
     """
 
@@ -152,6 +153,7 @@ class Report:
     query_text: str | None = None
     modified_at: datetime | None = None
     format: str | None = None
+    window: Window | None = None
     callback_url: str | None = None
     callback_method: str | None = None
 

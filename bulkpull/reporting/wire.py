@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from bulkpull.clock import is_ahead
 from bulkpull.errors import UnexpectedReply
 from bulkpull.foreign_text import LONGEST_NAME, visible
-from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink
+from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink, Window
 from bulkpull.redact import printable
 
 _SHOWN_CHARACTERS = 200
@@ -35,12 +35,14 @@ class Envelope:
     Attributes:
         items: The objects of `value`, keys as the service wrote them.
         next_link: Where the next page is; absolute, or relative to the API's root (behaviour 32).
+        is_null: `value` is null: nothing is told, which is not the same as nothing being there.
         data_redacted: The role withholds revenue or personal data (behaviour 23).
     """
 
     items: tuple[Mapping[str, Any], ...] = ()
     next_link: str | None = None
     data_redacted: bool = False
+    is_null: bool = False
 
 
 def fold(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +64,9 @@ def read_envelope(body: bytes, *, told: str) -> Envelope:
     items = [] if value is None else [value] if isinstance(value, dict) else value
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UnexpectedReply(f"cannot {told}: the reply's `value` is not understood", why=shown(body))
-    return Envelope(tuple(items), long_text(raw.get("nextlink")), _truth(raw.get("dataredacted")))
+    return Envelope(
+        tuple(items), long_text(raw.get("nextlink")), _truth(raw.get("dataredacted")), is_null=value is None
+    )
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
@@ -186,6 +190,7 @@ def read_report(item: Mapping[str, Any]) -> Report:
     """A report; a recurrence of -1 is a one-off's way of saying none (behaviour 90)."""
     raw = fold(item)
     recurrence_h = whole_number(raw.get("recurrenceinterval"))
+    start, end = moment(raw.get("querystarttime")), moment(raw.get("queryendtime"))
     form = text(raw.get("format"))
     return Report(
         report_id=_required(raw, "reportId", of="a report"),
@@ -201,6 +206,7 @@ def read_report(item: Mapping[str, Any]) -> Report:
         query_text=long_text(raw.get("query")),
         modified_at=moment(raw.get("modifiedtime")),
         format=form.lower() if form else None,
+        window=Window(start, end) if start and end else None,
         callback_url=text(raw.get("callbackurl")),
         callback_method=text(raw.get("callbackmethod")),
     )

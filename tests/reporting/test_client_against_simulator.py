@@ -22,7 +22,6 @@ from bulkpull.errors import (
     RequestRejected,
     ServiceTrouble,
     SettingsError,
-    UnexpectedReply,
     UnsafeAddress,
 )
 from bulkpull.model import Execution, Report
@@ -200,13 +199,16 @@ async def test_whatever_happens_to_a_creation_one_object_comes_into_being(
         before = stage.posts(endpoint)
 
         if endpoint == "ScheduledReport":
-            made = await stage.client.create_report(name="report-1", query_id=query.query_id)
+            made = await stage.client.create_report(name="report-1", query_id=query.query_id, name_is_unique=True)
             await stage.clock.sleep(60)
             assert await stage.client.get_reports() == [made]
         else:
             stored = await stage.client.create_query(name="Query 1", text=TEXT)
             await stage.clock.sleep(60)
-            assert await stage.client.get_queries(name="Query 1") == [stored]
+            # Another machine may have stored an equal query at the same time, so that none is deleted on suspicion.
+            doubled = 1 if fault.name == "acts_twice" else 0
+            assert stored in (listed := await stage.client.get_queries(name="Query 1"))
+            assert (len(listed), len(stage.told.of("query.doubled"))) == (1 + doubled, doubled)
 
         assert stage.posts(endpoint) - before == posts
 
@@ -367,19 +369,25 @@ async def test_a_trouble_that_passes_is_not_seen_by_the_caller(fault: Fault) -> 
 @pytest.mark.parametrize("form", ["absolute", "relative"])
 async def test_a_listing_over_several_pages_is_whole(form: str) -> None:
     async with staged(datasets=None, page_size=3, next_link=form) as stage:
-        assert len(await stage.client.get_datasets()) == 20
+        assert len(await stage.client.get_datasets()) == 21
 
 
 @pytest.mark.behaviour(32)
 @pytest.mark.fault(24)
-@pytest.mark.parametrize(
-    ("fault", "error"), [("next_link_loops", UnexpectedReply), ("next_link_foreign_host", UnsafeAddress)]
-)
-async def test_a_listing_that_leads_astray_is_left(fault: str, error: type[BulkpullError]) -> None:
-    async with staged(Fault(fault, times=None), page_size=1) as stage:
-        with pytest.raises(error):
+async def test_a_listing_that_leads_elsewhere_is_left() -> None:
+    async with staged(Fault("next_link_foreign_host", times=None), page_size=1) as stage:
+        with pytest.raises(UnsafeAddress):
             await stage.client.get_datasets()
 
+        assert len(stage.simulator.calls) <= 4
+
+
+@pytest.mark.behaviour(32)
+@pytest.mark.case("M8")
+@pytest.mark.fault(24)
+async def test_a_listing_that_repeats_itself_ends_there() -> None:
+    async with staged(Fault("next_link_loops", times=None), page_size=1) as stage:
+        assert await stage.client.get_datasets()
         assert len(stage.simulator.calls) <= 4
 
 
@@ -437,7 +445,7 @@ async def test_in_a_storm_of_refusals_no_call_falls_within_a_pause() -> None:
 
 @pytest.mark.behaviour(37, 38)
 async def test_behind_a_limit_that_nobody_told_the_client_slows_down_by_itself() -> None:
-    async with staged(requests_per_minute=30) as stage:
+    async with staged(requests_per_minute=30, tells_allowance=False) as stage:
         for _ in range(120):
             await stage.client.get_datasets()
 
