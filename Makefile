@@ -31,6 +31,7 @@ check: $(VENV)/.dev
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
+	$(BIN)/python docs/waits_page.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench bench-full: $(VENV)/.dev

@@ -34,6 +34,7 @@ Everything that can go wrong, as one tree.
     │   ├── TooLarge               more unpacked bytes than allowed
     │   └── ConverterDied          the converting process ended without an answer
     ├── HeldBack                 the data arrived, but publishing it would hurt: `on_shrink`, `on_drift`, redaction
+    ├── RunOverdue               the time of `run_timeout_seconds` is over
     ├── DiskTrouble              no room, no permission, no such folder
     └── LedgerError              the run ledger cannot be read or written
 
@@ -440,8 +441,8 @@ class NotTheReport(ConversionError):
 
     cause = "the service changed columns or form, or stored something else under this report"
     remedy = (
-        "run the same command again, which asks for a new report; if it stays so, keep the bytes with "
-        "--keep-raw and look at them"
+        "run the same command again, which fetches it anew, or asks for a new report when this one is a day old; if it "
+        "stays so, keep the bytes with --keep-raw and look at them"
     )
 
 
@@ -465,6 +466,13 @@ class HeldBack(BulkpullError):
 
     cause = "an empty report, changed columns or withheld data would replace good data"
     remedy = "look at the reason; the setting that it names lets the data through"
+
+
+class RunOverdue(BulkpullError):
+    """The time that `run_timeout_seconds` gives a run is over; what is published stays, and nothing is lost."""
+
+    cause = "the service, the network or the machine needed longer than the setting allows"
+    remedy = "run the same command again: it carries on where it was; raise `run_timeout_seconds` if it happens often"
 
 
 class DiskTrouble(BulkpullError):

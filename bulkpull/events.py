@@ -23,6 +23,9 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 |                        | `.doubled` (another equals it, and is left)   |                                         |
 | report.adopted/created | the report of a pull, also `.deleted`,        | report_id                               |
 |                        | `.doubled` (another equals it, and is left)   |                                         |
+| reports.unknown        | the service does not tell which reports exist | reason                                  |
+| reports.unused         | scheduled reports of ours that nothing uses   | reports                                 |
+| execution.missed       | an execution that was due has not come        | report_id, due_at                       |
 | quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
 | report.lacking         | no standing report could be made              | reason                                  |
 | window.split           | a window that failed is asked for in halves   | start, end, reason                      |

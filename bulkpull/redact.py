@@ -26,7 +26,11 @@ _FIELD_VALUE = re.compile(
 )
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _BEARER = re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{8,}")
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9._-]{5,}")
+# What a JWT can be a part of. Which part, `_without_jwt` finds by steps that go forward only: one pattern for it would
+# begin again at every `eyJ` of a long text (case C14).
+_JWT_LETTERS = re.compile(r"[A-Za-z0-9._-]{14,}")
+_JWT_HEAD = "eyJ"
+_SHORTEST_JWT_PART = 5
 # A longer text is cut before its secrets are looked for, and what lies at the cut is dropped: it may be half a secret.
 _EXAMINED_CHARACTERS = 65_536
 _DROPPED_CHARACTERS = 8_192
@@ -68,7 +72,21 @@ def redact(text: str) -> str:
             text = text.replace(value, STARS)
     text = _FIELD_VALUE.sub(rf"\1{STARS}", text)
     text = _BEARER.sub(rf"\1{STARS}", text)
-    return _JWT.sub(STARS, text)
+    return _JWT_LETTERS.sub(_without_jwt, text) if _JWT_HEAD in text else text
+
+
+def _without_jwt(found: re.Match[str]) -> str:
+    run = found[0]
+    begin, dot = run.find(_JWT_HEAD), -1
+    while begin >= 0:
+        if dot < begin:
+            dot = run.find(".", begin)
+        if dot < 0 or len(run) - dot - 1 < _SHORTEST_JWT_PART:
+            return run
+        if dot - begin - len(_JWT_HEAD) >= _SHORTEST_JWT_PART:
+            return run[:begin] + STARS
+        begin = run.find(_JWT_HEAD, begin + 1)
+    return run
 
 
 def plain(text: str) -> str:

@@ -33,8 +33,10 @@ from bulkpull.cli.options import examples
 from bulkpull.cli.sections import SectionedGroup, with_sections
 from bulkpull.cli.speech import INTERRUPTED, USAGE, Ending, Speech, print_ending, told, write_error
 from bulkpull.cli.streams import count_json_objects, forgive
+from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 
+_FEWEST_FILES, _ENOUGH_FILES = 32, 256
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
 
@@ -77,6 +79,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     before = count_json_objects()
     try:
         with told(Speech(), as_json=as_json):
+            _check_open_files()
             return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
     except typer.TyperException as misuse:
         ending = _tell_usage(misuse)
@@ -96,6 +99,28 @@ def main() -> None:
     # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run())
+
+
+def _check_open_files() -> None:
+    """
+    Take as many open files as this user may have, if few are allowed by default.
+
+    Raises:
+        BulkpullError: They are too few for any command; it is told before anything is begun.
+    """
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _ENOUGH_FILES:
+        soft = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < _FEWEST_FILES:
+            raise BulkpullError(
+                f"this user may open {soft} files at once, and at least {_FEWEST_FILES} are needed",
+                fix="raise the limit, for example by `ulimit -n 256`, then run the same command again",
+            )
 
 
 def _forbid_core_dumps() -> None:

@@ -15,9 +15,9 @@ from bulkpull.journey.night import Night
 from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.published import load_published
+from bulkpull.journey.report_memory import ReportMemory
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_on, read_refusals
-from bulkpull.journey.resume import list_reports
-from bulkpull.journey.standing import STANDING, UNCHANGED, look_at_night
+from bulkpull.journey.standing import UNCHANGED, look_at_night, remember_reports, schedule_of
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import StepEntry, opened_ledger
 from bulkpull.records.manifest import Current
@@ -41,7 +41,7 @@ async def foresee_night(
     output = settings.output.absolute()
     current = await anyio.to_thread.run_sync(Current.load, output)
     published = await anyio.to_thread.run_sync(load_published, output, current)
-    standing, unchanged = await _noted(output)
+    memories, unchanged = await _noted(output)
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
         plan = await plan_on(
@@ -53,20 +53,19 @@ async def foresee_night(
         )
         nights = await look_at_night(
             [pull for pull in plan.pulls if pull.window is None],
-            await list_reports(connection.client),
+            await connection.client.list_reports(),
             client=connection.client,
-            standing=standing,
+            memories=memories,
             unchanged=unchanged,
             published=published,
             damaged=frozenset(await anyio.to_thread.run_sync(damaged_snapshots, output, current)),
-            now=clock.now(),
+            schedule=schedule_of(settings, now=connection.client.service_time()),
         )
     return plan, nights
 
 
-async def _noted(output: Path) -> tuple[list[StepEntry], list[StepEntry]]:
+async def _noted(output: Path) -> tuple[dict[str, ReportMemory], list[StepEntry]]:
     if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
-        return [], []
+        return {}, []
     async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
-        standing, unchanged = await ledger.noted(STANDING), await ledger.noted(UNCHANGED)
-    return standing, unchanged
+        return await remember_reports(ledger), await ledger.noted(UNCHANGED)

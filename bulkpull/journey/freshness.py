@@ -85,7 +85,7 @@ def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, 
     When each dataset was last complete or found unchanged (pure).
 
     A run that only submitted its reports saw no data. A look that brought a time ahead of the service's clock does not
-    tell how old the data are, so it does not count either.
+    tell how old the data are, so it does not count either; nor does one that found a due execution still missing.
 
     Args:
         published: The datasets to find a look for; no more manifests are read once all have one.
@@ -96,7 +96,10 @@ def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, 
     for manifest in told:
         for record in [] if manifest.submitted else manifest.datasets:
             finished_at = datetime.fromisoformat(manifest.finished_at)
-            has_looked = record.status in ("complete", "skipped") and _is_believed(record, now=finished_at)
+            is_waiting = record.status == "skipped" and record.due_at is not None
+            has_looked = (
+                not is_waiting and record.status in ("complete", "skipped") and _is_believed(record, now=finished_at)
+            )
             if record.dataset in wanted and has_looked:
                 looks.setdefault(record.dataset, finished_at)
         if wanted <= looks.keys():

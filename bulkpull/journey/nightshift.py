@@ -12,15 +12,17 @@ from dataclasses import dataclass
 import anyio
 
 from bulkpull.clock import iso_utc
-from bulkpull.errors import BulkpullError, HeldBack, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.names import standing_name
 from bulkpull.journey.night import Night, asks_otherwise, is_due, refresh_days_of, serves
 from bulkpull.journey.recording import record_query
+from bulkpull.journey.report_memory import MISSED, STANDING
 from bulkpull.journey.snapshot import Assembly
-from bulkpull.journey.standing import STANDING, UNCHANGED, Standing
+from bulkpull.journey.standing import UNCHANGED, Standing
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Pull, Report
+from bulkpull.question import question_of
 from bulkpull.records.manifest import DatasetRecord
 
 
@@ -45,13 +47,20 @@ class NightShift:
             BulkpullError: The data could not be brought. That there is no standing report is a note in the record.
             Unchanged: There is newer data, and it is the same.
         """
+        record.notes += night.notes
+        if night.due_at is not None:
+            record.due_at = iso_utc(night.due_at)
+        if night.missed is not None:
+            report, due_at = night.missed
+            await self.tools.note(record.dataset, MISSED, report_id=report.report_id, due_at=iso_utc(due_at))
+            self.tools.events.warn("execution.missed", report_id=report.report_id, due_at=iso_utc(due_at))
         if not await self._stand(night, record) and night.reason:
             # Nothing runs for this dataset on the service: a one-off report has to do, as often as the data change.
             refresh_days = refresh_days_of(night.today)
             night.ask = is_due(night.seen_at, refresh_days=refresh_days, now=self.tools.clock.now())
         try:
             await self._bring(night, record)
-        except (HeldBack, Unchanged):
+        except Unchanged:
             await self._retire(night, record)  # its file was fetched, and is not wanted
             raise
         await self._retire(night, record)
@@ -68,7 +77,11 @@ class NightShift:
             published = self.tools.published.get(record.dataset)
             is_another = published is not None and asks_otherwise(night.pull, published)
             assembly = Assembly(night.pull, self.tools, record, only_news=not is_another)
-            await (self.submit(assembly) if self.submit is not None else self._travel(assembly))
+            if self.submit is not None:
+                await self.submit(assembly)
+                return
+            await self._travel(assembly)
+            record.due_at = None  # it is made good
         else:
             record.status, record.reason = "skipped", night.reason
 
@@ -80,15 +93,17 @@ class NightShift:
             if execution is not None and execution.generated_at is not None:
                 record.generated_at = iso_utc(execution.generated_at)
             # The next night need not look at it again.
-            await self.tools.note(
-                record.dataset, UNCHANGED, execution_id=record.execution_id, generated_at=record.generated_at
-            )
+            seen_at = record.generated_at or iso_utc(self.tools.clock.now())
+            await self.tools.note(record.dataset, UNCHANGED, execution_id=record.execution_id, generated_at=seen_at)
+            record.due_at = None  # it has come, by whatever way
             told = record.generated_at or "the latest execution"
             raise Unchanged(f"the data of {told} are those that are published already", why=same.why) from same
 
     async def _stand(self, night: Night, record: DatasetRecord) -> bool:
         """Whether a standing report serves this dataset from now on."""
         report, night.served = night.standing, True
+        if not night.may_order:
+            return True
         if report is not None:
             self.tools.events.emit("report.adopted", report_id=report.report_id, standing=True)
         else:
@@ -101,10 +116,15 @@ class NightShift:
                 if isinstance(error, QuotaExceeded) or night.ask or night.execution is not None:
                     return False
                 raise
-        if not night.remembered:
-            await self.tools.note(
-                record.dataset, STANDING, report_id=report.report_id, name=report.name, query_id=report.query_id
-            )
+        await self.tools.note(
+            record.dataset,
+            STANDING,
+            report_id=report.report_id,
+            name=report.name,
+            query_id=report.query_id,
+            question_sha256=question_of(night.today).sha256,
+            lead_h=self.standing.lead_h if night.standing is None else night.lead_h,
+        )
         return True
 
     async def _make(self, night: Night, record: DatasetRecord) -> Report:

@@ -38,6 +38,7 @@ from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.journey.metric_refusals import may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, is_there
+from bulkpull.journey.report_deletion import may_delete_report
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.query import normalise
@@ -104,8 +105,9 @@ class Journey:
                 execution = await self._poll(report)
                 return await self._fetch(execution, report=report)
             except _WORTH_A_NEW_REPORT as error:
-                self.ordered.remove(report)
-                await self.tools.withdraw_report(report, record=self.record)
+                if may_delete_report(error):
+                    self.ordered.remove(report)
+                    await self.tools.withdraw_report(report, record=self.record)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
                 self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)

@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio.to_thread
 
-from bulkpull.errors import AccessDenied
 from bulkpull.journey.intact import size_of
 from bulkpull.journey.leftovers import FRESH, EarlierRun, Leftovers, Sorted, sort_reports
 from bulkpull.journey.names import read_report_name
@@ -19,7 +18,6 @@ from bulkpull.model import Report
 from bulkpull.records.history import RUN_ID
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.records.manifest import Current, DatasetRecord
-from bulkpull.reporting.client import ReportingClient
 
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
@@ -97,19 +95,6 @@ async def published_before(ledger: Ledger, *, run_id: str, output: Path, current
     return done
 
 
-async def list_reports(client: ReportingClient) -> list[Report]:
-    """
-    All reports of this user.
-
-    Raises:
-        BulkpullError: The service could not be asked. A role that may not list sees none.
-    """
-    try:
-        return await client.get_reports()
-    except AccessDenied:
-        return []  # a role may be refused the listing and still be allowed to create
-
-
 @dataclass(slots=True)
 class Inheritance:
     """What this run takes over, and what it has to clear away."""
@@ -119,7 +104,7 @@ class Inheritance:
 
 
 async def inherit(
-    reports: Iterable[Report],
+    reports: Iterable[Report] | None,
     *,
     ledger: Ledger,
     run_id: str,
@@ -132,10 +117,14 @@ async def inherit(
     Sort what earlier runs of this output folder left on the service.
 
     Args:
+        reports: All that the service lists; `None` where it does not tell, and then those that the ledger knows are
+            taken up, and none is cleared away.
         wanted: The marks of this run's pulls, each with the mark that they bear today.
         alive: Runs that may still be carried on, by another command.
         folders: Ids of runs that left a folder here: they are ours even where the ledger does not know them any more.
     """
+    is_known = reports is not None
+    reports = list(reports) if reports is not None else await _ordered_reports(ledger)
     named = {name.run_id for report in reports if (name := read_report_name(report.name)) and name.run_id}
     known = {run.run_id for run in await ledger.runs()} | {name for name in folders if RUN_ID.fullmatch(name)}
     runs = [
@@ -150,7 +139,21 @@ async def inherit(
     converted = {
         str(entry.facts["mark"]): entry.facts for entry in await ledger.steps(run_id) if entry.step == "converted"
     }
-    return Inheritance(Leftovers(found.usable, converted), found.orphans)
+    return Inheritance(Leftovers(found.usable, converted), found.orphans if is_known else [])
+
+
+async def _ordered_reports(ledger: Ledger) -> list[Report]:
+    """The one-off reports that the ledger knows, as far as it does."""
+    return [
+        Report(
+            str(entry.facts["report_id"]),
+            str(entry.facts["name"]),
+            str(entry.facts["query_id"]),
+            created_at=datetime.fromisoformat(entry.facts["created_at"]) if entry.facts.get("created_at") else None,
+            execute_now=True,
+        )
+        for entry in await ledger.noted("report")
+    ]
 
 
 def _all_there(output: Path, record: DatasetRecord) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,11 +22,12 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from bulkpull import figures
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc
-from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
+from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
@@ -40,6 +41,7 @@ from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
+from bulkpull.journey.report_memory import STANDING, ReportMemory
 from bulkpull.journey.request import ExportRequest, check_before_asking, plan_export, plan_on
 from bulkpull.journey.resume import (
     ABANDONED,
@@ -47,14 +49,21 @@ from bulkpull.journey.resume import (
     SUBMITTED,
     Past,
     inherit,
-    list_reports,
     published_before,
     review,
 )
 from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.room import find_too_large
 from bulkpull.journey.snapshot import Assembly
-from bulkpull.journey.standing import STANDING, UNCHANGED, Standing, look_at_night
+from bulkpull.journey.standing import (
+    LIST_UNKNOWN,
+    UNCHANGED,
+    Standing,
+    look_at_night,
+    remember_reports,
+    schedule_of,
+    unused_reports,
+)
 from bulkpull.journey.tidy import clean_up, is_without_links
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.usual import REMEMBERED_DURATIONS, slowest_first, usual_durations
@@ -73,6 +82,7 @@ from bulkpull.settings import Settings
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
+_MOST_TOLD = 8
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -107,6 +117,8 @@ class Run:
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
+    _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
+    _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
     _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
@@ -142,6 +154,7 @@ class Run:
                 credential=self.credential,
             )
         private = output / PRIVATE
+        began_s = self.clock.monotonic()
         self._started_at = iso_utc(self.clock.now())
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
@@ -171,7 +184,9 @@ class Run:
                     credential=self.credential,
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
-                    await self._work(connection, ledger=ledger, folder=folder, conversions=conversions)
+                    work = partial(self._work, connection, ledger=ledger, folder=folder, conversions=conversions)
+                    if await self._is_overdue(work, began_s=began_s):
+                        await self._end_overdue(ledger)
                 manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
                 if self._begun:
@@ -278,11 +293,7 @@ class Run:
         except SettingsError:
             raise
         except BulkpullError as error:
-            await self._begin(ledger)
-            reads = {selection.name: selection.reads for selection in self.request.selections}
-            for name in self.request.names:
-                record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
-                self._records[record.dataset] = record
+            await self._lose_all(error, ledger=ledger)
             return
         self._too_large = await find_too_large(
             folder.output,
@@ -330,6 +341,7 @@ class Run:
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
                         working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
                     self._clear_away(tools, orphans=inheritance.orphans)
+                    self._tell_unused()
                     tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
                 self._end_tidying(tools, watching)
             watching.cancel_scope.cancel()
@@ -361,11 +373,15 @@ class Run:
                 for note in pull.notes:
                     self.events.warn("plan.noted", reason=note)
 
-    async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report]:
-        """The reports on the service, where any of them can be of use to this run."""
+    async def _list_reports(self, client: ReportingClient, folder: OutputFolder) -> list[Report] | None:
+        """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
         if self._past.is_empty and not folder.runs and not self.request.nightly:
             return []
-        return await list_reports(client)
+        reports = await client.list_reports()
+        if reports is None:
+            self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
+            self._notes.append(LIST_UNKNOWN)
+        return reports
 
     async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
         """A record for every dataset: not to be had, published already by this run, or to be done."""
@@ -406,7 +422,7 @@ class Run:
     async def _nights(
         self,
         pulls: Sequence[Pull],
-        reports: Sequence[Report],
+        reports: Sequence[Report] | None,
         connection: Connection,
         *,
         ledger: Ledger,
@@ -416,15 +432,31 @@ class Run:
         if not self.request.nightly:
             return {}
         standing = [pull for pull in pulls if pull.window is None]
-        return await look_at_night(
+        self._memories = await remember_reports(ledger)
+        nights = await look_at_night(
             standing,
             reports,
             client=connection.client,
-            standing=await ledger.noted(STANDING),
+            memories=self._memories,
             unchanged=await ledger.noted(UNCHANGED),
             published=folder.published,
             damaged=frozenset(folder.damaged),
-            now=self.clock.now(),
+            schedule=schedule_of(self.settings, now=connection.client.service_time()),
+        )
+        used = {each.report_id for night in nights.values() for each in (night.standing, *night.replaced) if each}
+        self._unused = unused_reports(reports or (), self._memories, used=used)
+        return nights
+
+    def _tell_unused(self) -> None:
+        """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
+        if not self._unused:
+            return
+        told = figures.some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_TOLD)
+        self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
+        many = figures.count(len(self._unused), "scheduled report")
+        self._notes.append(
+            f"{many} of this folder that this run does not use: {told}; `bulkpull reports delete --unused` shows and "
+            "deletes what is not needed any more"
         )
 
     def _will_convert(self, pulls: Iterable[Pull], nights: Mapping[str, Night]) -> bool:
@@ -459,6 +491,7 @@ class Run:
             clock=self.clock,
             events=self.events,
             lead_h=self.settings.standing_lead_hours,
+            idle=[report for _, report in self._unused],
         )
         return NightShift(tools, standing, submit=self._submit if self.request.submit_only else None)
 
@@ -483,9 +516,55 @@ class Run:
 
     @property
     def _is_to_be_resumed(self) -> bool:
-        """The disk was at fault, and what the service made is as good as before: the same command carries on."""
+        """What was fetched is good: this machine was at fault, the time was over, or data are held back."""
+        local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
         begun = [record for record in self._records.values() if record.dataset not in self._too_large]
-        return any(isinstance(record.error, DiskTrouble | LedgerError) for record in begun)
+        return any(isinstance(record.error, local) for record in begun)
+
+    async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
+        """A record for every dataset that was asked for, where it did not come to any."""
+        await self._begin(ledger)
+        reads = {selection.name: selection.reads for selection in self.request.selections}
+        for name in self.request.names:
+            record = lost_record(name, error, source=reads.get(name), catalog=load_catalog())
+            self._records[record.dataset] = record
+
+    async def _is_overdue(self, work: Callable[[], Awaitable[None]], *, began_s: float) -> bool:
+        """Do `work`, and stop it when `run_timeout_seconds` are over since `began_s`; whether they were (case C16)."""
+        limit_s, is_overdue = self.settings.run_timeout_seconds, False
+        if limit_s is None:
+            await work()
+            return False
+        left_s = began_s + limit_s - self.clock.monotonic()
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+
+            async def stop_in_time() -> None:
+                nonlocal is_overdue
+                await self.clock.sleep(left_s)
+                is_overdue = True
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_in_time)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be told as a group
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return is_overdue
+
+    async def _end_overdue(self, ledger: Ledger) -> None:
+        """Say so for every dataset that is not done."""
+        limit_s = self.settings.run_timeout_seconds or 0.0
+        why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
+        self._notes.append(f"the run ended because {why}; the same command carries on")
+        if not self._records:
+            await self._lose_all(RunOverdue("the run had not begun to order anything", why=why), ledger=ledger)
+        for record in self._records.values():
+            if record.status == "failed" and record.reason is None:
+                note_error(record, RunOverdue("not finished", why=why))
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())

@@ -20,7 +20,6 @@ import anyio.to_thread
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.errors import (
-    AuthError,
     BulkpullError,
     DiskTrouble,
     ExecutionFailed,
@@ -51,6 +50,7 @@ from bulkpull.journey.part import Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
+from bulkpull.journey.report_deletion import may_delete_report
 from bulkpull.journey.tidy import Undone
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.vouching import content_notes, vouched_for_all
@@ -63,8 +63,6 @@ from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.reporting.verdict import WITHHELD
 from bulkpull.tabular.table import Border, ColumnPlan
 
-# What says nothing against the reports: the next run takes them up.
-_NOT_THE_REPORTS = (AuthError, DiskTrouble, LedgerError)
 _SHARP_SHRINK = 0.2
 T = TypeVar("T")
 
@@ -101,12 +99,13 @@ class Assembly:
         try:
             parts = await self._or_without_metrics(self._bring_parts)
             await self._publish(parts)
-        except _NOT_THE_REPORTS:
-            raise
-        except BulkpullError:
-            # A later run must not take up reports whose data were not wanted.
-            for report in self._own_reports():
-                await self.tools.withdraw_report(report, record=self.record)
+        except BulkpullError as error:
+            # What a failed report means for itself, `Journey` has done; what the others have made stays (case W4).
+            if isinstance(error, Unchanged) and may_delete_report(error):
+                for report in self._own_reports():
+                    await self.tools.withdraw_report(report, record=self.record)
+            elif self._ordered:
+                self._tell_kept()
             raise
         for report in self._own_reports():
             self.tools.discard_report(report, record=self.record)
@@ -158,6 +157,13 @@ class Assembly:
     @property
     def _published(self) -> DatasetRecord | None:
         return self.tools.published.get(self.pull.dataset)
+
+    def _tell_kept(self) -> None:
+        ids = ", ".join(report.report_id for report in self._ordered[:3])
+        more = f" and {len(self._ordered) - 3} more" if len(self._ordered) > 3 else ""  # noqa: PLR2004 - those named
+        self.record.notes.append(
+            f"report {ids}{more} stays on the service: within a day the same command takes it up, and orders nothing"
+        )
 
     def _own_reports(self) -> list[Report]:
         """All reports that were ordered for it, by this run and by the one that it carries on."""

@@ -9,55 +9,76 @@ one-off reports (85), but an account may have fifty active ones (86).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bulkpull.clock import Clock, iso_utc
-from bulkpull.errors import RequestRejected
+from bulkpull.errors import NotFound, QuotaExceeded, ReportingError, RequestRejected, TransferError
 from bulkpull.events import Events
 from bulkpull.journey.names import standing_name
 from bulkpull.journey.night import (
     Night,
+    Schedule,
     Seen,
     candidates,
     decide,
+    decide_blindly,
     first_start,
+    has_come,
     is_due,
+    last_due,
     moment_of,
     recurrence_h,
     refresh_days_of,
 )
+from bulkpull.journey.report_memory import MISSED, STANDING, ReportMemory, read_memory
 from bulkpull.journey.submit import DESCRIPTION, Submitter
 from bulkpull.model import Execution, ExecutionStatus, Pull, Query, Report
-from bulkpull.records.ledger import StepEntry
+from bulkpull.question import question_of
+from bulkpull.records.ledger import Ledger, StepEntry
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.reporting.client import ReportingClient
+from bulkpull.settings import Settings
 
-STANDING = "standing"
 UNCHANGED = "unchanged"
-# The ledger forgets what is older than some months, and must not forget a report that still serves.
-_REMEMBERED = timedelta(days=30)
+LIST_UNKNOWN = (
+    "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
+    "nothing was made or deleted on a guess"
+)
 _COMPLETED = (ExecutionStatus.COMPLETED,)
+_UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
+
+
+async def remember_reports(ledger: Ledger) -> dict[str, ReportMemory]:
+    """What the ledger knows of each dataset's scheduled reports."""
+    return read_memory(await ledger.noted(STANDING), await ledger.noted(MISSED))
+
+
+def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
+    """The times that reports are held against; a report that takes longer than `report_timeout_seconds` has failed."""
+    return Schedule(now, lead_h=settings.standing_lead_hours, grace=timedelta(seconds=settings.report_timeout_seconds))
 
 
 async def look_at_night(
     pulls: Sequence[Pull],
-    reports: Sequence[Report],
+    reports: Sequence[Report] | None,
     *,
     client: ReportingClient,
-    standing: Sequence[StepEntry],
+    memories: Mapping[str, ReportMemory],
     unchanged: Iterable[StepEntry],
     published: Mapping[str, DatasetRecord],
     damaged: frozenset[str],
-    now: datetime,
+    schedule: Schedule,
 ) -> dict[str, Night]:
     """
-    Ask after all standing reports, in as few calls as the service allows, and decide for each dataset.
+    Ask after all scheduled reports, in as few calls as the service allows, and decide for each dataset.
 
     Args:
-        reports: All that the service lists.
-        standing, unchanged: What the ledger noted in earlier nights.
+        reports: All that the service lists; `None` where it does not tell.
+        memories: What the ledger knows of each dataset's reports.
+        unchanged: What the ledger noted in earlier nights.
         damaged: Datasets whose published files are not whole any more; they count as not published.
 
     Returns:
@@ -66,35 +87,90 @@ async def look_at_night(
     Raises:
         BulkpullError: The service could not be asked.
     """
-    ours: dict[str, set[str]] = {}
-    recent: set[str] = set()
-    for entry in standing:
-        known = ours.setdefault(entry.dataset, set())
-        name, report_id = entry.facts["name"], entry.facts.get("report_id")
-        if report_id is None:  # it was ordered, and perhaps the process died before it heard of it
-            known.add(name)
-            continue
-        known.discard(name)
-        known.add(report_id)
-        if entry.at >= iso_utc(now - _REMEMBERED):
-            recent.add(report_id)
     later = {entry.dataset: entry.facts for entry in unchanged}
-    found = {pull.dataset: candidates(pull, reports, ours=ours.get(pull.dataset, ())) for pull in pulls}
-    ids = [report.report_id for reports_of_one in found.values() for report in reports_of_one]
-    executions = await _latest_executions(ids, client=client)
+    known = {pull.dataset: memories.get(pull.dataset) or ReportMemory() for pull in pulls}
+    found = {pull.dataset: _reports_of(pull, reports, known[pull.dataset]) for pull in pulls}
+    executions = await _executions([each for of_one in found.values() for each in of_one], client=client)
+    late = [each for of_one in found.values() for each in of_one if _is_late(each, executions, now=schedule.now)]
+    begun = await _begun_executions(late, client=client)
     nights: dict[str, Night] = {}
     for pull in pulls:
         record = None if pull.dataset in damaged else published.get(pull.dataset)
-        seen = [Seen(record.execution_id, moment_of(record.generated_at, now=now))] if record else []
+        seen = [Seen(record.execution_id, moment_of(record.generated_at, now=schedule.now))] if record else []
         if record and (told := later.get(pull.dataset)):
-            seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"), now=now)))
-        night = decide(pull, found[pull.dataset], executions, published=record, seen=seen)
-        night.remembered = night.standing is not None and night.standing.report_id in recent
-        is_first = not found[pull.dataset] and pull.dataset not in ours
-        if is_first and night.reason and is_due(night.seen_at, refresh_days=refresh_days_of(pull), now=now):
-            night.ask, night.reason = True, None  # what is published came another way, and is out of date
+            seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"), now=schedule.now)))
+        memory, there = known[pull.dataset], found[pull.dataset]
+        if reports is None:
+            nights[pull.dataset] = decide_blindly(
+                pull, executions, published=record, seen=seen, memory=memory, now=schedule.now
+            )
+            continue
+        night = decide(
+            pull,
+            there,
+            executions,
+            published=record,
+            seen=seen,
+            memory=memory,
+            schedule=schedule,
+            begun=begun,
+        )
+        if night.reason and not there:
+            _ask_without_report(night, memory, now=schedule.now)
         nights[pull.dataset] = night
     return nights
+
+
+def unused_reports(
+    reports: Iterable[Report], memories: Mapping[str, ReportMemory], *, used: Container[str]
+) -> list[tuple[str, Report]]:
+    """
+    The scheduled reports that this folder made and that nothing asks for any more, each with its dataset (pure).
+
+    Args:
+        used: Ids of reports that serve a dataset, or are replaced anyway.
+    """
+    by_id = {report_id: dataset for dataset, memory in memories.items() for report_id in memory.made}
+    return [
+        (by_id[report.report_id], report)
+        for report in reports
+        if report.report_id in by_id and report.report_id not in used
+    ]
+
+
+def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemory) -> list[Report]:
+    if reports is None:
+        return memory.serving(question_of(pull).sha256)
+    return candidates(pull, reports, ours=memory.ids | memory.ordered)
+
+
+def _ask_without_report(night: Night, memory: ReportMemory, *, now: datetime) -> None:
+    """The dataset has no scheduled report: one that is gone costs no night, and data of another way may be due."""
+    if memory.serving(question_of(night.today).sha256):
+        night.ask, night.reason = True, None
+        night.notes.append("its scheduled report is gone; a one-off report is asked for, and another one is made")
+    elif is_due(night.seen_at, refresh_days=refresh_days_of(night.today), now=now):
+        night.ask, night.reason = True, None  # what is published came another way, and is out of date
+
+
+def _is_late(report: Report, executions: Iterable[Execution], *, now: datetime) -> bool:
+    due_at = last_due(report, now)
+    mine = [each for each in executions if each.report_id == report.report_id]
+    return due_at is not None and not has_come(due_at, mine)
+
+
+async def _executions(reports: Sequence[Report], *, client: ReportingClient) -> list[Execution]:
+    return await _latest_executions([report.report_id for report in reports], client=client)
+
+
+async def _begun_executions(reports: Sequence[Report], *, client: ReportingClient) -> dict[str, Execution]:
+    """The latest execution of each report that is late, in whatever state; what cannot be read is left out."""
+    found: dict[str, Execution] = {}
+    for report in reports:
+        with suppress(ReportingError, TransferError):
+            for execution in await client.get_executions([report.report_id], statuses=_UNFINISHED):
+                found[report.report_id] = execution
+    return found
 
 
 async def _latest_executions(report_ids: Sequence[str], *, client: ReportingClient) -> list[Execution]:
@@ -117,6 +193,7 @@ class Standing:
 
     Args:
         lead_h: Hours before the usual nightly hour at which they run (`standing_lead_hours`).
+        idle: Reports of this folder that nothing uses; they make room where the service's quota is full (86).
     """
 
     client: ReportingClient
@@ -124,6 +201,7 @@ class Standing:
     clock: Clock
     events: Events
     lead_h: float
+    idle: list[Report] = field(default_factory=list)
 
     async def make(self, pull: Pull) -> Report:
         """
@@ -144,9 +222,24 @@ class Standing:
                 recurrence_h=recurrence_h(pull),
             )
 
-        report = await self.submitter.with_query(pull, order)
+        try:
+            report = await self.submitter.with_query(pull, order)
+        except QuotaExceeded as refused:
+            if refused.kind == "one_off" or not await self._make_room():
+                raise
+            report = await self.submitter.with_query(pull, order)
         self.events.emit("report.created", report_id=report.report_id, start_at=iso_utc(self._start_of(report)))
         return report
+
+    async def _make_room(self) -> bool:
+        """Delete one idle report of this folder; whether there was any."""
+        while self.idle:
+            report = self.idle.pop()
+            with suppress(NotFound):
+                await self.client.delete_report(report.report_id)
+                self.events.emit("report.deleted", report_id=report.report_id)
+                return True
+        return False
 
     def _service_time(self) -> datetime:
         return self.clock.now() + timedelta(seconds=self.client.clock_skew_s or 0.0)

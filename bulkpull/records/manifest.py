@@ -114,7 +114,8 @@ class DatasetRecord(_Record):
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
-    readers. A skipped dataset has those of the snapshot that stays current. `vouched_by` names what tells that the
+    readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
+    scheduled report was due, where nothing has come of it yet. `vouched_by` names what tells that the
     files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
     does.
     """
@@ -139,6 +140,7 @@ class DatasetRecord(_Record):
     source: str | None = None
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
+    due_at: str | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None

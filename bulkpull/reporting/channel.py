@@ -113,11 +113,13 @@ class Channel:
                     why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
                     fix="check `api_base_url` and whether a proxy answers in the service's place",
                 )
-            if page.next_link is None or (len(pages) > 1 and len(known) == number):
+            if page.next_link is None:
                 return pages
             errand = Errand(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
                 raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+            if len(pages) > 1 and len(known) == number:
+                return pages
             asked.add(errand.url)
 
     async def pages_if_any(self, call: Call, *, retry: bool = True) -> list[Envelope]:

@@ -111,5 +111,5 @@ def _ids_of(raw: Mapping[str, Any]) -> str:
 def first_sentence(description: str) -> str:
     """The first sentence of a description, redacted, without ids and addresses, at most 160 characters."""
     sentence = re.split(r"(?<=[.!?])\s|[\r\n]", description.strip(), maxsplit=1)[0]
-    sentence = re.sub(r"\S+@\S+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}", "…", sentence)
+    sentence = re.sub(r"(?<!\S)[^\s@]+@\S+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}", "…", sentence)
     return printable(sentence, most=160)

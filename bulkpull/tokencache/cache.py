@@ -40,7 +40,9 @@ class TokenCache:
         self._file = PrivateFile(folder / f"{identity.name}.json")
         self._sealed = folder / f"{identity.name}.bin"
         # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
-        self._lock = FileLock(folder / f"{identity.name}.lock", timeout=0, thread_local=False, mode=0o600)
+        self._lock = FileLock(
+            folder / f"{identity.name}.lock", timeout=0, thread_local=False, mode=0o600, fallback_to_soft=False
+        )
 
     @cached_property
     def store(self) -> Store:

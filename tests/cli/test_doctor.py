@@ -22,7 +22,7 @@ def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, ser
     lines = outcome.out.splitlines()
     checks = [line.split()[2] for line in lines if line.startswith("✓ ok ")]
     assert checks[:8] == ["versions", "settings", "output", "links", "disk", "lock", "ledger", "quota"]
-    assert checks[8:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets"]
+    assert checks[8:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert lines[-1] == "all is well"
     assert max(map(len, lines)) <= 80
     assert not Path("data").exists()

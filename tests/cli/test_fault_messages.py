@@ -157,7 +157,7 @@ SLIPS = {
     "a day that is none": Slip((*EXPORT, "--since", "yesterday"), 2, "--since", "yesterday"),
     "a misspelled command": Slip(("exprot",), 2, "exprot", "no such command"),
     "a misspelled option": Slip((*EXPORT, "--timespn", "x"), 2, "--timespn", "no such option"),
-    "a file in the way of the output": Slip(EXPORT, 1, "data", "not a folder", file("data", "x")),
+    "a file in the way of the output": Slip(EXPORT, 2, "data", "is a file", file("data", "x")),
     "another run in the folder": Slip(EXPORT, 5, "data", "another run", locked),
     "a damaged ledger": Slip(
         ("runs", "list", "--output", "data"),

@@ -9,6 +9,7 @@ import pytest
 
 from bulkpull.journey.names import report_name, standing_name
 from bulkpull.journey.night import Night, Seen, candidates, decide, first_start, is_due, recurrence_h
+from bulkpull.journey.report_memory import ReportMemory
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink
 from bulkpull.question import question_of
 from bulkpull.records.manifest import DatasetRecord
@@ -44,8 +45,14 @@ def execution(report_id: str = "1", *, age_h: float | None = 1, execution_id: st
 def tonight(
     *reports: Report, executions: tuple[Execution, ...] = (), published: bool = True, seen: Seen = SEEN
 ) -> Night:
+    memory = ReportMemory(made={report.report_id for report in reports})
     return decide(
-        TODAY, reports, executions, published=PUBLISHED if published else None, seen=[seen] if published else []
+        TODAY,
+        reports,
+        executions,
+        published=PUBLISHED if published else None,
+        seen=[seen] if published else [],
+        memory=memory,
     )
 
 
@@ -123,7 +130,9 @@ def test_of_two_standing_reports_the_newest_serves_and_the_other_goes() -> None:
     older, newer = standing("1", age_h=48), standing("2", age_h=24)
     found = candidates(TODAY, [older, newer], ours=[])
 
-    night = decide(TODAY, found, [execution("1")], published=PUBLISHED, seen=[SEEN])
+    night = decide(
+        TODAY, found, [execution("1")], published=PUBLISHED, seen=[SEEN], memory=ReportMemory(made={"1", "2"})
+    )
 
     assert (night.standing, night.replaced) == (newer, [older])
     assert night.execution == execution("1")  # fetched first: deleting a report deletes its executions

@@ -91,6 +91,22 @@ def test_an_export_twice_over_on_a_file_system_that_lacks_something_is_complete(
         assert header[18:20] == b"\x01\x01"  # a rollback journal; 2 stands for the write-ahead journal
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.case("C36")
+@pytest.mark.parametrize(("files", "code"), [(16, 1), (31, 1), (32, 0), (64, 0)])
+def test_few_open_files_are_enough_or_one_sentence_before_anything_begins(
+    tmp_path: Path, files: int, code: int
+) -> None:
+    command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", sys.executable, "-m", "bulkpull"]
+    command += ["export", "Profile", "--demo", "--output", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+
+    assert done.returncode == code, done.stderr
+    if code:
+        assert f"may open {files} files at once" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.case("C7")
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF])
 def test_a_folder_sync_that_is_not_implemented_is_no_fault(

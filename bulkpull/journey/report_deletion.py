@@ -1,0 +1,34 @@
+"""
+What may delete a one-off report of ours on the service: one table (case C11).
+
+A finished report is what a run has waited longest for, and under the service's quota it may not be had again today. So
+the list is short, and what is not on it keeps the report: a network that is gone, a host that is busy, a link that is
+refused, a file that came damaged, a converting process that died, a disk that is full, data that are held back. The
+next run takes such a report up; one that nobody has wanted for a day is swept then (`leftovers`). Besides, a person may
+delete reports (`bulkpull reports delete`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bulkpull.errors import BulkpullError, ExecutionFailed, ExecutionOverdue, FileGone, ReportLost, Unchanged
+
+WHY_DELETED: Mapping[type[BulkpullError], str] = {
+    Unchanged: "its data are published already",
+    ExecutionFailed: "the service says that it failed",
+    ExecutionOverdue: "it was not ready within `report_timeout_seconds`",
+    ReportLost: "the service does not know it, or its query, any more",
+    FileGone: "the service has removed its file, also at repeated looks",
+}
+"""By the error that ended the dataset; nothing but these. A dataset without error is published and durable."""
+
+
+def may_delete_report(error: BulkpullError | None) -> bool:
+    """
+    Whether a report may be deleted on the service (pure).
+
+    Args:
+        error: What became of its data: `None` when they are published and durable.
+    """
+    return error is None or isinstance(error, tuple(WHY_DELETED))

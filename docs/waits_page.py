@@ -1,0 +1,287 @@
+"""
+Writes `docs/waits.md`: every wait of the program, its limit, who counts, what comes then. The numbers are the code's.
+
+    python docs/waits_page.py          write the page
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpull.account import keeper, log
+from bulkpull.account.telemetry import signals
+from bulkpull.journey import converter, download, run, verify
+from bulkpull.records import lock, schema
+from bulkpull.reporting import auth, calls, create, lookup, token_codes
+from bulkpull.tokencache import keeper as token_keeper
+from bulkpull.transfer import links, pour, transfer
+from bulkpull.transport import message, pace, retry
+
+PAGE = Path(__file__).with_name("waits.md")
+HEAD = """\
+# Waits
+
+<!-- Made by docs/waits_page.py from the code: change the code, then run `make docs`. -->
+
+Every wait of the program has a limit and a name. A test holds this table against the code: a module that waits and is
+not listed fails it. With `run_timeout_seconds` a whole run has a limit besides: it ends with what it has, and the same
+command carries on.
+
+| wait for | limit | counted by | then |
+| --- | --- | --- | --- |
+"""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """
+    One wait.
+
+    Attributes:
+        module: Where it is, below the package.
+        what: What is waited for.
+        limit: For how long, and how often.
+        counter: Who counts.
+        then: What happens when the limit is reached.
+    """
+
+    module: str
+    what: str
+    limit: str
+    counter: str
+    then: str
+
+
+_CALL, _TRANSFER, _POLICY = message.Timeouts(), message.TRANSFER_TIMEOUTS, retry.RetryPolicy()
+_LOST = "the answer is lost: tried again, `request_attempts` in all"
+WAITS = (
+    Wait(
+        "transport/http.py",
+        "a connection, TLS included",
+        f"{_CALL.connect_s:g} s",
+        "the HTTP client",
+        "as no connection: tried again",
+    ),
+    Wait(
+        "transport/http.py",
+        "the whole answer of a call to the API or the token endpoint",
+        f"{_CALL.total_s:g} s, silences {_CALL.read_s:g} s; a preview {calls.PREVIEW_PATIENCE_S + 30:g} s",
+        "the HTTP client",
+        _LOST,
+    ),
+    Wait(
+        "transport/http.py",
+        "the head of a download's answer, with name look-up, proxy and 1xx replies",
+        f"{_TRANSFER.head_s:g} s, for each of at most 5 redirects",
+        "`Http`",
+        _LOST,
+    ),
+    Wait(
+        "transport/http.py",
+        "the body of a refused download",
+        f"{_TRANSFER.error_body_s:g} s",
+        "`StreamedReply`",
+        "what came of it tells what it can",
+    ),
+    Wait(
+        "transport/inflow.py",
+        "the next bytes of a download",
+        f"{_TRANSFER.read_s:g} s",
+        "`Inflow` and the HTTP client",
+        _LOST,
+    ),
+    Wait(
+        "transfer/pour.py",
+        "enough bytes of a download",
+        f"`minimum_bytes_per_second` over {pour.WINDOW_S:g} s",
+        "`Pour`",
+        "the connection is renewed; counts as a try, unless a share of the file has come",
+    ),
+    Wait(
+        "transfer/transfer.py",
+        "the pause before a stretch is asked for again",
+        f"at least {transfer.PAUSE_S:g} s",
+        "`Transfer`",
+        "asked again",
+    ),
+    Wait(
+        "transfer/links.py",
+        "a link that is accepted",
+        f"{len(links.FRESH_LINK_PAUSES_S)} fresh links over {sum(links.FRESH_LINK_PAUSES_S):g} s",
+        "`Links`",
+        "the dataset fails; its report stays",
+    ),
+    Wait(
+        "transfer/links.py",
+        "a file, or a link, that is missing",
+        f"{len(links.LOOK_PAUSES_S)} more looks over {sum(links.LOOK_PAUSES_S):g} s",
+        "`Links`",
+        "a new report, `report_attempts` in all",
+    ),
+    Wait(
+        "transport/retry.py",
+        "the pause between two tries of a call",
+        (
+            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for, {_POLICY.longest_pause_s:,.0f} s a call "
+            "in all; more when the budget of retries is spent"
+        ),
+        "`Retrier`",
+        "the call fails",
+    ),
+    Wait(
+        "transport/retry.py",
+        "a network that is gone",
+        f"{_POLICY.outage_s:g} s",
+        "`Retrier`",
+        "its failures count as tries",
+    ),
+    Wait(
+        "transport/pace.py",
+        "a turn to call the API",
+        f"the rate; after a 429 what it asks for, at most {pace.LONGEST_PAUSE_S:,.0f} s",
+        "`Pacer`",
+        "the call goes out",
+    ),
+    Wait(
+        "reporting/auth.py",
+        "a new refresh token to be kept",
+        f"{auth._STORE_WITHIN_S:g} s",
+        "`TokenEndpoint`",
+        "the run goes on with it",
+    ),
+    Wait(
+        "reporting/token_codes.py",
+        "a token endpoint that sees a loop",
+        f"{token_codes.LOOP_PAUSE_S:g} s a try",
+        "`Retrier`",
+        "the call fails",
+    ),
+    Wait(
+        "tokencache/keeper.py",
+        "another process that renews the same token",
+        f"{token_keeper.LONGEST_TURN_S:g} s",
+        "the keeper",
+        "renewed all the same",
+    ),
+    Wait(
+        "tokencache/cache.py",
+        "the lock of the token cache",
+        f"{token_keeper.LONGEST_TURN_S:g} s",
+        "the keeper",
+        "renewed all the same",
+    ),
+    Wait(
+        "reporting/create.py",
+        "a created object to appear in the listing",
+        f"{create.SECOND_LOOK_UP_S:g} s between two look-ups",
+        "`create`",
+        "created again, or given up where that is in doubt",
+    ),
+    Wait(
+        "reporting/lookup.py",
+        "other creations in doubt, which share a look-up",
+        f"{lookup.GATHER_S:g} s",
+        "`SharedLookup`",
+        "looked up together",
+    ),
+    Wait(
+        "reporting/devicelogin.py",
+        "a person to sign in",
+        "as long as the code lives that the service gave",
+        "the sign-in",
+        "an error that says so",
+    ),
+    Wait(
+        "journey/poll.py",
+        "a report to be made",
+        "`report_timeout_seconds`",
+        "`Poller`",
+        "a new report, `report_attempts` in all",
+    ),
+    Wait(
+        "journey/quota.py",
+        "room in the quota of one-off reports",
+        "`one_off_quota_window_seconds` for each refusal",
+        "`OneOffQuota`",
+        "ordered then",
+    ),
+    Wait(
+        "journey/converter.py",
+        "a sign of life of the converting process",
+        f"{2 * converter.SILENCE_S:g} s",
+        "`Converter`",
+        "it is killed; a second one, then the dataset fails, report and download stay",
+    ),
+    Wait(
+        "journey/converter.py",
+        "the converting process to work",
+        f"{converter.STILL_S:g} s without processor time",
+        "`Converter`",
+        "the same",
+    ),
+    Wait(
+        "journey/download.py",
+        "the journal of an interrupted download",
+        f"{download._SAVING_S:g} s",
+        "`download_report`",
+        "the rest is fetched again",
+    ),
+    Wait(
+        "journey/run.py",
+        "the run",
+        "`run_timeout_seconds`",
+        "`Run`",
+        "it ends with what it has, exit status 3, resumable",
+    ),
+    Wait(
+        "journey/run.py",
+        "the manifest of an interrupted run",
+        f"{run._CLOSING_S:g} s",
+        "`Run`",
+        "the ledger tells it to the next run",
+    ),
+    Wait(
+        "journey/verify.py",
+        "a pointer that moves while it is checked",
+        f"{verify._PAUSE_S:g} s",
+        "`verify`",
+        "looked at once more",
+    ),
+    Wait(
+        "records/lock.py",
+        "who holds the lock to be written down",
+        f"{lock._LOOKS * lock._LOOK_S:g} s",
+        "the lock",
+        "told without a name, exit status 5",
+    ),
+    Wait(
+        "records/schema.py", "another reader of the ledger", f"{schema.BUSY_S:g} s", "SQLite", "an error of the ledger"
+    ),
+    Wait(
+        "account/keeper.py",
+        "those who are told of a run's end",
+        f"`notify_seconds`, and {keeper._GRACE_S:g} s",
+        "`Keeper`",
+        "a warning",
+    ),
+    Wait("account/notice.py", "the notify command and address", "`notify_seconds`", "`Keeper`", "a warning"),
+    Wait("account/log.py", "the log's last lines", f"{log._CLOSING_S:g} s", "the log", "they are lost"),
+    Wait(
+        "account/telemetry/signals.py",
+        "the receiver of traces and metrics",
+        f"{signals._CLOSING_S:g} s",
+        "the exporter",
+        "they are lost",
+    ),
+)
+
+
+def waits_page() -> str:
+    """The page, as it has to stand in the repository."""
+    rows = [f"| {wait.what} (`{wait.module}`) | {wait.limit} | {wait.counter} | {wait.then} |" for wait in WAITS]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(waits_page(), encoding="utf-8")

@@ -1,0 +1,84 @@
+"""A run ends when its time is over, with what it has; and a dataset that fails keeps what the service made for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from journeys.kit import export
+from support import FakeClock
+
+from bulkpull.errors import ConverterDied, RunOverdue
+from bulkpull.journey import pull as pull_module
+from bulkpull.simulator import Fault, Scenario, Simulator
+from bulkpull.simulator.matrix import QUICK
+
+DATASETS = ("AzureUsage", "OfficeUsage")
+
+
+def scenario(*faults: Fault) -> Scenario:
+    return Scenario(datasets=DATASETS, rows=50, faults=faults)
+
+
+@pytest.mark.case("C16")
+async def test_a_run_whose_time_is_over_keeps_what_it_has_and_is_carried_on(tmp_path: Path) -> None:
+    clock = FakeClock()
+    stuck = Fault("execution_stuck", dataset="OfficeUsage", times=1)
+    async with Simulator(scenario(stuck), clock=clock) as simulator:
+        changes = {**QUICK, "report_timeout_seconds": 50_000.0}
+        first = await export(simulator, tmp_path, clock=clock, run_timeout_seconds=1_000.0, **changes)
+
+        assert first.exit_code == 3
+        assert clock.elapsed_s < 1_200
+        told = {record.dataset: record for record in first.datasets}
+        assert told["AzureUsage"].status == "complete"
+        assert isinstance(told["OfficeUsage"].error, RunOverdue)
+        assert "`run_timeout_seconds` (1,000 s) is over" in (told["OfficeUsage"].reason or "")
+        assert simulator.service.created_reports["OfficeUsage"] == 1
+
+        second = await export(simulator, tmp_path, clock=clock, **QUICK)  # its report is stuck, and soon replaced
+
+        assert (second.run_id, second.status) == (first.run_id, "complete")
+        assert dict(simulator.service.created_reports) == {"AzureUsage": 1, "OfficeUsage": 2}
+
+
+@pytest.mark.case("L1")
+async def test_a_converter_that_dies_costs_neither_report_nor_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+
+    async def die(*_: object, **__: object) -> None:
+        raise ConverterDied("the report's file was not converted")
+
+    async with Simulator(scenario(), clock=clock) as simulator:
+        with monkeypatch.context() as patch:
+            patch.setattr(pull_module, "convert_report", die)
+            first = await export(simulator, tmp_path, clock=clock, **QUICK)
+        downloads = len([call for call in simulator.calls if call.endpoint == "blob"])
+        assert first.exit_code == 3
+        assert len(simulator.service.reports) == len(DATASETS)
+        assert all("stays on the service" in " ".join(record.notes) for record in first.datasets if record.report_id)
+
+        second = await export(simulator, tmp_path, clock=clock, **QUICK)
+
+        assert second.status == "complete"
+        assert len([call for call in simulator.calls if call.endpoint == "blob"]) == downloads
+        assert dict(simulator.service.created_reports) == dict.fromkeys(DATASETS, 1)
+        assert simulator.service.reports == {}
+
+
+@pytest.mark.case("C11")
+async def test_a_link_that_is_refused_for_good_leaves_the_report_to_the_next_run(tmp_path: Path) -> None:
+    clock = FakeClock()
+    refused = Fault("link_always_refused", dataset="AzureUsage", times=None)
+    async with Simulator(scenario(refused), clock=clock) as simulator:
+        first = await export(simulator, tmp_path, clock=clock, **QUICK)
+        assert [record.status for record in first.datasets if record.dataset == "AzureUsage"] == ["failed"]
+        assert [report.dataset for report in simulator.service.reports.values()] == ["AzureUsage"]
+
+        simulator.disarm_all()
+        second = await export(simulator, tmp_path, clock=clock, **QUICK)
+
+        assert second.status == "complete"
+        assert simulator.service.created_reports["AzureUsage"] == 1
