@@ -25,7 +25,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
-from bulkpull.model import Execution, Report
+from bulkpull.model import Execution, Report, Window
 from bulkpull.reporting.auth import Credentials, Grant, TokenEndpoint
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -212,6 +212,23 @@ async def test_whatever_happens_to_a_creation_one_object_comes_into_being(
             assert (len(listed), len(stage.told.of("query.doubled"))) == (1 + doubled, doubled)
 
         assert stage.posts(endpoint) - before == posts
+
+
+@pytest.mark.case("M1")
+@pytest.mark.parametrize("fault", ["reset_after_acting", "reset_before_acting"])
+async def test_an_older_report_of_the_same_name_is_neither_taken_nor_deleted(fault: str) -> None:
+    """Two commands one after the other, the second with a window; its answer is lost."""
+    async with staged() as stage:
+        window = Window(stage.clock.now() - timedelta(days=60), stage.clock.now() - timedelta(days=30))
+        query = await stage.client.create_query(name="Query 0", text=TEXT)
+        older = await stage.client.create_report(name="Weekly", query_id=query.query_id)
+        stage.simulator.arm(Fault(fault, endpoint="POST ScheduledReport"))
+
+        made = await stage.client.create_report(name="Weekly", query_id=query.query_id, window=window)
+
+        await stage.clock.sleep(60)
+        assert (made.report_id != older.report_id, made.window) == (True, window)
+        assert {each.report_id for each in await stage.client.get_reports()} == {older.report_id, made.report_id}
 
 
 @pytest.mark.fault(33)
