@@ -9,7 +9,7 @@ from bulkpull.errors import SettingsError
 
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 # Where an empty text has a meaning: it removes what is there.
-_REMOVES = {("reports", "update"): ("--description", "--callback-url")}
+_REMOVES: dict[tuple[str, ...], tuple[str, ...]] = {("reports", "update"): ("--description", "--callback-url")}
 
 
 def check_given(arguments: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from bulkpull.query.syntax import Condition, Literal, Ordering, Statement
 # The documented form of a number. Anything else is quoted, which is always allowed (behaviour 66).
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"[^"]*\"""")
-_ROUND_MARKS = re.compile(r"\s*([,()<>=!]+)\s*")
+_ROUND_MARKS = re.compile(r" ?([,()<>=!]+) ?")  # of text whose blanks are single ones
 
 
 def build(statement: Statement) -> str:

@@ -197,7 +197,7 @@ def create_report(
     rules.check_callback(callback_url, callback_method)
     if not query_id.strip():
         raise SettingsError(f"the report {name!r} needs the id of a query")
-    if execute_now and not (start_at is recurrence_h is recurrence_count is None):
+    if execute_now and (start_at is not None or recurrence_h is not None or recurrence_count is not None):
         raise SettingsError(f"the report {name!r} cannot run at once and on a schedule", why="one excludes the other")
     if not execute_now and (start_at is None or recurrence_h is None):
         raise SettingsError(f"the scheduled report {name!r} needs a start and a recurrence")

@@ -8,7 +8,6 @@ theirs. Redirects are followed by hand, because each new address has to be judge
 
 from __future__ import annotations
 
-import re
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -99,14 +98,11 @@ def _is_too_long(error: BaseException) -> bool:
     )
 
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}(?=:)")
-
-
 def _head_words(error: Any) -> str:
     text = str(error.message)[:400]
     if text.startswith("Got more than"):
-        name = _HEADER_NAME.search(text.partition("reading:")[2])
-        which = f"the header {name[0]}" if name else "a header"
+        name, colon, _ = text.partition("reading:")[2].strip(" b'\"").partition(":")
+        which = f"the header {name[:80]}" if colon else "a header"
         return f"{which} is longer than {MAX_HEADER_BYTES:,} bytes"
     return f"it has more than {MAX_HEADERS:,} headers"
 
@@ -418,7 +414,12 @@ class Http:
         raise UnsafeAddress(f"{request.told}: it redirects without end")
 
     async def _open(self, request: Request, *, auto_decompress: bool) -> aiohttp.ClientResponse:
-        assert self._session is not None, "Http is used before it is entered"
+        if self._session is None or self._session.closed:
+            raise BulkpullError(
+                f"{request.told}: the connection is closed",
+                why="it lives as long as its `async with` block",
+                fix="make the call within the block, or open a new one",
+            )
         times = request.timeouts
         began = self._clock.monotonic()
         response: aiohttp.ClientResponse | None = None

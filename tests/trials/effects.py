@@ -99,7 +99,8 @@ class Effects:
 
         @wraps(plain)
         def call(*args: Any, **options: Any) -> Any:
-            if self.counts(args[position], options.get("dir_fd")):
+            folder = options.get("dir_fd", options.get("src_dir_fd"))  # of a rename: where its source lies
+            if self.counts(args[position], folder):
                 self.strike(kind, args[position])
             return plain(*args, **options)
 

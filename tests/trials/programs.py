@@ -93,7 +93,8 @@ def check_agreement(ending: Ending, output: Path) -> None:
     assert "Traceback" not in ending.err, ending.err
     assert ending.code in (0, 1, 2, 3, 4, 130), ending
     manifest = ending.manifest
-    if manifest is None:
+    if manifest is None or "error" in manifest:  # it ended before there was a manifest
+        assert manifest is None or manifest["exit"] == ending.code, ending
         assert ending.code not in (0, 3), ending.err
         assert ending.err.strip(), "it failed without a word"
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,11 @@ def list_queries(wanted: QueryFilter, *, demo: bool, config: Path | None, as_jso
     wanted.check()
 
     async def look(client: ReportingClient) -> tuple[list[Query], list[OfferedDataset]]:
-        own = {"include_system": wanted.everything, "only_system": wanted.system}
-        queries = await client.get_queries(name=wanted.name, **own)
+        list_those = partial(client.get_queries, include_system=wanted.everything, only_system=wanted.system)
+        queries = await list_those(name=wanted.name)
         if wanted.name is not None and not queries:
             # Names that others gave may have blanks around them, which the service's own filter minds.
-            queries = [query for query in await client.get_queries(**own) if is_named(query.name, wanted.name)]
+            queries = [query for query in await list_those() if is_named(query.name, wanted.name)]
         if wanted.mine:
             queries = [query for query in queries if is_own(query)]
         return queries, await _offered(client) if queries else []
