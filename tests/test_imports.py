@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
     "_version", "address", "catalog", "child_environment", "clock", "errors", "events", "figures", "foreign_text",
-    "identity", "metrics", "model", "query", "question", "redact", "secret_sources", "selection", "setting_kinds",
-    "settings", "settings_file", "timespans",
+    "identity", "metrics", "model", "platforms", "query", "question", "redact", "secret_sources", "selection",
+    "setting_kinds", "settings", "settings_file", "timespans",
 }  # fmt: skip
 MAY_IMPORT = {
     "ground": GROUND,

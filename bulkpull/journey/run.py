@@ -99,6 +99,7 @@ class Run:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
+        published_anyway: Datasets that are published although they would be held back; `None` for all.
         account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
     """
 
@@ -110,6 +111,7 @@ class Run:
     credential: AzureCredential | None = None
     resume: str | None = None
     account: Account | None = None
+    published_anyway: Collection[str] | None = ()
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
@@ -333,6 +335,7 @@ class Run:
                         account=self._account,
                     )
                     tools.publisher.check_lock = self._check_lock
+                    tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if self._will_convert(left, nights):
                         watching.start_soon(warm_up, tools.conversions)

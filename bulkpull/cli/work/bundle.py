@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.account.bundle import Bundle, files_of
 from bulkpull.account.log import log_of
@@ -73,7 +74,7 @@ def _zip(path: Path, files: Mapping[str, str]) -> None:
             aside.chmod(0o600)
             for name, text in files.items():
                 archive.writestr(name, text)
-        aside.replace(path)
+        platforms.current().replace_file(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 

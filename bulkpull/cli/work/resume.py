@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.summary import Invocation, print_summary
@@ -20,12 +22,23 @@ from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.settings import Settings
 
 
-def resume_run(run_id: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: Speech) -> int:
+def resume_run(
+    run_id: str | None,
+    *,
+    output: Path | None,
+    config: Path | None,
+    as_json: bool,
+    speech: Speech,
+    published_anyway: Collection[str] | None = (),
+) -> int:
     """
     Carry a run on; returns the exit status.
 
     Without `run_id` it is the newest one that is unfinished, else the newest. A run that has nothing left to do is told
     as it ended. Of a run that ended with losses, what it lost is tried again.
+
+    Args:
+        published_anyway: Datasets that are published although they would be held back; `None` for all.
 
     Raises:
         SettingsError: There is no such run, or it was made against another service.
@@ -53,11 +66,29 @@ def resume_run(run_id: str | None, *, output: Path | None, config: Path | None, 
     settings = settings.model_copy(update=asked)
     request = ExportRequest.of_run(run.request)
     return carry_out(
-        lambda listener: Run(request, settings, Events(listener), resume=run.run_id),
+        lambda listener: Run(request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway),
         invocation=invocation,
         as_json=as_json,
         speech=speech,
     )
+
+
+def publish_held(
+    run_id: str, dataset: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: Speech
+) -> int:
+    """
+    Publish what a run held back, from the data that it kept; returns the exit status.
+
+    Args:
+        dataset: The only one to be published; `None` for all that the run held back.
+
+    Raises:
+        SettingsError: There is no such run, or no such dataset.
+    """
+    catalog = load_catalog()
+    known = catalog.find(dataset) if dataset else None
+    names = None if dataset is None else (known.name if known else dataset.strip(),)
+    return resume_run(run_id, output=output, config=config, as_json=as_json, speech=speech, published_anyway=names)
 
 
 def _command(run: RunEntry) -> str:
