@@ -27,6 +27,7 @@ from bulkpull.cli import (
     reports,
     runs,
     simulate,
+    sql,
     status,
 )
 from bulkpull.cli.options import examples
@@ -49,7 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples("bulkpull export --demo", "bulkpull init", "bulkpull doctor", "bulkpull export --help"),
 )
-for group in (export, nightly, status, datasets, preview, queries, reports, executions, init, doctor):
+for group in (export, nightly, status, sql, datasets, preview, queries, reports, executions, init, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
 app.add_typer(auth.app)
