@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import anyio
 
 from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, QuotaExceeded, RequestRejected
+from bulkpull.errors import AccessDenied, ListNotTold, QuotaExceeded, RequestRejected
 from bulkpull.events import Events
 from bulkpull.journey.in_flight import ReportsInFlight
 from bulkpull.journey.names import is_own, query_name, report_name
@@ -172,7 +172,11 @@ class Submitter:
             async with self.quota.turn(weight=weight, ahead=ahead):
                 try:
                     report = await self.client.create_report(
-                        name=name, query_id=query.query_id, description=DESCRIPTION, window=pull.window
+                        name=name,
+                        query_id=query.query_id,
+                        description=DESCRIPTION,
+                        window=pull.window,
+                        name_is_unique=True,
                     )
                 except QuotaExceeded as refused:
                     if not self._may_wait(refused):
@@ -202,7 +206,7 @@ class Submitter:
             if self._queries is None:
                 try:
                     listed = await self.client.get_queries()
-                except AccessDenied:
+                except (AccessDenied, ListNotTold):
                     listed = []  # a role may be refused the listing and still be allowed to create
                 self._queries = {}
                 for query in sorted((each for each in listed if is_own(each)), key=_made_at):
@@ -233,7 +237,10 @@ class Submitter:
         idle = [query for query in (*unwanted, *self._doubles) if among is None or query.query_id in among]
         if not idle:
             return False
-        in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
+        try:
+            in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
+        except (AccessDenied, ListNotTold):
+            return False  # which queries are in use is unknown, so that none is known to be idle
         idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:
             await self.client.delete_query(query.query_id, tidying=tidying)
