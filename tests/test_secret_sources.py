@@ -120,7 +120,7 @@ def given(settings: Settings) -> tuple[str | None, str | None]:
 def test_a_higher_source_beats_a_lower_one_whatever_its_form(
     higher: str, lower: str, places: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: dict[str, str] = {}
+    options: dict[str, Any] = {}
     config = tmp_path / "x.toml"
     config.touch()
     values = (form_of(higher, "the-higher", tmp_path), form_of(lower, "the-lower", tmp_path))
