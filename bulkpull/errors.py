@@ -302,6 +302,24 @@ class UnexpectedReply(ReportingError):
     remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
 
 
+class ListNotTold(UnexpectedReply):
+    """A list of the service is null: what there is is unknown, so nothing is taken for missing, and nothing deleted."""
+
+    cause = "a passing trouble of the service, or a proxy that cuts replies short"
+    remedy = "run the same command again"
+
+
+class NotDone(BulkpullError):
+    """Something that was named could not be done; the exit status is that of the first failure."""
+
+    cause = "the service refused it for one of the things that were named, and did the others"
+    remedy = "see to what is named, then run the command again with those alone"
+
+    def __init__(self, what: str, *, exit_code: int, why: str | None = None, fix: str | None = None) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.exit_code = exit_code
+
+
 class ReportLost(ReportingError):
     """The report, or the query under it, is gone from the service; it has to be created anew."""
 

@@ -19,8 +19,10 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | pull.stepped           | a pull enters a step                          | step, part (of several windows)         |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
-| query.adopted/created  | a query for the pull exists, also `.deleted`  | query_id                                |
-| report.adopted/created | the report of a pull, also `.deleted`         | report_id                               |
+| query.adopted/created  | a query for the pull exists, also `.deleted`, | query_id                                |
+|                        | `.doubled` (another equals it, and is left)   |                                         |
+| report.adopted/created | the report of a pull, also `.deleted`,        | report_id                               |
+|                        | `.doubled` (another equals it, and is left)   |                                         |
 | reports.unknown        | the service does not tell which reports exist | reason                                  |
 | reports.unused         | scheduled reports of ours that nothing uses   | reports                                 |
 | execution.missed       | an execution that was due has not come        | report_id, due_at                       |

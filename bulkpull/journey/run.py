@@ -115,6 +115,7 @@ class Run:
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
+    _submitted: set[str] = field(default_factory=set)
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
@@ -501,6 +502,7 @@ class Run:
         reports = await assembly.submit()
         several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
         assembly.record.status = "skipped"
+        self._submitted.add(assembly.record.dataset)
         assembly.record.reason = (
             f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
         )
@@ -587,7 +589,7 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter(str(record.status) for record in records))
+        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
         with explained(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)

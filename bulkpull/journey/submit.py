@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, QuotaExceeded, RequestRejected
+from bulkpull.errors import AccessDenied, ListNotTold, QuotaExceeded, RequestRejected
 from bulkpull.events import Events
 from bulkpull.journey.names import is_own, query_name, report_name
 from bulkpull.journey.quota import OneOffQuota
@@ -152,7 +152,11 @@ class Submitter:
             async with self.quota.turn(weight=self.weights.get(pull.dataset, len(pull.offered.columns))):
                 try:
                     report = await self.client.create_report(
-                        name=name, query_id=query.query_id, description=DESCRIPTION, window=pull.window
+                        name=name,
+                        query_id=query.query_id,
+                        description=DESCRIPTION,
+                        window=pull.window,
+                        name_is_unique=True,
                     )
                 except QuotaExceeded as refused:
                     if refused.kind != "one_off":
@@ -170,7 +174,7 @@ class Submitter:
             if self._queries is None:
                 try:
                     listed = await self.client.get_queries()
-                except AccessDenied:
+                except (AccessDenied, ListNotTold):
                     listed = []  # a role may be refused the listing and still be allowed to create
                 self._queries = {normalise(query.text): query for query in listed if is_own(query)}
             return self._queries
@@ -197,7 +201,10 @@ class Submitter:
         ]
         if not idle:
             return False
-        in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
+        try:
+            in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
+        except (AccessDenied, ListNotTold):
+            return False  # which queries are in use is unknown, so that none is known to be idle
         idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:
             await self.client.delete_query(query.query_id, tidying=tidying)

@@ -117,12 +117,14 @@ class ReportDesk:
             raise bad_request(refusals.INVALID_PARAMETERS)
         self.advance()
         report.name, report.start_at, report.made = change.name, change.start_at, 0
-        report.description = change.description or report.description
+        report.description = change.description or (None if body.is_blank("Description") else report.description)
         report.interval_h = change.interval_h or report.interval_h
         report.count = change.count or report.count
         report.format = change.format or report.format
-        report.callback_url = change.callback_url or report.callback_url
-        report.callback_method = change.callback_method or report.callback_method
+        # Assumed: no document says how a callback is removed.
+        is_removed = body.is_blank("CallbackUrl")
+        report.callback_url = change.callback_url or (None if is_removed else report.callback_url)
+        report.callback_method = change.callback_method or (None if is_removed else report.callback_method)
         report.modified_at = now
         return report
 
