@@ -10,14 +10,17 @@ from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.clock import iso_utc
+from bulkpull.errors import SettingsError
 from bulkpull.journey.intact import size_of
-from bulkpull.journey.leftovers import FRESH, EarlierRun, Leftovers, Sorted, sort_reports
+from bulkpull.journey.leftovers import FRESH, KEPT, EarlierRun, Leftovers, Sorted, may_take_up, sort_reports
 from bulkpull.journey.names import read_report_name
-from bulkpull.journey.request import is_same_request
+from bulkpull.journey.request import ExportRequest, is_same_request
 from bulkpull.model import Report
-from bulkpull.records.history import RUN_ID
+from bulkpull.records.history import RUN_ID, find_run
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.records.manifest import Current, DatasetRecord
+from bulkpull.settings import Settings
 
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
@@ -50,6 +53,41 @@ def is_unfinished(run: RunEntry) -> bool:
     return run.status in _UNFINISHED
 
 
+def choose_run(asked: str | None, *, runs: Sequence[RunEntry], output: Path) -> RunEntry:
+    """
+    The run to carry on: the one that is named, else the newest unfinished one, else the newest (pure).
+
+    Args:
+        asked: A run's id or the beginning of one; `None` for none in particular.
+        runs: The runs of the ledger, newest first.
+
+    Raises:
+        SettingsError: There is no such run; the message names what there is.
+    """
+    if asked is None and (unfinished := next(filter(is_unfinished, runs), None)) is not None:
+        return unfinished
+    known = {run.run_id: run for run in runs}
+    return known[find_run(asked, known=list(known), output=output)]
+
+
+def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest, Settings]:
+    """
+    What to ask for, and with which settings, so that the run is carried on as it was begun (pure).
+
+    Raises:
+        SettingsError: It was made against another service.
+    """
+    base = run.request.get("api_base_url")
+    if base != settings.api_base_url:
+        raise SettingsError(
+            f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
+            fix="resume it with the settings that it was begun with, or begin a new run",
+        )
+    # Runs from before the setting `metrics` selected none.
+    asked = {"timespan": run.request.get("timespan"), "metrics": run.request.get("metrics") or "none"}
+    return ExportRequest.of_run(run.request), settings.model_copy(update=asked)
+
+
 def review(runs: Sequence[RunEntry], *, key: Mapping[str, Any], now: datetime, resume: str | None = None) -> Past:
     """
     Say what becomes of earlier runs (pure).
@@ -76,7 +114,9 @@ def review(runs: Sequence[RunEntry], *, key: Mapping[str, Any], now: datetime, r
 
 
 def _is_young(run: RunEntry, *, now: datetime) -> bool:
-    return now - datetime.fromisoformat(run.started_at) < FRESH
+    """Whether it did something within a day: many windows under a quota take longer than that in all."""
+    did = (run.started_at, run.ended_at, run.active_at)
+    return now - max(datetime.fromisoformat(each) for each in did if each) < FRESH
 
 
 async def published_before(ledger: Ledger, *, run_id: str, output: Path, current: Current) -> dict[str, DatasetRecord]:
@@ -109,6 +149,8 @@ async def inherit(
     ledger: Ledger,
     run_id: str,
     wanted: Mapping[str, str],
+    windows: Mapping[str, datetime],
+    splits: frozenset[str],
     alive: frozenset[str],
     folders: Iterable[str],
     now: datetime,
@@ -120,6 +162,8 @@ async def inherit(
         reports: All that the service lists; `None` where it does not tell, and then those that the ledger knows are
             taken up, and none is cleared away.
         wanted: The marks of this run's pulls, each with the mark that they bear today.
+        windows: The ends of the windows among them, by mark: what was fetched of these counts whatever the run.
+        splits: Marks of windows that were asked for in halves.
         alive: Runs that may still be carried on, by another command.
         folders: Ids of runs that left a folder here: they are ours even where the ledger does not know them any more.
     """
@@ -136,10 +180,15 @@ async def inherit(
         for each in sorted((named & known) - {run_id})
     ]
     found: Sorted = sort_reports(reports, run_id=run_id, wanted=wanted, runs=runs, now=now)
-    converted = {
+    converted: dict[str, Mapping[str, Any]] = {}
+    for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
+        end = windows.get(str(entry.facts.get("mark")))
+        if end is not None and may_take_up(end, kept_at=datetime.fromisoformat(entry.at), now=now):
+            converted[str(entry.facts["mark"])] = entry.facts
+    converted |= {
         str(entry.facts["mark"]): entry.facts for entry in await ledger.steps(run_id) if entry.step == "converted"
     }
-    return Inheritance(Leftovers(found.usable, converted), found.orphans if is_known else [])
+    return Inheritance(Leftovers(found.usable, converted, splits), found.orphans if is_known else [])
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:

@@ -7,7 +7,6 @@ leaves a ledger from which the same command carries on.
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -26,19 +25,21 @@ from bulkpull import figures
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.leftovers import KEPT, SPLIT
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import earlier_mark_of, mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
+from bulkpull.journey.part import PARTS
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.report_memory import STANDING, ReportMemory
@@ -55,6 +56,7 @@ from bulkpull.journey.resume import (
 from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.room import find_too_large
 from bulkpull.journey.snapshot import Assembly
+from bulkpull.journey.splitting import split_pull, with_halves
 from bulkpull.journey.standing import (
     LIST_UNKNOWN,
     UNCHANGED,
@@ -99,6 +101,7 @@ class Run:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
+        published_anyway: Datasets that are published although they would be held back; `None` for all.
         account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
     """
 
@@ -106,14 +109,16 @@ class Run:
     settings: Settings
     events: Events
     clock: Clock = field(default_factory=SystemClock)
-    random: Callable[[], float] = random.random
+    random: Callable[[], float] = field(default_factory=own_random)
     credential: AzureCredential | None = None
     resume: str | None = None
     account: Account | None = None
+    published_anyway: Collection[str] | None = ()
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
+    _submitted: set[str] = field(default_factory=set)
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
@@ -138,7 +143,7 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        self.settings.check_output()
+        await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
         with explained(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
@@ -269,10 +274,22 @@ class Run:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
             await anyio.to_thread.run_sync(self._clear_staging, folder)
+        await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
             await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+
+    def _clear_old_parts(self, folder: OutputFolder) -> None:
+        """Windows of datasets that nobody has completed in some days."""
+        private = folder.output / PRIVATE
+        oldest_s = (self.clock.now() - KEPT).timestamp()
+        with suppress(OSError):
+            for dataset in names_beneath(private / PARTS, root=private):
+                for mark in names_beneath(private / PARTS / dataset, root=private):
+                    part = private / PARTS / dataset / mark
+                    if part.lstat().st_mtime < oldest_s:
+                        remove_beneath(part, root=private)
 
     def _clear_staging(self, folder: OutputFolder) -> None:
         remove_beneath(folder.staging, root=folder.output / PRIVATE)
@@ -295,20 +312,28 @@ class Run:
         except BulkpullError as error:
             await self._lose_all(error, ledger=ledger)
             return
+        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
         self._too_large = await find_too_large(
-            folder.output,
-            [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights) and not _is_begun(pull, folder)],
-            settings=self.settings,
+            folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
         await self._begin(ledger)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
+        splits = await self._known_splits(ledger)
+        asked = [
+            each
+            for pull in left
+            for window in (pull, *split_pull(pull, catalog=load_catalog(), now=self.clock.now()))
+            for each in with_halves(window, splits)
+        ]
         inheritance = await inherit(
             reports,
             ledger=ledger,
             run_id=self.run_id,
-            wanted={mark: mark_of(pull) for pull in left for mark in (earlier_mark_of(pull), mark_of(pull))},
+            wanted={mark: mark_of(pull) for pull in asked for mark in (earlier_mark_of(pull), mark_of(pull))},
+            windows={mark_of(pull): pull.window.end for pull in asked if pull.window is not None},
+            splits=splits,
             alive=self._past.alive,
             folders=folder.runs,
             now=self.clock.now(),
@@ -334,6 +359,7 @@ class Run:
                         account=self._account,
                     )
                     tools.publisher.check_lock = self._check_lock
+                    tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if self._will_convert(left, nights):
                         watching.start_soon(warm_up, tools.conversions)
@@ -362,6 +388,11 @@ class Run:
 
         tools.submitter.settled.set()
         watching.start_soon(cut_off)
+
+    async def _known_splits(self, ledger: Ledger) -> frozenset[str]:
+        """The windows that runs of the last days had to ask for in halves."""
+        noted = await ledger.noted(SPLIT, since=iso_utc(self.clock.now() - KEPT))
+        return frozenset(str(entry.facts["mark"]) for entry in noted)
 
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
@@ -500,6 +531,7 @@ class Run:
         reports = await assembly.submit()
         several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
         assembly.record.status = "skipped"
+        self._submitted.add(assembly.record.dataset)
         assembly.record.reason = (
             f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
         )
@@ -586,7 +618,7 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter(str(record.status) for record in records))
+        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
         with explained(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
@@ -605,9 +637,13 @@ class Run:
         return manifest
 
 
-def _is_begun(pull: Pull, folder: OutputFolder) -> bool:
-    """Whether an interrupted run has fetched some of it, which then needs no further room."""
-    return bool(names_beneath(folder.staging / pull.dataset, root=folder.output / PRIVATE))
+def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
+    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
+    private = folder.output / PRIVATE
+    places = (folder.staging, private / PARTS)
+    return [
+        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
+    ]
 
 
 def new_run_id(now: datetime) -> str:
