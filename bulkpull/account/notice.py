@@ -7,13 +7,17 @@ it is no fault of the run.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +27,7 @@ import anyio.abc
 import anyio.to_thread
 
 from bulkpull._version import __version__
+from bulkpull.account import command_guard
 from bulkpull.child_environment import without_secrets
 from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError
@@ -67,7 +72,7 @@ async def _guarded(to: str, tell: Callable[[], Awaitable[None]], events: Events)
 
 async def run_command(command: str, manifest: Manifest, *, path: Path, within_s: float) -> None:
     """
-    Run a command, without a shell, with the manifest as its standard input.
+    Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
 
     Its environment is this program's without any setting and without any secret, and with `BULKPULL_RUN_ID`,
     `BULKPULL_STATUS` and `BULKPULL_EXIT_CODE`. What it writes goes nowhere but into the error.
@@ -82,13 +87,16 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         try:
             told = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
             said = stack.enter_context(await anyio.to_thread.run_sync(tempfile.TemporaryFile))
+            environment = environment_for(manifest, os.environ)
+            pipe = stack.enter_context(_pipe_to_guard(words, environment))
             process = await anyio.open_process(
-                words,
+                pipe.command,
                 stdin=told,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env=environment_for(manifest, os.environ),
+                env=environment,
                 start_new_session=True,
+                pass_fds=pipe.passed,
             )
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
@@ -119,6 +127,37 @@ def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict
         f"{ENV_PREFIX}STATUS": "interrupted" if manifest.interrupted else manifest.status,
         f"{ENV_PREFIX}EXIT_CODE": str(manifest.exit_code),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """The words to start, and the descriptors that they inherit."""
+
+    command: Sequence[str]
+    passed: tuple[int, ...] = ()
+
+
+@contextmanager
+def _pipe_to_guard(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[_Guarded]:
+    """
+    The command behind a guard that ends it when this program is killed (case C32).
+
+    Raises:
+        OSError: There is no such program, or it may not be run.
+    """
+    if sys.platform == "win32" or not sys.executable:
+        yield _Guarded(words)
+        return
+    if shutil.which(words[0], path=environment.get("PATH", os.defpath)) is None:
+        # By a path: a missing file is told from one that may not be run.
+        number = errno.EACCES if os.sep in words[0] and Path(words[0]).exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number))
+    inner, outer = os.pipe()
+    try:
+        yield _Guarded((sys.executable, "-I", "-S", command_guard.__file__, str(inner), *words), (inner,))
+    finally:
+        os.close(inner)
+        os.close(outer)
 
 
 async def post(settings: Settings, manifest: Manifest, *, events: Events, clock: Clock) -> None:

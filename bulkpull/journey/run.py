@@ -35,7 +35,7 @@ from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.journey.names import earlier_mark_of, mark_of
+from bulkpull.journey.names import earlier_mark_of, mark_of, read_report_name
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
@@ -377,7 +377,7 @@ class Run:
         """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
         if self._past.is_empty and not folder.runs and not self.request.nightly:
             return []
-        reports = await client.list_reports()
+        reports = await client.list_reports(is_ours=lambda name: read_report_name(name) is not None)
         if reports is None:
             self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
             self._notes.append(LIST_UNKNOWN)

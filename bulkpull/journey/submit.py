@@ -197,7 +197,7 @@ class Submitter:
         ]
         if not idle:
             return False
-        in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
+        in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying, whole=True)}
         idle = [query for query in idle if query.query_id not in in_use]
         for query in idle:
             await self.client.delete_query(query.query_id, tidying=tidying)

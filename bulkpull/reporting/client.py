@@ -7,15 +7,16 @@ idempotent: see `create`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bulkpull import figures
 from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, NotConnected, ReportingError, TransferError
+from bulkpull.errors import AccessDenied, NotConnected, ReportingError, TransferError, UnexpectedReply
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, Report, ReportStatus, Window
 from bulkpull.query import normalise
@@ -26,7 +27,7 @@ from bulkpull.reporting.channel import Channel
 from bulkpull.reporting.create import Made, Outcome, create_once
 from bulkpull.reporting.lookup import SharedLookup
 from bulkpull.reporting.verdict import GatewayTimeout
-from bulkpull.reporting.wire import Envelope
+from bulkpull.reporting.wire import Envelope, Read
 from bulkpull.transport.http import AnswerOverdue, Http
 from bulkpull.transport.pacer import Pacer, Urgency
 from bulkpull.transport.retry import Retrier
@@ -134,6 +135,7 @@ class ReportingClient:
         query_id: str | None = None,
         include_system: bool = False,
         only_system: bool = False,
+        whole: bool = False,
         retry: bool = True,
     ) -> list[Query]:
         """
@@ -141,15 +143,17 @@ class ReportingClient:
 
         Args:
             only_system: The system's and no others.
+            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
             retry: Whether failures are repeated here.
 
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
+        wanted = _looked_for(name, whole=whole)
         pages = await self._channel.pages_if_any(
             calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system),
             retry=retry,
         )
-        queries = [wire.read_query(item) for page in pages for item in page.items]
+        queries = self._read_listing(pages, wire.read_query, what="stored query", wanted=wanted)
         return [
             query
             for query in queries
@@ -313,6 +317,7 @@ class ReportingClient:
         name: str | None = None,
         query_id: str | None = None,
         tidying: bool = False,
+        whole: bool = False,
         retry: bool = True,
     ) -> list[Report]:
         """
@@ -320,13 +325,15 @@ class ReportingClient:
 
         Args:
             tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
             retry: Whether failures are repeated here.
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
         call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        wanted = _looked_for(name, whole=whole)
         pages = await self._channel.pages_if_any(_urgent(call, tidying=tidying), retry=retry)
-        reports = [wire.read_report(item) for page in pages for item in page.items]
+        reports = self._read_listing(pages, wire.read_report, what="reports", wanted=wanted)
         return [
             report
             for report in reports
@@ -335,11 +342,15 @@ class ReportingClient:
             and _matches(query_id, report.query_id)
         ]
 
-    async def list_reports(self) -> list[Report] | None:
+    async def list_reports(self, *, is_ours: Callable[[str], bool] = lambda _: False) -> list[Report] | None:
         """
         All reports of this user; `None` where the service does not tell them.
 
-        A role may be refused the list, and the list may be null: unknown is not none.
+        A role may be refused the list, and the list may be null: unknown is not none. Neither is a report without an
+        id whose name is one of ours.
+
+        Args:
+            is_ours: Whether a report of that name is of use to the caller.
         """
         try:
             pages = await self._channel.pages_if_any(calls.list_reports(report_id=None, name=None, query_id=None))
@@ -347,7 +358,10 @@ class ReportingClient:
             return None
         if any(page.is_null for page in pages):
             return None
-        return [wire.read_report(item) for page in pages for item in page.items]
+        try:
+            return self._read_listing(pages, wire.read_report, what="reports", wanted=is_ours)
+        except UnexpectedReply:
+            return None
 
     async def update_report(
         self,
@@ -460,8 +474,8 @@ class ReportingClient:
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         for call in (replace(each, urgency=urgency) for each in asked):
             for page in await self._channel.pages_if_any(call, retry=retry):
-                now = self.service_time()
-                found += [wire.read_execution(item, data_redacted=page.data_redacted, now=now) for item in page.items]
+                read = partial(wire.read_execution, data_redacted=page.data_redacted, now=self.service_time())
+                found += self._read_listing([page], read, what="executions")
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
         return [
             execution
@@ -470,17 +484,44 @@ class ReportingClient:
             and (not executions or execution.execution_id.casefold() in executions)
         ]
 
+    def _read_listing(
+        self,
+        pages: Iterable[Envelope],
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        wanted: Callable[[str], bool] = lambda _: False,
+    ) -> list[Read]:
+        """
+        The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
+
+        Args:
+            wanted: Whether an entry of that name is looked for: "cannot be read" must then not become "is not there".
+
+        Raises:
+            UnexpectedReply: No entry can be read, or one that is wanted.
+        """
+        items = [item for page in pages for item in page.items]
+        found, unread = wire.read_all(items, read)
+        if unread:
+            for item in items:
+                if wanted(wire.name_in(item)):
+                    read(item)
+            reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
+            self._events.warn("list.odd", reason=reason)
+        return found
+
     async def _list_queries(self, name: str | None) -> list[Query]:
         try:
-            return await self.get_queries(name=name, retry=False)
+            return await self.get_queries(name=name, whole=True, retry=False)
         except NotConnected:
-            return await self.get_queries(name=name)  # nothing was sent, so the network may be waited for
+            return await self.get_queries(name=name, whole=True)  # nothing was sent, so the network may be waited for
 
     async def _list_reports(self, name: str | None) -> list[Report]:
         try:
-            return await self.get_reports(name=name, retry=False)
+            return await self.get_reports(name=name, whole=True, retry=False)
         except NotConnected:
-            return await self.get_reports(name=name)
+            return await self.get_reports(name=name, whole=True)
 
     async def _switch(self, call: Call) -> Report | None:
         envelope = await self._channel.ask(self._channel.errand(call))
@@ -509,6 +550,11 @@ def _urgent(call: Call, *, tidying: bool) -> Call:
 def _best_effort() -> AbstractContextManager[None]:
     """For what is made besides: it is not worth losing the dataset that it was made for."""
     return suppress(ReportingError, TransferError)
+
+
+def _looked_for(name: str | None, *, whole: bool) -> Callable[[str], bool]:
+    """Whether an entry of that name must not be left out of a listing."""
+    return lambda found: whole or (name is not None and _matches(name, found))
 
 
 def _matches(wanted: str | None, found: str) -> bool:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,17 @@ def _invocations(example: str) -> Iterator[list[str]]:
             words = []
         else:
             words.append(word)
+
+
+@pytest.mark.case("L9")
+@pytest.mark.parametrize("option", ["--output", "--config", "--metrics-file"])
+@pytest.mark.parametrize("given", ["", " "])
+def test_an_empty_path_is_refused_and_not_taken_for_the_present_folder(
+    command: Command, option: str, given: str
+) -> None:
+    outcome = command("export", "--demo", option, given)
+
+    assert outcome.code == 2
+    assert "it is empty" in outcome.err
+    assert option in outcome.err
+    assert not list(Path.cwd().iterdir())

@@ -305,6 +305,25 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_with_a_way_out(h
             assert (await trusting.send(get(f"{server.origin}/"))).status == 200
 
 
+@pytest.mark.case("C24")
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated:DeprecationWarning")
+async def test_a_server_that_offers_old_tls_only_is_told_as_such(http: Http) -> None:
+    """It is not asked again: `TlsRefused` never is."""
+    context = server_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1
+
+    async def answer(_: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply("200 OK", b"{}"))
+
+    async with raw_server(answer, ssl=context) as server:
+        with pytest.raises(TlsRefused, match=r"TLS 1\.0 or 1\.1 only.*switch on TLS 1\.2"):
+            await http.send(get(f"{server.origin}/"))
+
+    assert server.requests == []
+
+
 def test_connections_are_as_strict_as_the_library_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     usual, ours = ssl.create_default_context(), trusted_certificates(None)
