@@ -138,3 +138,17 @@ def test_an_empty_path_is_refused_and_not_taken_for_the_present_folder(
     assert "it is empty" in outcome.err
     assert option in outcome.err
     assert not list(Path.cwd().iterdir())
+
+
+@pytest.mark.case("C32")
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no core files")
+def test_the_program_leaves_no_core_file_with_its_secrets() -> None:
+    program = (
+        "import resource, bulkpull.cli as cli\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)\n"
+        "cli.run = lambda: print(resource.getrlimit(resource.RLIMIT_CORE)[0]) or 0\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert done.stdout == "0\n"

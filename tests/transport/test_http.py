@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -314,14 +315,18 @@ async def test_a_server_that_offers_old_tls_only_is_told_as_such(http: Http) -> 
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1
 
-    async def answer(_: int, writer: asyncio.StreamWriter) -> None:
-        writer.write(reply("200 OK", b"{}"))
+    # Not asyncio's server: it resets the connection before its alert is out.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-    async with raw_server(answer, ssl=context) as server:
+        def shake_hands() -> None:
+            held, _ = listener.accept()
+            with held, pytest.raises(ssl.SSLError):
+                context.wrap_socket(held, server_side=True)
+
+        server = asyncio.create_task(asyncio.to_thread(shake_hands))
         with pytest.raises(TlsRefused, match=r"TLS 1\.0 or 1\.1 only.*switch on TLS 1\.2"):
-            await http.send(get(f"{server.origin}/"))
-
-    assert server.requests == []
+            await http.send(get(f"https://127.0.0.1:{listener.getsockname()[1]}/"))
+        await server
 
 
 def test_connections_are_as_strict_as_the_library_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
