@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.account import command_guard
 from bulkpull.child_environment import without_secrets
@@ -81,7 +80,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         BulkpullError: It could not be run, ended with another status than 0, or took longer than `within_s`; then it
             and what it started are ended.
     """
-    words = shlex.split(command)
+    words = platforms.current().split_command(command)
     by_hand = f"try it by hand, with {path} as its standard input"
     with ExitStack() as stack:
         try:
@@ -95,8 +94,8 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                start_new_session=True,
                 pass_fds=pipe.passed,
+                **platforms.current().own_group_options(),
             )
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
@@ -190,11 +189,10 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
 async def _end(process: anyio.abc.Process) -> None:
     """End the command, and what it started, if it is still at work."""
     if process.returncode is None:
+        with anyio.CancelScope(shield=True), suppress(OSError, subprocess.TimeoutExpired):
+            await anyio.to_thread.run_sync(platforms.current().end_with_children, process.pid)
         with suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
+            process.kill()
     with anyio.CancelScope(shield=True):
         await process.wait()
 

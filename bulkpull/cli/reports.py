@@ -240,6 +240,7 @@ def resume_report(
         f"bulkpull reports delete --yes {_EXAMPLE_ID}",
         "bulkpull reports delete --orphans --older-than 2d",
         "bulkpull reports delete --orphans --yes",
+        "bulkpull reports delete --unused --output data",
     ),
 )
 def delete_reports(
@@ -247,6 +248,12 @@ def delete_reports(
     *,
     orphans: Annotated[
         bool, typer.Option("--orphans", help="One-off reports of exports that were cut off; without --yes, only show.")
+    ] = False,
+    unused: Annotated[
+        bool,
+        typer.Option(
+            "--unused", help="Scheduled reports of the output folder that its last night did not use; needs --yes."
+        ),
     ] = False,
     older_than: Annotated[
         timedelta | None,
@@ -264,15 +271,17 @@ def delete_reports(
 
     Orphans bear this tool's mark, and no run of the output folder waits for them.
     """
-    if bool(report_ids) == orphans:
-        raise typer.BadParameter("give either the ids of reports or --orphans")
+    if [bool(report_ids), orphans, unused].count(True) != 1:
+        raise typer.BadParameter("give either the ids of reports, or --orphans, or --unused")
     if older_than is not None and not orphans:
         raise typer.BadParameter("--older-than goes with --orphans")
     speech = Speech(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
-        if orphans:
+        if unused:
+            code = reports.delete_unused(yes=yes, output=output, config=config, as_json=as_json, speech=speech)
+        elif orphans:
             age = older_than or timedelta(days=2)
             code = reports.delete_orphans(age, yes=yes, output=output, config=config, as_json=as_json, speech=speech)
         else:

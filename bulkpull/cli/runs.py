@@ -115,6 +115,60 @@ def resume(
 
 
 @app.command(
+    "publish",
+    short_help="Publish what a run held back.",
+    epilog=examples("bulkpull runs publish 20261123T020000Z", "bulkpull runs publish 20261123T020000Z AzureUsage"),
+)
+def publish(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.")],
+    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Only this one.")] = None,
+    *,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Publish data that `on_shrink`, `on_drift` or `fail_on_redacted` held back, from the report that was kept.
+
+    The run is carried on: what it lost for another reason is tried again.
+    """
+    speech = Speech(log_format, log_level, quiet)
+    with told(speech, as_json=as_json):
+        from bulkpull.cli.work.resume import publish_held  # noqa: PLC0415 - `--help` needs none of it
+
+        code = publish_held(run, dataset, output=output, config=config, as_json=as_json, speech=speech)
+        raise typer.Exit(code)
+
+
+@app.command(
+    "forget",
+    short_help="Take a dataset out of what is current.",
+    epilog=examples("bulkpull runs forget AzureUsage", "bulkpull runs forget mine --output data"),
+)
+def forget(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As it is published.")],
+    *,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Take a dataset out of `current.json` and `latest/`; `status` no longer expects it, and its types begin anew.
+
+    Its snapshots stay until retention removes them. Nothing changes on the service.
+    """
+    speech = Speech(log_level=log_level)
+    with told(speech, as_json=as_json):
+        from bulkpull.cli.work.forget import forget_dataset  # noqa: PLC0415 - `--help` needs none of it
+
+        forget_dataset(dataset, output=output, config=config, as_json=as_json)
+
+
+@app.command(
     "verify",
     short_help="Check published files against what was written.",
     epilog=examples(

@@ -7,7 +7,6 @@ leaves a ledger from which the same command carries on.
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ from bulkpull import figures
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
@@ -99,6 +98,7 @@ class Run:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
+        published_anyway: Datasets that are published although they would be held back; `None` for all.
         account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
     """
 
@@ -106,10 +106,11 @@ class Run:
     settings: Settings
     events: Events
     clock: Clock = field(default_factory=SystemClock)
-    random: Callable[[], float] = random.random
+    random: Callable[[], float] = field(default_factory=own_random)
     credential: AzureCredential | None = None
     resume: str | None = None
     account: Account | None = None
+    published_anyway: Collection[str] | None = ()
     manifest: Manifest | None = None
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
@@ -138,7 +139,7 @@ class Run:
             OutputLocked: Another run is writing to the output folder.
             DiskTrouble, LedgerError: The output folder cannot be used.
         """
-        self.settings.check_output()
+        await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
         with explained(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
@@ -295,10 +296,9 @@ class Run:
         except BulkpullError as error:
             await self._lose_all(error, ledger=ledger)
             return
+        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
         self._too_large = await find_too_large(
-            folder.output,
-            [pull.dataset for pull in plan.pulls if self._will_convert([pull], nights) and not _is_begun(pull, folder)],
-            settings=self.settings,
+            folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
         await self._begin(ledger)
         self._tell_plan(plan)
@@ -334,6 +334,7 @@ class Run:
                         account=self._account,
                     )
                     tools.publisher.check_lock = self._check_lock
+                    tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if self._will_convert(left, nights):
                         watching.start_soon(warm_up, tools.conversions)
@@ -605,9 +606,10 @@ class Run:
         return manifest
 
 
-def _is_begun(pull: Pull, folder: OutputFolder) -> bool:
-    """Whether an interrupted run has fetched some of it, which then needs no further room."""
-    return bool(names_beneath(folder.staging / pull.dataset, root=folder.output / PRIVATE))
+def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
+    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
+    private = folder.output / PRIVATE
+    return [pull.dataset for pull in pulls if not names_beneath(folder.staging / pull.dataset, root=private)]
 
 
 def new_run_id(now: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Tools:
         leftovers: What an interrupted run left behind for this one.
         background: Work that a pull leaves behind; the run waits for it.
         tidying: Deletions that nobody waits for; what is left of them at the end is the next run's.
+        published_anyway: Datasets that are not held back, because a person said so; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
     """
 
@@ -66,6 +67,7 @@ class Tools:
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
+    published_anyway: Collection[str] | None = ()
 
     @property
     def private(self) -> Path:

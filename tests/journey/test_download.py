@@ -16,6 +16,7 @@ from support import RawServer, Rig, raw_server, reply, rig
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, FileGone, LinkExpired, StorageTrouble
 from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.model import SecureLink
+from bulkpull.transfer.links import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S
 
 QUERY = "/container/Report%20Name.csv?sv=2018-03-28&sr=b&sp=r&se=2026-11-30T00%3A00%3A00Z&sig=a%2Bb%2fC%3D"
 BODY = bytes(range(256)) * 40
@@ -100,12 +101,18 @@ async def test_a_wrong_md5_is_fetched_again_and_then_told_with_both_hashes(tmp_p
 @pytest.mark.parametrize(
     ("status", "code", "kind", "tries", "links"),
     [
-        ("403 Forbidden", "AuthenticationFailed", LinkExpired, 3, 2),
-        ("404 Not Found", "BlobNotFound", FileGone, 2, 1),
-        ("410 Gone", "Gone", FileGone, 2, 1),
+        ("403 Forbidden", "AuthenticationFailed", LinkExpired, 1 + len(FRESH_LINK_PAUSES_S), len(FRESH_LINK_PAUSES_S)),
+        ("404 Not Found", "BlobNotFound", FileGone, 1 + len(LOOK_PAUSES_S), len(LOOK_PAUSES_S)),
+        ("410 Gone", "Gone", FileGone, 1 + len(LOOK_PAUSES_S), len(LOOK_PAUSES_S)),
         ("503 Service Unavailable", "ServerBusy", StorageTrouble, 6, 0),
         ("500 Internal Server Error", "OperationTimedOut", StorageTrouble, 6, 0),
-        ("400 Bad Request", "InvalidQueryParameterValue", LinkExpired, 3, 2),
+        (
+            "400 Bad Request",
+            "InvalidQueryParameterValue",
+            LinkExpired,
+            1 + len(FRESH_LINK_PAUSES_S),
+            len(FRESH_LINK_PAUSES_S),
+        ),
     ],
 )
 async def test_each_refusal_of_the_storage_host_asks_for_something_else(

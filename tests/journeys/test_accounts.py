@@ -150,3 +150,46 @@ def test_one_service_has_one_address_however_it_is_written(written: str, normal:
 def test_the_marketplace_programme_is_refused_with_its_reason() -> None:
     with pytest.raises(SettingsError, match="Partner Insights only"):
         Settings(programme="cmp")
+
+
+def make_earlier(output: Path) -> None:
+    """Make the folder one of an earlier version: neither account nor question is recorded anywhere."""
+    forget_account(output)
+    path = output / "current.json"
+    current = json.loads(path.read_text())
+    for snapshot in current["datasets"].values():
+        for name in ("question", "question_sha256", "query", "timespan", "window"):
+            snapshot.pop(name, None)
+    path.write_text(json.dumps(current))
+    for path in output.glob("runs/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        for record in manifest["datasets"]:
+            for name in ("question", "question_sha256"):
+                record.pop(name)
+        path.write_text(json.dumps(manifest))
+
+
+async def test_a_snapshot_of_an_earlier_version_has_the_question_that_its_manifest_tells(tmp_path: Path) -> None:
+    """Earlier versions selected no metrics, so that theirs is the question of `metrics = "none"`."""
+    async with Simulator(SMALL) as simulator:
+        output = tmp_path / "out"
+        await run(simulator, output, "OfficeUsage", nightly=True, metrics="none")
+        make_earlier(output)
+        same = await run(simulator, output, "OfficeUsage", nightly=True, metrics="none")
+        other = await run(simulator, output, "OfficeUsage", nightly=True, metrics="none", timespan="LAST_MONTH")
+
+    assert same.datasets[0].status == "skipped"
+    assert same.datasets[0].question_sha256 is not None
+    assert other.datasets[0].question_sha256 != same.datasets[0].question_sha256
+
+
+async def test_where_no_manifest_tells_the_question_the_dataset_is_asked_for_once_more(tmp_path: Path) -> None:
+    async with Simulator(SMALL) as simulator:
+        output = tmp_path / "out"
+        first = await run(simulator, output, "OfficeUsage", nightly=True)
+        make_earlier(output)
+        (output / "runs" / first.run_id / "manifest.json").unlink()
+        again = await run(simulator, output, "OfficeUsage", nightly=True)
+        after = await run(simulator, output, "OfficeUsage", nightly=True)
+
+    assert [manifest.datasets[0].status for manifest in (again, after)] == ["complete", "skipped"]

@@ -15,16 +15,19 @@ from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
 from bulkpull.cli.work.deletion import COMPLETE, REPORTS, delete_named, named
-from bulkpull.cli.work.past import ask_ledger
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import report_values
-from bulkpull.errors import NotFound
+from bulkpull.errors import NotFound, ReportingError
 from bulkpull.journey.leftovers import FRESH
 from bulkpull.journey.names import read_report_name
+from bulkpull.journey.report_memory import STANDING, ReportMemory
 from bulkpull.journey.resume import is_unfinished
+from bulkpull.journey.standing import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.model import Report
 from bulkpull.records.history import begun_at
 from bulkpull.records.ledger import Ledger, RunEntry
+from bulkpull.records.owner import check_owner
+from bulkpull.records.past import ask_ledger
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 
@@ -131,6 +134,42 @@ def delete_orphans(
         many = f"{figures.count(len(orphans), 'report')} would be deleted: add --yes" if orphans else "no orphans"
         error_console().print(many, soft_wrap=True)
     return COMPLETE
+
+
+def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech) -> int:
+    """
+    Delete the scheduled reports that the output folder made and its last night did not use; without `yes`, show them.
+
+    Raises:
+        SettingsError: The output folder belongs to another account.
+        LedgerError: The ledger cannot be read, so nobody knows which reports are the folder's.
+        BulkpullError: The service does not tell which reports there are; nothing is deleted on a guess.
+    """
+    with aimed(config, demo=False, output=output) as settings:
+        check_owner(settings.output.absolute(), settings.account)
+        memories, used = ask_ledger(settings.output, _reports_of_last_night) or ({}, set())
+        listed = ask(ReportingClient.list_reports, settings=settings, speech=speech)
+        if listed is None:
+            raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
+        unused = [report for _, report in unused_reports(listed, memories, used=used)]
+        values = [report_values(report) for report in unused]
+        if yes and unused:
+            return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
+    if as_json:
+        print_json({"version": 1, "reports": values, "not_there": [], "deleted": yes})
+    else:
+        print_reports(unused, as_json=False)
+        many = f"{figures.count(len(unused), 'report')} would be deleted: add --yes" if unused else "no unused reports"
+        error_console().print(many, soft_wrap=True)
+    return COMPLETE
+
+
+async def _reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
+    """What the ledger knows of scheduled reports, and the ids of those that the last finished night used."""
+    nights = [run for run in await ledger.runs() if run.request.get("nightly") and run.ended_at]
+    steps = await ledger.steps(nights[0].run_id) if nights else []
+    used = {str(each.facts["report_id"]) for each in steps if each.step == STANDING and each.facts.get("report_id")}
+    return await remember_reports(ledger), used
 
 
 def find_orphans(

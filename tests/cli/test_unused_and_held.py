@@ -1,0 +1,61 @@
+"""`reports delete --unused`, `runs publish` and `runs forget`: what nights leave, and what was held back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import SMALL, Command, Serve
+
+from bulkpull.simulator import ColumnDrift
+
+
+@pytest.mark.case("N9")
+def test_unused_scheduled_reports_are_shown_and_deleted_on_demand(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    command("nightly", "Profile", "OfficeUsage", "--quiet")
+    command("nightly", "OfficeUsage", "--quiet")
+    (idle,) = simulator.service.standing_reports("Profile")
+
+    shown = command("reports", "delete", "--unused")
+    assert idle.report_id in shown.out
+    assert "add --yes" in shown.err
+    assert idle.report_id in simulator.service.reports
+
+    assert command("reports", "delete", "--unused", "--yes").code == 0
+    assert simulator.service.standing_reports("Profile") == []
+    assert len(simulator.service.standing_reports("OfficeUsage")) == 1
+
+
+@pytest.mark.case("N13")
+def test_what_was_held_back_is_published_from_what_was_kept(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = serve(SMALL)
+    command("export", "OfficeUsage", "--quiet")
+    simulator.service.drift("OfficeUsage", ColumnDrift(added=("NewColumn",)))
+    monkeypatch.setenv("BULKPULL_ON_DRIFT", "fail")
+    held = command("export", "OfficeUsage", "--json")
+    assert held.code == 3
+    created = sum(simulator.service.created_reports.values())
+    assert len(simulator.service.reports) == 1
+
+    published = command("runs", "publish", held.json()["run_id"], "OfficeUsage", "--json")
+
+    assert published.code == 0
+    (record,) = published.json()["datasets"]
+    assert record["status"] == "complete"
+    assert "NewColumn" in {column["name"] for column in record["columns"]}
+    assert sum(simulator.service.created_reports.values()) == created
+
+
+@pytest.mark.case("N9")
+def test_a_forgotten_dataset_is_not_expected_any_more(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    command("export", "Profile", "OfficeUsage", "--output", "data", "--quiet")
+
+    assert command("runs", "forget", "profile", "--output", "data").code == 0
+    assert list(json.loads(Path("data/current.json").read_text())["datasets"]) == ["OfficeUsage"]
+    assert not Path("data/latest/Profile").is_symlink()
+    assert command("runs", "forget", "Profile", "--output", "data").code == 2
