@@ -49,14 +49,57 @@ FAULTS = range(1, 111)
 NOT_YET: dict[int, str] = {}
 
 
+CASES = {letter: range(1, count + 1) for letter, count in {"C": 44, "N": 15, "W": 17, "L": 12, "M": 9, "O": 5}.items()}
+CASES_NOT_YET: dict[str, str] = {
+    "L3": "the work on other programs that use the package is not merged yet",
+    "L6": "the work on other programs that use the package is not merged yet",
+    "M1": "the work on the managing commands is not merged yet",
+    "M2": "the work on the managing commands is not merged yet",
+    "M3": "the work on the managing commands is not merged yet",
+    "M4": "the work on the managing commands is not merged yet",
+    "M5": "the work on the managing commands is not merged yet",
+    "M6": "the work on the managing commands is not merged yet",
+    "M7": "the work on the managing commands is not merged yet",
+    "M9": "the work on the managing commands is not merged yet",
+    "N6": "the work on nights that were killed is not merged yet",
+    "N11": "the work on windows is not merged yet",
+    "O3": "not held by a test of its own yet",
+    "O5": "not held by a test of its own yet",
+    "W1": "the work on windows is not merged yet",
+    "W2": "the work on windows is not merged yet",
+    "W3": "the work on windows is not merged yet",
+    "W4": "the work on windows is not merged yet",
+    "W5": "the work on windows is not merged yet",
+    "W6": "the work on windows is not merged yet",
+    "W7": "the work on windows is not merged yet",
+    "W10": "the work on windows is not merged yet",
+    "W11": "the work on windows is not merged yet",
+    "W12": "the work on windows is not merged yet",
+    "W13": "the work on windows is not merged yet",
+    "W14": "the work on windows is not merged yet",
+    "W15": "the work on windows is not merged yet",
+    "W16": "the work on windows is not merged yet",
+    "W17": "the work on windows is not merged yet",
+}
+
+
+def cases() -> set[str]:
+    """The cases that tests carry in their marks."""
+    return {value for value in marked("case") if isinstance(value, str)}
+
+
 def numbers(mark: str) -> set[int]:
     """The numbers that tests carry in marks of that name."""
-    found: set[int] = set()
+    return {value for value in marked(mark) if isinstance(value, int)}
+
+
+def marked(mark: str) -> set[object]:
+    """What tests carry in marks of that name."""
+    found: set[object] = set()
     for file in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == mark:
-                values = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
-                found |= {value for value in values if isinstance(value, int)}
+                found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
     return found
 
 
@@ -72,6 +115,16 @@ def test_every_fault_is_held_by_a_test_or_is_yet_to_come() -> None:
 
     assert sorted(set(FAULTS) - held - set(NOT_YET)) == []
     assert sorted(held & set(NOT_YET)) == []
+
+
+def test_every_case_is_held_by_a_test_or_named_as_not_held_yet() -> None:
+    """C1 to C44 without excuse; the others are held, or stand above with the reason."""
+    held = cases()
+    wanted = {f"{letter}{number}" for letter, range_of in CASES.items() for number in range_of}
+
+    assert sorted(wanted - held - set(CASES_NOT_YET)) == []
+    assert sorted(held & set(CASES_NOT_YET)) == []
+    assert not [case for case in CASES_NOT_YET if case.startswith("C")]
 
 
 @pytest.mark.parametrize("name", ["id", "title"])

@@ -11,11 +11,9 @@ import errno
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +24,6 @@ import anyio.to_thread
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.account import command_guard
 from bulkpull.child_environment import without_secrets
 from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError
@@ -87,15 +84,15 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
             told = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
             said = stack.enter_context(await anyio.to_thread.run_sync(tempfile.TemporaryFile))
             environment = environment_for(manifest, os.environ)
-            pipe = stack.enter_context(_pipe_to_guard(words, environment))
+            await anyio.to_thread.run_sync(partial(_check_program, words[0], search=environment.get("PATH")))
+            guarded, options = stack.enter_context(platforms.current().guarded(words))
             process = await anyio.open_process(
-                pipe.command,
+                guarded,
                 stdin=told,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                pass_fds=pipe.passed,
-                **platforms.current().own_group_options(),
+                **options,
             )
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
@@ -128,35 +125,16 @@ def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Guarded:
-    """The words to start, and the descriptors that they inherit."""
-
-    command: Sequence[str]
-    passed: tuple[int, ...] = ()
-
-
-@contextmanager
-def _pipe_to_guard(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[_Guarded]:
+def _check_program(name: str, *, search: str | None) -> None:
     """
-    The command behind a guard that ends it when this program is killed (case C32).
+    Look for a program as starting it would.
 
     Raises:
         OSError: There is no such program, or it may not be run.
     """
-    if sys.platform == "win32" or not sys.executable:
-        yield _Guarded(words)
-        return
-    if shutil.which(words[0], path=environment.get("PATH", os.defpath)) is None:
-        # By a path: a missing file is told from one that may not be run.
-        number = errno.EACCES if os.sep in words[0] and Path(words[0]).exists() else errno.ENOENT
+    if shutil.which(name, path=search) is None:
+        number = errno.EACCES if os.path.dirname(name) and os.path.exists(name) else errno.ENOENT  # noqa: PTH110, PTH120
         raise OSError(number, os.strerror(number))
-    inner, outer = os.pipe()
-    try:
-        yield _Guarded((sys.executable, "-I", "-S", command_guard.__file__, str(inner), *words), (inner,))
-    finally:
-        os.close(inner)
-        os.close(outer)
 
 
 async def post(settings: Settings, manifest: Manifest, *, events: Events, clock: Clock) -> None:

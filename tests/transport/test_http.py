@@ -329,6 +329,7 @@ async def test_a_server_that_offers_old_tls_only_is_told_as_such(http: Http) -> 
         await server
 
 
+@pytest.mark.case("C39")
 def test_connections_are_as_strict_as_the_library_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     usual, ours = ssl.create_default_context(), trusted_certificates(None)
