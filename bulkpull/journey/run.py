@@ -31,7 +31,7 @@ from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
-from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.folder import OutputFolder, find_blocked, open_folder
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import earlier_mark_of, mark_of, read_report_name
@@ -121,7 +121,7 @@ class Run:
     _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
     _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
-    _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
+    _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
 
@@ -297,9 +297,12 @@ class Run:
             await self._lose_all(error, ledger=ledger)
             return
         fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
-        self._too_large = await find_too_large(
+        self._refused = await find_too_large(
             folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
+        names = [pull.dataset for pull in plan.pulls]
+        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
+        self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
@@ -470,7 +473,7 @@ class Run:
         record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
-                if (refused := self._too_large.get(pull.dataset)) is not None:
+                if (refused := self._refused.get(pull.dataset)) is not None:
                     raise refused
                 if night is not None:
                     await self._shift(tools).work(night, record)
@@ -519,7 +522,7 @@ class Run:
     def _is_to_be_resumed(self) -> bool:
         """What was fetched is good: this machine was at fault, the time was over, or data are held back."""
         local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
-        begun = [record for record in self._records.values() if record.dataset not in self._too_large]
+        begun = [record for record in self._records.values() if record.dataset not in self._refused]
         return any(isinstance(record.error, local) for record in begun)
 
     async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:

@@ -126,6 +126,7 @@ def _invocations(example: str) -> Iterator[list[str]]:
             words.append(word)
 
 
+@pytest.mark.case("C53")
 @pytest.mark.case("L9")
 @pytest.mark.parametrize("option", ["--output", "--config", "--metrics-file"])
 @pytest.mark.parametrize("given", ["", " "])

@@ -532,6 +532,7 @@ async def test_executions_without_an_id_cost_themselves_alone(one: Rig, answers:
     assert [execution.execution_id for execution in found] == ["e-1"]
 
 
+@pytest.mark.case("C52")
 @pytest.mark.case("C22", "N7")
 async def test_unreadable_is_not_absent_where_absence_decides(one: Rig, answers: Answers) -> None:
     """A report that might be ours, or that might use a query, must not be taken for one that is not there."""
