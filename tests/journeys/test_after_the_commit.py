@@ -1,4 +1,4 @@
-"""Each step that follows the move of `current.json` fails in turn: the dataset is complete, and the next run mends it."""
+"""Each step that follows the move of `current.json` fails in turn: the dataset is complete, the next run mends it."""
 
 from __future__ import annotations
 
