@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import polars as pl
 import pytest
 from journeys.kit import ACCOUNT, settings_for
@@ -131,20 +132,17 @@ async def test_a_submitted_night_is_collected_as_what_it_asked_for(tmp_path: Pat
     assert folder.check_labels(collected, "OfficeUsage").timespan == "LAST_6_MONTHS"
 
 
-class Killed(Exception):
-    """The process is gone."""
-
-
 @pytest.mark.case("N5")
 async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_it(tmp_path: Path) -> None:
     def kill(event: Event) -> None:
         if event.name == "snapshot.published":
-            raise KeyboardInterrupt
+            killed.cancel()
 
     async with Simulator(SERVICE) as simulator:
         folder = Folder(simulator, tmp_path / "out")
-        with pytest.raises(BaseException):  # noqa: B017, PT011 - alone or in a group
+        with anyio.CancelScope() as killed:
             await folder.run("OfficeUsage", "Profile", listener=kill)
+        assert killed.cancelled_caught
         (first,) = Current.load(folder.output).datasets
         other = await folder.run(first, timespan="LAST_MONTH") if first == "OfficeUsage" else None
         if other is None:
