@@ -478,7 +478,14 @@ class Run:
                 elif self.request.submit_only:
                     await self._submit(Assembly(pull, tools, record))
                 else:
-                    await Assembly(pull, tools, record, only_news=self.request.nightly).travel()
+                    assembly = Assembly(
+                        pull,
+                        tools,
+                        record,
+                        only_news=self.request.nightly,
+                        reset_types=self.request.reset_types,
+                    )
+                    await assembly.travel()
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 note_error(record, error)
             if record.status == "skipped":
@@ -583,6 +590,7 @@ class Run:
             finished_at=now,
             tool=Tool(version=__version__),
             api_base_url=self.settings.api_base_url,
+            account=self._account.as_dict(),
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
             notes=self._notes,
