@@ -141,8 +141,16 @@ class Settings(BaseSettings):
     )
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
     poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
-    report_timeout_seconds: Positive = Field(10_800.0, description="a report not completed by then has failed")
+    report_timeout_seconds: Positive = Field(
+        10_800.0, description="a report that has been Running this long has failed"
+    )
     report_attempts: PositiveInt = Field(2, description="how often a failed or stuck report is asked for in all")
+    reports_in_flight: PositiveInt | None = Field(
+        None, description="most reports asked for and not yet made, at once; learnt from the service"
+    )
+    reports_per_dataset: PositiveInt = Field(
+        200, description="most reports one export may order for one dataset; more needs `--yes`"
+    )
     one_off_quota_window_seconds: Positive = Field(
         3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
     )
