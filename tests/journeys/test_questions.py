@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from journeys.kit import ACCOUNT, settings_for
+from journeys.kit import ACCOUNT, Killed, killed_at, settings_for
 from support import FakeClock
 
-from bulkpull.events import Event, Events
+from bulkpull.events import Events
 from bulkpull.journey.request import ExportRequest, asked_for
 from bulkpull.journey.run import Run
 from bulkpull.model import Window
@@ -131,20 +131,13 @@ async def test_a_submitted_night_is_collected_as_what_it_asked_for(tmp_path: Pat
     assert folder.check_labels(collected, "OfficeUsage").timespan == "LAST_6_MONTHS"
 
 
-class Killed(Exception):
-    """The process is gone."""
-
-
 @pytest.mark.case("N5")
 async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_it(tmp_path: Path) -> None:
-    def kill(event: Event) -> None:
-        if event.name == "snapshot.published":
-            raise KeyboardInterrupt
-
     async with Simulator(SERVICE) as simulator:
         folder = Folder(simulator, tmp_path / "out")
-        with pytest.raises(BaseException):  # noqa: B017, PT011 - alone or in a group
-            await folder.run("OfficeUsage", "Profile", listener=kill)
+        with pytest.raises(BaseExceptionGroup) as lost:
+            await folder.run("OfficeUsage", "Profile", listener=killed_at("snapshot.published"))
+        assert lost.group_contains(Killed)
         (first,) = Current.load(folder.output).datasets
         other = await folder.run(first, timespan="LAST_MONTH") if first == "OfficeUsage" else None
         if other is None:

@@ -62,7 +62,11 @@ def resume_run(
             fix="resume it with the settings that it was begun with, or begin a new run",
         )
     # Runs from before the setting `metrics` selected none.
-    asked = {"timespan": run.request.get("timespan"), "metrics": run.request.get("metrics") or "none"}
+    asked = {
+        "timespan": run.request.get("timespan"),
+        "metrics": run.request.get("metrics") or "none",
+        "keep_raw": settings.keep_raw or bool(run.request.get("keep_raw")),
+    }
     settings = settings.model_copy(update=asked)
     request = ExportRequest.of_run(run.request)
     return carry_out(
