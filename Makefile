@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT := bulkpull-demo
 
-.PHONY: help demo test check docs bench bench-full clean
+.PHONY: help demo test check docs release-check lock bench bench-full clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make test    install, then run the test suite"
 	@echo "make check   install, then lint and type-check"
 	@echo "make docs    install, then build the guides into .build/site"
+	@echo "make release-check   build the release, install it on every Python of this machine, run the demo from it (minutes)"
+	@echo "make lock    write requirements/container.txt anew"
 	@echo "make bench   install, then measure every scenario in small sizes beside its peers and check the budgets (minutes)"
 	@echo "make bench-full   the same in full sizes (about an hour)"
 	@echo "make clean   remove the virtual environment, caches and the demo's output"
@@ -33,6 +35,13 @@ docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
 	$(BIN)/python docs/waits_page.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+release-check: $(VENV)/.release
+	$(BIN)/python release/lock_requirements.py --check
+	$(BIN)/python release/release_check.py
+
+lock: $(VENV)/.release
+	$(BIN)/python release/lock_requirements.py
 
 bench bench-full: $(VENV)/.dev
 	$(BIN)/python -m benchmarks all --size $(if $(filter bench-full,$@),full,small)
@@ -57,4 +66,8 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.runtime
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)/.release: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group release
 	@touch $@

@@ -8,6 +8,10 @@ The journey of each dataset: plan → submit → poll → download → convert �
     manifest = await bulkpull.export(output="data", datasets=["AzureUsage"], settings=bulkpull.Settings(...))
     frame = bulkpull.scan("data", "AzureUsage")
 
+In a script or a notebook, without `await`:
+
+    manifest = bulkpull.sync.export(output="data", datasets=["AzureUsage"])
+
 The service itself, one typed method per operation:
 
     async with bulkpull.connect() as client:
@@ -33,9 +37,14 @@ from bulkpull.errors import (
 )
 
 if TYPE_CHECKING:
-    from bulkpull.api import connect, export, scan
+    from bulkpull import sync
+    from bulkpull.api import connect, connect_sql, export, nightly, resume, scan, scan_async, status, verify
+    from bulkpull.events import Event, Level, Listener
+    from bulkpull.journey.freshness import Freshness
+    from bulkpull.journey.verify import Findings, Trouble
     from bulkpull.model import Window
-    from bulkpull.records.manifest import Manifest
+    from bulkpull.records.manifest import DatasetRecord, Manifest
+    from bulkpull.reporting.client import ReportingClient
     from bulkpull.selection import Selection
     from bulkpull.settings import Settings
 
@@ -43,38 +52,75 @@ __all__ = [
     "AuthError",
     "BulkpullError",
     "ConversionError",
+    "DatasetRecord",
     "DiskTrouble",
+    "Event",
+    "Findings",
+    "Freshness",
     "HeldBack",
     "LedgerError",
+    "Level",
+    "Listener",
     "Manifest",
     "OutputLocked",
+    "ReportingClient",
     "ReportingError",
     "Selection",
     "Settings",
     "SettingsError",
     "TransferError",
+    "Trouble",
     "Window",
     "__version__",
     "connect",
+    "connect_sql",
     "export",
+    "nightly",
+    "resume",
     "scan",
+    "scan_async",
+    "status",
+    "sync",
+    "verify",
 ]
 
 _ELSEWHERE = {
+    "DatasetRecord": "bulkpull.records.manifest",
+    "Event": "bulkpull.events",
+    "Findings": "bulkpull.journey.verify",
+    "Freshness": "bulkpull.journey.freshness",
+    "Level": "bulkpull.events",
+    "Listener": "bulkpull.events",
     "Manifest": "bulkpull.records.manifest",
+    "ReportingClient": "bulkpull.reporting.client",
     "Selection": "bulkpull.selection",
     "Settings": "bulkpull.settings",
+    "Trouble": "bulkpull.journey.verify",
     "Window": "bulkpull.model",
     "connect": "bulkpull.api",
+    "connect_sql": "bulkpull.api",
     "export": "bulkpull.api",
+    "nightly": "bulkpull.api",
+    "resume": "bulkpull.api",
     "scan": "bulkpull.api",
+    "scan_async": "bulkpull.api",
+    "status": "bulkpull.api",
+    "verify": "bulkpull.api",
 }
 
 
-def __getattr__(name: str) -> object:
-    # Loaded when first used: `bulkpull --help` and the converting process need none of it.
-    if name in _ELSEWHERE:
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # type checkers would take every unknown name for one that it has
+
+    def __getattr__(name: str) -> object:
+        # Loaded when first used: `bulkpull --help` and the converting process need none of it.
         from importlib import import_module  # noqa: PLC0415 - see above
 
-        return getattr(import_module(_ELSEWHERE[name]), name)
-    raise AttributeError(f"module 'bulkpull' has no attribute {name!r}")
+        if name == "sync":
+            return import_module("bulkpull.sync")
+        if name in _ELSEWHERE:
+            return getattr(import_module(_ELSEWHERE[name]), name)
+        raise AttributeError(f"module 'bulkpull' has no attribute {name!r}")

@@ -1,43 +1,46 @@
-"""The package from Python: `export` runs a whole export, `scan` reads what was published, `connect` is the service."""
+"""
+The package from Python.
+
+Small on purpose: what carries a call out takes up to two seconds to load, and is loaded in a thread at the first call,
+so that an event loop goes on meanwhile (case L12). `bulkpull.sync` has the same functions without `await`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, time
+from datetime import date
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bulkpull.catalog import load_catalog
-from bulkpull.clock import SystemClock
-from bulkpull.errors import AuthError, DiskTrouble, SettingsError
-from bulkpull.events import Events, Listener
-from bulkpull.journey.intact import fault_of_place
-from bulkpull.journey.request import asked_for
-from bulkpull.journey.run import Run
-from bulkpull.model import Window
-from bulkpull.records.manifest import Current, Manifest
-from bulkpull.reporting.azure import AzureCredential
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.connect import connected
-from bulkpull.selection import Selection, read_selections
-from bulkpull.setting_kinds import check_output
-from bulkpull.settings import Settings
+from bulkpull.errors import SettingsError
+from bulkpull.events import Listener
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
+
+    from bulkpull.journey.freshness import Freshness
+    from bulkpull.journey.verify import Findings
+    from bulkpull.records.manifest import Manifest
+    from bulkpull.reporting.azure import AzureCredential
+    from bulkpull.reporting.client import ReportingClient
+    from bulkpull.selection import Selection
+    from bulkpull.settings import Settings
 
 
 async def export(
     *,
     output: str | Path | None = None,
-    datasets: Iterable[str] = (),
-    queries: Iterable[Selection] = (),
+    datasets: str | Iterable[str] | None = (),
+    queries: Selection | Iterable[Selection] | None = (),
     settings: Settings | None = None,
-    since: date | None = None,
-    until: date | None = None,
+    since: date | str | None = None,
+    until: date | str | None = None,
     everything: bool = False,
-    listeners: Iterable[Listener] = (),
+    listeners: Listener | Iterable[Listener] | None = (),
     credential: AzureCredential | None = None,
 ) -> Manifest:
     """
@@ -48,13 +51,15 @@ async def export(
 
     Args:
         output: The output folder; beats `settings.output`.
-        datasets: Names or aliases, in any case, or names of `settings.queries`. With none, and without `queries`, the
-            twenty standard ones and all of `settings.queries`.
+        datasets: Names or aliases, in any case, or names of `settings.queries`; one may stand without a list. With
+            none, and without `queries`, the twenty standard ones and all of `settings.queries`.
         queries: Custom exports, each published under its own name, besides `datasets`.
         settings: Without them the environment's are used.
         since, until: Days to export instead of the query's own span: `[since, until)`, UTC; `until` defaults to now.
+            Dates, datetimes that are midnight UTC, or ISO 8601 texts.
         everything: All that the service lists, beyond the twenty.
-        listeners: Called with each event of the run.
+        listeners: Plain functions, called with each `Event` of the run. One that raises harms nothing: it hears no
+            more, and its exception is raised when the run has ended.
         credential: An asynchronous credential of azure-identity, or anything with its `get_token`, that signs a user
             in; in place of what the settings say about signing in. It is not closed.
 
@@ -62,27 +67,81 @@ async def export(
         What happened: status, and per dataset rows, files and reason.
 
     Raises:
-        SettingsError: A setting, a dataset's name or a query is wrong; nothing was started.
+        SettingsError: An argument, a setting, a dataset's name or a query is wrong; nothing was started. Or the event
+            loop is not asyncio's.
         AuthError: Credentials are missing or refused, or lack the role, so that nothing could be exported.
         OutputLocked: Another run is writing to `output`.
         DiskTrouble, LedgerError: `output` cannot be used.
     """
-    settings = settings or Settings()
-    if output is not None:
-        settings = settings.model_copy(update={"output": _output_of(output)})
-    window = window_of(since, until, now=datetime.now(UTC))
-    request = asked_for(
-        tuple(datasets),
+    runner = await _load("bulkpull.runner")
+    manifest: Manifest = await runner.run_export(
+        output=output,
+        datasets=datasets,
+        queries=queries,
         settings=settings,
-        selections=read_selections(tuple(queries), where="`queries`"),
-        window=window,
-        open_ended=until is None,
+        since=since,
+        until=until,
         everything=everything,
+        listeners=listeners,
+        credential=credential,
     )
-    manifest = await Run(request, settings, Events(*listeners), credential=credential).export()
-    refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]
-    if refused and manifest.status == "failed":
-        raise refused[0]
+    return manifest
+
+
+async def nightly(
+    *,
+    output: str | Path | None = None,
+    datasets: str | Iterable[str] | None = (),
+    settings: Settings | None = None,
+    everything: bool = False,
+    listeners: Listener | Iterable[Listener] | None = (),
+    credential: AzureCredential | None = None,
+) -> Manifest:
+    """
+    Export what is new since the last night, over scheduled reports on the service, as `bulkpull nightly` does.
+
+    Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest.
+    """
+    runner = await _load("bulkpull.runner")
+    manifest: Manifest = await runner.run_export(
+        output=output,
+        datasets=datasets,
+        queries=(),
+        settings=settings,
+        since=None,
+        until=None,
+        everything=everything,
+        listeners=listeners,
+        credential=credential,
+        nightly=True,
+    )
+    return manifest
+
+
+async def resume(
+    run: str | None = None,
+    *,
+    output: str | Path | None = None,
+    settings: Settings | None = None,
+    listeners: Listener | Iterable[Listener] | None = (),
+    credential: AzureCredential | None = None,
+) -> Manifest:
+    """
+    Carry on a run that was cut off, or collect one that only submitted its reports, as `bulkpull runs resume` does.
+
+    Args:
+        run: The id of a run or its beginning; without it the newest unfinished one, else the newest. Of a run that
+            ended with losses, what it lost is tried again; of a complete one the manifest is returned.
+        output, settings, listeners, credential: As for `export`.
+
+    Raises:
+        SettingsError: There is no such run, or it was made against another service.
+        AuthError, OutputLocked, DiskTrouble, LedgerError: As for `export`.
+    """
+    runner = await _load("bulkpull.runner")
+    manifest: Manifest = await runner.resume_run(
+        run, output=output, settings=settings, listeners=listeners, credential=credential
+    )
     return manifest
 
 
@@ -90,7 +149,7 @@ async def export(
 async def connect(
     settings: Settings | None = None,
     *,
-    listeners: Iterable[Listener] = (),
+    listeners: Listener | Iterable[Listener] | None = (),
     credential: AzureCredential | None = None,
 ) -> AsyncIterator[ReportingClient]:
     """
@@ -99,19 +158,55 @@ async def connect(
         async with bulkpull.connect() as client:
             reports = await client.get_reports()
 
-    Calls are paced, repeated and checked as those of an export are.
+    Calls are paced, repeated and checked as those of an export are. For SQL over an output folder see `connect_sql`.
 
     Args:
         settings, listeners, credential: As for `export`.
 
     Raises:
         AuthError: A credential is missing.
-        SettingsError: A certificate cannot be used, or a library that the settings ask for is not installed.
+        SettingsError: An argument is wrong, a certificate cannot be used, or a library that the settings ask for is not
+            installed.
     """
-    async with connected(
-        settings=settings or Settings(), events=Events(*listeners), clock=SystemClock(), credential=credential
-    ) as connection:
-        yield connection.client
+    runner = await _load("bulkpull.runner")
+    async with runner.connection(settings, listeners=listeners, credential=credential) as client:
+        yield client
+
+
+async def status(output: str | Path) -> Sequence[Freshness]:
+    """
+    How old the published data are, one entry a dataset that is published or that the newest run was asked for.
+
+    Args:
+        output: An output folder of `export`. It is only read.
+
+    Raises:
+        SettingsError: `output` is no folder.
+        DiskTrouble: `current.json` is damaged.
+    """
+    reading = await _load("bulkpull.reading")
+    found: Sequence[Freshness] = await asyncio.to_thread(reading.status, output)
+    return found
+
+
+async def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
+    """
+    Hold published files against what was written down of them: sizes, hashes, rows, pointer and links.
+
+    Args:
+        output: An output folder of `export`. It is only read.
+        run: The snapshots of one run, by its id or its beginning; without it all that are there.
+        quick: Look at names and sizes only.
+
+    Returns:
+        What was looked at, and `troubles`: empty where all is well.
+
+    Raises:
+        SettingsError: `output` is no folder, or there is no such run.
+    """
+    reading = await _load("bulkpull.reading")
+    found: Findings = await asyncio.to_thread(reading.verify, output, run=run, quick=quick)
+    return found
 
 
 def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None = None) -> pl.LazyFrame:
@@ -121,64 +216,57 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     Args:
         output: An output folder of `export`.
         dataset: Name or alias, or the name of a custom export, in any case.
-        runs: Without it, the current snapshot. `"all"`: every snapshot that is still there, the oldest first, whatever
-            its columns and types were; or some of them, by the ids of their runs (or their beginnings). Then each row
-            tells its run in the column `_run_id`, a column has the narrowest type that holds the values of all, else
-            text as in the report's file, and is null where a snapshot has no such column.
+        runs: Without it, the current snapshot. `"all"`: every snapshot of this folder's account that is still there,
+            the oldest first, whatever its columns and types were; or some of them, by the ids of their runs (or their
+            beginnings). Then each row tells its run in the column `_run_id`, a column has the narrowest type that holds
+            the values of all, else text as in the report's file, and is null where a snapshot has no such column.
 
     Raises:
-        SettingsError: Nothing of that name is published there, or not by that run; the message names what is.
+        SettingsError: `output` is no folder, or nothing of that name is published there, or not by that run; the
+            message names what is.
         DiskTrouble: A file of the snapshot is missing, or is none of the folder's own.
     """
-    folder = Path(output)
-    published = Current.load(folder).datasets
-    known = load_catalog().find(dataset)
-    name = known.name if known else {each.casefold(): each for each in published}.get(dataset.casefold(), dataset)
-    if name not in published:
-        there = ", ".join(sorted(published)) or "nothing yet"
-        raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")
-    if runs is not None:
-        from bulkpull.journey.retained import scan_runs  # noqa: PLC0415 - it imports polars
-
-        return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
-    import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
-
-    for file in published[name].files:
-        if (what := fault_of_place(folder, file)) is not None:
-            raise DiskTrouble(
-                f"the snapshot of {name} in {folder} is not whole any more",
-                why=f"{file}: {what}",
-                fix="`bulkpull runs verify` tells what else is damaged, and the next export publishes it anew",
-            )
-    # glob=False: brackets in a path are a pattern to polars.
-    return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
+    frame: pl.LazyFrame = import_module("bulkpull.reading").scan(output, dataset, runs=runs)
+    return frame
 
 
-def _output_of(given: str | Path) -> Path:
-    if not str(given).strip():
-        raise SettingsError("`output` names no folder", fix='name it, or leave it out: output="bulkpull-data"')
-    try:
-        return check_output(Path(given))
-    except ValueError as refused:
-        raise SettingsError("`output` is not valid", why=str(refused)) from None
+async def scan_async(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None = None) -> pl.LazyFrame:
+    """As `scan`, in a thread: the first call loads polars, which would hold an event loop for half a second."""
+    return await asyncio.to_thread(scan, output, dataset, runs=runs)
 
 
-def window_of(since: date | None, until: date | None, *, now: datetime) -> Window | None:
+def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
     """
-    The days `[since, until)` as a window, UTC; `None` for neither.
+    A DuckDB connection in memory, in which every published dataset is a view by its name.
+
+        bulkpull.connect_sql("data").sql('SELECT count(*) FROM "AzureUsage"')
+
+    The views read the snapshots that are current now; connect anew to see later ones. The output folder is only read.
+
+    Args:
+        output: An output folder of `export`.
 
     Raises:
-        SettingsError: `until` without `since`, or not after it.
+        SettingsError: `output` is no folder, nothing is published in it, or the extra `sql` is not installed.
+        DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
     """
-    if since is None and until is None:
-        return None
-    if since is None:
-        raise SettingsError("`until` was given without `since`", fix="say where the window begins: --since 2026-01-01")
-    start = datetime.combine(since, time(), UTC)
-    end = datetime.combine(until, time(), UTC) if until else now.astimezone(UTC).replace(microsecond=0)
-    if end <= start:
+    connection: duckdb.DuckDBPyConnection = import_module("bulkpull.sql").connect_sql(output)
+    return connection
+
+
+async def _load(name: str) -> Any:
+    """
+    A module of this package, loaded in a thread.
+
+    Raises:
+        SettingsError: The event loop that awaits is not asyncio's.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
         raise SettingsError(
-            f"the window ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d})",
-            fix="give the earlier day by --since and the later one by --until",
-        )
-    return Window(start, end)
+            "the event loop is not asyncio's",
+            why="bulkpull calls the service by aiohttp, which runs on asyncio alone",
+            fix="from trio, call it in a thread: await trio.to_thread.run_sync(lambda: bulkpull.sync.export(…))",
+        ) from None
+    return await asyncio.to_thread(import_module, name)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Protocol
 
 import anyio
@@ -42,6 +44,16 @@ class SystemClock:
 
     async def sleep(self, wait_s: float) -> None:
         await anyio.sleep(max(0.0, wait_s))
+
+
+def own_random() -> Callable[[], float]:
+    """
+    A source of numbers in [0, 1) that spread waits.
+
+    It is seeded by the system and independent of the module `random`: a host that seeds that one would make all its
+    processes wait alike, and would find its own numbers changed (case L10).
+    """
+    return Random().random  # noqa: S311 - it spreads waits
 
 
 async def sleep_unless(changed: anyio.Event, wait_s: float, *, clock: Clock) -> None:

@@ -47,6 +47,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | token.cache_unread     | what the token cache holds cannot be read     | folder, reason, follows                 |
 | account.lacking        | a part of what a run leaves is not there      | part, reason                            |
 | notice.sent/lost       | others were told of a run's end, or not       | to, reason                              |
+| listener.dropped       | a listener raised an exception                | listener, reason                        |
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
+from inspect import iscoroutine
 
 _dataset: ContextVar[str | None] = ContextVar("dataset", default=None)
 
@@ -84,16 +86,45 @@ Listener = Callable[[Event], None]
 
 
 class Events:
-    """Passes each event on to every listener, in the order in which they were given."""
+    """
+    Passes each event on to every listener, in the order in which they were given.
+
+    A listener that raises cannot harm the work that it listens to (case L4): it is dropped, the others are told once,
+    and `raise_faults` raises its exception when the work has ended.
+    """
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
+        self._dropped: list[Listener] = []
+        self._faults: list[Exception] = []
 
     def emit(self, name: str, /, *, level: Level = Level.INFO, **facts: object) -> None:
         """Tell every listener; the dataset is the one that `about` bound."""
         event = Event(name, level, _dataset.get(), facts)
         for listener in self._listeners:
-            listener(event)
+            if self._dropped and any(listener is each for each in self._dropped):
+                continue
+            try:
+                _call(listener, event)
+            except Exception as fault:  # noqa: BLE001 - whatever a listener raises
+                self._drop(listener, fault, event)
+
+    def _drop(self, listener: Listener, fault: Exception, event: Event) -> None:
+        name = getattr(listener, "__qualname__", type(listener).__qualname__)
+        fault.add_note(f"raised by the listener {name} at the event {event.name}; it heard no further event")
+        self._dropped.append(listener)
+        self._faults.append(fault)
+        self.warn("listener.dropped", listener=name, reason=f"{type(fault).__name__}: {fault}")
+
+    def raise_faults(self) -> None:
+        """
+        Raise what a listener raised, now that the work has ended: the exception itself, of several listeners the first.
+
+        Raises:
+            Exception: As the listener raised it, with a note that names the listener.
+        """
+        if self._faults:
+            raise self._faults[0]
 
     @contextmanager
     def joined(self, listener: Listener) -> Iterator[None]:
@@ -111,6 +142,13 @@ class Events:
     def debug(self, name: str, /, **facts: object) -> None:
         """Tell of a single call."""
         self.emit(name, level=Level.DEBUG, **facts)
+
+
+def _call(listener: Listener, event: Event) -> None:
+    result: object = listener(event)  # type: ignore[func-returns-value]
+    if result is not None and iscoroutine(result):
+        result.close()
+        raise TypeError("the listener is a coroutine function, which nobody would await; give a plain function")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ also lie in a file (`client_secret_file`) or, as a reference, in an Azure Key Va
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -31,6 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bulkpull import platforms
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.identity import Account
 from bulkpull.metrics import MetricsChoice
@@ -287,7 +287,7 @@ class Settings(BaseSettings):
     @field_validator("notify_command", mode="after")
     @classmethod
     def _can_be_split(cls, command: str | None) -> str | None:
-        if command is not None and not shlex.split(command):
+        if command is not None and not platforms.current().split_command(command):
             raise ValueError("names no program")
         return command
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from bulkpull import platforms
 from bulkpull.errors import SettingsError
 
 ENV_PREFIX = "BULKPULL_"
@@ -67,11 +68,12 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     """Refuse a file, or a link to one, that somebody else put there or may change, as ssh does."""
-    if not hasattr(os, "getuid"):
+    user_id = platforms.current().user_id()
+    if user_id is None:
         return
-    trusted = {os.getuid(), 0}
+    trusted = {user_id, 0}
     if status.st_uid not in trusted or path.lstat().st_uid not in trusted:
-        why = f"it belongs to user id {status.st_uid}, and this is user id {os.getuid()}"
+        why = f"it belongs to user id {status.st_uid}, and this is user id {user_id}"
         fix = f"name it, if you trust what it says: --config {path}"
     elif status.st_mode & stat.S_IWOTH:
         why, fix = "everybody may write to it", f"take that right away: chmod o-w {path}"

@@ -23,6 +23,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from bulkpull import platforms
 from bulkpull.events import Event, Level
 from bulkpull.redact import printable_value
 
@@ -104,7 +105,7 @@ class RunLog:
             if is_last:
                 if self._cut and self._last is not None:
                     self._write_all(_line(_about(self._last, "log.cut", lines=self._cut)))
-                os.fsync(self._file.fileno())
+                platforms.current().sync_file(self._file.fileno())
             self._trouble = None
         except OSError as trouble:
             self._trouble = trouble
@@ -171,8 +172,8 @@ def _about(entry: Entry, event: str, *, lines: int) -> Entry:
 def _open_log(path: Path) -> FileIO:
     """Open the log to read its end and to append; neither a link nor a pipe in its place is followed or waited for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = platforms.current().open_file(path, flags, 0o666)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")

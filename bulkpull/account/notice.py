@@ -8,8 +8,6 @@ it is no fault of the run.
 from __future__ import annotations
 
 import os
-import shlex
-import signal
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +20,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.child_environment import without_secrets
 from bulkpull.clock import Clock
@@ -76,7 +75,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         BulkpullError: It could not be run, ended with another status than 0, or took longer than `within_s`; then it
             and what it started are ended.
     """
-    words = shlex.split(command)
+    words = platforms.current().split_command(command)
     by_hand = f"try it by hand, with {path} as its standard input"
     with ExitStack() as stack:
         try:
@@ -88,7 +87,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environment_for(manifest, os.environ),
-                start_new_session=True,
+                **platforms.current().own_group_options(),
             )
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
@@ -151,11 +150,10 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
 async def _end(process: anyio.abc.Process) -> None:
     """End the command, and what it started, if it is still at work."""
     if process.returncode is None:
+        with anyio.CancelScope(shield=True), suppress(OSError, subprocess.TimeoutExpired):
+            await anyio.to_thread.run_sync(platforms.current().end_with_children, process.pid)
         with suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
+            process.kill()
     with anyio.CancelScope(shield=True):
         await process.wait()
 

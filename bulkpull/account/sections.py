@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from bulkpull import figures
+from bulkpull import figures, platforms
 from bulkpull.account.account import Account, Tone
 from bulkpull.account.losses import Loss, group_reasons, is_unfinished, losses_of
 from bulkpull.account.markup import Html, breakable, element, joined, prose
@@ -36,7 +35,7 @@ def _loss(loss: Loss, account: Account) -> Html:
         what = error.what.removeprefix(f"{loss.datasets[0]}: ")
         told += [element("p", element("b", "Why: "), prose(error.why))] if error.why else []
         told += [element("p", element("b", "What to do: "), prose(error.fix))] if error.fix else []
-    command = shlex.join(["bulkpull", "export", *loss.datasets, "--output", str(account.output)])
+    command = platforms.current().join_command(["bulkpull", "export", *loss.datasets, "--output", str(account.output)])
     return element(
         "li",
         element("h3", ", ".join(loss.datasets)),

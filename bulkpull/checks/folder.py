@@ -12,7 +12,7 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from bulkpull import figures
+from bulkpull import figures, platforms
 from bulkpull.checks.finding import Finding, fine, trouble, trouble_of, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
@@ -65,7 +65,7 @@ def _check_writable(output: Path) -> Finding:
             ):
                 file.write(b"trial")
                 file.flush()
-                os.fsync(file.fileno())
+                platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
     except BulkpullError as error:
         return trouble_of("output", error)

@@ -6,13 +6,13 @@ Only `work` imports what is slow to load (polars, aiohttp, pydantic, …), and o
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.cli import (
     auth,
@@ -27,6 +27,7 @@ from bulkpull.cli import (
     reports,
     runs,
     simulate,
+    sql,
     status,
 )
 from bulkpull.cli.options import examples
@@ -49,7 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples("bulkpull export --demo", "bulkpull init", "bulkpull doctor", "bulkpull export --help"),
 )
-for group in (export, nightly, status, datasets, preview, queries, reports, executions, init, doctor):
+for group in (export, nightly, status, sql, datasets, preview, queries, reports, executions, init, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
 app.add_typer(auth.app)
@@ -95,9 +96,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """The program."""
     forgive()
-    _forbid_core_dumps()
+    # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
+    platforms.current().forbid_core_dumps()
     # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    platforms.current().treat_termination_as_interrupt()
     sys.exit(run())
 
 
@@ -108,27 +110,12 @@ def _check_open_files() -> None:
     Raises:
         BulkpullError: They are too few for any command; it is told before anything is begun.
     """
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < _ENOUGH_FILES:
-        soft = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_FILES)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        if soft < _FEWEST_FILES:
-            raise BulkpullError(
-                f"this user may open {soft} files at once, and at least {_FEWEST_FILES} are needed",
-                fix="raise the limit, for example by `ulimit -n 256`, then run the same command again",
-            )
-
-
-def _forbid_core_dumps() -> None:
-    """Tokens and passwords are in this process's memory, and a core file may be read by others, or sent somewhere."""
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - there is none on Windows
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    limit = platforms.current().raise_open_file_limit(_ENOUGH_FILES)
+    if limit is not None and limit < _FEWEST_FILES:
+        raise BulkpullError(
+            f"this user may open {limit} files at once, and at least {_FEWEST_FILES} are needed",
+            fix="raise the limit, for example by `ulimit -n 256`, then run the same command again",
+        )
 
 
 def _tell_usage(misuse: typer.TyperException) -> Ending:

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 # In the order in which they are shown. A command that stands nowhere here is shown last, under `_OTHERS`.
 COMMANDS = {
     "Export": ("export", "nightly", "datasets", "preview"),
-    "Look back": ("runs", "status"),
+    "Look back": ("runs", "status", "sql"),
     "Set up and check": ("init", "auth", "doctor", "simulate"),
     "On the service": ("queries", "reports", "executions"),
 }

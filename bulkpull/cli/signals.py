@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 import anyio
 
+from bulkpull import platforms
 from bulkpull.cli.speech import INTERRUPTED
 
 _SHOW_CURSOR = "\x1b[?25h"
@@ -39,10 +39,10 @@ async def _guarded(work: Callable[[], Awaitable[object]], when_asked: Callable[[
 async def _watch(
     working: anyio.CancelScope, when_asked: Callable[[], None], *, task_status: anyio.abc.TaskStatus[None]
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with platforms.current().stop_requests() as requests:
         task_status.started()
         asked = False
-        async for _ in signals:
+        async for _ in requests:
             if asked:
                 end_at_once()
             asked = True

@@ -122,7 +122,7 @@ def told(speech: Speech, *, as_json: bool = False) -> Iterator[None]:
         if owes():
             print_ending(_INTERRUPTION)
         raise
-    except typer.TyperException:  # a misuse: whoever parses options tells it
+    except (typer.TyperException, SystemExit):  # a misuse, which whoever parses options tells; or a shell's completion
         raise
     except BaseException as error:  # noqa: BLE001 - the last place that can tell it, and it ends the program
         ending = tell(error, speech)

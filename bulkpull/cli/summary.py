@@ -7,7 +7,6 @@ One reason is told once, however many datasets it hit: an outage is one sentence
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import figures
+from bulkpull import figures, platforms
 from bulkpull.account.losses import group_reasons, is_unfinished, losses_of, lost_in
 from bulkpull.cli.speech import write_json_line
 from bulkpull.records.manifest import DatasetRecord, Manifest, is_lost
@@ -64,14 +63,14 @@ class Invocation:
             words = (*words, "--demo")
         if self.config is not None:
             words = (*words, "--config", str(self.config))
-        return shlex.join(words)
+        return platforms.current().join_command(words)
 
     def read(self, dataset: str) -> str:
         """The command that reads a published dataset with polars."""
         # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
         where, what = json.dumps(str(self.output)), json.dumps(dataset)
         program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
-        return shlex.join([as_typed("python"), "-c", program])
+        return platforms.current().join_command([as_typed("python"), "-c", program])
 
 
 def as_typed(program: str) -> str:
@@ -81,7 +80,7 @@ def as_typed(program: str) -> str:
     Args:
         program: `python` or `bulkpull`, which stand side by side.
     """
-    ours = Path(sys.executable).with_name(program)
+    ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
     found = shutil.which(program)
     if found is not None and Path(found).absolute() == ours:
         return program

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
+from bulkpull import platforms
 from bulkpull.errors import ConverterDied
 from bulkpull.redact import printable
 from bulkpull.tabular.frames import HEAD, Kind, NotAFrame, processor_seconds, read_head
@@ -50,7 +51,7 @@ class Converter:
     """
 
     process: Process
-    channel: int
+    channel: socket.socket
     is_spare: bool = False
     _arrived: bytearray = field(default_factory=bytearray)
     _last_words: bytearray = field(default_factory=bytearray)
@@ -138,7 +139,7 @@ class Converter:
             else:
                 why = f"it gave no sign of life for {2 * SILENCE_S:,.0f} s"
                 raise died(why, fix="see whether somebody stopped the process, or the machine swaps")
-            piece = os.read(self.channel, _READ_BYTES)
+            piece = self._receive()
             if not piece:
                 return None
             self._arrived += piece
@@ -146,12 +147,18 @@ class Converter:
         del self._arrived[:size_bytes]
         return taken
 
+    def _receive(self) -> bytes:
+        try:
+            return self.channel.recv(_READ_BYTES)
+        except ConnectionError:
+            return b""  # how Windows tells that the child has died
+
     async def end(self) -> None:
         """Kill it, and let go of everything."""
         with suppress(ProcessLookupError):
             self.process.kill()
         await self.process.aclose()
-        os.close(self.channel)
+        self.channel.close()
 
     async def why_died(self) -> ConverterDied:
         """What its exit status and its last words tell."""
@@ -173,31 +180,35 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None) -
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
     if threads is not None:
         given["POLARS_MAX_THREADS"] = str(threads)
-    ours, theirs = os.pipe()
+    here = platforms.current()
+    ours, theirs = socket.socketpair()
     try:
         # A session of its own: Ctrl-C in the terminal reaches the parent alone, which decides. -P: the folder that the
         # user is in imports nothing.
         process = await anyio.open_process(
-            [sys.executable, "-P", "-m", "bulkpull.tabular.worker", str(theirs)],
+            [sys.executable, "-P", "-m", "bulkpull.tabular.worker", here.name_channel(theirs)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=given,
-            start_new_session=True,
-            pass_fds=(theirs,),
+            **here.own_group_options(),
+            **here.inherit_options(theirs),
         )
+        share = here.share_channel(theirs, process.pid)
+        if share is not None and process.stdin is not None:
+            await process.stdin.send(LENGTH.pack(len(share)) + share)
     except OSError as error:
-        os.close(ours)
+        ours.close()
         if error.errno not in _NO_PROCESS:
             raise
         why = f"the system starts no further process ({error.strerror})"
         raise died(why, fix=_LIMIT_FIX) from None
     except BaseException:
-        os.close(ours)
+        ours.close()
         raise
     finally:
-        os.close(theirs)
-    os.set_blocking(ours, False)
+        theirs.close()
+    ours.setblocking(False)
     return Converter(process, ours)
 
 
@@ -215,9 +226,10 @@ async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
 
 
 def _explained(status: int, last_words: bytes) -> ConverterDied:
-    if status < 0:
-        why = f"it was ended by {signal.Signals(-status).name}"
-        if -status == signal.SIGKILL:
+    name = platforms.current().signal_name(status)
+    if name is not None:
+        why = f"it was ended by {name}"
+        if name == "SIGKILL":
             why += ", which the system sends when memory runs out"
         return died(why, fix="run the same command again with more memory or with less running beside it")
     words = last_words.decode("utf-8", errors="replace")

@@ -7,7 +7,6 @@ A container of 512 MB or a low `ulimit -n` is met by doing less at once, not by 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
-from bulkpull import figures
+from bulkpull import figures, platforms
 from bulkpull.events import Events
 from bulkpull.settings import Settings
 
@@ -133,16 +132,7 @@ def read_limits(root: Path = Path("/")) -> Limits:
         root: Where `proc` and `sys` are.
     """
     sizes = [size for size in (_memory_of_machine(root), *_memory_of_groups(root)) if size and size < _NO_LIMIT]
-    return Limits(open_files=_open_files(), memory_bytes=min(sizes, default=None))
-
-
-def _open_files() -> int | None:
-    if sys.platform == "win32":
-        return None
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if soft == resource.RLIM_INFINITY else soft
+    return Limits(open_files=platforms.current().open_file_limit(), memory_bytes=min(sizes, default=None))
 
 
 def _memory_of_machine(root: Path) -> int | None:

@@ -10,14 +10,16 @@ from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.errors import SettingsError
 from bulkpull.journey.intact import size_of
 from bulkpull.journey.leftovers import FRESH, EarlierRun, Leftovers, Sorted, sort_reports
 from bulkpull.journey.names import read_report_name
-from bulkpull.journey.request import is_same_request
+from bulkpull.journey.request import ExportRequest, is_same_request
 from bulkpull.model import Report
-from bulkpull.records.history import RUN_ID
+from bulkpull.records.history import RUN_ID, find_run
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.records.manifest import Current, DatasetRecord
+from bulkpull.settings import Settings
 
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
@@ -51,6 +53,45 @@ class Past:
 def is_unfinished(run: RunEntry) -> bool:
     """Whether it was cut off, or has submitted its reports and collected none."""
     return run.status in _UNFINISHED
+
+
+def choose_run(asked: str | None, *, runs: Sequence[RunEntry], output: Path) -> RunEntry:
+    """
+    The run to carry on: the one that is named, else the newest unfinished one, else the newest (pure).
+
+    Args:
+        asked: A run's id or the beginning of one; `None` for none in particular.
+        runs: The runs of the ledger, newest first.
+
+    Raises:
+        SettingsError: There is no such run; the message names what there is.
+    """
+    if asked is None and (unfinished := next(filter(is_unfinished, runs), None)) is not None:
+        return unfinished
+    known = {run.run_id: run for run in runs}
+    return known[find_run(asked, known=list(known), output=output)]
+
+
+def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest, Settings]:
+    """
+    What to ask for, and with which settings, so that the run is carried on as it was begun (pure).
+
+    Raises:
+        SettingsError: It was made against another service.
+    """
+    base = run.request.get("api_base_url")
+    if base != settings.api_base_url:
+        raise SettingsError(
+            f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
+            fix="resume it with the settings that it was begun with, or begin a new run",
+        )
+    # Runs from before the setting `metrics` selected none.
+    asked = {
+        "timespan": run.request.get("timespan"),
+        "metrics": run.request.get("metrics") or "none",
+        "keep_raw": settings.keep_raw or bool(run.request.get("keep_raw")),
+    }
+    return ExportRequest.of_run(run.request), settings.model_copy(update=asked)
 
 
 def review(

@@ -7,7 +7,6 @@ leaves a ledger from which the same command carries on.
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ from bulkpull import figures
 from bulkpull._version import __version__
 from bulkpull.account.keeper import Keeper, kept_account
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
@@ -107,7 +106,7 @@ class Run:
     settings: Settings
     events: Events
     clock: Clock = field(default_factory=SystemClock)
-    random: Callable[[], float] = random.random
+    random: Callable[[], float] = field(default_factory=own_random)
     credential: AzureCredential | None = None
     resume: str | None = None
     account: Account | None = None

@@ -20,6 +20,7 @@ from bulkpull.records.beneath import NotBeneath, remove_beneath
 from bulkpull.records.files import disk_trouble, make_folders, point_link, sync_folder, write_atomically
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.manifest import Current, CurrentSnapshot
+from bulkpull.views import MARK, VIEWS, script_of
 
 LATEST = "latest"
 # There when the file system was found to have no links; `runs verify` then misses none.
@@ -29,6 +30,7 @@ _RUNS_WARNING = """\
 Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pattern over several runs counts every row
 several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
 """
+_VIEWS_LINE = "- `views.sql`: every dataset as a view for DuckDB; start it in this folder: `duckdb -init views.sql`.\n"
 README = f"""\
 # What to read here
 
@@ -36,25 +38,29 @@ README = f"""\
   after their run, so that a read during which a newer snapshot is published is whole or fails; then read again.
 - `current.json`: the same as a list of files, with run and row count. Files listed there stay for a day after they were
   replaced, so that a read of the list cannot even fail.
-
+{_VIEWS_LINE}
 {_RUNS_WARNING}"""
 README_WITHOUT_LINKS = f"""\
 # What to read here
 
 - `current.json`: the files of the newest complete snapshot of each dataset, with run and row count. Files listed there
   stay for a day after they were replaced.
-
+{_VIEWS_LINE}
 There is no `latest/`: this file system has no links.
 
 {_RUNS_WARNING}"""
 # Written by earlier versions; a text of anybody else stays as it is.
-_EARLIER_README = f"""\
+_FIRST_README = f"""\
 # What to read here
 
 - `latest/<Dataset>/*.parquet`: the newest complete snapshot of each dataset; safe to read by pattern.
 - `current.json`: the same as a list of files, with run and row count.
 
 {_RUNS_WARNING}"""
+_OUR_READMES = (
+    *(README, README_WITHOUT_LINKS, _FIRST_README),
+    *(README.replace(_VIEWS_LINE, ""), README_WITHOUT_LINKS.replace(_VIEWS_LINE, "")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Undone:
 
     Attributes:
         dataset: Whose; `None` for the folder as a whole.
-        step: `pointer`, `latest`, `readme`, `retention`, `ledger`.
+        step: `pointer`, `latest`, `readme`, `views`, `retention`, `ledger`.
         reason: What the disk refused, in words.
     """
 
@@ -104,8 +110,27 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
             retire = partial(retire_snapshots, output, dataset, snapshot=snapshot, retain=retain, now=now)
             attempt(dataset, "retention", retire)
     attempt(None, "readme", partial(write_readme, output))
+    attempt(None, "views", partial(write_views, output, current=current))
     attempt(None, "pointer", partial(sync_folder, output))
     return undone
+
+
+def write_views(output: Path, *, current: Current) -> None:
+    """
+    Bring `views.sql` up to date; a file of that name that is not ours stays.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    path, wanted = output / VIEWS, script_of(current.datasets)
+    try:
+        there = path.read_text(encoding="utf-8") if path.is_file() else None
+    except ValueError:
+        return
+    if there == wanted or not current.datasets or (there is None and os.path.lexists(path)):
+        return
+    if there is None or there.startswith(MARK):
+        write_atomically(path, wanted)
 
 
 def is_without_links(output: Path) -> bool:
@@ -152,5 +177,5 @@ def write_readme(output: Path) -> None:
         return
     if there is None and os.path.lexists(path):
         return  # a folder or a pipe of that name is somebody's
-    if there is None or (there != wanted and there in (README, README_WITHOUT_LINKS, _EARLIER_README)):
+    if there is None or (there != wanted and there in _OUR_READMES):
         write_atomically(path, wanted)

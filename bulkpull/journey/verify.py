@@ -8,13 +8,13 @@ current in the meantime is looked at instead of what was.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.journey.contents import content_fault, look_into
 from bulkpull.journey.intact import fault_of_place, faults_of, size_of
@@ -185,7 +185,7 @@ class Verifier:
             what = f"the link leads to {link.readlink()}"
             if link.readlink() == Path(target) or link.samefile(self._folder(dataset, snapshot.run_id)):
                 return
-        command = shlex.join(["ln", "-sfn", target, str(link)])
+        command = platforms.current().join_command(["ln", "-sfn", target, str(link)])
         yield Trouble(
             f"latest/{dataset}",
             what=f"{what}, and {CURRENT} names {snapshot.run_id}",
@@ -224,7 +224,7 @@ class Verifier:
         return self.output / "datasets" / dataset / f"run={run_id}"
 
     def _anew(self, dataset: str) -> str:
-        command = shlex.join(["bulkpull", "export", dataset, "--output", str(self.output)])
+        command = platforms.current().join_command(["bulkpull", "export", dataset, "--output", str(self.output)])
         return f"run `{command}`: it publishes the dataset anew"
 
     def _forget(self, dataset: str, run_id: str) -> str:

@@ -16,15 +16,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.records.beneath import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")
-# What a file system says that has no such operation; EBADF is how some network file systems refuse to sync a folder.
+# What a file system says that has no such operation.
 _NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-_NO_FOLDER_SYNC = _NOT_IMPLEMENTED | {errno.EBADF}
 # exFAT says EPERM, network shares ENOTSUP, and Windows EINVAL where the user lacks the privilege.
 _NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
 # Windows tells it by EINVAL; some network and container file systems forbid the call instead.
@@ -64,12 +64,17 @@ def disk_trouble(trouble: OSError, path: Path) -> DiskTrouble:
     if trouble.errno in _NO_PERMISSION:
         return DiskTrouble(
             f"no permission to write {path}",
-            why=f"{trouble.strerror} for user id {os.getuid() if hasattr(os, 'getuid') else 'unknown'}",
+            why=" for user id ".join(filter(None, (trouble.strerror, _user()))),
             fix="give this user the right to write there, or choose another folder with --output",
         )
     if trouble.errno in {errno.ENOTDIR, errno.EEXIST}:
         return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")
     return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
+
+
+def _user() -> str | None:
+    number = platforms.current().user_id()
+    return None if number is None else str(number)
 
 
 def sync_folder(folder: Path) -> None:
@@ -79,16 +84,7 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: The device reports an error.
     """
-    if os.name == "nt":
-        return  # Windows has no handle for a folder's entries and orders them by itself
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(descriptor)
-    except OSError as trouble:
-        if trouble.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
+    platforms.current().sync_folder(folder)
 
 
 def make_folders(folder: Path, *, root: Path | None = None) -> None:
@@ -124,8 +120,8 @@ def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
         with open(aside, "w", encoding="utf-8", opener=_private if private else None) as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+            platforms.current().sync_file(file.fileno())
+        platforms.current().replace_file(aside, path)
     except BaseException:
         with suppress(OSError):
             aside.unlink()
@@ -179,7 +175,7 @@ def link_or_copy(source: Path, target: Path) -> None:
             raise
         shutil.copyfile(source, target)
         with target.open("r+b") as file:
-            os.fsync(file.fileno())
+            platforms.current().sync_file(file.fileno())
 
 
 def point_link(link: Path, target: str) -> bool:
@@ -187,11 +183,14 @@ def point_link(link: Path, target: str) -> bool:
     Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically.
 
     Returns:
-        False where the file system has no links (or Windows allows this user none); then nothing is changed.
+        False where the file system has no links, or the system cannot replace one in one step (Windows); then nothing
+        is changed.
 
     Raises:
         OSError: The disk refused.
     """
+    if not platforms.current().has_atomic_links:
+        return False
     aside = link.with_name(f".{link.name}.{os.getpid()}.new")
     aside.unlink(missing_ok=True)
     try:

@@ -22,6 +22,7 @@ import anyio
 import anyio.to_thread
 from filelock import BaseFileLock, FileLock, Timeout
 
+from bulkpull import platforms
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.records.beneath import names_beneath
 from bulkpull.records.files import clear_asides, explained, load_json, make_folders, write_json
@@ -99,12 +100,9 @@ def _may_live(writer: Path) -> bool:
         told = load_json(writer) or {}
         if told["host"] != socket.gethostname():
             return True
-        os.kill(int(told["pid"]), 0)
-    except ProcessLookupError:
-        return False
+        return platforms.current().is_process_alive(int(told["pid"]))
     except (ValueError, KeyError, TypeError, OSError):
         return True
-    return True
 
 
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:

@@ -7,6 +7,7 @@ The fields are the contract's, by the same names. Objects read as the JSON does:
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,6 +156,12 @@ class DatasetRecord(_Record):
     named: bool = Field(default=False, exclude=True)
     error: BulkpullError | None = Field(default=None, exclude=True)
 
+    def __repr__(self) -> str:
+        told = f"{self.rows:,} rows" if self.reason is None else self.reason
+        return f"<DatasetRecord {self.dataset} {self.status}: {told}>"
+
+    __str__ = __repr__
+
 
 class Tool(_Record):
     """Who wrote the manifest."""
@@ -192,6 +199,14 @@ class Manifest(_Record):
     notes: list[str] = Field(default_factory=list)
     submitted: bool = False
     interrupted: bool = Field(default=False, exclude=True)
+
+    def __repr__(self) -> str:
+        statuses = Counter(record.status for record in self.datasets)
+        told = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
+        rows = sum(record.rows for record in self.datasets if record.status == "complete")
+        return f"<Manifest {self.run_id} {self.status}: {told}; {rows:,} rows>"
+
+    __str__ = __repr__
 
     @property
     def exit_code(self) -> int:

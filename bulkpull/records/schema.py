@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bulkpull import platforms
 from bulkpull.errors import BulkpullError, LedgerError
 from bulkpull.records.files import disk_trouble, sync_folder
 
@@ -205,6 +206,9 @@ def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection
             database.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first to use the index
         # Every commit is on the disk before the next step begins; NORMAL would lose the last ones in a power cut.
         database.execute("PRAGMA synchronous = FULL")
+        # Effective on macOS only, where a plain sync leaves data in the drive's cache.
+        database.execute("PRAGMA fullfsync = ON")
+        database.execute("PRAGMA checkpoint_fullfsync = ON")
         _migrate(database, version)
         _check_rows(database)
     except BaseException as trouble:
@@ -286,7 +290,7 @@ def _move_aside(path: Path, *, stamp: str, why: str) -> SetAside:
         for ending in ("-wal", "-shm", ""):
             source = path.with_name(path.name + ending)
             if source.exists():
-                source.replace(aside.with_name(aside.name + ending))
+                platforms.current().replace_file(source, aside.with_name(aside.name + ending))
         for old in sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))[:-_KEPT_ASIDE]:
             for ending in ("-wal", "-shm", ""):
                 old.with_name(old.name + ending).unlink(missing_ok=True)

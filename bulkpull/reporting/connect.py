@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random as system_random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bulkpull._version import __version__
-from bulkpull.clock import Clock
+from bulkpull.clock import Clock, own_random
 from bulkpull.events import Events
 from bulkpull.reporting.auth import TokenEndpoint, TokenSource
 from bulkpull.reporting.azure import AzureCredential, CredentialTokens, default_credential
@@ -35,13 +34,14 @@ async def connected(
     settings: Settings,
     events: Events,
     clock: Clock,
-    random: Callable[[], float] = system_random.random,
+    random: Callable[[], float] | None = None,
     credential: AzureCredential | None = None,
 ) -> AsyncIterator[Connection]:
     """
     A connection to the service that the settings name, closed at the end of the block. Nothing is sent to it yet.
 
     Args:
+        random: Gives numbers in [0, 1) that spread waits; without it, a source of our own.
         credential: Gives tokens in place of what the settings say about signing in; it stays open.
 
     Raises:
@@ -68,7 +68,7 @@ async def connected(
             budget=RetryBudget(clock=clock),
             clock=clock,
             events=events,
-            random=random,
+            random=random or own_random(),
             tally=http.tally,
         )
         auth: TokenSource

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -183,8 +182,6 @@ async def _read(body: Body, *, at: int, most: int) -> bytes:
 
 
 def _read_at(path: Path, *, offset: int, length: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return os.pread(descriptor, length, offset)
-    finally:
-        os.close(descriptor)
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(length)

@@ -15,6 +15,7 @@ from threading import Event
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.tabular.table import ParquetFile
 
@@ -67,7 +68,7 @@ def write_parquet(
             engine="streaming",
         )
     with path.open("r+b") as file:  # for writing, or Windows would not force it to the disk
-        os.fsync(file.fileno())
+        platforms.current().sync_file(file.fileno())
         size = file.seek(0, os.SEEK_END)
     return ParquetFile(path=path, rows=rows, bytes=size, sha256=digest().hex())
 

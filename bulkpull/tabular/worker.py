@@ -5,9 +5,9 @@ A child can be killed at once, which a polars sink in a thread can not, and take
 its own module, because the usual ways to run a function in a child import the caller's main module there, and would
 run a user's unguarded script a second time.
 
-Orders come on standard input, each a pickle behind its length (eight bytes). Replies leave as `frames` by a descriptor
-of their own, whose number is the argument: on standard output anything may be written when Python starts, by a
-`sitecustomize` or a tracing agent. The end of standard input means that the parent is gone or wants no more, and ends
+Orders come on standard input, each a pickle behind its length (eight bytes). Replies leave as `frames` by a socket
+of their own, which the argument names (`platforms`): on standard output anything may be written when Python starts, by
+a `sitecustomize` or a tracing agent. The end of standard input means that the parent is gone or wants no more, and ends
 the child in the middle of whatever it does. What a library prints goes to standard error.
 """
 
@@ -16,12 +16,14 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import struct
 import sys
 import time
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
+from bulkpull import platforms
 from bulkpull.errors import BulkpullError
 from bulkpull.tabular.frames import Kind, alive, frame
 from bulkpull.tabular.table import ConvertedTable, Order
@@ -31,19 +33,16 @@ _HEARTBEAT_S = 2.0
 
 
 class _Channel:
-    """The descriptor that frames are written to, by one thread at a time."""
+    """The connection that frames are written to, by one thread at a time."""
 
-    def __init__(self, descriptor: int) -> None:
-        os.set_inheritable(descriptor, False)
-        self._descriptor = descriptor
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
         self._turn = Lock()
         self.at_work = Event()
 
     def write(self, data: bytes) -> None:
-        rest = memoryview(data)
         with self._turn:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            self._connection.sendall(data)
 
     def beat(self) -> None:
         """Say again and again that this process lives, as long as it has an order."""
@@ -59,7 +58,7 @@ class _Channel:
 def main() -> None:
     """Convert what is ordered, one after another; an unforeseen fault ends the process without a reply."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
-    channel = _Channel(int(sys.argv[1]))
+    channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_share))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     orders: SimpleQueue[Order] = SimpleQueue()
     Thread(target=_receive, args=(orders, channel), daemon=True).start()
@@ -77,6 +76,11 @@ def main() -> None:
             answer = error
         channel.at_work.clear()
         channel.write(frame(Kind.REPLY, pickle.dumps(answer)))
+
+
+def _read_share() -> bytes:
+    (length,) = LENGTH.unpack(_exactly(LENGTH.size))
+    return _exactly(length)
 
 
 def _receive(orders: SimpleQueue[Order], channel: _Channel) -> None:

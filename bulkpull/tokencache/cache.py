@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bulkpull import platforms
 from bulkpull.errors import SettingsError
 from bulkpull.redact import register_secret
 from bulkpull.settings import Settings
@@ -128,10 +129,11 @@ class TokenCache:
 
 def _is_private(folder: Path) -> bool:
     """Whether it is a folder of this user's own that nobody else may enter. Windows keeps its own rules for that."""
-    if os.name == "nt":
+    user_id = platforms.current().user_id()
+    if user_id is None:
         return True
     status = folder.lstat()
-    is_own = status.st_uid == os.getuid()
+    is_own = status.st_uid == user_id
     return stat.S_ISDIR(status.st_mode) and is_own and not status.st_mode & _OTHERS
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from bulkpull import platforms
 from bulkpull.records.files import sync_folder, write_atomically
 
 _SYSTEMS = {"win32": "DPAPI", "darwin": "the keychain", "linux": "libsecret"}
@@ -110,9 +111,9 @@ class SystemStore:
     def save(self, text: str) -> None:
         """As `Store.save`."""
         _asked(self._persistence.save, text)
-        descriptor = os.open(self._path, os.O_RDWR)
+        descriptor = platforms.current().open_file(self._path, os.O_RDWR)
         try:
-            os.fsync(descriptor)
+            platforms.current().sync_file(descriptor)
         finally:
             os.close(descriptor)
         sync_folder(self._path.parent)

@@ -39,6 +39,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
 
+from bulkpull import platforms
 from bulkpull.transfer.stretches import Stretch
 from bulkpull.transfer.version import Version
 
@@ -89,7 +90,7 @@ def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = (
     }
     aside = path.with_name(f"{path.name}.new")
     aside.write_bytes(_line(head) + _kept(extents))
-    aside.replace(path)
+    platforms.current().replace_file(aside, path)
 
 
 def vouch(path: Path, extents: Iterable[Extent]) -> None:

@@ -29,6 +29,7 @@ import anyio
 import anyio.to_thread
 from isal.isal_zlib import crc32
 
+from bulkpull import platforms
 from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
 from bulkpull.transfer.stretches import Stretch, merged
 from bulkpull.transfer.version import Version
@@ -41,8 +42,6 @@ _CATCH_UP_BYTES = 32 << 20
 
 Put = Callable[[bytes | memoryview], None]
 """Takes a piece of the file, the next one after the last."""
-
-_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 @dataclass(slots=True)
@@ -68,20 +67,36 @@ class Partial:
     @classmethod
     async def opened(cls, path: Path) -> Partial:
         """Open the file at `path`, made when there is none; its journal lies beside it."""
-        descriptor = await anyio.to_thread.run_sync(lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        flags = os.O_RDWR | os.O_CREAT
+        descriptor = await anyio.to_thread.run_sync(platforms.current().open_file, path, flags)
         return cls(path, journal_beside(path), descriptor)
 
     async def close(self) -> None:
         """Let go of the file; what was not vouched for may be fetched again."""
-        await anyio.to_thread.run_sync(os.close, self._descriptor)
+        if self._descriptor >= 0:
+            await anyio.to_thread.run_sync(os.close, self._descriptor)
 
     async def rename(self, path: Path) -> None:
         """Give the file another name in its folder, replacing what was there; the journal keeps its own."""
-        await anyio.to_thread.run_sync(self.path.replace, path)
+        here = platforms.current()
+
+        def close_and_rename() -> None:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            here.replace_file(self.path, path)
+            self._descriptor = here.open_file(path, os.O_RDWR)
+
+        if here.renames_open_files:
+            await anyio.to_thread.run_sync(here.replace_file, self.path, path)
+        else:
+            await anyio.to_thread.run_sync(close_and_rename)
         self.path = path
 
     def remove(self) -> None:
         """Remove the file and its journal."""
+        if not platforms.current().renames_open_files and self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
         self.path.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
@@ -211,9 +226,9 @@ class Partial:
 
         def work() -> None:
             # By a descriptor of its own: whoever stops a run does not wait for a slow disk, and closes the other.
-            descriptor = os.open(self.path, os.O_RDONLY)
+            descriptor = platforms.current().open_file(self.path, os.O_RDWR)
             try:
-                _sync_data(descriptor)
+                platforms.current().sync_data(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -282,7 +297,7 @@ class _Digest:
 def _blocks(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
     at = stretch.start
     while at < stretch.end:
-        block = os.pread(descriptor, min(_READ_BYTES, stretch.end - at), at)
+        block = platforms.current().read_at(descriptor, min(_READ_BYTES, stretch.end - at), at)
         if not block:
             return
         yield block
@@ -293,5 +308,5 @@ def _write_all(descriptor: int, piece: bytes | memoryview, offset: int) -> None:
     rest = memoryview(piece)
     while rest:
         # Shorter than asked for on a disk that is nearly full, or after a signal: the next one tells which.
-        written_bytes = os.pwrite(descriptor, rest[:_WRITE_BYTES], offset)
+        written_bytes = platforms.current().write_at(descriptor, rest[:_WRITE_BYTES], offset)
         rest, offset = rest[written_bytes:], offset + written_bytes

@@ -414,7 +414,12 @@ class Http:
         raise UnsafeAddress(f"{request.told}: it redirects without end")
 
     async def _open(self, request: Request, *, auto_decompress: bool) -> aiohttp.ClientResponse:
-        assert self._session is not None, "Http is used before it is entered"
+        if self._session is None or self._session.closed:
+            raise BulkpullError(
+                f"{request.told}: the connection is closed",
+                why="it lives as long as its `async with` block",
+                fix="make the call within the block, or open a new one",
+            )
         times = request.timeouts
         began = self._clock.monotonic()
         response: aiohttp.ClientResponse | None = None

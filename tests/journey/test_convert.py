@@ -6,6 +6,7 @@ import gzip
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from itertools import repeat
@@ -214,9 +215,9 @@ def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
     """A parent that is killed cannot clean up, so the end of the child's input has to do."""
     order = Order(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
     request = pickle.dumps(order)
-    _, replies = os.pipe()
-    command = [sys.executable, "-m", "bulkpull.tabular.worker", str(replies)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(replies,)) as child:  # noqa: S603 - our own module
+    ours, replies = socket.socketpair()
+    command = [sys.executable, "-m", "bulkpull.tabular.worker", str(replies.fileno())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(replies.fileno(),)) as child:  # noqa: S603 - our own module
         assert child.stdin
         child.stdin.write(LENGTH.pack(len(request)) + request)
         child.stdin.flush()
@@ -226,6 +227,8 @@ def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
 
         assert child.wait() == 0
     os.close(end)
+    ours.close()
+    replies.close()
 
 
 PARENT = """

@@ -105,8 +105,9 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
         published = await publish_new(tmp_path, Events(told.append))
     monkeypatch.undo()
 
-    assert [undone.step for undone in published.undone] == [step]
-    assert [event.facts["step"] for event in told if event.name == "cleanup.postponed"] == [step]
+    steps = [step, "views"] if broken == "write" else [step]  # both write a file of the folder
+    assert [undone.step for undone in published.undone] == steps
+    assert [event.facts["step"] for event in told if event.name == "cleanup.postponed"] == steps
     assert "the next run does it" in published.undone[0].note
     current = Current.load(tmp_path)
     assert current.datasets["Profile"].run_id == NEW

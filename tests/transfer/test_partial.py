@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bulkpull import platforms
 from bulkpull.transfer import partial as module
 from bulkpull.transfer.journal import vouch
 from bulkpull.transfer.partial import Partial
@@ -78,7 +79,7 @@ async def test_a_sync_that_fails_is_told_and_leaves_the_bytes_undurable(
         asked.append(descriptor)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(module, "_sync_data", refuse)
+    monkeypatch.setattr(platforms.current(), "sync_data", refuse)
     partial = await begun(tmp_path)
     await partial.sync()  # nothing to make durable
     await partial.write([BODY[:100]], offset=0)

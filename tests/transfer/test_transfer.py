@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 
+from bulkpull import platforms
 from bulkpull.errors import BulkpullError, DiskTrouble, StorageTrouble, UnsafeAddress
 from bulkpull.events import Event, Events
 from bulkpull.journey.download import StoredFile
@@ -60,7 +61,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Transfer, "save", nothing)
     # Virtual time runs on while a real disk syncs, which would make syncs seem to take long.
-    monkeypatch.setattr("bulkpull.transfer.partial._sync_data", lambda _: None)
+    monkeypatch.setattr(platforms.current(), "sync_data", lambda _: None)
     # The same while a buffer waits for its moment by the loop's own clock: a megabyte would come meanwhile.
     monkeypatch.setattr("bulkpull.transport.inflow.LONGEST_HOLD_S", 0.0)
 

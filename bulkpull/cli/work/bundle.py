@@ -17,16 +17,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.account.bundle import Bundle, files_of
 from bulkpull.account.log import log_of
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.doctor import describe_settings
-from bulkpull.cli.work.past import ask_ledger, known_runs
 from bulkpull.cli.work.show import remember
 from bulkpull.errors import BulkpullError
 from bulkpull.records.files import explained
 from bulkpull.records.history import find_run, load_manifest
+from bulkpull.records.past import ask_ledger, known_runs
 from bulkpull.settings import ENV_PREFIX, Settings
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
@@ -73,7 +74,7 @@ def _zip(path: Path, files: Mapping[str, str]) -> None:
             aside.chmod(0o600)
             for name, text in files.items():
                 archive.writestr(name, text)
-        aside.replace(path)
+        platforms.current().replace_file(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 

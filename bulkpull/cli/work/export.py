@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from bulkpull.account.attribution import Attribution
-from bulkpull.api import window_of
 from bulkpull.cli.display import Display
 from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.signals import run_interruptibly
@@ -22,6 +21,7 @@ from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.plan import show_plan
 from bulkpull.cli.work.selecting import Selecting, request_of
 from bulkpull.cli.work.target import aimed
+from bulkpull.days import window_of
 from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import DEMO
 from bulkpull.journey.run import Run
@@ -129,6 +129,7 @@ def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_jso
     _tell_end(run, speech, console, invocation=invocation, interrupted=interrupted)
     if interrupted:
         return INTERRUPTED
+    run.events.raise_faults()  # a defect in the display or the log, which did the run no harm
     assert run.manifest is not None
     return run.manifest.exit_code
 

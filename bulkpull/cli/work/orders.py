@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bulkpull.api import window_of
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.work.ask import NotOffered, ask, warn
@@ -17,6 +16,7 @@ from bulkpull.cli.work.deletion import QUERIES
 from bulkpull.cli.work.reports import is_mine, print_reports, the_report
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import iso_utc
+from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
 from bulkpull.journey.names import OWN_PREFIX, is_own, query_name
 from bulkpull.journey.plan import make_plan

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull import figures
-from bulkpull.api import window_of
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
@@ -21,6 +20,7 @@ from bulkpull.cli.work.ask import NotOffered, ask, warn
 from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console, print_table
 from bulkpull.cli.work.deletion import QUERIES
 from bulkpull.cli.work.target import aimed
+from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
 from bulkpull.journey.request import asked_for, plan_with
 from bulkpull.query import check_query, normalise

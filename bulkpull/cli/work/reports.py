@@ -15,7 +15,6 @@ from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
 from bulkpull.cli.work.deletion import COMPLETE, REPORTS, delete_named, named
-from bulkpull.cli.work.past import ask_ledger
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import report_values
 from bulkpull.errors import NotFound, ReportingError
@@ -28,6 +27,7 @@ from bulkpull.model import Report
 from bulkpull.records.history import begun_at
 from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.records.owner import check_owner
+from bulkpull.records.past import ask_ledger
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 

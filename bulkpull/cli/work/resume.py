@@ -11,14 +11,13 @@ from bulkpull.cli.streams import print_json
 from bulkpull.cli.summary import Invocation, print_summary
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.export import carry_out
-from bulkpull.cli.work.past import ask_ledger
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.resume import is_unfinished
+from bulkpull.journey.resume import choose_run, resumed_request
 from bulkpull.journey.run import Run
-from bulkpull.records.history import find_run, load_manifest
+from bulkpull.records.history import load_manifest
 from bulkpull.records.ledger import Ledger, RunEntry
+from bulkpull.records.past import ask_ledger
 from bulkpull.settings import Settings
 
 
@@ -46,29 +45,11 @@ def resume_run(
     """
     settings = Settings.load(config, output=output)
     runs = ask_ledger(settings.output, Ledger.runs) or []
-    known = {run.run_id: run for run in runs}
-    unfinished = [run.run_id for run in runs if is_unfinished(run)]
-    if run_id is None and unfinished:
-        run = known[unfinished[0]]
-    else:
-        run = known[find_run(run_id, known=list(known), output=settings.output)]
+    run = choose_run(run_id, runs=runs, output=settings.output)
     invocation = Invocation(output=settings.output, config=config, command=_command(run))
     if run.status == "complete":
         return _tell_ended(run, settings, invocation, as_json=as_json, speech=speech)
-    base = run.request.get("api_base_url")
-    if base != settings.api_base_url:
-        raise SettingsError(
-            f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
-            fix="resume it with the settings that it was begun with, or begin a new run",
-        )
-    # Runs from before the setting `metrics` selected none.
-    asked = {
-        "timespan": run.request.get("timespan"),
-        "metrics": run.request.get("metrics") or "none",
-        "keep_raw": settings.keep_raw or bool(run.request.get("keep_raw")),
-    }
-    settings = settings.model_copy(update=asked)
-    request = ExportRequest.of_run(run.request)
+    request, settings = resumed_request(run, settings=settings)
     return carry_out(
         lambda listener: Run(request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway),
         invocation=invocation,

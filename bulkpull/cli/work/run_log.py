@@ -7,11 +7,11 @@ from pathlib import Path
 
 from bulkpull.account.log import log_of
 from bulkpull.cli.streams import print_data, print_json
-from bulkpull.cli.work.past import known_runs
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
 from bulkpull.records.files import disk_trouble
 from bulkpull.records.history import find_run
+from bulkpull.records.past import known_runs
 from bulkpull.settings import Settings
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from bulkpull import figures
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.consoles import error_console, print_table
-from bulkpull.cli.work.past import ask_ledger
 from bulkpull.records.ledger import Ledger, RunEntry
+from bulkpull.records.past import ask_ledger
 from bulkpull.settings import Settings
 
 

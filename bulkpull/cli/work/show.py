@@ -11,11 +11,11 @@ from typing import Any
 
 from bulkpull import figures
 from bulkpull.cli.streams import print_data, print_json
-from bulkpull.cli.work.past import ask_ledger, known_runs
 from bulkpull.errors import LedgerError
 from bulkpull.records.history import find_run, load_manifest
 from bulkpull.records.ledger import Ending, Ledger, RunEntry, StepEntry
 from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.records.past import ask_ledger, known_runs
 from bulkpull.redact import printable
 from bulkpull.settings import Settings
 

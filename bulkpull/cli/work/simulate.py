@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import Any
 import anyio
 from rich.table import Table
 
+from bulkpull import platforms
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
@@ -86,7 +86,7 @@ def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None
             if as_json:
                 print_json({"version": 1, "environment": environment, "blob_url": simulator.blob_url})
             else:
-                print_data("\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items()))
+                print_data("\n".join(map(platforms.current().set_variable, environment, environment.values())))
             for sentence in staging.told:
                 console.print(sentence, soft_wrap=True)
             console.print(f"serving {simulator.api_base_url} until Ctrl-C", soft_wrap=True)

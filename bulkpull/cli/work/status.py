@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
+from bulkpull import figures, platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech, write_error
 from bulkpull.cli.streams import print_json
@@ -92,7 +91,7 @@ def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence
 
 
 def _tell(folder: Path, troubled: Sequence[Freshness], *, now: datetime, nothing: bool, speech: Speech) -> None:
-    listing = shlex.join(["bulkpull", "runs", "list", "--output", str(folder)])
+    listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and whether the job that runs the export is still started"
     if nothing:
         write_error(speech, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)

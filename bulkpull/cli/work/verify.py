@@ -10,12 +10,9 @@ from bulkpull import figures
 from bulkpull.cli.speech import Speech, write_error
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.cli.work.consoles import error_console
-from bulkpull.cli.work.past import ask_ledger, known_runs
-from bulkpull.errors import LedgerError
 from bulkpull.journey.verify import Findings, Verifier
 from bulkpull.records.history import find_run
-from bulkpull.records.ledger import Ledger
-from bulkpull.records.manifest import DatasetRecord
+from bulkpull.records.past import known_runs, published_by
 from bulkpull.redact import printable
 from bulkpull.settings import Settings
 
@@ -32,7 +29,7 @@ def verify(
         SettingsError: A setting is wrong, or there is no such run.
     """
     folder = Settings.load(config, output=output).output
-    verifier = Verifier(folder, quick=quick, ask_ledger=partial(_ask_ledger, folder))
+    verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         findings = verifier.verify_all()
     else:
@@ -71,22 +68,3 @@ def _tell(findings: Findings, *, quick: bool, speech: Speech, as_json: bool) -> 
         gone = f"; retention has removed {figures.some(findings.gone)} of this run" if findings.gone else ""
         size = figures.size(findings.bytes)
         error_console().print(f"all is well: {looked_at}, {size}, {how}{gone}", soft_wrap=True)
-
-
-def _ask_ledger(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
-    """What a run has published; `None` when the ledger does not know it, or cannot be read."""
-
-    async def read(ledger: Ledger) -> dict[str, DatasetRecord] | None:
-        if all(run.run_id != run_id for run in await ledger.runs()):
-            return None
-        steps = await ledger.steps(run_id)
-        return {
-            step.dataset: DatasetRecord.model_validate(step.facts["record"])
-            for step in steps
-            if step.step == "published"
-        }
-
-    try:
-        return ask_ledger(folder, read)
-    except LedgerError:
-        return None  # it is told by the next run; published data does not depend on it

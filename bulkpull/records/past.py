@@ -1,4 +1,4 @@
-"""The runs of an output folder, from its ledger and its manifests, for the commands that look back."""
+"""The runs of an output folder, from its ledger and its manifests, for whoever looks back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import anyio
 from bulkpull.errors import LedgerError
 from bulkpull.records.history import PRIVATE, run_ids
 from bulkpull.records.ledger import Ledger, opened_ledger
+from bulkpull.records.manifest import DatasetRecord
 
 T = TypeVar("T")
 
@@ -40,3 +41,22 @@ def known_runs(folder: Path) -> list[str]:
     with suppress(LedgerError):
         known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
     return sorted(known, reverse=True)
+
+
+def published_by(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
+    """What a run has published, by dataset; `None` when the ledger does not know it, or cannot be read."""
+
+    async def read(ledger: Ledger) -> dict[str, DatasetRecord] | None:
+        if all(run.run_id != run_id for run in await ledger.runs()):
+            return None
+        steps = await ledger.steps(run_id)
+        return {
+            step.dataset: DatasetRecord.model_validate(step.facts["record"])
+            for step in steps
+            if step.step == "published"
+        }
+
+    try:
+        return ask_ledger(folder, read)
+    except LedgerError:
+        return None  # it is told by the next run; published data does not depend on it

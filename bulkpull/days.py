@@ -1,0 +1,68 @@
+"""Days as callers give them (dates, datetimes, ISO texts), and the window that two of them make (pure)."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+
+from bulkpull.errors import SettingsError
+from bulkpull.model import Window
+
+_FIX = "give a day, such as date(2026, 1, 31) or '2026-01-31', or a datetime at midnight UTC"
+
+
+def day_of(given: object, *, name: str) -> date:
+    """
+    The day (UTC) that a caller means.
+
+    A datetime counts where its own zone puts it; without a zone it is UTC. A time that is not midnight UTC is refused,
+    because windows begin and end with days.
+
+    Args:
+        given: A date, a datetime, or one of them as an ISO 8601 text.
+        name: The parameter, told in errors.
+
+    Raises:
+        SettingsError: It is none of these, or no midnight UTC.
+    """
+    value = _parse(given, name=name) if isinstance(given, str) else given
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if moment.time() != time():
+            told = f"{moment:%Y-%m-%dT%H:%M:%S.%f}".removesuffix(".000000")
+            raise SettingsError(f"`{name}` has a time of day", why=f"{given} is {told}Z, not midnight UTC", fix=_FIX)
+        return moment.date()
+    if isinstance(value, date):
+        return value
+    raise SettingsError(f"`{name}` is no day", why=f"it is of type {type(given).__name__}", fix=_FIX)
+
+
+def window_of(since: date | str | None, until: date | str | None, *, now: datetime) -> Window | None:
+    """
+    The days `[since, until)` as a window, UTC; `None` for neither.
+
+    Raises:
+        SettingsError: `until` without `since`, or not after it; or one of them is no day.
+    """
+    first = None if since is None else day_of(since, name="since")
+    last = None if until is None else day_of(until, name="until")
+    if first is None:
+        if last is None:
+            return None
+        raise SettingsError("`until` was given without `since`", fix="say where the window begins: --since 2026-01-01")
+    start = datetime.combine(first, time(), UTC)
+    end = datetime.combine(last, time(), UTC) if last else now.astimezone(UTC).replace(microsecond=0)
+    if end <= start:
+        raise SettingsError(
+            f"the window ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d})",
+            fix="give the earlier day by --since and the later one by --until",
+        )
+    return Window(start, end)
+
+
+def _parse(text: str, *, name: str) -> date:
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(text.strip())
+        except ValueError:
+            continue
+    raise SettingsError(f"`{name}` is no day", why=f"{text!r} is not ISO 8601", fix=_FIX)

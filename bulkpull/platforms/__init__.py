@@ -1,0 +1,31 @@
+"""
+What differs between operating systems, behind one interface: POSIX, macOS and Windows.
+
+The rest of the program asks `current()` and never looks at `os.name` or `sys.platform`. The tests run all three
+implementations on one machine. A real run on Windows has not been seen yet; the release workflow has one.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+from bulkpull.platforms.base import Platform
+from bulkpull.platforms.macos import MacOS
+from bulkpull.platforms.posix import Posix
+from bulkpull.platforms.windows import Windows
+
+__all__ = ["MacOS", "Platform", "Posix", "Windows", "choose_platform", "current"]
+
+
+def choose_platform(name: str) -> Platform:
+    """The implementation for a value of `sys.platform`; every system that is not Windows or macOS counts as POSIX."""
+    if name == "win32":
+        return Windows()
+    return MacOS() if name == "darwin" else Posix()
+
+
+@cache
+def current() -> Platform:
+    """The implementation for the system that this process runs on."""
+    return choose_platform(sys.platform)

@@ -1,0 +1,137 @@
+"""Linux and other systems with POSIX calls."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from typing import Any, ClassVar
+
+from bulkpull.platforms.base import Platform
+
+# What a file system says that has no such operation; EBADF is how some network file systems refuse to sync a folder.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+
+
+class Posix(Platform):
+    """As `Platform`."""
+
+    program_suffix: ClassVar[str] = ""
+    has_atomic_links: ClassVar[bool] = True
+    renames_open_files: ClassVar[bool] = True
+
+    def read_at(self, descriptor: int, size_bytes: int, offset: int) -> bytes:
+        return os.pread(descriptor, size_bytes, offset)
+
+    def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        return os.pwrite(descriptor, data, offset)
+
+    def sync_file(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def sync_data(self, descriptor: int) -> None:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+
+    def sync_folder(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            self.sync_file(descriptor)
+        except OSError as refused:
+            if refused.errno not in _NO_FOLDER_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+    def replace_file(self, source: Path, target: Path) -> None:
+        source.replace(target)
+
+    def is_process_alive(self, pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except (OSError, OverflowError):
+            return True
+        return True
+
+    def own_group_options(self) -> Mapping[str, Any]:
+        return {"start_new_session": True}
+
+    def end_with_children(self, pid: int) -> None:
+        os.killpg(pid, signal.SIGKILL)
+
+    def join_command(self, words: Sequence[str]) -> str:
+        return shlex.join(words)
+
+    def set_variable(self, name: str, value: str) -> str:
+        return f"export {name}={shlex.quote(value)}"
+
+    def split_command(self, command: str) -> list[str]:
+        return shlex.split(command)
+
+    def signal_name(self, returncode: int) -> str | None:
+        if returncode >= 0:
+            return None
+        try:
+            return signal.Signals(-returncode).name
+        except ValueError:
+            return f"signal {-returncode}"
+
+    @contextmanager
+    def stop_requests(self) -> Iterator[AsyncIterator[object]]:
+        import anyio  # noqa: PLC0415 - slow to load, and a converting child has no use for it
+
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            yield signals
+
+    def treat_termination_as_interrupt(self) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def user_id(self) -> int | None:
+        return os.getuid()
+
+    def open_file_limit(self) -> int | None:
+        if sys.platform == "win32":  # for the type checker
+            return None
+        import resource  # noqa: PLC0415 - Windows has none, and this module is loaded there too
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return None if soft == resource.RLIM_INFINITY else soft
+
+    def raise_open_file_limit(self, wanted: int) -> int | None:
+        if sys.platform == "win32":
+            return None
+        import resource  # noqa: PLC0415 - as above
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return self.open_file_limit()
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return soft
+
+    def forbid_core_dumps(self) -> None:
+        if sys.platform != "win32":
+            import resource  # noqa: PLC0415 - as above
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+    def inherit_options(self, channel: socket) -> Mapping[str, Any]:
+        return {"pass_fds": (channel.fileno(),)}
+
+    def name_channel(self, channel: socket) -> str:
+        return str(channel.fileno())
+
+    def share_channel(self, channel: socket, pid: int) -> bytes | None:  # noqa: ARG002 - inherited, not sent
+        return None
+
+    def open_channel(self, name: str, read_share: Callable[[], bytes]) -> socket:  # noqa: ARG002 - as above
+        channel = socket(fileno=int(name))
+        channel.set_inheritable(False)
+        return channel

@@ -1,0 +1,99 @@
+"""An output folder read from Python: `scan` for its data, `status` for its ages, `verify` for its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bulkpull.catalog import load_catalog
+from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.journey.freshness import Freshness, find_freshness
+from bulkpull.journey.intact import fault_of_place
+from bulkpull.journey.verify import Findings, Verifier
+from bulkpull.records.history import find_run
+from bulkpull.records.manifest import Current, CurrentSnapshot
+from bulkpull.records.past import known_runs, published_by
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None = None) -> pl.LazyFrame:
+    """What `bulkpull.scan` gives; arguments and errors as there."""
+    folder = check_folder(output)
+    if not isinstance(dataset, str):
+        raise SettingsError("`dataset` takes a name", why=f"it is of type {type(dataset).__name__}")
+    published = Current.load(folder).datasets
+    known = load_catalog().find(dataset)
+    name = known.name if known else {each.casefold(): each for each in published}.get(dataset.casefold(), dataset)
+    if name not in published:
+        there = ", ".join(sorted(published)) or "nothing yet"
+        raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")
+    if runs is not None:
+        from bulkpull.journey.retained import scan_runs  # noqa: PLC0415 - it imports polars
+
+        return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
+    import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
+
+    _check_whole(folder, name, published[name])
+    # glob=False: brackets in a path are a pattern to polars.
+    return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
+
+
+def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
+    """
+    The current snapshot of every published dataset, all of whose files are there.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
+    """
+    published = Current.load(folder).datasets
+    for name, snapshot in published.items():
+        _check_whole(folder, name, snapshot)
+    return published
+
+
+def _check_whole(folder: Path, name: str, snapshot: CurrentSnapshot) -> None:
+    for file in snapshot.files:
+        if (what := fault_of_place(folder, file)) is not None:
+            raise DiskTrouble(
+                f"the snapshot of {name} in {folder} is not whole any more",
+                why=f"{file}: {what}",
+                fix="`bulkpull runs verify` tells what else is damaged, and the next export publishes it anew",
+            )
+
+
+def status(output: str | Path) -> Sequence[Freshness]:
+    """What `bulkpull.status` gives; errors as there."""
+    return find_freshness(check_folder(output), now=datetime.now(UTC))
+
+
+def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
+    """What `bulkpull.verify` gives; arguments and errors as there. Runs outside of an event loop."""
+    folder = check_folder(output)
+    verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
+    if run is None:
+        return verifier.verify_all()
+    return verifier.verify_run(find_run(run, known=known_runs(folder), output=folder))
+
+
+def check_folder(output: object) -> Path:
+    """
+    The output folder that a caller names.
+
+    Raises:
+        SettingsError: It is a file, or no path at all.
+    """
+    if not isinstance(output, str | Path) or not str(output).strip():
+        raise SettingsError("`output` names no folder", fix="name the folder of an export")
+    folder = Path(output).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(
+            f"{folder} is no output folder",
+            why="it is a file",
+            fix="name the folder that `current.json` lies in; a single file is read by polars itself",
+        )
+    return folder

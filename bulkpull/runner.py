@@ -1,0 +1,180 @@
+"""
+What the calls of the Python API do: arguments are checked and a run is carried out.
+
+Loaded by `bulkpull.api` when it is first needed, outside of the caller's event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from bulkpull.clock import SystemClock
+from bulkpull.days import window_of
+from bulkpull.errors import AuthError, SettingsError
+from bulkpull.events import Events, Listener
+from bulkpull.journey.request import asked_for
+from bulkpull.journey.resume import choose_run, resumed_request
+from bulkpull.journey.run import Run
+from bulkpull.records.history import load_manifest
+from bulkpull.records.ledger import Ledger
+from bulkpull.records.manifest import Manifest
+from bulkpull.records.past import ask_ledger
+from bulkpull.reporting.azure import AzureCredential
+from bulkpull.reporting.client import ReportingClient
+from bulkpull.reporting.connect import connected
+from bulkpull.selection import Selection, read_selections
+from bulkpull.setting_kinds import check_output
+from bulkpull.settings import Settings
+
+
+async def run_export(
+    *,
+    output: str | Path | None,
+    datasets: str | Iterable[str] | None,
+    queries: Selection | Iterable[Selection] | None,
+    settings: Settings | None,
+    since: date | str | None,
+    until: date | str | None,
+    everything: bool,
+    listeners: Listener | Iterable[Listener] | None,
+    credential: AzureCredential | None,
+    nightly: bool = False,
+) -> Manifest:
+    """Carry out `bulkpull.export` or `bulkpull.nightly`; arguments and errors as there."""
+    settings = settings_for(output, settings)
+    events = Events(*checked_listeners(listeners))
+    names = _names(datasets)
+    chosen = (
+        (queries,) if isinstance(queries, Selection) else _as_tuple(queries, name="queries", of="Selection objects")
+    )
+    request = asked_for(
+        names,
+        settings=settings,
+        selections=read_selections(chosen, where="`queries`"),
+        window=window_of(since, until, now=datetime.now(UTC)),
+        open_ended=until is None,
+        everything=everything,
+        nightly=nightly,
+    )
+    return await _carry_out(Run(request, settings, events, credential=credential))
+
+
+async def resume_run(
+    run: str | None,
+    *,
+    output: str | Path | None,
+    settings: Settings | None,
+    listeners: Listener | Iterable[Listener] | None,
+    credential: AzureCredential | None,
+) -> Manifest:
+    """Carry out `bulkpull.resume`; arguments and errors as there."""
+    settings = settings_for(output, settings)
+    events = Events(*checked_listeners(listeners))
+    runs = await anyio.to_thread.run_sync(ask_ledger, settings.output, Ledger.runs) or []
+    entry = choose_run(run, runs=runs, output=settings.output)
+    if entry.status == "complete":
+        manifest = await anyio.to_thread.run_sync(load_manifest, settings.output, entry.run_id)
+        if manifest is None:
+            raise SettingsError(f"run {entry.run_id} is complete, and its manifest is gone")
+        return manifest
+    request, settings = resumed_request(entry, settings=settings)
+    return await _carry_out(Run(request, settings, events, credential=credential, resume=entry.run_id))
+
+
+@asynccontextmanager
+async def connection(
+    settings: Settings | None,
+    *,
+    listeners: Listener | Iterable[Listener] | None,
+    credential: AzureCredential | None,
+) -> AsyncIterator[ReportingClient]:
+    """What `bulkpull.connect` gives; arguments and errors as there."""
+    events = Events(*checked_listeners(listeners))
+    async with connected(
+        settings=settings_for(None, settings), events=events, clock=SystemClock(), credential=credential
+    ) as connection:
+        yield connection.client
+    events.raise_faults()
+
+
+async def _carry_out(run: Run) -> Manifest:
+    manifest = await run.export()
+    run.events.raise_faults()
+    refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]
+    if refused and manifest.status == "failed":
+        raise refused[0]
+    return manifest
+
+
+def settings_for(output: str | Path | None, settings: Settings | None) -> Settings:
+    """
+    The settings of a call: those given, else the environment's; with the output folder of the call.
+
+    Raises:
+        SettingsError: They are no `Settings`, or `output` names no folder.
+    """
+    if settings is None:
+        settings = Settings()
+    if not isinstance(settings, Settings):
+        raise _wrong_type(
+            "settings", settings, wanted="Settings", fix="build them by name: settings=bulkpull.Settings(tenant_id=…)"
+        )
+    return settings if output is None else settings.model_copy(update={"output": _output_of(output)})
+
+
+def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[Listener, ...]:
+    """
+    The listeners of a call; one alone may stand without a list.
+
+    Raises:
+        SettingsError: One of them cannot be called, or would have to be awaited.
+    """
+    listeners = (given,) if callable(given) else _as_tuple(given, name="listeners", of="functions")
+    for each in listeners:
+        if not callable(each):
+            raise _wrong_type("listeners", each, wanted="functions", fix="give functions that take one bulkpull.Event")
+        if iscoroutinefunction(each) or iscoroutinefunction(getattr(each, "__call__", None)):  # noqa: B004 - its kind is asked
+            raise SettingsError(
+                "`listeners` has a coroutine function",
+                why="events are told without waiting, so nobody would await it",
+                fix="give a plain function; let it put the event into a queue that a task of yours reads",
+            )
+    return listeners
+
+
+def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    names: tuple[Any, ...] = (given,) if isinstance(given, str) else _as_tuple(given, name="datasets", of="names")
+    for each in names:
+        if not isinstance(each, str):
+            raise _wrong_type("datasets", each, wanted="names", fix='give names: datasets=["AzureUsage"]')
+    return names
+
+
+def _as_tuple(given: Any, *, name: str, of: str) -> tuple[Any, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise _wrong_type(name, given, wanted=of, fix=f"give a list of {of}")
+    return tuple(given)
+
+
+def _output_of(given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        raise _wrong_type("output", given, wanted="a path", fix='name a folder: output="bulkpull-data"')
+    if not str(given).strip():
+        raise SettingsError("`output` names no folder", fix='name it, or leave it out: output="bulkpull-data"')
+    try:
+        return check_output(Path(given))
+    except ValueError as refused:
+        raise SettingsError("`output` is not valid", why=str(refused)) from None
+
+
+def _wrong_type(name: str, given: object, *, wanted: str, fix: str) -> SettingsError:
+    return SettingsError(f"`{name}` takes {wanted}", why=f"it has a value of type {type(given).__name__}", fix=fix)

@@ -1,0 +1,299 @@
+"""The package from Python: what it says of itself, what it takes, and what listeners and loops may do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bulkpull
+from bulkpull.clock import own_random
+from bulkpull.events import Event, Events
+from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.simulator import Scenario, Simulator
+
+QUICK: dict[str, Any] = {"requests_per_second": 500, "request_burst": 100, "poll_initial_seconds": 0.05}
+
+
+def settings_for(simulator: Simulator, output: Path) -> bulkpull.Settings:
+    return bulkpull.Settings(output=output, **QUICK).for_simulator(simulator.environment)
+
+
+def small() -> Simulator:
+    return Simulator(Scenario(rows=5, datasets=("Profile", "OfficeUsage")))
+
+
+def broken(event: Event) -> None:
+    raise ZeroDivisionError(f"at {event.name}")
+
+
+# What it says of itself
+
+
+def test_every_public_name_is_listed_and_can_be_had() -> None:
+    assert set(bulkpull.__all__) <= set(dir(bulkpull))
+    for name in bulkpull.__all__:
+        assert getattr(bulkpull, name) is not None
+
+
+def test_another_name_is_none_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'exprot'"):
+        bulkpull.exprot  # type: ignore[attr-defined]  # noqa: B018 - a type checker refuses it too
+
+
+def test_a_manifest_shows_itself_in_a_line() -> None:
+    records = [
+        DatasetRecord(dataset="Profile", status="complete", rows=1_200),
+        DatasetRecord(dataset="X", status="failed", reason="no room"),
+    ]
+    manifest = Manifest(
+        run_id="20261123T020000Z-abcdef",
+        status="partial",
+        started_at="",
+        finished_at="",
+        tool=Tool(version="1"),
+        api_base_url="",
+        requests=Requests(),
+        datasets=records,
+    )
+
+    assert repr(manifest) == "<Manifest 20261123T020000Z-abcdef partial: 1 complete, 1 failed; 1,200 rows>"
+    assert [repr(record) for record in records] == [
+        "<DatasetRecord Profile complete: 1,200 rows>",
+        "<DatasetRecord X failed: no room>",
+    ]
+
+
+# What it takes
+
+
+@pytest.mark.case("L11")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"settings": {}}, "`settings` takes Settings: it has a value of type dict"),
+        ({"datasets": 3}, "`datasets` takes names: it has a value of type int"),
+        ({"datasets": [3]}, "`datasets` takes names: it has a value of type int"),
+        ({"queries": "SELECT 1"}, "`queries` takes Selection objects: it has a value of type str"),
+        ({"listeners": [3]}, "`listeners` takes functions: it has a value of type int"),
+        ({"output": 3}, "`output` takes a path: it has a value of type int"),
+        ({"output": " "}, "`output` names no folder"),
+        ({"since": "yesterday"}, "`since` is no day"),
+    ],
+)
+async def test_an_argument_of_another_kind_is_refused_by_its_name(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(bulkpull.SettingsError) as refused:
+        await bulkpull.export(**arguments)
+
+    assert words in str(refused.value)
+
+
+@pytest.mark.case("L11")
+async def test_a_listener_that_would_have_to_be_awaited_is_refused() -> None:
+    async def listen(event: Event) -> None: ...
+
+    class Listening:
+        async def __call__(self, event: Event) -> None: ...
+
+    for listener in (listen, Listening()):
+        with pytest.raises(bulkpull.SettingsError, match="`listeners` has a coroutine function"):
+            await bulkpull.export(listeners=[listener])  # type: ignore[list-item]
+
+
+@pytest.mark.case("L11")
+async def test_one_name_and_one_listener_may_stand_without_a_list(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    async with small() as simulator:
+        manifest = await bulkpull.export(
+            datasets="Profile", settings=settings_for(simulator, tmp_path / "out"), listeners=heard.append
+        )
+
+    assert [record.dataset for record in manifest.datasets] == ["Profile"]
+    assert manifest.status == "complete"
+    assert any(event.name == "run.finished" for event in heard)
+
+
+@pytest.mark.case("L11")
+def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
+    file = tmp_path / "part.parquet"
+    file.touch()
+
+    for read in (
+        lambda: bulkpull.scan(file, "Profile"),
+        lambda: bulkpull.sync.status(file),
+        lambda: bulkpull.connect_sql(file),
+    ):
+        with pytest.raises(bulkpull.SettingsError, match="is no output folder: it is a file"):
+            read()
+
+
+@pytest.mark.case("L11")
+async def test_a_client_says_that_its_block_is_over(tmp_path: Path) -> None:
+    async with small() as simulator:
+        async with bulkpull.connect(settings_for(simulator, tmp_path)) as client:
+            await client.get_datasets()
+        with pytest.raises(
+            bulkpull.BulkpullError, match="the connection is closed: it lives as long as its `async with`"
+        ):
+            await client.get_datasets()
+
+
+@pytest.mark.case("L11")
+def test_another_event_loop_than_asyncios_is_refused_with_the_way_around() -> None:
+    step = bulkpull.export().__await__()
+
+    with pytest.raises(bulkpull.SettingsError, match=r"the event loop is not asyncio's.*trio\.to_thread"):
+        next(step)
+
+
+# What listeners and loops may do to it
+
+
+@pytest.mark.case("L4")
+async def test_a_listener_that_raises_harms_no_run_and_is_raised_as_what_it_is(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    async with small() as simulator:
+        settings = settings_for(simulator, tmp_path / "out")
+        with pytest.raises(ZeroDivisionError) as raised:
+            await bulkpull.export(datasets=["Profile"], settings=settings, listeners=[broken, heard.append])
+        async with bulkpull.connect(settings) as client:
+            left = await client.get_reports()
+
+    assert "raised by the listener broken at the event run.started" in raised.value.__notes__[0]
+    assert bulkpull.scan(tmp_path / "out", "Profile").collect().height == 5
+    dropped = [event for event in heard if event.name == "listener.dropped"]
+    assert [event.facts["listener"] for event in dropped] == ["broken"]
+    assert heard[-1].name in ("run.finished", "account.lacking")
+    assert left == []  # the run did what follows a publication
+
+
+@pytest.mark.case("L4")
+def test_a_listener_that_raised_hears_no_more_and_the_others_hear_all() -> None:
+    calls: list[str] = []
+
+    def once(event: Event) -> None:
+        calls.append(event.name)
+        raise ValueError("once")
+
+    heard: list[str] = []
+    events = Events(once, lambda event: heard.append(event.name))
+    events.emit("a.happened")
+    with events.joined(once):
+        events.emit("b.happened")
+
+    assert calls == ["a.happened"]
+    assert heard == ["listener.dropped", "a.happened", "b.happened"]
+    with pytest.raises(ValueError, match="once"):
+        events.raise_faults()
+
+
+@pytest.mark.case("L11")
+def test_a_function_that_gives_a_coroutine_is_told_and_dropped() -> None:
+    async def tell(event: Event) -> None: ...
+
+    events = Events(tell)  # type: ignore[arg-type]
+    events.emit("a.happened")
+
+    with pytest.raises(TypeError, match="a coroutine function, which nobody would await"):
+        events.raise_faults()
+
+
+@pytest.mark.case("L10")
+def test_waits_draw_from_a_source_of_their_own() -> None:
+    random.seed(1)
+    expected = random.Random(1).random()  # noqa: S311
+    draws = {own_random()() for _ in range(20)}
+
+    assert random.random() == expected  # noqa: S311 - the host's numbers are as they would have been
+    assert len(draws) == 20
+    assert all(0 <= draw < 1 for draw in draws)
+
+
+@pytest.mark.case("L10")
+@pytest.mark.parametrize("module", ["bulkpull.journey.run", "bulkpull.reporting.connect", "bulkpull.transport.retry"])
+def test_no_module_of_the_waits_uses_the_hosts_source(module: str) -> None:
+    assert not hasattr(sys.modules[module], "random")
+
+
+@pytest.mark.case("L12")
+def test_the_first_call_is_loaded_outside_of_the_loop() -> None:
+    # The names that a caller touches are light; what carries a call out is loaded in a thread.
+    program = """
+import asyncio, sys, threading
+import bulkpull
+heavy = ("aiohttp", "polars", "pydantic", "bulkpull.journey.run")
+loaded_by = {}
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in heavy:
+            loaded_by[name] = threading.current_thread() is threading.main_thread()
+        return None
+
+async def main():
+    sys.meta_path.insert(0, Watch())
+    for call in (bulkpull.export, bulkpull.nightly, bulkpull.resume, bulkpull.status, bulkpull.verify, bulkpull.scan):
+        assert callable(call)
+    try:
+        await bulkpull.export(datasets=3)
+    except bulkpull.SettingsError:
+        pass
+    assert loaded_by["bulkpull.journey.run"] is False, loaded_by
+    assert not any(loaded_by.values()), loaded_by
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.returncode == 0, done.stderr
+
+
+# Without await
+
+
+def work(simulator: Simulator, output: Path) -> None:
+    settings = settings_for(simulator, output)
+    manifest = bulkpull.sync.export(datasets=["Profile"], settings=settings)
+    assert manifest.status == "complete"
+    assert bulkpull.sync.resume(settings=settings).run_id == manifest.run_id
+    assert [each.dataset for each in bulkpull.sync.status(output)] == ["Profile"]
+    assert not bulkpull.sync.verify(output).troubles
+    assert bulkpull.sync.scan(output, "Profile").collect().height == 5
+    night = bulkpull.sync.nightly(datasets=["Profile"], settings=settings)
+    assert night.status == "complete"
+
+
+async def test_the_plain_functions_work_in_a_script(tmp_path: Path) -> None:
+    async with small() as simulator:
+        await asyncio.to_thread(work, simulator, tmp_path / "out")
+
+
+async def test_the_plain_functions_work_inside_a_running_loop(tmp_path: Path) -> None:
+    async def notebook() -> None:
+        work(simulator, tmp_path / "out")
+
+    async with small() as simulator:
+        # A loop of its own, in which the plain functions are called as in a notebook's cell.
+        await asyncio.to_thread(asyncio.run, notebook())
+
+
+async def test_async_forms_of_the_readers(tmp_path: Path) -> None:
+    async with small() as simulator:
+        settings = settings_for(simulator, tmp_path)
+        await bulkpull.export(datasets=["Profile"], settings=settings)
+    (tmp_path / "latest" / "Profile").unlink()
+
+    findings = await bulkpull.verify(tmp_path, quick=True)
+    (freshness,) = await bulkpull.status(tmp_path)
+    frame = await bulkpull.scan_async(tmp_path, "Profile")
+
+    assert [trouble.path for trouble in findings.troubles] == ["latest/Profile"]
+    assert freshness.rows == 5
+    assert frame.collect().height == 5
+    with pytest.raises(bulkpull.SettingsError, match="there is no run 'x'"):
+        await bulkpull.verify(tmp_path, run="x")
