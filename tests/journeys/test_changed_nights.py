@@ -19,6 +19,7 @@ from bulkpull.events import Events
 from bulkpull.journey.freshness import find_freshness
 from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
+from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.manifest import Current, DatasetRecord, Manifest
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 from bulkpull.simulator.records import StoredReport
@@ -221,6 +222,28 @@ async def test_idle_reports_of_ours_make_room_where_the_quota_is_full(tmp_path: 
         assert [len(nights.scheduled(name)) for name in (DATASET, "Profile")] == [1, 0]
     assert the(manifest).status == "complete"
     assert "no standing report" not in told(the(manifest))
+
+
+@pytest.mark.case("N16")
+async def test_a_scheduled_report_is_still_its_makers_after_the_ledger_forgot_the_run_that_ordered_it(
+    tmp_path: Path,
+) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night(DATASET, "Profile", day=False)
+        private = nights.output / ".bulkpull"
+        for _ in range(2):
+            nights.clock.advance(86_400)
+            await nights.night(DATASET, day=False)
+        async with opened_ledger(private) as ledger:
+            runs = await ledger.runs()
+            await ledger.prune(before="2100-01-01", keep={runs[0].run_id}, keep_last="standing")
+            assert len(await ledger.runs()) == 1
+        (old,), (idle,) = nights.scheduled(), nights.scheduled("Profile")
+        manifest = await nights.night(day=False, timespan="LAST_MONTH")
+
+        (new,) = nights.scheduled()
+    assert new.report_id != old.report_id
+    assert [note for note in manifest.notes if idle.report_id in note]
 
 
 @pytest.mark.case("N10")
