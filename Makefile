@@ -34,7 +34,8 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
 	$(BIN)/python docs/waits_page.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	$(BIN)/python docs/reference_pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file mkdocs.site.yml
 
 release-check: $(VENV)/.release
 	$(BIN)/python release/lock_requirements.py --check

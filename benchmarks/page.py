@@ -12,7 +12,7 @@ from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results
 from benchmarks.scenarios import TITLES
 
 _PAGE = Path(__file__).parent / "README.md"
-_README = _PAGE.parents[1] / "README.md"
+_COMPARISON = _PAGE.parents[1] / "docs" / "comparison.md"
 _BEGIN, _END = "<!-- made by `python -m benchmarks page`: begin -->", "<!-- end -->"
 _HEADLINES = (
     ("export", "twenty", "a full export of twenty datasets"),
@@ -57,15 +57,15 @@ def write_page() -> Path:
     for result in results:
         (charts / _chart_name(result)).write_text(chart(result), "utf-8")
     _PAGE.write_text("\n".join(_lines(results)), "utf-8")
-    before, begin, rest = _README.read_text("utf-8").partition(_BEGIN)
+    before, begin, rest = _COMPARISON.read_text("utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if begin and end:
-        _README.write_text("".join([before, begin, "\n", *_headlines(results), end, after]), "utf-8")
+        _COMPARISON.write_text("".join([before, begin, "\n", *_headlines(results), end, after]), "utf-8")
     return _PAGE
 
 
 def _headlines(results: list[Result]) -> Iterator[str]:
-    """The few figures that the project's own README shows."""
+    """The few figures that the project's guides show."""
     by_name: dict[str, dict[str, Case]] = {}
     for result in reversed(results):  # the full size last, so that it counts
         by_name.setdefault(result.scenario, {}).update({case.name: case for case in result.cases})

@@ -19,13 +19,16 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | pull.stepped           | a pull enters a step                          | step, part (of several windows)         |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
-| query.adopted/created  | a query for the pull exists, also `.deleted`  | query_id                                |
-| report.adopted/created | the report of a pull, also `.deleted`         | report_id                               |
+| query.adopted/created  | a query for the pull exists, also `.deleted`, | query_id                                |
+|                        | `.doubled` (another equals it, and is left)   |                                         |
+| report.adopted/created | the report of a pull, also `.deleted`,        | report_id                               |
+|                        | `.doubled` (another equals it, and is left)   |                                         |
 | reports.unknown        | the service does not tell which reports exist | reason                                  |
 | reports.unused         | scheduled reports of ours that nothing uses   | reports                                 |
 | execution.missed       | an execution that was due has not come        | report_id, due_at                       |
 | quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
 | report.lacking         | no standing report could be made              | reason                                  |
+| reports.limited        | fewer reports are ordered at once             | limit, reason                           |
 | window.split           | a window that failed is asked for in halves   | start, end, reason                      |
 | run.abandoned          | a run was cut off too long ago, and is closed | abandoned, started_at                   |
 | execution.changed      | an execution has another status               | status, age_s                           |

@@ -30,6 +30,7 @@ from bulkpull.cli import (
     sql,
     status,
 )
+from bulkpull.cli.given import check_given
 from bulkpull.cli.options import examples
 from bulkpull.cli.sections import SectionedGroup, with_sections
 from bulkpull.cli.speech import INTERRUPTED, USAGE, Ending, Speech, print_ending, told, write_error
@@ -80,6 +81,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     before = count_json_objects()
     try:
         with told(Speech(), as_json=as_json):
+            check_given(sys.argv[1:] if arguments is None else arguments)
             _check_open_files()
             return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
     except typer.TyperException as misuse:

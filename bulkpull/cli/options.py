@@ -90,6 +90,9 @@ AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before anything is deleted.")]
+More = Annotated[
+    bool, typer.Option("--yes", help="Order more reports for a dataset than `reports_per_dataset` allows.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_TOLD, help="Errors only: no display, no summary.")]
 Format = Annotated[LogFormat, typer.Option("--log-format", rich_help_panel=_TOLD, help="Log lines on standard error.")]
 Level = Annotated[

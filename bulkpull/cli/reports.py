@@ -22,18 +22,20 @@ app = typer.Typer(
 
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
-Description = Annotated[str | None, typer.Option("--description", help="What it is for.")]
+SomeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of reports.")]
+Description = Annotated[str | None, typer.Option("--description", help='What it is for; on update, "" removes it.')]
 Start = Annotated[
     datetime | None,
     typer.Option(
         "--start",
-        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ"],
+        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
         metavar="TIME",
-        help="First run, UTC: 2026-01-31T06:00; four hours ahead; default: as soon as can be.",
+        help="First run: 2026-01-31T06:00 (UTC) or 2026-01-31T08:00+02:00; four hours ahead; default: at once then.",
     ),
 ]
 CallbackUrl = Annotated[
-    str | None, typer.Option("--callback-url", help="Public https address that is told of each file.")
+    str | None,
+    typer.Option("--callback-url", help='Public https address that is told of each file; on update, "" removes it.'),
 ]
 
 
@@ -200,36 +202,38 @@ def update_report(
 
 @app.command("pause", epilog=examples(f"bulkpull reports pause {_EXAMPLE_ID}"))
 def pause_report(
-    report_id: ReportId,
+    report_ids: SomeIds,
     *,
     config: options.Config = None,
     as_json: options.AsJson = False,
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Stop a report's schedule until it is resumed."""
+    """Stop the schedules of the named reports until they are resumed."""
     speech = Speech(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
-        reports.switch_report(report_id, resume=False, config=config, as_json=as_json, speech=speech)
+        code = reports.switch_reports(report_ids, resume=False, config=config, as_json=as_json, speech=speech)
+        raise typer.Exit(code)
 
 
 @app.command("resume", epilog=examples(f"bulkpull reports resume {_EXAMPLE_ID}"))
 def resume_report(
-    report_id: ReportId,
+    report_ids: SomeIds,
     *,
     config: options.Config = None,
     as_json: options.AsJson = False,
     log_format: options.Format = LogFormat.CONSOLE,
     log_level: options.Level = None,
 ) -> None:
-    """Let a paused report run again."""
+    """Let paused reports run again."""
     speech = Speech(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
-        reports.switch_report(report_id, resume=True, config=config, as_json=as_json, speech=speech)
+        code = reports.switch_reports(report_ids, resume=True, config=config, as_json=as_json, speech=speech)
+        raise typer.Exit(code)
 
 
 @app.command(
@@ -290,4 +294,6 @@ def delete_reports(
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment else None
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -10,9 +10,10 @@ from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.journey.intact import size_of
-from bulkpull.journey.leftovers import FRESH, EarlierRun, Leftovers, Sorted, sort_reports
+from bulkpull.journey.leftovers import FRESH, KEPT, EarlierRun, Leftovers, Sorted, may_take_up, sort_reports
 from bulkpull.journey.names import read_report_name
 from bulkpull.journey.request import ExportRequest, is_same_request
 from bulkpull.model import Report
@@ -132,7 +133,9 @@ def review(
 
 
 def _is_young(run: RunEntry, *, now: datetime) -> bool:
-    return now - datetime.fromisoformat(run.started_at) < FRESH
+    """Whether it did something within a day: many windows under a quota take longer than that in all."""
+    did = (run.started_at, run.ended_at, run.active_at)
+    return now - max(datetime.fromisoformat(each) for each in did if each) < FRESH
 
 
 async def published_before(ledger: Ledger, *, run_id: str, output: Path, current: Current) -> dict[str, DatasetRecord]:
@@ -165,6 +168,8 @@ async def inherit(
     ledger: Ledger,
     run_id: str,
     wanted: Mapping[str, str],
+    windows: Mapping[str, datetime],
+    splits: frozenset[str],
     alive: frozenset[str],
     folders: Iterable[str],
     now: datetime,
@@ -176,6 +181,8 @@ async def inherit(
         reports: All that the service lists; `None` where it does not tell, and then those that the ledger knows are
             taken up, and none is cleared away.
         wanted: The marks of this run's pulls, each with the mark that they bear today.
+        windows: The ends of the windows among them, by mark: what was fetched of these counts whatever the run.
+        splits: Marks of windows that were asked for in halves.
         alive: Runs that may still be carried on, by another command.
         folders: Ids of runs that left a folder here: they are ours even where the ledger does not know them any more.
     """
@@ -195,10 +202,15 @@ async def inherit(
         for each in sorted((named & known) - {run_id})
     ]
     found: Sorted = sort_reports(reports, run_id=run_id, wanted=wanted, runs=runs, now=now)
-    converted = {
+    converted: dict[str, Mapping[str, Any]] = {}
+    for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
+        end = windows.get(str(entry.facts.get("mark")))
+        if end is not None and may_take_up(end, kept_at=datetime.fromisoformat(entry.at), now=now):
+            converted[str(entry.facts["mark"])] = entry.facts
+    converted |= {
         str(entry.facts["mark"]): entry.facts for entry in await ledger.steps(run_id) if entry.step == "converted"
     }
-    return Inheritance(Leftovers(found.usable, converted), found.orphans if is_known else [])
+    return Inheritance(Leftovers(found.usable, converted, splits), found.orphans if is_known else [])
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:

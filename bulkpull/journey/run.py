@@ -32,12 +32,14 @@ from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.leftovers import KEPT, SPLIT
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import earlier_mark_of, mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
+from bulkpull.journey.part import PARTS
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.report_memory import STANDING, ReportMemory
@@ -54,6 +56,7 @@ from bulkpull.journey.resume import (
 from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.room import find_too_large
 from bulkpull.journey.snapshot import Assembly
+from bulkpull.journey.splitting import split_pull, with_halves
 from bulkpull.journey.standing import (
     LIST_UNKNOWN,
     UNCHANGED,
@@ -115,6 +118,7 @@ class Run:
     run_id: str = ""
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
+    _submitted: set[str] = field(default_factory=set)
     _past: Past = field(default_factory=Past)
     _started_at: str = ""
     _begun: bool = False
@@ -289,10 +293,22 @@ class Run:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
             await anyio.to_thread.run_sync(self._clear_staging, folder)
+        await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
             await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+
+    def _clear_old_parts(self, folder: OutputFolder) -> None:
+        """Windows of datasets that nobody has completed in some days."""
+        private = folder.output / PRIVATE
+        oldest_s = (self.clock.now() - KEPT).timestamp()
+        with suppress(OSError):
+            for dataset in names_beneath(private / PARTS, root=private):
+                for mark in names_beneath(private / PARTS / dataset, root=private):
+                    part = private / PARTS / dataset / mark
+                    if part.lstat().st_mtime < oldest_s:
+                        remove_beneath(part, root=private)
 
     def _clear_staging(self, folder: OutputFolder) -> None:
         remove_beneath(folder.staging, root=folder.output / PRIVATE)
@@ -323,11 +339,20 @@ class Run:
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
+        splits = await self._known_splits(ledger)
+        asked = [
+            each
+            for pull in left
+            for window in (pull, *split_pull(pull, catalog=load_catalog(), now=self.clock.now()))
+            for each in with_halves(window, splits)
+        ]
         inheritance = await inherit(
             reports,
             ledger=ledger,
             run_id=self.run_id,
-            wanted={mark: mark_of(pull) for pull in left for mark in (earlier_mark_of(pull), mark_of(pull))},
+            wanted={mark: mark_of(pull) for pull in asked for mark in (earlier_mark_of(pull), mark_of(pull))},
+            windows={mark_of(pull): pull.window.end for pull in asked if pull.window is not None},
+            splits=splits,
             alive=self._past.alive,
             folders=folder.runs,
             now=self.clock.now(),
@@ -382,6 +407,11 @@ class Run:
 
         tools.submitter.settled.set()
         watching.start_soon(cut_off)
+
+    async def _known_splits(self, ledger: Ledger) -> frozenset[str]:
+        """The windows that runs of the last days had to ask for in halves."""
+        noted = await ledger.noted(SPLIT, since=iso_utc(self.clock.now() - KEPT))
+        return frozenset(str(entry.facts["mark"]) for entry in noted)
 
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
@@ -524,6 +554,7 @@ class Run:
         reports = await assembly.submit()
         several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
         assembly.record.status = "skipped"
+        self._submitted.add(assembly.record.dataset)
         assembly.record.reason = (
             f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
         )
@@ -614,7 +645,7 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter(str(record.status) for record in records))
+        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
         with explained(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
@@ -636,7 +667,10 @@ class Run:
 def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
     """The datasets of which no interrupted run has fetched a part; the others need no further room."""
     private = folder.output / PRIVATE
-    return [pull.dataset for pull in pulls if not names_beneath(folder.staging / pull.dataset, root=private)]
+    places = (folder.staging, private / PARTS)
+    return [
+        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
+    ]
 
 
 def new_run_id(now: datetime) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from bulkpull.errors import QueryError
-from bulkpull.query.near import did_you_mean
+from bulkpull.query.near import nearest
 from bulkpull.query.syntax import Literal, Name
 
 # In the order in which the service wants the clauses.
@@ -36,6 +36,8 @@ _FOREIGN = {
 }
 _WORD = re.compile(r"[^\s,;'\"()=<>!‘’“”]+")
 _SIGN = re.compile(r"[=<>!~^]+")
+# Editors put it in front of a file's text, where nobody sees it.
+_BYTE_ORDER_MARK = "\ufeff"
 _TYPOGRAPHIC = "‘’“”"
 
 
@@ -57,7 +59,7 @@ class Reader:
 
     def skip(self) -> None:
         """Go past blanks and line breaks."""
-        while self.at < len(self.text) and self.text[self.at].isspace():
+        while self.at < len(self.text) and (self.text[self.at].isspace() or self.text[self.at] == _BYTE_ORDER_MARK):
             self.at += 1
 
     def word(self) -> str:
@@ -181,7 +183,7 @@ class Reader:
             return self.error("there is a typographic quote", fix="put values between straight quotes: 'text'")
         shown = word or self.sign() or mark
         what = f"{wanted} is expected, and here stands {shown}"
-        hint = _FOREIGN.get(keyword) or (None if keyword in KEYWORDS else did_you_mean(shown, _words(expected)))
+        hint = _FOREIGN.get(keyword) or (None if keyword in KEYWORDS else _meant(shown, expected))
         if hint is None and keyword in _BEGINNINGS:
             hint = _OF_ITS_OWN if self.is_part else f"the clauses come in this order: {', '.join(CLAUSES)}"
         if hint is None and mark == "(":
@@ -195,5 +197,8 @@ class Reader:
         return QueryError(what, text=self.text, at=self.at if at is None else at, length=length, why=why, fix=fix)
 
 
-def _words(expected: Iterable[str]) -> list[str]:
-    return [word for each in expected if each.isupper() for word in each.split()]
+def _meant(shown: str, expected: Iterable[str]) -> str | None:
+    """The keyword that was probably meant, as a question: `ORDER BY` by its first word."""
+    keywords = {each.split()[0]: each for each in expected if each.isupper()}
+    near = nearest(shown, keywords)
+    return f"did you mean {keywords[near]}?" if near else None

@@ -44,6 +44,7 @@ class RunEntry:
         request: What was asked for; a later run with the same request carries on an unfinished one.
         status: `complete`, `partial`, `failed`, `interrupted`; `None` while it runs, and after a kill.
         summary: Counts per dataset status.
+        active_at: When it last noted a step.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RunEntry:
     ended_at: str | None = None
     status: str | None = None
     summary: Mapping[str, Any] | None = None
+    active_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,22 @@ class Ledger:
     async def runs(self) -> list[RunEntry]:
         """All runs, newest first."""
         rows = await self._read(
-            "SELECT run.run_id, started_at, request, ended_at, status, summary FROM run LEFT JOIN ending"
+            "SELECT run.run_id, started_at, request, ended_at, status, summary,"
+            " (SELECT max(at) FROM step WHERE step.run_id = run.run_id) FROM run LEFT JOIN ending"
             " ON ending.rowid = (SELECT max(rowid) FROM ending WHERE ending.run_id = run.run_id)"
             " ORDER BY run.rowid DESC"
         )
         return [
             RunEntry(
-                run_id, started_at, self._loads(request), ended_at, status, self._loads(summary) if summary else None
+                run_id,
+                started_at,
+                self._loads(request),
+                ended_at,
+                status,
+                self._loads(summary) if summary else None,
+                active_at,
             )
-            for run_id, started_at, request, ended_at, status, summary in rows
+            for run_id, started_at, request, ended_at, status, summary, active_at in rows
         ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:

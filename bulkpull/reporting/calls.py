@@ -197,7 +197,7 @@ def create_report(
     rules.check_callback(callback_url, callback_method)
     if not query_id.strip():
         raise SettingsError(f"the report {name!r} needs the id of a query")
-    if execute_now and (start_at or recurrence_h or recurrence_count):
+    if execute_now and (start_at is not None or recurrence_h is not None or recurrence_count is not None):
         raise SettingsError(f"the report {name!r} cannot run at once and on a schedule", why="one excludes the other")
     if not execute_now and (start_at is None or recurrence_h is None):
         raise SettingsError(f"the scheduled report {name!r} needs a start and a recurrence")
@@ -245,6 +245,7 @@ def update_report(
 
     Args:
         now, minimum_recurrence_h: As for `create_report`.
+        description, callback_url: An empty text is sent, to remove what is there; `None` is left out.
 
     Raises:
         SettingsError: The service would refuse it.
@@ -254,7 +255,7 @@ def update_report(
     rules.check_texts(name=name, description=description)
     rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
     rules.check_format(format)
-    rules.check_callback(callback_url, callback_method)
+    rules.check_callback(callback_url or None, callback_method)
     rules.check_start(start_at, now=now)
     body = _given(
         ReportName=name,

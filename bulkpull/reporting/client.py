@@ -15,16 +15,16 @@ from typing import Any
 
 from bulkpull import figures
 from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, NotConnected, ReportingError, TransferError
+from bulkpull.errors import AccessDenied, ListNotTold, NotConnected, ReportingError, TransferError
 from bulkpull.events import Events
-from bulkpull.model import Execution, OfferedDataset, Query, Report, ReportStatus, Window
-from bulkpull.query import normalise
+from bulkpull.model import Execution, OfferedDataset, Query, Report, Window
 from bulkpull.reporting import calls, wire
 from bulkpull.reporting.auth import TokenSource
 from bulkpull.reporting.calls import Call
 from bulkpull.reporting.channel import Channel
 from bulkpull.reporting.create import Made, Outcome, create_once
 from bulkpull.reporting.lookup import SharedLookup
+from bulkpull.reporting.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, QueryOrder, ReportOrder
 from bulkpull.reporting.verdict import GatewayTimeout
 from bulkpull.reporting.wire import Envelope
 from bulkpull.transport.http import AnswerOverdue, Http
@@ -65,6 +65,7 @@ class ReportingClient:
         self._clock = clock
         self._events = events
         self._list_notes: tuple[str, ...] = ()
+        self._told_ids: set[str] = set()
 
     @property
     def correlation_id(self) -> str:
@@ -139,17 +140,17 @@ class ReportingClient:
         """
         Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
 
+        A list that is null is unknown, not empty (`ListNotTold`).
+
         Args:
             only_system: The system's and no others.
             retry: Whether failures are repeated here.
 
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
-        pages = await self._channel.pages_if_any(
-            calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system),
-            retry=retry,
-        )
-        queries = [wire.read_query(item) for page in pages for item in page.items]
+        call = calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
+        queries = [wire.read_query(item) for item in await self._listed(call, retry=retry)]
+        self._told_ids.update(query.query_id for query in queries)
         return [
             query
             for query in queries
@@ -160,10 +161,12 @@ class ReportingClient:
 
     async def create_query(self, *, name: str, text: str, description: str | None = None) -> Query:
         """
-        Store a query; after a doubtful answer the one that is already there is taken (event `query.adopted`).
+        Store a query; after a doubtful answer the one that it brought is taken (event `query.adopted`).
+
+        What else is there is never taken for it, nor deleted: `lost_creation` says which is which.
 
         Args:
-            name: Letters, digits and blanks (behaviour 71); to be unique for this text, as it is looked up by.
+            name: Letters, digits and blanks (behaviour 71).
 
         Raises:
             SettingsError: The service would refuse the name; nothing was sent.
@@ -172,20 +175,20 @@ class ReportingClient:
 
         Source: Create Report Query API.
         """
-        since = self._beginning()
+        call = calls.create_query(name=name, text=text, description=description)
+        placed = self._placed(name_is_unique=False)
+        order = QueryOrder(name=name, text=text, description=description)
 
         async def find() -> list[Query]:
-            queries = [query for query in await self._lost_queries.find(name) if _matches(name, query.name)]
-            return [query for query in queries if normalise(query.text) == normalise(text)]
+            return [query for query in await self._lost_queries.find(name) if order.is_answered_by(query, placed)]
 
-        call = calls.create_query(name=name, text=text, description=description)
         made = await self._create_once(call, read=wire.read_query, find=find)
+        self._told_ids.add(made.one.query_id)
         if made.spare is not None:
             self._events.emit("query.adopted", query_id=made.one.query_id)
         for spare in made.spare or ():
-            if _is_since(spare.created_at, since):
-                with _best_effort():
-                    await self.delete_query(spare.query_id)
+            # Another machine may have stored the same query at the same time, and use it.
+            self._events.warn("query.doubled", query_id=spare.query_id)
         return made.one
 
     async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
@@ -249,12 +252,17 @@ class ReportingClient:
         format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
         callback_url: str | None = None,
         callback_method: str | None = None,
+        name_is_unique: bool = False,
     ) -> Report:
         """
-        Order a report; after a doubtful answer the one that is already there is taken (event `report.adopted`).
+        Order a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
+
+        What else is there is never taken for it: `lost_creation` says which is which.
 
         Args:
-            name: Up to 256 characters without semicolon; to be unique for this order, as it is looked up by.
+            name: Up to 256 characters without semicolon.
+            name_is_unique: No other order bears this name, whoever places it, so that a second report of that name
+                is a spare, to be deleted.
             execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
             window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
             recurrence_count: Runs in all; `None` for endless.
@@ -285,22 +293,32 @@ class ReportingClient:
             callback_url=callback_url,
             callback_method=callback_method,
         )
-        since = self._beginning()
+        placed = self._placed(name_is_unique=name_is_unique)
+        order = ReportOrder(
+            name=name,
+            query_id=query_id,
+            description=description,
+            execute_now=execute_now,
+            window=window,
+            start_at=start_at,
+            recurrence_h=recurrence_h,
+            recurrence_count=recurrence_count,
+            format=format,
+            callback_url=callback_url,
+            callback_method=callback_method,
+        )
 
         async def find() -> list[Report]:
-            listed = await self._lost_reports.find(name)
-            reports = [each for each in listed if _matches(name, each.name) and _matches(query_id, each.query_id)]
-            # An older report may bear the same name (behaviour 92), and a paused or used up one is of no use.
-            return [
-                each
-                for each in reports
-                if _is_since(each.created_at, since) and (execute_now or each.status == ReportStatus.ACTIVE)
-            ]
+            return [report for report in await self._lost_reports.find(name) if order.is_answered_by(report, placed)]
 
         made = await self._create_once(call, read=wire.read_report, find=find)
+        self._told_ids.add(made.one.report_id)
         if made.spare is not None:
             self._events.emit("report.adopted", report_id=made.one.report_id)
         for spare in made.spare or ():
+            if not name_is_unique:
+                self._events.warn("report.doubled", report_id=spare.report_id)
+                continue
             with _best_effort():
                 await self.delete_report(spare.report_id)
                 self._events.warn("report.deleted", report_id=spare.report_id)
@@ -318,6 +336,8 @@ class ReportingClient:
         """
         The user's reports that match exactly, whatever the filter lets by.
 
+        A list that is null is unknown, not empty (`ListNotTold`).
+
         Args:
             tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
             retry: Whether failures are repeated here.
@@ -325,8 +345,8 @@ class ReportingClient:
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
         call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
-        pages = await self._channel.pages_if_any(_urgent(call, tidying=tidying), retry=retry)
-        reports = [wire.read_report(item) for page in pages for item in page.items]
+        reports = [wire.read_report(item) for item in await self._listed(_urgent(call, tidying=tidying), retry=retry)]
+        self._told_ids.update(report.report_id for report in reports)
         return [
             report
             for report in reports
@@ -342,12 +362,9 @@ class ReportingClient:
         A role may be refused the list, and the list may be null: unknown is not none.
         """
         try:
-            pages = await self._channel.pages_if_any(calls.list_reports(report_id=None, name=None, query_id=None))
-        except AccessDenied:
+            return await self.get_reports()
+        except (AccessDenied, ListNotTold):
             return None
-        if any(page.is_null for page in pages):
-            return None
-        return [wire.read_report(item) for page in pages for item in page.items]
 
     async def update_report(
         self,
@@ -496,10 +513,30 @@ class ReportingClient:
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
-    def _beginning(self) -> datetime:
-        """A moment, by whichever clock is behind, before which nothing of the present call can have been made."""
-        skew_s = min(0.0, self.clock_skew_s or 0.0)
-        return self._clock.now() + timedelta(seconds=skew_s) - timedelta(minutes=10)
+    async def _listed(self, call: Call, *, retry: bool) -> list[Mapping[str, Any]]:
+        """
+        What a listing holds; nothing where the service says that nothing matches.
+
+        Raises:
+            ListNotTold: A page's list is null.
+        """
+        pages = await self._channel.pages_if_any(call, retry=retry)
+        if any(page.is_null for page in pages):
+            raise ListNotTold(
+                f"cannot {call.told}: the service does not tell what is there",
+                why="its list is null, which is not an empty list",
+                fix="run it again; nothing was taken for missing",
+            )
+        return [item for page in pages for item in page.items]
+
+    def _placed(self, *, name_is_unique: bool) -> Placed:
+        """What is known at the moment in which an order is placed."""
+        skew_s, margin = self.clock_skew_s, CLOCK_MARGIN
+        if skew_s is None or name_is_unique:
+            # A name of its own is proof enough: then whichever clock is behind counts, and an order placed before.
+            skew_s, margin = min(0.0, skew_s or 0.0), UNKNOWN_CLOCK_MARGIN
+        not_before = self._clock.now() + timedelta(seconds=skew_s) - margin
+        return Placed(not_before=not_before, known_ids=frozenset(self._told_ids), name_is_unique=name_is_unique)
 
 
 def _urgent(call: Call, *, tidying: bool) -> Call:
@@ -517,7 +554,3 @@ def _matches(wanted: str | None, found: str) -> bool:
 
 def _folded(ids: Sequence[str]) -> set[str]:
     return {each.strip().casefold() for each in ids}
-
-
-def _is_since(moment: datetime | None, since: datetime) -> bool:
-    return moment is None or moment >= since

@@ -3,8 +3,8 @@ Creating once, though the answer may get lost.
 
 The service promises no idempotency for its two POSTs (behaviour 45). What proves that nothing was done (no connection,
 429) is repeated by the retry layer. After any other failure, or a success that cannot be read, nobody knows; so the
-object is looked for by its name, for as long as listings may lag, and only then made again. Where the listing itself
-fails nothing is made on "don't know".
+object is looked for, for as long as listings may lag, and only then made again. `lost_creation` says what counts as
+found. Where the listing itself fails, or does not tell, nothing is made on "don't know".
 
 Six calls are the budget of one creation, look-ups included: two tries, each followed by two look-ups, which other
 creations share (`lookup`).
@@ -37,7 +37,7 @@ class Outcome(Generic[Made]):
     What exists now.
 
     Attributes:
-        spare: Others that were made besides; `None` when `one` came by a plain answer and nothing was looked up.
+        spare: Others that answer the order as well; `None` when `one` came by a plain answer and nothing was looked up.
     """
 
     one: Made
@@ -57,7 +57,7 @@ async def create_once(
 
     Args:
         make: Asks the service to make it.
-        find: Lists those that bear its name and are what `make` would make.
+        find: Lists those that answer the order (`lost_creation`).
         endpoint: The name by which repetitions are told.
 
     Returns:

@@ -8,10 +8,9 @@ to 43), and some breaches are not refused at all but change what comes back (82,
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from bulkpull.address import check_address
+from bulkpull.address import Reach, check_address, reach_of
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError, UnsafeAddress
 from bulkpull.redact import printable
@@ -23,6 +22,8 @@ START_LEAD = timedelta(hours=4)
 START_MARGIN = timedelta(minutes=5)
 FORMATS = ("csv", "tsv")
 CALLBACK_METHODS = ("GET", "POST")
+# Names that no public name server knows.
+_PRIVATE_DOMAINS = ("local", "localdomain", "localhost", "internal", "intranet", "lan", "home", "corp", "arpa")
 
 
 def earliest_start(now: datetime) -> datetime:
@@ -137,8 +138,8 @@ def check_callback(url: str | None, method: str | None) -> None:
 
 
 def _is_public(host: str) -> bool:
-    try:
-        return ip_address(host).is_global
-    except ValueError:
-        last = host.rstrip(".").rpartition(".")
-        return bool(last[0]) and last[2] not in ("local", "localhost", "internal", "lan", "home", "arpa")
+    """Whether the service could reach that host; `127.1` and `0x7f.1` are addresses, as resolvers read them."""
+    if reach_of(host) is not Reach.PUBLIC:
+        return False
+    above, _, last = host.casefold().rstrip(".").rpartition(".")
+    return ":" in host or (bool(above) and last not in _PRIVATE_DOMAINS)

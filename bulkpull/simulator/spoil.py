@@ -147,7 +147,7 @@ _TEXT_FAULTS: Mapping[str, Callable[[_Text, Mapping[str, Any]], bytes]] = {
     "short_row": _change_row(lambda fields: fields[:-1]),
     "odd_value": _odd_value,
     "long_row": _change_row(lambda fields: [*fields, b"one too many"]),
-    "open_quote": _change_end(lambda whole, text: whole[: len(whole) - len(text.end)] + b'"unfinished'),
+    "open_quote": _change_end(lambda whole, _: whole + b'"unfinished'),
     "wrong_header": _change_header(lambda fields: [b"Column%d" % number for number in range(len(fields))]),
     "duplicate_header": _change_header(lambda fields: [fields[0], fields[0], *fields[2:]]),
     "missing_column": _change_all(lambda fields, _: fields[:-1]),

@@ -59,6 +59,11 @@ class Fields:
             raise bad_request(refusals.INVALID_PARAMETERS)
         return value.strip() or None
 
+    def is_blank(self, name: str) -> bool:
+        """Whether the field is there with an empty text, as opposed to missing or null."""
+        value = self.get(name)
+        return isinstance(value, str) and not value.strip()
+
     def required(self, name: str) -> str:
         """The text of a mandatory field."""
         value = self.text(name)

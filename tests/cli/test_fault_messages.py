@@ -49,7 +49,7 @@ FROM_THE_SERVICE = {
     "76ay": "ends too early",
     "78c": "zip",
     "80d": "lacks",
-    "81a": "13 fields",
+    "81a": "17 fields",
     "86b": "UTF-16",
     "105": "503",
     "107d": "429",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from command_line import SMALL, Command, Outcome, Serve, small
 
-from bulkpull.cli.work.orders import next_start
+from bulkpull.cli.work.orders import automatic_name, next_start
 from bulkpull.cli.work.reports import find_orphans
 from bulkpull.model import Report
 from bulkpull.records.ledger import RunEntry
 from bulkpull.simulator import ColumnDrift, Simulator
 
 NOBODY = "00000000-0000-4000-8000-00000000dead"
+# The service's own queries are up to date there.
+DOCUMENTED = small(edition="documents")
 ADDRESS = "https://hooks.contoso.example/done"
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -69,7 +71,7 @@ def test_this_tools_own_query_is_made_once_and_used_again(command: Command, serv
 
 @pytest.mark.behaviour(50, 81, 87, 88, 100)
 def test_a_scheduled_report_starts_as_soon_as_the_service_takes_it(command: Command, serve: Serve) -> None:
-    serve(SMALL)
+    serve(DOCUMENTED)
     before = datetime.now(UTC)
 
     report = made(
@@ -104,7 +106,12 @@ def test_a_scheduled_report_starts_as_soon_as_the_service_takes_it(command: Comm
         (("--dataset", "Profile", "--every", "24", "--start", "2026-01-01T06:00"), "the earliest is"),
         (("--dataset", "Profile", "--now", "--name", "a;b"), "no semicolon"),
         (("--dataset", "Profile", "--now", "--name", "bulkpull_x"), "mark reports that exports make"),
+        (("--dataset", "Profile", "--now", "--name", "Bulkpull_x"), "mark reports that exports make"),
         (("--dataset", "Profile", "--now", "--callback-url", "https://10.1.2.3/"), "public host"),
+        (("--dataset", "Profile", "--now", "--callback-url", "https://127.1/"), "public host"),
+        (("--dataset", "Profile", "--now", "--callback-url", "https://0x7f.1/"), "public host"),
+        (("--dataset", "Profile", "--now", "--callback-url", "https://[::1]/"), "public host"),
+        (("--dataset", "Profile", "--now", "--callback-url", "https://x.localdomain/"), "public host"),
         (("--dataset", "Profile", "--now", "--callback-method", "GET"), "without an address"),
         (("--dataset", "Profle", "--now"), "did you mean Profile"),
         (("--dataset", "OfficeUsage", "--now", "--timespan", "TODAY"), "choose one of"),
@@ -113,7 +120,7 @@ def test_a_scheduled_report_starts_as_soon_as_the_service_takes_it(command: Comm
 def test_an_order_that_cannot_be_is_refused_with_its_rule(
     command: Command, serve: Serve, options: tuple[str, ...], rule: str
 ) -> None:
-    simulator = serve(SMALL)
+    simulator = serve(DOCUMENTED)
 
     outcome = command("reports", "create", *options)
 
@@ -122,8 +129,44 @@ def test_an_order_that_cannot_be_is_refused_with_its_rule(
     assert posts(simulator) == 0
 
 
+@pytest.mark.case("M9")
+def test_a_start_may_have_an_offset(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+    start = (datetime.now(UTC) + timedelta(hours=30)).replace(second=0, microsecond=0)
+    there = start.astimezone(timezone(timedelta(hours=5, minutes=30)))
+
+    for written in (f"{there:%Y-%m-%dT%H:%M:%S%z}", there.isoformat(timespec="minutes"), f"{start:%Y-%m-%dT%H:%M}"):
+        more = ("--every", "24", "--start", written, "--name", written.replace(":", ""))
+        report = made(command("reports", "create", "--dataset", "Profile", *more, "--json"))
+        assert report["start_at"] == f"{start:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.case("M9")
+@pytest.mark.parametrize("title", ["Profile", "x" * 300, "A name; with a semicolon"])
+def test_an_automatic_name_is_one_that_the_service_takes(title: str) -> None:
+    name = automatic_name(title, now=NOW)
+
+    assert len(name) <= 256
+    assert not set("; ") & set(name)
+    assert name.endswith("_20261123T020000Z")
+
+
+@pytest.mark.case("M1")
+def test_what_bears_the_name_already_is_known_before_a_report_or_a_query_is_ordered(
+    command: Command, serve: Serve
+) -> None:
+    simulator = serve(DOCUMENTED)
+
+    made(command("reports", "create", "--query-id", SYSTEM_PROFILE, "--now", "--name", "Weekly", "--json"))
+    assert command("queries", "create", "A query", "SELECT Month FROM OfficeUsage").code == 0
+
+    for endpoint in ("ScheduledReport", "ScheduledQueries"):
+        methods = [call.method for call in simulator.calls if call.endpoint == endpoint]
+        assert methods.index("GET") < methods.index("POST")
+
+
 def test_no_report_is_ordered_on_what_is_not_there_or_out_of_date(command: Command, serve: Serve) -> None:
-    simulator = serve(small(drift={"Profile": ColumnDrift(renamed={"City": "Town"})}))
+    simulator = serve(small(edition="documents", drift={"Profile": ColumnDrift(renamed={"City": "Town"})}))
 
     unknown = command("reports", "create", "--query-id", NOBODY, "--now")
     not_offered = command("reports", "create", "--dataset", "EMSUsage", "--now")

@@ -137,7 +137,7 @@ def test_without_the_ledger_the_manifest_is_shown(command: Command) -> None:
 
     assert shown(command)["status"] == "failed"
     outcome = command("runs", "show", "--output", "data")
-    assert "  reason    Profile: refused [2J" in outcome.out  # and nothing that steers a terminal
+    assert r"  reason    Profile: refused\x1b[2J" in outcome.out  # spelled out: nothing steers the terminal
 
 
 @pytest.mark.parametrize("asked", [(), (RUN,), (RUN[:-2],)])

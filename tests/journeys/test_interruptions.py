@@ -336,7 +336,8 @@ async def test_a_run_with_losses_is_resumed_by_name_and_what_it_published_stays(
         resumed = await Run(request, settings, Events(), resume=partial.run_id).export()
 
         assert (partial.status, resumed.status) == ("partial", "complete")
-        assert dict(simulator.service.created_reports) == {"Profile": 1, "OfficeUsage": 2}
+        # The service made that report as it was asked to; only its file came damaged.
+        assert dict(simulator.service.created_reports) == {"Profile": 1, "OfficeUsage": 1}
     assert resumed.run_id == partial.run_id
 
 

@@ -37,6 +37,7 @@ pytestmark = pytest.mark.timeout(600)
 FEW = ("Profile", "OfficeUsage", "AzureUsage", "CLASAzurePropensity")  # refreshed every 1, 3, 4 and 7 days
 PATIENT: dict[str, Any] = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0, "report_timeout_seconds": 10_800.0}
 DAY = timedelta(days=1)
+ACTIVE_REPORTS = 50  # that an account may have (behaviour 86)
 
 
 @dataclass
@@ -334,7 +335,7 @@ async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_pa
     twenty = tuple(Simulator().service.tables)
     async with nights_of(tmp_path, twenty, rows=6) as nights:
         service = nights.simulator.service
-        for number in range(30):
+        for number in range(ACTIVE_REPORTS - len(twenty)):
             order_for_somebody(nights, number)
         theirs = set(service.reports)
         incidents: dict[int, Any] = {

@@ -180,7 +180,7 @@ def test_values_are_read_with_and_without_quotes(value: str, text: str) -> None:
         ("SELCT a FROM b", "SELCT", "did you mean SELECT?"),
         ("SELECT a FORM b", "FORM", "did you mean FROM?"),
         ("SELECT a FROM b TIMESPN LIFETIME", "TIMESPN", "did you mean TIMESPAN?"),
-        ("SELECT a FROM b ODER BY c", "ODER", "did you mean ORDER?"),
+        ("SELECT a FROM b ODER BY c", "ODER", "did you mean ORDER BY?"),
         ("SELECT a FROM b WHERE c LIEK 'x'", "LIEK", "did you mean LIKE?"),
         ("SELECT a FROM b WHERE c => 5", "=>", "did you mean >=?"),
         ("SELECT a FROM b WHERE c == 5", "==", "did you mean =?"),

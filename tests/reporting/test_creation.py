@@ -18,12 +18,14 @@ from bulkpull.clock import iso_utc
 from bulkpull.errors import (
     AnswerLost,
     BulkpullError,
+    ListNotTold,
     NotConnected,
     QuotaExceeded,
     RequestRejected,
     ServiceTrouble,
     UnexpectedReply,
 )
+from bulkpull.model import Window
 
 QUERIES = re.compile(re.escape(f"{API}/ScheduledQueries") + r"(\?.*)?$")
 REPORTS = re.compile(re.escape(f"{API}/ScheduledReport") + r"(\?.*)?$")
@@ -101,8 +103,8 @@ class Service:
         self.reports = [each for each in self.reports if each["reportId"] != number]
         return Answers.reply(payload=envelope())
 
-    async def order(self) -> Any:
-        return await self.one.client.create_report(name="Report", query_id="q-1")
+    async def order(self, **more: Any) -> Any:
+        return await self.one.client.create_report(**{"name": "Report", "query_id": "q-1"} | more)
 
 
 @pytest.fixture
@@ -189,11 +191,123 @@ async def test_of_two_the_newest_is_adopted_and_the_other_deleted_and_told(servi
 
     service.script = [twice]
 
-    made = await service.order()
+    made = await service.order(name_is_unique=True)
 
     assert made.report_id == "r-2"
     assert service.deleted == ["r-1"]
     assert service.one.told.of("report.deleted") == [{"report_id": "r-1"}]
+
+
+@pytest.mark.case("M1")
+@pytest.mark.fault(35)
+async def test_of_two_under_a_name_that_others_may_use_none_is_deleted(service: Service) -> None:
+    def twice() -> Any:
+        service.make(createdTime=iso_utc(START))
+        service.make(createdTime=iso_utc(START + timedelta(seconds=5)))
+        raise CUT
+
+    service.script = [twice]
+
+    made = await service.order()
+
+    assert (made.report_id, service.deleted) == ("r-2", [])
+    assert service.one.told.of("report.doubled") == [{"report_id": "r-1"}]
+
+
+SCHEDULED: dict[str, Any] = {"execute_now": False, "start_at": START + timedelta(hours=6), "recurrence_h": 24}
+
+
+@pytest.mark.case("M1")
+@pytest.mark.parametrize(
+    ("order", "other"),
+    [
+        ({"window": Window(START - timedelta(days=9), START)}, {}),
+        ({}, {"queryStartTime": iso_utc(START - timedelta(days=9)), "queryEndTime": iso_utc(START)}),
+        ({"description": "for the board"}, {}),
+        ({"format": "tsv"}, {"format": "csv"}),
+        ({"callback_url": "https://hooks.contoso.example/a"}, {"callbackUrl": "https://hooks.contoso.example/b"}),
+        ({}, {"callbackUrl": "https://hooks.contoso.example/b"}),
+        ({}, {"executeNow": False, "recurrenceInterval": 24, "reportStatus": "Active"}),
+        (SCHEDULED, {"executeNow": False, "recurrenceInterval": 48, "reportStatus": "Active"}),
+        (SCHEDULED, {"executeNow": False, "recurrenceInterval": 24, "recurrenceCount": 3, "reportStatus": "Active"}),
+        (
+            SCHEDULED,
+            {
+                "executeNow": False,
+                "recurrenceInterval": 24,
+                "reportStatus": "Active",
+                "startTime": iso_utc(START + timedelta(hours=9)),
+            },
+        ),
+    ],
+)
+async def test_what_differs_in_one_field_is_no_answer_however_young(
+    service: Service, order: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Another machine made it in the same second, under the same name and on the same query."""
+
+    def made_by_another() -> Any:
+        service.make(**other)
+        raise CUT
+
+    service.script = [made_by_another, service.create]
+
+    made = await service.order(**order)
+
+    assert (made.report_id, service.posts, service.deleted) == ("r-2", 2, [])
+
+
+@pytest.mark.case("M1")
+async def test_what_was_known_before_the_order_is_no_answer(service: Service) -> None:
+    service.make()
+    await service.one.client.get_reports()
+    service.script = [service.cut, service.create]
+
+    made = await service.order()
+
+    assert (made.report_id, service.posts, service.deleted) == ("r-2", 2, [])
+
+
+@pytest.mark.case("M1")
+async def test_a_query_that_was_stored_before_is_neither_taken_nor_deleted() -> None:
+    stored = {"queryId": "q-0", "name": "Query", "query": "SELECT a FROM b", "type": "userDefined"}
+    older = stored | {"createdTime": iso_utc(START - timedelta(hours=1))}
+    new = stored | {"queryId": "q-1", "createdTime": iso_utc(START)}
+    async with rig() as one:
+        with Answers() as answers:
+            answers.post(QUERIES, exception=CUT)
+            answers.get(QUERIES, payload=envelope(older, new, new | {"queryId": "q-2"}), repeat=True)
+
+            made = await one.client.create_query(name="Query", text="SELECT a FROM b")
+
+            assert made.query_id in ("q-1", "q-2")
+            assert len(one.told.of("query.doubled")) == 1
+            assert answers.sent("DELETE") == []
+
+
+@pytest.mark.case("M2")
+async def test_after_a_lost_answer_a_list_that_is_null_says_nothing(service: Service) -> None:
+    service.script = [service.create_and_cut]
+    service.listing = lambda: Answers.reply(payload={"value": None, "statusCode": 200})
+
+    with pytest.raises(ListNotTold, match="does not tell"):
+        await service.order()
+
+    assert service.posts == 1
+
+
+@pytest.mark.case("M2")
+async def test_a_list_that_is_null_is_unknown_and_not_empty() -> None:
+    async with rig() as one:
+        with Answers() as answers:
+            answers.get(REPORTS, payload={"value": None, "statusCode": 200}, repeat=True)
+            answers.get(QUERIES, payload={"value": None, "statusCode": 200}, repeat=True)
+
+            with pytest.raises(ListNotTold):
+                await one.client.get_reports()
+            with pytest.raises(ListNotTold):
+                await one.client.get_queries()
+            assert await one.client.list_reports() is None
 
 
 @pytest.mark.fault(35, 100)
@@ -206,7 +320,7 @@ async def test_a_spare_that_cannot_be_deleted_costs_no_dataset(service: Service)
     service.script = [twice]
     service.refuses_deletion = True
 
-    assert (await service.order()).report_id == "r-2"
+    assert (await service.order(name_is_unique=True)).report_id == "r-2"
 
 
 @pytest.mark.behaviour(92)
@@ -391,6 +505,7 @@ async def test_a_scheduled_report_is_adopted_only_while_it_is_active(service: Se
 @pytest.mark.fault(31)
 async def test_a_query_is_adopted_by_its_name_and_its_words() -> None:
     stored = {"queryId": "q-1", "name": "Query", "query": "SELECT a\n FROM b", "type": "userDefined"}
+    stored["createdTime"] = iso_utc(START)
     async with rig() as one:
         with Answers() as answers:
             answers.post(QUERIES, exception=CUT)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
@@ -19,6 +20,7 @@ from bulkpull.redact import printable
 # A table that is piped onward is not cut to anybody's terminal: one row, one line.
 PIPED_WIDTH = 100_000
 LONGEST_QUERY = 100_000
+_LEAST_LETTERS = 8
 
 
 class PlainConsole(Console):
@@ -52,9 +54,21 @@ def data_console() -> Console:
 def print_table(table: Table, console: Console | None = None) -> None:
     """Write a table to standard output, without the blanks that fill its rows up."""
     console = console or data_console()
+    # An id that is cut is of no use to anybody: the table is as wide as what must not be broken.
+    console.width = max(console.width, _least_width(table))
     with console.capture() as captured:
         console.print(table)
     print_data("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _least_width(table: Table) -> int:
+    """How wide a table has to be so that no column is cut that may not be wrapped; the others get a few letters."""
+    width = 0
+    for column in table.columns:
+        longest = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
+        kept = min(longest, column.width or column.max_width or longest) if column.no_wrap else _LEAST_LETTERS
+        width += kept + 2
+    return width
 
 
 def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:

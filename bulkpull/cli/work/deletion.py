@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -12,40 +11,15 @@ import typer
 from bulkpull import figures
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_data, print_json
-from bulkpull.cli.work.ask import NotThere, ask, warn
-from bulkpull.errors import NotFound, SettingsError
+from bulkpull.cli.work.ask import ask
+from bulkpull.cli.work.kinds import Kind
+from bulkpull.cli.work.one_by_one import Tally, do_each
+from bulkpull.errors import SettingsError
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
 from bulkpull.settings import Settings
 
 COMPLETE, NOT_THERE = 0, 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """
-    Queries or reports, as far as deleting them goes.
-
-    Attributes:
-        one, many: What they are called.
-        id_key: Where the id stands in their JSON values.
-        delete: The call; it raises `NotFound` where there is nothing of that id.
-    """
-
-    one: str
-    many: str
-    id_key: str
-    delete: Callable[[ReportingClient, str], Awaitable[None]]
-
-    def not_there(self, its_id: str) -> NotThere:
-        """The error for an id that names nothing."""
-        return NotThere(
-            f"there is no {self.one} {its_id} for this user", fix=f"`bulkpull {self.many} list` shows what there is"
-        )
-
-
-QUERIES = Kind(one="query", many="queries", id_key="query_id", delete=ReportingClient.delete_query)
-REPORTS = Kind(one="report", many="reports", id_key="report_id", delete=ReportingClient.delete_report)
 
 
 def named(ids: Sequence[str], things: dict[str, Any]) -> tuple[list[Any], list[str]]:
@@ -66,9 +40,9 @@ def delete_named(
     speech: Speech,
 ) -> int:
     """
-    Delete `found` after the user has agreed; returns 3 when something that was named is not there, else 0.
+    Delete `found` after the user has agreed; returns 2 when something that was named is not there, else 0.
 
-    What was deleted is told also when the rest fails.
+    What the service refuses for one ends none of the others, and what was deleted is told in either case.
 
     Args:
         found: JSON values of what is to go.
@@ -77,33 +51,29 @@ def delete_named(
 
     Raises:
         SettingsError: There is nobody to ask.
+        BulkpullError: One of them, or more, could not be deleted.
         typer.Abort: The user said no.
     """
-    gone = list(missing)
-    deleted: list[dict[str, Any]] = []
+    by_id = {str(each[kind.id_key]): each for each in found}
     if found:
         _confirm(f"Delete {_told(found, kind)}?", yes=yes)
 
-    async def delete(client: ReportingClient) -> None:
-        for each in found:
-            try:
-                await kind.delete(client, each[kind.id_key])
-            except NotFound:
-                gone.append(each[kind.id_key])
-            else:
-                deleted.append(each)
-                if not as_json:
-                    print_data(printable(f"deleted {each[kind.id_key]} {each['name']}"))
+    async def delete(client: ReportingClient, its_id: str) -> dict[str, Any]:
+        await kind.delete(client, its_id)
+        if not as_json:
+            print_data(printable(f"deleted {its_id} {by_id[its_id]['name']}"))
+        return by_id[its_id]
 
-    try:
-        if found:
-            ask(delete, settings=settings, speech=speech)
-    finally:
-        if as_json:
-            print_json({"version": 1, kind.many: deleted, "not_there": gone, "deleted": True})
-    for its_id in gone:
-        warn(kind.not_there(its_id).reason, speech)
-    return NOT_THERE if gone else COMPLETE
+    tally: Tally[dict[str, Any]] = Tally()
+    if found:
+        tally = ask(
+            lambda client: do_each(by_id, lambda its_id: delete(client, its_id)), settings=settings, speech=speech
+        )
+    tally.not_there[:0] = missing
+    if as_json:
+        print_json({"version": 1, kind.many: tally.done, **tally.as_values(), "deleted": bool(tally.done)})
+    tally.tell(kind, done="deleted", speech=speech)
+    return NOT_THERE if tally.not_there else COMPLETE
 
 
 def _confirm(question: str, *, yes: bool) -> None:

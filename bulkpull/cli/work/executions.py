@@ -70,6 +70,8 @@ async def _find(client: ReportingClient, report_id: str, wanted: ExecutionFilter
                 [report_id], statuses=[status], latest=latest, execution_ids=ids
             )
         ]
+    # Where a filter is not honoured, one execution comes once for each status that was asked for: the last word counts.
+    found = list({each.execution_id.casefold(): each for each in found}.values())
     if not wanted.statuses:
         return found
     asked = {status.casefold() for status in wanted.statuses}

@@ -28,6 +28,7 @@ from bulkpull.journey.run import Run
 from bulkpull.records.history import usual_seconds
 from bulkpull.records.owner import check_owner
 
+_WITHOUT_BOUND = 1_000_000
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset(
     {
@@ -59,6 +60,7 @@ class ExportOptions:
     keep_raw: bool
     metrics_file: Path | None
     as_json: bool
+    yes: bool = False
 
 
 def run_export(options: ExportOptions, speech: Speech) -> int:
@@ -75,6 +77,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         output=options.output,
         timespan=options.timespan,
         metrics=options.metrics,
+        reports_per_dataset=_WITHOUT_BOUND if options.yes else None,
         keep_raw=options.keep_raw or None,
         metrics_file=options.metrics_file,
     ) as settings:
@@ -97,6 +100,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             config=options.config,
             demo=options.demo,
             command="nightly" if options.nightly else "export",
+            span=_span_options(options),
         )
         return carry_out(
             lambda listener: Run(request, settings, Events(listener), account=account),
@@ -104,6 +108,16 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             as_json=options.as_json,
             speech=speech,
         )
+
+
+def _span_options(options: ExportOptions) -> tuple[str, ...]:
+    """The options for the time that was asked for, to be pasted: without them another one would be exported."""
+    given = {
+        "--since": options.since and options.since.isoformat(),
+        "--until": options.until and options.until.isoformat(),
+        "--timespan": options.timespan,
+    }
+    return tuple(word for option, value in given.items() if value for word in (option, value))
 
 
 def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_json: bool, speech: Speech) -> int:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.work.ask import NotOffered, ask, warn
 from bulkpull.cli.work.consoles import error_console
-from bulkpull.cli.work.deletion import QUERIES
+from bulkpull.cli.work.kinds import QUERIES
 from bulkpull.cli.work.reports import is_mine, print_reports, the_report
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import iso_utc
 from bulkpull.days import window_of
-from bulkpull.errors import SettingsError
+from bulkpull.errors import AccessDenied, BulkpullError, ListNotTold, SettingsError
 from bulkpull.journey.names import OWN_PREFIX, is_own, query_name
 from bulkpull.journey.plan import make_plan
 from bulkpull.journey.submit import DESCRIPTION
@@ -27,8 +28,10 @@ from bulkpull.query.drift import find_drift
 from bulkpull.redact import printable
 from bulkpull.reporting import calls
 from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.rules import earliest_start
+from bulkpull.reporting.rules import LONGEST_TEXT, earliest_start
 from bulkpull.settings import Settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ class Order:
             raise SettingsError("a report is on one query", fix="give either --query-id ID or --dataset NAME")
         if self.at_once == (self.every_h is not None):
             raise SettingsError("a report runs once or again and again", fix="give either --now or --every HOURS")
-        if self.at_once and (self.start_at or self.times):
+        if self.at_once and (self.start_at is not None or self.times is not None):
             raise SettingsError("--now excludes --start and --times", fix="give --every HOURS for a schedule")
         if not self.at_once and (self.since or self.until):
             raise SettingsError("--since and --until need --now", why="the service ignores them on a schedule")
@@ -79,7 +82,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What `bulkpull reports update` was asked for; `None` leaves a value as it is."""
+    """
+    What `bulkpull reports update` was asked for; `None` leaves a value as it is.
+
+    Attributes:
+        description, callback_url: An empty text removes what is there.
+    """
 
     name: str | None = None
     description: str | None = None
@@ -97,8 +105,7 @@ class Change:
         Raises:
             SettingsError: No option was given.
         """
-        given = (self.description, self.start_at, self.every_h, self.times, self.format)
-        if not any((self.name, *given, self.callback_url, self.callback_method)):
+        if all(getattr(self, each.name) is None for each in fields(self)):
             raise SettingsError("nothing to change was given", fix="see `bulkpull reports update --help`")
         check_foreign_name(self.name)
 
@@ -110,7 +117,7 @@ def check_foreign_name(name: str | None) -> None:
     Raises:
         SettingsError: The name looks like one of ours.
     """
-    if name is not None and name.strip().startswith(f"{OWN_PREFIX}_"):
+    if name is not None and name.strip().casefold().startswith(f"{OWN_PREFIX}_"):
         raise SettingsError(
             f"a report cannot be named {printable(name, most=40)!r} here",
             why=f"names that begin with {OWN_PREFIX}_ mark reports that exports make and delete",
@@ -145,10 +152,12 @@ def create_report(order: Order, *, demo: bool, config: Path | None, as_json: boo
             else:
                 query = await _stored_query(client, order.query_id or "")
                 dataset = dataset_of(query.text, offered)
-                title = query.name.replace(" ", "_")
+                title = query.name
                 arguments = _arguments(order, title=title, dataset=dataset, window=window, now=now)
             if order.at_once and order.callback_url is not None:
                 warn("a report that runs once may end without a callback: look at its execution as well", speech)
+            with suppress(AccessDenied, ListNotTold):
+                await client.get_reports(name=arguments["name"])  # what is there before is not taken for this one
             return await client.create_report(query_id=query.query_id, **arguments)
 
         report = ask(place, settings=settings, speech=speech, names=names)
@@ -176,25 +185,29 @@ def update_report(report_id: str, change: Change, *, config: Path | None, as_jso
             )
         if is_mine(report):
             warn("this report is one of `bulkpull nightly`, which may replace it", speech)
-        every_h = change.every_h or report.recurrence_h
+        every_h = _or(change.every_h, report.recurrence_h)
         earliest = earliest_start(client.service_time())
         start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
         if change.start_at is None and start_at != report.start_at:
             warn(f"its schedule begins anew at {iso_utc(start_at)}: the service wants a start four hours ahead", speech)
         offered = await client.get_datasets() if change.every_h is not None and report.query_text else []
         dataset = next(iter(_found(report.query_text or "", offered)), None)
-        return await client.update_report(
+        callback_url = _or(change.callback_url, report.callback_url)
+        changed = await client.update_report(
             report.report_id,
-            name=change.name or report.name,
+            name=_or(change.name, report.name).strip(),
             start_at=start_at,
-            description=change.description or report.description,
+            description=_or(change.description, report.description),
             recurrence_h=every_h,
-            recurrence_count=change.times or report.recurrence_count,
+            recurrence_count=_or(change.times, report.recurrence_count),
             minimum_recurrence_h=dataset.minimum_recurrence_h if dataset else None,
-            format=change.format or report.format,
-            callback_url=change.callback_url or report.callback_url,
-            callback_method=change.callback_method or report.callback_method,
+            format=_or(change.format, report.format),
+            callback_url=callback_url,
+            # The method goes with its address.
+            callback_method=_or(change.callback_method, report.callback_method if callback_url else None),
         )
+        _check_removed(change, changed)
+        return changed
 
     with aimed(config, demo=False) as settings:
         report = ask(alter, settings=settings, speech=speech)
@@ -237,7 +250,7 @@ def _arguments(
     order: Order, *, title: str, dataset: OfferedDataset, window: Window | None, now: datetime
 ) -> dict[str, Any]:
     return {
-        "name": order.name or f"{title}_{now:%Y%m%dT%H%M%SZ}",
+        "name": order.name.strip() if order.name is not None else automatic_name(title, now=now),
         "description": order.description,
         "execute_now": order.at_once,
         "window": window,
@@ -249,6 +262,30 @@ def _arguments(
         "callback_url": order.callback_url,
         "callback_method": order.callback_method,
     }
+
+
+def automatic_name(title: str, *, now: datetime) -> str:
+    """The name of a report that was given none: what it reads and when it was ordered, as long as names may be."""
+    ending = f"_{now:%Y%m%dT%H%M%SZ}"
+    return title.replace(";", "_").replace(" ", "_")[: LONGEST_TEXT - len(ending)] + ending
+
+
+def _or(given: T | None, kept: T) -> T:
+    return kept if given is None else given
+
+
+def _check_removed(change: Change, report: Report) -> None:
+    """No document says that an empty text removes a value, so that the reply is believed and not the request."""
+    for value, kept, told in (
+        (change.callback_url, report.callback_url, "callback address"),
+        (change.description, report.description, "description"),
+    ):
+        if value is not None and not value.strip() and kept:
+            raise BulkpullError(
+                f"the report {report.report_id} still has its {told}",
+                why="the service keeps it where an empty one is sent",
+                fix=f"order the report again without a {told}, then: bulkpull reports delete {report.report_id}",
+            )
 
 
 def _found(query_text: str, offered: Sequence[OfferedDataset]) -> list[OfferedDataset]:

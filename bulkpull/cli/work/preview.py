@@ -18,7 +18,7 @@ from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import NotOffered, ask, warn
 from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console, print_table
-from bulkpull.cli.work.deletion import QUERIES
+from bulkpull.cli.work.kinds import QUERIES
 from bulkpull.cli.work.target import aimed
 from bulkpull.days import window_of
 from bulkpull.errors import SettingsError

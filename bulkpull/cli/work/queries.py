@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,17 @@ from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask, warn
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
-from bulkpull.cli.work.deletion import QUERIES, delete_named, named
+from bulkpull.cli.work.deletion import delete_named, named
+from bulkpull.cli.work.kinds import QUERIES
 from bulkpull.cli.work.target import aimed
-from bulkpull.cli.work.values import query_values
-from bulkpull.errors import NotFound, SettingsError
-from bulkpull.journey.names import is_own
+from bulkpull.cli.work.values import is_named, query_values
+from bulkpull.errors import AccessDenied, ListNotTold, NotFound, SettingsError
+from bulkpull.journey.names import OWN_PREFIX, is_own
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.query import check_query
 from bulkpull.query.drift import QueryDrift, find_drift
 from bulkpull.redact import printable
+from bulkpull.reporting import rules
 from bulkpull.reporting.client import ReportingClient
 
 
@@ -57,9 +61,11 @@ def list_queries(wanted: QueryFilter, *, demo: bool, config: Path | None, as_jso
     wanted.check()
 
     async def look(client: ReportingClient) -> tuple[list[Query], list[OfferedDataset]]:
-        queries = await client.get_queries(
-            name=wanted.name, include_system=wanted.everything, only_system=wanted.system
-        )
+        list_those = partial(client.get_queries, include_system=wanted.everything, only_system=wanted.system)
+        queries = await list_those(name=wanted.name)
+        if wanted.name is not None and not queries:
+            # Names that others gave may have blanks around them, which the service's own filter minds.
+            queries = [query for query in await list_those() if is_named(query.name, wanted.name)]
         if wanted.mine:
             queries = [query for query in queries if is_own(query)]
         return queries, await _offered(client) if queries else []
@@ -106,18 +112,23 @@ def create_query(
     speech: Speech,
 ) -> None:
     """
-    Store a query, as it was written.
+    Store a query: the text that was checked, on one line and with every name as the service spells it today.
 
     Raises:
         QueryError: The service would refuse its text, or answer with nothing; nothing was stored.
-        SettingsError: The service would refuse its name.
+        SettingsError: The service would refuse its name, or it is one that marks queries of this tool.
     """
+    name = name.strip()
+    check_query_name(name)
+    rules.check_query(name=name, text=text)
 
     async def store(client: ReportingClient) -> Query:
         checked = check_query(text, offered=await client.get_datasets(), catalog=load_catalog())
         for warning in checked.warnings:
             warn(warning, speech)
-        return await client.create_query(name=name, text=text, description=description)
+        with suppress(AccessDenied, ListNotTold):
+            await client.get_queries(name=name)  # what is there before is not taken for what is stored now
+        return await client.create_query(name=name, text=checked.text, description=description)
 
     with aimed(config, demo=demo) as settings:
         query = ask(store, settings=settings, speech=speech)
@@ -127,11 +138,26 @@ def create_query(
         _print_one(query, None)
 
 
+def check_query_name(name: str) -> None:
+    """
+    Keep names apart: stored queries that bear this tool's mark are used and deleted by exports.
+
+    Raises:
+        SettingsError: The name looks like one of ours.
+    """
+    if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):
+        raise SettingsError(
+            f"a query cannot be named {printable(name, most=40)!r} here",
+            why=f"names that begin with the word {OWN_PREFIX} are reserved: exports make and delete such queries",
+            fix="choose another name",
+        )
+
+
 def delete_queries(
     query_ids: Sequence[str], *, yes: bool, force: bool, config: Path | None, as_json: bool, speech: Speech
 ) -> int:
     """
-    Delete the named queries, and no others; returns 3 when one of them is not there, else 0.
+    Delete the named queries, and no others; returns 2 when one of them is not there, else 0.
 
     Args:
         force: Also those under reports, which then produce nothing more.

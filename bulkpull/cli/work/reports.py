@@ -15,10 +15,12 @@ from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
-from bulkpull.cli.work.deletion import COMPLETE, REPORTS, delete_named, named
+from bulkpull.cli.work.deletion import COMPLETE, NOT_THERE, delete_named, named
+from bulkpull.cli.work.kinds import REPORTS
+from bulkpull.cli.work.one_by_one import Tally, do_each
 from bulkpull.cli.work.target import aimed
-from bulkpull.cli.work.values import report_values
-from bulkpull.errors import NotFound, ReportingError
+from bulkpull.cli.work.values import is_named, report_values
+from bulkpull.errors import ReportingError
 from bulkpull.journey.leftovers import FRESH
 from bulkpull.journey.names import read_report_name
 from bulkpull.journey.report_memory import STANDING, ReportMemory
@@ -43,8 +45,16 @@ def list_reports(
     *, name: str | None, query_id: str | None, mine: bool, config: Path | None, as_json: bool, speech: Speech
 ) -> None:
     """Print the reports that match, newest last; with `mine`, those that carry this tool's mark."""
+
+    async def look(client: ReportingClient) -> list[Report]:
+        found = await client.get_reports(name=name, query_id=query_id)
+        if name is None or found:
+            return found
+        # Names that others gave may have blanks around them, which the service's own filter minds.
+        return [report for report in await client.get_reports(query_id=query_id) if is_named(report.name, name)]
+
     with aimed(config, demo=False) as settings:
-        reports = ask(lambda client: client.get_reports(name=name, query_id=query_id), settings=settings, speech=speech)
+        reports = ask(look, settings=settings, speech=speech)
     if mine:
         reports = [report for report in reports if is_mine(report)]
     print_reports(reports, as_json=as_json)
@@ -67,29 +77,40 @@ def show_report(report_id: str, *, config: Path | None, as_json: bool, speech: S
         _print_one(report)
 
 
-def switch_report(report_id: str, *, resume: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+def switch_reports(
+    report_ids: Sequence[str], *, resume: bool, config: Path | None, as_json: bool, speech: Speech
+) -> int:
     """
-    Pause a report's schedule, or let it go on.
+    Pause the schedules of reports, or let them go on; returns 2 when one of them is not there, else 0.
 
     Raises:
-        NotThere: There is none of that id.
+        NotThere: None of them is there.
+        BulkpullError: One of them, or more, could not be switched; the others were.
     """
 
-    async def switch(client: ReportingClient) -> Report:
-        try:
-            changed = await (client.resume_report(report_id) if resume else client.pause_report(report_id))
-        except NotFound:
-            raise REPORTS.not_there(report_id.strip()) from None
-        return changed or await the_report(client, report_id)
+    async def switch(client: ReportingClient, its_id: str) -> Report:
+        changed = await (client.resume_report(its_id) if resume else client.pause_report(its_id))
+        return changed or await the_report(client, its_id)
 
+    wanted = list(dict.fromkeys(each.strip() for each in report_ids))
     with aimed(config, demo=False) as settings:
-        report = ask(switch, settings=settings, speech=speech)
-    print_reports([report], as_json=as_json)
+        tally = ask(
+            lambda client: do_each(wanted, lambda its_id: switch(client, its_id)), settings=settings, speech=speech
+        )
+    if len(tally.not_there) == len(wanted) == 1:
+        raise REPORTS.not_there(wanted[0])
+    if as_json:
+        values = [report_values(report) for report in tally.done]
+        print_json({"version": 1, "reports": values, **tally.as_values()})
+    else:
+        print_reports(tally.done, as_json=False)
+    tally.tell(REPORTS, done="resumed" if resume else "paused", speech=speech)
+    return NOT_THERE if tally.not_there else COMPLETE
 
 
 def delete_reports(report_ids: Sequence[str], *, yes: bool, config: Path | None, as_json: bool, speech: Speech) -> int:
     """
-    Delete the named reports, and no others; returns 3 when one of them is not there, else 0.
+    Delete the named reports, and no others; returns 2 when one of them is not there, else 0.
 
     Raises:
         SettingsError: There is nobody to ask.
@@ -130,7 +151,7 @@ def delete_orphans(
         if yes and orphans:
             return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
     if as_json:
-        print_json({"version": 1, "reports": values, "not_there": [], "deleted": yes})
+        print_json({"version": 1, "reports": values, **Tally().as_values(), "deleted": False})
     else:
         print_reports(orphans, as_json=False)
         many = f"{figures.count(len(orphans), 'report')} would be deleted: add --yes" if orphans else "no orphans"
@@ -158,7 +179,7 @@ def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_jso
         if yes and unused:
             return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
     if as_json:
-        print_json({"version": 1, "reports": values, "not_there": [], "deleted": yes})
+        print_json({"version": 1, "reports": values, **Tally().as_values(), "deleted": False})
     else:
         print_reports(unused, as_json=False)
         many = f"{figures.count(len(unused), 'report')} would be deleted: add --yes" if unused else "no unused reports"
@@ -258,7 +279,7 @@ def _print_one(report: Report) -> None:
     values: dict[str, Any] = report_values(report)
     every = f"every {report.recurrence_h} hours" if report.recurrence_h else None
     times = f", {report.recurrence_count} times in all" if every and report.recurrence_count else ""
-    callback = f"{report.callback_method or 'POST'} {report.callback_url}" if report.callback_url else None
+    callback = f"{report.callback_method or 'POST'} {values['callback_url']}" if report.callback_url else None
     print_grid(
         ("report", report.report_id),
         ("name", report.name),
@@ -267,6 +288,7 @@ def _print_one(report: Report) -> None:
         ("status", report.status),
         ("runs", "once, at once" if report.execute_now else f"{every or 'on a schedule'}{times}"),
         ("start", None if report.execute_now else values["start_at"]),
+        ("window", f"{values['window']['start']} to {values['window']['end']}" if values["window"] else None),
         ("created", values["created_at"]),
         ("changed", values["modified_at"]),
         ("format", report.format),

@@ -1,4 +1,9 @@
-"""Queries, reports and executions as JSON values (pure). A secure link is a credential: only its expiry is told."""
+"""
+Queries, reports and executions as JSON values (pure).
+
+A secure link is a credential: only its expiry is told. The address of a callback may carry a signature of its own,
+which is shown nowhere.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from bulkpull.clock import iso_utc
-from bulkpull.model import Execution, Query, Report
+from bulkpull.model import Execution, Query, Report, Window
+from bulkpull.redact import redact
 
 
 def told_time(moment: datetime | None) -> str | None:
@@ -42,9 +48,19 @@ def report_values(report: Report) -> dict[str, Any]:
         "recurrence_hours": report.recurrence_h,
         "recurrence_count": report.recurrence_count,
         "format": report.format,
-        "callback_url": report.callback_url,
+        "window": _window_values(report.window),
+        "callback_url": redact(report.callback_url) if report.callback_url else None,
         "callback_method": report.callback_method,
     }
+
+
+def _window_values(window: Window | None) -> dict[str, str] | None:
+    return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
+
+
+def is_named(name: str, wanted: str) -> bool:
+    """Whether a name is the wanted one; case and blanks around it do not count."""
+    return name.strip().casefold() == wanted.strip().casefold()
 
 
 def execution_values(execution: Execution) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""
+Whether something on the service is the answer to a creation whose own answer got lost (pure).
+
+One rule for every command and for exports: it equals the order in every field that was ordered, it was made after the
+order was placed, and it was not known before. Everything else stays what it is: it is neither taken nor deleted.
+
+Names need not be unique (behaviours 71 and 92), and listings may lag, so that a name alone proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bulkpull.model import Query, Report, ReportStatus, Window
+from bulkpull.query import normalise
+
+# Between the clock of a gateway, whose `Date` is known, and that of the machine that stores what was made.
+CLOCK_MARGIN = timedelta(seconds=30)
+# Where no reply has told the service's time yet.
+UNKNOWN_CLOCK_MARGIN = timedelta(minutes=10)
+# The service keeps whole minutes or seconds of a start.
+_SAME_START = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """
+    When an order was placed, and what was known by then.
+
+    Attributes:
+        not_before: Nothing that was made for it is older, by the service's clock.
+        known_ids: Ids that the service had told before.
+        name_is_unique: No other order bears its name, whoever placed it: what bears it is this order's, even where
+            it was placed a first time some minutes ago.
+    """
+
+    not_before: datetime
+    known_ids: Collection[str] = ()
+    name_is_unique: bool = False
+
+    def may_have_brought(self, its_id: str, created_at: datetime | None) -> bool:
+        """Whether something of that id and age may come from this order."""
+        if self.name_is_unique:
+            return created_at is None or created_at >= self.not_before
+        return its_id not in self.known_ids and created_at is not None and created_at >= self.not_before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryOrder:
+    """A query that is to be stored."""
+
+    name: str
+    text: str
+    description: str | None = None
+
+    def is_answered_by(self, query: Query, placed: Placed) -> bool:
+        """Whether `query` is what this order brought."""
+        return (
+            placed.may_have_brought(query.query_id, query.created_at)
+            and not query.is_system
+            and _same_text(query.name, self.name)
+            and normalise(query.text) == normalise(self.text)
+            and _told(query.description) == _told(self.description)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOrder:
+    """A report that is to be made; `None` where the order says nothing."""
+
+    name: str
+    query_id: str
+    description: str | None = None
+    execute_now: bool = True
+    window: Window | None = None
+    start_at: datetime | None = None
+    recurrence_h: int | None = None
+    recurrence_count: int | None = None
+    format: str = "csv"
+    callback_url: str | None = None
+    callback_method: str | None = None
+
+    def is_answered_by(self, report: Report, placed: Placed) -> bool:
+        """Whether `report` is what this order brought; a schedule that does not run is of no use (behaviour 89)."""
+        return (
+            placed.may_have_brought(report.report_id, report.created_at)
+            and _same_text(report.name, self.name)
+            and _same_text(report.query_id, self.query_id)
+            and _told(report.description) == _told(self.description)
+            and report.execute_now == self.execute_now
+            and report.window == self.window
+            and (self.execute_now or self._is_same_schedule(report))
+            # What the service adds or leaves out by itself says nothing against it.
+            and (report.format is None or report.format == self.format.casefold())
+            and _told(report.callback_url) == _told(self.callback_url)
+            and (None in (self.callback_method, report.callback_method) or self._is_same_method(report))
+        )
+
+    def _is_same_schedule(self, report: Report) -> bool:
+        starts = report.start_at is None or self.start_at is None or abs(report.start_at - self.start_at) < _SAME_START
+        counts = max(report.recurrence_count or 0, 0) == (self.recurrence_count or 0)
+        is_active = report.status.casefold() == ReportStatus.ACTIVE.casefold()
+        return is_active and starts and counts and report.recurrence_h == self.recurrence_h
+
+    def _is_same_method(self, report: Report) -> bool:
+        return (report.callback_method or "").casefold() == (self.callback_method or "").casefold()
+
+
+def _same_text(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _told(text: str | None) -> str:
+    return (text or "").strip()
