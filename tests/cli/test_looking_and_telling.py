@@ -17,7 +17,7 @@ from bulkpull.cli.work import simulate
 from bulkpull.cli.work.look import Awaited, awaited_reports
 from bulkpull.events import Event, Level
 from bulkpull.records.ledger import StepEntry
-from bulkpull.simulator import FAULT_TABLE
+from bulkpull.simulator import FAULT_TABLE, FaultRow
 
 KEEP = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
 
@@ -134,7 +134,7 @@ def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:
 @pytest.mark.parametrize(
     "row", [row for row in FAULT_TABLE if row.scenario.datasets is not None][:5], ids=lambda r: r.id
 )
-def test_a_fault_that_is_served_says_which_datasets_are_offered(row: simulate.FaultRow) -> None:
+def test_a_fault_that_is_served_says_which_datasets_are_offered(row: FaultRow) -> None:
     (told,) = simulate.stage({}, latency=None, faults=(row.id,)).told
 
     for dataset in row.scenario.datasets or ():
