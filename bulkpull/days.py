@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from bulkpull.errors import SettingsError
 from bulkpull.model import Window
 
 _FIX = "give a day, such as date(2026, 1, 31) or '2026-01-31', or a datetime at midnight UTC"
+FIRST_YEAR = 2000
+"""No data of the service is older."""
+_AHEAD = timedelta(days=366)
 
 
 def day_of(given: object, *, name: str) -> date:
@@ -41,7 +44,7 @@ def window_of(since: date | str | None, until: date | str | None, *, now: dateti
     The days `[since, until)` as a window, UTC; `None` for neither.
 
     Raises:
-        SettingsError: `until` without `since`, or not after it; or one of them is no day.
+        SettingsError: `until` without `since`, or not after it; or one of them is no day, or one without data.
     """
     first = None if since is None else day_of(since, name="since")
     last = None if until is None else day_of(until, name="until")
@@ -49,6 +52,7 @@ def window_of(since: date | str | None, until: date | str | None, *, now: dateti
         if last is None:
             return None
         raise SettingsError("`until` was given without `since`", fix="say where the window begins: --since 2026-01-01")
+    _refuse_days_without_data(first, last, today=now.astimezone(UTC).date())
     start = datetime.combine(first, time(), UTC)
     end = datetime.combine(last, time(), UTC) if last else now.astimezone(UTC).replace(microsecond=0)
     if end <= start:
@@ -57,6 +61,24 @@ def window_of(since: date | str | None, until: date | str | None, *, now: dateti
             fix="give the earlier day by --since and the later one by --until",
         )
     return Window(start, end)
+
+
+def _refuse_days_without_data(first: date, last: date | None, *, today: date) -> None:
+    if first.year < FIRST_YEAR:
+        raise SettingsError(
+            f"`since` is {first.isoformat()}, and the service has no data from before {FIRST_YEAR}",
+            fix=f"write the year with four digits: --since {today.year:04}-01-01",
+        )
+    if first > today:
+        raise SettingsError(
+            f"`since` is {first.isoformat()}, which is in the future",
+            fix=f"give a day up to today, {today.isoformat()}",
+        )
+    if last is not None and last > today + _AHEAD:
+        raise SettingsError(
+            f"`until` is {last.isoformat()}, far in the future",
+            fix=f"leave `until` out for all up to now, or give a day up to {(today + _AHEAD).isoformat()}",
+        )
 
 
 def _parse(text: str, *, name: str) -> date:

@@ -31,8 +31,11 @@ Everything that can go wrong, as one tree.
     │   └── Unchanged              the stored file is the one that is published already
     ├── ConversionError          the file is not what was asked for, or cannot be converted
     │   ├── NotTheReport           wrong header, wrong number of fields, wrong encoding, an error page
+    │   │   ├── WindowNotHonoured    rows outside of the window that was asked for
+    │   │   └── TimeNotReadable      the time column does not tell which rows lie within a window
     │   ├── TooLarge               more unpacked bytes than allowed
     │   └── ConverterDied          the converting process ended without an answer
+    ├── TooManyReports           as many reports were ordered for a dataset as one export may order
     ├── HeldBack                 the data arrived, but publishing it would hurt: `on_shrink`, `on_drift`, redaction
     ├── RunOverdue               the time of `run_timeout_seconds` is over
     ├── DiskTrouble              no room, no permission, no such folder
@@ -457,6 +460,20 @@ class NotTheReport(ConversionError):
     )
 
 
+class WindowNotHonoured(NotTheReport):
+    """The report holds rows outside of its window, and does not hold all that was asked for. Source: behaviour 84."""
+
+    cause = "the service ignores windows for this dataset, or reads them in another way"
+    remedy = "ask for it by --timespan instead of --since, and report this to the service's support"
+
+
+class TimeNotReadable(NotTheReport):
+    """The values of the time column do not tell which rows lie within a window. Source: behaviour 155."""
+
+    cause = "day and month may stand either way round, or the dates have a form that is not known"
+    remedy = "ask for it by --timespan instead of --since"
+
+
 class TooLarge(ConversionError):
     """The file unpacks to more bytes than `max_unpacked_bytes` allows."""
 
@@ -470,6 +487,13 @@ class ConverterDied(ConversionError):
     cause = "the machine ran out of memory, or somebody ended the process"
     remedy = "free memory (two conversions at once need about 500 MB), then run the same command again"
     restart_from = Step.CONVERT
+
+
+class TooManyReports(BulkpullError):
+    """As many reports were ordered for a dataset as one export may order: windows, halves and repeats together."""
+
+    cause = "many windows, or windows that fail and are asked for again in halves"
+    remedy = "run the same command again, which takes up what has arrived; `reports_per_dataset` or --yes allow more"
 
 
 class HeldBack(BulkpullError):

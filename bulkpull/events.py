@@ -28,6 +28,7 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | execution.missed       | an execution that was due has not come        | report_id, due_at                       |
 | quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
 | report.lacking         | no standing report could be made              | reason                                  |
+| reports.limited        | fewer reports are ordered at once             | limit, reason                           |
 | window.split           | a window that failed is asked for in halves   | start, end, reason                      |
 | run.abandoned          | a run was cut off too long ago, and is closed | abandoned, started_at                   |
 | execution.changed      | an execution has another status               | status, age_s                           |

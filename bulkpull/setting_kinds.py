@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from bulkpull import platforms
 from bulkpull.address import is_loopback
 from bulkpull.redact import register_secret
 from bulkpull.secret_sources import vault_reference
@@ -83,6 +84,22 @@ def check_setting_address(address: str) -> str:
     return address.rstrip("/")
 
 
+def _as_command(given: object) -> object:
+    """A program with its arguments, as one text quoted as for a shell; a list of words is taken too."""
+    if isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
+        given = platforms.current().join_command(given)
+    if isinstance(given, str):
+        try:
+            words = platforms.current().split_command(given)
+        except ValueError as refused:
+            raise ValueError(f"it cannot be split into words: {refused}") from None
+        if not words or not words[0]:
+            raise ValueError("names no program")
+    return given
+
+
+Command = Annotated[str, BeforeValidator(_as_command)]
+"""A program and its arguments, run without a shell."""
 Text = Annotated[str, BeforeValidator(_trimmed)]
 Secret = Annotated[SecretStr, BeforeValidator(_trimmed), AfterValidator(_remembered)]
 """A secret itself, kept out of every text from now on, or a reference to one in a vault."""

@@ -3,7 +3,8 @@ The settings: one flat set of names, and the only reader of environment and file
 
 Precedence: option, then environment (`BULKPULL_NAME`), then the TOML file, then the default. An empty environment
 variable counts as not set. What is wrong is told with its key, where it came from and what is allowed. A secret may
-also lie in a file (`client_secret_file`) or, as a reference, in an Azure Key Vault.
+also lie in a file (`client_secret_file`), be written by a program (`client_secret_command`) or lie, as a reference, in
+an Azure Key Vault.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -22,6 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -31,15 +33,23 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bulkpull import platforms
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.identity import Account
 from bulkpull.metrics import MetricsChoice
 from bulkpull.redact import register_secret
+from bulkpull.secret_forms import (
+    FORMS,
+    FROM_COMMAND,
+    SECRETS,
+    given_twice,
+    origins_of_secrets,
+    without_outranked,
+)
 from bulkpull.secret_sources import read_secret_file
 from bulkpull.selection import Selection, read_selections
 from bulkpull.setting_kinds import (
     Address,
+    Command,
     OutputPath,
     Positive,
     PositiveInt,
@@ -64,9 +74,6 @@ from bulkpull.timespans import WIDEST, is_span_name
 __all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
 
 NO_CACHE = "off"
-SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
-"""Settings whose values are secrets; each has a sister `…_file`."""
-
 Grant = Literal["password", "refresh_token", "client_credentials", "azure"]
 
 
@@ -97,6 +104,9 @@ class Settings(BaseSettings):
     client_id: Text | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
     client_secret_file: Path | None = Field(None, description="file that holds `client_secret`")
+    client_secret_command: Command | None = Field(
+        None, description="program, run without a shell, that writes `client_secret`"
+    )
     client_certificate_file: Path | None = Field(
         None, description="PEM file with the application's private key and certificate, instead of a secret"
     )
@@ -107,8 +117,12 @@ class Settings(BaseSettings):
     username: Text | None = Field(None, description="the user, for the password grant")
     password: Secret | None = Field(None, description="the user's password, for the password grant")
     password_file: Path | None = Field(None, description="file that holds `password`")
+    password_command: Command | None = Field(None, description="program, run without a shell, that writes `password`")
     refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
     refresh_token_file: Path | None = Field(None, description="file that holds `refresh_token`")
+    refresh_token_command: Command | None = Field(
+        None, description="program, run without a shell, that writes `refresh_token`"
+    )
     grant: Grant | None = Field(None, description="how to sign in (`azure`: as this machine); chosen from what is set")
     token_cache: Text | None = Field(
         None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
@@ -129,8 +143,16 @@ class Settings(BaseSettings):
     )
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
     poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
-    report_timeout_seconds: Positive = Field(10_800.0, description="a report not completed by then has failed")
+    report_timeout_seconds: Positive = Field(
+        10_800.0, description="a report that has been Running this long has failed"
+    )
     report_attempts: PositiveInt = Field(2, description="how often a failed or stuck report is asked for in all")
+    reports_in_flight: PositiveInt | None = Field(
+        None, description="most reports asked for and not yet made, at once; learnt from the service"
+    )
+    reports_per_dataset: PositiveInt = Field(
+        200, description="most reports one export may order for one dataset; more needs `--yes`"
+    )
     one_off_quota_window_seconds: Positive = Field(
         3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
     )
@@ -166,7 +188,7 @@ class Settings(BaseSettings):
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
     metrics_file: Path | None = Field(None, description="Prometheus text file, replaced at the end of every run")
-    notify_command: Text | None = Field(
+    notify_command: Command | None = Field(
         None, description="command run at the end of every run, without a shell; the manifest is its standard input"
     )
     notify_url: Secret | None = Field(
@@ -199,7 +221,8 @@ class Settings(BaseSettings):
             # A file of variables with the line ends of Windows leaves a CR behind every value.
             told = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
             env_settings.env_vars = {name: value for name, value in told.items() if value}
-        return init_settings, env_settings, InitSettingsSource(settings_cls, in_use.get().content)
+        file_settings = InitSettingsSource(settings_cls, in_use.get().content)
+        return init_settings, _Below(settings_cls, env_settings), _Below(settings_cls, file_settings)
 
     @classmethod
     def load(cls, config: Path | None = None, *, demo: bool = False, **options: Any) -> Self:
@@ -263,19 +286,17 @@ class Settings(BaseSettings):
         if not isinstance(given, dict):
             return given  # settings that were read already
         given = dict(given)
+        if (twice := given_twice(given)) is not None:
+            one, other = twice
+            where = told_origin(other)
+            raise SettingsError(f"{where}: `{other}` is given besides `{one}`", fix="set one of the two")
         for name in SECRETS:
             path = given.get(f"{name}_file")
             if path is None:
                 continue
-            where = told_origin(f"{name}_file")
-            if given.get(name) is not None:
-                raise SettingsError(f"{where}: `{name}_file` is given besides `{name}`", fix="set one of the two")
             if isinstance(path, str | Path):
+                where = told_origin(f"{name}_file")
                 given[name] = read_secret_file(Path(path), setting=f"{name}_file", where=where)
-        if given.get("client_secret") is not None and given.get("client_certificate_file") is not None:
-            raise SettingsError(
-                "`client_secret` and `client_certificate_file` are both given", fix="set one of the two"
-            )
         return given
 
     @field_validator("notify_url", mode="after")
@@ -286,13 +307,6 @@ class Settings(BaseSettings):
             check_setting_address(url.get_secret_value())
             register_secret(url.get_secret_value())
         return url
-
-    @field_validator("notify_command", mode="after")
-    @classmethod
-    def _can_be_split(cls, command: str | None) -> str | None:
-        if command is not None and not platforms.current().split_command(command):
-            raise ValueError("names no program")
-        return command
 
     @field_validator("queries", mode="before")
     @classmethod
@@ -363,6 +377,10 @@ class Settings(BaseSettings):
         """The hosts of `storage_hosts`."""
         return tuple(host.strip() for host in (self.storage_hosts or "").split(",") if host.strip())
 
+    def has(self, name: str) -> bool:
+        """Whether a setting is set; of a secret, whether it or a command that writes it is."""
+        return bool(getattr(self, name) or (name in FROM_COMMAND and getattr(self, f"{name}_command")))
+
     def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
         """
         The way to sign in: the one that was set, else the one that the credentials allow.
@@ -377,18 +395,18 @@ class Settings(BaseSettings):
         Source: behaviours 1, 11 and 15: a refresh token lasts, a password cannot satisfy MFA, app-only is refused.
         """
         grant = self.grant
-        has_own = bool(self.client_secret or self.client_certificate_file)
+        has_own = self.has("client_secret") or self.client_certificate_file is not None
         if grant is None:
-            if self.refresh_token or public:
+            if self.has("refresh_token") or public:
                 grant = "refresh_token"
-            elif self.username or self.password:
+            elif self.username or self.has("password"):
                 grant = "password"
             else:
                 grant = "client_credentials" if has_own and self.client_id and not kept else "refresh_token"
         spared = {"refresh_token"} if kept else set[str]()
         if public or self.client_certificate_file:
             spared.add("client_secret")
-        missing = [name for name in _NEEDED[grant] if name not in spared and not getattr(self, name)]
+        missing = [name for name in _NEEDED[grant] if name not in spared and not self.has(name)]
         if missing:
             variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
             raise AuthError(
@@ -405,11 +423,9 @@ _SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
 _CREDENTIALS = (
     "tenant_id",
     "client_id",
-    "client_certificate_file",
     "username",
     "grant",
-    *SECRETS,
-    *(f"{name}_file" for name in SECRETS),
+    *FORMS,
 )
 _NEEDED: dict[Grant, tuple[str, ...]] = {
     "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
@@ -417,6 +433,20 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
     "client_credentials": ("tenant_id", "client_id", "client_secret"),
     "azure": (),  # whoever this machine is to Azure
 }
+
+
+class _Below(PydanticBaseSettingsSource):
+    """A source below others, without secrets that those give in any form."""
+
+    def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._inner = inner
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._inner.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        return without_outranked(self._inner(), higher=self.current_state)
 
 
 def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dict[str, Origin]:
@@ -432,8 +462,7 @@ def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dic
     """
     file = read_settings_file(config, known=Settings.model_fields)
     found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
-    # A secret that lies in a file was given by whoever named the file.
-    return found | {name: found[f"{name}_file"] for name in SECRETS if found[name] == "default"}
+    return found | cast("dict[str, Origin]", origins_of_secrets(found, ranks=get_args(Origin)))
 
 
 def _sign_in_hint(grant: Grant) -> str:

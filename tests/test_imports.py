@@ -10,9 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
-    "_version", "address", "catalog", "child_environment", "clock", "days", "errors", "events", "figures",
-    "foreign_text", "identity", "metrics", "model", "platforms", "query", "question", "redact", "secret_sources",
-    "selection",
+    "_version", "address", "catalog", "child_environment", "child_process", "clock", "days", "errors", "events",
+    "figures", "foreign_text", "identity", "metrics", "model", "platforms", "query", "question", "redact",
+    "secret_forms", "secret_sources", "selection",
     "setting_kinds", "settings", "settings_file", "timespans",
 }  # fmt: skip
 MAY_IMPORT = {
@@ -40,6 +40,7 @@ PURE = (
     "journey/plan.py",
     "days.py",
     "metrics.py",
+    "secret_forms.py",
     "timespans.py",
     "views.py",
     "journey/quota.py",

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bulkpull.errors import SettingsError
+from bulkpull.clock import SystemClock
+from bulkpull.errors import AuthError, SettingsError
+from bulkpull.events import Events
 from bulkpull.redact import redact
+from bulkpull.reporting.secret_command import read_from_command
+from bulkpull.reporting.signin import prepare_sign_in
 from bulkpull.secret_sources import VaultReference, vault_reference
-from bulkpull.settings import SECRETS, Settings
+from bulkpull.settings import SECRETS, Settings, origins
 
 VERSION = "0123456789abcdef0123456789abcdef"
 
@@ -89,6 +96,133 @@ def test_a_file_that_holds_no_secret_is_named_with_its_setting(
     assert "canary" not in str(refused.value)
 
 
+FORMS = ("client_secret", "client_secret_file", "client_secret_command")
+
+
+def form_of(form: str, secret: str, folder: Path) -> str:
+    """The value of the setting `form` by which `secret` is given."""
+    if form == "client_secret":
+        return secret
+    file = folder / secret
+    file.write_text(f"{secret}\n")
+    return str(file) if form == "client_secret_file" else f"cat {file}"
+
+
+def given(settings: Settings) -> tuple[str | None, str | None]:
+    """The secret as the settings have it, and the command that would write it."""
+    secret = settings.client_secret
+    return secret.get_secret_value() if secret else None, settings.client_secret_command
+
+
+@pytest.mark.case("L3")
+@pytest.mark.parametrize(("higher", "lower"), list(itertools.product(FORMS, FORMS)))
+@pytest.mark.parametrize("places", [("option", "environment"), ("option", "file"), ("environment", "file")])
+def test_a_higher_source_beats_a_lower_one_whatever_its_form(
+    higher: str, lower: str, places: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {}
+    config = tmp_path / "x.toml"
+    config.touch()
+    values = (form_of(higher, "the-higher", tmp_path), form_of(lower, "the-lower", tmp_path))
+    for place, form, value in zip(places, (higher, lower), values, strict=True):
+        if place == "option":
+            options[form] = value
+        elif place == "environment":
+            monkeypatch.setenv(f"BULKPULL_{form.upper()}", value)
+        else:
+            config.write_text(f"{form} = '{value}'\n")
+
+    settings = Settings.load(config, **options)
+
+    assert given(settings) == ((None, values[0]) if higher == "client_secret_command" else ("the-higher", None))
+    told = origins(config, options=options)
+    assert told["client_secret"] == told[higher] == places[0]
+    assert all(told[form] == "default" for form in FORMS if form not in (higher, "client_secret"))
+
+
+@pytest.mark.case("L3")
+def test_a_higher_certificate_beats_a_lower_secret(secret_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_CLIENT_SECRET", "a-secret")
+
+    settings = Settings(client_certificate_file=secret_file)
+
+    assert settings.client_secret is None
+
+
+@pytest.mark.parametrize("written", ["""'op read "op://vault/a b"'""", "['op', 'read', 'op://vault/a b']"])
+def test_a_command_is_a_text_or_a_list_of_words(written: str, tmp_path: Path) -> None:
+    config = tmp_path / "x.toml"
+    config.write_text(f"password_command = {written}\n")
+
+    command = Settings.load(config).password_command
+
+    assert command is not None
+    assert shlex.split(command) == ["op", "read", "op://vault/a b"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [(" ", "names no program"), ("a 'b", "cannot be split into words"), ([], "names no program")]
+)
+def test_a_command_that_names_no_program_is_refused(command: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=rf"`password_command` is not valid: .*{words}"):
+        Settings(password_command=command)
+
+
+@pytest.mark.parametrize("name", ["client_secret", "password", "refresh_token"])
+async def test_a_command_is_run_when_the_secret_is_needed_and_not_before(name: str, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    given: dict[str, Any] = {"tenant_id": "t.example", "client_id": "c", "client_secret": "s", "token_cache": "off"}
+    given |= {} if name == "refresh_token" else {"username": "u", "password": "p"}
+    given.pop(name, None)
+    settings = Settings(**given, **{f"{name}_command": ["sh", "-c", f"touch {mark}; echo a-secret-of-a-command"]})
+    assert settings.chosen_grant() == ("refresh_token" if name == "refresh_token" else "password")
+    assert not mark.exists()
+
+    sign_in = await prepare_sign_in(settings, events=Events(), clock=SystemClock())
+
+    assert getattr(sign_in.credentials, name) == "a-secret-of-a-command"
+    assert redact("a-secret-of-a-command") == "***"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo canary; echo canary >&2; exit 3", "it ended with status 3"),
+        ("kill -9 $$", "it ended with status -9"),
+        ("true", "it wrote nothing"),
+        ("printf '\\377canary'", "is not UTF-8"),
+        ("yes canary | head -c 100000", "it wrote more than 65,536 bytes"),
+        ("echo canary; exec sleep 60", "it was ended after 0.2 s"),
+    ],
+)
+async def test_a_command_that_gives_no_secret_is_named_and_what_it_wrote_is_not(script: str, words: str) -> None:
+    command = shlex.join(["sh", "-c", script])
+    within_s = 0.2 if "sleep" in script else 30.0
+
+    with pytest.raises(AuthError, match="`password_command`: sh gave no secret") as refused:
+        await read_from_command(command, setting="password_command", within_s=within_s)
+
+    assert words in str(refused.value)
+    assert "canary" not in str(refused.value)
+
+
+async def test_a_program_that_is_not_there_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match="`password_command`: /no/such cannot be run: No such file"):
+        await read_from_command("/no/such x", setting="password_command")
+
+
+async def test_a_command_sees_no_secret_no_setting_and_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BULKPULL_CLIENT_SECRET", "canary")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+
+    environment = await read_from_command("env", setting="password_command")
+    quoted = await read_from_command("echo '$HOME; echo x | y'", setting="password_command")
+
+    assert "PATH=" in environment
+    assert "canary" not in environment
+    assert quoted == "$HOME; echo x | y"
+
+
 @pytest.mark.fault(1)
 def test_a_secret_that_is_given_twice_is_refused(secret_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BULKPULL_CLIENT_SECRET_FILE", str(secret_file))
@@ -101,7 +235,7 @@ def test_a_secret_that_is_given_twice_is_refused(secret_file: Path, monkeypatch:
 
 
 def test_a_secret_and_a_certificate_exclude_each_other(secret_file: Path) -> None:
-    with pytest.raises(SettingsError, match="`client_secret` and `client_certificate_file` are both given"):
+    with pytest.raises(SettingsError, match="`client_certificate_file` is given besides `client_secret`"):
         Settings(client_secret="a-secret", client_certificate_file=secret_file)
 
 

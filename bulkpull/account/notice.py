@@ -11,18 +11,18 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 
 from bulkpull import platforms
 from bulkpull._version import __version__
 from bulkpull.child_environment import without_secrets
+from bulkpull.child_process import end_process
 from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Events
@@ -99,7 +99,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
                 await process.wait()
         finally:
             status = process.returncode
-            await _end(process)
+            await end_process(process)
         if status is None:
             raise BulkpullError(
                 f"`notify_command` was ended after {within_s:g} s",
@@ -145,17 +145,6 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
             f"{request.told} answered {reply.status} {reply.reason}".rstrip(),
             fix="check the address, and that it takes a POST of JSON",
         )
-
-
-async def _end(process: anyio.abc.Process) -> None:
-    """End the command, and what it started, if it is still at work."""
-    if process.returncode is None:
-        with anyio.CancelScope(shield=True), suppress(OSError, subprocess.TimeoutExpired):
-            await anyio.to_thread.run_sync(platforms.current().end_with_children, process.pid)
-        with suppress(OSError):
-            process.kill()
-    with anyio.CancelScope(shield=True):
-        await process.wait()
 
 
 def _last_words(said: BinaryIO) -> str:

@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 from anyio import to_thread
 
+from bulkpull import platforms
 from bulkpull.address import origin
 from bulkpull.checks.finding import Finding, fine, trouble, trouble_of
 from bulkpull.errors import AuthError, BulkpullError
 from bulkpull.reporting.signin import choose_grant
+from bulkpull.secret_forms import FROM_COMMAND, SECRETS
 from bulkpull.secret_sources import vault_reference
-from bulkpull.settings import ENV_PREFIX, SECRETS, Settings
+from bulkpull.settings import ENV_PREFIX, Settings
 from bulkpull.tokencache import token_cache
 from bulkpull.transport.proxies import Proxies
 
@@ -30,11 +32,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
         origins: Where each setting came from, by name: option, environment, file, default, demo.
         config: The settings file, to be told.
     """
-    told = {
-        name: _place(settings, name, origins=origins, config=config)
-        for name in _SIGN_IN
-        if getattr(settings, name) is not None
-    }
+    told = {name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)}
     facts = {"credentials": told}
     listed = "; ".join(f"{name}: {place}" for name, place in told.items()) or "none is set"
     try:
@@ -51,6 +49,8 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
 
 def _place(settings: Settings, name: str, *, origins: Mapping[str, str], config: str | None) -> str:
     where = origins[name]
+    if name in FROM_COMMAND and (command := getattr(settings, f"{name}_command")) is not None:
+        return f"the command {platforms.current().split_command(command)[0]}"
     if name in SECRETS:
         if (path := getattr(settings, f"{name}_file")) is not None:
             return f"the file {path}"

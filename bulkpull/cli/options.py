@@ -81,6 +81,10 @@ Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, with
 SubmitOnly = Annotated[
     bool, typer.Option("--submit-only", help="Order the reports and end; `bulkpull runs resume` collects them.")
 ]
+ResetTypes = Annotated[
+    bool,
+    typer.Option("--reset-types", help="Let the columns of what is named take their narrowest types again."),
+]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,
@@ -90,6 +94,9 @@ AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before anything is deleted.")]
+More = Annotated[
+    bool, typer.Option("--yes", help="Order more reports for a dataset than `reports_per_dataset` allows.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_TOLD, help="Errors only: no display, no summary.")]
 Format = Annotated[LogFormat, typer.Option("--log-format", rich_help_panel=_TOLD, help="Log lines on standard error.")]
 Level = Annotated[

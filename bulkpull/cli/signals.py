@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first cancels the work and lets it clean up, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once."""
 
 from __future__ import annotations
 

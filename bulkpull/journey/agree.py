@@ -14,7 +14,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.journey.part import Part
 from bulkpull.journey.vouching import vouched_by
 from bulkpull.records.manifest import DatasetRecord, PartRecord, PublishedColumn
-from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, is_same_form
+from bulkpull.tabular.table import ColumnPlan, ConvertedColumn, WindowRows, is_same_form
 
 TEXT = "String"
 # Of two types that parts came out as, the one that holds both; all others meet in text.
@@ -142,6 +142,7 @@ def part_record(part: Part) -> PartRecord:
     """A window's line in the manifest."""
     assert part.pull.window is not None
     generated_at = part.execution.generated_at
+    found = part.table.window or WindowRows()
     return PartRecord(
         start=iso_utc(part.pull.window.start),
         end=iso_utc(part.pull.window.end),
@@ -150,6 +151,9 @@ def part_record(part: Part) -> PartRecord:
         execution_id=part.execution.execution_id,
         generated_at=iso_utc(generated_at) if generated_at else None,
         rows=part.table.rows,
+        edge_rows=found.edge,
+        outside_rows=found.before + found.after,
+        undated_rows=found.undated,
         downloaded_bytes=part.stored.size_bytes,
         vouched_by=vouched_by(part),
     )

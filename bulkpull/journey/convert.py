@@ -16,7 +16,7 @@ from bulkpull.child_environment import without_secrets
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.journey import converter
 from bulkpull.journey.converter import Converter
-from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable, Order
+from bulkpull.tabular.table import ColumnPlan, ConvertedTable, Order, WindowBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ async def convert_report(
     metadata: Mapping[str, str],
     max_unpacked_bytes: int,
     limiter: anyio.CapacityLimiter,
-    border: Border | None = None,
+    bounds: WindowBounds | None = None,
 ) -> ConvertedTable:
     """
     Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
@@ -58,7 +58,7 @@ async def convert_report(
         metadata: Goes into the key-value metadata of the Parquet file.
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
-        border: Where the file's window meets others of the same dataset.
+        bounds: Where the file's window meets others of the same dataset.
 
     Returns:
         The table's files, rows and columns. Rows were counted by the converter and by a count that shares no code
@@ -80,7 +80,7 @@ async def convert_report(
         metadata=dict(metadata),
         max_unpacked_bytes=max_unpacked_bytes,
         batch_bytes=BATCH_BYTES,
-        border=border,
+        bounds=bounds,
     )
     async with limiter:
         for attempt in _TRIES[:-1]:

@@ -13,6 +13,7 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.journey.folder import OutputFolder
+from bulkpull.journey.in_flight import UNLEARNT, ReportsInFlight
 from bulkpull.journey.leftovers import Leftovers
 from bulkpull.journey.poll import Form, Poller
 from bulkpull.journey.publish import Publisher
@@ -54,6 +55,11 @@ async def equip(
         random: Gives numbers in [0, 1).
         account: Whose data are brought.
     """
+    in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
+    poller = await _poller(
+        settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random,
+        on_queued=in_flight.queued,
+    )  # fmt: skip
     return Tools(
         client=connection.client,
         http=connection.http,
@@ -74,11 +80,10 @@ async def equip(
             clock=clock,
             events=events,
             run_id=run_id,
+            in_flight=in_flight,
             weights={name: snapshot.rows for name, snapshot in folder.current.datasets.items()},
         ),
-        poller=await _poller(
-            settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random
-        ),
+        poller=poller,
         publisher=Publisher(
             output=folder.output,
             run_id=run_id,
@@ -90,6 +95,7 @@ async def equip(
         background=background,
         tidying=tidying,
         usual_s=usual_s,
+        in_flight=in_flight,
         downloads=anyio.CapacityLimiter(settings.parallel_downloads),
         conversions=anyio.CapacityLimiter(conversions),
     )
@@ -114,6 +120,7 @@ async def _poller(
     clock: Clock,
     events: Events,
     random: Callable[[], float],
+    on_queued: Callable[[int], None],
 ) -> Poller:
     """The poller, which knows what the service made earlier runs fall back to."""
     now = clock.now()
@@ -131,6 +138,7 @@ async def _poller(
         remember=remember,
         spacing_s=lambda: connection.client.pacer.look_spacing_s,
         random=random,
+        on_queued=on_queued,
     )
 
 

@@ -15,8 +15,15 @@ from typing import Any
 from bulkpull.journey.names import ReportName, read_report_name
 from bulkpull.model import Report
 
+# A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
+KEPT = timedelta(hours=72)
+_RESTATED = timedelta(days=62)
 # An older report's data is old, and the service may have cleaned its file up.
 FRESH = timedelta(hours=24)
+
+
+SPLIT = "split"
+"""The ledger's step for a window that was asked for in halves."""
 
 
 @dataclass(slots=True)
@@ -27,15 +34,25 @@ class Leftovers:
     Attributes:
         reports: The latest attempt last.
         converted: Facts of the ledger about files that were converted (`Journey` writes and reads them).
+        splits: Windows that were asked for in halves, because their reports failed.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
     converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    splits: frozenset[str] = frozenset()
+
+    def has_report(self, mark: str) -> bool:
+        """Whether there is a report for that pull."""
+        return bool(self.reports.get(mark))
 
     def take_report(self, mark: str) -> Report | None:
         """The latest report for that pull."""
         found = self.reports.get(mark)
         return found.pop() if found else None
+
+    def give_back(self, mark: str, report: Report) -> None:
+        """Put a report back that was not of use for the reason that it was taken for."""
+        self.reports.setdefault(mark, []).append(report)
 
     def rest(self, dataset: str) -> list[Report]:
         """All other reports of a dataset, which nobody needs any more."""
@@ -54,11 +71,13 @@ class EarlierRun:
     Attributes:
         carried_on: It is unfinished and may still be carried on, so that its reports are its own.
         published: Datasets that it has published: their reports have served.
+        keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
     """
 
     run_id: str
     carried_on: bool = False
     published: frozenset[str] = frozenset()
+    keeps_reports: bool = False
 
 
 @dataclass(slots=True)
@@ -92,10 +111,20 @@ def sort_reports(
             continue
         elif name.mark in wanted and name.dataset not in run.published and _is_fresh(name, now=now):
             result.usable.setdefault(wanted[name.mark], []).insert(0, report)
-        elif not run.carried_on or name.dataset in run.published:
+        elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):
             result.orphans.append(report)
     return result
 
 
 def _is_fresh(name: ReportName, *, now: datetime) -> bool:
     return name.ordered_at is not None and now - name.ordered_at < FRESH
+
+
+def may_take_up(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
+    """
+    Whether a window that an earlier run has fetched stands for what the service would give now.
+
+    Args:
+        kept_at: When it was fetched.
+    """
+    return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)

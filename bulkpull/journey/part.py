@@ -18,7 +18,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.journey.download import StoredFile
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.records.beneath import status_beneath
-from bulkpull.tabular.table import Border, ColumnPlan, ConvertedTable
+from bulkpull.tabular.table import ColumnPlan, ConvertedTable, WindowBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,14 @@ class _Converted:
     stored: StoredFile
     table: ConvertedTable
     columns: tuple[ColumnPlan, ...]
-    border: Border | None
+    bounds: WindowBounds | None
     unbelieved_at: str | None = None
+    query_id: str | None = None
+    name: str | None = None
 
 
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
 _CONVERTED = TypeAdapter(_Converted)
 _MOMENT = TypeAdapter(datetime | None)
 
@@ -66,32 +70,50 @@ def execution_facts(execution: Execution) -> dict[str, Any]:
     }
 
 
-def as_facts(part: Part, *, columns: Sequence[ColumnPlan], border: Border | None) -> dict[str, Any]:
-    """What the ledger keeps of a part, as JSON values; `columns` and `border` are what it was converted by."""
+def as_facts(part: Part, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None) -> dict[str, Any]:
+    """What the ledger keeps of a part, as JSON values; `columns` and `bounds` are what it was converted by."""
     converted = _Converted(
         report_id=part.execution.report_id,
         stored=part.stored,
         table=part.table,
         columns=tuple(columns),
-        border=border,
+        bounds=bounds,
+        query_id=part.report.query_id if part.report else None,
+        name=part.report.name if part.report else None,
         **execution_facts(part.execution),
     )
     facts: dict[str, Any] = _CONVERTED.dump_python(converted, mode="json")
     return facts
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """
+    A part that the ledger tells of.
+
+    Attributes:
+        is_as_asked: It was converted by what is asked for now; else its stored file has to be converted again.
+    """
+
+    part: Part
+    is_as_asked: bool
+
+
 def from_facts(
-    facts: Mapping[str, Any], *, pull: Pull, report: Report | None, columns: Sequence[ColumnPlan], border: Border | None
-) -> Part | None:
-    """The part that `as_facts` told of; `None` when it was converted by something else, or by another version."""
+    facts: Mapping[str, Any],
+    *,
+    pull: Pull,
+    report: Report | None,
+    columns: Sequence[ColumnPlan],
+    bounds: WindowBounds | None,
+) -> KeptPart | None:
+    """The part that `as_facts` told of; `None` when it was noted by another version."""
     try:
         known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__ if name in facts})
         generated_at = _MOMENT.validate_python(known.generated_at)
         unbelieved_at = _MOMENT.validate_python(known.unbelieved_at)
     except (KeyError, ValidationError):
         return None  # written by another version
-    if (known.columns, known.border) != (tuple(columns), border):
-        return None
     execution = Execution(
         known.execution_id,
         known.report_id,
@@ -100,7 +122,10 @@ def from_facts(
         unbelieved_at=unbelieved_at,
         data_redacted=known.data_redacted,
     )
-    return Part(pull, report, execution, known.stored, known.table)
+    if report is None and known.query_id is not None:
+        report = Report(known.report_id, known.name or "", known.query_id, execute_now=True)
+    is_as_asked = (known.columns, known.bounds) == (tuple(columns), bounds)
+    return KeptPart(Part(pull, report, execution, known.stored, known.table), is_as_asked)
 
 
 def is_there(part: Part, private: Path) -> bool:
@@ -114,6 +139,11 @@ def is_there(part: Part, private: Path) -> bool:
     return _size(part.stored.path, private) is not None and all(
         _size(file.path, private) == file.bytes for file in part.table.files
     )
+
+
+def is_stored(part: Part, private: Path) -> bool:
+    """Whether the file that it was converted from is still there, whole as far as its size tells."""
+    return _size(part.stored.path, private) == part.stored.size_bytes
 
 
 def _size(path: Path, private: Path) -> int | None:

@@ -16,6 +16,7 @@ from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.journey.metric_refusals import MetricRefusals, without_refused
 from bulkpull.journey.selected import NotListed, odd_column_note, odd_metric_note, select_pull
+from bulkpull.journey.time_column import held_against_window
 from bulkpull.journey.timespan import check_timespan, choose_timespan
 from bulkpull.metrics import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
@@ -23,7 +24,6 @@ from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.query.near import nearest, nearest_names
 from bulkpull.redact import printable
 from bulkpull.selection import Selection
-from bulkpull.timespans import has_time_axis
 
 # A dataset's name becomes a folder's name: nothing else may pass.
 _SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
@@ -120,6 +120,7 @@ def make_plan(
         try:
             pull = select_pull(
                 selection,
+                named=only_selections or bool(names),
                 listed=listed,
                 catalog=catalog,
                 timespan=timespan,
@@ -209,7 +210,7 @@ def _plan_dataset(
         reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to ask for"
         return Unavailable(dataset, reason, named=named)
     try:
-        return _pull(dataset, offered, asked=asked)
+        return held_against_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
     except BulkpullError as error:
         return Unavailable(dataset, error.reason, named=named, failed=True)
 
@@ -224,7 +225,9 @@ def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
             fix="export the other datasets by name and report this to the service's support",
         )
     try:
-        span, wider = choose_timespan(offered.date_ranges, asked=asked.timespan, default=asked.catalog.default_timespan)
+        # A window takes the place of the span; where it is ignored, a short span would hide that.
+        span_asked = asked.timespan if asked.window is None else None
+        span, wider = choose_timespan(offered.date_ranges, asked=span_asked, default=asked.catalog.default_timespan)
     except SettingsError as error:
         raise SettingsError(f"{dataset}: {error.what}", fix=error.fix) from None
     choice = select_metrics(offered, known=asked.catalog.find(dataset), choice=asked.metrics)
@@ -234,7 +237,7 @@ def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
         offered=offered,
         columns=(*columns, *choice.selected),
         query_text=query_text(offered.name, (*columns, *choice.selected), timespan=span),
-        window=asked.window if has_time_axis(offered.date_ranges) else None,
+        window=asked.window,
         timespan=span,
         wider_timespan=wider,
         metrics=choice.selected,

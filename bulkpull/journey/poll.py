@@ -55,6 +55,7 @@ class _Watch:
     since_s: float
     usual_s: float | None = None
     status: str | None = None
+    running_since_s: float | None = None
     seen: bool = False
     absent_since_s: float | None = None
     without_link: int = 0
@@ -64,6 +65,11 @@ class _Watch:
     done: anyio.Event = field(default_factory=anyio.Event)
     execution: Execution | None = None
     error: BulkpullError | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the service said last that it makes the report."""
+        return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
     def settle(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
         self.execution, self.error = execution, error
@@ -80,6 +86,7 @@ class Poller:
         remember: Gets each form that the service made us fall back to.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
+        on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
     """
 
     def __init__(
@@ -93,9 +100,11 @@ class Poller:
         remember: Callable[[Form], Awaitable[None]] | None = None,
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
+        on_queued: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
         self._remember, self._spacing_s, self._random = remember, spacing_s, random
+        self._on_queued = on_queued
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
         self._form = form
@@ -104,6 +113,7 @@ class Poller:
         self._joined_works = False
         self._calls = 0
         self._looked_at = -math.inf
+        self._finished_at_s = -math.inf
         self._failures = 0
         self._trouble: str | None = None
 
@@ -199,7 +209,18 @@ class Poller:
         for watch in pending:
             if not watch.done.is_set():
                 await self._consider(watch, answers)
+        self._notice_queue(pending)
         self._give_up_overdue(pending)
+
+    def _notice_queue(self, pending: Sequence[_Watch]) -> None:
+        """Tell where a report has waited all the time in which another one, ordered later or earlier, was made."""
+        ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
+        if not ready:
+            return
+        begun_s = max(watch.running_since_s or 0.0 for watch in ready)
+        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        if waiting:
+            self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
     async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
         self._calls = 0
@@ -299,6 +320,8 @@ class Poller:
             watch.seen, watch.absent_since_s = True, None
             if execution.status != watch.status:
                 watch.status = execution.status
+                if watch.running_since_s is None and watch.is_running:
+                    watch.running_since_s = now
                 self._events.emit(
                     "execution.changed",
                     report_id=watch.report.report_id,
@@ -379,11 +402,22 @@ class Poller:
             return []
 
     def _give_up_overdue(self, pending: Sequence[_Watch]) -> None:
+        """
+        End the wait for reports past the deadline.
+
+        A report that is being made has `deadline_s` from then on. Time in the service's queue says nothing against a
+        report while others of ours are being made: it counts from the last time that one of them was.
+        """
         now = self._clock.monotonic()
+        if any(watch.is_running or watch.done.is_set() for watch in pending):
+            self._finished_at_s = now
         for watch in pending:
-            age_s = now - watch.since_s
             if watch.done.is_set():
                 continue
+            since_s = watch.running_since_s
+            if since_s is None:
+                since_s = max(watch.since_s, self._finished_at_s)
+            age_s = now - since_s
             if age_s >= self._schedule.deadline_s:
                 watch.settle(error=_overdue(watch, age_s, trouble=self._trouble))
             elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
@@ -403,8 +437,9 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
 
 def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
     seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
+    began = "after it was begun" if watch.running_since_s is not None else "without being begun"
     return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed after {age_s:,.0f} s",
+        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
         why=f"the last look failed: {trouble}" if trouble else seen,
         fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
     )

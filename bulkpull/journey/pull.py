@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from bulkpull.errors import (
     ExecutionOverdue,
     FileDamaged,
     FileGone,
+    NotTheReport,
     ReportLost,
     Step,
 )
@@ -37,7 +38,7 @@ from bulkpull.journey.convert import convert_report
 from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.journey.metric_refusals import may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
-from bulkpull.journey.part import Part, as_facts, execution_facts, from_facts, is_there
+from bulkpull.journey.part import PARTS, KeptPart, Part, as_facts, execution_facts, from_facts, is_stored, is_there
 from bulkpull.journey.report_deletion import may_delete_report
 from bulkpull.journey.tools import Tools
 from bulkpull.model import Execution, Pull, Report, SecureLink
@@ -46,7 +47,7 @@ from bulkpull.question import Question
 from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath
 from bulkpull.records.files import explained, make_folders
 from bulkpull.records.manifest import DatasetRecord
-from bulkpull.tabular.table import Border, ColumnPlan
+from bulkpull.tabular.table import ColumnPlan, WindowBounds
 
 # What a new report may mend.
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
@@ -67,7 +68,7 @@ class Journey:
     Args:
         record: Its dataset's part of the manifest; gets the ids, and the seconds of each step.
         columns: What the file is to hold, in the order of the query.
-        border: Where its window meets others of the same dataset.
+        bounds: Where its window meets others of the same dataset.
         execution: The execution of a standing report that is completed already; then nothing is ordered.
         known_md5: MD5 of the stored file whose content is published.
         question: What the whole snapshot answers, of which the pull may be a part.
@@ -79,14 +80,18 @@ class Journey:
     record: DatasetRecord
     columns: Sequence[ColumnPlan]
     question: Question
-    border: Border | None = None
+    bounds: WindowBounds | None = None
     execution: Execution | None = None
     known_md5: str | None = None
     ordered: list[Report] = field(default_factory=list)
 
-    async def bring(self) -> Part:
+    async def bring(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> Part:
         """
         Bring the pull's data to the disk.
+
+        Args:
+            attempts: How often its report may be asked for.
+            may_order: Called before a report is ordered; what it raises is raised.
 
         Raises:
             BulkpullError: The first fault that nothing could mend.
@@ -96,15 +101,21 @@ class Journey:
             self._know(self.execution)
             part = await self._take_up(self.execution.report_id, execution_id=self.execution.execution_id)
             return part or await self._fetch(self.execution, report=None)
-        attempts = self.tools.settings.report_attempts
+        if (part := await self._take_kept()) is not None:
+            return part
         for attempt in range(1, attempts + 1):
-            report = await self.submit(attempt)
+            report = None
             try:
-                if (part := await self._take_up(report.report_id, report=report)) is not None:
-                    return part
-                execution = await self._poll(report)
+                async with self._place():
+                    may_order()
+                    report = await self.submit(attempt)
+                    if (part := await self._take_up(report.report_id, report=report)) is not None:
+                        return part
+                    execution = await self._poll(report)
                 return await self._fetch(execution, report=report)
             except _WORTH_A_NEW_REPORT as error:
+                if report is None:
+                    raise
                 if may_delete_report(error):
                     self.ordered.remove(report)
                     await self.tools.withdraw_report(report, record=self.record)
@@ -124,6 +135,7 @@ class Journey:
         if report is not None:
             self.tools.events.emit("report.adopted", report_id=report.report_id)
         else:
+            self.tools.count_report(self.pull.dataset)
             with self._step(Step.SUBMIT):
                 report = await self.tools.submitter.submit_report(self.pull, attempt=attempt)
             await self._note(
@@ -137,9 +149,17 @@ class Journey:
         self.ordered.append(report)
         return report
 
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the reports in flight; the newest window of a dataset goes first."""
+        window, is_there = self.pull.window, self.tools.leftovers.has_report(mark_of(self.pull))
+        rank = -window.start.timestamp() if window else 0.0
+        async with self.tools.in_flight.place(self.pull.dataset, rank=rank, at_once=is_there):
+            yield
+
     async def convert(self, stored: StoredFile, execution: Execution, *, report: Report | None) -> Part:
         """
-        Convert the stored file, also once more with other `columns` or another `border`.
+        Convert the stored file, also once more with other `columns` or another `bounds`.
 
         Raises:
             FileDamaged: The gzip is cut or broken.
@@ -156,7 +176,7 @@ class Journey:
                 metadata=self._lineage(execution),
                 max_unpacked_bytes=tools.settings.max_unpacked_bytes,
                 limiter=tools.conversions,
-                border=self.border,
+                bounds=self.bounds,
             )
             if stored.size_bytes > _LARGE_BYTES:
                 async with tools.large_conversion:
@@ -169,35 +189,64 @@ class Journey:
             "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
         )
         part = Part(self.pull, report, execution, stored, table)
-        await self._note("converted", **as_facts(part, columns=self.columns, border=self.border))
+        await self._note("converted", **as_facts(part, columns=self.columns, bounds=self.bounds))
         return part
 
     @property
     def _folder(self) -> Path:
-        return self.tools.staging / self.pull.dataset / mark_of(self.pull)
+        base = self.tools.staging if self.pull.window is None else self.tools.private / PARTS
+        return base / self.pull.dataset / mark_of(self.pull)
 
     @property
     def _part(self) -> str | None:
         """Which of several windows of its dataset it is, by its first day."""
-        window = self.pull.window if self.border is not None else None
-        return f"{window.start:%Y-%m-%d}" if window else None
+        window = self.pull.window
+        if window is None or self.question.window == (iso_utc(window.start), iso_utc(window.end)):
+            return None
+        return f"{window.start:%Y-%m-%d}"
+
+    async def _take_kept(self) -> Part | None:
+        """What an earlier run had fetched of this window, if it is there, whole; nothing has to be ordered then."""
+        mark = mark_of(self.pull)
+        if self.pull.window is None or mark not in self.tools.leftovers.converted:
+            return None
+        report = self.tools.leftovers.take_report(mark)
+        part = await self._take_up(report=report)
+        if part is not None and part.report is not None:
+            self.ordered.append(part.report)
+        elif report is not None:
+            self.tools.leftovers.give_back(mark, report)
+        return part
 
     async def _take_up(
-        self, report_id: str, *, report: Report | None = None, execution_id: str | None = None
+        self, report_id: str | None = None, *, report: Report | None = None, execution_id: str | None = None
     ) -> Part | None:
-        """The Parquet file that an interrupted run had finished for this report, if it is there, whole."""
+        """
+        The file that was finished for this report, or of this window, if it is there, whole.
+
+        One that was converted for other columns or bounds is converted again, from the file as it was stored.
+        """
         facts = self.tools.leftovers.converted.pop(mark_of(self.pull), None)
         if facts is None:
             return None
-        part = from_facts(facts, pull=self.pull, report=report, columns=self.columns, border=self.border)
-        if part is None or part.execution.report_id != report_id:
+        kept = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
+        if kept is None or report_id not in (None, kept.part.execution.report_id):
             return None
-        if execution_id is not None and part.execution.execution_id != execution_id:
+        if execution_id not in (None, kept.part.execution.execution_id):
             return None
-        if not await anyio.to_thread.run_sync(is_there, part, self.tools.private):
-            return None
-        self._know(part.execution)
+        part = await self._as_asked(kept)
+        if part is not None:
+            self._know(part.execution)
         return part
+
+    async def _as_asked(self, kept: KeptPart) -> Part | None:
+        part, private = kept.part, self.tools.private
+        if kept.is_as_asked and await anyio.to_thread.run_sync(is_there, part, private):
+            return part
+        if self.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
+            with suppress(FileDamaged):
+                return await self.convert(part.stored, part.execution, report=part.report)
+        return None
 
     async def _poll(self, report: Report) -> Execution:
         with self._step(Step.POLL):
@@ -221,11 +270,19 @@ class Journey:
             stored = await self._download(execution, folder / "report")
             try:
                 return await self.convert(stored, execution, report=report)
+            except NotTheReport:
+                await anyio.to_thread.run_sync(self._clear_download)
+                raise
             except FileDamaged as damaged:
                 if fetch == _FETCHES:
+                    await anyio.to_thread.run_sync(self._clear_download)
                     raise
                 self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
         raise AssertionError("the last round returns or raises")
+
+    def _clear_download(self) -> None:
+        """What is of no use is not what a later run carries on with."""
+        remove_beneath(self._folder, root=self.tools.private)
 
     async def _download(self, execution: Execution, into: Path) -> StoredFile:
         tools = self.tools

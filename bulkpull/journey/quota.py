@@ -58,14 +58,18 @@ class OneOffQuota:
     _refused: bool = False
     _in_a_row: int = 0
     _opens_at: float = 0.0
-    _waiting: list[tuple[float, int, anyio.Event]] = field(default_factory=list)
+    _waiting: list[tuple[tuple[int, float], int, anyio.Event]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _busy: bool = False
 
     @asynccontextmanager
-    async def turn(self, *, weight: float) -> AsyncIterator[None]:
+    async def turn(self, *, weight: float, ahead: int = 0) -> AsyncIterator[None]:
         """
         Wait until a creation may be tried; heavier ones first.
+
+        Args:
+            ahead: How many reports were asked for before for the same dataset: datasets take turns, so that one of a
+                single report does not wait behind all windows of others.
 
         The block tries to create one report and says how it went by `succeeded` or `refused`.
         """
@@ -75,11 +79,11 @@ class OneOffQuota:
         has_turn = False
         try:
             while not has_turn:
-                await self._queue(weight)
+                await self._queue((ahead, -weight))
                 has_turn = True
                 await self.clock.sleep(self._opens_at - self.clock.monotonic())
-                if self._waiting and self._waiting[0][0] < -weight:
-                    # A heavier one came while this one slept at the gate.
+                if self._waiting and self._waiting[0][0] < (ahead, -weight):
+                    # One that goes before came while this one slept at the gate.
                     has_turn = False
                     self._pass_on()
             yield
@@ -123,9 +127,9 @@ class OneOffQuota:
             refused_in_a_row=self._in_a_row,
         )
 
-    async def _queue(self, weight: float) -> None:
+    async def _queue(self, priority: tuple[int, float]) -> None:
         event = anyio.Event()
-        entry = (-weight, next(self._order), event)
+        entry = (priority, next(self._order), event)
         heapq.heappush(self._waiting, entry)
         if not self._busy:
             self._wake_next()

@@ -32,12 +32,14 @@ from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
 from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.leftovers import KEPT, SPLIT
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.journey.names import earlier_mark_of, mark_of
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
+from bulkpull.journey.part import PARTS
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.recording import blank_record, lost_record, note_error, settle, stay, unavailable_record
 from bulkpull.journey.report_memory import STANDING, ReportMemory
@@ -54,6 +56,7 @@ from bulkpull.journey.resume import (
 from bulkpull.journey.retire import retire_runs
 from bulkpull.journey.room import find_too_large
 from bulkpull.journey.snapshot import Assembly
+from bulkpull.journey.splitting import split_pull, with_halves
 from bulkpull.journey.standing import (
     LIST_UNKNOWN,
     UNCHANGED,
@@ -72,7 +75,7 @@ from bulkpull.records.files import explained
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
-from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.records.owner import Owner, check_owner, claim_folder
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
@@ -164,12 +167,20 @@ class Run:
             locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
-            await self._look_back(ledger)
+            with explained(output):
+                current = await anyio.to_thread.run_sync(Current.load, output)
+            await self._look_back(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
             with explained(output):
-                look = partial(open_folder, output, run_id=self.run_id, alive=self._past.alive)
+                look = partial(
+                    open_folder,
+                    output,
+                    run_id=self.run_id,
+                    alive=self._past.alive,
+                    taken_over=self._past.taken_over.run_id if self._past.taken_over else None,
+                )
                 folder = await anyio.to_thread.run_sync(look)
             resumed = self._past.carried_on is not None
             self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
@@ -224,10 +235,16 @@ class Run:
         with explained(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
-    async def _look_back(self, ledger: Ledger) -> None:
+    async def _look_back(self, ledger: Ledger, current: Current) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
-        self._past = review(await ledger.runs(), key=self.request.as_key(self.settings), now=now, resume=self.resume)
+        self._past = review(
+            await ledger.runs(),
+            key=self.request.as_key(self.settings),
+            now=now,
+            resume=self.resume,
+            published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
+        )
         for run in self._past.closed:
             await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
         earlier = self._past.carried_on
@@ -246,6 +263,11 @@ class Run:
             self._notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
+            )
+        if (earlier := self._past.taken_over) is not None:
+            self._notes.append(
+                f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
+                "left, and looks at every dataset again"
             )
 
     def _tell_damage(self, folder: OutputFolder) -> None:
@@ -271,10 +293,22 @@ class Run:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
             await anyio.to_thread.run_sync(self._clear_staging, folder)
+        await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
             await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+
+    def _clear_old_parts(self, folder: OutputFolder) -> None:
+        """Windows of datasets that nobody has completed in some days."""
+        private = folder.output / PRIVATE
+        oldest_s = (self.clock.now() - KEPT).timestamp()
+        with suppress(OSError):
+            for dataset in names_beneath(private / PARTS, root=private):
+                for mark in names_beneath(private / PARTS / dataset, root=private):
+                    part = private / PARTS / dataset / mark
+                    if part.lstat().st_mtime < oldest_s:
+                        remove_beneath(part, root=private)
 
     def _clear_staging(self, folder: OutputFolder) -> None:
         remove_beneath(folder.staging, root=folder.output / PRIVATE)
@@ -305,11 +339,20 @@ class Run:
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
+        splits = await self._known_splits(ledger)
+        asked = [
+            each
+            for pull in left
+            for window in (pull, *split_pull(pull, catalog=load_catalog(), now=self.clock.now()))
+            for each in with_halves(window, splits)
+        ]
         inheritance = await inherit(
             reports,
             ledger=ledger,
             run_id=self.run_id,
-            wanted={mark: mark_of(pull) for pull in left for mark in (earlier_mark_of(pull), mark_of(pull))},
+            wanted={mark: mark_of(pull) for pull in asked for mark in (earlier_mark_of(pull), mark_of(pull))},
+            windows={mark_of(pull): pull.window.end for pull in asked if pull.window is not None},
+            splits=splits,
             alive=self._past.alive,
             folders=folder.runs,
             now=self.clock.now(),
@@ -365,6 +408,11 @@ class Run:
         tools.submitter.settled.set()
         watching.start_soon(cut_off)
 
+    async def _known_splits(self, ledger: Ledger) -> frozenset[str]:
+        """The windows that runs of the last days had to ask for in halves."""
+        noted = await ledger.noted(SPLIT, since=iso_utc(self.clock.now() - KEPT))
+        return frozenset(str(entry.facts["mark"]) for entry in noted)
+
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         self._notes += [note for note in plan.notes if note not in self._notes]
@@ -392,6 +440,10 @@ class Run:
         done: Mapping[str, DatasetRecord] = {}
         if self._past.carried_on:
             done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
+        for record in done.values() if self.settings.keep_raw else ():
+            raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
+            if not await anyio.to_thread.run_sync(raw.is_dir):
+                record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
         for pull in plan.pulls:
             record = self._records[pull.dataset] = done.get(pull.dataset) or blank_record(
                 pull, named=bool(self.request.datasets)
@@ -478,7 +530,14 @@ class Run:
                 elif self.request.submit_only:
                     await self._submit(Assembly(pull, tools, record))
                 else:
-                    await Assembly(pull, tools, record, only_news=self.request.nightly).travel()
+                    assembly = Assembly(
+                        pull,
+                        tools,
+                        record,
+                        only_news=self.request.nightly,
+                        reset_types=self.request.reset_types,
+                    )
+                    await assembly.travel()
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 note_error(record, error)
             if record.status == "skipped":
@@ -516,6 +575,10 @@ class Run:
             }
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
+            if (earlier := self._past.taken_over) is not None:
+                await ledger.end_run(
+                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
+                )
 
     @property
     def _is_to_be_resumed(self) -> bool:
@@ -583,6 +646,7 @@ class Run:
             finished_at=now,
             tool=Tool(version=__version__),
             api_base_url=self.settings.api_base_url,
+            account=self._account.as_dict(),
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
             notes=self._notes,
@@ -611,7 +675,10 @@ class Run:
 def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
     """The datasets of which no interrupted run has fetched a part; the others need no further room."""
     private = folder.output / PRIVATE
-    return [pull.dataset for pull in pulls if not names_beneath(folder.staging / pull.dataset, root=private)]
+    places = (folder.staging, private / PARTS)
+    return [
+        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
+    ]
 
 
 def new_run_id(now: datetime) -> str:

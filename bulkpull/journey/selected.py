@@ -13,6 +13,7 @@ from bulkpull import figures
 from bulkpull.catalog import Catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.journey.metric_refusals import MetricRefusals, without_refused
+from bulkpull.journey.time_column import held_against_window
 from bulkpull.journey.timespan import choose_timespan
 from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
@@ -22,7 +23,6 @@ from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.query.near import did_you_mean
 from bulkpull.redact import printable
 from bulkpull.selection import Selection
-from bulkpull.timespans import has_time_axis
 
 _LEFT_OUT_SHOWN = 8
 _NAME_SHOWN = 80
@@ -40,6 +40,7 @@ def select_pull(
     timespan: str | None,
     window: Window | None,
     system_text: str | None = None,
+    named: bool = True,
     metrics: MetricsChoice = "amounts",
     refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
 ) -> Pull:
@@ -50,6 +51,7 @@ def select_pull(
         listed: What the service lists, by canonical name.
         timespan: For a selection of a dataset that names no time span itself: a TIMESPAN name, `widest`, or `None`.
         window: Days to ask for beyond what a TIMESPAN can say.
+        named: It was asked for by its name, not as one of all.
         system_text: The text of the system query that it names; `None` when the service stores none under that id.
         metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
         refusals: As for `make_plan`.
@@ -90,7 +92,7 @@ def select_pull(
         offered=offered,
         columns=checked.columns,
         query_text=checked.text,
-        window=window if has_time_axis(offered.date_ranges) else None,
+        window=window,
         timespan=said.timespan.text if said.timespan else None,
         wider_timespan=wider,
         source=source,
@@ -101,7 +103,7 @@ def select_pull(
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
     )
-    return without_refused(pull, refusals)
+    return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
 
 
 def odd_column_note(name: str) -> str:

@@ -2,7 +2,8 @@
 Snapshot: all pulls of a dataset → one snapshot, judged and published.
 
 Most datasets are one pull. A long window is a pull a month, and a window whose report fails or never comes is asked for
-again in halves, down to a day. Whatever the number, readers get one snapshot, of one set of types, or keep the old one.
+again in halves (`window_pulls`). Whatever the number, readers get one snapshot, of one set of types and each row once
+(`window_agreement`), or keep the old one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,12 +23,12 @@ from bulkpull.errors import (
     BulkpullError,
     DiskTrouble,
     ExecutionFailed,
-    ExecutionOverdue,
     LedgerError,
     NotTheReport,
     QuotaExceeded,
     RequestRejected,
     Step,
+    TimeNotReadable,
     Unchanged,
 )
 from bulkpull.journey.agree import (
@@ -45,23 +45,30 @@ from bulkpull.journey.agree import (
     wider,
     with_goals,
 )
+from bulkpull.journey.leftovers import SPLIT
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
-from bulkpull.journey.part import Part
+from bulkpull.journey.names import mark_of
+from bulkpull.journey.part import PARTS, Part
 from bulkpull.journey.publish import Staged, describe_drift, find_drift, hold_back
 from bulkpull.journey.published import find_last_answer
 from bulkpull.journey.pull import Journey
+from bulkpull.journey.recording import record_query
 from bulkpull.journey.report_deletion import may_delete_report
+from bulkpull.journey.splitting import is_divisible, split_pull
 from bulkpull.journey.tidy import Undone
+from bulkpull.journey.time_column import time_column_of
 from bulkpull.journey.tools import Tools
 from bulkpull.journey.vouching import content_notes, vouched_for_all
-from bulkpull.journey.windows import halve, split_long
+from bulkpull.journey.window_agreement import WindowAgreement
+from bulkpull.journey.window_check import HoldsWhole, told
+from bulkpull.journey.window_pulls import WindowPulls, may_need_less
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.question import Question, question_of
 from bulkpull.records.beneath import remove_beneath
 from bulkpull.records.files import explained, link_or_copy, make_folders, sync_folder
 from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.reporting.verdict import WITHHELD
-from bulkpull.tabular.table import Border, ColumnPlan
+from bulkpull.tabular.table import ColumnPlan, WindowBounds
 
 _SHARP_SHRINK = 0.2
 T = TypeVar("T")
@@ -77,6 +84,7 @@ class Assembly:
         record: Its part of the manifest, filled in as the steps succeed.
         execution: A completed execution of a standing report; then nothing is ordered.
         only_news: Data that are published already make no new snapshot.
+        reset_types: Columns take the types that today's values allow, whatever earlier snapshots had.
     """
 
     pull: Pull
@@ -84,8 +92,11 @@ class Assembly:
     record: DatasetRecord
     execution: Execution | None = None
     only_news: bool = False
+    reset_types: bool = False
     _baseline: DatasetRecord | None = None
     _ordered: list[Report] = field(default_factory=list)
+    _windows: WindowAgreement | None = None
+    _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
 
     async def travel(self) -> None:
         """
@@ -109,7 +120,7 @@ class Assembly:
             raise
         for report in self._own_reports():
             self.tools.discard_report(report, record=self.record)
-        await anyio.to_thread.run_sync(lambda: remove_beneath(self._folder, root=self.tools.private))
+        await anyio.to_thread.run_sync(self._clear_folders, parts)
 
     async def submit(self) -> list[Report]:
         """
@@ -121,7 +132,39 @@ class Assembly:
         return await self._or_without_metrics(self._submit_all)
 
     async def _bring_parts(self) -> list[Part]:
-        return await self._in_agreement(await self._bring_all(self._pulls()))
+        self._windows = self._window_agreement()
+        try:
+            return await self._bring_all(self._pulls())
+        except TimeNotReadable as error:
+            if self.record.named or self.pull.window is None:
+                raise
+            note = f"exported whole, without the window {told(self.pull.window)}: {error.told}"
+        self.pull = replace(self.pull, window=None, notes=(*self.pull.notes, note))
+        self._windows = None
+        record_query(self.record, self.pull)
+        self.record.notes.append(note)
+        return await self._bring_all([self.pull])
+
+    async def _bring_all(self, pulls: Sequence[Pull]) -> list[Part]:
+        """All parts in their order, with one set of types and with no row twice."""
+        gathering = WindowPulls(
+            bring=lambda pull, attempts: self._bring(pull, attempts, refuse=gathering.refuse_to_order),
+            attempts=self.tools.settings.report_attempts,
+            may_halve=self._may_halve,
+            tell_split=self._tell_split,
+            was_split=lambda pull: mark_of(pull) in self.tools.leftovers.splits,
+        )
+        try:
+            parts = await gathering.gather(pulls)
+        except HoldsWhole as found:
+            assert self._windows is not None
+            parts = [await self._windows.cut_out(found)]
+        parts = await self._in_agreement(parts)
+        if self._windows is not None:
+            parts = await self._windows.agree(parts)
+            self.record.notes += self._windows.notes
+        self._tell_splits()
+        return parts
 
     async def _submit_all(self) -> list[Report]:
         return [await self._journey(pull).submit() for pull in self._pulls()]
@@ -153,6 +196,14 @@ class Assembly:
     @property
     def _folder(self) -> Path:
         return self.tools.staging / self.pull.dataset
+
+    def _clear_folders(self, parts: Sequence[Part]) -> None:
+        """What was published needs neither the run's folder nor those of its windows."""
+        remove_beneath(self._folder, root=self.tools.private)
+        for part in parts:
+            if part.pull.window is not None:
+                folder = self.tools.private / PARTS / self.pull.dataset / mark_of(part.pull)
+                remove_beneath(folder, root=self.tools.private)
 
     @property
     def _published(self) -> DatasetRecord | None:
@@ -186,47 +237,58 @@ class Assembly:
             find = partial(find_last_answer, self.tools.output, self.pull.dataset, self._question.sha256)
             self._baseline = await anyio.to_thread.run_sync(find)
 
+    @property
+    def _typed_before(self) -> DatasetRecord | None:
+        """The snapshot whose types, and forms of dates, hold for this one too."""
+        return None if self.reset_types else self._baseline
+
     def _pulls(self) -> list[Pull]:
-        if self.pull.window is None:
-            return [self.pull]
-        windows = split_long(self.pull.window, has_time_column=self._time_column is not None)
-        return [replace(self.pull, window=window) for window in windows]
+        return split_pull(self.pull, catalog=self.tools.catalog, now=self.tools.clock.now())
 
-    async def _bring_all(self, pulls: Sequence[Pull]) -> list[Part]:
-        """All of them side by side; the first that fails ends the others."""
-        found: dict[Pull, list[Part]] = {}
-        failure: list[Exception] = []
-        async with anyio.create_task_group() as group:
+    async def _bring(self, pull: Pull, attempts: int, *, refuse: Callable[[], None]) -> Part:
+        part = await self._journey(pull).bring(attempts=attempts, may_order=refuse)
+        if self._windows is not None:
+            self._windows.check(part)
+        return part
 
-            async def bring(pull: Pull) -> None:
-                try:
-                    found[pull] = await self._bring(pull)
-                except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be told as a group
-                    failure.append(error)
-                    group.cancel_scope.cancel()
+    def _may_halve(self, error: BulkpullError) -> bool:
+        is_one_off = self.execution is None and self._is_divisible
+        return is_one_off and may_need_less(error) and not may_be_due_to_metrics(error, self.pull)
 
-            for pull in pulls:
-                group.start_soon(bring, pull)
-        if failure:
-            raise failure[0]
-        return [part for pull in pulls for part in found[pull]]
+    async def _tell_split(self, pull: Pull, error: BulkpullError) -> None:
+        assert pull.window is not None
+        start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
+        self.tools.events.warn("window.split", start=start, end=end, reason=error.told)
+        self._splits.append((pull, error))
+        await self.tools.note(self.pull.dataset, SPLIT, mark=mark_of(pull), start=start, end=end)
 
-    async def _bring(self, pull: Pull) -> list[Part]:
-        try:
-            return [await self._journey(pull).bring()]
-        except (ExecutionFailed, ExecutionOverdue) as error:
-            if may_be_due_to_metrics(error, pull):
-                raise
-            halves = halve(pull.window) if pull.window and self._time_column and self.execution is None else None
-            if halves is None or pull.window is None:
-                raise
-            start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-            self.tools.events.warn("window.split", start=start, end=end, reason=error.told)
-            self.record.notes.append(f"{start} to {end} was asked for in halves: {error.reason}")
-            return await self._bring_all([replace(pull, window=half) for half in halves])
+    def _tell_splits(self) -> None:
+        """Of all windows that were asked for in halves: one note."""
+        if not self._splits:
+            return
+        (pull, error), *others = self._splits
+        assert pull.window is not None
+        more = f" (and {len(others):,} more windows)" if others else ""
+        self.record.notes.append(f"{told(pull.window)}{more} was asked for in halves: {error.told}")
+
+    @property
+    def _is_divisible(self) -> bool:
+        return is_divisible(self.pull, self.tools.catalog)
+
+    def _window_agreement(self) -> WindowAgreement | None:
+        column = self._time_column
+        if self.pull.window is None or column is None:
+            return None
+
+        async def convert(part: Part, bounds: WindowBounds) -> Part:
+            columns = with_goals(self._columns(), present_goals(part.table.columns))
+            return await self._again(part, columns=columns, bounds=bounds)
+
+        is_limited = self._question.limit is not None
+        return WindowAgreement(self.pull.window, column, is_limited=is_limited, convert=convert)
 
     def _journey(
-        self, pull: Pull, *, columns: Sequence[ColumnPlan] | None = None, border: Border | None = None
+        self, pull: Pull, *, columns: Sequence[ColumnPlan] | None = None, bounds: WindowBounds | None = None
     ) -> Journey:
         published = self._published
         return Journey(
@@ -234,7 +296,7 @@ class Assembly:
             tools=self.tools,
             record=self.record,
             columns=self._columns() if columns is None else columns,
-            border=border or self._border(pull),
+            bounds=bounds or self._bounds(pull),
             execution=self.execution,
             known_md5=published.stored_md5 if published and self.only_news and self._is_same_question else None,
             question=self._question,
@@ -243,30 +305,15 @@ class Assembly:
 
     @property
     def _time_column(self) -> str | None:
-        """The column that windows cut along, as the query names it."""
-        known = self.tools.catalog.find(self.pull.reads)
-        if known is None or known.time_column is None or self.pull.indivisible:
-            return None
-        for name in self.pull.columns:
-            column = known.column(name)
-            if column is not None and column.name == known.time_column:
-                return name
-        return None
+        return time_column_of(self.pull, self.tools.catalog)
 
-    def _border(self, pull: Pull) -> Border | None:
-        whole, window, column = self.pull.window, pull.window, self._time_column
-        if whole is None or window is None or column is None or window == whole:
-            return None
-        return Border(
-            column,
-            start=window.start if window.start > whole.start else None,
-            end=window.end if window.end < whole.end else None,
-        )
+    def _bounds(self, pull: Pull) -> WindowBounds | None:
+        return self._windows.bounds_of(pull.window) if self._windows is not None and pull.window else None
 
     def _columns(self) -> list[ColumnPlan]:
-        published = {name.casefold(): kind for name, kind in known_types(self._baseline).items()}
-        formats = {name.casefold(): form for name, form in known_formats(self._baseline).items()}
-        empty = empty_columns(self._baseline)
+        published = {name.casefold(): kind for name, kind in known_types(self._typed_before).items()}
+        formats = {name.casefold(): form for name, form in known_formats(self._typed_before).items()}
+        empty = empty_columns(self._typed_before)
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = self._documented(name)
@@ -312,24 +359,13 @@ class Assembly:
                     for column in part.table.columns
                 ):
                     parts[place] = await self._again(part, columns=columns)
-        return await self._edges(parts)
-
-    async def _edges(self, parts: list[Part]) -> list[Part]:
-        """Rows on the edge of two windows stay out of the earlier one only where they really came with both."""
-        twice = 0
-        for place, (part, following) in enumerate(pairwise(parts)):
-            left_out, border = part.table.left_out_rows, self._border(part.pull)
-            if border is not None and left_out > following.table.start_rows:
-                columns = with_goals(self._columns(), present_goals(part.table.columns))
-                parts[place] = await self._again(part, columns=columns, border=replace(border, end=None))
-            else:
-                twice += left_out
-        if twice:
-            self.record.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
         return parts
 
-    async def _again(self, part: Part, *, columns: Sequence[ColumnPlan], border: Border | None = None) -> Part:
-        journey = self._journey(part.pull, columns=columns, border=border)
+    async def _again(self, part: Part, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None = None) -> Part:
+        rows = part.table.window
+        if bounds is None and (present := self._bounds(part.pull)) is not None and rows is not None:
+            bounds = replace(present, form=rows.form)
+        journey = self._journey(part.pull, columns=columns, bounds=bounds)
         return await journey.convert(part.stored, part.execution, report=part.report)
 
     async def _publish(self, parts: Sequence[Part]) -> None:
@@ -342,6 +378,8 @@ class Assembly:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
         drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
+        if self.reset_types:
+            drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -351,6 +389,7 @@ class Assembly:
         if tools.published_anyway is not None and self.pull.dataset not in tools.published_anyway:
             hold_back(
                 self.pull.dataset,
+                run_id=tools.run_id,
                 rows=rows,
                 current_rows=baseline.rows if baseline else None,
                 drift=drift,
@@ -393,7 +432,7 @@ class Assembly:
         hashes = [part.table.content_hash for part in parts]
         record.columns = columns_of(parts)
         there = {column.name.casefold() for column in record.columns}
-        known, formats = known_types(self._baseline), known_formats(self._baseline)
+        known, formats = known_types(self._typed_before), known_formats(self._typed_before)
         record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
         record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
@@ -413,7 +452,7 @@ class Assembly:
             if column.misfit is not None:
                 self.tools.events.emit("column.kept_as_text", column=column.name, declared=column.declared,
                                        **column.misfit)  # fmt: skip
-        if len(parts) > 1:
+        if len(parts) > 1 or self.pull.window is not None:
             record.query_id = first.report.query_id if first.report else record.query_id
             record.report_id, record.execution_id = first.execution.report_id, first.execution.execution_id
             record.parts = [part_record(part) for part in parts]

@@ -8,21 +8,25 @@ again from run to run; reports belong to one run.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import anyio
 
 from bulkpull.clock import Clock
 from bulkpull.errors import AccessDenied, ListNotTold, QuotaExceeded, RequestRejected
 from bulkpull.events import Events
+from bulkpull.journey.in_flight import ReportsInFlight
 from bulkpull.journey.names import is_own, query_name, report_name
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.model import Pull, Query, Report
 from bulkpull.query import normalise
 from bulkpull.reporting.client import ReportingClient
 
+_ONE_BESIDE = 2
 DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 
 
@@ -40,6 +44,7 @@ class Submitter:
     clock: Clock
     events: Events
     run_id: str
+    in_flight: ReportsInFlight
     weights: dict[str, int] = field(default_factory=dict)
     _queries: dict[str, Query] | None = None
     datasets: set[str] = field(default_factory=set)
@@ -49,6 +54,9 @@ class Submitter:
     """Set once it is known which queries this run wants."""
     _expected: Collection[str] | None = None
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
+    _making: dict[str, anyio.Lock] = field(default_factory=dict)
+    _doubles: list[Query] = field(default_factory=list)
+    _ordered: Counter[str] = field(default_factory=Counter)
     _pairs: int = 0
     _pair_ended: anyio.Event = field(default_factory=anyio.Event)
     _is_short_of_reports: bool = False
@@ -78,9 +86,16 @@ class Submitter:
         """
         query = await self._known_query(pull)
         if query is None:
-            async with self._pair():
-                return await self._order_on(await self._make_query(pull), pull, order)
+            # One query a text, whatever windows and datasets ask for it at once.
+            async with self._making_of(pull):
+                query = (await self._known_queries()).get(normalise(pull.query_text))
+                if query is None:
+                    async with self._pair():
+                        return await self._order_on(await self._make_query(pull), pull, order)
         return await self._order_on(query, pull, order)
+
+    def _making_of(self, pull: Pull) -> anyio.Lock:
+        return self._making.setdefault(normalise(pull.query_text), anyio.Lock())
 
     async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
         try:
@@ -90,7 +105,10 @@ class Submitter:
                 raise
             # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
             self._forget(query)
-            return await order(await self._make_query(pull))
+            text = normalise(pull.query_text)
+            async with self._making.setdefault(f"again: {text}", anyio.Lock()):
+                again = (await self._known_queries()).get(text) or await self._make_query(pull)
+            return await order(again)
 
     @asynccontextmanager
     async def _pair(self) -> AsyncIterator[None]:
@@ -148,8 +166,10 @@ class Submitter:
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
         name = report_name(pull, run_id=self.run_id, attempt=attempt)
+        weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
+        self._ordered[pull.dataset] += 1
         while True:
-            async with self.quota.turn(weight=self.weights.get(pull.dataset, len(pull.offered.columns))):
+            async with self.quota.turn(weight=weight, ahead=ahead):
                 try:
                     report = await self.client.create_report(
                         name=name,
@@ -159,15 +179,27 @@ class Submitter:
                         name_is_unique=True,
                     )
                 except QuotaExceeded as refused:
-                    if refused.kind != "one_off":
+                    if not self._may_wait(refused):
                         raise
-                    self.quota.refused(limit=refused.limit)
                     self._is_short_of_reports = True  # calls are not what is scarce, and the wait may take hours
                     self._wake_pairs()
-                    continue
-                self.quota.succeeded()
-            self.events.emit("report.created", report_id=report.report_id)
-            return report
+                    refusal = refused
+                else:
+                    self.quota.succeeded()
+                    self.events.emit("report.created", report_id=report.report_id)
+                    return report
+            if refusal.kind == "active_reports":
+                await self.in_flight.wait_for_end()
+
+    def _may_wait(self, refused: QuotaExceeded) -> bool:
+        """Whether the quota will let a report through later: with time, or when one of ours in flight is made."""
+        if refused.kind == "one_off":
+            self.quota.refused(limit=refused.limit)
+            return True
+        if refused.kind != "active_reports" or self.in_flight.busy < _ONE_BESIDE:
+            return False
+        self.in_flight.refused()
+        return True
 
     async def _known_queries(self) -> dict[str, Query]:
         async with self._listing:
@@ -176,12 +208,18 @@ class Submitter:
                     listed = await self.client.get_queries()
                 except (AccessDenied, ListNotTold):
                     listed = []  # a role may be refused the listing and still be allowed to create
-                self._queries = {normalise(query.text): query for query in listed if is_own(query)}
+                self._queries = {}
+                for query in sorted((each for each in listed if is_own(each)), key=_made_at):
+                    # Of several of one text the oldest serves.
+                    if self._queries.setdefault(normalise(query.text), query) is not query:
+                        self._doubles.append(query)
             return self._queries
 
     def _forget(self, query: Query) -> None:
-        if self._queries:
-            self._queries.pop(normalise(query.text), None)
+        self._doubles = [each for each in self._doubles if each.query_id != query.query_id]
+        known = self._queries.get(normalise(query.text)) if self._queries else None
+        if self._queries and known and known.query_id == query.query_id:
+            del self._queries[normalise(query.text)]
 
     async def sweep_queries(self, among: Container[str] | None = None, *, tidying: bool = False) -> bool:
         """
@@ -194,11 +232,9 @@ class Submitter:
         Raises:
             BulkpullError: The service could not be asked, or did not delete one.
         """
-        idle = [
-            query
-            for text, query in (await self._known_queries()).items()
-            if text not in self._wanted and (among is None or query.query_id in among)
-        ]
+        known = await self._known_queries()
+        unwanted = [query for text, query in known.items() if text not in self._wanted]
+        idle = [query for query in (*unwanted, *self._doubles) if among is None or query.query_id in among]
         if not idle:
             return False
         try:
@@ -211,3 +247,7 @@ class Submitter:
             self._forget(query)
             self.events.emit("query.deleted", query_id=query.query_id)
         return bool(idle)
+
+
+def _made_at(query: Query) -> tuple[bool, datetime]:
+    return query.created_at is None, query.created_at or datetime.min.replace(tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from anyio.abc import TaskGroup
 
 from bulkpull.catalog import Catalog
 from bulkpull.clock import Clock, iso_utc
-from bulkpull.errors import BulkpullError, NotFound
+from bulkpull.errors import BulkpullError, NotFound, TooManyReports
 from bulkpull.events import Events, about
+from bulkpull.journey.in_flight import ReportsInFlight
 from bulkpull.journey.leftovers import Leftovers
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusal
 from bulkpull.journey.poll import Poller
@@ -41,6 +43,7 @@ class Tools:
         leftovers: What an interrupted run left behind for this one.
         background: Work that a pull leaves behind; the run waits for it.
         tidying: Deletions that nobody waits for; what is left of them at the end is the next run's.
+        in_flight: Holds back orders while too many reports are not made.
         published_anyway: Datasets that are not held back, because a person said so; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
     """
@@ -64,15 +67,29 @@ class Tools:
     background: TaskGroup
     tidying: TaskGroup
     usual_s: Mapping[str, float]
+    in_flight: ReportsInFlight
     downloads: anyio.CapacityLimiter
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
     published_anyway: Collection[str] | None = ()
+    _ordered: Counter[str] = field(default_factory=Counter)
 
     @property
     def private(self) -> Path:
         """The private folder within the output folder."""
         return self.output / PRIVATE
+
+    def count_report(self, dataset: str) -> None:
+        """
+        Count a report that is about to be ordered: windows, halves and repeats together.
+
+        Raises:
+            TooManyReports: It would be more than `reports_per_dataset` allows.
+        """
+        if self._ordered[dataset] >= self.settings.reports_per_dataset:
+            many = f"{self._ordered[dataset]:,}"
+            raise TooManyReports(f"{dataset}: {many} reports were ordered, as many as `reports_per_dataset` allows")
+        self._ordered[dataset] += 1
 
     async def note(self, dataset: str, step: str, **facts: Any) -> None:
         """Write the outcome of a step into the ledger, before the next one begins."""

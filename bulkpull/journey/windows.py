@@ -7,32 +7,54 @@ dataset's become one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from bulkpull.model import Window
+from bulkpull.timespans import span_days
 
 # The service makes six months in one report by itself (behaviour 61); longer spans are asked for month by month.
 LONG = timedelta(days=184)
 _DAY = timedelta(days=1)
+# LIFETIME and the like say nothing of where the data begin.
+_ENDLESS_DAYS = 100 * 366
+_MARGIN = timedelta(days=31)
 _Step = Callable[[datetime], datetime]
 
 
-def split_long(window: Window, *, has_time_column: bool) -> tuple[Window, ...]:
+def split_long(window: Window, *, has_time_column: bool, history_start: datetime | None = None) -> tuple[Window, ...]:
     """
     The months of `window`, the first and the last perhaps cut; `window` itself where it is not long.
 
     Args:
         has_time_column: Whether the dataset has a column that a window cuts along; without one it stays whole.
+        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
+            documented (behaviour 84), so all before that is one window more.
     """
     if not has_time_column or window.end - window.start <= LONG:
         return (window,)
     edges = [window.start]
+    if history_start is not None and window.start < history_start < window.end:
+        edges.append(history_start)
     while (month := _next_month(edges[-1])) < window.end:
         edges.append(month)
     edges.append(window.end)
     return tuple(Window(start, end) for start, end in pairwise(edges))
+
+
+def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
+    """
+    The month with which a dataset's data begin, as far as the service lists it; `None` for not at all.
+
+    Args:
+        ranges: The spans that the service lists for the dataset.
+    """
+    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
+    if not days:
+        return None
+    begins = now.astimezone(UTC) - timedelta(days=max(days)) - _MARGIN
+    return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def halve(window: Window) -> tuple[Window, Window] | None:

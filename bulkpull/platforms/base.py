@@ -83,7 +83,11 @@ class Platform(ABC):
 
     @abstractmethod
     def stop_requests(self) -> AbstractContextManager[AsyncIterator[object]]:
-        """Receive requests to stop (Ctrl-C, SIGTERM) in the running event loop: an item for each request."""
+        """
+        Receive requests to stop (Ctrl-C, SIGTERM, SIGHUP) in the running event loop: an item for each request.
+
+        A signal that the caller of this process ignores stays ignored.
+        """
 
     @abstractmethod
     def treat_termination_as_interrupt(self) -> None:

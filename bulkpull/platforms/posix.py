@@ -19,6 +19,17 @@ from bulkpull.platforms.base import Platform
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 
 
+def _stop_signals() -> list[signal.Signals]:
+    """
+    The signals that ask this process to end: Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes.
+
+    One that the caller ignores stays ignored (case L6): `nohup` does so with SIGHUP, and a shell with the SIGINT of a
+    job in the background.
+    """
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 class Posix(Platform):
     """As `Platform`."""
 
@@ -87,11 +98,12 @@ class Posix(Platform):
     def stop_requests(self) -> Iterator[AsyncIterator[object]]:
         import anyio  # noqa: PLC0415 - slow to load, and a converting child has no use for it
 
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(*_stop_signals()) as signals:
             yield signals
 
     def treat_termination_as_interrupt(self) -> None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in _stop_signals():
+            signal.signal(number, signal.default_int_handler)
 
     def user_id(self) -> int | None:
         return os.getuid()

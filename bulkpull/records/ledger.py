@@ -44,6 +44,7 @@ class RunEntry:
         request: What was asked for; a later run with the same request carries on an unfinished one.
         status: `complete`, `partial`, `failed`, `interrupted`; `None` while it runs, and after a kill.
         summary: Counts per dataset status.
+        active_at: When it last noted a step.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RunEntry:
     ended_at: str | None = None
     status: str | None = None
     summary: Mapping[str, Any] | None = None
+    active_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,22 @@ class Ledger:
     async def runs(self) -> list[RunEntry]:
         """All runs, newest first."""
         rows = await self._read(
-            "SELECT run.run_id, started_at, request, ended_at, status, summary FROM run LEFT JOIN ending"
+            "SELECT run.run_id, started_at, request, ended_at, status, summary,"
+            " (SELECT max(at) FROM step WHERE step.run_id = run.run_id) FROM run LEFT JOIN ending"
             " ON ending.rowid = (SELECT max(rowid) FROM ending WHERE ending.run_id = run.run_id)"
             " ORDER BY run.rowid DESC"
         )
         return [
             RunEntry(
-                run_id, started_at, self._loads(request), ended_at, status, self._loads(summary) if summary else None
+                run_id,
+                started_at,
+                self._loads(request),
+                ended_at,
+                status,
+                self._loads(summary) if summary else None,
+                active_at,
             )
-            for run_id, started_at, request, ended_at, status, summary in rows
+            for run_id, started_at, request, ended_at, status, summary, active_at in rows
         ]
 
     async def steps(self, run_id: str) -> list[StepEntry]:
@@ -139,13 +148,14 @@ class Ledger:
         rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
         return [at for (at,) in rows]
 
-    async def prune(self, *, before: str, keep: Collection[str]) -> int:
+    async def prune(self, *, before: str, keep: Collection[str], keep_last: str = "") -> int:
         """
         Forget runs, so that the ledger does not grow for ever; the room is used again.
 
         Args:
             before: Runs that began earlier are forgotten, ISO 8601 UTC.
             keep: Runs that are remembered all the same.
+            keep_last: A step of which the last note of each dataset and report (`report_id` of its facts) stays.
 
         Returns:
             How many were forgotten.
@@ -156,7 +166,12 @@ class Ledger:
             with self._database:
                 old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (before,)).fetchall()
                 gone.extend((run_id,) for (run_id,) in old if run_id not in keep)
-                for table in ("step", "ending", "resumption", "run"):
+                self._database.executemany(
+                    "DELETE FROM step WHERE run_id = ? AND number NOT IN (SELECT max(number) FROM step WHERE step = ?"
+                    " GROUP BY dataset, json_extract(facts, '$.report_id'))",
+                    [(run_id, keep_last) for (run_id,) in gone],
+                )
+                for table in ("ending", "resumption", "run"):
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
 
         await self._change(work)

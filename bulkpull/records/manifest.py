@@ -90,7 +90,12 @@ class Seconds(_Record):
 
 
 class PartRecord(_Record):
-    """One window of a dataset that was asked for in several; times are UTC in ISO 8601."""
+    """
+    One window of a dataset; times are UTC in ISO 8601.
+
+    `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
+    next window lacks that day. `undated_rows` have no time.
+    """
 
     start: str
     end: str
@@ -99,6 +104,9 @@ class PartRecord(_Record):
     execution_id: str | None = None
     generated_at: str | None = None
     rows: int = 0
+    edge_rows: int = 0
+    outside_rows: int = 0
+    undated_rows: int = 0
     downloaded_bytes: int = 0
     vouched_by: list[str] = Field(default_factory=list)
 
@@ -110,7 +118,7 @@ class DatasetRecord(_Record):
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
     the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
     `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
-    equal hash. `parts` are there only when a long window was asked for in several. For a selection `dataset` is the
+    equal hash. `parts` are there for a window: the windows that it was asked for in. For a selection `dataset` is the
     name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
     that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
@@ -183,8 +191,9 @@ class Manifest(_Record):
     """
     A run's account. Times are UTC in ISO 8601 with `Z`.
 
-    `notes` are about the run as a whole. A run that only submitted its reports says so: its datasets are `skipped`
-    until it is resumed. In JSON both are left out where there is nothing to tell.
+    `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
+    run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
+    left out where there is nothing to tell.
     """
 
     version: int = 1
@@ -194,6 +203,7 @@ class Manifest(_Record):
     finished_at: str
     tool: Tool
     api_base_url: str
+    account: dict[str, Any] | None = None
     requests: Requests
     datasets: list[DatasetRecord]
     notes: list[str] = Field(default_factory=list)
@@ -220,7 +230,7 @@ class Manifest(_Record):
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
-        silent = {name for name in ("notes", "submitted") if not getattr(self, name)}
+        silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
         values: dict[str, Any] = writable(self.model_dump(exclude=silent))
         return values

@@ -15,6 +15,8 @@ from bulkpull.events import Events
 from bulkpull.reporting.certificate import load_certificate
 from bulkpull.reporting.grants import Credentials, Grant
 from bulkpull.reporting.keyvault import fetch_secret
+from bulkpull.reporting.secret_command import read_from_command
+from bulkpull.secret_forms import FROM_COMMAND
 from bulkpull.secret_sources import vault_reference
 from bulkpull.settings import Settings
 from bulkpull.tokencache import Entry, Keeper, TokenCache, token_cache
@@ -42,10 +44,11 @@ async def choose_grant(settings: Settings) -> str:
 
 async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -> SignIn:
     """
-    All that a token endpoint asks for, for any grant but `azure`. Secrets in a Key Vault are fetched from there.
+    All that a token endpoint asks for, for any grant but `azure`. A Key Vault is asked, and commands are run, for the
+    secrets that they hold.
 
     Raises:
-        AuthError: A credential is missing, or a vault does not give it.
+        AuthError: A credential is missing, or a vault or a command does not give it.
         SettingsError: The certificate cannot be used, or a library for it is not installed.
     """
     seed = await _secret(settings, "refresh_token") if settings.grant in (None, "refresh_token") else None
@@ -98,6 +101,8 @@ async def _signer(settings: Settings, *, clock: Clock) -> Callable[[str], str] |
 
 
 async def _secret(settings: Settings, name: str) -> str | None:
+    if name in FROM_COMMAND and (command := getattr(settings, f"{name}_command")) is not None:
+        return await read_from_command(command, setting=f"{name}_command")
     value = _plain(getattr(settings, name))
     reference = vault_reference(value) if value else None
     return await fetch_secret(reference, setting=name) if reference else value

@@ -39,6 +39,8 @@ class Extract:
         months: First days of the months it takes; `None` for a snapshot.
         edition: Which refresh of the data it is (`edition_at`).
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
+        window: The first and the last day that it takes, where it does not take whole months.
+        content: The file's text where the scenario makes it itself.
     """
 
     table: Table
@@ -52,6 +54,8 @@ class Extract:
     tsv: bool
     hidden: frozenset[str] = frozenset()
     hidden_vanish: bool = False
+    window: tuple[date, date] | None = None
+    content: bytes | None = None
 
     @property
     def key(self) -> str:
@@ -59,7 +63,7 @@ class Extract:
         facts = (
             self.table.name, self.columns, self.conditions, self.orderings, self.distinct, self.limit, self.months,
             self.edition, self.tsv,
-            sorted(self.hidden), self.hidden_vanish,
+            sorted(self.hidden), self.hidden_vanish, self.window, self.content,
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
@@ -74,7 +78,8 @@ class Extract:
         """Every column that the answer depends on, by its name."""
         compared = [condition.column for condition in self.conditions]
         sorted_by = [ordering.column for ordering in self.orderings]
-        return {column.name: column for column in (*self.columns, *compared, *sorted_by)}
+        times = [column for column in self.table.columns if self.window and column.origin == self.table.time_column]
+        return {column.name: column for column in (*self.columns, *compared, *sorted_by, *times)}
 
     @property
     def aggregates(self) -> bool:
@@ -176,6 +181,12 @@ def _frame(extract: Extract, scenario: Scenario, month: date | None, first: int,
         return column_values(column, keys, seed=scenario.seed, dataset=table.name, month=month, is_time=is_time)
 
     frame = pl.DataFrame({name: values(column) for name, column in extract.used.items()})
+    if extract.window is not None:
+        first_day, last_day = extract.window
+        for column in extract.used.values():
+            if column.origin == table.time_column:
+                days = pl.col(column.name).cast(pl.String)
+                frame = frame.filter((days >= first_day.isoformat()) & (days <= last_day.isoformat()))
     for condition in extract.conditions:
         if not condition.column.is_metric:
             frame = frame.filter(_predicate(condition))

@@ -109,7 +109,7 @@ class FileStore:
         )
 
     def _blocks(self, extract: Extract) -> Iterator[bytes]:
-        planted = self._scenario.tables.get(extract.table.name)
+        planted = self._scenario.tables.get(extract.table.name, extract.content)
         blocks = csv_blocks(extract, self._scenario) if planted is None else _planted(planted)
         for block in chain([UTF8_BOM] if self._scenario.bom else [], blocks):
             if self._closing.is_set():

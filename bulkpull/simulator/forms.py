@@ -8,25 +8,31 @@ import polars as pl
 
 from bulkpull.simulator.offer import Column, Form
 
-_PATTERNS: dict[Form, str] = {"MMM-YYYY": "%b-%Y", "yyyyMMdd": "%Y%m%d"}
+_PATTERNS: dict[Form, str] = {"MMM-YYYY": "%^b-%Y", "yyyyMMdd": "%Y%m%d"}
 
 
 def written(column: Column) -> pl.Expr:
     """The column's values as its file writes them; a value that is no date stays as it is."""
     text = pl.col(column.name)
-    pattern = _PATTERNS.get(column.form)
+    pattern = _pattern(column)
     if pattern is None:
         return text
     dates = text.cast(pl.String).str.to_date("%Y-%m-%d", strict=False)
-    return dates.dt.strftime(pattern).str.to_uppercase().fill_null(text).alias(column.name)
+    shown = dates.dt.strftime(pattern.replace("%^b", "%b"))
+    shown = shown.str.to_uppercase() if "%^b" in pattern else shown
+    return shown.fill_null(text).alias(column.name)
 
 
 def as_iso(value: str, column: Column) -> str:
     """A compared value in the form of the data inside, in lower case: the service converts it (behaviour 66)."""
-    pattern = _PATTERNS.get(column.form)
+    pattern = _pattern(column)
     if pattern is not None:
         try:
-            return datetime.strptime(value.strip(), pattern).date().isoformat()  # noqa: DTZ007 - a day, no moment
+            return datetime.strptime(value.strip(), pattern.replace("%^b", "%b")).date().isoformat()  # noqa: DTZ007 - a day, no moment
         except ValueError:
             pass
     return value.lower()
+
+
+def _pattern(column: Column) -> str | None:
+    return column.form if "%" in column.form else _PATTERNS.get(column.form)

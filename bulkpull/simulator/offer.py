@@ -21,7 +21,8 @@ from bulkpull.simulator.scenario import ColumnDrift, Scenario
 _LOOKBACK_MONTHS = 24
 
 Kind = Literal["amount", "total", "count"]
-Form = Literal["iso", "MMM-YYYY", "yyyyMMdd"]
+Form = str
+"""`iso`, a form that the live service was seen to use (`MMM-YYYY`, `yyyyMMdd`), or one as `strftime` writes it."""
 
 # Observed for one dataset of the live service (behaviours 185 and 186); for the others nothing is known.
 _FORMS: Mapping[str, Mapping[str, Form]] = {"AzureUsage": {"month": "MMM-YYYY", "date": "yyyyMMdd"}}
@@ -161,6 +162,8 @@ def _every_record(raw: dict[str, Any]) -> list[dict[str, Any]]:
 def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
     listing = _listing(raw, scenario)
     forms = _FORMS.get(raw["name"], {}) if scenario.edition == "live" else {}
+    if (asked := scenario.date_forms.get(raw["name"], scenario.date_forms.get("*"))) is not None:
+        forms = {"month": asked, "date": asked}
     columns = tuple(_column(each, form=forms.get(each["type"], "iso")) for each in listing["columns"])
     date_ranges = tuple(scenario.date_ranges.get(raw["name"], listing["date_ranges"]))
     if isinstance(scenario.drift, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -36,6 +37,8 @@ class ReportDesk:
         self.created: Counter[str] = Counter()
         # Deleting a report does not give its one-off back, so these outlive it.
         self._one_offs: list[datetime] = []
+        # When each of the places at which executions are made is free again, where their number is limited.
+        self._free_at: list[datetime] = []
 
     def create(self, body: Fields, *, correlation_id: str) -> StoredReport:
         """Take an order, under the rules of behaviours 81 to 94; a one-off report is queued at once."""
@@ -210,8 +213,16 @@ class ReportDesk:
         execution = self.upcoming(report)
         execution.started_at, execution.plight = at, plight
         execution.answerable = self._is_answerable(report)
+        if self._scenario.reports_at_once is not None:
+            execution.started_at = self._turn(at, latency_s=execution.latency_s, places=self._scenario.reports_at_once)
         report.next_execution = None
         report.executions.append(execution)
+
+    def _turn(self, at: datetime, *, latency_s: float, places: int) -> datetime:
+        """When an execution begins that waits for one of the places; the place is taken."""
+        begins_at = at if len(self._free_at) < places else max(at, heapq.heappop(self._free_at))
+        heapq.heappush(self._free_at, begins_at + timedelta(seconds=latency_s))
+        return begins_at
 
     def _is_answerable(self, report: StoredReport) -> bool:
         """Whether the columns that its query names are still there."""
@@ -223,6 +234,14 @@ class ReportDesk:
             return False
         return True
 
+    def _unfinished(self, now: datetime) -> int:
+        """One-off reports whose execution is not completed."""
+        return sum(
+            any(report.status_of(each, now=now) != "Completed" for each in report.executions)
+            for report in self.stored.values()
+            if report.execute_now
+        )
+
     def _check_quota(self, *, one_off: bool) -> None:
         now = self._clock.now()
         if one_off:
@@ -230,6 +249,9 @@ class ReportDesk:
             recent = [at for at in self._one_offs if (now - at).total_seconds() < window_s]
             if limit is not None and len(recent) >= limit:
                 raise refusals.one_off_quota(limit, window_s)
+            most = self._scenario.unfinished_report_quota
+            if most is not None and self._unfinished(now) >= most:
+                raise refusals.report_quota(most)
             return
         self.advance()
         if sum(report.status == "Active" for report in self.stored.values()) >= self._scenario.active_report_quota:

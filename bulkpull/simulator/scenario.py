@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,10 @@ class SimulatorClock(Protocol):
     async def sleep(self, wait_s: float, /) -> None:
         """Wait `wait_s` seconds."""
         ...
+
+
+ReportContent = Callable[[datetime | None, datetime | None, datetime], bytes]
+"""CSV bytes of one report: from the start and the end of its window (`None` without one), and when it was made."""
 
 
 class RealClock:
@@ -100,6 +104,11 @@ class Scenario:
         longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
         inclusive_end: Whether a window takes what lies exactly at its end (behaviour 84 leaves it open).
+        windows: What becomes of a window: kept, rounded to whole months, or ignored (then the query's span counts).
+        date_forms: How a dataset writes its dates and months, in the notation of `strftime` (`%^b` is a month in
+            capitals), by dataset ("*": others).
+        reports_at_once: How many executions are made at once; the others are Pending. `None` for all.
+        unfinished_report_quota: One-off reports that a user may have unfinished (behaviour 86), `None` for no limit.
         visible_lag_s: How long a new object is missing from listings.
         rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
         single_use_refresh_tokens: Whether a refresh token is refused once it was redeemed; the service does not do so
@@ -108,6 +117,7 @@ class Scenario:
         public_client: Whether the application may sign people in without a secret, by device code.
         device_answer: What the person makes of a device code, after the program has asked `device_polls` times in vain.
         tables: Literal CSV bytes (or a file of them) in place of a dataset's generated data.
+        contents: What makes the CSV bytes of each report of a dataset from its window and its time.
         stored: Literal stored bytes, served as they are.
         faults: Armed from the start.
     """
@@ -158,6 +168,10 @@ class Scenario:
     longest_address: int = 8_190
     bad_time: Literal[500, 400] = 500
     inclusive_end: bool = False
+    windows: Literal["kept", "rounded", "ignored"] = "kept"
+    date_forms: Mapping[str, str] = field(default_factory=dict)
+    reports_at_once: int | None = None
+    unfinished_report_quota: int | None = None
     visible_lag_s: float = 0.0
     tenant_id: str = "00000000-0000-4000-8000-0000000000aa"
     client_id: str = "00000000-0000-4000-8000-000000000001"
@@ -174,6 +188,7 @@ class Scenario:
     device_polls: int = 1
     device_interval_s: int = 1
     tables: Mapping[str, bytes | Path] = field(default_factory=dict)
+    contents: Mapping[str, ReportContent] = field(default_factory=dict)
     stored: Mapping[str, bytes] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 

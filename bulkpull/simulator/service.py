@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ from bulkpull.simulator.refreshes import edition_at
 from bulkpull.simulator.refusals import Refusal, bad_request
 from bulkpull.simulator.reports import ReportDesk
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
-from bulkpull.simulator.spans import months_between, months_of_span
+from bulkpull.simulator.spans import days_between, months_between, months_of_span, whole_months
 from bulkpull.simulator.validation import Fields, parse_time
 
 TEST_ROWS = 100
@@ -147,7 +147,9 @@ class Service:
         else:
             months = months_between(parsed.table, start=start, end=end, now=now, inclusive=self.scenario.inclusive_end)
         most = min(TEST_ROWS, parsed.limit or TEST_ROWS)
-        return self._extract(parsed, months=months, at=now, tsv=False, limit=most)
+        extract = self._extract(parsed, months=months, at=now, tsv=False, limit=most)
+        days = days_between(start, end, now=now, inclusive=self.scenario.inclusive_end)
+        return replace(extract, window=days if months is not None else None)
 
     def create_report(self, body: Fields, *, correlation_id: str) -> Answer:
         report = self.report_desk.create(body, correlation_id=correlation_id)
@@ -210,7 +212,10 @@ class Service:
             if window is None
             else months_between(table, start=window[0], end=window[1], now=at)
         )
-        return self._extract(parsed, months=months, at=at, tsv=False)
+        extract = self._extract(parsed, months=months, at=at, tsv=False)
+        if window is None or months is None:
+            return extract
+        return replace(extract, window=days_between(*window, now=at, inclusive=False))
 
     def _pairs(self) -> Iterator[tuple[Execution, StoredReport]]:
         for report in self.reports.values():
@@ -219,14 +224,20 @@ class Service:
 
     def _extract_of(self, report: StoredReport, execution: Execution) -> Extract:
         table, at = report.parsed.table, execution.started_at
-        if report.window == (None, None):
+        manner = self.scenario.windows
+        start, end = (None, None) if manner == "ignored" else report.window
+        if manner == "rounded":
+            start, end = whole_months(start, end)
+        if (start, end) == (None, None):
             months = months_of_span(table, report.parsed.timespan, now=at)
         else:
-            months = months_between(
-                table, start=report.window[0], end=report.window[1], now=at, inclusive=self.scenario.inclusive_end
-            )
+            months = months_between(table, start=start, end=end, now=at, inclusive=self.scenario.inclusive_end)
+        make = self.scenario.contents.get(table.name)
+        content = make(start, end, at) if make is not None else None
         tsv = report.format == "tsv"
-        return self._extract(report.parsed, months=months, at=at, tsv=tsv, limit=report.parsed.limit)
+        extract = self._extract(report.parsed, months=months, at=at, tsv=tsv, limit=report.parsed.limit)
+        window = days_between(start, end, now=at, inclusive=self.scenario.inclusive_end)
+        return replace(extract, content=content, window=window if months is not None else None)
 
     def _extract(
         self, parsed: ParsedQuery, *, months: tuple[Any, ...] | None, at: datetime, tsv: bool, limit: int | None = None

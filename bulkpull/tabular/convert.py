@@ -24,7 +24,6 @@ import xxhash
 
 from bulkpull.catalog import ColumnType
 from bulkpull.tabular.ahead import ahead
-from bulkpull.tabular.border import lies_at
 from bulkpull.tabular.header import Layout, read_header, refuse_strangers
 from bulkpull.tabular.header_line import split_header
 from bulkpull.tabular.inflate import READ_BYTES, unpacked
@@ -33,6 +32,7 @@ from bulkpull.tabular.read import counts_differ, read_text
 from bulkpull.tabular.shape import Batch, batches
 from bulkpull.tabular.sink import disk_trouble, rows_in, write_parquet
 from bulkpull.tabular.table import FORMAT_KEY, ColumnPlan, ConvertedTable, Order, ParquetFile
+from bulkpull.tabular.window_cut import WindowCut
 
 PART = "part-00000.parquet"
 
@@ -170,7 +170,7 @@ class _Reading:
             )
         )
         self._is_gzip = False
-        self._unpacked_bytes = self._rows = self._nul_bytes = self._left_out = self._at_start = 0
+        self._unpacked_bytes = self._rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
         refuse_strangers(start)
@@ -180,6 +180,7 @@ class _Reading:
         self._columns = known.columns
         for plan in _plans(order, self._layout):
             self._columns.setdefault(plan.name, Column(plan))
+        self._cut, self._time_at = self._window_cut()
 
     def batches(self) -> Iterator[Batch]:
         """First stage: the checked rows."""
@@ -200,14 +201,15 @@ class _Reading:
         fields = (*layout.wanted, *(index for _, index in layout.extra))
         for batch in raw:
             text = read_text(batch, layout=layout)
-            yield self._within(
-                pl.DataFrame(
-                    [
-                        column.take(text.to_series(index), first_row=batch.first_row).alias(name)
-                        for (name, column), index in zip(self._columns.items(), fields, strict=True)
-                    ]
-                )
+            frame = pl.DataFrame(
+                [
+                    column.take(text.to_series(index), first_row=batch.first_row).alias(name)
+                    for (name, column), index in zip(self._columns.items(), fields, strict=True)
+                ]
             )
+            if self._cut is not None:
+                frame = frame.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
+            yield frame
 
     def outcome(self, file: ParquetFile) -> ConvertedTable:
         """The account of a finished pass, once its bytes add up and three counts of its rows agree."""
@@ -216,8 +218,10 @@ class _Reading:
                 f"{self._unpacked_bytes:,} bytes", f"{self._accounted_bytes:,} bytes of header, rows and line ends"
             )
         found = rows_in(file.path)
-        if not self._rows - self._left_out == file.rows == found:
-            raise counts_differ(f"{self._rows - self._left_out:,} rows", f"{found:,} rows in the Parquet file")
+        window = self._cut.outcome() if self._cut else None
+        wanted = self._rows - (window.left_out if window else 0)
+        if not wanted == file.rows == found:
+            raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the Parquet file")
         return ConvertedTable(
             files=(file,),
             rows=found,
@@ -225,8 +229,7 @@ class _Reading:
             unpacked_bytes=self._unpacked_bytes,
             extra_columns=tuple(name for name, _ in self._layout.extra),
             nul_bytes=self._nul_bytes,
-            left_out_rows=self._left_out,
-            start_rows=self._at_start,
+            window=window,
             content_hash=self._content.hexdigest(),
             is_gzip=self._is_gzip,
             ends_open=self._ends_open,
@@ -235,20 +238,13 @@ class _Reading:
     def _note_gzip(self) -> None:
         self._is_gzip = True
 
-    def _within(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows of this window; what lies on its edges is counted, and on the later one left out."""
-        border = self._order.border
-        if border is None or border.column not in frame.columns:
-            return frame
-        dtype = frame.schema[border.column]
-        if border.start is not None:
-            found = frame.select(lies_at(border.start, column=border.column, dtype=dtype).sum())
-            self._at_start += int(found.item())
-        if border.end is not None:
-            kept = frame.filter(~lies_at(border.end, column=border.column, dtype=dtype))
-            self._left_out += frame.height - kept.height
-            return kept
-        return frame
+    def _window_cut(self) -> tuple[WindowCut | None, int]:
+        """What looks at the rows' times, and the place of the time column in the file."""
+        bounds = self._order.bounds
+        for plan, index in zip(self._order.columns, self._layout.wanted, strict=True):
+            if bounds is not None and plan.name == bounds.column:
+                return WindowCut(bounds, plan), index
+        return None, 0
 
     def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:

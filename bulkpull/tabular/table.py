@@ -95,6 +95,64 @@ class ParquetFile:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowBounds:
+    """
+    The window of a file, whose rows are to lie in [start, end); aware moments.
+
+    Attributes:
+        column: The dataset's time column.
+        form: How it writes its times, in the notation of `forms`, where that was learnt elsewhere.
+        keep_edge: Keep what lies on the day of `end`: the file of the next window does not have it.
+        skip_first_day: Leave out the day of `start`: the file of the window before has a later reading of it.
+        keep_undated: Keep rows without a time.
+    """
+
+    column: str
+    start: datetime
+    end: datetime
+    form: str | None = None
+    keep_edge: bool = False
+    skip_first_day: bool = False
+    keep_undated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRows:
+    """
+    What a file holds besides the rows inside of its window, and at the edges of it.
+
+    Attributes:
+        left_out: Rows that are not in the table, for whatever reason.
+        edge, first_day: Rows on the day of the window's end, and on that of its start; with a digest of each.
+        edges_are_days: All of these lie at the first moment of their day.
+        undated: Rows without a time. `undated_sketch` holds hashes of some of them, to tell them again.
+        unread: Rows whose time cannot be read; the first of them.
+        before, after: Rows outside of the window; the first of them.
+        earliest, latest: The times of the first and of the last row, UTC.
+        form: How the times are written; `None` where they do not tell, or in several ways.
+        is_ambiguous: Day and month may stand the other way round.
+    """
+
+    left_out: int = 0
+    edge: int = 0
+    edge_digest: int = 0
+    first_day: int = 0
+    first_day_digest: int = 0
+    edges_are_days: bool = True
+    undated: int = 0
+    undated_sketch: tuple[int, ...] = ()
+    unread: int = 0
+    first_unread: Misfit | None = None
+    before: int = 0
+    after: int = 0
+    first_outside: Misfit | None = None
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    form: str | None = None
+    is_ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ConvertedTable:
     """
     A whole report as Parquet.
@@ -105,8 +163,7 @@ class ConvertedTable:
         unpacked_bytes: The size of the CSV.
         extra_columns: In the file without having been asked for; kept as text, after the others.
         nul_bytes: NUL characters among the values; kept, and told because few readers expect them.
-        left_out_rows: Rows of the file that lie on the edge to the next window (`Border`) and are not among `rows`.
-        start_rows: Rows that lie on the edge to the window before.
+        window: What the file holds outside of its window and at the edges of it; `None` without a window.
         content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes: which content this is, whatever packed it.
         is_gzip: The file was packed by gzip, so that its checksum and its length vouch for the content.
         ends_open: The file ends without a line end: its last value may be cut.
@@ -118,27 +175,10 @@ class ConvertedTable:
     unpacked_bytes: int
     extra_columns: tuple[str, ...]
     nul_bytes: int = 0
-    left_out_rows: int = 0
-    start_rows: int = 0
+    window: WindowRows | None = None
     content_hash: str = ""
     is_gzip: bool = False
     ends_open: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """
-    Where a window meets others of the same dataset; both moments are aware, at the start of a day, UTC.
-
-    Attributes:
-        column: The dataset's time column.
-        start: Rows at this moment are counted; `None` where nothing comes before.
-        end: Rows at this moment are left to the next window; `None` where nothing follows.
-    """
-
-    column: str
-    start: datetime | None = None
-    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +190,7 @@ class Order:
         into: An existing folder that gets the Parquet file.
         metadata: Goes into the Parquet file's key-value metadata as it is.
         batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
-        border: Where the window meets others; `None` where it stands alone.
+        bounds: The window that the rows are to lie in; `None` keeps all rows.
     """
 
     source: Path
@@ -159,4 +199,4 @@ class Order:
     metadata: Mapping[str, str]
     max_unpacked_bytes: int
     batch_bytes: int
-    border: Border | None = None
+    bounds: WindowBounds | None = None

@@ -20,8 +20,8 @@ from journeys.kit import settings_for
 from pydantic import SecretStr
 from support import Told
 
-from bulkpull.account import notice
 from bulkpull.account.notice import environment_for
+from bulkpull.child_process import end_process
 from bulkpull.errors import AuthError, BulkpullError, SettingsError
 from bulkpull.events import Event, Events
 from bulkpull.journey.request import ExportRequest
@@ -204,7 +204,7 @@ async def test_what_a_command_started_is_ended_with_it(tmp_path: Path) -> None:
     process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, start_new_session=True)
     with await anyio.to_thread.run_sync((tmp_path / "alive").open) as alive:
         assert await anyio.to_thread.run_sync(alive.read, 4) == "here"
-        await notice._end(process)
+        await end_process(process)
 
         assert await anyio.to_thread.run_sync(alive.read) == ""  # whoever held it open is gone
 

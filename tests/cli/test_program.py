@@ -40,8 +40,9 @@ def _read_until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"the program ended without saying {words!r}")
 
 
-@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.fault(93, 103)
+@pytest.mark.case("L6")
 def test_a_signal_ends_an_export_with_130_its_manifest_and_the_way_to_carry_on(
     serve: Serve, tmp_path: Path, asked_by: signal.Signals
 ) -> None:
@@ -80,6 +81,41 @@ run_interruptibly(work_that_will_not_end, when_asked=lambda: print("asked", flus
         assert process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 130
+
+
+@pytest.mark.case("L6")
+@pytest.mark.parametrize("ignored", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_stays_ignored(ignored: signal.Signals, tmp_path: Path) -> None:
+    program = """
+import sys
+import anyio
+import anyio.to_thread
+from bulkpull import cli
+from bulkpull.cli.signals import run_interruptibly
+
+async def work():
+    print("working", flush=True)
+    await anyio.to_thread.run_sync(sys.stdin.readline)
+    print("done", flush=True)
+
+cli.run = lambda: int(run_interruptibly(work, when_asked=lambda: print("asked", flush=True)))
+cli.main()
+"""
+
+    ignoring = f"trap '' {ignored.name.removeprefix('SIG')}; exec \"$@\""  # as nohup and shells do
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        ["/bin/sh", "-c", ignoring, "sh", sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    with _ended(process):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(ignored)
+        out, _ = process.communicate("go on\n")
+    assert (process.returncode, out) == (0, "done\n")
 
 
 @pytest.mark.fault(102)

@@ -207,7 +207,9 @@ async def test_a_window_is_asked_for_by_the_report_and_told_in_the_manifest(tmp_
 
     told = {record.dataset: record.window for record in manifest.datasets}
     assert told == {"OfficeUsage": {"start": "2026-05-01T00:00:00Z", "end": "2026-06-01T00:00:00Z"}, "Profile": None}
-    assert len(asked) == 2
+    refused = next(record for record in manifest.datasets if record.dataset == "Profile")
+    assert (refused.status, "no time axis" in str(refused.reason)) == ("failed", True)
+    assert len(asked) == 1
 
 
 @pytest.mark.behaviour(23)

@@ -22,12 +22,14 @@ from bulkpull.cli.work.plan import show_plan
 from bulkpull.cli.work.selecting import Selecting, request_of
 from bulkpull.cli.work.target import aimed
 from bulkpull.days import window_of
+from bulkpull.errors import SettingsError
 from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import DEMO
 from bulkpull.journey.run import Run
 from bulkpull.records.history import usual_seconds
 from bulkpull.records.owner import check_owner
 
+_WITHOUT_BOUND = 1_000_000
 # What the display shows by itself, and what the summary tells.
 _ON_DISPLAY = frozenset(
     {
@@ -57,8 +59,10 @@ class ExportOptions:
     submit_only: bool = False
     selecting: Selecting = field(default_factory=Selecting)
     keep_raw: bool
+    reset_types: bool = False
     metrics_file: Path | None
     as_json: bool
+    yes: bool = False
 
 
 def run_export(options: ExportOptions, speech: Speech) -> int:
@@ -68,6 +72,11 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
     Raises:
         BulkpullError: Nothing could be done at all.
     """
+    if options.reset_types and not options.datasets:
+        raise SettingsError(
+            "--reset-types was given, and no dataset is named",
+            fix="name those whose columns became text: bulkpull export AzureUsage --reset-types",
+        )
     window = window_of(options.since, options.until, now=datetime.now(UTC))
     with aimed(
         options.config,
@@ -75,6 +84,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
         output=options.output,
         timespan=options.timespan,
         metrics=options.metrics,
+        reports_per_dataset=_WITHOUT_BOUND if options.yes else None,
         keep_raw=options.keep_raw or None,
         metrics_file=options.metrics_file,
     ) as settings:
@@ -87,6 +97,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             everything=options.everything,
             nightly=options.nightly,
             submit_only=options.submit_only,
+            reset_types=options.reset_types,
         )
         account = DEMO if options.demo else settings.account
         if options.plan:
@@ -97,6 +108,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             config=options.config,
             demo=options.demo,
             command="nightly" if options.nightly else "export",
+            span=_span_options(options),
         )
         return carry_out(
             lambda listener: Run(request, settings, Events(listener), account=account),
@@ -104,6 +116,16 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             as_json=options.as_json,
             speech=speech,
         )
+
+
+def _span_options(options: ExportOptions) -> tuple[str, ...]:
+    """The options for the time that was asked for, to be pasted: without them another one would be exported."""
+    given = {
+        "--since": options.since and options.since.isoformat(),
+        "--until": options.until and options.until.isoformat(),
+        "--timespan": options.timespan,
+    }
+    return tuple(word for option, value in given.items() if value for word in (option, value))
 
 
 def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_json: bool, speech: Speech) -> int:

@@ -87,7 +87,7 @@ def sign_out(*, config: Path | None, as_json: bool) -> None:
         print_data(f"nothing is kept for this tenant and client in {cache.folder}")
     else:
         print_data("the service itself may take it until it ends; an administrator can revoke the user's sessions")
-    if settings.refresh_token is not None:
+    if settings.has("refresh_token"):
         print_data("`refresh_token` is still set, and later runs use it")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -24,11 +25,15 @@ from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
 from bulkpull.journey.published import load_published
 from bulkpull.journey.request import ExportRequest, plan_export
+from bulkpull.journey.splitting import split_pull
+from bulkpull.model import Pull
 from bulkpull.records.manifest import Current
 from bulkpull.settings import Settings
 
 _COMPLETE, _LOST = 0, 3
 _METRICS_SHOWN = 3
+# The service's quota where it applies (behaviour 85).
+_ONE_OFFS_AN_HOUR = 5
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: Speech) -> int:
@@ -57,7 +62,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
         print_json({"version": 1, "plan": rows} | told)
     elif not speech.quiet:
         print_table(_table(rows))
-        for note in plan.notes:
+        for note in (*plan.notes, *reports_notes(rows, most=settings.reports_per_dataset)):
             error_console().print(f"note:  {note}", soft_wrap=True)
         for row in rows:
             if row["source"] and row["query"]:
@@ -88,6 +93,7 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
             "timespan": pull.timespan,
             "wider_timespan": pull.wider_timespan,
             "window": {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)} if pull.window else None,
+            "reports": reports_of(pull),
             "reason": None,
             "notes": list(pull.notes),
         }
@@ -106,12 +112,41 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[
             "timespan": None,
             "wider_timespan": None,
             "window": None,
+            "reports": 0,
             "reason": each.reason,
             "notes": [],
         }
         for each in plan.unavailable
     ]
     return pulls + missing
+
+
+def reports_notes(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
+    """
+    How many reports windows need, how long the service's quota may make that, and what goes beyond the bound (pure).
+
+    Args:
+        most: The setting `reports_per_dataset`.
+    """
+    total = sum(row["reports"] for row in rows)
+    notes: list[str] = []
+    if any(row["reports"] > 1 for row in rows):
+        hours = -(-total // _ONE_OFFS_AN_HOUR)
+        notes.append(
+            f"{total:,} reports in all; where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour, they "
+            f"take about {hours:,} h"
+        )
+    notes += [
+        f"{row['dataset']}: {row['reports']:,} reports are more than `reports_per_dataset` allows; --yes allows them"
+        for row in rows
+        if row["reports"] > most
+    ]
+    return notes
+
+
+def reports_of(pull: Pull) -> int:
+    """How many reports a pull needs where none of them fails: one, or one for each window."""
+    return len(split_pull(pull, catalog=load_catalog(), now=datetime.now(UTC)))
 
 
 def _of_night(night: Night | None) -> dict[str, Any]:
@@ -130,6 +165,9 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table.add_column("dataset", no_wrap=True)
     table.add_column("action", no_wrap=True)
     table.add_column("span", overflow="fold")
+    has_windows = any(row["reports"] > 1 for row in rows)
+    if has_windows:
+        table.add_column("reports", justify="right", no_wrap=True)
     table.add_column("columns", justify="right", no_wrap=True)
     table.add_column("metrics", overflow="fold")
     is_night = any("standing_report" in row for row in rows)
@@ -141,7 +179,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
         metrics = figures.some(row["metrics"], most=_METRICS_SHOWN)
-        cells = [row["dataset"], row["action"], span, str(row["columns"] or ""), metrics]
+        reports = [str(row["reports"] or "")] if has_windows else []
+        cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or ""), metrics]
         if is_night:
             cells.append(row.get("standing_report", ""))
         if row["reason"]:

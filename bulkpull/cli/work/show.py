@@ -23,6 +23,8 @@ UNFINISHED = "unfinished"
 _IDS = ("query_id", "report_id", "execution_id")
 _INDENT = "  "
 _WORTH_TELLING_S = 0.05
+# Steps of one dataset that are shown one by one; more belong to many windows.
+_MOST_STEPS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
     if seconds := pull["seconds"]:
         spent = ", ".join(f"{name} {value:,.1f} s" for name, value in seconds.items() if value >= _WORTH_TELLING_S)
         lines += [f"{'spent':<9} {spent}"] if spent else []
-    for step in pull["steps"]:
+    for step in _shown(pull["steps"]):
         at = step["at"].removeprefix(f"{day}T")
         after = "" if step["after_seconds"] is None else f"+{figures.length(step['after_seconds'])}"
         name = step["step"]
@@ -181,6 +183,23 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
     lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []
     lines += [f"{'note':<9} {note}" for note in pull["notes"]]
     return [lines[0], *(_INDENT + line for line in lines[1:])]
+
+
+def _shown(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps; of a dataset in many windows, how often each step was taken, and when first and last."""
+    if len(steps) <= _MOST_STEPS:
+        return list(steps)
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for step in steps:
+        by_name.setdefault(step["step"], []).append(step)
+    return [
+        {
+            **taken[0],
+            "after_seconds": None,
+            "facts": {"times": len(taken), "the last": taken[-1]["at"]} if len(taken) > 1 else taken[0]["facts"],
+        }
+        for taken in by_name.values()
+    ]
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -1,14 +1,6 @@
-"""
-The border between two windows of one dataset: no row in both, none in neither.
-
-Whether the end of a window is inclusive is not documented (behaviour 84). So each window is asked for up to the start
-of the next one. A row that lies exactly on that edge may come with both; it is left to the later window, and counted on
-either side, so that whoever joins the windows sees whether it really came twice.
-"""
+"""The moment that a value of a time column names, whatever its type or form."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 import polars as pl
 
@@ -18,18 +10,6 @@ from bulkpull.tabular.forms import read_dates
 # are not among these: day and month of `1/2/2026`, or the six digits of a day without its century.
 _ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2}(?:\.\d+)?))?(?:Z|\+00:?00)?)?$"
 _FORMS = ("%Y-%m", "%Y%m%d", "%Y%m", "%^b-%Y", "%b-%Y", "%^b %Y", "%b %Y")
-
-
-def lies_at(moment: datetime, *, column: str, dtype: pl.DataType) -> pl.Expr:
-    """
-    Whether a row's time is exactly `moment`.
-
-    Args:
-        moment: Aware; the start of a day, UTC.
-        column: The dataset's time column: dates, moments, or text. An empty value, and one that cannot be read, is no.
-    """
-    moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return (instant_of(pl.col(column), dtype=dtype) == moment).fill_null(value=False)
 
 
 def instant_of(times: pl.Expr, *, dtype: pl.DataType) -> pl.Expr:

@@ -1,0 +1,41 @@
+"""A pull as the windows in which it is asked for (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from bulkpull.catalog import Catalog
+from bulkpull.journey.names import mark_of
+from bulkpull.journey.time_column import time_column_of
+from bulkpull.journey.windows import halve, history_start, split_long
+from bulkpull.model import Pull
+
+
+def is_divisible(pull: Pull, catalog: Catalog) -> bool:
+    """Whether the answers for two windows are the answer for both."""
+    return time_column_of(pull, catalog) is not None and not pull.indivisible
+
+
+def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
+    """The pulls of all windows, the oldest first; the pull itself where it has none, or a short one."""
+    if pull.window is None:
+        return [pull]
+    begins = history_start(pull.offered.date_ranges, now=now)
+    windows = split_long(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
+    return [replace(pull, window=window) for window in windows]
+
+
+def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
+    """
+    The pull of a window, and of the halves in which earlier runs asked for it.
+
+    Args:
+        splits: The marks of windows that were asked for in halves.
+    """
+    yield pull
+    if pull.window is None or mark_of(pull) not in splits:
+        return
+    for half in halve(pull.window) or ():
+        yield from with_halves(replace(pull, window=half), splits)

@@ -1,0 +1,61 @@
+"""The column along which windows cut a dataset, and why there may be none (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bulkpull.catalog import Catalog, TimeGrain
+from bulkpull.errors import SettingsError
+from bulkpull.model import Pull
+from bulkpull.timespans import has_time_axis
+
+_FIRST_DAYS = "the row of a month lies on its first day: the month in which the window begins is not in it"
+
+
+def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
+    """The column that windows cut along, as the query names it; `None` where the rows do not have it."""
+    known = catalog.find(pull.reads)
+    if known is None or known.time_column is None:
+        return None
+    for name in pull.columns:
+        column = known.column(name)
+        if column is not None and column.name == known.time_column:
+            return name
+    return None
+
+
+def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
+    """Why the rows of a pull cannot be held against a window; `None` where they can."""
+    if not has_time_axis(pull.offered.date_ranges):
+        return "it has no time axis"
+    if time_column_of(pull, catalog) is not None:
+        return None
+    known = catalog.find(pull.reads)
+    if known is None or known.time_column is None:
+        return "no document tells which of its columns is its time"
+    return f"its time column {known.time_column} is not selected"
+
+
+def held_against_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
+    """
+    The pull with its window, where its rows can be held against one; else without, and with a note.
+
+    Args:
+        named: It was asked for by its name: then a window that cannot be kept is refused.
+
+    Raises:
+        SettingsError: The rows of a pull that was asked for by name cannot be held against the window.
+    """
+    if pull.window is None:
+        return pull
+    why = why_no_window(pull, catalog)
+    if why is None:
+        known = catalog.find(pull.reads)
+        is_monthly = known is not None and known.time_grain is TimeGrain.MONTH
+        return replace(pull, notes=(*pull.notes, _FIRST_DAYS)) if is_monthly and pull.window.start.day != 1 else pull
+    if named:
+        raise SettingsError(
+            f"{pull.dataset}: a window cannot be kept for it, because {why}",
+            fix="leave --since and --until out for it, or select its time column",
+        )
+    return replace(pull, window=None, notes=(*pull.notes, f"exported whole, without the window: {why}"))

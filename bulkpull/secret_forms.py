@@ -1,0 +1,68 @@
+"""
+The forms in which a secret may be given (itself, a file, a command), and which of several sources counts (pure).
+
+A source that stands higher beats a lower one whatever the form: a secret in an option beats a file that the environment
+names, and the other way round. Two forms in one source are an error, because nobody can tell which was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SECRETS = ("client_secret", "client_certificate_password", "password", "refresh_token")
+"""Settings whose values are secrets; each has a sister `…_file`."""
+FROM_COMMAND = ("client_secret", "password", "refresh_token")
+"""Those that have a sister `…_command` too."""
+
+
+def forms_of(name: str) -> tuple[str, ...]:
+    """The settings by which the secret `name` can be given, itself first."""
+    return (name, f"{name}_file", *([f"{name}_command"] if name in FROM_COMMAND else []))
+
+
+# A certificate stands in place of the application's secret.
+_FAMILIES = tuple(
+    (*forms_of(name), *(["client_certificate_file"] if name == "client_secret" else [])) for name in SECRETS
+)
+FORMS = tuple(dict.fromkeys(form for family in _FAMILIES for form in family))
+"""All settings that give a secret in some form."""
+
+
+def without_outranked(found: Mapping[str, Any], *, higher: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The settings of a source, without secrets that a higher source gives in some form.
+
+    Args:
+        higher: The settings of all sources above; `None` there means that the secret shall not be set.
+    """
+    beaten = {form for family in _FAMILIES if any(form in higher for form in family) for form in family}
+    return {name: value for name, value in found.items() if name not in beaten}
+
+
+def given_twice(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Two forms of one secret that one source gives; `None` where there is no such."""
+    for family in _FAMILIES:
+        there = [form for form in family if given.get(form) is not None]
+        if len(there) > 1:
+            return there[0], there[1]
+    return None
+
+
+def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> dict[str, str]:
+    """
+    Where each form comes from, once what is outranked counts as not given; a secret comes from where its form does.
+
+    Args:
+        origins: By name, as if each setting stood alone.
+        ranks: The origins, the highest first; the last one is that of what is not given.
+    """
+    *given, default = ranks
+    told: dict[str, str] = {}
+    for family in _FAMILIES:
+        best = next((rank for rank in given if any(origins[form] == rank for form in family)), default)
+        told |= {form: best if origins[form] == best else default for form in family}
+        own = forms_of(family[0])
+        if any(told[form] != default for form in own):
+            told[family[0]] = best
+    return told
