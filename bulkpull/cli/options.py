@@ -81,6 +81,10 @@ Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, with
 SubmitOnly = Annotated[
     bool, typer.Option("--submit-only", help="Order the reports and end; `bulkpull runs resume` collects them.")
 ]
+ResetTypes = Annotated[
+    bool,
+    typer.Option("--reset-types", help="Let the columns of what is named take their narrowest types again."),
+]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,

@@ -24,17 +24,18 @@ app = typer.Typer(
 @app.command("list", epilog=examples("bulkpull runs list", "bulkpull runs list --output data --json"))
 def list_runs(
     *,
+    everything: Annotated[bool, typer.Option("--all", help="Show every run, not the newest twenty alone.")] = False,
     output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     log_level: options.Level = None,
 ) -> None:
-    """Show the runs of an output folder, newest first; changes nothing."""
+    """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     speech = Speech(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.runs import show_runs  # noqa: PLC0415 - `--help` needs none of it
 
-        show_runs(output=output, config=config, as_json=as_json)
+        show_runs(everything=everything, output=output, config=config, as_json=as_json)
 
 
 @app.command(
