@@ -56,6 +56,7 @@ def show(
         bool, typer.Option("--bundle", help="Write what helps others to help: no data, no secrets; print its path.")
     ] = False,
     to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Every step of a run over many datasets too.")] = False,
     output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
@@ -80,7 +81,7 @@ def show(
             return
         from bulkpull.cli.work.show import show_run  # noqa: PLC0415 - `--help` needs none of it
 
-        show_run(run, output=output, config=config, as_json=as_json)
+        show_run(run, output=output, config=config, as_json=as_json, verbose=verbose)
 
 
 @app.command(
