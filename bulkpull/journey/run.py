@@ -31,11 +31,11 @@ from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
-from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.folder import OutputFolder, find_blocked, open_folder
 from bulkpull.journey.leftovers import KEPT, SPLIT
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.journey.names import earlier_mark_of, mark_of
+from bulkpull.journey.names import earlier_mark_of, mark_of, read_report_name
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
@@ -75,7 +75,7 @@ from bulkpull.records.files import explained
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
-from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.records.owner import Owner, check_owner, claim_folder
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
@@ -125,7 +125,7 @@ class Run:
     _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
     _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
-    _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
+    _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
 
@@ -167,12 +167,20 @@ class Run:
             locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
-            await self._look_back(ledger)
+            with explained(output):
+                current = await anyio.to_thread.run_sync(Current.load, output)
+            await self._look_back(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
             with explained(output):
-                look = partial(open_folder, output, run_id=self.run_id, alive=self._past.alive)
+                look = partial(
+                    open_folder,
+                    output,
+                    run_id=self.run_id,
+                    alive=self._past.alive,
+                    taken_over=self._past.taken_over.run_id if self._past.taken_over else None,
+                )
                 folder = await anyio.to_thread.run_sync(look)
             resumed = self._past.carried_on is not None
             self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
@@ -227,10 +235,16 @@ class Run:
         with explained(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
-    async def _look_back(self, ledger: Ledger) -> None:
+    async def _look_back(self, ledger: Ledger, current: Current) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
-        self._past = review(await ledger.runs(), key=self.request.as_key(self.settings), now=now, resume=self.resume)
+        self._past = review(
+            await ledger.runs(),
+            key=self.request.as_key(self.settings),
+            now=now,
+            resume=self.resume,
+            published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
+        )
         for run in self._past.closed:
             await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
         earlier = self._past.carried_on
@@ -249,6 +263,11 @@ class Run:
             self._notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
+            )
+        if (earlier := self._past.taken_over) is not None:
+            self._notes.append(
+                f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
+                "left, and looks at every dataset again"
             )
 
     def _tell_damage(self, folder: OutputFolder) -> None:
@@ -313,9 +332,12 @@ class Run:
             await self._lose_all(error, ledger=ledger)
             return
         fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
-        self._too_large = await find_too_large(
+        self._refused = await find_too_large(
             folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
+        names = [pull.dataset for pull in plan.pulls]
+        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
+        self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
@@ -408,7 +430,7 @@ class Run:
         """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
         if self._past.is_empty and not folder.runs and not self.request.nightly:
             return []
-        reports = await client.list_reports()
+        reports = await client.list_reports(is_ours=lambda name: read_report_name(name) is not None)
         if reports is None:
             self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
             self._notes.append(LIST_UNKNOWN)
@@ -421,6 +443,10 @@ class Run:
         done: Mapping[str, DatasetRecord] = {}
         if self._past.carried_on:
             done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
+        for record in done.values() if self.settings.keep_raw else ():
+            raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
+            if not await anyio.to_thread.run_sync(raw.is_dir):
+                record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
         for pull in plan.pulls:
             record = self._records[pull.dataset] = done.get(pull.dataset) or blank_record(
                 pull, named=bool(self.request.datasets)
@@ -500,14 +526,21 @@ class Run:
         record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
-                if (refused := self._too_large.get(pull.dataset)) is not None:
+                if (refused := self._refused.get(pull.dataset)) is not None:
                     raise refused
                 if night is not None:
                     await self._shift(tools).work(night, record)
                 elif self.request.submit_only:
                     await self._submit(Assembly(pull, tools, record))
                 else:
-                    await Assembly(pull, tools, record, only_news=self.request.nightly).travel()
+                    assembly = Assembly(
+                        pull,
+                        tools,
+                        record,
+                        only_news=self.request.nightly,
+                        reset_types=self.request.reset_types,
+                    )
+                    await assembly.travel()
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 note_error(record, error)
             if record.status == "skipped":
@@ -545,12 +578,16 @@ class Run:
             }
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
+            if (earlier := self._past.taken_over) is not None:
+                await ledger.end_run(
+                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
+                )
 
     @property
     def _is_to_be_resumed(self) -> bool:
         """What was fetched is good: this machine was at fault, the time was over, or data are held back."""
         local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
-        begun = [record for record in self._records.values() if record.dataset not in self._too_large]
+        begun = [record for record in self._records.values() if record.dataset not in self._refused]
         return any(isinstance(record.error, local) for record in begun)
 
     async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
@@ -612,6 +649,7 @@ class Run:
             finished_at=now,
             tool=Tool(version=__version__),
             api_base_url=self.settings.api_base_url,
+            account=self._account.as_dict(),
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
             notes=self._notes,

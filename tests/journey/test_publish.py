@@ -180,7 +180,7 @@ def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(told
 
 
 DEFAULTS = {
-    "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
+    "run_id": RUN_1, "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
     "on_shrink": "hold", "on_drift": "warn", "fail_on_redacted": False,
 }  # fmt: skip
 
@@ -196,8 +196,9 @@ DEFAULTS = {
     ],
 )
 def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: str) -> None:
-    with pytest.raises(HeldBack, match=words):
+    with pytest.raises(HeldBack, match=words) as held:
         hold_back("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
+    assert f"bulkpull runs publish {RUN_1} Profile" in held.value.reason
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,22 @@ async def test_old_runs_are_forgotten_with_all_that_they_reached_unless_somethin
         assert len(await ledger.steps("kept")) == 1
 
 
+@pytest.mark.case("N16")
+async def test_the_last_note_of_each_scheduled_report_outlives_its_run(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id, at in (("a", "2026-01-01"), ("b", "2026-01-02"), ("c", "2026-11-01")):
+            await ledger.begin_run(run_id, request={}, at=at)
+            for report_id in ("1", "2") if run_id == "a" else ("1",):
+                await ledger.note(run_id, dataset="Profile", step="standing", facts={"report_id": report_id}, at=at)
+            await ledger.note(run_id, dataset="Profile", step="report", facts={"report_id": "3"}, at=at)
+
+        await ledger.prune(before="2026-06-01", keep=(), keep_last="standing")
+
+        noted = [(entry.at, entry.facts["report_id"]) for entry in await ledger.noted("standing")]
+        assert noted == [("2026-01-01", "2"), ("2026-11-01", "1")]
+        assert len(await ledger.noted("report")) == 1
+
+
 HOLD = """
 import sys
 from pathlib import Path
