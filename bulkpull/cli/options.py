@@ -17,19 +17,6 @@ _WHERE = "Settings and service"
 _TOLD = "What is told"
 _OF_ONE = "What of the one dataset that is named"
 
-
-def named_path(text: str) -> Path:
-    """
-    The path that an option gave.
-
-    Raises:
-        typer.BadParameter: It is empty, as from a variable that is not set; it would mean the present folder.
-    """
-    if not text.strip():
-        raise typer.BadParameter("it is empty, and names nothing")
-    return Path(text)
-
-
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
 ]
