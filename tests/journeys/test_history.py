@@ -38,7 +38,7 @@ def rows_of(output: Path) -> Sequence[str]:
     return sorted(bulkpull.scan(output, NAME).collect()[ID_OF[MONTHLY]].to_list())
 
 
-@pytest.mark.case("W16")
+@pytest.mark.timeout(600)
 @pytest.mark.behaviour(146, 156)
 async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_latest_reading(tmp_path: Path) -> None:
     """The service knows the last three months only, and restates the latest two of them."""
@@ -61,16 +61,18 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
     since = datetime(2024, 1, 1, tzinfo=UTC)
     scenario = Scenario(contents={MONTHLY: remembered}, date_ranges=SPANS)
     async with Simulator(scenario, clock=clock) as simulator:
-        for _ in range(24):
+        for _ in range(12):
             manifest = await grow(simulator, tmp_path, since, clock)
             (record,) = manifest.datasets
             assert record.status == "complete", record.reason
-            clock.advance(timedelta(days=30, hours=10, minutes=30).total_seconds())
+            clock.advance(timedelta(days=60, hours=21).total_seconds())
         ordered = simulator.service.created_reports[MONTHLY]
 
-    months = [name for day, name in truth.rows if day and date(2024, 1, 1) <= day <= date(2025, 12, 31)]
+    until = datetime.fromisoformat(record.window["end"]).date() if record.window else date.max
+    months = [name for day, name in truth.rows if day and date(2024, 1, 1) <= day <= until]
+    assert len(months) >= 23
     assert rows_of(tmp_path) == sorted(last_reading[name] for name in months)
-    assert ordered <= 24 * 4
+    assert ordered <= 12 * 5
     assert record.window is not None
     assert record.window["start"] == "2024-01-01T00:00:00Z"
     assert [part.start[:7] for part in record.parts] == [name.partition("/")[0] for name in months]
