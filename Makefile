@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUTPUT := bulkpull-demo
 
-.PHONY: help demo test check docs release-check lock bench bench-full clean
+.PHONY: help demo test check docs release-check lock bench bench-full bench-smoke clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make lock    write requirements/container.txt anew"
 	@echo "make bench   install, then measure every scenario in small sizes beside its peers and check the budgets (minutes)"
 	@echo "make bench-full   the same in full sizes (about an hour)"
+	@echo "make bench-smoke  install, then run every scenario and peer once on very little data; no figures"
 	@echo "make clean   remove the virtual environment, caches and the demo's output"
 
 demo: $(VENV)/.runtime
@@ -34,7 +35,8 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/python docs/errors_page.py
 	$(BIN)/python docs/waits_page.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	$(BIN)/python docs/reference_pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file mkdocs.site.yml
 
 release-check: $(VENV)/.release
 	$(BIN)/python release/lock_requirements.py --check
@@ -45,6 +47,9 @@ lock: $(VENV)/.release
 
 bench bench-full: $(VENV)/.dev
 	$(BIN)/python -m benchmarks all --size $(if $(filter bench-full,$@),full,small)
+
+bench-smoke: $(VENV)/.dev
+	$(BIN)/python -m benchmarks smoke
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUTPUT) dist .build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Annotated
 
 import typer
@@ -19,13 +20,13 @@ from rich.console import Console
 
 from benchmarks.budgets import judge_all
 from benchmarks.compare import changes
-from benchmarks.environment import BUILD
-from benchmarks.faults import write_faults
+from benchmarks.environment import BUILD, peers_python
+from benchmarks.faults import try_without_faults, write_faults
 from benchmarks.page import write_page
 from benchmarks.profile import write_profile
 from benchmarks.result import load_results
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.scenarios.common import Options, say
+from benchmarks.scenarios.common import OURS_ALONE, ContenderFailed, Options, say
 from benchmarks.tell import print_result, print_verdicts
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__.split("\n\n")[0])
@@ -63,7 +64,11 @@ def _command(name: str) -> None:
         if profile:
             console.print(f"flame graph: {write_profile(name, options)}")
             return
-        measure(name, options)
+        try:
+            measure(name, options)
+        except (ContenderFailed, CalledProcessError) as failure:
+            console.print(f"{name} was not measured: {failure}")
+            raise typer.Exit(1) from None
 
     app.command(name, help=f"Measure the scenario `{name}`.")(run)
 
@@ -99,6 +104,39 @@ def measure_all(size: Size = "small", rounds: Rounds = None) -> None:
     print_verdicts(judge_all(load_results()), console=console)
     if lost:
         raise typer.Exit(1)
+
+
+@app.command()
+def smoke(
+    scenarios: Annotated[list[str] | None, typer.Argument(help="Only these.")] = None,
+    *,
+    own: Annotated[bool, typer.Option("--own", help="Ours alone: no peer is installed or run.")] = False,
+) -> None:
+    """Run every scenario and every contender once on very little data; no figure is kept."""
+    options = Options("smoke", peers=OURS_ALONE if own else ())
+    failures, skipped = [], set[str]()
+    if not own and peers_python() is None:
+        failures.append("the peers could not be installed: with `--own` ours are tried alone")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILD / "lock"):
+        for name in scenarios or SCENARIOS:
+            say(f"{name} (smoke)")
+            try:
+                result = SCENARIOS[name](options)
+            except Exception as error:  # noqa: BLE001 - the other scenarios are tried as well
+                failures.append(f"{name}: {error}" if str(error) else f"{name}: {error!r}")
+            else:
+                skipped |= {each.name for case in result.cases for each in case.contenders if each.skipped}
+        if not scenarios:
+            say("faults (smoke)")
+            failures += try_without_faults(alone=own)
+    if skipped:
+        console.print(f"not installed here, so not tried: {', '.join(sorted(skipped))}")
+    for failure in failures:
+        console.print(f"failed: {failure}")
+    if failures:
+        raise typer.Exit(1)
+    console.print("every contender did its work")
 
 
 @app.command()

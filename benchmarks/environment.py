@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -22,6 +23,16 @@ BUILD = ROOT / ".build" / "benchmarks"
 
 _PEERS = ROOT / ".build" / "peers"
 _REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
+_MEASURED = (
+    "bulkpull/**/*.py",
+    "benchmarks/ours_*.py",
+    "benchmarks/peers/*",
+    "benchmarks/scenarios/*.py",
+    "benchmarks/service.py",
+    "benchmarks/storage_host.py",
+    "benchmarks/reports.py",
+    "benchmarks/columns.py",
+)
 _KB = 1024
 
 
@@ -101,6 +112,15 @@ def machine() -> Machine:
         memory_bytes=memory * _KB,
         system=f"{platform.system()} {platform.release().split('-')[0]}",
     )
+
+
+@cache
+def code_digest() -> str:
+    """Of the program and of everything that does the measured work: two that are equal measured the same code."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in _MEASURED for path in ROOT.glob(pattern)):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def commit() -> str:

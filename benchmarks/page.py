@@ -7,12 +7,13 @@ from pathlib import Path
 
 from benchmarks.budgets import judge_all
 from benchmarks.chart import chart
+from benchmarks.environment import code_digest
 from benchmarks.figures import figure, ratio_told, verdict_told
 from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results, median, ratio
 from benchmarks.scenarios import TITLES
 
 _PAGE = Path(__file__).parent / "README.md"
-_README = _PAGE.parents[1] / "README.md"
+_COMPARISON = _PAGE.parents[1] / "docs" / "comparison.md"
 _BEGIN, _END = "<!-- made by `python -m benchmarks page`: begin -->", "<!-- end -->"
 _HEADLINES = (
     ("export", "twenty", "a full export of twenty datasets"),
@@ -31,6 +32,7 @@ worse? This page is made from `results/*.json` by `python -m benchmarks page`; n
 
 ```console
 $ make bench          # every scenario in small sizes, some minutes; then this page and the budgets
+$ make bench-smoke    # whether every scenario and contender still runs: very little data, no figures
 $ make bench-full     # the sizes that the budgets speak of; about an hour
 $ .venv/bin/python -m benchmarks download --size full --peer curl
 $ .venv/bin/python -m benchmarks export --profile
@@ -43,7 +45,8 @@ against the same server, each in processes of its own. A ratio is the other's fi
 (median, range): above 1 means that ours needs less. Seconds stand beside the machine that they were made on and mean
 nothing elsewhere. *peak MB* adds up the peaks of all processes. Peers live in an environment of their own
 (`.build/peers`), set up as their documentation recommends; what the harness does for one that cannot do a step stands
-in its row. What is not installed is skipped, and says so.
+in its row. What is not installed is skipped, and says so. What is installed and fails ends the measurement. A result
+that was taken before the code last changed is marked as older than the code.
 """
 
 
@@ -57,15 +60,15 @@ def write_page() -> Path:
     for result in results:
         (charts / _chart_name(result)).write_text(chart(result), "utf-8")
     _PAGE.write_text("\n".join(_lines(results)), "utf-8")
-    before, begin, rest = _README.read_text("utf-8").partition(_BEGIN)
+    before, begin, rest = _COMPARISON.read_text("utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if begin and end:
-        _README.write_text("".join([before, begin, "\n", *_headlines(results), end, after]), "utf-8")
+        _COMPARISON.write_text("".join([before, begin, "\n", *_headlines(results), end, after]), "utf-8")
     return _PAGE
 
 
 def _headlines(results: list[Result]) -> Iterator[str]:
-    """The few figures that the project's own README shows."""
+    """The few figures that the project's guides show."""
     by_name: dict[str, dict[str, Case]] = {}
     for result in reversed(results):  # the full size last, so that it counts
         by_name.setdefault(result.scenario, {}).update({case.name: case for case in result.cases})
@@ -98,9 +101,13 @@ def _lines(results: list[Result]) -> Iterator[str]:
 
 def _budgets() -> Iterator[str]:
     yield "## Budgets\n\n| budget | bound | measured | |\n| --- | --- | --- | --- |"
-    for verdict in judge_all(load_results()):
+    results = load_results()
+    outdated = {(result.scenario, result.size) for result in results if is_outdated(result)}
+    for verdict in judge_all(results):
         bound, value, word = verdict_told(verdict)
         note = f": {verdict.budget.note}" if verdict.is_met is False and verdict.budget.note else ""
+        if (verdict.budget.scenario, verdict.measured) in outdated:
+            word += ", older than the code"
         yield f"| {verdict.budget.what} | {bound} | {value} | {word}{note} |"
     yield ""
 
@@ -109,8 +116,15 @@ def _chart_name(result: Result) -> str:
     return f"{result.scenario}-{result.size}.svg"
 
 
+def is_outdated(result: Result) -> bool:
+    """Whether the code that it measured is not the code that is here now."""
+    return result.code != code_digest()
+
+
 def _scenario(result: Result) -> Iterator[str]:
     yield f"## {TITLES[result.scenario]}, {result.size} size\n"
+    if is_outdated(result):
+        yield f"**Older than the code**: measured at commit {result.commit}; the code it measures has changed since.\n"
     machine = result.machine
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     yield (

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 OURS = "bulkpull"
 RESULTS = Path(__file__).parent / "results"
 
-Size = Literal["small", "full"]
+Size = Literal["smoke", "small", "full"]
+"""`smoke` is only to see that everything still runs: its figures mean nothing and are not kept."""
 Measure = Literal["wall_s", "cpu_s", "peak_bytes", "requests", "wire_bytes"]
 
 
@@ -99,13 +100,20 @@ class Case(_Model):
 
 
 class Result(_Model):
-    """One scenario, measured once."""
+    """
+    One scenario, measured once.
+
+    Attributes:
+        code: The digest of the code that was measured (`environment.code_digest`); empty where it is not known, or
+            where the cases were measured at different times.
+    """
 
     schema_version: Literal[1] = 1
     scenario: str
     size: Size
     made_at: datetime
     commit: str
+    code: str = ""
     machine: Machine
     versions: dict[str, str]
     cases: list[Case]
@@ -124,8 +132,11 @@ class Result(_Model):
         """With the cases that were measured before, where these are only some of them."""
         if not self.path.exists():
             return self
-        cases = {case.name: case for case in [*Result.load(self.path).cases, *self.cases]}
-        return self.model_copy(update={"cases": list(cases.values())})
+        before = Result.load(self.path)
+        cases = {case.name: case for case in [*before.cases, *self.cases]}
+        is_renewed = {case.name for case in before.cases} <= {case.name for case in self.cases}
+        code = self.code if is_renewed or before.code == self.code else ""
+        return self.model_copy(update={"cases": list(cases.values()), "code": code})
 
     @classmethod
     def load(cls, path: Path) -> Result:

@@ -12,8 +12,9 @@ from pathlib import Path
 from bulkpull.account import keeper, log
 from bulkpull.account.telemetry import signals
 from bulkpull.journey import converter, download, run, verify
+from bulkpull.platforms import windows
 from bulkpull.records import lock, schema
-from bulkpull.reporting import auth, calls, create, lookup, token_codes
+from bulkpull.reporting import auth, calls, create, lookup, secret_command, token_codes
 from bulkpull.tokencache import keeper as token_keeper
 from bulkpull.transfer import links, pour, transfer
 from bulkpull.transport import message, pace, retry
@@ -56,6 +57,20 @@ class Wait:
 _CALL, _TRANSFER, _POLICY = message.Timeouts(), message.TRANSFER_TIMEOUTS, retry.RetryPolicy()
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
+    Wait(
+        "reporting/secret_command.py",
+        "a program that writes a secret",
+        f"{secret_command.LONGEST_S:g} s",
+        "`read_from_command`",
+        "it is ended; exit status 4",
+    ),
+    Wait(
+        "platforms/windows.py",
+        "a program that has a file open that is replaced, on Windows",
+        f"{sum(windows.REPLACE_WAITS_S):g} s in {len(windows.REPLACE_WAITS_S)} tries",
+        "`Windows.replace_file`",
+        "as a refusal of the disk",
+    ),
     Wait(
         "transport/http.py",
         "a connection, TLS included",

@@ -12,8 +12,11 @@ import pytest
 from benchmarks.budgets import judge_all, load_budgets
 from benchmarks.chart import chart
 from benchmarks.compare import changes
+from benchmarks.environment import code_digest
+from benchmarks.page import is_outdated
 from benchmarks.result import OURS, Case, Contender, Machine, Result, Run, ratio
 from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios.common import ContenderFailed, Entry, Options, take_turns
 from benchmarks.tables import differences
 
 
@@ -113,3 +116,49 @@ def test_lost_carriage_returns_are_told_as_such(tmp_path: Path) -> None:
     assert differences(tmp_path / "ours.parquet", tmp_path / "theirs.parquet") == [
         "2 values of Note, of which theirs have lost the carriage returns"
     ]
+
+
+def _fail() -> Run:
+    raise ValueError("no such file")
+
+
+def _do() -> Run:
+    return Run(wall_s=1, cpu_s=1)
+
+
+def test_a_contender_that_is_installed_and_fails_ends_the_measurement() -> None:
+    """A row that says `skipped` would hide that the harness itself is broken."""
+    entries = [Entry(OURS, _do), Entry("curl", _fail)]
+
+    with pytest.raises(ContenderFailed, match="download: curl failed: ValueError: no such file"):
+        take_turns(entries, options=Options("smoke"), case="download")
+
+
+def test_only_a_contender_that_is_not_installed_is_skipped() -> None:
+    entries = [Entry(OURS, _do), Entry("rclone", _fail, missing="it is not installed on this machine")]
+
+    ours, rclone = take_turns(entries, options=Options("smoke"), case="download")
+
+    assert (len(ours.runs), ours.skipped) == (1, None)
+    assert (rclone.runs, rclone.skipped) == ([], "it is not installed on this machine")
+
+
+@pytest.mark.parametrize(("code", "is_old"), [("", True), ("0123456789abcdef", True), (code_digest(), False)])
+def test_a_result_of_other_code_than_the_present_one_is_outdated(code: str, *, is_old: bool) -> None:
+    assert is_outdated(result([1], [1]).model_copy(update={"code": code})) is is_old
+
+
+def test_a_result_completed_by_cases_of_other_code_does_not_count_as_measured_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.result.RESULTS", tmp_path)
+    old, now = result([1], [1]), result([2], [2])
+    limited = now.cases[0].model_copy(update={"name": "limited"})
+    old.save()
+
+    partly = now.model_copy(update={"code": code_digest(), "cases": [limited]}).completed()
+    wholly = now.model_copy(update={"code": code_digest()}).completed()
+
+    assert {case.name for case in partly.cases} == {"unlimited", "limited"}
+    assert is_outdated(partly)
+    assert not is_outdated(wholly)

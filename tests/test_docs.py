@@ -136,4 +136,17 @@ def test_the_pages_are_those_of_the_site_and_every_link_leads_somewhere(tmp_path
         program, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert "search_index.json" in {page.name for page in (tmp_path / "site" / "search").iterdir()}
     assert {page.with_suffix(".html").name for page in PAGES} <= {page.name for page in (tmp_path / "site").iterdir()}
+
+
+def test_the_site_with_the_python_reference_is_built_where_its_tool_is_installed(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocstrings_handlers.python")
+    program = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", "mkdocs.site.yml"]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [*program, "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "python-api.html").read_text(encoding="utf-8")
+    assert all(f'id="bulkpull.{name}"' in page for name in ("export", "scan", "Settings"))

@@ -1,8 +1,9 @@
-"""The README says what is true: its settings, its exit statuses, its commands."""
+"""The README and the reference say what is true: settings, exit statuses, commands."""
 
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,31 @@ COMMANDS = [
 ]
 
 
-def settings_table() -> str:
-    """The table of settings as the README has to show it, made from the settings themselves."""
-    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        value = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        rows.append(f"| `{name}` | {'none' if value in (None, ()) else f'`{value}`'} | {field.description} |")
-    return "\n".join(rows)
+DOCS = Path(__file__).parent.parent / "docs"
+MAKER = runpy.run_path(str(DOCS / "reference_pages.py"))
 
 
-def test_the_table_of_settings_is_the_one_that_the_settings_make() -> None:
-    assert settings_table() in README, f"put this table into the README:\n{settings_table()}"
+@pytest.mark.parametrize("name", MAKER["PAGES"])
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == MAKER["PAGES"][name](), "run `python docs/reference_pages.py`"
+
+
+def test_the_reference_has_every_command_and_every_option_of_it() -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+
+    for words in ("export", "nightly", "auth login", "runs resume", "reports create", "simulate"):
+        assert f"## bulkpull {words}\n" in page
+    for words, _ in MAKER["commands"]():
+        told = CliRunner().invoke(app, [*words.split()[1:], "--help"], env={"COLUMNS": "200"})
+        section = page.partition(f"## {words}\n")[2].partition("\n## ")[0]
+        for option in set(re.findall(r"--[a-z][a-z-]+", told.output.partition("Options")[2])) - {"--help"}:
+            assert option in section, (words, option)
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+
+    assert all(f"| `{name}` |" in page for name in Settings.model_fields)
 
 
 def test_every_exit_status_of_an_error_is_told() -> None:
@@ -43,7 +58,19 @@ def test_every_exit_status_of_an_error_is_told() -> None:
     ]
 
     for status in {0, 3, 130, *(kind.exit_code for kind in kinds)}:
-        assert f"| {status} |" in README
+        assert f"| {status} |" in (DOCS / "settings.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.encode()) <= 8_000
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", README)
+    assert len(links) > 10
+    for link in links:
+        assert (DOCS.parent / link).exists(), link
+
+
+def test_windows_is_not_promised() -> None:
+    assert "not yet seen running on Windows" in README
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=shlex.join)

@@ -120,6 +120,7 @@ def _value(reply: requests.Response) -> dict[str, Any]:
 
 def main() -> None:
     job, rows = Job.given(), 0
+    convert = by_pyarrow()
     api = session(job.token())
     if not job.reports:
         api.get(f"{job.api}/ScheduledDataset", timeout=60).raise_for_status()
@@ -127,7 +128,7 @@ def main() -> None:
         report_id = job.reports[dataset] if job.reports else create_report(api, job, dataset)
         source = Path(job.output) / f"{dataset}.csv.gz"
         fetch(wait_for_link(api, job, report_id), source)
-        rows += by_pyarrow(source, job.folder(dataset))
+        rows += convert(source, job.folder(dataset))
         source.unlink()
     print(rows)
 

@@ -7,11 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from benchmarks.environment import commit, machine, own_versions
+from benchmarks.environment import code_digest, commit, machine, own_versions, peer_versions, peers_python
 from benchmarks.measure import Cost
 from benchmarks.result import OURS, Case, Contender, Result, Run, Size
 
-_ROUNDS: dict[Size, int] = {"small": 3, "full": 5}
+_ROUNDS: dict[Size, int] = {"smoke": 1, "small": 3, "full": 5}
+OURS_ALONE = ("none",)
+"""The `peers` of options that measure no peer at all."""
+
+
+class ContenderFailed(Exception):
+    """A contender that is installed did not do its work: the whole measurement has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,19 @@ class Options:
         """Whether the contender is to be measured."""
         return name == OURS or not self.peers or name in self.peers
 
-    def of_size(self, *, small: int, full: int) -> int:
+    def of_size(self, *, smoke: int, small: int, full: int) -> int:
         """Bytes of a file."""
-        return self.size_bytes or (small if self.size == "small" else full)
+        return self.size_bytes or {"smoke": smoke, "small": small, "full": full}[self.size]
+
+    @property
+    def peers_python(self) -> str | None:
+        """The interpreter of the peers' environment; `None` when it cannot be made or no peer is measured."""
+        return None if self.peers == OURS_ALONE else peers_python()
+
+    @property
+    def peer_versions(self) -> dict[str, str]:
+        """Versions of what the peers' environment holds, by package; empty when no peer is measured."""
+        return {} if self.peers == OURS_ALONE else peer_versions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +91,10 @@ def take_turns(entries: Sequence[Entry], *, options: Options, case: str) -> list
     """
     Let all do the work, one after another, round by round.
 
-    By turns, so that whatever else the machine does meets every one of them. A contender that fails is left out from
-    then on, and says why.
+    By turns, so that whatever else the machine does meets every one of them. Only what is not installed is skipped.
+
+    Raises:
+        ContenderFailed: One that is installed failed, ours or another.
     """
     contenders = [
         Contender(name=each.name, version=each.version, how=each.how, skipped=each.missing)
@@ -92,9 +110,7 @@ def take_turns(entries: Sequence[Entry], *, options: Options, case: str) -> list
             try:
                 contender.runs.append(works[contender.name]())
             except Exception as error:
-                if contender.name == OURS:
-                    raise
-                contender.skipped, contender.runs = f"it failed: {error}", []
+                raise ContenderFailed(f"{case}: {contender.name} failed: {type(error).__name__}: {error}") from error
     return contenders
 
 
@@ -110,6 +126,7 @@ def result_of(scenario: str, cases: Sequence[Case], *, options: Options, version
         size=options.size,
         made_at=datetime.now(UTC).replace(microsecond=0),
         commit=commit(),
+        code=code_digest(),
         machine=machine(),
         versions={**own_versions(), **versions},
         cases=list(cases),

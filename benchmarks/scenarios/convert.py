@@ -20,11 +20,11 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.columns import COLUMNS
-from benchmarks.environment import BUILD, peer_versions, peers_python
+from benchmarks.environment import BUILD
 from benchmarks.measure import cost_of
 from benchmarks.reports import make_report
 from benchmarks.result import OURS, Case, Result, Run
-from benchmarks.scenarios.common import Entry, Options, result_of, run_of, take_turns
+from benchmarks.scenarios.common import OURS_ALONE, Entry, Options, result_of, run_of, take_turns
 from benchmarks.tables import differences
 
 NAME, TITLE = "convert", "Conversion"
@@ -38,15 +38,15 @@ _HERE = Path(__file__).parents[1]
 
 def measure(options: Options) -> Result:
     """Measure all cases."""
-    typed = options.of_size(small=300_000_000, full=1_200_000_000)
-    wide = options.of_size(small=60_000_000, full=600_000_000)
+    typed = options.of_size(smoke=3_000_000, small=300_000_000, full=1_200_000_000)
+    wide = options.of_size(smoke=3_000_000, small=60_000_000, full=600_000_000)
     cases = []
     if options.wants_case("typed"):
         cases.append(_case("typed", typed, wide=False, options=options))
     if options.wants_case("wide"):
         cases.append(_case("wide", wide, wide=True, options=options))
     if options.wants_case("long") and (options.size == "full" or "long" in options.cases):
-        once = Options(options.size, options.size_bytes, 1, peers=("none",))
+        once = Options(options.size, options.size_bytes, 1, peers=OURS_ALONE)
         cases.append(_case("long", 10_000_000_000, wide=False, options=once))
     return result_of(NAME, cases, options=options, versions={})
 
@@ -56,7 +56,7 @@ def _case(name: str, size_bytes: int, *, wide: bool, options: Options) -> Case:
     BUILD.mkdir(parents=True, exist_ok=True)
     make_report(source, size_bytes=size_bytes, wide=wide)
     kept: dict[str, Path] = {}
-    python, versions = peers_python(), peer_versions()
+    python, versions = options.peers_python, options.peer_versions
     how = "in its child process: encoding, header, fields of every row, a round trip of every value"
     entries = [Entry(OURS, _work(OURS, source, wide=wide, kept=kept, python=sys.executable), how=how)]
     entries += [

@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environment import BUILD, peer_versions, peers_python, tool_version
+from benchmarks.environment import BUILD, tool_version
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Result, Run
 from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
@@ -112,24 +112,24 @@ def measure(options: Options) -> Result:
 
 
 def _unlimited(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(small=300 * _MB, full=1_500 * _MB)
+    size = options.of_size(smoke=4 * _MB, small=300 * _MB, full=1_500 * _MB)
     with hosted(folder, size_bytes=size) as host:
-        contenders = take_turns(_all(host, folder, segments=4), options=options, case="unlimited")
+        contenders = take_turns(_all(host, folder, segments=4, options=options), options=options, case="unlimited")
     return Case(name="unlimited", title=f"{_told(size)} from a host that gives what it can", contenders=contenders,
                 verified="the bytes", notes=[_LOOPBACK])  # fmt: skip
 
 
 def _limited(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(small=60 * _MB, full=100 * _MB)
+    size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=100 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE) as host:
-        entries = [each for each in _all(host, folder, segments=4) if each.name not in _AS_CURL]
+        entries = [each for each in _all(host, folder, segments=4, options=options) if each.name not in _AS_CURL]
         contenders = take_turns(entries, options=options.in_rounds(small=1), case="limited")
     return Case(name="limited", title=f"{_told(size)} from a host that gives 4 MB/s a connection",
                 contenders=contenders, verified="the bytes")  # fmt: skip
 
 
 def _flaky(folder: Path, *, options: Options) -> Case:
-    size = options.of_size(small=24 * _MB, full=100 * _MB)
+    size = options.of_size(smoke=3 * _MB, small=24 * _MB, full=100 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         contenders = take_turns(
             [_ours(host, folder), _curl(host, folder), _aria2c(host, folder, segments=4)],
@@ -144,7 +144,8 @@ def _flaky(folder: Path, *, options: Options) -> Case:
 
 def _killed(folder: Path, *, options: Options) -> Case:
     """Kill the process every two seconds until one of them gets to the end."""
-    size, target, kills = options.of_size(small=32 * _MB, full=100 * _MB), folder / "fetched", 0
+    size, target, kills = options.of_size(smoke=8 * _MB, small=32 * _MB, full=100 * _MB), folder / "fetched", 0
+    kill_after_s, sent_before = _KILL_EVERY_S, 0
     with hosted(folder, size_bytes=size, rate=_RATE, cut_after=_CUT_AFTER, link_s=_LINK_S) as host:
         target.mkdir()
         say("killed: bulkpull")
@@ -152,10 +153,13 @@ def _killed(folder: Path, *, options: Options) -> Case:
         while kills < _MOST_KILLS:
             with subprocess.Popen(_own_words(host, target), stdout=subprocess.DEVNULL) as process:
                 try:
-                    process.wait(_KILL_EVERY_S)
+                    process.wait(kill_after_s)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     kills += 1
+                    # On a busy machine the start alone may take that long, and nothing would ever arrive.
+                    kill_after_s *= 2 if host.sent_bytes == sent_before else 1
+                    sent_before = host.sent_bytes
                 else:
                     assert process.returncode == 0
                     break
@@ -166,9 +170,9 @@ def _killed(folder: Path, *, options: Options) -> Case:
                 contenders=[], facts=facts, verified="the bytes")  # fmt: skip
 
 
-def _all(host: Host, folder: Path, *, segments: int) -> list[Entry]:
+def _all(host: Host, folder: Path, *, segments: int, options: Options) -> list[Entry]:
     return [_ours(host, folder), _curl(host, folder), _aria2c(host, folder, segments=segments),
-            _rclone(host, folder, segments=segments), _naive(host, folder)]  # fmt: skip
+            _rclone(host, folder, segments=segments), _naive(host, folder, options=options)]  # fmt: skip
 
 
 def _ours(host: Host, folder: Path) -> Entry:
@@ -214,11 +218,11 @@ def _rclone(host: Host, folder: Path, *, segments: int) -> Entry:
     return _tool("rclone", host, folder, words, how=f"{segments} streams")
 
 
-def _naive(host: Host, folder: Path) -> Entry:
-    python = peers_python()
+def _naive(host: Host, folder: Path, *, options: Options) -> Entry:
+    python = options.peers_python
     script = _HERE / "peers" / "naive_download.py"
     words = [str(word) for word in (python, script, host.url, folder / "fetched" / "report", host.ca_file)]
-    versions = peer_versions()
+    versions = options.peer_versions
     return Entry(
         "aiohttp + aiofiles",
         _once(host, folder, lambda: _in_python(words, folder)),

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import BUILD, peer_versions, peers_python
+from benchmarks.environment import BUILD
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Result, Run
 from benchmarks.scenarios.common import Entry, Options, result_of, run_of, take_turns
@@ -69,17 +69,19 @@ def measure(options: Options) -> Result:
 
 
 def _twenty(options: Options) -> Case:
-    scale = 1 / 60 if options.size == "small" else 1.0
+    scale = {"smoke": 1 / 600, "small": 1 / 60, "full": 1.0}[options.size]
     largest = options.size_bytes or int(_LARGEST_BYTES * (min(1, scale)))
     parameters = _parameters(largest, scale=scale)
     # The documented steps take twenty minutes at full size.
-    case_options = replace(options, size_bytes=None, wanted_rounds=options.wanted_rounds or (2 if scale < 1 else 1))
+    case_options = replace(
+        options, size_bytes=None, wanted_rounds=options.wanted_rounds or (2 if options.size == "small" else 1)
+    )
     kept: dict[str, Path] = {}
     counts: list[dict[str, Any]] = []
     with served(**parameters) as service:
         latency_s = service.begin()["latency_s"]
         queries = _queries(service, scale=scale)
-        python, versions = peers_python(), peer_versions()
+        python, versions = options.peers_python, options.peer_versions
         entries = [
             Entry(
                 OURS, _ours(service, scale=scale, kept=kept, counts=counts), how="`bulkpull export`, its waits scaled"
@@ -105,7 +107,7 @@ def _minute(options: Options) -> Case:
     """Ours alone; bound by the slowest report's own time."""
     counts: list[dict[str, Any]] = []
     kept: dict[str, Path] = {}
-    scale = 0.5 if options.size == "small" else 1.0
+    scale = {"smoke": 1 / 60, "small": 0.5, "full": 1.0}[options.size]
     with served(**_parameters(3_000_000, scale=scale)) as service:
         latency_s = service.begin()["latency_s"]
         work = _ours(service, scale=scale, kept=kept, counts=counts)
@@ -123,7 +125,7 @@ def _allowance(options: Options) -> Case:
     """Ours alone; bound by the calls that the service allows, or by the slowest report."""
     counts: list[dict[str, Any]] = []
     kept: dict[str, Path] = {}
-    scale = 1 / 6 if options.size == "small" else 1.0
+    scale = {"smoke": 1 / 60, "small": 1 / 6, "full": 1.0}[options.size]
     window_s = _WINDOW_S * scale
     parameters = {
         "rows": 1_000,

@@ -30,9 +30,9 @@ def measure(options: Options) -> Result:
     BUILD.mkdir(parents=True, exist_ok=True)
     cases = []
     if options.wants_case("whole"):
-        cases.append(_whole(pulls=200 if options.size == "small" else 10_000))
+        cases.append(_whole(pulls={"smoke": 100, "small": 200, "full": 10_000}[options.size]))
     if options.wants_case("bookkeeping"):
-        cases.append(_bookkeeping(pulls=2_000 if options.size == "small" else 10_000))
+        cases.append(_bookkeeping(pulls={"smoke": 200, "small": 2_000, "full": 10_000}[options.size]))
     return result_of(NAME, cases, options=options, versions={})
 
 

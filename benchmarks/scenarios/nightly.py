@@ -19,14 +19,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import BUILD, peer_versions, peers_python
+from benchmarks.environment import BUILD
 from benchmarks.measure import cost_of
 from benchmarks.result import OURS, Case, Contender, Result, Run
 from benchmarks.scenarios.common import Entry, Options, result_of, run_of, say, take_turns
 from benchmarks.service import Service, served
 
 NAME, TITLE = "nightly", "A later night"
-_ROWS = {"small": 2_000, "full": 50_000}
+_ROWS = {"smoke": 50, "small": 2_000, "full": 50_000}
 _LOOK_S = 0.25
 _NEWS_AFTER_H = 31 * 24.0
 _HERE = Path(__file__).parents[1]
@@ -36,8 +36,8 @@ _OURS = BUILD / "nights"
 class _Nights:
     """The services of all contenders after their first night, one for each."""
 
-    def __init__(self, stack: ExitStack, *, rows: int) -> None:
-        self._stack, self._rows = stack, rows
+    def __init__(self, stack: ExitStack, *, rows: int, python: str | None) -> None:
+        self._stack, self._rows, self._python = stack, rows, python or ""
         self.ours = self._service()
         self.environment = {
             **self.ours.begin()["environment"],
@@ -70,7 +70,7 @@ class _Nights:
 
     def peer(self, script: str) -> Callable[[], Run]:
         """The nights of a peer, after its first one."""
-        service, target, python = self._service(), BUILD / f"nights-{script.removesuffix('.py')}", peers_python() or ""
+        service, target = self._service(), BUILD / f"nights-{script.removesuffix('.py')}"
         job: dict[str, Any] = {"queries": self.queries, "poll_s": _LOOK_S, "output": str(target),
                                "environment": service.begin()["environment"]}  # fmt: skip
         shutil.rmtree(target, ignore_errors=True)
@@ -79,7 +79,9 @@ class _Nights:
         def night() -> Run:
             before = service.count()
             (BUILD / "job.json").write_text(json.dumps(job), "utf-8")
-            cost = cost_of([python, str(_HERE / "peers" / script), str(BUILD / "job.json")], output=BUILD / "said")
+            cost = cost_of(
+                [self._python, str(_HERE / "peers" / script), str(BUILD / "job.json")], output=BUILD / "said"
+            )
             return self._run(cost, before, service.count())
 
         say(f"the first night: {script}")
@@ -101,9 +103,9 @@ class _Nights:
 def measure(options: Options) -> Result:
     """Measure both nights."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    versions, cases, options = peer_versions(), [], options.in_rounds(small=2)
+    versions, cases, options = options.peer_versions, [], options.in_rounds(small=2)
     with ExitStack() as stack:
-        nights = _Nights(stack, rows=_ROWS[options.size])
+        nights = _Nights(stack, rows=_ROWS[options.size], python=options.peers_python)
         works = _works(nights, options)
         for name, title in (("without news", "nothing was made since the night before"),
                             ("with news", "a month later: every dataset was refreshed")):  # fmt: skip
@@ -121,15 +123,14 @@ def measure(options: Options) -> Result:
                 for each, (work, how) in works.items()
                 if not news or each == OURS
             ]
-            contenders = take_turns(entries, options=options, case=name)
-            cases.append(Case(name=name, title=f"twenty datasets, {title}", contenders=_with_missing(contenders),
-                              facts=nights.facts))  # fmt: skip
+            contenders = _with_missing(take_turns(entries, options=options, case=name), options)
+            cases.append(Case(name=name, title=f"twenty datasets, {title}", contenders=contenders, facts=nights.facts))
     return result_of(NAME, cases, options=options, versions={})
 
 
 def _works(nights: _Nights, options: Options) -> dict[str, tuple[Callable[[], Run], str]]:
     works = {OURS: (nights.night, "`bulkpull nightly`")}
-    if peers_python() is None:
+    if options.peers_python is None:
         return works
     for name, script, how in (
         ("documented steps", "steps.py", "reads the executions of the first night's reports, fetches, converts"),
@@ -148,10 +149,8 @@ def _after_a_month(nights: _Nights, work: Callable[[], Run]) -> Callable[[], Run
     return night
 
 
-def _with_missing(contenders: list[Contender]) -> list[Contender]:
-    if peers_python() is not None:
+def _with_missing(contenders: list[Contender], options: Options) -> list[Contender]:
+    if options.peers_python is not None:
         return contenders
-    missing = [
-        Contender(name=name, skipped="it could not be installed") for name in ("documented steps", "airbyte-cdk")
-    ]
-    return [*contenders, *missing]
+    names = [name for name in ("documented steps", "airbyte-cdk") if options.wants(name)]
+    return [*contenders, *(Contender(name=name, skipped="it could not be installed") for name in names)]

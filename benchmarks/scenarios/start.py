@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.environment import BUILD, peer_versions, peers_python
+from benchmarks.environment import BUILD
 from benchmarks.measure import Cost, cost_of
 from benchmarks.result import OURS, Case, Result, Run
 from benchmarks.scenarios.common import Entry, Options, result_of, run_of, take_turns
@@ -23,8 +23,8 @@ _WARM = "a first start of each, which fills caches, is not counted"
 def measure(options: Options) -> Result:
     """Measure all cases."""
     options = options.in_rounds(small=_ROUNDS)
-    own, theirs = Path(sys.executable).parent, Path(peers_python() or "/").parent
-    versions = peer_versions()
+    own, theirs = Path(sys.executable).parent, Path(options.peers_python or "/").parent
+    versions = options.peer_versions
     words = {"--version": {"awscli": "aws", "dlt": "dlt"}, "--help": {"dlt": "dlt"}}
     cases = []
     for word, commands in words.items():

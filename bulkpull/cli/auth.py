@@ -55,7 +55,7 @@ def login(
     """
     Sign in once, with MFA, by a code that is entered in a browser on any device; the refresh token is kept.
 
-    Needs the extra `login` (pip install 'bulkpull[login]') and an application that allows public client flows.
+    Needs an application that allows public client flows.
     `tenant_id` and `client_id` have to be set. No secret is shown.
     """
     speech = Speech(log_level=log_level)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bulkpull.journey.intact import damaged_snapshots
 from bulkpull.journey.published import load_published
-from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath
+from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath, rename_beneath
 from bulkpull.records.files import make_folders
 from bulkpull.records.history import PRIVATE, RUN_ID
 from bulkpull.records.manifest import Current, DatasetRecord
@@ -34,12 +34,15 @@ class OutputFolder:
     runs: tuple[str, ...]
 
 
-def open_folder(output: Path, *, run_id: str, alive: frozenset[str]) -> OutputFolder:
+def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over: str | None = None) -> OutputFolder:
     """
     Look at what is there, and clear away what nobody will carry on.
 
     The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
     what is named like a run goes: the private folder may be a link to one that others use as well.
+
+    Args:
+        taken_over: The run whose downloads this one goes on with.
 
     Raises:
         DiskTrouble: `current.json` is damaged.
@@ -50,6 +53,8 @@ def open_folder(output: Path, *, run_id: str, alive: frozenset[str]) -> OutputFo
     staging = private / "staging" / run_id
     for name in ("datasets", "runs"):
         refuse_links(output / name, root=output)  # before anything is ordered
+    if taken_over in names_beneath(staging.parent, root=private) and not staging.exists():
+        rename_beneath(staging.parent / str(taken_over), staging, root=private, target_root=private)
     make_folders(staging, root=private)
     staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
     runs = tuple((set(names_beneath(output / "runs", root=output)) | staged) - {run_id})

@@ -74,15 +74,17 @@ def keep_before(parts: Sequence[Part], *, since: datetime, restated_from: dateti
         since: The start of the whole.
         restated_from: What begins later may still be restated by the service.
     """
-    kept: list[Part] = []
-    covered_until = since
-    for part in parts:
+    kept = 0
+    covered_until = reached = since
+    for number, part in enumerate(parts, start=1):
         window = _window(part)
-        if window.start != covered_until or window.end > restated_from:
+        if window.start != reached or window.end > restated_from:
             break
-        kept.append(part)
-        covered_until = window.end
-    return kept, covered_until
+        reached = window.end
+        if reached == reached.replace(day=1, hour=0, minute=0, second=0, microsecond=0):
+            # Only whole months: one that was read before its end is read again.
+            kept, covered_until = number, reached
+    return list(parts[:kept]), covered_until
 
 
 def without_emptied(parts: Sequence[Part], published: Sequence[Part]) -> tuple[list[Part], list[str]]:

@@ -71,11 +71,13 @@ class EarlierRun:
     Attributes:
         carried_on: It is unfinished and may still be carried on, so that its reports are its own.
         published: Datasets that it has published: their reports have served.
+        keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
     """
 
     run_id: str
     carried_on: bool = False
     published: frozenset[str] = frozenset()
+    keeps_reports: bool = False
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ def sort_reports(
             continue
         elif name.mark in wanted and name.dataset not in run.published and _is_fresh(name, now=now):
             result.usable.setdefault(wanted[name.mark], []).insert(0, report)
-        elif not run.carried_on or name.dataset in run.published:
+        elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):
             result.orphans.append(report)
     return result
 

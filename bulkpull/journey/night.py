@@ -52,6 +52,7 @@ class Night:
         reason: Why nothing is brought; `None` when something is.
         ask: Nothing is published and nothing is ready: a one-off report brings data at once.
         standing: The standing report that serves from now on; `None` when one has to be made.
+        is_own: This folder made that report.
         lead_h: How many hours before the nightly hour that report runs; `None` where it is not known.
         replaced: Standing reports of ours that are of no use any more.
         why_replaced: A word on that.
@@ -69,6 +70,7 @@ class Night:
     reason: str | None = None
     ask: bool = False
     standing: Report | None = None
+    is_own: bool = False
     lead_h: float | None = None
     replaced: list[Report] = field(default_factory=list)
     why_replaced: str | None = None
@@ -133,6 +135,7 @@ def decide(
         why = _why_useless(report, pull, memory=memory, schedule=schedule)
         if night.standing is None and why is None:
             night.standing, night.lead_h = report, memory.lead_h(report.report_id)
+            night.is_own = memory.is_own(report)
         elif memory.is_own(report):
             night.replaced.append(report)
             night.why_replaced = night.why_replaced or why or "there is a second one for the same query"

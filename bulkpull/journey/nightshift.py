@@ -124,6 +124,7 @@ class NightShift:
             query_id=report.query_id,
             question_sha256=question_of(night.today).sha256,
             lead_h=self.standing.lead_h if night.standing is None else night.lead_h,
+            own=night.standing is None or night.is_own,
         )
         return True
 

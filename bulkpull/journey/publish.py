@@ -224,6 +224,7 @@ def _first_that_did_not_fit(column: PublishedColumn) -> str:
 def hold_back(
     dataset: str,
     *,
+    run_id: str,
     rows: int,
     current_rows: int | None,
     drift: Drift,
@@ -233,28 +234,32 @@ def hold_back(
     fail_on_redacted: bool,
 ) -> None:
     """
-    Refuse to publish what would hurt readers (pure).
+    Refuse to publish what would hurt readers (pure). What was fetched is kept, and the fix tells how to publish it.
+
+    Args:
+        run_id: The run that holds it back.
 
     Raises:
         HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
             `fail_on_redacted`.
     """
+    publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it all the same"
     if fail_on_redacted and data_redacted:
         raise HeldBack(
             f"{dataset}: the service withheld revenue or personal data",
             why="the role of this user does not see it (dataRedacted)",
-            fix="give the user the Executive report viewer role, or set `fail_on_redacted = false`",
+            fix=f"give the user the Executive report viewer role; {publish}",
         )
     if rows == 0 and current_rows and on_shrink == "hold":
         raise HeldBack(
             f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
-            fix='the current one stays; set `on_shrink = "publish"` if an empty answer is right',
+            fix=f"the current one stays; if an empty answer is right, {publish}",
         )
     if drift and on_drift == "fail":
         raise HeldBack(
             f"{dataset}: the columns differ from the published snapshot",
             why=describe_drift(drift),
-            fix='adapt what reads them, then run once with `on_drift = "warn"`',
+            fix=f"adapt what reads them; then {publish}",
         )
 
 

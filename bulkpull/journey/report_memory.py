@@ -70,7 +70,8 @@ def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ())
     """
     The memory of each dataset, from the ledger's steps of the names `STANDING` and `MISSED`, the oldest first.
 
-    An id that follows the order of its name is of a report that this folder made; every other id was found.
+    An id that follows the order of its name is of a report that this folder made; every other id was found. A later
+    note repeats it (`own`), because the ledger forgets runs after some months (case N16).
     """
     memories: dict[str, ReportMemory] = {}
     for entry in standing:
@@ -79,7 +80,7 @@ def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ())
         if report_id is None:
             memory.ordered.add(name)
             continue
-        if name in memory.ordered:
+        if name in memory.ordered or entry.facts.get("own"):
             memory.made.add(report_id)
         elif report_id not in memory.made:
             memory.adopted.add(report_id)

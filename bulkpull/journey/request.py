@@ -95,6 +95,8 @@ class ExportRequest:
             "timespan": settings.timespan,
             "metrics": settings.metrics,
             "api_base_url": settings.api_base_url,
+            "keep_raw": settings.keep_raw,
+            "keep_reports": settings.keep_reports,
         }
 
 
@@ -104,7 +106,7 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
 
     A name that the ledger of an older version does not have counts as not asked for.
     """
-    names = (request.keys() | key.keys()) - {"window_end", "account"}
+    names = (request.keys() | key.keys()) - {"window_end", "account", "keep_reports"}
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,12 +37,15 @@ class Past:
     Attributes:
         carried_on: The run that the same command goes on with.
         alive: Ids of unfinished runs that may still be carried on, that one included.
+        taken_over: A night that was cut off after it had published something. A new run goes on with its reports and
+            files, and looks at every dataset again: newer data may be ready by now.
         closed: Unfinished runs that were cut off too long ago: the service may have cleaned up what they ordered, and
             has refreshed the data since.
         is_empty: There was none, so that there is nothing of ours to be looked for on the service.
     """
 
     carried_on: RunEntry | None = None
+    taken_over: RunEntry | None = None
     alive: frozenset[str] = frozenset()
     closed: tuple[RunEntry, ...] = ()
     is_empty: bool = True
@@ -84,11 +87,22 @@ def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest
             fix="resume it with the settings that it was begun with, or begin a new run",
         )
     # Runs from before the setting `metrics` selected none.
-    asked = {"timespan": run.request.get("timespan"), "metrics": run.request.get("metrics") or "none"}
+    asked = {
+        "timespan": run.request.get("timespan"),
+        "metrics": run.request.get("metrics") or "none",
+        "keep_raw": settings.keep_raw or bool(run.request.get("keep_raw")),
+    }
     return ExportRequest.of_run(run.request), settings.model_copy(update=asked)
 
 
-def review(runs: Sequence[RunEntry], *, key: Mapping[str, Any], now: datetime, resume: str | None = None) -> Past:
+def review(
+    runs: Sequence[RunEntry],
+    *,
+    key: Mapping[str, Any],
+    now: datetime,
+    resume: str | None = None,
+    published: Container[str] = (),
+) -> Past:
     """
     Say what becomes of earlier runs (pure).
 
@@ -96,6 +110,7 @@ def review(runs: Sequence[RunEntry], *, key: Mapping[str, Any], now: datetime, r
         runs: The newest first.
         key: What has to be equal for a run to be carried on, as `ExportRequest.as_key` gives it.
         resume: The run that the user wants to be carried on, however it ended.
+        published: Ids of the runs that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
     young = [run for run in unfinished if _is_young(run, now=now)]
@@ -105,8 +120,12 @@ def review(runs: Sequence[RunEntry], *, key: Mapping[str, Any], now: datetime, r
         wanted = next((run for run in runs if is_same_request(run.request, key)), None)
         wanted = wanted if wanted in unfinished else None
     carried_on = wanted if wanted is not None and _is_young(wanted, now=now) else None
+    taken_over = None
+    if resume is None and key.get("nightly") and carried_on is not None and carried_on.run_id in published:
+        carried_on, taken_over = None, carried_on
     return Past(
         carried_on=carried_on,
+        taken_over=taken_over,
         alive=frozenset(run.run_id for run in young) | ({carried_on.run_id} if carried_on else set()),
         closed=tuple(run for run in unfinished if run not in young),
         is_empty=not runs,
@@ -170,12 +189,15 @@ async def inherit(
     is_known = reports is not None
     reports = list(reports) if reports is not None else await _ordered_reports(ledger)
     named = {name.run_id for report in reports if (name := read_report_name(report.name)) and name.run_id}
-    known = {run.run_id for run in await ledger.runs()} | {name for name in folders if RUN_ID.fullmatch(name)}
+    noted = await ledger.runs()
+    keeping = {run.run_id for run in noted if run.request.get("keep_reports")}
+    known = {run.run_id for run in noted} | {name for name in folders if RUN_ID.fullmatch(name)}
     runs = [
         EarlierRun(
             each,
             carried_on=each in alive,
             published=frozenset(entry.dataset for entry in await ledger.steps(each) if entry.step == "published"),
+            keeps_reports=each in keeping,
         )
         for each in sorted((named & known) - {run_id})
     ]

@@ -23,6 +23,7 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import iso_utc
+from bulkpull.journey.report_memory import STANDING
 from bulkpull.records.beneath import names_beneath, remove_beneath, rename_beneath
 from bulkpull.records.files import make_folders, sync_folder
 from bulkpull.records.history import PRIVATE, RUN_ID, RUNS, run_ids
@@ -108,7 +109,7 @@ async def retire_runs(output: Path, ledger: Ledger, *, retain: int, now: datetim
         LedgerError: The ledger cannot be written.
     """
     left = await anyio.to_thread.run_sync(lambda: _retire_runs(output, retain=retain, now=now))
-    await ledger.prune(before=iso_utc(now - _REMEMBERED), keep=left)
+    await ledger.prune(before=iso_utc(now - _REMEMBERED), keep=left, keep_last=STANDING)
 
 
 def _retire_runs(output: Path, *, retain: int, now: datetime) -> set[str]:

@@ -75,7 +75,7 @@ from bulkpull.records.files import explained
 from bulkpull.records.history import PRIVATE
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.records.lock import locked
-from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.records.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.records.owner import Owner, check_owner, claim_folder
 from bulkpull.reporting.azure import AzureCredential
 from bulkpull.reporting.client import ReportingClient
@@ -167,12 +167,20 @@ class Run:
             locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
-            await self._look_back(ledger)
+            with explained(output):
+                current = await anyio.to_thread.run_sync(Current.load, output)
+            await self._look_back(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
             with explained(output):
-                look = partial(open_folder, output, run_id=self.run_id, alive=self._past.alive)
+                look = partial(
+                    open_folder,
+                    output,
+                    run_id=self.run_id,
+                    alive=self._past.alive,
+                    taken_over=self._past.taken_over.run_id if self._past.taken_over else None,
+                )
                 folder = await anyio.to_thread.run_sync(look)
             resumed = self._past.carried_on is not None
             self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
@@ -227,10 +235,16 @@ class Run:
         with explained(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
-    async def _look_back(self, ledger: Ledger) -> None:
+    async def _look_back(self, ledger: Ledger, current: Current) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
-        self._past = review(await ledger.runs(), key=self.request.as_key(self.settings), now=now, resume=self.resume)
+        self._past = review(
+            await ledger.runs(),
+            key=self.request.as_key(self.settings),
+            now=now,
+            resume=self.resume,
+            published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
+        )
         for run in self._past.closed:
             await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
         earlier = self._past.carried_on
@@ -249,6 +263,11 @@ class Run:
             self._notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
+            )
+        if (earlier := self._past.taken_over) is not None:
+            self._notes.append(
+                f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
+                "left, and looks at every dataset again"
             )
 
     def _tell_damage(self, folder: OutputFolder) -> None:
@@ -421,6 +440,10 @@ class Run:
         done: Mapping[str, DatasetRecord] = {}
         if self._past.carried_on:
             done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
+        for record in done.values() if self.settings.keep_raw else ():
+            raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
+            if not await anyio.to_thread.run_sync(raw.is_dir):
+                record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
         for pull in plan.pulls:
             record = self._records[pull.dataset] = done.get(pull.dataset) or blank_record(
                 pull, named=bool(self.request.datasets)
@@ -545,6 +568,10 @@ class Run:
             }
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
             self._begun = True
+            if (earlier := self._past.taken_over) is not None:
+                await ledger.end_run(
+                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
+                )
 
     @property
     def _is_to_be_resumed(self) -> bool:

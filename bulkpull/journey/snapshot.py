@@ -416,6 +416,7 @@ class Assembly:
         if tools.published_anyway is not None and self.pull.dataset not in tools.published_anyway:
             hold_back(
                 self.pull.dataset,
+                run_id=tools.run_id,
                 rows=rows,
                 current_rows=baseline.rows if baseline else None,
                 drift=drift,

@@ -27,7 +27,7 @@ _WAIT_TIMEOUT = 0x102
 _ERROR_ACCESS_DENIED = 5
 _CREATE_NEW_PROCESS_GROUP = 0x200
 # A virus scanner or a reader that has the target open for a moment refuses the rename for as long.
-_REPLACE_WAITS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+REPLACE_WAITS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _TASKKILL_S = 10.0
 # From here on, exit statuses are NTSTATUS codes of a crash.
 _FIRST_NTSTATUS = 0xC000_0000
@@ -65,7 +65,7 @@ class Windows(Platform):
 
     def replace_file(self, source: Path, target: Path) -> None:
         """Try again for two seconds at most while another program has the target open."""
-        for wait_s in _REPLACE_WAITS_S:
+        for wait_s in REPLACE_WAITS_S:
             try:
                 source.replace(target)
             except PermissionError:

@@ -148,13 +148,14 @@ class Ledger:
         rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
         return [at for (at,) in rows]
 
-    async def prune(self, *, before: str, keep: Collection[str]) -> int:
+    async def prune(self, *, before: str, keep: Collection[str], keep_last: str = "") -> int:
         """
         Forget runs, so that the ledger does not grow for ever; the room is used again.
 
         Args:
             before: Runs that began earlier are forgotten, ISO 8601 UTC.
             keep: Runs that are remembered all the same.
+            keep_last: A step of which the last note of each dataset and report (`report_id` of its facts) stays.
 
         Returns:
             How many were forgotten.
@@ -165,7 +166,12 @@ class Ledger:
             with self._database:
                 old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (before,)).fetchall()
                 gone.extend((run_id,) for (run_id,) in old if run_id not in keep)
-                for table in ("step", "ending", "resumption", "run"):
+                self._database.executemany(
+                    "DELETE FROM step WHERE run_id = ? AND number NOT IN (SELECT max(number) FROM step WHERE step = ?"
+                    " GROUP BY dataset, json_extract(facts, '$.report_id'))",
+                    [(run_id, keep_last) for (run_id,) in gone],
+                )
+                for table in ("ending", "resumption", "run"):
                     self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
 
         await self._change(work)

@@ -77,7 +77,9 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
         )
     except ImportError:
         raise SettingsError(
-            told, why="the libraries for certificates are not installed", fix="pip install 'bulkpull[login]'"
+            told,
+            why="the libraries for certificates are not installed",
+            fix="install bulkpull again: they belong to it",
         ) from None
     try:
         content = path.read_bytes()

@@ -125,7 +125,9 @@ def _application(settings: Settings, *, http: Http) -> Any:
         from msal import PublicClientApplication  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:
         raise SettingsError(
-            "signing in needs the library MSAL", why="it is not installed", fix="pip install 'bulkpull[login]'"
+            "signing in needs the library MSAL",
+            why="it is not installed",
+            fix="install bulkpull again: MSAL belongs to it",
         ) from None
     address = settings.token_address
     if _TOKEN_PATH.search(address) is None:

@@ -15,12 +15,12 @@ from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import register_secret
 
 # A person may have to confirm; whoever runs unattended must not wait for one for ever.
-_LONGEST_S = 30.0
+LONGEST_S = 30.0
 # Longer than any secret, token or key.
 _LONGEST_BYTES = 65_536
 
 
-async def read_from_command(command: str, *, setting: str, within_s: float = _LONGEST_S) -> str:
+async def read_from_command(command: str, *, setting: str, within_s: float = LONGEST_S) -> str:
     """
     The secret that a program writes to its standard output, without the line end.
 

@@ -226,7 +226,7 @@ def test_without_msal_the_command_says_what_to_install(
     outcome = command("auth", "login")
 
     assert outcome.code == 2
-    assert "pip install 'bulkpull[login]'" in outcome.err
+    assert "install bulkpull again: MSAL belongs to it" in outcome.err
 
 
 def test_the_demos_credentials_can_be_tried_and_leave_nothing_behind(command: Command, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import SMALL, Command, Serve
 
-from bulkpull.simulator import ColumnDrift
+from bulkpull.simulator import ColumnDrift, Fault
 
 
 @pytest.mark.case("N9")
@@ -26,6 +26,22 @@ def test_unused_scheduled_reports_are_shown_and_deleted_on_demand(command: Comma
     assert command("reports", "delete", "--unused", "--yes").code == 0
     assert simulator.service.standing_reports("Profile") == []
     assert len(simulator.service.standing_reports("OfficeUsage")) == 1
+
+
+@pytest.mark.case("N17")
+def test_after_a_night_that_could_not_list_its_reports_none_of_them_counts_as_unused(
+    command: Command, serve: Serve
+) -> None:
+    """All scheduled reports were deleted, because that night had noted none of them."""
+    simulator = serve(SMALL)
+    command("nightly", "Profile", "OfficeUsage", "--quiet")
+    refused = Fault("http_status", endpoint="GET ScheduledReport", times=None, args={"status": 403})
+    simulator.arm(refused)
+    assert command("nightly", "Profile", "OfficeUsage", "--quiet").code == 0
+    simulator.disarm_all()
+
+    assert command("reports", "delete", "--unused", "--yes").code == 0
+    assert [len(simulator.service.standing_reports(name)) for name in ("Profile", "OfficeUsage")] == [1, 1]
 
 
 @pytest.mark.case("N13")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,30 @@ async def test_a_newer_snapshot_replaces_the_pointer_and_leaves_the_older_files_
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"two"
     assert (tmp_path / f"datasets/Profile/run={RUN_1}/part-00000.parquet").read_bytes() == b"one"
     assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_2
+
+
+@pytest.mark.case("C44")
+@pytest.mark.fault(95)
+async def test_a_reader_of_latest_finds_a_snapshot_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publisher(tmp_path, RUN_1).publish_snapshot(stage(tmp_path, b"one"))
+    latest, found = tmp_path / "latest" / "Profile" / "part-00000.parquet", list[bytes]()
+
+    def looking(change: Any) -> Any:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            result = change(*arguments, **options)
+            # Publishing would survive an error here: what follows the pointer may fail.
+            found.append(latest.read_bytes() if latest.exists() else b"nothing")
+            return result
+
+        return changed
+
+    for name in ("link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink"):
+        monkeypatch.setattr(os, name, looking(getattr(os, name)))
+    await publisher(tmp_path, RUN_2).publish_snapshot(stage(tmp_path, b"two"))
+
+    assert set(found) == {b"one", b"two"}
 
 
 async def test_publishing_again_after_a_cut_off_ends_the_same_way(tmp_path: Path) -> None:
@@ -155,7 +180,7 @@ def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(told
 
 
 DEFAULTS = {
-    "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
+    "run_id": RUN_1, "rows": 5, "current_rows": 5, "drift": Drift(), "data_redacted": False,
     "on_shrink": "hold", "on_drift": "warn", "fail_on_redacted": False,
 }  # fmt: skip
 
@@ -171,8 +196,9 @@ DEFAULTS = {
     ],
 )
 def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: str) -> None:
-    with pytest.raises(HeldBack, match=words):
+    with pytest.raises(HeldBack, match=words) as held:
         hold_back("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
+    assert f"bulkpull runs publish {RUN_1} Profile" in held.value.reason
 
 
 @pytest.mark.parametrize(

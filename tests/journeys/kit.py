@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from bulkpull.events import Events, Listener
+from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import Account
 from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
@@ -30,6 +30,37 @@ QUICK: dict[str, Any] = {
     "poll_max_seconds": 0.5,
     "report_timeout_seconds": 60,
 }
+
+
+class Killed(BaseException):
+    """The process is gone: nothing is caught, no manifest is written, and the ledger hears of no ending."""
+
+
+def killed_at(name: str) -> Listener:
+    """A listener that ends the process at the first event of that name."""
+
+    def listen(event: Event) -> None:
+        if event.name == name:
+            raise Killed
+
+    return listen
+
+
+async def lose(run: Run) -> None:
+    """Carry out a run that ends by `Killed`, alone or among other errors."""
+    try:
+        await run.export()
+    except BaseException as error:
+        if not _holds_killed(error):
+            raise
+    else:
+        raise AssertionError("the run came to an end")
+
+
+def _holds_killed(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_holds_killed(each) for each in error.exceptions)
+    return isinstance(error, Killed)
 
 
 def settings_for(simulator: Simulator, output: Path, **changes: Any) -> Settings:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeys.kit import settings_for
+from journeys.kit import killed_at, lose, settings_for
 from support import FakeClock
 
 from bulkpull.errors import SettingsError
@@ -75,6 +75,23 @@ async def test_what_one_account_submitted_is_not_collected_by_another(tmp_path: 
             await Run(ExportRequest(("Profile",)), settings, Events(), resume=submitted.run_id).export()
 
         assert len(simulator.service.reports) == 1
+
+
+@pytest.mark.case("N2")
+async def test_what_one_account_left_half_done_is_not_carried_on_by_another(tmp_path: Path) -> None:
+    """One manifest held the data of two customers."""
+    async with Simulator(SMALL) as simulator:
+        settings = settings_for(simulator, tmp_path / "out")
+        request, clock = ExportRequest(("Profile", "OfficeUsage")), FakeClock()
+        await lose(Run(request, settings, Events(killed_at("snapshot.published")), clock=clock))
+        other = settings.model_copy(update={"tenant_id": "fabrikam.example"})
+        before = dict(simulator.service.created_reports)
+        with pytest.raises(SettingsError, match="another account"):
+            await Run(request, other, Events(), clock=clock).export()
+
+        assert simulator.service.created_reports == before
+        manifest = await Run(request, settings, Events(), clock=clock).export()
+    assert [record.status for record in manifest.datasets] == ["complete", "complete"]
 
 
 async def test_the_account_stands_in_the_pointer_too_so_that_it_survives_the_private_folder(tmp_path: Path) -> None:

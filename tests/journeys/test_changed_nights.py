@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from journeys.kit import ACCOUNT, settings_for
+from journeys.kit import ACCOUNT, killed_at, lose, settings_for
 from support import FakeClock
 
+from bulkpull.clock import iso_utc
 from bulkpull.events import Events
 from bulkpull.journey.freshness import find_freshness
 from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.run import Run
-from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.records.ledger import opened_ledger
+from bulkpull.records.manifest import Current, DatasetRecord, Manifest
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 from bulkpull.simulator.records import StoredReport
 
 DATASET = "OfficeUsage"
 PATIENT: dict[str, Any] = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0, "report_timeout_seconds": 10_800.0}
 SERVICE: dict[str, Any] = {"datasets": (DATASET, "Profile"), "rows": 12, "refreshes": True, "latency_s": (60.0, 600.0)}
+
+LISTS = [
+    Fault("http_status", endpoint="GET ScheduledReport", times=None, args={"status": 403}),
+    Fault("null_value", endpoint="GET ScheduledReport", times=None),
+]
 
 
 class Nights:
@@ -43,6 +51,12 @@ class Nights:
 
     def scheduled(self, dataset: str = DATASET) -> list[StoredReport]:
         return self.simulator.service.standing_reports(dataset)
+
+    def newest(self, dataset: str) -> datetime:
+        """When the newest execution of its scheduled report was completed."""
+        (report,) = self.scheduled(dataset)
+        done = [at for each in report.executions if (at := report.completed_at(each))]
+        return max(each for each in done if each <= self.clock.now())
 
 
 @asynccontextmanager
@@ -141,14 +155,7 @@ async def test_the_age_is_measured_by_the_last_execution_that_was_due(tmp_path: 
 
 
 @pytest.mark.case("N7")
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault("http_status", endpoint="GET ScheduledReport", times=None, args={"status": 403}),
-        Fault("null_value", endpoint="GET ScheduledReport", times=None),
-    ],
-    ids=["403", "null"],
-)
+@pytest.mark.parametrize("fault", LISTS, ids=["403", "null"])
 async def test_a_list_of_reports_that_is_not_told_is_not_an_empty_one(tmp_path: Path, fault: Fault) -> None:
     async with nights_of(tmp_path) as nights:
         await nights.night()
@@ -217,6 +224,28 @@ async def test_idle_reports_of_ours_make_room_where_the_quota_is_full(tmp_path: 
     assert "no standing report" not in told(the(manifest))
 
 
+@pytest.mark.case("N16")
+async def test_a_scheduled_report_is_still_its_makers_after_the_ledger_forgot_the_run_that_ordered_it(
+    tmp_path: Path,
+) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night(DATASET, "Profile", day=False)
+        private = nights.output / ".bulkpull"
+        for _ in range(2):
+            nights.clock.advance(86_400)
+            await nights.night(DATASET, day=False)
+        async with opened_ledger(private) as ledger:
+            runs = await ledger.runs()
+            await ledger.prune(before="2100-01-01", keep={runs[0].run_id}, keep_last="standing")
+            assert len(await ledger.runs()) == 1
+        (old,), (idle,) = nights.scheduled(), nights.scheduled("Profile")
+        manifest = await nights.night(day=False, timespan="LAST_MONTH")
+
+        (new,) = nights.scheduled()
+    assert new.report_id != old.report_id
+    assert [note for note in manifest.notes if idle.report_id in note]
+
+
 @pytest.mark.case("N10")
 @pytest.mark.parametrize(
     "text",
@@ -251,3 +280,147 @@ async def test_another_lead_and_another_name_are_seen(tmp_path: Path) -> None:
         await nights.night(standing_lead_hours=8.0)
         (moved,) = nights.scheduled()
     assert moved.report_id != report.report_id
+
+
+@pytest.mark.case("N6")
+async def test_a_night_that_was_cut_off_is_followed_by_one_that_looks_at_every_dataset(tmp_path: Path) -> None:
+    """What it had published a day ago was taken for an answer, although a newer execution lay ready."""
+    async with nights_of(tmp_path) as nights:
+        await nights.night(DATASET, "Profile")
+        cut = killed_at("snapshot.published")
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        request = ExportRequest((DATASET, "Profile"), nightly=True)
+        nights.clock.advance(3 * 86_400.0)  # the data of both have changed
+        await lose(Run(request, settings, Events(cut), clock=nights.clock, account=ACCOUNT))
+        before = {name: each.run_id for name, each in Current.load(nights.output).datasets.items()}
+        created = Counter(nights.simulator.service.created_reports)
+        (done,) = (name for name, run_id in before.items() if run_id == max(before.values()))
+        nights.clock.advance(timedelta(hours=23, minutes=58).total_seconds())
+        ready = {name: nights.newest(name) for name in (DATASET, "Profile")}
+        manifest = await nights.night(DATASET, "Profile")
+
+        assert nights.simulator.service.created_reports == created
+    current = Current.load(nights.output).datasets
+    assert manifest.run_id not in before.values()
+    for name, newest in ready.items():
+        record = the(manifest, name)
+        assert record.status == "complete" or "published already" in told(record)
+        assert record.generated_at == iso_utc(newest)
+        if record.status == "complete":
+            assert current[name].run_id == manifest.run_id
+    assert any(before[done] in note for note in manifest.notes)
+    assert not list((nights.output / ".bulkpull" / "staging").iterdir())
+
+
+@pytest.mark.case("N7")
+@pytest.mark.parametrize("fault", LISTS, ids=["403", "null"])
+async def test_an_export_without_the_list_of_reports_takes_up_what_its_ledger_knows(
+    tmp_path: Path, fault: Fault
+) -> None:
+    """Everything was ordered a second time."""
+    async with nights_of(tmp_path) as nights:
+        cut = killed_at("execution.changed")
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        await lose(Run(ExportRequest((DATASET,)), settings, Events(cut), clock=nights.clock, account=ACCOUNT))
+        assert nights.simulator.service.created_reports[DATASET] == 1
+        nights.simulator.arm(fault)
+        manifest = await Run(
+            ExportRequest((DATASET,)), settings, Events(), clock=nights.clock, account=ACCOUNT
+        ).export()
+
+        assert nights.simulator.service.created_reports[DATASET] == 1
+    assert the(manifest).status == "complete"
+    assert "does not tell which reports there are" in " ".join(manifest.notes)
+
+
+@pytest.mark.case("N14", "N4")
+async def test_a_time_span_that_is_withdrawn_or_added_costs_no_night_and_mislabels_nothing(tmp_path: Path) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night(day=False)
+        tables = nights.simulator.service.tables
+        whole = tables[DATASET]
+        for ranges, span in ((("LAST_MONTH", "LAST_3_MONTHS"), "LAST_3_MONTHS"), (whole.date_ranges, "LAST_6_MONTHS")):
+            tables[DATASET] = replace(whole, date_ranges=ranges)
+            nights.clock.advance(86_400)
+            record = the(await nights.night(day=False))
+            assert (record.status, record.timespan) == ("complete", span)
+            assert f"TIMESPAN {span}" in str(record.query)
+            (scheduled,) = nights.scheduled()
+            assert f"TIMESPAN {span}" in str(scheduled.query_text)
+
+
+@pytest.mark.case("N13")
+async def test_a_scheduled_execution_that_is_held_back_stays_and_is_published_from_what_was_kept(
+    tmp_path: Path,
+) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night()
+        (scheduled,) = nights.scheduled()
+        service = nights.simulator.service
+        service.scenario = replace(service.scenario, role="viewer", redaction="empty")
+        nights.clock.advance(3 * 86_400)
+        held = await nights.night(day=False, fail_on_redacted=True)
+        record = the(held)
+        assert record.status == "failed"
+        assert f"bulkpull runs publish {held.run_id} {DATASET}" in str(record.reason)
+        assert scheduled.report_id in service.reports
+        created = Counter(service.created_reports)
+
+        settings = settings_for(nights.simulator, nights.output, fail_on_redacted=True, **PATIENT)
+        read: list[str] = []
+        published = await Run(
+            ExportRequest((DATASET,), nightly=True),
+            settings,
+            Events(lambda event: read.append(event.name)),
+            clock=nights.clock,
+            account=ACCOUNT,
+            resume=held.run_id,
+            published_anyway=(DATASET,),
+        ).export()
+
+        assert service.created_reports == created
+    assert (the(published).status, the(published).execution_id) == ("complete", record.execution_id)
+    assert "conversion.completed" not in read  # from what was converted already
+
+
+@pytest.mark.case("N15")
+async def test_reports_that_were_kept_on_purpose_stay_when_later_runs_keep_none(tmp_path: Path) -> None:
+    async with nights_of(tmp_path) as nights:
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+
+        async def export(*datasets: str, **changes: Any) -> Manifest:
+            nights.clock.advance(60)
+            run = Run(
+                ExportRequest(datasets),
+                settings.model_copy(update=changes),
+                Events(),
+                clock=nights.clock,
+                account=ACCOUNT,
+            )
+            return await run.export()
+
+        await export(DATASET, "Profile", keep_reports=True)
+        kept = set(nights.simulator.service.reports)
+        await export(DATASET)
+        await export(DATASET, "Profile")
+
+        assert set(nights.simulator.service.reports) == kept
+    assert len(kept) == 2
+
+
+@pytest.mark.case("N15")
+async def test_raw_bytes_are_kept_of_everything_where_the_same_command_asks_for_them_in_the_end(
+    tmp_path: Path,
+) -> None:
+    async with nights_of(tmp_path) as nights:
+        cut = killed_at("snapshot.published")
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        request = ExportRequest((DATASET, "Profile"))
+        await lose(Run(request, settings, Events(cut), clock=nights.clock, account=ACCOUNT))
+        nights.clock.advance(60)
+        keeping = settings.model_copy(update={"keep_raw": True})
+        manifest = await Run(request, keeping, Events(), clock=nights.clock, account=ACCOUNT).export()
+
+    assert {record.status for record in manifest.datasets} == {"complete"}
+    for dataset in (DATASET, "Profile"):
+        assert list((nights.output / "raw" / dataset / f"run={manifest.run_id}").iterdir())

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 import pytest
 
 from bulkpull.errors import DiskTrouble, OutputLocked
+from bulkpull.records import schema
 from bulkpull.records.files import explained, write_json
 from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.lock import locked
 from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
 
 AT = "2026-11-23T02:00:00Z"
+# SQLite: OFF 0, NORMAL 1, FULL 2, EXTRA 3.
+_FULL = 2
 
 
 async def test_what_was_noted_is_there_after_the_ledger_was_closed(tmp_path: Path) -> None:
@@ -31,6 +35,25 @@ async def test_what_was_noted_is_there_after_the_ledger_was_closed(tmp_path: Pat
     assert (run.run_id, run.request, run.status) == ("run-1", {"datasets": ["profile"]}, None)
     assert (step.dataset, step.step, step.facts) == ("Profile", "report", {"report_id": "r"})
     assert moments == [AT]
+
+
+@pytest.mark.case("C44")
+@pytest.mark.fault(95)
+@pytest.mark.parametrize("shared_maps", [True, False])
+def test_a_commit_is_on_the_disk_before_the_next_step_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shared_maps: bool
+) -> None:
+    """In both journal modes: with less than FULL a power cut takes the last commits of a write-ahead journal."""
+    if not shared_maps:
+        opened = schema._open_checked
+        monkeypatch.setattr(schema, "_open_checked", lambda path, **_: opened(path, shared_maps=False))
+    database, _ = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
+    with closing(database):
+        (level,) = database.execute("PRAGMA synchronous").fetchone()
+        (mode,) = database.execute("PRAGMA journal_mode").fetchone()
+
+    assert level >= _FULL
+    assert mode == ("wal" if shared_maps else "delete")
 
 
 async def test_runs_come_newest_first_with_their_last_ending(tmp_path: Path) -> None:
@@ -73,6 +96,22 @@ async def test_old_runs_are_forgotten_with_all_that_they_reached_unless_somethin
         assert [run.run_id for run in await ledger.runs()] == ["new", "kept"]
         assert (await ledger.steps("old"), await ledger.endings("old")) == ([], [])
         assert len(await ledger.steps("kept")) == 1
+
+
+@pytest.mark.case("N16")
+async def test_the_last_note_of_each_scheduled_report_outlives_its_run(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id, at in (("a", "2026-01-01"), ("b", "2026-01-02"), ("c", "2026-11-01")):
+            await ledger.begin_run(run_id, request={}, at=at)
+            for report_id in ("1", "2") if run_id == "a" else ("1",):
+                await ledger.note(run_id, dataset="Profile", step="standing", facts={"report_id": report_id}, at=at)
+            await ledger.note(run_id, dataset="Profile", step="report", facts={"report_id": "3"}, at=at)
+
+        await ledger.prune(before="2026-06-01", keep=(), keep_last="standing")
+
+        noted = [(entry.at, entry.facts["report_id"]) for entry in await ledger.noted("standing")]
+        assert noted == [("2026-01-01", "2"), ("2026-11-01", "1")]
+        assert len(await ledger.noted("report")) == 1
 
 
 HOLD = """

@@ -206,6 +206,20 @@ def test_amounts_are_the_same_numbers() -> None:
     assert found.frame["A"].to_list() == [Decimal(amount) if amount else None for amount in amounts]
 
 
+@pytest.mark.case("C44")
+@pytest.mark.behaviour(136)
+@pytest.mark.parametrize("empty", ["", '""'], ids=["unquoted", "quoted"])
+def test_an_empty_field_is_null_whether_it_is_quoted_or_not(empty: str) -> None:
+    """In every type: a text of no letters would split one group of missing values in two."""
+    names, row = ",".join(NAMES), ",".join([empty] * len(NAMES))
+    file = f"{names}\r\n0012,Contoso,7,2026-11-23,true\r\n{row}\r\n".encode()
+
+    found = converted(file, MIXED)
+
+    assert found.frame.rows()[1] == (None,) * len(NAMES)
+    assert found.frame.null_count().row(0) == (1,) * len(NAMES)
+
+
 @pytest.mark.behaviour(138)
 @pytest.mark.fault(90)
 @pytest.mark.parametrize("line_end", ["", "\n", "\r\n", "\r\n\r\n"])

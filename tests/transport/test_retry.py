@@ -170,6 +170,22 @@ async def test_an_absurd_retry_after_ends_at_once_and_says_so() -> None:
     assert (rig.calls, rig.clock.sleeps_s) == (1, [])
 
 
+@pytest.mark.case("C16")
+@pytest.mark.fault(107)
+@pytest.mark.parametrize(("pause_s", "calls"), [(3_599.0, 2), (1_000.0, 4), (300.0, 6)])
+async def test_the_pauses_of_one_call_add_up_to_an_hour_at_most(pause_s: float, calls: int) -> None:
+    """A service that asks for a pause for ever is given up, and the message tells the pause and what was waited."""
+    rig = Rig()
+
+    with pytest.raises(Throttled) as caught:
+        await rig.run(Throttled("busy", retry_after_s=pause_s))
+
+    assert rig.calls == calls
+    assert sum(rig.clock.sleeps_s) == pause_s * (calls - 1) <= POLICY.longest_pause_s == 3_600
+    if calls < POLICY.attempts:
+        assert f"({pause_s:,.0f} s after {pause_s * (calls - 1):,.0f} s of waiting)" in str(caught.value)
+
+
 async def test_cancellation_passes_through_untouched() -> None:
     rig = Rig()
     cancelled = asyncio.CancelledError("mine")

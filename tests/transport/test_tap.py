@@ -6,20 +6,24 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import numpy as np
 import pytest
 from support import FakeClock, Told
-from transport.kept_host import CERTIFICATE, HEAD, Host, hosted
+from transport.kept_host import CERTIFICATE, HEAD, Host, hosted, server_context
 
 from bulkpull.errors import AnswerLost
 from bulkpull.transport import inflow
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, StreamedReply, Timeouts
+from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.tap import Tap
 
 BODY = np.random.default_rng(1).bytes(32 << 20)
@@ -229,3 +233,50 @@ async def test_a_disk_that_refuses_a_piece_is_no_fault_of_the_connection(fetch: 
         fetch._put = refuse  # type: ignore[method-assign, assignment]
         with pytest.raises(OSError, match="No space left"):
             await fetch.run(host)
+
+
+class ForLoopbackToo(Proxies):
+    """One proxy for every address: ours leave loopback out."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__({})
+        self._only = proxy
+
+    def proxy_for(self, url: str) -> Proxy | None:
+        return self._only
+
+
+@asynccontextmanager
+async def connecting_proxy(certificate: Path | None) -> AsyncIterator[Proxy]:
+    """A proxy on loopback that passes every byte on to wherever CONNECT says; over TLS where it has a certificate."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, ssl.SSLError):
+            while piece := await reader.read(1 << 16):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        host, _, port = head.split()[1].decode().rpartition(":")
+        there, back = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+    context = None if certificate is None else server_context(certificate)
+    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        yield Proxy(f"{'https' if certificate else 'http'}://127.0.0.1:{port}")
+
+
+@pytest.mark.case("C38")
+@pytest.mark.parametrize("certificate", [None, CERTIFICATE], ids=["http proxy", "https proxy"])
+async def test_a_thread_reads_only_where_tls_runs_on_the_socket_itself(fetch: Fetch, certificate: Path | None) -> None:
+    """Behind an https proxy the socket holds the proxy's TLS, and the host's only within it."""
+    async with connecting_proxy(certificate) as proxy, hosted(whole) as host:
+        fetch.http._proxies = ForLoopbackToo(proxy)
+
+        assert await fetch.run(host) == BODY
+
+    assert (fetch.tapped_bytes > 0) == (certificate is None)

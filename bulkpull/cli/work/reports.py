@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from bulkpull import figures
+from bulkpull.catalog import load_catalog
 from bulkpull.cli.speech import Speech
 from bulkpull.cli.streams import print_json
 from bulkpull.cli.work.ask import ask
@@ -23,6 +24,7 @@ from bulkpull.errors import ReportingError
 from bulkpull.journey.leftovers import FRESH
 from bulkpull.journey.names import read_report_name
 from bulkpull.journey.report_memory import STANDING, ReportMemory
+from bulkpull.journey.request import ExportRequest
 from bulkpull.journey.resume import is_unfinished
 from bulkpull.journey.standing import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.model import Report
@@ -186,11 +188,25 @@ def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_jso
 
 
 async def _reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
-    """What the ledger knows of scheduled reports, and the ids of those that the last finished night used."""
-    nights = [run for run in await ledger.runs() if run.request.get("nightly") and run.ended_at]
-    steps = await ledger.steps(nights[0].run_id) if nights else []
-    used = {str(each.facts["report_id"]) for each in steps if each.step == STANDING and each.facts.get("report_id")}
-    return await remember_reports(ledger), used
+    """
+    What the ledger knows of scheduled reports, and the ids of those that the last finished night used.
+
+    Where that night noted no report of a dataset that it asked for, all reports of the dataset count as used: the
+    service could not be asked, or did not tell which there are (case N17).
+    """
+    memories = await remember_reports(ledger)
+    night = next((run for run in await ledger.runs() if run.request.get("nightly") and run.ended_at), None)
+    if night is None:
+        return memories, set().union(*(memory.ids for memory in memories.values()))
+    noted = [each for each in await ledger.steps(night.run_id) if each.step == STANDING and "report_id" in each.facts]
+    used = {str(each.facts["report_id"]) for each in noted}
+    request, catalog = ExportRequest.of_run(night.request), load_catalog()
+    names = {known.name if (known := catalog.find(name)) else name for name in request.names}
+    for dataset, memory in memories.items():
+        is_asked = request.everything or dataset in names
+        if is_asked and dataset not in {each.dataset for each in noted}:
+            used |= memory.ids
+    return memories, used
 
 
 def find_orphans(

@@ -1,0 +1,106 @@
+"""
+Small changes to the program, each of which a test has to notice.
+
+A change is found by its text alone, which stands in the package exactly once, so that it outlives a move of its module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    One change.
+
+    Attributes:
+        story: What the program does then.
+        old, new: The text that is replaced, and by what.
+        tests: What is run, as pytest takes it: the tests that are nearest.
+        unnoticed: Why no test notices it, where that is right.
+    """
+
+    story: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    unnoticed: str = ""
+
+
+_TRANSFER = ("tests/transfer/test_short_bodies_and_restarts.py",)
+_RUNS = ("tests/journeys/test_edges_and_repeats.py",)
+
+NAMED = (
+    Change(
+        "a body that is shorter than its range counts as no break",
+        "if offer.end is None:\n            self._end_unannounced(offer, claim)",
+        "if offer.end is None:\n            self._end_unannounced(offer, claim)\n        elif claim.at < offer.end:\n"
+        "            return",
+        _TRANSFER,
+    ),
+    Change(
+        "no reserve is kept on the disk",
+        "if free_bytes < needed_bytes + _RESERVE_BYTES:",
+        "if free_bytes < needed_bytes:",
+        _TRANSFER,
+    ),
+    Change(
+        "the old journal stays when a new version of the file begins",
+        "self.journal.unlink(missing_ok=True)\n            # A file",
+        "# A file",
+        _TRANSFER,
+    ),
+    Change(
+        "a quoted empty field is an empty text",
+        'null_values="",  # a quoted',
+        "# a quoted",
+        ("tests/tabular/test_round_trip.py::test_an_empty_field_is_null_whether_it_is_quoted_or_not",),
+    ),
+    Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
+    Change(
+        "unchanged data make a new snapshot",
+        "if self.only_news and is_same:",
+        "if self.only_news and not is_same and is_same:",
+        _RUNS,
+    ),
+    Change(
+        "a damaged gzip is not fetched again",
+        "if fetch == _FETCHES:\n                    raise",
+        "if fetch:\n                    raise",
+        _RUNS,
+    ),
+    Change(
+        "rows on a window's edge are dropped though they came once",
+        "if border is not None and left_out > following.table.start_rows:",
+        "if border is not None and left_out > following.table.start_rows + left_out:",
+        _RUNS,
+    ),
+    Change(
+        "passing token codes are final",
+        "return TokenCode(AnswerKind.PASSING, cause",
+        "return TokenCode(AnswerKind.FINAL, cause",
+        ("tests/reporting/test_auth.py::test_a_passing_fault_of_the_directory_is_waited_for",),
+    ),
+    Change(
+        "the ledger's commits are not durable",
+        'database.execute("PRAGMA synchronous = FULL")',
+        'database.execute("PRAGMA synchronous = NORMAL")',
+        ("tests/records/test_ledger.py::test_a_commit_is_on_the_disk_before_the_next_step_begins",),
+    ),
+    Change(
+        "queries of others are adopted",
+        "for query in listed if is_own(query)}",
+        "for query in listed}",
+        _RUNS,
+    ),
+    Change(
+        "`latest/` is not replaced atomically",
+        "        aside.replace(link)\n    except BaseException:",
+        "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    except BaseException:",
+        ("tests/journey/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
+    ),
+)
+"""The changes of case C44."""
+
+ALL = NAMED
