@@ -10,6 +10,7 @@ an Azure Key Vault.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
@@ -64,6 +65,7 @@ from bulkpull.settings_file import (
     in_use,
     origin_of,
     read_settings_file,
+    refuse_unknown_variables,
     told_origin,
     unknown_setting,
 )
@@ -201,6 +203,7 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **options: Any) -> None:
+        refuse_unknown_variables(os.environ, known=type(self).model_fields)
         try:
             super().__init__(**options)
         except ValidationError as refused:

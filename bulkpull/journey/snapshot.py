@@ -94,6 +94,7 @@ class Assembly:
         record: Its part of the manifest, filled in as the steps succeed.
         execution: A completed execution of a standing report; then nothing is ordered.
         only_news: Data that are published already make no new snapshot.
+        reset_types: Columns take the types that today's values allow, whatever earlier snapshots had.
     """
 
     pull: Pull
@@ -101,6 +102,7 @@ class Assembly:
     record: DatasetRecord
     execution: Execution | None = None
     only_news: bool = False
+    reset_types: bool = False
     _baseline: DatasetRecord | None = None
     _ordered: list[Report] = field(default_factory=list)
     _windows: WindowAgreement | None = None
@@ -270,6 +272,11 @@ class Assembly:
             find = partial(find_last_answer, self.tools.output, self.pull.dataset, self._question.sha256)
             self._baseline = await anyio.to_thread.run_sync(find)
 
+    @property
+    def _typed_before(self) -> DatasetRecord | None:
+        """The snapshot whose types, and forms of dates, hold for this one too."""
+        return None if self.reset_types else self._baseline
+
     def _pulls(self) -> list[Pull]:
         return split_pull(self.pull, catalog=self.tools.catalog, now=self.tools.clock.now())
 
@@ -340,9 +347,9 @@ class Assembly:
         return self._windows.bounds_of(pull.window) if self._windows is not None and pull.window else None
 
     def _columns(self) -> list[ColumnPlan]:
-        published = {name.casefold(): kind for name, kind in known_types(self._baseline).items()}
-        formats = {name.casefold(): form for name, form in known_formats(self._baseline).items()}
-        empty = empty_columns(self._baseline)
+        published = {name.casefold(): kind for name, kind in known_types(self._typed_before).items()}
+        formats = {name.casefold(): form for name, form in known_formats(self._typed_before).items()}
+        empty = empty_columns(self._typed_before)
         plans: list[ColumnPlan] = []
         for name in self.pull.columns:
             column = self._documented(name)
@@ -407,6 +414,8 @@ class Assembly:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
         drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
+        if self.reset_types:
+            drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -463,7 +472,7 @@ class Assembly:
         hashes = [part.table.content_hash for part in parts]
         record.columns = columns_of(parts)
         there = {column.name.casefold() for column in record.columns}
-        known, formats = known_types(self._baseline), known_formats(self._baseline)
+        known, formats = known_types(self._typed_before), known_formats(self._typed_before)
         record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
         record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
