@@ -171,6 +171,32 @@ def forget(
 
 
 @app.command(
+    "look",
+    short_help="Ask which reports of a submitted run are ready.",
+    epilog=examples("bulkpull runs look", "bulkpull runs look 20261123T020000Z --json"),
+)
+def look(
+    run: Run = None,
+    *,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Ask the service, in one call, which reports of a submitted run are ready; fetches and changes nothing.
+
+    Of the newest unfinished run, or of the one whose id is RUN or begins so.
+    """
+    speech = Speech(log_format, log_level)
+    with told(speech, as_json=as_json):
+        from bulkpull.cli.work.look import look_at_run  # noqa: PLC0415 - `--help` needs none of it
+
+        look_at_run(run, output=output, config=config, as_json=as_json, speech=speech)
+
+
+@app.command(
     "verify",
     short_help="Check published files against what was written.",
     epilog=examples(
