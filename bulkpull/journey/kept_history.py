@@ -158,7 +158,7 @@ def _column(column: PublishedColumn) -> ConvertedColumn:
     return ConvertedColumn(
         name=column.name,
         type=column.type,
-        declared=ColumnType(column.declared),
+        declared=ColumnType(column.declared or ColumnType.STRING),
         misfit=Misfit(**column.misfit) if column.misfit else None,
         why_text=column.why_text,
         empty=column.empty,
