@@ -40,6 +40,7 @@ async def export(
     since: date | str | None = None,
     until: date | str | None = None,
     everything: bool = False,
+    reset_types: bool = False,
     listeners: Listener | Iterable[Listener] | None = (),
     credential: AzureCredential | None = None,
 ) -> Manifest:
@@ -58,6 +59,8 @@ async def export(
         since, until: Days to export instead of the query's own span: `[since, until)`, UTC; `until` defaults to now.
             Dates, datetimes that are midnight UTC, or ISO 8601 texts.
         everything: All that the service lists, beyond the twenty.
+        reset_types: Let the columns of `datasets` take their narrowest types again, whatever earlier snapshots had: the
+            way back for a column that became text.
         listeners: Plain functions, called with each `Event` of the run. One that raises harms nothing: it hears no
             more, and its exception is raised when the run has ended.
         credential: An asynchronous credential of azure-identity, or anything with its `get_token`, that signs a user
@@ -82,6 +85,7 @@ async def export(
         since=since,
         until=until,
         everything=everything,
+        reset_types=reset_types,
         listeners=listeners,
         credential=credential,
     )

@@ -81,6 +81,11 @@ def is_ahead(moment: datetime, *, now: datetime) -> bool:
     return moment > now + CLOCK_TOLERANCE
 
 
+def stamp_of(moment: datetime) -> str:
+    """`moment` as every log writes times: ISO 8601, UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def iso_utc(moment: datetime) -> str:
     """`moment` as the contract writes times: ISO 8601, UTC, whole seconds, `Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -46,11 +46,14 @@ async def run_export(
     listeners: Listener | Iterable[Listener] | None,
     credential: AzureCredential | None,
     nightly: bool = False,
+    reset_types: bool = False,
 ) -> Manifest:
     """Carry out `bulkpull.export` or `bulkpull.nightly`; arguments and errors as there."""
     settings = settings_for(output, settings)
     events = Events(*checked_listeners(listeners))
     names = _names(datasets)
+    if reset_types and not names:
+        raise SettingsError("`reset_types` was given, and `datasets` names none", fix="name those that became text")
     chosen = (
         (queries,) if isinstance(queries, Selection) else _as_tuple(queries, name="queries", of="Selection objects")
     )
@@ -62,6 +65,7 @@ async def run_export(
         open_ended=until is None,
         everything=everything,
         nightly=nightly,
+        reset_types=reset_types,
     )
     return await _carry_out(Run(request, settings, events, credential=credential))
 

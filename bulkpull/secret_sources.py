@@ -7,9 +7,11 @@ A file is read when the settings are; a vault is asked when the secret is needed
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from bulkpull import platforms
 from bulkpull.errors import SettingsError
 
 # Longer than any secret, token or key; a wrong path may lead to a log file or a disk image.
@@ -49,6 +51,16 @@ def read_secret_file(path: Path, *, setting: str, where: str) -> str:
     if not secret.strip():
         raise SettingsError(told, why="the file is empty", fix="put the secret into it")
     return secret
+
+
+def is_readable_by_all(path: Path) -> bool:
+    """Whether every user of this machine may read the file; `False` where it cannot be looked at, and on Windows."""
+    if platforms.current().user_id() is None:
+        return False
+    try:
+        return bool(path.expanduser().stat().st_mode & stat.S_IROTH)
+    except (OSError, RuntimeError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ an Azure Key Vault.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
@@ -64,6 +65,7 @@ from bulkpull.settings_file import (
     in_use,
     origin_of,
     read_settings_file,
+    refuse_unknown_variables,
     told_origin,
     unknown_setting,
 )
@@ -151,6 +153,9 @@ class Settings(BaseSettings):
     reports_per_dataset: PositiveInt = Field(
         200, description="most reports one export may order for one dataset; more needs `--yes`"
     )
+    history_restated_months: PositiveInt | None = Field(
+        None, description="months that a growing snapshot asks for again; default: the widest span of its dataset"
+    )
     one_off_quota_window_seconds: Positive = Field(
         3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
     )
@@ -198,6 +203,7 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **options: Any) -> None:
+        refuse_unknown_variables(os.environ, known=type(self).model_fields)
         try:
             super().__init__(**options)
         except ValidationError as refused:

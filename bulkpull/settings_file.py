@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -28,6 +28,8 @@ class SettingsFile:
     content: dict[str, Any]
 
 
+# Of a run's end, told to the command that `notify_command` runs, which may call this program again.
+_TOLD = frozenset({"run_id", "status", "exit_code"})
 NO_FILE = SettingsFile(DEFAULT_FILE, {})
 # pydantic-settings builds its sources without arguments of ours; this carries the file from `load` to there.
 in_use: ContextVar[SettingsFile] = ContextVar("settings file", default=NO_FILE)
@@ -64,6 +66,19 @@ def read_settings_file(config: Path | None, *, known: Collection[str]) -> Settin
         if name not in known:
             raise unknown_setting(name, where=f"settings file {path}", known=known)
     return SettingsFile(path, content)
+
+
+def refuse_unknown_variables(environment: Mapping[str, str], *, known: Collection[str]) -> None:
+    """
+    Refuse a variable `BULKPULL_…` that is no setting, as an unknown key of the file is; an empty one is not set.
+
+    Raises:
+        SettingsError: It names the variable and the nearest setting.
+    """
+    for variable, value in environment.items():
+        name = variable.upper().removeprefix(ENV_PREFIX).lower()
+        if variable.upper().startswith(ENV_PREFIX) and value.strip() and name not in known and name not in _TOLD:
+            raise unknown_setting(name, where=f"environment variable {variable}", known=known)
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:

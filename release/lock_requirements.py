@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "requirements" / "container.txt"
-EXTRAS = ()
+EXTRAS: tuple[str, ...] = ()
 HEAD = """\
 # Every package of the container image, for Linux and Python 3.11 to 3.14.
 # Made by `python release/lock_requirements.py`: do not edit.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import re
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,14 @@ from bulkpull.reporting.client import ReportingClient
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import Pacer
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
+
+_STEERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def can_act(letter: str) -> bool:
+    """Whether a character steers a terminal, turns the writing direction, breaks a line, or is half of another."""
+    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or bool(_STEERS.match(letter))
+
 
 API = "https://api.partnercenter.microsoft.com/insights/v1/mpn"
 TOKEN_URL = "https://login.microsoftonline.com/contoso.example/oauth2/token"

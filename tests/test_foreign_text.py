@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import can_act
 
 from bulkpull import redact as redaction
 from bulkpull.errors import BulkpullError
@@ -24,12 +23,6 @@ HOSTILE = "\x1b]0;title\x07 \x9b31m \u202eevil\u2066 \u2028 \u200f \x7f \x00 \ud
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_values", [])
-
-
-def can_act(letter: str) -> bool:
-    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or bool(
-        re.match("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", letter)
-    )
 
 
 @pytest.mark.case("C20", "C31")

@@ -49,14 +49,34 @@ FAULTS = range(1, 111)
 NOT_YET: dict[int, str] = {}
 
 
+CASES = {letter: range(1, count + 1) for letter, count in {"C": 54, "N": 17, "W": 17, "L": 12, "M": 9, "O": 5}.items()}
+CASES_NOT_YET: dict[str, str] = {
+    "M4": "not held by a test of its own yet",
+    "W7": "its test comes with the work on windows",
+    "W11": "its test comes with the work on windows",
+    "W13": "its test comes with the work on windows",
+    "W15": "its test comes with the work on windows",
+    "W17": "its test comes with the work on windows",
+}
+
+
+def cases() -> set[str]:
+    """The cases that tests carry in their marks."""
+    return {value for value in marked("case") if isinstance(value, str)}
+
+
 def numbers(mark: str) -> set[int]:
     """The numbers that tests carry in marks of that name."""
-    found: set[int] = set()
+    return {value for value in marked(mark) if isinstance(value, int)}
+
+
+def marked(mark: str) -> set[object]:
+    """What tests carry in marks of that name."""
+    found: set[object] = set()
     for file in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == mark:
-                values = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
-                found |= {value for value in values if isinstance(value, int)}
+                found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
     return found
 
 
@@ -72,6 +92,16 @@ def test_every_fault_is_held_by_a_test_or_is_yet_to_come() -> None:
 
     assert sorted(set(FAULTS) - held - set(NOT_YET)) == []
     assert sorted(held & set(NOT_YET)) == []
+
+
+def test_every_case_is_held_by_a_test_or_named_as_not_held_yet() -> None:
+    """The cases of single runs and their siblings without excuse; the others are held, or stand above with why not."""
+    held = cases()
+    wanted = {f"{letter}{number}" for letter, range_of in CASES.items() for number in range_of}
+
+    assert sorted(wanted - held - set(CASES_NOT_YET)) == []
+    assert all(CASES_NOT_YET.values())
+    assert not [case for case in CASES_NOT_YET if case.startswith("C")]
 
 
 @pytest.mark.parametrize("name", ["id", "title"])

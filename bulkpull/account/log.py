@@ -17,13 +17,14 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from bulkpull import platforms
+from bulkpull.clock import stamp_of
 from bulkpull.events import Event, Level
 from bulkpull.redact import printable_value
 
@@ -147,9 +148,8 @@ def as_entry(event: Event, *, run_id: str, at: datetime) -> Entry:
     """An event as it stands in the log (pure)."""
     facts = {name: value for name, value in event.facts.items() if value is not None and name != "run_id"}
     about = {"run_id": run_id} | ({"dataset": event.dataset} if event.dataset is not None else {})
-    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     told = {name: printable_value(value, name=name) for name, value in facts.items()}
-    return {"timestamp": stamp, "level": event.level.name.lower(), "event": event.name} | about | told
+    return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | told
 
 
 def read_entry(line: str) -> tuple[Event, datetime] | None:

@@ -7,7 +7,9 @@ it is no fault of the run.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -66,7 +68,7 @@ async def _guarded(to: str, tell: Callable[[], Awaitable[None]], events: Events)
 
 async def run_command(command: str, manifest: Manifest, *, path: Path, within_s: float) -> None:
     """
-    Run a command, without a shell, with the manifest as its standard input.
+    Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
 
     Its environment is this program's without any setting and without any secret, and with `BULKPULL_RUN_ID`,
     `BULKPULL_STATUS` and `BULKPULL_EXIT_CODE`. What it writes goes nowhere but into the error.
@@ -81,13 +83,16 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         try:
             told = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
             said = stack.enter_context(await anyio.to_thread.run_sync(tempfile.TemporaryFile))
+            environment = environment_for(manifest, os.environ)
+            await anyio.to_thread.run_sync(partial(_check_program, words[0], search=environment.get("PATH")))
+            guarded, options = stack.enter_context(platforms.current().guarded(words))
             process = await anyio.open_process(
-                words,
+                guarded,
                 stdin=told,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env=environment_for(manifest, os.environ),
-                **platforms.current().own_group_options(),
+                env=environment,
+                **options,
             )
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
@@ -118,6 +123,18 @@ def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict
         f"{ENV_PREFIX}STATUS": "interrupted" if manifest.interrupted else manifest.status,
         f"{ENV_PREFIX}EXIT_CODE": str(manifest.exit_code),
     }
+
+
+def _check_program(name: str, *, search: str | None) -> None:
+    """
+    Look for a program as starting it would.
+
+    Raises:
+        OSError: There is no such program, or it may not be run.
+    """
+    if shutil.which(name, path=search) is None:
+        number = errno.EACCES if os.path.dirname(name) and os.path.exists(name) else errno.ENOENT  # noqa: PTH110, PTH120
+        raise OSError(number, os.strerror(number))
 
 
 async def post(settings: Settings, manifest: Manifest, *, events: Events, clock: Clock) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from anyio import to_thread
 
-from bulkpull import platforms
+from bulkpull import figures, platforms
 from bulkpull.address import origin
 from bulkpull.checks.finding import Finding, fine, trouble, trouble_of
 from bulkpull.errors import AuthError, BulkpullError
 from bulkpull.reporting.signin import choose_grant
 from bulkpull.secret_forms import FROM_COMMAND, SECRETS
-from bulkpull.secret_sources import vault_reference
+from bulkpull.secret_sources import is_readable_by_all, vault_reference
 from bulkpull.settings import ENV_PREFIX, Settings
 from bulkpull.tokencache import token_cache
 from bulkpull.transport.proxies import Proxies
@@ -44,7 +46,45 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
         found = trouble("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
     else:
         found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant, **facts})
-    return [found, await _check_cache(settings), check_proxy(settings)]
+    secret_files = await check_secret_files(settings, origins=origins, config=config)
+    return [found, secret_files, await _check_cache(settings), check_proxy(settings)]
+
+
+async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> Finding:
+    """
+    Whether files that hold secrets may be read by every user of this machine (case C32).
+
+    Args:
+        origins: Where each setting came from, by name.
+        config: The settings file; looked at where it holds a secret itself.
+    """
+    files = [path for name in SECRETS if (path := getattr(settings, f"{name}_file")) is not None]
+    files += [settings.client_certificate_file] if settings.client_certificate_file else []
+    in_config = [name for name in (*SECRETS, "notify_url") if origins.get(name) == "file" and _holds(settings, name)]
+    if in_config and config is not None:
+        files.append(Path(config))
+    if not files:
+        return fine("files", "no secret lies in a file", facts={"files": []})
+    open_to_all = [path for path in files if await to_thread.run_sync(is_readable_by_all, path)]
+    facts = {"files": [str(path) for path in files], "readable_by_all": [str(path) for path in open_to_all]}
+    if not open_to_all:
+        return fine(
+            "files", f"{figures.count(len(files), 'file')} with secrets, not readable by everybody", facts=facts
+        )
+    listed = ", ".join(map(str, open_to_all))
+    told = f"every user of this machine may read the secret in {listed}"
+    return trouble(
+        "files",
+        told,
+        fix=f"take that right away: chmod o-r {' '.join(map(shlex.quote, facts['readable_by_all']))}",
+        facts=facts,
+    )
+
+
+def _holds(settings: Settings, name: str) -> bool:
+    """Whether the setting is a secret itself, and no reference to one elsewhere."""
+    value = getattr(settings, name)
+    return value is not None and vault_reference(value.get_secret_value()) is None
 
 
 def _place(settings: Settings, name: str, *, origins: Mapping[str, str], config: str | None) -> str:

@@ -16,7 +16,7 @@ from bulkpull import figures, platforms
 from bulkpull.checks.finding import Finding, fine, trouble, trouble_of, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
-from bulkpull.records.files import explained, has_links, sync_folder
+from bulkpull.records.files import RESERVE_BYTES, explained, has_links, sync_folder
 from bulkpull.records.history import PRIVATE, manifests
 from bulkpull.records.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.records.lock import find_writer
@@ -136,11 +136,13 @@ def _tell_runs(runs: Sequence[RunEntry]) -> Finding:
 
 
 def _needed_by_last(output: Path) -> int | None:
-    """Bytes that the last complete run downloaded and published; `None` when no manifest tells."""
+    """Bytes that the last complete run downloaded and published, and the reserve; `None` when no manifest tells."""
     for manifest in manifests(output):
         new = [record for record in manifest.datasets if record.status == "complete"]
         if manifest.status == "complete" and new:
-            return sum(record.downloaded_bytes + sum(file.bytes for file in record.files) for record in new)
+            return RESERVE_BYTES + sum(
+                record.downloaded_bytes + sum(file.bytes for file in record.files) for record in new
+            )
     return None
 
 

@@ -22,6 +22,7 @@ from bulkpull.cli import (
     export,
     init,
     nightly,
+    notify,
     preview,
     queries,
     reports,
@@ -54,6 +55,7 @@ app = typer.Typer(
 for group in (export, nightly, status, sql, datasets, preview, queries, reports, executions, init, doctor):
     app.add_typer(group.app)
 app.add_typer(runs.app)
+app.add_typer(notify.app)
 app.add_typer(auth.app)
 app.add_typer(simulate.app)
 with_sections(app)

@@ -11,11 +11,13 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from bulkpull.cli.speech import LogLevel, Speech, is_coloured
+from bulkpull.clock import stamp_of
 from bulkpull.events import Event, Level
 from bulkpull.redact import printable_value, redact
 
@@ -73,6 +75,11 @@ def libraries_logged_by(listener: LogListener) -> Iterator[None]:
         root.removeHandler(handler)
 
 
+def _stamped(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    line["timestamp"] = stamp_of(datetime.now(UTC))
+    return line
+
+
 class _Handler(logging.Handler):
     def __init__(self, listener: LogListener) -> None:
         super().__init__(logging.WARNING)
@@ -97,7 +104,7 @@ class _Lines:
 
 def _logger(speech: Speech, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
     if speech.is_json:
-        stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+        stamp: structlog.typing.Processor = _stamped
         # No second look at the finished line: taking something out of JSON text could cut a string in two.
         finish: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:

@@ -17,6 +17,19 @@ _WHERE = "Settings and service"
 _TOLD = "What is told"
 _OF_ONE = "What of the one dataset that is named"
 
+
+def named_path(text: str) -> Path:
+    """
+    The path that an option gave.
+
+    Raises:
+        typer.BadParameter: It is empty, as from a variable that is not set; it would mean the present folder.
+    """
+    if not text.strip():
+        raise typer.BadParameter("it is empty, and names nothing")
+    return Path(text)
+
+
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
 ]
@@ -25,11 +38,24 @@ Demo = Annotated[
     typer.Option("--demo", rich_help_panel=_WHERE, help="Use the embedded service simulator; needs no credentials."),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", rich_help_panel=_WHERE, help="Output folder; default: ./bulkpull-data.")
+    Path | None,
+    typer.Option(
+        "--output",
+        parser=named_path,
+        metavar="PATH",
+        rich_help_panel=_WHERE,
+        help="Output folder; default: ./bulkpull-data.",
+    ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", rich_help_panel=_WHERE, help="Settings file; default: ./bulkpull.toml if present."),
+    typer.Option(
+        "--config",
+        parser=named_path,
+        metavar="PATH",
+        rich_help_panel=_WHERE,
+        help="Settings file; default: ./bulkpull.toml if present.",
+    ),
 ]
 Timespan = Annotated[
     str | None,
@@ -81,10 +107,20 @@ Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, with
 SubmitOnly = Annotated[
     bool, typer.Option("--submit-only", help="Order the reports and end; `bulkpull runs resume` collects them.")
 ]
+ResetTypes = Annotated[
+    bool,
+    typer.Option("--reset-types", help="Let the columns of what is named take their narrowest types again."),
+]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
     Path | None,
-    typer.Option("--metrics-file", rich_help_panel=_TOLD, help="Write the run's numbers for Prometheus to this file."),
+    typer.Option(
+        "--metrics-file",
+        parser=named_path,
+        metavar="PATH",
+        rich_help_panel=_TOLD,
+        help="Write the run's numbers for Prometheus to this file.",
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")

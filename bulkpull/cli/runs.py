@@ -24,17 +24,18 @@ app = typer.Typer(
 @app.command("list", epilog=examples("bulkpull runs list", "bulkpull runs list --output data --json"))
 def list_runs(
     *,
+    everything: Annotated[bool, typer.Option("--all", help="Show every run, not the newest twenty alone.")] = False,
     output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     log_level: options.Level = None,
 ) -> None:
-    """Show the runs of an output folder, newest first; changes nothing."""
+    """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
     speech = Speech(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.runs import show_runs  # noqa: PLC0415 - `--help` needs none of it
 
-        show_runs(output=output, config=config, as_json=as_json)
+        show_runs(everything=everything, output=output, config=config, as_json=as_json)
 
 
 @app.command(
@@ -55,6 +56,7 @@ def show(
         bool, typer.Option("--bundle", help="Write what helps others to help: no data, no secrets; print its path.")
     ] = False,
     to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Every step of a run over many datasets too.")] = False,
     output: options.Output = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
@@ -79,7 +81,7 @@ def show(
             return
         from bulkpull.cli.work.show import show_run  # noqa: PLC0415 - `--help` needs none of it
 
-        show_run(run, output=output, config=config, as_json=as_json)
+        show_run(run, output=output, config=config, as_json=as_json, verbose=verbose)
 
 
 @app.command(
@@ -166,6 +168,32 @@ def forget(
         from bulkpull.cli.work.forget import forget_dataset  # noqa: PLC0415 - `--help` needs none of it
 
         forget_dataset(dataset, output=output, config=config, as_json=as_json)
+
+
+@app.command(
+    "look",
+    short_help="Ask which reports of a submitted run are ready.",
+    epilog=examples("bulkpull runs look", "bulkpull runs look 20261123T020000Z --json"),
+)
+def look(
+    run: Run = None,
+    *,
+    output: options.Output = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    log_format: options.Format = LogFormat.CONSOLE,
+    log_level: options.Level = None,
+) -> None:
+    """
+    Ask the service, in one call, which reports of a submitted run are ready; fetches and changes nothing.
+
+    Of the newest unfinished run, or of the one whose id is RUN or begins so.
+    """
+    speech = Speech(log_format, log_level)
+    with told(speech, as_json=as_json):
+        from bulkpull.cli.work.look import look_at_run  # noqa: PLC0415 - `--help` needs none of it
+
+        look_at_run(run, output=output, config=config, as_json=as_json, speech=speech)
 
 
 @app.command(

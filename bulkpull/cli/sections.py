@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "Export": ("export", "nightly", "datasets", "preview"),
     "Look back": ("runs", "status", "sql"),
-    "Set up and check": ("init", "auth", "doctor", "simulate"),
+    "Set up and check": ("init", "auth", "doctor", "notify", "simulate"),
     "On the service": ("queries", "reports", "executions"),
 }
 _OTHERS = "Others"

@@ -21,7 +21,7 @@ from typing import Any
 import typer
 
 from bulkpull.cli.streams import count_json_objects, print_json
-from bulkpull.clock import iso_utc
+from bulkpull.clock import stamp_of
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 from bulkpull.redact import redact
@@ -220,7 +220,7 @@ def write_json_line(event: str, *, level: str, **facts: Any) -> None:
     given = {
         name: redact(value) if isinstance(value, str) else value for name, value in facts.items() if value is not None
     }
-    line = {"timestamp": iso_utc(datetime.now(UTC)), "level": level, "event": event} | given
+    line = {"timestamp": stamp_of(datetime.now(UTC)), "level": level, "event": event} | given
     sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()
 

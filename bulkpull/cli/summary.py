@@ -91,7 +91,7 @@ def as_typed(program: str) -> str:
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     """Write the whole summary for people."""
-    if manifest.datasets:
+    if manifest.datasets and not _is_one_fault(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
@@ -108,6 +108,12 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
         console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
     for word, line in _ways_on(manifest, invocation):
         console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
+
+
+def _is_one_fault(manifest: Manifest) -> bool:
+    """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
+    losses = losses_of(manifest)
+    return len(losses) == 1 and len(losses[0].datasets) == len(manifest.datasets) > _MOST_TOLD
 
 
 def print_losses(manifest: Manifest, console: Console) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bulkpull.errors import DiskTrouble
 from bulkpull.journey.intact import damaged_snapshots
 from bulkpull.journey.published import load_published
 from bulkpull.records.beneath import names_beneath, refuse_links, remove_beneath, rename_beneath
-from bulkpull.records.files import make_folders
+from bulkpull.records.files import disk_trouble, make_folders
 from bulkpull.records.history import PRIVATE, RUN_ID
 from bulkpull.records.manifest import Current, DatasetRecord
 
@@ -63,3 +65,23 @@ def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over:
     return OutputFolder(
         output, staging, current, load_published(output, current), damaged_snapshots(output, current), runs
     )
+
+
+def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:
+    """
+    The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25).
+
+    Returns:
+        By dataset, what is in the way.
+    """
+    blocked: dict[str, DiskTrouble] = {}
+    for dataset in datasets:
+        for kind in ("datasets", "raw") if keep_raw else ("datasets",):
+            folder = output / kind / dataset
+            try:
+                refuse_links(folder, root=output)
+                if folder.exists() and not folder.is_dir():
+                    raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
+            except OSError as trouble:
+                blocked.setdefault(dataset, disk_trouble(trouble, folder))
+    return blocked

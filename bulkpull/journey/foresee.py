@@ -11,6 +11,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock
 from bulkpull.events import Events
 from bulkpull.journey.intact import damaged_snapshots
+from bulkpull.journey.names import read_report_name
 from bulkpull.journey.night import Night
 from bulkpull.journey.offer_check import published_datasets
 from bulkpull.journey.plan import Plan
@@ -53,7 +54,7 @@ async def foresee_night(
         )
         nights = await look_at_night(
             [pull for pull in plan.pulls if pull.window is None],
-            await connection.client.list_reports(),
+            await connection.client.list_reports(is_ours=lambda name: read_report_name(name) is not None),
             client=connection.client,
             memories=memories,
             unchanged=unchanged,

@@ -43,6 +43,7 @@ class ExportRequest:
         everything: All that the service lists, beyond the twenty.
         nightly: Over standing reports: what is new is fetched, what is not is skipped.
         submit_only: Order the reports and end; a later run collects them.
+        reset_types: Columns take the types that today's values allow: the way back for one that became text.
     """
 
     datasets: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class ExportRequest:
     only_selections: bool = False
     nightly: bool = False
     submit_only: bool = False
+    reset_types: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class ExportRequest:
             selections=tuple(Selection(**key) for key in request.get("selections", ())),
             only_selections=bool(request.get("only_selections")),
             nightly=bool(request.get("nightly")),
+            reset_types=bool(request.get("reset_types")),
         )
 
     def as_key(self, settings: Settings) -> dict[str, Any]:
@@ -92,6 +95,7 @@ class ExportRequest:
             "selections": [each.as_key() for each in sorted(self.selections, key=lambda each: each.name)],
             "only_selections": self.only_selections,
             "nightly": self.nightly,
+            "reset_types": self.reset_types,
             "timespan": settings.timespan,
             "metrics": settings.metrics,
             "api_base_url": settings.api_base_url,

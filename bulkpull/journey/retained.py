@@ -12,6 +12,7 @@ from bulkpull.journey.intact import fault_of_place
 from bulkpull.records.beneath import names_beneath
 from bulkpull.records.history import RUN_ID, find_run, load_manifest
 from bulkpull.records.manifest import DatasetRecord
+from bulkpull.records.owner import foreign_runs
 from bulkpull.tabular.together import Snapshot, scan_together
 
 ALL = "all"
@@ -22,26 +23,36 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
     """
     Snapshots of a dataset read together, the oldest first.
 
-    A snapshot that retention removes before the rows are collected makes collecting fail; reading anew finds the rest.
+    Those of another account, which a copy brought into the folder, are left out (case O3). A snapshot that retention
+    removes before the rows are collected makes collecting fail; reading anew finds the rest.
 
     Args:
         dataset: As it is published.
         runs: Ids, or their beginnings; `["all"]` for every snapshot that is there.
 
     Raises:
-        DiskTrouble: A file of one of them is missing.
+        DiskTrouble: A file of one of them is missing, or went while it was looked at.
         SettingsError: There is no snapshot of such a run; the message names those there are.
     """
     folder = output / "datasets" / dataset
     found = (name.removeprefix(_PREFIX) for name in names_beneath(folder, root=output))
-    there = sorted((run_id for run_id in found if RUN_ID.fullmatch(run_id)), reverse=True)
+    known = [run_id for run_id in found if RUN_ID.fullmatch(run_id)]
+    foreign = foreign_runs(output, known)
+    there = sorted((run_id for run_id in known if run_id not in foreign), reverse=True)
     if not there:
         raise SettingsError(f"no snapshot of {dataset} is left in {output}", fix=f"export it anew: {dataset}")
     wanted = there if list(runs) == [ALL] else {find_run(run, known=there, output=folder) for run in runs}
     snapshots = [_describe(output, folder, run_id) for run_id in sorted(wanted)]
     for snapshot in snapshots:
         _refuse_damaged(snapshot, dataset, output=output)
-    return scan_together(snapshots)
+    try:
+        return scan_together(snapshots)
+    except FileNotFoundError as gone:  # retention, or a hand, was faster
+        raise DiskTrouble(
+            f"a snapshot of {dataset} in {output} was removed while it was looked at",
+            why=gone.filename or str(gone).partition("\n")[0],
+            fix="read again: retention removes whole snapshots, and those that are left are found",
+        ) from None
 
 
 def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:

@@ -29,6 +29,7 @@ from bulkpull.records.files import make_folders, sync_folder
 from bulkpull.records.history import PRIVATE, RUN_ID, RUNS, run_ids
 from bulkpull.records.ledger import Ledger
 from bulkpull.records.manifest import CurrentSnapshot
+from bulkpull.records.owner import foreign_runs
 
 # A reader that opened a snapshot shortly before it was replaced is left the time to finish.
 _A_DAY = timedelta(days=1)
@@ -90,8 +91,13 @@ def retire_snapshots(output: Path, dataset: str, *, snapshot: CurrentSnapshot, r
         OSError: The folder cannot be read.
     """
     folder = output / "datasets" / dataset
+    names = names_beneath(folder, root=output)
+    if len(names) <= retain:
+        return
+    # What a copy brought from another account's folder is not ours to count or to remove (case O3).
+    foreign = foreign_runs(output, [name.removeprefix(_PREFIX) for name in names])
     for name in snapshots_to_retire(
-        names_beneath(folder, root=output),
+        [name for name in names if name.removeprefix(_PREFIX) not in foreign],
         current=snapshot.run_id,
         retain=retain,
         now=now,

@@ -11,6 +11,7 @@ import anyio.to_thread
 from bulkpull import figures
 from bulkpull.errors import DiskTrouble
 from bulkpull.journey.limits import CONVERSIONS
+from bulkpull.records.files import RESERVE_BYTES
 from bulkpull.records.history import manifests
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.settings import Settings
@@ -28,7 +29,7 @@ async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Set
     at_once = settings.parallel_downloads + CONVERSIONS
 
     def look() -> dict[str, DiskTrouble]:
-        free = shutil.disk_usage(output).free
+        free = max(0, shutil.disk_usage(output).free - RESERVE_BYTES)  # downloads leave it too
         records = last_exported(output, datasets)
         fitting = choose_fitting(records, free_bytes=free, keep_raw=settings.keep_raw, at_once=at_once)
         beside = figures.size(needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once))
@@ -36,7 +37,8 @@ async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Set
             record.dataset: DiskTrouble(
                 f"{record.dataset}: there is not enough room in {output}",
                 why=f"by its last size it needs {figures.size(needed_bytes([record], keep_raw=True, at_once=1))}, "
-                f"{figures.size(free)} are free, and the other datasets of the run need {beside}",
+                f"{figures.size(free)} are free beside a reserve of {figures.size(RESERVE_BYTES)}, and the other "
+                f"datasets of the run need {beside}",
                 fix="free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output",
             )
             for record in records

@@ -31,11 +31,11 @@ from bulkpull.events import Events, Level, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.journey.convert import warm_up
 from bulkpull.journey.equip import equip
-from bulkpull.journey.folder import OutputFolder, open_folder
+from bulkpull.journey.folder import OutputFolder, find_blocked, open_folder
 from bulkpull.journey.leftovers import KEPT, SPLIT
 from bulkpull.journey.limits import fit_to_machine
 from bulkpull.journey.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.journey.names import earlier_mark_of, mark_of
+from bulkpull.journey.names import earlier_mark_of, mark_of, read_report_name
 from bulkpull.journey.night import Night
 from bulkpull.journey.nightshift import NightShift
 from bulkpull.journey.offer_check import published_datasets
@@ -125,7 +125,7 @@ class Run:
     _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
     _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
-    _too_large: Mapping[str, DiskTrouble] = field(default_factory=dict)
+    _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
     _keeper: Keeper = field(init=False, repr=False)
 
@@ -332,9 +332,12 @@ class Run:
             await self._lose_all(error, ledger=ledger)
             return
         fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
-        self._too_large = await find_too_large(
+        self._refused = await find_too_large(
             folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
+        names = [pull.dataset for pull in plan.pulls]
+        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
+        self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
@@ -427,7 +430,7 @@ class Run:
         """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
         if self._past.is_empty and not folder.runs and not self.request.nightly:
             return []
-        reports = await client.list_reports()
+        reports = await client.list_reports(is_ours=lambda name: read_report_name(name) is not None)
         if reports is None:
             self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
             self._notes.append(LIST_UNKNOWN)
@@ -523,14 +526,21 @@ class Run:
         record = self._records[pull.dataset]
         with about(pull.dataset):
             try:
-                if (refused := self._too_large.get(pull.dataset)) is not None:
+                if (refused := self._refused.get(pull.dataset)) is not None:
                     raise refused
                 if night is not None:
                     await self._shift(tools).work(night, record)
                 elif self.request.submit_only:
                     await self._submit(Assembly(pull, tools, record))
                 else:
-                    await Assembly(pull, tools, record, only_news=self.request.nightly).travel()
+                    assembly = Assembly(
+                        pull,
+                        tools,
+                        record,
+                        only_news=self.request.nightly,
+                        reset_types=self.request.reset_types,
+                    )
+                    await assembly.travel()
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 note_error(record, error)
             if record.status == "skipped":
@@ -577,7 +587,7 @@ class Run:
     def _is_to_be_resumed(self) -> bool:
         """What was fetched is good: this machine was at fault, the time was over, or data are held back."""
         local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
-        begun = [record for record in self._records.values() if record.dataset not in self._too_large]
+        begun = [record for record in self._records.values() if record.dataset not in self._refused]
         return any(isinstance(record.error, local) for record in begun)
 
     async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
@@ -639,6 +649,7 @@ class Run:
             finished_at=now,
             tool=Tool(version=__version__),
             api_base_url=self.settings.api_base_url,
+            account=self._account.as_dict(),
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
             notes=self._notes,

@@ -238,7 +238,7 @@ class Submitter:
         if not idle:
             return False
         try:
-            in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying)}
+            in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying, whole=True)}
         except (AccessDenied, ListNotTold):
             return False  # which queries are in use is unknown, so that none is known to be idle
         idle = [query for query in idle if query.query_id not in in_use]

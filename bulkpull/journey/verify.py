@@ -21,6 +21,7 @@ from bulkpull.journey.intact import fault_of_place, faults_of, size_of
 from bulkpull.journey.tidy import is_without_links
 from bulkpull.records.history import RUN_ID, RUNS, load_manifest, run_ids
 from bulkpull.records.manifest import CURRENT, Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.records.owner import foreign_runs
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -97,8 +98,11 @@ class Verifier:
                 self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
         for dataset in datasets:
             self._check_current(dataset)
+        foreign = foreign_runs(self.output, run_ids(self.output))
         for run_id in run_ids(self.output):
             for record in self._records_of(run_id):
+                if run_id in foreign and self._folder(record.dataset, run_id).is_dir():
+                    self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
                 is_newest = self._current(record.dataset) == run_id
                 if record.status == "complete" and not is_newest and self._folder(record.dataset, run_id).is_dir():
                     self._check_older(record, run_id)
@@ -118,6 +122,13 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
+
+    def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
+        path = f"datasets/{dataset}/run={run_id}"
+        fix = f"move it and {RUNS}/{run_id} to a folder of that account"
+        if self._current(dataset) == run_id:
+            fix = f"{fix}; {CURRENT} names it, so restore {CURRENT} as well"
+        return Trouble(path, what=f"it belongs to another account: {account}", fix=fix, dataset=dataset, run_id=run_id)
 
     def _check_current(self, dataset: str) -> None:
         """The current snapshot of a dataset; looked at anew when another one becomes current meanwhile."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from socket import socket
 from typing import Any, ClassVar
@@ -60,6 +60,16 @@ class Platform(ABC):
     @abstractmethod
     def own_group_options(self) -> Mapping[str, Any]:
         """Arguments of `subprocess.Popen` by which Ctrl-C in the terminal does not reach a child."""
+
+    def guarded(self, words: Sequence[str]) -> AbstractContextManager[tuple[Sequence[str], Mapping[str, Any]]]:
+        """
+        How to start a command, in a group of its own, so that it ends when this process does, also by a kill.
+
+        Returns:
+            Within the block: the words to start, and the options that starting takes. Where nothing can be promised,
+            the words as they are.
+        """
+        return nullcontext((words, self.own_group_options()))
 
     @abstractmethod
     def end_with_children(self, pid: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any, ClassVar
 
+from bulkpull.platforms import command_guard
 from bulkpull.platforms.base import Platform
 
 # What a file system says that has no such operation; EBADF is how some network file systems refuse to sync a folder.
@@ -73,6 +74,17 @@ class Posix(Platform):
 
     def own_group_options(self) -> Mapping[str, Any]:
         return {"start_new_session": True}
+
+    @contextmanager
+    def guarded(self, words: Sequence[str]) -> Iterator[tuple[Sequence[str], Mapping[str, Any]]]:
+        """By a small program between the two, which sees the end of a pipe whose other end is held here."""
+        inner, outer = os.pipe()
+        try:
+            command = (sys.executable, "-I", "-S", command_guard.__file__, str(inner), *words)
+            yield command if sys.executable else words, {**self.own_group_options(), "pass_fds": (inner,)}
+        finally:
+            os.close(inner)
+            os.close(outer)
 
     def end_with_children(self, pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)

@@ -34,6 +34,10 @@ _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+RESERVE_BYTES = 4 << 20
+"""Kept free on the disk: ledger, manifest and pointer have to be written even when data no longer can (fault 7)."""
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """

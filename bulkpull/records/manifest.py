@@ -191,8 +191,9 @@ class Manifest(_Record):
     """
     A run's account. Times are UTC in ISO 8601 with `Z`.
 
-    `notes` are about the run as a whole. A run that only submitted its reports says so: its datasets are `skipped`
-    until it is resumed. In JSON both are left out where there is nothing to tell.
+    `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
+    run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
+    left out where there is nothing to tell.
     """
 
     version: int = 1
@@ -202,6 +203,7 @@ class Manifest(_Record):
     finished_at: str
     tool: Tool
     api_base_url: str
+    account: dict[str, Any] | None = None
     requests: Requests
     datasets: list[DatasetRecord]
     notes: list[str] = Field(default_factory=list)
@@ -228,7 +230,7 @@ class Manifest(_Record):
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
-        silent = {name for name in ("notes", "submitted") if not getattr(self, name)}
+        silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
         # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
         values: dict[str, Any] = writable(self.model_dump(exclude=silent))
         return values

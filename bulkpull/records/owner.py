@@ -6,8 +6,10 @@ The account that an output folder belongs to, recorded in it with the first run.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from bulkpull.address import is_loopback
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
 from bulkpull.identity import Account, normalise_root
 from bulkpull.records.files import load_json, make_folders, write_json
-from bulkpull.records.history import PRIVATE, load_manifest
-from bulkpull.records.manifest import Current
+from bulkpull.records.history import PRIVATE, RUNS, load_manifest
+from bulkpull.records.manifest import CURRENT, Current
 
 _FILE = "account.json"
 
@@ -69,10 +71,71 @@ def check_owner(output: Path, account: Account) -> None:
         DiskTrouble: What the folder says of its account cannot be read.
     """
     owner = load_owner(output)
+    if owner is not None and (other := _other_in_pointer(output, owner)) is not None:
+        raise SettingsError(
+            f"{output} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
+            why="folders were merged",
+            fix=f"restore {CURRENT} and move what is not this account's to another folder; nothing was ordered",
+        )
     if owner is not None and owner.account != account:
         raise _other_account(output, str(owner.account), account)
     if owner is None and (root := _root_of_earlier_version(output)) and not _may_be_same(root, account.api_root):
         raise _other_account(output, f"the service at {root}", account)
+
+
+def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
+    """
+    Runs of another account than the folder's, which a copy brought into it (case O3); reads only.
+
+    A run without a manifest counts as the folder's own: it is under way, or was killed.
+
+    Returns:
+        By run, whose it is, in words.
+    """
+    try:
+        owner = load_owner(output)
+    except DiskTrouble:
+        owner = None  # told by whoever wants to write
+    if owner is None:
+        return {}
+    foreign: dict[str, str] = {}
+    for run_id in run_ids:
+        account, root = _account_of_run(output, run_id)
+        if account is not None and account != owner.account:
+            foreign[run_id] = str(account)
+        elif account is None and root is not None and not _may_be_same(root, owner.account.api_root):
+            foreign[run_id] = f"the service at {root}"
+    return foreign
+
+
+def _account_of_run(output: Path, run_id: str) -> tuple[Account | None, str | None]:
+    """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
+    path = output / RUNS / run_id / "manifest.json"
+    try:
+        told = path.stat()
+    except OSError:
+        return None, None
+    return _read_account(path, output, (told.st_mtime_ns, told.st_size))
+
+
+@lru_cache(maxsize=1_024)
+def _read_account(path: Path, output: Path, _version: tuple[int, int]) -> tuple[Account | None, str | None]:
+    try:
+        content = load_json(path, root=output) or {}
+        if content.get("account"):
+            return Account.from_dict(content["account"]), None
+        return None, normalise_root(content["api_base_url"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None
+
+
+def _other_in_pointer(output: Path, owner: Owner) -> Account | None:
+    """The account that `current.json` names, where it is another one than the folder's."""
+    told = Current.load(output).account
+    with suppress(KeyError, TypeError, AttributeError):
+        account = Account.from_dict(told) if told else owner.account
+        return None if account == owner.account else account
+    return None
 
 
 def claim_folder(output: Path, owner: Owner) -> list[str]:

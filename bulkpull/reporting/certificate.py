@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 LIVES_S = 600
 # Clocks differ: a moment that is still to come at the other side would make the assertion invalid.
 _BACKDATED_S = 60
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_KEY = re.compile(rb"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY-----", re.DOTALL)
+# What lies between two marks holds no five dashes, so that a search never reads past the next mark (case C14).
+_PEM_BODY = rb"(?:[^-]|-(?!----))+"
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----" + _PEM_BODY + rb"-----END CERTIFICATE-----")
+_KEY = re.compile(rb"-----BEGIN ([A-Z ]*)PRIVATE KEY-----" + _PEM_BODY + rb"-----END \1PRIVATE KEY-----")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bulkpull import figures
 from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, ListNotTold, NotConnected, ReportingError, TransferError
+from bulkpull.errors import (
+    AccessDenied,
+    ListNotTold,
+    NotConnected,
+    ReportingError,
+    TransferError,
+    UnexpectedReply,
+)
 from bulkpull.events import Events
 from bulkpull.model import Execution, OfferedDataset, Query, Report, Window
 from bulkpull.reporting import calls, wire
@@ -26,7 +34,7 @@ from bulkpull.reporting.create import Made, Outcome, create_once
 from bulkpull.reporting.lookup import SharedLookup
 from bulkpull.reporting.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, QueryOrder, ReportOrder
 from bulkpull.reporting.verdict import GatewayTimeout
-from bulkpull.reporting.wire import Envelope
+from bulkpull.reporting.wire import Envelope, Read
 from bulkpull.transport.http import AnswerOverdue, Http
 from bulkpull.transport.pacer import Pacer, Urgency
 from bulkpull.transport.retry import Retrier
@@ -135,6 +143,7 @@ class ReportingClient:
         query_id: str | None = None,
         include_system: bool = False,
         only_system: bool = False,
+        whole: bool = False,
         retry: bool = True,
     ) -> list[Query]:
         """
@@ -144,12 +153,15 @@ class ReportingClient:
 
         Args:
             only_system: The system's and no others.
+            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
             retry: Whether failures are repeated here.
 
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
         call = calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
-        queries = [wire.read_query(item) for item in await self._listed(call, retry=retry)]
+        wanted = _looked_for(name, whole=whole)
+        items = await self._listed(call, retry=retry)
+        queries = self._read_listing(items, wire.read_query, what="queries", wanted=wanted)
         self._told_ids.update(query.query_id for query in queries)
         return [
             query
@@ -331,6 +343,7 @@ class ReportingClient:
         name: str | None = None,
         query_id: str | None = None,
         tidying: bool = False,
+        whole: bool = False,
         retry: bool = True,
     ) -> list[Report]:
         """
@@ -340,12 +353,15 @@ class ReportingClient:
 
         Args:
             tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
             retry: Whether failures are repeated here.
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
         call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
-        reports = [wire.read_report(item) for item in await self._listed(_urgent(call, tidying=tidying), retry=retry)]
+        wanted = _looked_for(name, whole=whole)
+        items = await self._listed(_urgent(call, tidying=tidying), retry=retry)
+        reports = self._read_listing(items, wire.read_report, what="reports", wanted=wanted)
         self._told_ids.update(report.report_id for report in reports)
         return [
             report
@@ -355,16 +371,23 @@ class ReportingClient:
             and _matches(query_id, report.query_id)
         ]
 
-    async def list_reports(self) -> list[Report] | None:
+    async def list_reports(self, *, is_ours: Callable[[str], bool] = lambda _: False) -> list[Report] | None:
         """
         All reports of this user; `None` where the service does not tell them.
 
-        A role may be refused the list, and the list may be null: unknown is not none.
+        A role may be refused the list, and the list may be null: unknown is not none. Neither is a report without an
+        id whose name is one of ours.
+
+        Args:
+            is_ours: Whether a report of that name is of use to the caller.
         """
         try:
-            return await self.get_reports()
+            items = await self._listed(calls.list_reports(report_id=None, name=None, query_id=None), retry=True)
+            reports = self._read_listing(items, wire.read_report, what="reports", wanted=is_ours)
         except (AccessDenied, ListNotTold):
             return None
+        self._told_ids.update(report.report_id for report in reports)
+        return reports
 
     async def update_report(
         self,
@@ -477,8 +500,8 @@ class ReportingClient:
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         for call in (replace(each, urgency=urgency) for each in asked):
             for page in await self._channel.pages_if_any(call, retry=retry):
-                now = self.service_time()
-                found += [wire.read_execution(item, data_redacted=page.data_redacted, now=now) for item in page.items]
+                read = partial(wire.read_execution, data_redacted=page.data_redacted, now=self.service_time())
+                found += self._read_listing(page.items, read, what="executions")
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
         return [
             execution
@@ -487,17 +510,44 @@ class ReportingClient:
             and (not executions or execution.execution_id.casefold() in executions)
         ]
 
+    def _read_listing(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        wanted: Callable[[str], bool] = lambda _: False,
+    ) -> list[Read]:
+        """
+        The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
+
+        Args:
+            wanted: Whether an entry of that name is looked for: "cannot be read" must then not become "is not there".
+
+        Raises:
+            ListNotTold: One that is wanted cannot be read.
+            UnexpectedReply: No entry can be read.
+        """
+        found, unread = wire.read_all(items, read)
+        if unread:
+            for item in items:
+                if wanted(wire.name_in(item)):
+                    _read_or_refuse(read, item)
+            reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
+            self._events.warn("list.odd", reason=reason)
+        return found
+
     async def _list_queries(self, name: str | None) -> list[Query]:
         try:
-            return await self.get_queries(name=name, retry=False)
+            return await self.get_queries(name=name, whole=True, retry=False)
         except NotConnected:
-            return await self.get_queries(name=name)  # nothing was sent, so the network may be waited for
+            return await self.get_queries(name=name, whole=True)  # nothing was sent, so the network may be waited for
 
     async def _list_reports(self, name: str | None) -> list[Report]:
         try:
-            return await self.get_reports(name=name, retry=False)
+            return await self.get_reports(name=name, whole=True, retry=False)
         except NotConnected:
-            return await self.get_reports(name=name)
+            return await self.get_reports(name=name, whole=True)
 
     async def _switch(self, call: Call) -> Report | None:
         envelope = await self._channel.ask(self._channel.errand(call))
@@ -539,6 +589,13 @@ class ReportingClient:
         return Placed(not_before=not_before, known_ids=frozenset(self._told_ids), name_is_unique=name_is_unique)
 
 
+def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[str, Any]) -> None:
+    try:
+        read(item)
+    except UnexpectedReply as error:
+        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was taken for missing") from None
+
+
 def _urgent(call: Call, *, tidying: bool) -> Call:
     return replace(call, urgency=Urgency.TIDYING) if tidying else call
 
@@ -546,6 +603,11 @@ def _urgent(call: Call, *, tidying: bool) -> Call:
 def _best_effort() -> AbstractContextManager[None]:
     """For what is made besides: it is not worth losing the dataset that it was made for."""
     return suppress(ReportingError, TransferError)
+
+
+def _looked_for(name: str | None, *, whole: bool) -> Callable[[str], bool]:
+    """Whether an entry of that name must not be left out of a listing."""
+    return lambda found: whole or (name is not None and _matches(name, found))
 
 
 def _matches(wanted: str | None, found: str) -> bool:

@@ -135,9 +135,10 @@ def _refused_token(raw: Mapping[str, Any], *, told: str, why: str, hints: str) -
 
 
 _QUOTAS = (
-    ("one_off", re.compile(r"ExecuteNow\b.*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL)),
+    # The atomic group takes the first `ExecuteNow` and no other: without it the search is quadratic (case C14).
+    ("one_off", re.compile(r"\A(?>.*?ExecuteNow\b).*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL)),
     ("active_reports", re.compile(r"report creation quota(?:\s+of\s+(\d+))?", re.IGNORECASE)),
-    ("queries", re.compile(r"Number of queries exceeded(?:\D*(\d+))?", re.IGNORECASE)),
+    ("queries", re.compile(r"Number of queries exceeded(?:\D{0,80}(\d{1,9}))?", re.IGNORECASE)),
 )
 _QUOTA_FIXES = {
     "one_off": "one-off reports are limited per hour: wait, or use `bulkpull nightly`, whose reports do not count",

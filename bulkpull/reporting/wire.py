@@ -8,10 +8,10 @@ Keys are looked up without case and unknown ones are ignored (behaviours 34 and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from bulkpull.clock import is_ahead
@@ -19,6 +19,8 @@ from bulkpull.errors import UnexpectedReply
 from bulkpull.foreign_text import LONGEST_NAME, visible
 from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink, Window
 from bulkpull.redact import printable
+
+Read = TypeVar("Read")
 
 _SHOWN_CHARACTERS = 200
 # Enough for any secret in front of the cut, and a page of HTML.
@@ -242,6 +244,32 @@ def link_expiry(link: str) -> datetime | None:
         return moment(parse_qs(urlsplit(link).query).get("se", [None])[0])
     except ValueError:
         return None
+
+
+def read_all(items: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Read]) -> tuple[list[Read], int]:
+    """
+    The entries of a listing that can be read, and the number of those that cannot, such as one without an id.
+
+    Raises:
+        UnexpectedReply: There are entries, and none of them can be read: then the listing is not understood.
+    """
+    found: list[Read] = []
+    doubt: UnexpectedReply | None = None
+    unread = 0
+    for item in items:
+        try:
+            found.append(read(item))
+        except UnexpectedReply as error:
+            doubt, unread = error, unread + 1
+    if doubt is not None and not found:
+        raise doubt
+    return found, unread
+
+
+def name_in(item: Mapping[str, Any]) -> str:
+    """The name of a listed query or report, also of one that cannot be read; empty for none."""
+    raw = fold(item)
+    return text(raw.get("reportname")) or text(raw.get("name")) or ""
 
 
 def the_one(envelope: Envelope, *, told: str) -> Mapping[str, Any]:

@@ -8,9 +8,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from bulkpull.errors import DiskTrouble
-
-# The ledger, the manifest and the pointer have to be written even when data no longer can (fault 7).
-_RESERVE_BYTES = 4 << 20
+from bulkpull.records.files import RESERVE_BYTES
 
 
 async def check_room(folder: Path, *, needed_bytes: int) -> None:
@@ -21,9 +19,9 @@ async def check_room(folder: Path, *, needed_bytes: int) -> None:
         DiskTrouble: With what is needed and what is free.
     """
     free_bytes = (await anyio.to_thread.run_sync(shutil.disk_usage, folder)).free
-    if free_bytes < needed_bytes + _RESERVE_BYTES:
+    if free_bytes < needed_bytes + RESERVE_BYTES:
         raise DiskTrouble(
             f"no room left on the disk for {folder}",
-            why=f"{needed_bytes:,} bytes and a reserve of {_RESERVE_BYTES:,} are needed, {free_bytes:,} are free",
+            why=f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free",
             fix="free some space (or point `output` at a larger disk), then run the same command again",
         )

@@ -69,6 +69,9 @@ _HEAD_FIX = "look for a proxy or gateway that adds headers; it was not repeated,
 _NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
+_OLD_TLS = "the other side offers TLS 1.0 or 1.1 only, and 1.2 is the oldest that is safe"
+_OLD_TLS_FIX = "check the address and the proxy on the way; whoever runs that server has to switch on TLS 1.2 or 1.3"
+
 
 class AnswerOverdue(AnswerLost):
     """The request was sent, and its answer did not come in time."""
@@ -105,6 +108,12 @@ def _head_words(error: Any) -> str:
         which = f"the header {name[:80]}" if colon else "a header"
         return f"{which} is longer than {MAX_HEADER_BYTES:,} bytes"
     return f"it has more than {MAX_HEADERS:,} headers"
+
+
+def _offers_old_tls_only(error: BaseException) -> bool:
+    # OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
+    text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
+    return any(reason in text for reason in ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"))
 
 
 _UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
@@ -159,6 +168,8 @@ def translate(error: BaseException, *, told: str) -> BulkpullError:
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
         return NotConnected(f"{told}: no connection", why="the other side hung up while TLS was agreed on")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and _offers_old_tls_only(error):
+        return TlsRefused(f"{told}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
     return meaning.kind(f"{told}: {meaning.what}", why=why, fix=meaning.fix)

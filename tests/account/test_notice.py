@@ -209,6 +209,44 @@ async def test_what_a_command_started_is_ended_with_it(tmp_path: Path) -> None:
         assert await anyio.to_thread.run_sync(alive.read) == ""  # whoever held it open is gone
 
 
+@pytest.mark.case("C32")
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
+async def test_the_command_does_not_outlive_a_program_that_is_killed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    (tmp_path / "manifest.json").write_text("{}")
+    command = python("import sys, time; f = open(sys.argv[1], 'w'); print('here', file=f, flush=True); time.sleep(600)",
+                     tmp_path / "alive")  # fmt: skip
+    program = (
+        "import anyio, sys\nfrom pathlib import Path\nfrom bulkpull.account.notice import run_command\n"
+        "from bulkpull.records.manifest import Manifest, Requests, Tool\n"
+        "manifest = Manifest(run_id='r', status='complete', started_at='', finished_at='', tool=Tool(version='1'),"
+        " api_base_url='', requests=Requests(), datasets=[])\n"
+        "async def main():\n"
+        "    await run_command(sys.argv[1], manifest, path=Path(sys.argv[2]), within_s=600)\n"
+        "anyio.run(main)"
+    )
+    parent = await anyio.open_process(
+        [sys.executable, "-c", program, command, str(tmp_path / "manifest.json")], stdin=None, stdout=None, stderr=None
+    )
+    with await anyio.to_thread.run_sync((tmp_path / "alive").open) as alive:
+        assert await anyio.to_thread.run_sync(alive.readline) == "here\n"
+        parent.kill()
+        await parent.wait()
+
+        assert await anyio.to_thread.run_sync(alive.read) == ""  # whoever held it open is gone
+
+
+@pytest.mark.case("C32")
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+async def test_a_command_that_dies_of_a_signal_is_told_so(tmp_path: Path) -> None:
+    told = Told()
+    command = python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    await run(tmp_path / "out", told=told, notify_command=command)
+
+    (lost,) = told.of("notice.lost")
+    assert "status -15" in str(lost["reason"])
+
+
 @pytest.mark.fault(101)
 @pytest.mark.parametrize(("status", "answers"), [("500 Oops", True), ("302 Found", True), ("204 No Content", False)])
 async def test_an_address_that_refuses_or_hangs_is_a_warning_and_harms_nothing(

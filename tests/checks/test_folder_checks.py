@@ -16,6 +16,7 @@ from support import START, FakeClock
 from bulkpull.checks.finding import Finding, Verdict
 from bulkpull.checks.folder import check_folder
 from bulkpull.clock import iso_utc
+from bulkpull.records.files import RESERVE_BYTES
 from bulkpull.records.ledger import opened_ledger
 from bulkpull.records.lock import find_writer, locked
 
@@ -88,17 +89,20 @@ async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
     assert "no permission" in found["output"].told
 
 
+@pytest.mark.case("O5")
 async def test_free_room_is_held_against_what_the_last_complete_run_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write_run(tmp_path, downloaded_bytes=4_000_000)
     enough = await look(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9_000_000, 4_100_000, 4_900_000))
+    # Downloads leave a reserve (case O5), and one byte of it is missing.
+    free = 5_000_000 + RESERVE_BYTES - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free, 0, free))
     little = await look(tmp_path)
 
-    assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (Verdict.OK, 5_000_000)
+    assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (Verdict.OK, 5_000_000 + RESERVE_BYTES)
     assert little["disk"].verdict is Verdict.TROUBLE
-    assert "5.0 MB" in little["disk"].told
+    assert "9.2 MB" in little["disk"].told
     assert little["disk"].fix
 
 

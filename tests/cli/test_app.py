@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,32 @@ def _invocations(example: str) -> Iterator[list[str]]:
             words = []
         else:
             words.append(word)
+
+
+@pytest.mark.case("C53")
+@pytest.mark.case("L9")
+@pytest.mark.parametrize("option", ["--output", "--config", "--metrics-file"])
+@pytest.mark.parametrize("given", ["", " "])
+def test_an_empty_path_is_refused_and_not_taken_for_the_present_folder(
+    command: Command, option: str, given: str
+) -> None:
+    outcome = command("export", "--demo", option, given)
+
+    assert outcome.code == 2
+    assert "it is empty" in outcome.err
+    assert option in outcome.err
+    assert not list(Path.cwd().iterdir())
+
+
+@pytest.mark.case("C32")
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no core files")
+def test_the_program_leaves_no_core_file_with_its_secrets() -> None:
+    program = (
+        "import resource, bulkpull.cli as cli\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)\n"
+        "cli.run = lambda: print(resource.getrlimit(resource.RLIMIT_CORE)[0]) or 0\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert done.stdout == "0\n"

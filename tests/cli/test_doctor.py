@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, ser
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
     checks = [line.split()[2] for line in lines if line.startswith("✓ ok ")]
-    assert checks[:8] == ["versions", "settings", "output", "links", "disk", "lock", "ledger", "quota"]
-    assert checks[8:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
+    assert checks[:9] == ["versions", "settings", "files", "output", "links", "disk", "lock", "ledger", "quota"]
+    assert checks[9:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert lines[-1] == "all is well"
     assert max(map(len, lines)) <= 80
     assert not Path("data").exists()
@@ -105,3 +106,40 @@ def test_where_signs_cannot_be_written_letters_stand_for_them(tmp_path: Path) ->
     assert outcome.code == 0
     assert outcome.out.startswith("+ ok ")
     assert outcome.out.isascii()
+
+
+@pytest.mark.case("C32")
+@pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")
+@pytest.mark.parametrize("where", ["file", "settings file"])
+def test_secrets_that_everybody_may_read_are_told(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    simulator = serve(SMALL)
+    monkeypatch.delenv("BULKPULL_CLIENT_SECRET")
+    if where == "file":
+        path = Path("secret")
+        path.write_text(simulator.scenario.client_secret)
+        monkeypatch.setenv("BULKPULL_CLIENT_SECRET_FILE", str(path))
+    else:
+        path = Path("bulkpull.toml")
+        path.write_text(f'client_secret = "{simulator.scenario.client_secret}"\n')
+    for arguments in (("doctor", "--output", "data"), ("auth", "check")):
+        path.chmod(0o644)
+        outcome = command(*arguments)
+        assert outcome.code == 1
+        assert f"may read the secret in {path}" in " ".join(outcome.out.split())
+        assert f"chmod o-r {path}" in " ".join(outcome.out.split())
+        path.chmod(0o600)
+        assert command(*arguments).code == 0
+
+
+@pytest.mark.case("M4")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc here")
+def test_a_folder_that_calls_itself_writable_and_is_not_is_told(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+
+    outcome = command("doctor", "--output", "/proc/bulkpull-data", "--json")
+
+    verdicts = {each["check"]: each["verdict"] for each in outcome.json()["checks"]}
+    assert outcome.code == 1
+    assert verdicts["output"] == "trouble"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 from command_line import OFFERED, SMALL, Command, Serve, small
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.work.preview import that_fit
+from bulkpull.records.ledger import opened_ledger
 from bulkpull.simulator import Fault
 
 TWENTY = [dataset.name for dataset in load_catalog().standard]
@@ -224,6 +226,26 @@ def test_there_are_no_runs_before_the_first_and_looking_makes_no_folder(command:
     assert outcome.err == "no runs yet in data\n"
     assert command("runs", "list", "--output", "data", "--json").json()["runs"] == []
     assert not Path("data").exists()
+
+
+@pytest.mark.case("O5")
+def test_the_list_of_runs_is_bounded_and_says_how_to_see_all(command: Command, tmp_path: Path) -> None:
+    (tmp_path / ".bulkpull").mkdir()
+
+    async def fill() -> None:
+        async with opened_ledger(tmp_path / ".bulkpull") as ledger:
+            for number in range(25):
+                run_id = f"20261123T0200{number:02}Z-abcdef"
+                await ledger.begin_run(run_id, request={}, at=f"2026-11-23T02:00:{number:02}Z")
+
+    anyio.run(fill)
+
+    shown = command("runs", "list", "--output", str(tmp_path))
+    assert len(shown.out.splitlines()) == 1 + 20
+    assert "20261123T020024Z" in shown.out.splitlines()[1]
+    assert "the newest 20 of 25 runs; --all shows every one" in shown.err
+    assert len(command("runs", "list", "--output", str(tmp_path), "--all").out.splitlines()) == 1 + 25
+    assert len(command("runs", "list", "--output", str(tmp_path), "--json").json()["runs"]) == 25
 
 
 def test_runs_are_listed_newest_first_with_their_outcome(command: Command, serve: Serve) -> None:

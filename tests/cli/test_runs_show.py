@@ -11,6 +11,7 @@ import pytest
 from command_line import Command, Serve, small
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.records.ledger import Ledger, opened_ledger
 from bulkpull.simulator import Fault
@@ -167,3 +168,16 @@ def test_a_folder_without_runs_says_so(command: Command) -> None:
     assert (outcome.code, outcome.out) == (2, "")
     assert "there are no runs in data" in outcome.err
     assert not OUT.exists()
+
+
+def test_a_run_over_twenty_datasets_fits_on_a_screen_and_shows_its_steps_on_request(command: Command) -> None:
+    records = [publish(OUT, dataset.name, run_id=RUN) for dataset in load_catalog().standard]
+    write_manifest(OUT, *records, run_id=RUN, took=timedelta(seconds=90))
+
+    short, long = (command("runs", "show", *more, "--output", "data").out.splitlines() for more in ((), ("--verbose",)))
+
+    assert len(records) == 20
+    assert len(short) <= 24
+    assert max(map(len, short)) <= 80
+    assert all(any(line.startswith(f"{record.dataset} ") for line in short) for record in records)
+    assert len(long) > len(short)

@@ -84,6 +84,13 @@ def test_an_outage_is_told_once_and_not_twenty_times() -> None:
     told = _told(_manifest(*(_failed(dataset, reason) for dataset, reason in zip(TWENTY, reasons, strict=True))))
     assert told.count("the service could not be reached") == 1
     assert "20 of 20 datasets not exported" in told
+    assert "TeamsUsageWorkload" not in told  # no table of twenty rows that say the same
+    assert len(told.splitlines()) <= 5
+
+
+def test_a_run_that_exported_something_keeps_its_table() -> None:
+    told = _told(_manifest(_complete("Profile"), *(_failed(dataset, "no luck") for dataset in TWENTY[1:])))
+    assert "TeamsUsageWorkload" in told
 
 
 def test_reasons_are_one_when_they_differ_in_ids_numbers_and_the_dataset_alone() -> None:

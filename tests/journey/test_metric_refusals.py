@@ -56,6 +56,7 @@ def step(pull: Pull, *, age: timedelta, metrics: list[str] | None = None) -> Ste
     return StepEntry(pull.dataset, METRICS_REFUSED, iso_utc(NOW - age), facts)
 
 
+@pytest.mark.case("C51")
 @pytest.mark.behaviour(42, 68, 73)
 @pytest.mark.parametrize(
     ("error", "is_one"),

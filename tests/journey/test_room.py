@@ -11,6 +11,7 @@ import pytest
 from published import NOW, lost, run_id_of, write_manifest
 
 from bulkpull.journey.room import choose_fitting, find_too_large, last_exported, needed_bytes
+from bulkpull.records.files import RESERVE_BYTES
 from bulkpull.records.manifest import DatasetRecord, PublishedFile
 from bulkpull.settings import Settings
 
@@ -53,11 +54,24 @@ async def test_a_run_without_room_is_refused_with_what_is_needed_and_what_is_fre
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_manifest(tmp_path, exported("A", downloaded=3_000_000, stored=2_000_000), run_id=run_id_of(NOW))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9_000_000, 5_000_000, 4_000_000))
+    free = 4_000_000 + RESERVE_BYTES
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(19_000_000, 19_000_000 - free, free))
 
     refused = await find_too_large(tmp_path, ["A"], settings=Settings())
-    assert "needs 5.0 MB, 4.0 MB are free" in refused["A"].reason
+    assert "needs 5.0 MB, 4.0 MB are free beside a reserve of 4.2 MB" in refused["A"].reason
     assert await find_too_large(tmp_path, ["B"], settings=Settings()) == {}  # never exported: nobody knows
+
+
+@pytest.mark.case("O5")
+@pytest.mark.parametrize(("short_bytes", "refused"), [(0, set()), (1, {"A"})])
+async def test_the_reserve_that_downloads_leave_is_counted_beforehand(
+    short_bytes: int, refused: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest(tmp_path, exported("A", downloaded=3_000_000, stored=2_000_000), run_id=run_id_of(NOW))
+    free = 5_000_000 + RESERVE_BYTES - short_bytes
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free, 0, free))
+
+    assert set(await find_too_large(tmp_path, ["A"], settings=Settings())) == refused
 
 
 @pytest.mark.case("O2")

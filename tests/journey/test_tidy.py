@@ -117,6 +117,7 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
     assert [path.name for path in (tmp_path / "datasets" / "Profile").iterdir()] == [f"run={NEW}"]
 
 
+@pytest.mark.case("C49")
 @pytest.mark.case("C6")
 async def test_a_pointer_that_moved_and_could_not_be_synced_has_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

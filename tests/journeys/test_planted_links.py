@@ -59,6 +59,29 @@ async def test_a_link_to_elsewhere_is_neither_swept_nor_written_through(tmp_path
         assert complete == ["OfficeUsage"]
 
 
+@pytest.mark.case("C54")
+@pytest.mark.case("C25")
+@pytest.mark.parametrize("place", ["datasets/Profile", "raw/Profile"])
+@pytest.mark.parametrize("kind", ["link", "file"])
+async def test_nothing_is_ordered_for_a_dataset_whose_folder_is_none(tmp_path: Path, place: str, kind: str) -> None:
+    output, outside = tmp_path / "out", others(tmp_path)
+    (output / place).parent.mkdir(parents=True)
+    if kind == "link":
+        (output / place).symlink_to(outside)
+    else:
+        (output / place).write_text("in the way")
+    async with Simulator(SMALL) as simulator:
+        manifest = await export(simulator, output, "Profile", "OfficeUsage", keep_raw=True)
+        ordered = simulator.service.created_reports
+
+    assert {record.dataset: record.status for record in manifest.datasets} == {
+        "Profile": "failed",
+        "OfficeUsage": "complete",
+    }
+    assert ordered["Profile"] == 0
+    assert ordered["OfficeUsage"] == 1
+
+
 @pytest.mark.case("C25")
 async def test_a_linked_private_folder_is_used_and_not_swept_beyond_our_own_names(tmp_path: Path) -> None:
     output, private = tmp_path / "out", tmp_path / "elsewhere"
@@ -117,6 +140,7 @@ async def test_a_path_in_the_pointer_that_is_no_file_of_ours_is_told_in_a_senten
     assert bulkpull.scan(tmp_path, "Profile").collect().height == again.datasets[0].rows
 
 
+@pytest.mark.case("C47")
 @pytest.mark.case("C26")
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
 async def test_a_pointer_that_is_no_regular_file_is_a_sentence(tmp_path: Path, kind: str) -> None:

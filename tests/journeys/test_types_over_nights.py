@@ -8,9 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from journeys.kit import export
+from journeys.kit import ACCOUNT, export, settings_for
 
 from bulkpull.catalog import load_catalog
+from bulkpull.events import Events
+from bulkpull.journey.request import ExportRequest
+from bulkpull.journey.run import Run
 from bulkpull.records.manifest import DatasetRecord
 from bulkpull.records.owner import load_owner
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
@@ -44,6 +47,28 @@ def _port_of(output: Path) -> int:
 
 def types(record: DatasetRecord) -> dict[str, str]:
     return {column.name: column.type for column in record.columns}
+
+
+@pytest.mark.case("O5")
+async def test_a_column_that_became_text_goes_back_when_that_is_asked_for(tmp_path: Path) -> None:
+    await a_night(tmp_path, Month=["2023-04-01"], MPNId=["007"])
+    await a_night(tmp_path, Month=["unknown"], MPNId=["008"])
+    assert types(await a_night(tmp_path, Month=["2023-04-01"], MPNId=["009"]))["Month"] == "String"
+
+    async with Simulator(
+        Scenario(
+            tables={"OfficeUsage": b"Month,MPNId\r\n2023-05-01,010\r\n"},
+            drift={"OfficeUsage": without_all_but(["Month", "MPNId"])},
+        ),
+        port=_port_of(tmp_path),
+    ) as simulator:
+        settings = settings_for(simulator, tmp_path, metrics="none", on_drift="fail")
+        request = ExportRequest(("OfficeUsage",), reset_types=True)
+        (record,) = (await Run(request, settings, Events(), account=ACCOUNT).export()).datasets
+
+    assert record.status == "complete", record.reason
+    assert types(record) == {"Month": "Date", "MPNId": "String"}
+    assert types(await a_night(tmp_path, Month=["2023-06-01"], MPNId=["011"]))["Month"] == "Date"
 
 
 @pytest.mark.fault(89)

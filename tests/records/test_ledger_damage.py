@@ -79,6 +79,7 @@ async def test_a_reader_of_a_damaged_row_is_told_that_the_next_run_mends_it(tmp_
             await ledger.runs()
 
 
+@pytest.mark.case("C48")
 @pytest.mark.case("C21")
 @pytest.mark.parametrize("seed", range(40))
 async def test_after_random_damage_a_run_reads_what_was_written_or_begins_anew(tmp_path: Path, seed: int) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bulkpull.errors import LedgerError
+from bulkpull.records import schema
 from bulkpull.records.files import has_links, link_or_copy, point_link, sync_folder
 
 COMPILER = shutil.which("cc")
@@ -91,6 +95,54 @@ def test_an_export_twice_over_on_a_file_system_that_lacks_something_is_complete(
         assert header[18:20] == b"\x01\x01"  # a rollback journal; 2 stands for the write-ahead journal
 
 
+class _Stubborn:
+    """A connection whose write-ahead journal cannot be used: SQLite says so with a code of its own."""
+
+    def __init__(self, database: sqlite3.Connection, code: int) -> None:
+        self._database, self._code = database, code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if "WAL" in statement:
+            refused = sqlite3.OperationalError("locking protocol")
+            refused.sqlite_errorcode = self._code
+            raise refused
+        return self._database.execute(statement, *values)
+
+
+@pytest.mark.case("C8")
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK])
+def test_where_the_write_ahead_journal_cannot_be_used_the_ledger_takes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    connect = schema._connect
+    monkeypatch.setattr(schema, "_connect", lambda *given: _Stubborn(connect(*given), code))
+
+    database, set_aside = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
+
+    assert set_aside is None
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    database.close()
+
+
+@pytest.mark.case("C8")
+def test_a_file_system_that_lets_no_journal_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        refused = sqlite3.OperationalError("locking protocol")
+        refused.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+        raise refused
+
+    monkeypatch.setattr(schema, "_open_checked", refuse)
+
+    with pytest.raises(LedgerError, match="file system") as told:
+        schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
+    assert "damage" not in told.value.reason
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 @pytest.mark.case("C36")
 @pytest.mark.parametrize(("files", "code"), [(16, 1), (31, 1), (32, 0), (64, 0)])
@@ -143,3 +195,51 @@ def _refusing(number: int) -> object:
         raise OSError(number, os.strerror(number))
 
     return refuse
+
+
+def _program(*arguments: str, folder: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """The program with a changed environment; `None` takes a variable away."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BULKPULL_")}
+    changed = {name: value for name, value in (kept | environment).items() if value is not None}
+    command = [sys.executable, "-m", "bulkpull", *arguments]
+    return subprocess.run(  # noqa: S603 - our own program
+        command, cwd=folder, env=changed, capture_output=True, text=True, errors="backslashreplace", check=False
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="user ids of POSIX")
+@pytest.mark.case("C33")
+def test_a_user_without_entry_and_without_home_can_export_and_is_told_what_needs_a_home(tmp_path: Path) -> None:
+    (tmp_path / "start").mkdir()
+    # What the system says of a user id that no entry is for, as in a container started with `--user 12345`.
+    (tmp_path / "start" / "sitecustomize.py").write_text(
+        "import pwd\ndef nobody(uid):\n    raise KeyError(f'getpwuid(): uid not found: {uid}')\npwd.getpwuid = nobody\n"
+    )
+    path = os.pathsep.join((str(tmp_path / "start"), *filter(None, [os.environ.get("PYTHONPATH"), *sys.path[:1]])))
+    nameless: dict[str, str | None] = {"HOME": None, "USER": None, "LOGNAME": None, "PYTHONPATH": path}
+
+    export = _program("export", "Profile", "--demo", "--output", "out", folder=tmp_path, **nameless)
+    tilde = _program("export", "Profile", "--demo", "--output", "~/out", folder=tmp_path, **nameless)
+    check = _program("auth", "check", "--demo", folder=tmp_path, **nameless)
+
+    assert export.returncode == 0, export.stderr
+    assert (tmp_path / "out" / "current.json").is_file()
+    assert tilde.returncode == 2
+    assert "knows no home folder" in tilde.stderr
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locales of Linux")
+@pytest.mark.case("C34")
+@pytest.mark.parametrize(("variables", "code"), [({}, 0), ({"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, 2)])
+def test_a_path_beyond_ascii_in_a_c_locale_is_written_or_refused_before_anything_begins(
+    tmp_path: Path, variables: dict[str, str], code: int
+) -> None:
+    c_locale = {"LC_ALL": "C", "LANG": None, "LC_CTYPE": None}
+    done = _program("export", "Profile", "--demo", "--output", "dépôt", folder=tmp_path, **c_locale, **variables)
+
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "dépôt" / "current.json").is_file() == (code == 0)
+    if code:
+        assert "LC_ALL=C.UTF-8" in done.stderr
+        assert list(tmp_path.iterdir()) == []

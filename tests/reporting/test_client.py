@@ -505,3 +505,53 @@ async def test_a_lost_answer_ends_after_all_tries(one: Rig, answers: Answers) ->
 
     with pytest.raises(AnswerLost, match="tried 6 times"):
         await one.client.get_datasets()
+
+
+@pytest.mark.case("C22")
+async def test_an_entry_without_an_id_costs_itself_alone(one: Rig, answers: Answers) -> None:
+    named, odd = {"queryId": "q-1", "name": "One", "query": "SELECT A FROM Profile"}, {"name": "Odd"}
+    answers.get(QUERIES, payload=envelope(odd, named))
+    report, odd_report = (
+        {"reportId": "r-1", "reportName": "One", "queryId": "q-1"},
+        {"reportId": " ", "reportName": "Odd"},
+    )
+    answers.get(REPORTS, payload=envelope(report, odd_report))
+
+    assert [query.query_id for query in await one.client.get_queries()] == ["q-1"]
+    assert [each.report_id for each in await one.client.list_reports() or ()] == ["r-1"]
+    assert one.told.names.count("list.odd") == 2
+
+
+@pytest.mark.case("C22")
+async def test_executions_without_an_id_cost_themselves_alone(one: Rig, answers: Answers) -> None:
+    good = {"executionId": "e-1", "reportId": "r-1", "executionStatus": "Completed"}
+    answers.get(EXECUTIONS, payload=envelope({"reportId": "r-1"}, good))
+
+    found = await one.client.get_executions(["r-1"], statuses=None)
+
+    assert [execution.execution_id for execution in found] == ["e-1"]
+
+
+@pytest.mark.case("C52")
+@pytest.mark.case("C22", "N7")
+async def test_unreadable_is_not_absent_where_absence_decides(one: Rig, answers: Answers) -> None:
+    """A report that might be ours, or that might use a query, must not be taken for one that is not there."""
+    report, odd = (
+        {"reportId": "r-1", "reportName": "One", "queryId": "q-1"},
+        {"reportName": "bulkpull_x", "queryId": "q-2"},
+    )
+    answers.get(REPORTS, payload=envelope(report, odd), repeat=True)
+
+    assert await one.client.list_reports(is_ours=lambda name: name.startswith("bulkpull")) is None
+    with pytest.raises(UnexpectedReply, match="without `reportId`"):
+        await one.client.get_reports(whole=True)
+    with pytest.raises(UnexpectedReply, match="without `reportId`"):
+        await one.client.get_reports(name="bulkpull_x")
+
+
+@pytest.mark.case("C22")
+async def test_a_listing_of_which_nothing_can_be_read_is_not_understood(one: Rig, answers: Answers) -> None:
+    answers.get(QUERIES, payload=envelope({"name": "Odd"}, {"name": "Odder"}), repeat=True)
+
+    with pytest.raises(UnexpectedReply, match="without `queryId`"):
+        await one.client.get_queries()

@@ -180,6 +180,7 @@ def test_a_refusal_says_that_a_role_can_vanish_and_that_indirect_resellers_have_
     assert "with both the user counts as the lesser one" in WITHHELD
 
 
+@pytest.mark.case("C50")
 @pytest.mark.case("C24")
 @pytest.mark.parametrize(
     ("status", "headers"),

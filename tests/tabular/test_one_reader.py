@@ -330,3 +330,13 @@ def test_bytes_that_nobody_accounts_for_are_a_refusal(monkeypatch: pytest.Monkey
 
     with pytest.raises(NotTheReport, match="12 bytes were counted and 8 bytes of header, rows and line ends"):
         converted(b"A,B\n1,2\n3,4\n", texts("A", "B"))
+
+
+@pytest.mark.case("C45")
+@pytest.mark.parametrize(
+    "file", [b'"Date\n2026-01-01,1\n2026-01-02,2\n",A\n2026-01-03,3\n', b'A,"Date\n1,2026-01-01\n"\n2,2026-01-02\n']
+)
+def test_a_stray_quote_that_takes_rows_into_the_header_is_a_refusal(file: bytes) -> None:
+    """`Date` asked for, and a column whose name begins so and goes on over rows: those rows would be gone."""
+    with pytest.raises(NotTheReport, match="quote in the middle"):
+        converted(file, texts("Date", "A"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -305,6 +306,30 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_with_a_way_out(h
             assert (await trusting.send(get(f"{server.origin}/"))).status == 200
 
 
+@pytest.mark.case("C24")
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated:DeprecationWarning")
+async def test_a_server_that_offers_old_tls_only_is_told_as_such(http: Http) -> None:
+    """It is not asked again: `TlsRefused` never is."""
+    context = server_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1
+
+    # Not asyncio's server: it resets the connection before its alert is out.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def shake_hands() -> None:
+            held, _ = listener.accept()
+            with held, pytest.raises(ssl.SSLError):
+                context.wrap_socket(held, server_side=True)
+
+        server = asyncio.create_task(asyncio.to_thread(shake_hands))
+        with pytest.raises(TlsRefused, match=r"TLS 1\.0 or 1\.1 only.*switch on TLS 1\.2"):
+            await http.send(get(f"https://127.0.0.1:{listener.getsockname()[1]}/"))
+        await server
+
+
+@pytest.mark.case("C39")
 def test_connections_are_as_strict_as_the_library_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     usual, ours = ssl.create_default_context(), trusted_certificates(None)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.checks.credentials import check_proxy
+from bulkpull.checks.credentials import check_proxy, check_secret_files
 from bulkpull.checks.finding import Finding, Verdict, exit_code_of, fine, trouble_of, unchecked
 from bulkpull.checks.folder import check_folder
 from bulkpull.checks.machine import check_versions
@@ -50,7 +50,8 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
         with aimed(config, demo=demo, output=output) as settings:
             values += describe_settings(settings, config=config, demo=demo, options={"output": output})
             note(_tell_settings(values, config=config))
-            anyio.run(_check, settings, note)
+            came_from = {each["name"]: each["origin"] for each in values}
+            anyio.run(_check, settings, came_from, str(config or DEFAULT_FILE), note)
     except SettingsError as error:
         without = "the settings cannot be used"
         note(trouble_of("settings", error), unchecked("output", without), unchecked("service", without))
@@ -64,8 +65,9 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
     return code
 
 
-async def _check(settings: Settings, note: Callable[..., None]) -> None:
+async def _check(settings: Settings, came_from: Mapping[str, str], config: str, note: Callable[..., None]) -> None:
     clock = SystemClock()
+    note(await check_secret_files(settings, origins=came_from, config=config))
     note(*await check_folder(settings.output, clock=clock, quota_window_s=settings.one_off_quota_window_seconds))
     note(check_proxy(settings))
     note(*await check_service(settings, clock=clock))

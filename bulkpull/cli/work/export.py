@@ -22,6 +22,7 @@ from bulkpull.cli.work.plan import show_plan
 from bulkpull.cli.work.selecting import Selecting, request_of
 from bulkpull.cli.work.target import aimed
 from bulkpull.days import window_of
+from bulkpull.errors import SettingsError
 from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import DEMO
 from bulkpull.journey.run import Run
@@ -58,6 +59,7 @@ class ExportOptions:
     submit_only: bool = False
     selecting: Selecting = field(default_factory=Selecting)
     keep_raw: bool
+    reset_types: bool = False
     metrics_file: Path | None
     as_json: bool
     yes: bool = False
@@ -70,6 +72,11 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
     Raises:
         BulkpullError: Nothing could be done at all.
     """
+    if options.reset_types and not options.datasets:
+        raise SettingsError(
+            "--reset-types was given, and no dataset is named",
+            fix="name those whose columns became text: bulkpull export AzureUsage --reset-types",
+        )
     window = window_of(options.since, options.until, now=datetime.now(UTC))
     with aimed(
         options.config,
@@ -90,6 +97,7 @@ def run_export(options: ExportOptions, speech: Speech) -> int:
             everything=options.everything,
             nightly=options.nightly,
             submit_only=options.submit_only,
+            reset_types=options.reset_types,
         )
         account = DEMO if options.demo else settings.account
         if options.plan:

@@ -171,7 +171,7 @@ def delete_queries(
             queries = await client.get_queries(
                 query_id=query_ids[0] if len(query_ids) == 1 else None, include_system=True
             )
-            return queries, await client.get_reports()
+            return queries, await client.get_reports(whole=True)
 
         listed, reports = ask(look, settings=settings, speech=speech)
         found, missing = named(query_ids, {query.query_id: query for query in listed})

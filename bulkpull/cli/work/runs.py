@@ -16,10 +16,15 @@ from bulkpull.records.ledger import Ledger, RunEntry
 from bulkpull.records.past import ask_ledger
 from bulkpull.settings import Settings
 
+_MOST_SHOWN = 20
 
-def show_runs(*, output: Path | None, config: Path | None, as_json: bool) -> None:
+
+def show_runs(*, everything: bool = False, output: Path | None, config: Path | None, as_json: bool) -> None:
     """
     Print the runs, newest first.
+
+    Args:
+        everything: All of them, not the newest twenty alone; JSON has all in any case.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -30,7 +35,11 @@ def show_runs(*, output: Path | None, config: Path | None, as_json: bool) -> Non
     if as_json:
         print_json({"version": 1, "output": str(folder), "runs": [_as_values(run) for run in runs]})
     elif runs:
-        print_table(_table(runs))
+        shown = runs if everything else runs[:_MOST_SHOWN]
+        print_table(_table(shown))
+        if len(shown) < len(runs):
+            console = error_console()
+            console.print(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one", soft_wrap=True)
     else:
         error_console().print(f"no runs yet in {folder}", soft_wrap=True)
 

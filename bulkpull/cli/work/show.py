@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull import figures
+from bulkpull.account.losses import group_reasons
 from bulkpull.cli.streams import print_data, print_json
 from bulkpull.errors import LedgerError
 from bulkpull.records.history import find_run, load_manifest
@@ -25,6 +26,8 @@ _INDENT = "  "
 _WORTH_TELLING_S = 0.05
 # Steps of one dataset that are shown one by one; more belong to many windows.
 _MOST_STEPS = 24
+# Runs over more datasets are shown with one line each.
+_MOST_IN_FULL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,14 @@ class Remembered:
     steps: Sequence[StepEntry] = field(default_factory=list)
 
 
-def show_run(run: str | None, *, output: Path | None, config: Path | None, as_json: bool) -> None:
+def show_run(
+    run: str | None, *, output: Path | None, config: Path | None, as_json: bool, verbose: bool = False
+) -> None:
     """
     Print a run's account: of the newest, or of the one whose id begins with `run`.
+
+    Args:
+        verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
 
     Raises:
         SettingsError: A setting is wrong, or there is no such run.
@@ -56,7 +64,9 @@ def show_run(run: str | None, *, output: Path | None, config: Path | None, as_js
     if as_json:
         print_json({"version": 1, "output": str(folder), **account})
     else:
-        print_data("\n".join(_safe(line) for line in _lines(account)))
+        is_short = not verbose and len(account["datasets"]) > _MOST_IN_FULL
+        lines = _short_lines(account) if is_short else _lines(account)
+        print_data("\n".join(_safe(line) for line in lines))
 
 
 async def remember(ledger: Ledger, run_id: str) -> Remembered:
@@ -162,6 +172,24 @@ def _lines(account: Mapping[str, Any]) -> list[str]:
     lines += [f"note      {note}" for note in account["notes"]]
     for pull in account["datasets"]:
         lines += ["", *_lines_of_pull(pull, day=str(account["started_at"])[:10])]
+    return lines
+
+
+def _short_lines(account: Mapping[str, Any]) -> list[str]:
+    """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
+    took = _between(account["started_at"], account["finished_at"]) if account["finished_at"] else None
+    began = f"began {account['started_at']}" + (f", took {figures.length(took)}" if took is not None else "")
+    lines = [f"run  {account['run_id']}  {account['status']}", began]
+    if requests := account["requests"]:
+        counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
+        lines.append(f"{figures.count(requests['total'], 'call')}, {counts}")
+    for pull in account["datasets"]:
+        rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", figures.size(pull["bytes"]))
+        lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())
+    failed = [(pull["dataset"], pull["reason"]) for pull in account["datasets"] if pull["status"] == "failed"]
+    told = group_reasons((dataset, reason) for dataset, reason in failed if reason)
+    lines += [f"reason  {figures.some(datasets)}: {reason}" for datasets, reason in told]
+    lines.append("details: --verbose, or --json")
     return lines
 
 

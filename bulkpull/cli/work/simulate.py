@@ -130,7 +130,9 @@ def _peculiar(scenario: Scenario) -> dict[str, Any]:
 def _tell(row: FaultRow) -> str:
     codes = " or ".join(str(code) for code in row.exit_codes)
     result = f"{row.dataset} {row.expected}, " if row.expected else ""
-    return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}"
+    offered = row.scenario.datasets
+    only = f"; of the twenty only {', '.join(sorted(offered))} are offered" if offered is not None else ""
+    return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}{only}"
 
 
 def _known(name: str) -> str:

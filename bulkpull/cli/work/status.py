@@ -20,7 +20,7 @@ from bulkpull.journey.plan import check_names
 from bulkpull.settings import Settings
 
 LATE = 3
-_MOST_TOLD = 20
+_MOST_TOLD = 3
 
 
 def show_status(

@@ -1,0 +1,44 @@
+"""
+Runs a command and ends it, with all that it started, when the program that asked for it is gone.
+
+A program of its own, run by `python -I -S command_guard.py DESCRIPTOR COMMAND …` as the leader of a new process group:
+a killed parent can end nobody. The parent holds the other end of the pipe DESCRIPTOR; the end of the pipe is the
+parent's end. The exit status is the command's; a command that dies of a signal is followed in that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+CANNOT_RUN = 126
+
+
+def end_with_parent(pipe: int) -> None:
+    """Wait for the end of the pipe, then end this whole process group."""
+    while os.read(pipe, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(pipe: int, command: list[str]) -> int:
+    """Run the command; returns its exit status."""
+    try:
+        process = subprocess.Popen(command)  # noqa: S603 - the user named it
+    except OSError as trouble:
+        sys.stdout.write(trouble.strerror or type(trouble).__name__)
+        sys.stdout.flush()
+        return CANNOT_RUN
+    threading.Thread(target=end_with_parent, args=(pipe,), daemon=True).start()
+    status = process.wait()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

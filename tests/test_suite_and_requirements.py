@@ -1,0 +1,77 @@
+"""What the requirements admit, and what the suite itself must not depend on."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+# Versions with known faults: oversized lines in aiohttp's parser, and advisories of the two others.
+FAULTY = {"aiohttp": "3.14.0", "cryptography": "44.0.0", "pyjwt": "2.10.0"}
+_CLOCKS = {"time", "monotonic", "perf_counter", "process_time"}
+
+
+def requirements() -> Iterator[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lists = [project["project"]["dependencies"], *project["project"]["optional-dependencies"].values()]
+    lists += project["dependency-groups"].values()
+    for line in (line for each in lists for line in each if isinstance(line, str)):
+        yield Requirement(line)
+
+
+@pytest.mark.case("C42")
+@pytest.mark.parametrize("name", FAULTY)
+def test_no_version_with_a_known_fault_is_admitted(name: str) -> None:
+    bounds = [each for each in requirements() if each.name.casefold() == name]
+
+    assert bounds
+    assert not [str(each) for each in bounds if each.specifier.contains(FAULTY[name])]
+
+
+@pytest.mark.case("C42")
+def test_no_lock_falls_back_to_a_soft_one() -> None:
+    """A soft lock outlives the process that held it."""
+    locks = [
+        node
+        for file in (ROOT / "bulkpull").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "FileLock"
+    ]
+
+    assert len(locks) >= 3
+    for lock in locks:
+        assert {"fallback_to_soft": False}.items() <= {
+            word.arg: getattr(word.value, "value", None) for word in lock.keywords if word.arg
+        }.items(), ast.unparse(lock)
+
+
+@pytest.mark.case("C43")
+def test_no_test_asserts_how_long_something_took() -> None:
+    """A machine may be busy: limits only catch hangs, and times are virtual."""
+    found = []
+    for file in TESTS.rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Assert):
+                called = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
+                found += [
+                    f"{file.name}:{node.lineno}"
+                    for func in called
+                    if isinstance(func, ast.Attribute)
+                    and isinstance(func.value, ast.Name)
+                    and func.value.id == "time"
+                    and func.attr in _CLOCKS
+                ]
+
+    assert found == []
+
+
+@pytest.mark.case("C43")
+def test_no_example_of_a_property_has_a_deadline() -> None:
+    assert hypothesis.settings().deadline is None
