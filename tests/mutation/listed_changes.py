@@ -103,4 +103,38 @@ NAMED = (
 )
 """The changes of case C44."""
 
-ALL = NAMED
+FURTHER = (
+    Change(
+        "a thread reads below the TLS of an https proxy",
+        "return response, proxy is None or not proxy.is_tls",
+        "return response, True",
+        ("tests/transport/test_tap.py::test_a_thread_reads_only_where_tls_runs_on_the_socket_itself",),
+    ),
+    Change(
+        "a failed token is asked for again by each layer",
+        "case BulkpullError(was_repeated=True):",
+        "case BulkpullError(was_repeated=True) if attempt > policy.attempts:",
+        _RUNS,
+    ),
+    Change(
+        "each pause of a call is bounded, but not all of them together",
+        "if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:",
+        "if asked_s is not None and asked_s > policy.longest_pause_s:",
+        ("tests/transport/test_retry.py::test_the_pauses_of_one_call_add_up_to_an_hour_at_most",),
+    ),
+    Change(
+        "the lock of the output folder falls back to a soft one",
+        "thread_local=False, fallback_to_soft=False)\n    await",
+        "thread_local=False)\n    await",
+        ("tests/records/test_hard_locks.py",),
+    ),
+    Change(
+        "the lock of the token cache falls back to a soft one",
+        "mode=0o600, fallback_to_soft=False",
+        "mode=0o600",
+        ("tests/records/test_hard_locks.py",),
+    ),
+)
+"""Changes beyond those, for what other cases ask for."""
+
+ALL = (*NAMED, *FURTHER)
