@@ -28,8 +28,6 @@ Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
-        parser=named_path,
-        metavar="PATH",
         rich_help_panel=_WHERE,
         help="Output folder; default: ./bulkpull-data.",
     ),
@@ -38,8 +36,6 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        parser=named_path,
-        metavar="PATH",
         rich_help_panel=_WHERE,
         help="Settings file; default: ./bulkpull.toml if present.",
     ),
@@ -103,8 +99,6 @@ MetricsFile = Annotated[
     Path | None,
     typer.Option(
         "--metrics-file",
-        parser=named_path,
-        metavar="PATH",
         rich_help_panel=_TOLD,
         help="Write the run's numbers for Prometheus to this file.",
     ),
