@@ -85,7 +85,7 @@ class BulkpullError(Exception):
     Secrets are removed and control characters are escaped before the text is kept, whatever the caller passed.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     restart_from: ClassVar[Step | None] = None
     """The step to go back to; `None` where trying again cannot help."""
     cause: ClassVar[str] = ""

@@ -61,6 +61,7 @@ class Pull:
             ORDER BY, LIMIT), so that the answers for two windows are not the answer for both.
         columns_left_out: Listed columns whose names no query can carry.
         notes: What may surprise about the query, each one sentence.
+        keeps_history: Its snapshot grows: windows that are published and not restated any more stay as they are.
     """
 
     dataset: str
@@ -77,6 +78,7 @@ class Pull:
     indivisible: bool = False
     columns_left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    keeps_history: bool = False
 
     @property
     def metrics_chosen(self) -> bool:

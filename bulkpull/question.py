@@ -19,6 +19,8 @@ from bulkpull.query import Condition, Ordering, Statement, odd_names, parse
 
 EVERY = "*"
 """Stands for every column that the service lists at the time: such columns change by themselves."""
+OPEN = "now"
+"""The end of a window that grows from run to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
         limit=statement.limit,
         distinct=statement.distinct,
         span=None if asked else span,
-        window=_as_texts(asked),
+        window=(iso_utc(asked.start), OPEN) if asked and pull.keeps_history else _as_texts(asked),
     )
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -38,6 +38,7 @@ class Selection(BaseModel):
             metrics that the setting `metrics` chooses.
         where, order_by: As they stand in a query, without the keyword.
         timespan: Without it the one that datasets are exported with; a whole query says its own.
+        keep: `append` lets its snapshot grow from `--since` on: older months stay when the service forgets them.
 
     Raises:
         SettingsError: A key is unknown, missing or wrong; the message names it.
@@ -56,6 +57,7 @@ class Selection(BaseModel):
     distinct: bool = Field(default=False, strict=True)
     query: str | None = None
     system_query: str | None = None
+    keep: Literal["append"] | None = None
 
     def __init__(self, **keys: Any) -> None:
         try:
@@ -100,6 +102,8 @@ class Selection(BaseModel):
             raise ValueError(f"give one of `dataset`, `query` and `system_query`; {found}")
         if self.dataset is None:
             parts = [part for part in _PARTS if getattr(self, part)]
+            if self.keep:
+                parts.append("keep")
             if parts:
                 raise ValueError(f"`{parts[0]}` goes only with `dataset`; write it into the query itself")
         self.statement()

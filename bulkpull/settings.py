@@ -153,6 +153,9 @@ class Settings(BaseSettings):
     reports_per_dataset: PositiveInt = Field(
         200, description="most reports one export may order for one dataset; more needs `--yes`"
     )
+    history_restated_months: PositiveInt | None = Field(
+        None, description="months that a growing snapshot asks for again; default: the widest span of its dataset"
+    )
     one_off_quota_window_seconds: Positive = Field(
         3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
     )

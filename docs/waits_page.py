@@ -215,6 +215,13 @@ WAITS = (
         "a new report, `report_attempts` in all",
     ),
     Wait(
+        "journey/in_flight.py",
+        "a place among the reports in flight",
+        "until one of ours is made, each of which has `report_timeout_seconds`",
+        "`ReportsInFlight`",
+        "ordered then",
+    ),
+    Wait(
         "journey/quota.py",
         "room in the quota of one-off reports",
         "`one_off_quota_window_seconds` for each refusal",

@@ -17,19 +17,6 @@ _WHERE = "Settings and service"
 _TOLD = "What is told"
 _OF_ONE = "What of the one dataset that is named"
 
-
-def named_path(text: str) -> Path:
-    """
-    The path that an option gave.
-
-    Raises:
-        typer.BadParameter: It is empty, as from a variable that is not set; it would mean the present folder.
-    """
-    if not text.strip():
-        raise typer.BadParameter("it is empty, and names nothing")
-    return Path(text)
-
-
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
 ]
@@ -41,8 +28,6 @@ Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
-        parser=named_path,
-        metavar="PATH",
         rich_help_panel=_WHERE,
         help="Output folder; default: ./bulkpull-data.",
     ),
@@ -51,8 +36,6 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        parser=named_path,
-        metavar="PATH",
         rich_help_panel=_WHERE,
         help="Settings file; default: ./bulkpull.toml if present.",
     ),
@@ -116,8 +99,6 @@ MetricsFile = Annotated[
     Path | None,
     typer.Option(
         "--metrics-file",
-        parser=named_path,
-        metavar="PATH",
         rich_help_panel=_TOLD,
         help="Write the run's numbers for Prometheus to this file.",
     ),

@@ -38,6 +38,7 @@ class Staged:
         query: The query's text.
         question: What it answers.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
+        window: What is told of its window, where the question leaves its end open.
     """
 
     dataset: str
@@ -47,6 +48,7 @@ class Staged:
     query: str
     question: Question
     raw: Sequence[Path] = ()
+    window: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Publisher:
             question_sha256=staged.question.sha256,
             query=staged.query,
             timespan=staged.question.span,
-            window=staged.question.window_as_dict,
+            window=staged.window or staged.question.window_as_dict,
             published_at=now,
             replaced=self._replaced(staged.dataset, named, at=now),
         )

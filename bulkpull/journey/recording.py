@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bulkpull.catalog import Catalog
+from bulkpull.clock import iso_utc
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, Unchanged
 from bulkpull.journey.plan import Unavailable
 from bulkpull.model import Pull
@@ -35,6 +36,8 @@ def record_query(record: DatasetRecord, pull: Pull) -> None:
     record.query = pull.query_text
     record.question, record.question_sha256 = question.as_dict(), question.sha256
     record.timespan, record.window = question.span, question.window_as_dict
+    if pull.keeps_history and pull.window is not None:
+        record.window = {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)}
     record.metrics, record.metrics_left_out = list(pull.metrics), list(pull.metrics_left_out)
 
 

@@ -102,7 +102,16 @@ def select_pull(
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
+        keeps_history=selection.keep == "append",
     )
+    if pull.keeps_history and (window is None or pull.indivisible):
+        raise SettingsError(
+            f"{selection.name}: `keep` lets a snapshot grow month by month",
+            why="no --since says where it begins" if window is None else "its rows depend on all others of the window",
+            fix="give --since"
+            if window is None
+            else "leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
+        )
     return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
 
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from bulkpull import figures
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.errors import (
@@ -45,6 +46,14 @@ from bulkpull.journey.agree import (
     wider,
     with_goals,
 )
+from bulkpull.journey.kept_history import (
+    is_open,
+    keep_before,
+    published_parts,
+    refuse_other_columns,
+    refuse_shorter_history,
+    without_emptied,
+)
 from bulkpull.journey.leftovers import SPLIT
 from bulkpull.journey.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.journey.names import mark_of
@@ -62,7 +71,8 @@ from bulkpull.journey.vouching import content_notes, vouched_for_all
 from bulkpull.journey.window_agreement import WindowAgreement
 from bulkpull.journey.window_check import HoldsWhole, told
 from bulkpull.journey.window_pulls import WindowPulls, may_need_less
-from bulkpull.model import Execution, Pull, Report
+from bulkpull.journey.windows import restated_from
+from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.question import Question, question_of
 from bulkpull.records.beneath import remove_beneath
 from bulkpull.records.files import explained, link_or_copy, make_folders, sync_folder
@@ -134,6 +144,8 @@ class Assembly:
     async def _bring_parts(self) -> list[Part]:
         self._windows = self._window_agreement()
         try:
+            if self.pull.keeps_history:
+                return await self._grow()
             return await self._bring_all(self._pulls())
         except TimeNotReadable as error:
             if self.record.named or self.pull.window is None:
@@ -165,6 +177,29 @@ class Assembly:
             self.record.notes += self._windows.notes
         self._tell_splits()
         return parts
+
+    async def _grow(self) -> list[Part]:
+        """The published windows that the service does not restate any more, and all later ones anew."""
+        window = self.pull.window
+        assert window is not None
+        assert self._windows is not None
+        refuse_shorter_history(self._published, self._question)
+        is_history = self._published is not None and is_open(self._published)
+        before = published_parts(self._published if is_history else None, self.pull, output=self.tools.output)
+        months = self.tools.settings.history_restated_months
+        restated = restated_from(self.pull.offered.date_ranges, months=months, now=window.end)
+        kept, covered_until = keep_before(before, since=window.start, restated_from=restated)
+        asked = replace(self.pull, window=Window(covered_until, window.end))
+        self._windows.whole = Window(covered_until, window.end)
+        new = await self._bring_all(split_pull(asked, catalog=self.tools.catalog, now=window.end))
+        new, notes = without_emptied(new, before)
+        refuse_other_columns(kept, [part for part in new if part not in before], dataset=self.pull.dataset)
+        self.record.notes += notes
+        if kept:
+            self.record.notes.append(
+                f"{figures.count(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published"
+            )
+        return [*kept, *new]
 
     async def _submit_all(self) -> list[Report]:
         return [await self._journey(pull).submit() for pull in self._pulls()]
@@ -285,7 +320,8 @@ class Assembly:
             return await self._again(part, columns=columns, bounds=bounds)
 
         is_limited = self._question.limit is not None
-        return WindowAgreement(self.pull.window, column, is_limited=is_limited, convert=convert)
+        grows = self.pull.keeps_history
+        return WindowAgreement(self.pull.window, column, is_limited=is_limited, convert=convert, undated_last=grows)
 
     def _journey(
         self, pull: Pull, *, columns: Sequence[ColumnPlan] | None = None, bounds: WindowBounds | None = None
@@ -426,6 +462,10 @@ class Assembly:
             f"takes the place of the whole dataset; `--as NAME` publishes a window under a name of its own"
         )
 
+    def _is_published(self, part: Part) -> bool:
+        """Whether it is taken over from the published snapshot."""
+        return part.stored.path == part.table.files[0].path
+
     def _describe(self, parts: Sequence[Part]) -> None:
         """Fill in what the parts tell."""
         record, first = self.record, parts[0]
@@ -440,8 +480,10 @@ class Assembly:
         record.vouched_by = vouched_for_all(parts)
         record.notes += content_notes(parts)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
-        made = [part.execution.generated_at for part in parts if part.execution.generated_at]
-        record.generated_at = iso_utc(min(made)) if len(made) == len(parts) else None
+        # What a growing snapshot keeps says nothing of how fresh it is.
+        fresh = [part for part in parts if not (self.pull.keeps_history and self._is_published(part))] or list(parts)
+        made = [part.execution.generated_at for part in fresh if part.execution.generated_at]
+        record.generated_at = iso_utc(min(made)) if len(made) == len(fresh) else None
         if unbelieved := [part.execution.unbelieved_at for part in parts if part.execution.unbelieved_at]:
             record.unbelieved_at = iso_utc(max(unbelieved))
             record.notes.append(
@@ -490,5 +532,6 @@ class Assembly:
             rows=sum(part.table.rows for part in parts),
             query=self.pull.query_text,
             question=self._question,
-            raw=[part.stored.path for part in parts] if tools.settings.keep_raw else [],
+            window=self.record.window,
+            raw=[part.stored.path for part in parts if not self._is_published(part)] if tools.settings.keep_raw else [],
         )

@@ -9,8 +9,8 @@ from datetime import datetime
 from bulkpull.catalog import Catalog
 from bulkpull.journey.names import mark_of
 from bulkpull.journey.time_column import time_column_of
-from bulkpull.journey.windows import halve, history_start, split_long
-from bulkpull.model import Pull
+from bulkpull.journey.windows import halve, history_start, split_long, split_months
+from bulkpull.model import Pull, Window
 
 
 def is_divisible(pull: Pull, catalog: Catalog) -> bool:
@@ -23,8 +23,13 @@ def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
     if pull.window is None:
         return [pull]
     begins = history_start(pull.offered.date_ranges, now=now)
-    windows = split_long(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
-    return [replace(pull, window=window) for window in windows]
+    if pull.keeps_history and (begins is None or begins <= pull.window.start or begins >= pull.window.end):
+        windows = split_months(pull.window)
+    elif pull.keeps_history and begins is not None:
+        windows = Window(pull.window.start, begins), *split_months(Window(begins, pull.window.end))
+    else:
+        windows = split_long(pull.window, has_time_column=is_divisible(pull, catalog), history_start=begins)
+    return [replace(pull, window=window, keeps_history=False) for window in windows]
 
 
 def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:

@@ -39,12 +39,14 @@ class WindowAgreement:
         column: The time column.
         is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
         convert: Converts a part once more, with other bounds and the columns that it has.
+        undated_last: As for `divide_edges`.
     """
 
     whole: Window
     column: str
     is_limited: bool
     convert: Convert
+    undated_last: bool = False
     notes: list[str] = field(default_factory=list)
 
     def bounds_of(self, window: Window) -> WindowBounds:
@@ -91,7 +93,7 @@ class WindowAgreement:
             HoldsWhole, WindowNotHonoured: As `check`.
         """
         agreed = await self._with_one_form(parts)
-        kept = divide_edges(agreed)
+        kept = divide_edges(agreed, undated_last=self.undated_last)
         for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
             if keeps != Kept() and part.table.window is not None:
                 agreed[place] = await self.convert(part, keeps.of(self._bounds_again(part)))

@@ -18,6 +18,7 @@ from bulkpull.model import Window
 from bulkpull.tabular.table import WindowBounds, WindowRows
 
 _MONTH_AND_A_BIT = timedelta(days=32)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HoldsWhole(WindowNotHonoured):
@@ -112,7 +113,7 @@ class Kept:
         return replace(bounds, keep_edge=self.edge, skip_first_day=not self.first_day, keep_undated=self.undated)
 
 
-def divide_edges(parts: Sequence[Part]) -> list[Kept]:
+def divide_edges(parts: Sequence[Part], *, undated_last: bool = False) -> list[Kept]:
     """
     Who keeps the rows of each edge, and the rows without a time, so that each is there once.
 
@@ -122,6 +123,7 @@ def divide_edges(parts: Sequence[Part]) -> list[Kept]:
 
     Args:
         parts: In the order of their windows, each beginning where the one before ends.
+        undated_last: Rows without a time belong to the last window that has them, which every later run asks for again.
     """
     kept = [Kept() for _ in parts]
     for place in range(len(parts) - 1):
@@ -141,7 +143,7 @@ def divide_edges(parts: Sequence[Part]) -> list[Kept]:
             kept[place + 1] = replace(kept[place + 1], first_day=False)
     with_undated = [place for place, part in enumerate(parts) if part.table.window and part.table.window.undated]
     if len(with_undated) > 1 and _come_again([parts[place].table.window for place in with_undated]):
-        latest = max(with_undated, key=lambda place: (_made_at(parts[place]), place))
+        latest = max(with_undated, key=lambda place: (not undated_last and _made_at(parts[place]).timestamp(), place))
         for place in with_undated:
             kept[place] = replace(kept[place], undated=place == latest)
     return kept
@@ -175,4 +177,4 @@ def _months_around(window: Window) -> tuple[datetime, datetime]:
 
 
 def _made_at(part: Part) -> datetime:
-    return part.execution.generated_at or datetime.min.replace(tzinfo=UTC)
+    return part.execution.generated_at or _LONG_AGO

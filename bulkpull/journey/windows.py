@@ -34,9 +34,14 @@ def split_long(window: Window, *, has_time_column: bool, history_start: datetime
     """
     if not has_time_column or window.end - window.start <= LONG:
         return (window,)
-    edges = [window.start]
     if history_start is not None and window.start < history_start < window.end:
-        edges.append(history_start)
+        return Window(window.start, history_start), *split_months(Window(history_start, window.end))
+    return split_months(window)
+
+
+def split_months(window: Window) -> tuple[Window, ...]:
+    """The months of `window`, the first and the last perhaps cut."""
+    edges = [window.start]
     while (month := _next_month(edges[-1])) < window.end:
         edges.append(month)
     edges.append(window.end)
@@ -54,6 +59,20 @@ def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
     if not days:
         return None
     begins = now.astimezone(UTC) - timedelta(days=max(days)) - _MARGIN
+    return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -> datetime:
+    """
+    The month from which on the service may still restate its data.
+
+    Args:
+        ranges: The spans that the service lists for the dataset: what the widest serves again counts.
+        months: How many months before the present one; `None` leaves that to the spans.
+    """
+    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
+    back = timedelta(days=max(days, default=LONG.days)) if months is None else timedelta(days=months * 30.4)
+    begins = now.astimezone(UTC) - back
     return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 

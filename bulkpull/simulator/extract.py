@@ -20,7 +20,7 @@ import polars as pl
 
 from bulkpull.simulator.forms import as_iso, written
 from bulkpull.simulator.kinship import DUPLICATE_FLAGS, are_repetitions, source_rows
-from bulkpull.simulator.offer import Column, Table
+from bulkpull.simulator.offer import PROVENANCE, Column, Table
 from bulkpull.simulator.query import Condition, Ordering
 from bulkpull.simulator.refreshes import restated
 from bulkpull.simulator.scenario import Scenario
@@ -40,6 +40,7 @@ class Extract:
         edition: Which refresh of the data it is (`edition_at`).
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
+        provenance: What the column `Provenance` says in every row.
         content: The file's text where the scenario makes it itself.
     """
 
@@ -56,6 +57,7 @@ class Extract:
     hidden_vanish: bool = False
     window: tuple[date, date] | None = None
     content: bytes | None = None
+    provenance: str | None = None
 
     @property
     def key(self) -> str:
@@ -63,7 +65,7 @@ class Extract:
         facts = (
             self.table.name, self.columns, self.conditions, self.orderings, self.distinct, self.limit, self.months,
             self.edition, self.tsv,
-            sorted(self.hidden), self.hidden_vanish, self.window, self.content,
+            sorted(self.hidden), self.hidden_vanish, self.window, self.content, self.provenance,
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
@@ -174,6 +176,8 @@ def _frame(extract: Extract, scenario: Scenario, month: date | None, first: int,
     def values(column: Column) -> pl.Series:
         if column.origin.casefold() in extract.hidden:
             return pl.Series([None], dtype=pl.String).new_from_index(0, count)
+        if column.origin == PROVENANCE:
+            return pl.Series([extract.provenance], dtype=pl.String).new_from_index(0, count)
         if column.name.casefold() in DUPLICATE_FLAGS:
             return pl.Series(are_repetitions(rows, table).astype(np.int64)).cast(pl.String)
         keys = restated(source_rows(rows, column, table), edition=extract.edition) + base

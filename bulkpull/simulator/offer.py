@@ -26,6 +26,8 @@ Form = str
 
 # Observed for one dataset of the live service (behaviours 185 and 186); for the others nothing is known.
 _FORMS: Mapping[str, Mapping[str, Form]] = {"AzureUsage": {"month": "MMM-YYYY", "date": "yyyyMMdd"}}
+PROVENANCE = "Provenance"
+"""The column that tells which question made a row (`Scenario.provenance`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +172,11 @@ def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
         drift = _known_drift(raw, listing) if scenario.drift else ColumnDrift()
     else:
         drift = scenario.drift.get(raw["name"], ColumnDrift())
+    told = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
     return Table(
         name=raw["name"],
         listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
-        columns=_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]),
+        columns=(*_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *told),
         metrics=tuple(_metric(each, columns) for each in listing["metrics"]),
         date_ranges=date_ranges,
         minimum_recurrence_h=listing["minimum_recurrence_hours"],

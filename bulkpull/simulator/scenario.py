@@ -104,6 +104,8 @@ class Scenario:
         longest_address: Characters of an address beyond which it is refused with 414 (behaviour 69 warns of the limit).
         bad_time: Status for a badly formatted time: 500 as documented, 400 as the sibling does it (behaviour 41).
         inclusive_end: Whether a window takes what lies exactly at its end (behaviour 84 leaves it open).
+        provenance: Every dataset has a column `Provenance`, whose text tells as JSON which question made the row:
+            account (the tenant), span, filter, window and version (when the execution began).
         windows: What becomes of a window: kept, rounded to whole months, or ignored (then the query's span counts).
         date_forms: How a dataset writes its dates and months, in the notation of `strftime` (`%^b` is a month in
             capitals), by dataset ("*": others).
@@ -168,6 +170,7 @@ class Scenario:
     longest_address: int = 8_190
     bad_time: Literal[500, 400] = 500
     inclusive_end: bool = False
+    provenance: bool = False
     windows: Literal["kept", "rounded", "ignored"] = "kept"
     date_forms: Mapping[str, str] = field(default_factory=dict)
     reports_at_once: int | None = None

@@ -7,6 +7,7 @@ Everything follows from what was asked and from the clock; nothing runs in the b
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.offer import Table, offered_tables
 from bulkpull.simulator.queries import QueryShelf
 from bulkpull.simulator.query import ParsedQuery
-from bulkpull.simulator.records import Execution, StoredQuery, StoredReport, wire_query, wire_report
+from bulkpull.simulator.records import Execution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
 from bulkpull.simulator.refreshes import edition_at
 from bulkpull.simulator.refusals import Refusal, bad_request
 from bulkpull.simulator.reports import ReportDesk
@@ -237,7 +238,24 @@ class Service:
         tsv = report.format == "tsv"
         extract = self._extract(report.parsed, months=months, at=at, tsv=tsv, limit=report.parsed.limit)
         window = days_between(start, end, now=at, inclusive=self.scenario.inclusive_end)
-        return replace(extract, content=content, window=window if months is not None else None)
+        return replace(
+            extract,
+            content=content,
+            window=window if months is not None else None,
+            provenance=self._provenance_of(report, at) if self.scenario.provenance else None,
+        )
+
+    def _provenance_of(self, report: StoredReport, at: datetime) -> str:
+        """The question that a report answers, and when; compared with the labels that a reader finds."""
+        facts = {
+            "account": self.scenario.tenant_id,
+            "span": report.parsed.timespan,
+            "filter": sorted([each.column.name.casefold(), each.operator, *each.values]
+                             for each in report.parsed.conditions),
+            "window": [each and wire_time(each) for each in report.window],
+            "version": wire_time(at),
+        }  # fmt: skip
+        return json.dumps(facts, sort_keys=True)
 
     def _extract(
         self, parsed: ParsedQuery, *, months: tuple[Any, ...] | None, at: datetime, tsv: bool, limit: int | None = None

@@ -131,3 +131,15 @@ def test_secrets_that_everybody_may_read_are_told(
         assert f"chmod o-r {path}" in " ".join(outcome.out.split())
         path.chmod(0o600)
         assert command(*arguments).code == 0
+
+
+@pytest.mark.case("M4")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc here")
+def test_a_folder_that_calls_itself_writable_and_is_not_is_told(command: Command, serve: Serve) -> None:
+    serve(SMALL)
+
+    outcome = command("doctor", "--output", "/proc/bulkpull-data", "--json")
+
+    verdicts = {each["check"]: each["verdict"] for each in outcome.json()["checks"]}
+    assert outcome.code == 1
+    assert verdicts["output"] == "trouble"

@@ -89,13 +89,18 @@ def test_rows_that_depend_on_each_other_are_not_asked_for_in_pieces(parts: dict[
     assert pull.metrics == ("TotalACR",)  # named, or with every column
 
 
+@pytest.mark.case("W16")
 @pytest.mark.behaviour(84)
-def test_a_window_applies_where_the_dataset_has_a_time_axis() -> None:
+def test_a_window_applies_where_rows_can_be_held_against_it_and_is_refused_by_name_elsewhere() -> None:
     window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+    without_time = Selection(name="timeless", dataset="AzureUsage", select="SubscriptionId")
 
-    pulls = plan(of_azure(), Selection(name="other", dataset="Profile"), window=window).pulls
+    made = plan(of_azure(), Selection(name="other", dataset="Profile"), without_time, window=window)
 
-    assert [pull.window for pull in pulls] == [window, None]
+    assert [(pull.dataset, pull.window) for pull in made.pulls] == [(of_azure().name, window)]
+    assert [(each.dataset, each.failed) for each in made.unavailable] == [("other", True), ("timeless", True)]
+    assert "no time axis" in made.unavailable[0].reason
+    assert "Month is not selected" in made.unavailable[1].reason
 
 
 @pytest.mark.behaviour(49)

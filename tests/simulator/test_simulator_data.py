@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -12,9 +14,10 @@ import pytest
 from simulator_caller import StandingClock, calling
 
 from bulkpull.simulator import Scenario
-from bulkpull.simulator.extract import BLOCK_ROWS, csv_blocks, frames
+from bulkpull.simulator.extract import BLOCK_ROWS, csv_blocks, frames, sample
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.validation import Fields
 
 
 def service(**parameters: object) -> Service:
@@ -225,3 +228,24 @@ async def test_the_truth_is_what_is_served() -> None:
         file = await caller.fetch(await caller.link(await caller.report(query_id)))
 
         assert file.text == await caller.simulator.csv("PowerBIUsage")
+
+
+def test_rows_tell_which_question_made_them_where_the_scenario_says_so() -> None:
+    """What is published can then be held against its label, whatever way it came."""
+    made = service(datasets=("OfficeUsage",), rows=12, provenance=True)
+    text = "SELECT Provenance FROM OfficeUsage WHERE MpnId != '0' TIMESPAN LAST_MONTH"
+    query = made.query_shelf.keep(name="Q", text=text, description=None)
+    order = Fields({"ReportName": "R", "QueryId": query.query_id, "ExecuteNow": True})
+    report = made.report_desk.create(order, correlation_id="c")
+    extract = made.extract_of(report.executions[0].execution_id)
+    assert extract is not None
+    (told,) = {row["Provenance"] for row in sample(replace(extract, limit=5), made.scenario)}
+
+    facts = json.loads(told)
+    assert facts.pop("version")
+    assert facts == {
+        "account": made.scenario.tenant_id,
+        "filter": [["mpnid", "!=", "0"]],
+        "span": "LAST_MONTH",
+        "window": [None, None],
+    }

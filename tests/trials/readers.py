@@ -11,7 +11,7 @@ import polars as pl
 Known = Mapping[str, Sequence[pl.DataFrame]]
 """By dataset: the contents of the snapshots that were ever whole."""
 
-OURS = {"current.json", "latest", "datasets", "runs", "README.md", ".bulkpull"}
+OURS = {"current.json", "latest", "datasets", "runs", "README.md", "views.sql", ".bulkpull"}
 """All that an export leaves in its folder (contract, section 4), without keep_raw."""
 
 

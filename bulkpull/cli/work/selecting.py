@@ -62,6 +62,8 @@ def request_of(names: tuple[str, ...], selecting: Selecting, *, settings: Settin
             f"{option} shapes a dataset, and {query} is a query of the settings",
             fix="change the query there, or name the dataset that it reads",
         )
+    if "name" in given and rest.get("window") is not None and rest.get("open_ended"):
+        given["keep"] = "append"
     name = given.pop("name", None) or derived_name(dataset, **given, **_span_of(settings, **rest))
     try:
         selection = Selection(name=name, dataset=dataset, **given)
