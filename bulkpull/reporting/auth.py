@@ -207,7 +207,10 @@ class TokenEndpoint:
                     raise refused.final from None
                 raise
 
-        raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
+        try:
+            raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
+        except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown refusal gets
+            raise refused.final from None
         await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))
         self._renew_from = asked_at + life_s - margin_of(life_s)
