@@ -37,7 +37,8 @@ def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) 
 
     assert outcome.code == 0
     names = [line.split()[2] for line in outcome.out.splitlines() if line.startswith("✓")]
-    assert names == ["credentials", "token", "proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets"]
+    first = ["credentials", "files", "token", "proxy", "service", "token"]
+    assert names == [*first, "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert "complete for the grant password" in outcome.out
     assert "client_secret: BULKPULL_CLIENT_SECRET" in " ".join(outcome.out.split())
     assert "3 of the 20 are offered" in outcome.out

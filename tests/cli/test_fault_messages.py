@@ -150,7 +150,7 @@ SLIPS = {
         "no PEM certificate",
         both(file("x.pem", "x"), variable("BULKPULL_CA_FILE", "x.pem")),
     ),
-    "a time span that nobody offers": Slip((*EXPORT, "--timespan", "LAST_WEEK"), 2, "`timespan`", "allowed"),
+    "a time span that nobody offers": Slip((*EXPORT, "--timespan", "LAST_WEEK"), 2, "LAST_WEEK", "no dataset offers"),
     "days in the wrong order": Slip(
         (*EXPORT, "--since", "2026-02-01", "--until", "2026-01-01"), 2, "--until", "before it begins (2026-02-01)"
     ),
