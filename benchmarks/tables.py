@@ -10,6 +10,7 @@ import polars as pl
 
 _PLACES = 6
 _SHOWN = 40
+_TIME_FORMS = ("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d", "%Y%m%d", "%Y-%m")
 _Pair: TypeAlias = tuple[str, pl.Series, pl.Series]
 
 
@@ -97,7 +98,10 @@ def _flag(values: pl.Series) -> pl.Series:
 
 
 def _moment(values: pl.Series) -> pl.Series:
-    if values.dtype == pl.String:
-        return _text(values).str.to_datetime(time_unit="us", strict=False)
+    if not values.dtype.is_temporal():  # a loader that knows no such form leaves text, or reads digits as a number
+        text = _text(values)
+        read = [text.str.to_datetime(form, time_unit="us", strict=False) for form in _TIME_FORMS]
+        months = ("01-" + text).str.to_datetime("%d-%b-%Y", time_unit="us", strict=False)
+        return pl.select(pl.coalesce(*read, months)).to_series()
     aware = isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None
     return (values.dt.replace_time_zone(None) if aware else values).cast(pl.Datetime("us"))

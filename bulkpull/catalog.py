@@ -51,6 +51,8 @@ class TimeGrain(StrEnum):
     DAY = "day"
 
 
+# The words of a flag that Parquet holds as a number or a truth value.
+_BOOLEAN_WORDS = ({"0", "1"}, {"true", "false"})
 # Which of a customer's rows to sum: exactly one of them carries 0 (behaviour 147).
 _DUPLICATE_FLAGS = ("IsDuplicateRowForPGA", "IsACRDuplicateAtPGALevel")
 
@@ -73,6 +75,13 @@ class CatalogColumn:
     aliases: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     known_values: tuple[str, ...] = ()
+
+    @property
+    def parquet_type(self) -> ColumnType:
+        """What its values become: a flag in words like Y and N is text, since no Boolean gives them back (154)."""
+        words = {word.casefold() for word in self.values}
+        is_text = self.type is ColumnType.BOOL and bool(words) and words not in _BOOLEAN_WORDS
+        return ColumnType.STRING if is_text else self.type
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Everything that can go wrong, as one tree.
     │   ├── Throttled              429: asked too often
     │   ├── ServiceTrouble         5xx: the service's own fault
     │   ├── UnexpectedReply        an answer that is not understood is never guessed at
+    │   │   └── ListNotTold          a list of the service is null: what there is is unknown
     │   ├── ReportLost             the report, or the query under it, is gone from the service
     │   ├── ExecutionFailed        the service gave up on this execution
     │   └── ExecutionOverdue       it was not ready before the deadline
@@ -37,6 +38,7 @@ Everything that can go wrong, as one tree.
     │   └── ConverterDied          the converting process ended without an answer
     ├── TooManyReports           as many reports were ordered for a dataset as one export may order
     ├── HeldBack                 the data arrived, but publishing it would hurt: `on_shrink`, `on_drift`, redaction
+    ├── NotDone                  of several things that were named, some could not be done
     ├── RunOverdue               the time of `run_timeout_seconds` is over
     ├── DiskTrouble              no room, no permission, no such folder
     └── LedgerError              the run ledger cannot be read or written
@@ -318,7 +320,7 @@ class NotDone(BulkpullError):
     cause = "the service refused it for one of the things that were named, and did the others"
     remedy = "see to what is named, then run the command again with those alone"
 
-    def __init__(self, what: str, *, exit_code: int, why: str | None = None, fix: str | None = None) -> None:
+    def __init__(self, what: str, *, exit_code: int = 1, why: str | None = None, fix: str | None = None) -> None:
         super().__init__(what, why=why, fix=fix)
         self.exit_code = exit_code
 

@@ -201,3 +201,16 @@ def test_an_event_names_the_dataset_it_was_emitted_about() -> None:
         ("call.retried", "Profile", Level.WARNING),
         ("run.finished", None, Level.INFO),
     ]
+
+
+@pytest.mark.behaviour(154)
+def test_a_flag_in_words_that_no_boolean_gives_back_is_declared_as_text() -> None:
+    seats = load_catalog().find("SeatsSubscriptionsAndRevenue")
+    assert seats is not None
+
+    renews, repeats = seats.column("IsAutoRenew"), seats.column("IsDuplicateRowForPGA")
+
+    assert renews is not None
+    assert (renews.type, renews.parquet_type) == (ColumnType.BOOL, ColumnType.STRING)
+    assert repeats is not None
+    assert repeats.parquet_type is ColumnType.BOOL

@@ -356,7 +356,7 @@ class Assembly:
             plans.append(
                 ColumnPlan(
                     name=name,
-                    declared=column.type if column else ColumnType.STRING,
+                    declared=column.parquet_type if column else ColumnType.STRING,
                     identifier=column.identifier if column else False,
                     aliases=(column.name, *column.aliases) if column else (),
                     published_type=published.get(name.casefold()),
