@@ -31,7 +31,6 @@ NOT_OURS = {
     149: "what a column means: nothing is done to rows",
     150: "what a column means: nothing is done to rows",
     151: "what a column means: nothing is done to rows",
-    156: "how far back the data reach is the service's affair; spans are taken from its list (164, 165)",
     157: "about samples of others",
     158: "about samples of others",
     175: "how long the portal keeps a report: files are fetched at once, and lost ones are ordered again (125)",
