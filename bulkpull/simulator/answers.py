@@ -46,7 +46,9 @@ def envelope(
 
 def json_reply(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """JSON as the service sends it, with non-Latin letters unescaped."""
-    return Reply(status=status, body=json.dumps(body, ensure_ascii=False).encode(), headers=headers or {})
+    text = json.dumps(body, ensure_ascii=False)
+    # A lone surrogate has no UTF-8 form; the backslash form is its escape in JSON.
+    return Reply(status=status, body=text.encode(errors="backslashreplace"), headers=headers or {})
 
 
 def refusal_reply(refusal: Refusal) -> Reply:
