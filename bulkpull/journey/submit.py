@@ -20,6 +20,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import AccessDenied, ListNotTold, QuotaExceeded, RequestRejected
 from bulkpull.events import Events
 from bulkpull.journey.in_flight import ReportsInFlight
+from bulkpull.journey.metric_refusals import drop_metrics
 from bulkpull.journey.names import is_own, query_name, report_name
 from bulkpull.journey.quota import OneOffQuota
 from bulkpull.model import Pull, Query, Report
@@ -138,7 +139,8 @@ class Submitter:
     async def _known_query(self, pull: Pull) -> Query | None:
         known = await self._known_queries()
         wanted = normalise(pull.query_text)
-        self._wanted.add(wanted)
+        # Where the service refuses the metrics, the query without them serves, which an earlier run may have stored.
+        self._wanted |= {wanted, normalise(drop_metrics(pull).query_text)}
         self.datasets.add(pull.dataset)
         if self._expected is not None and self.datasets.issuperset(self._expected):
             self.settled.set()

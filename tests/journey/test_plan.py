@@ -225,4 +225,6 @@ def test_a_window_applies_only_where_the_dataset_has_a_time_axis() -> None:
         "Profile", "OfficeUsage", on_offer=[offered("Profile", ranges=()), offered("OfficeUsage")], window=window
     )
 
-    assert {pull.dataset: pull.window for pull in made.pulls} == {"Profile": None, "OfficeUsage": window}
+    assert {pull.dataset: pull.window for pull in made.pulls} == {"OfficeUsage": window}
+    (refused,) = made.unavailable
+    assert (refused.dataset, refused.named, refused.failed) == ("Profile", True, True)

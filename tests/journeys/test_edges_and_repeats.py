@@ -37,9 +37,13 @@ async def test_a_row_on_the_edge_of_two_windows_that_came_with_the_earlier_one_a
         reach = months_of_span(table, "LIFETIME", now=now) or ()
         return tuple(month for month in reach if start.date() < month <= end.date())
 
+    def days_after_the_start(start: Any, end: Any, **_: Any) -> tuple[date, date]:
+        return start.date() + timedelta(days=1), end.date()
+
     async with Simulator(Scenario(rows=90), clock=clock) as simulator:
         whole = rows_of_csv(await simulator.csv(DATASET, window=(window.start, window.end)))[1]
         monkeypatch.setattr(simulated, "months_between", after_the_start)
+        monkeypatch.setattr(simulated, "days_between", days_after_the_start)
         manifest = await export(simulator, tmp_path, DATASET, window=window, clock=clock)
 
     (record,) = manifest.datasets
