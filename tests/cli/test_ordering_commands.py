@@ -177,14 +177,15 @@ def test_no_report_is_ordered_on_what_is_not_there_or_out_of_date(command: Comma
     assert posts(simulator) == 0
 
 
-def test_days_that_change_nothing_are_told(command: Command, serve: Serve) -> None:
-    serve(SMALL)
+@pytest.mark.case("W16")
+def test_days_that_change_nothing_are_refused_and_nothing_is_ordered(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
 
     outcome = command("reports", "create", "--dataset", "Profile", "--now", "--since", "2026-01-01")
 
-    assert outcome.code == 0
+    assert outcome.code == 2
     assert "no time axis" in outcome.err
-    assert "next: bulkpull executions" in outcome.err
+    assert not simulator.service.reports
 
 
 @pytest.mark.behaviour(101)

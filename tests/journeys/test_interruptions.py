@@ -274,8 +274,11 @@ async def test_no_secret_reaches_an_event_or_a_file(tmp_path: Path) -> None:
         rows=100, faults=faults, client_secret="canary-client-secret", password="canary-password",
         datasets=("Profile", "MSLearn", "OfficeUsage"),
     )  # fmt: skip
-    async with Simulator(scenario) as simulator:
-        manifest = await export(simulator, tmp_path, keep_raw=True, listeners=[lambda event: told.append(repr(event))])
+    clock = FakeClock()
+    async with Simulator(scenario, clock=clock) as simulator:
+        manifest = await export(
+            simulator, tmp_path, clock=clock, keep_raw=True, listeners=[lambda event: told.append(repr(event))]
+        )
         tokens = [call for call in simulator.calls if call.endpoint == "blob" and call.has_authorization]
 
     assert manifest.exit_code == 3

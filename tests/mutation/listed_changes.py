@@ -41,7 +41,7 @@ NAMED = (
     ),
     Change(
         "no reserve is kept on the disk",
-        "if free_bytes < needed_bytes + _RESERVE_BYTES:",
+        "if free_bytes < needed_bytes + RESERVE_BYTES:",
         "if free_bytes < needed_bytes:",
         _TRANSFER,
     ),
@@ -66,14 +66,14 @@ NAMED = (
     ),
     Change(
         "a damaged gzip is not fetched again",
-        "if fetch == _FETCHES:\n                    raise",
-        "if fetch:\n                    raise",
+        "if fetch == _FETCHES:\n                    await anyio",
+        "if fetch:\n                    await anyio",
         _RUNS,
     ),
     Change(
         "rows on a window's edge are dropped though they came once",
-        "if border is not None and left_out > following.table.start_rows:",
-        "if border is not None and left_out > following.table.start_rows + left_out:",
+        "if not other.first_day:\n            kept",
+        "if other.first_day is None:\n            kept",
         _RUNS,
     ),
     Change(
@@ -90,8 +90,8 @@ NAMED = (
     ),
     Change(
         "queries of others are adopted",
-        "for query in listed if is_own(query)}",
-        "for query in listed}",
+        "for query in sorted((each for each in listed if is_own(each)), key=_made_at):",
+        "for query in sorted(listed, key=_made_at):",
         _RUNS,
     ),
     Change(

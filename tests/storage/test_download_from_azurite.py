@@ -27,6 +27,7 @@ from bulkpull.simulator import Scenario, Simulator
 from bulkpull.simulator.extract import csv_blocks
 from bulkpull.simulator.records import Execution, StoredReport
 from bulkpull.tabular.table import ColumnPlan
+from bulkpull.transfer import links
 
 # The first test that needs Azurite may have to install it.
 pytestmark = pytest.mark.timeout(330)
@@ -149,8 +150,8 @@ async def test_a_link_that_expired_meanwhile_is_exchanged_and_the_same_file_goes
 
     downloader = Downloader()
     async with cutting_proxy(azurite.origin, cuts=[len(content) // 2], watch=expire) as proxy:
-        links = [proxy.through(fresh)]
-        await downloader.fetch(proxy.through(first), into=tmp_path / "report", fresh=links)
+        renewed = [proxy.through(fresh)]
+        await downloader.fetch(proxy.through(first), into=tmp_path / "report", fresh=renewed)
 
     assert (tmp_path / "report").read_bytes() == content
     assert downloader.relinked == 1
@@ -172,13 +173,17 @@ async def test_a_link_outside_its_time_is_exchanged_before_the_first_byte(
 
 
 @pytest.mark.behaviour(124, 135)
-async def test_links_that_are_refused_again_and_again_end_in_one_sentence(stored: Stored, tmp_path: Path) -> None:
+async def test_links_that_are_refused_again_and_again_end_in_one_sentence(
+    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = links.FRESH_LINK_PAUSES_S
+    monkeypatch.setattr(links, "FRESH_LINK_PAUSES_S", tuple(0.01 for _ in pauses))
     downloader = Downloader()
     expired = stored.link(expires_in_s=-3600)
     with pytest.raises(LinkExpired, match="even fresh links") as caught:
         await downloader.fetch(expired, into=tmp_path / "report")
 
-    assert downloader.relinked == 2
+    assert downloader.relinked == len(pauses)
     assert list(tmp_path.iterdir()) == []
     told = f"{caught.value!r} {caught.value} {downloader.told.events}"
     assert "sig=" not in told
@@ -267,12 +272,12 @@ async def test_what_changes_between_two_segments_is_noticed(azurite: BlobAccount
 
     downloader = Downloader(segments=4)
     async with cutting_proxy(azurite.origin, watch=watch) as proxy:
-        link, links = proxy.through(first), [proxy.through(fresh)]
+        link, renewed = proxy.through(first), [proxy.through(fresh)]
         if change == "removed":
             with pytest.raises(FileGone):
-                await downloader.fetch(link, into=tmp_path / "report", fresh=links)
+                await downloader.fetch(link, into=tmp_path / "report", fresh=renewed)
         else:
-            await downloader.fetch(link, into=tmp_path / "report", fresh=links)
+            await downloader.fetch(link, into=tmp_path / "report", fresh=renewed)
 
     assert any(is_segment(seen) for seen in proxy.seen)
     if change == "removed":

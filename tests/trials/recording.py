@@ -84,6 +84,9 @@ class Recorder:
         """Wrap the functions; in a child process for good."""
         self._pairs = [(plain, self._wrapped(plain, _WRAPPED[name])) for name, plain in self._plain.items()]
         self._pairs.append((self._plain_open, self._wrapped(self._plain_open, Recorder._opened)))
+        # A child imports the program after this, and it asks there whether the system has handles of folders.
+        for known in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+            known.update([wrapped for plain, wrapped in self._pairs if plain in known])
         self._swap({id(plain): wrapped for plain, wrapped in self._pairs})
 
     def _swap(self, other: Mapping[int, Any]) -> None:
@@ -146,7 +149,8 @@ class Recorder:
 
     def _linked(self, plain: Any, source: Any, path: Any, **options: Any) -> None:
         plain(source, path, **options)
-        known, named = self._relative(source), self._relative(path)
+        known = self._relative(source, options.get("src_dir_fd"))
+        named = self._relative(path, options.get("dst_dir_fd"))
         if known is not None and named is not None:
             self._note("link", known, named)
 
@@ -159,7 +163,8 @@ class Recorder:
                 self._note("remove", gone)
 
     def _renamed(self, plain: Any, source: Any, target: Any, **options: Any) -> None:
-        before, after = self._relative(source), self._relative(target)
+        before = self._relative(source, options.get("src_dir_fd"))
+        after = self._relative(target, options.get("dst_dir_fd"))
         if before is not None:
             self._look()
         plain(source, target, **options)

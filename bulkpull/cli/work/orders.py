@@ -303,7 +303,8 @@ def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings
         metrics=settings.metrics,
     )
     if not plan.pulls:
-        raise NotOffered(plan.unavailable[0].reason)
+        missing = plan.unavailable[0]
+        raise SettingsError(missing.reason) if missing.failed else NotOffered(missing.reason)
     return plan.pulls[0]
 
 
