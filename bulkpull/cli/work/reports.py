@@ -34,6 +34,7 @@ from bulkpull.records.owner import check_owner
 from bulkpull.records.past import ask_ledger
 from bulkpull.redact import printable
 from bulkpull.reporting.client import ReportingClient
+from bulkpull.settings import Settings
 
 
 def is_mine(report: Report) -> bool:
@@ -147,16 +148,9 @@ def delete_orphans(
 
         reports, now = ask(look, settings=settings, speech=speech)
         orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
-        values = [report_values(report) for report in orphans]
-        if yes and orphans:
-            return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
-    if as_json:
-        print_json({"version": 1, "reports": values, **Tally().as_values(), "deleted": False})
-    else:
-        print_reports(orphans, as_json=False)
-        many = f"{figures.count(len(orphans), 'report')} would be deleted: add --yes" if orphans else "no orphans"
-        error_console().print(many, soft_wrap=True)
-    return COMPLETE
+        return _delete_or_show(
+            orphans, if_none="no orphans", yes=yes, settings=settings, as_json=as_json, speech=speech
+        )
 
 
 def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech) -> int:
@@ -175,14 +169,23 @@ def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_jso
         if listed is None:
             raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
         unused = [report for _, report in unused_reports(listed, memories, used=used)]
-        values = [report_values(report) for report in unused]
-        if yes and unused:
-            return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
+        return _delete_or_show(
+            unused, if_none="no unused reports", yes=yes, settings=settings, as_json=as_json, speech=speech
+        )
+
+
+def _delete_or_show(
+    reports: list[Report], *, if_none: str, yes: bool, settings: Settings, as_json: bool, speech: Speech
+) -> int:
+    """Delete these reports; without `yes`, only show them."""
+    values = [report_values(report) for report in reports]
+    if yes and reports:
+        return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
     if as_json:
         print_json({"version": 1, "reports": values, **Tally().as_values(), "deleted": False})
     else:
-        print_reports(unused, as_json=False)
-        many = f"{figures.count(len(unused), 'report')} would be deleted: add --yes" if unused else "no unused reports"
+        print_reports(reports, as_json=False)
+        many = f"{figures.count(len(reports), 'report')} would be deleted: add --yes" if reports else if_none
         error_console().print(many, soft_wrap=True)
     return COMPLETE
 
