@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulkpull.catalog import ColumnType
-from bulkpull.tabular.table import ColumnPlan
+from bulkpull.conversion.messages import ColumnPlan
 
 _WIDE_COLUMNS, _WIDE_NAME = 80, 100
 

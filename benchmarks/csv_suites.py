@@ -22,9 +22,9 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.convert import convert
+from bulkpull.conversion.messages import ColumnPlan, Order
 from bulkpull.errors import BulkpullError
-from bulkpull.tabular.convert import convert
-from bulkpull.tabular.table import ColumnPlan, Order
 
 ENDINGS = frozenset({".csv", ".tsv", ".txt"})
 _MAX_UNPACKED_BYTES = 1 << 32
@@ -46,7 +46,7 @@ BAD = frozenset({Verdict.DIFFERENT, Verdict.CRASHED})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """A file, its verdict, and the reason or the first difference."""
 
     path: Path
@@ -74,7 +74,7 @@ def separator_of(data: bytes) -> str:
     return "\t" if b"\t" in data.partition(b"\n")[0] else ","
 
 
-def hold_against_python(path: Path) -> Finding:
+def hold_against_python(path: Path) -> CheckResult:
     """Convert one file, asking for every column that its header names, and compare every cell."""
     data = path.read_bytes()
     expected = read_by_python(data, separator=separator_of(data))
@@ -94,14 +94,14 @@ def hold_against_python(path: Path) -> Finding:
             )
             rows = pl.read_parquet([file.path for file in table.files]).rows()
     except BulkpullError as refused:
-        return Finding(path, Verdict.REFUSED if expected else Verdict.NO_TABLE, refused.reason)
+        return CheckResult(path, Verdict.REFUSED if expected else Verdict.NO_TABLE, refused.reason)
     except Exception as fault:  # noqa: BLE001 - whatever it is, it is what we look for
-        return Finding(path, Verdict.CRASHED, f"{type(fault).__name__}: {fault}")
+        return CheckResult(path, Verdict.CRASHED, f"{type(fault).__name__}: {fault}")
     if expected is None:
-        return Finding(path, Verdict.DIFFERENT, "published, though Python finds no table in it")
+        return CheckResult(path, Verdict.DIFFERENT, "published, though Python finds no table in it")
     if rows != expected[1]:
-        return Finding(path, Verdict.DIFFERENT, _first_difference(rows, expected[1]))
-    return Finding(path, Verdict.EQUAL, f"{len(rows):,} rows x {len(names):,} columns")
+        return CheckResult(path, Verdict.DIFFERENT, _first_difference(rows, expected[1]))
+    return CheckResult(path, Verdict.EQUAL, f"{len(rows):,} rows x {len(names):,} columns")
 
 
 def _first_difference(ours: Cells, theirs: Cells) -> str:
@@ -111,7 +111,7 @@ def _first_difference(ours: Cells, theirs: Cells) -> str:
     return f"{len(ours):,} rows, and Python reads {len(theirs):,}"
 
 
-def check_folder(folder: Path) -> Iterator[Finding]:
+def check_folder(folder: Path) -> Iterator[CheckResult]:
     """A finding for every CSV file beneath a folder, by path."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.casefold() in ENDINGS and path.is_file():

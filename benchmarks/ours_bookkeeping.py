@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from bulkpull.events import Events
-from bulkpull.records.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, opened_ledger
 
 _STEPS = ("intended", "submitted", "completed", "downloaded", "converted", "published")
 _FACTS = {

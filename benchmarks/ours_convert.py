@@ -18,8 +18,8 @@ from pathlib import Path
 import anyio
 
 from benchmarks.columns import COLUMNS, WIDE_COLUMNS
-from bulkpull.journey.convert import convert_report, warm_up
-from bulkpull.tabular.table import ColumnPlan
+from bulkpull.conversion.messages import ColumnPlan
+from bulkpull.pipeline.convert import convert_report, warm_up
 
 # Three times as long as a child takes.
 _STARTING_S = 1.0

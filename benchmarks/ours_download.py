@@ -20,8 +20,8 @@ import anyio
 
 from bulkpull.clock import SystemClock
 from bulkpull.events import Events
-from bulkpull.journey.download import download_report
 from bulkpull.model import SecureLink
+from bulkpull.pipeline.download import download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

@@ -39,14 +39,14 @@ from bulkpull.errors import (
 if TYPE_CHECKING:
     from bulkpull import sync
     from bulkpull.api import connect, connect_sql, export, nightly, resume, scan, scan_async, status, verify
+    from bulkpull.config.settings import Settings
+    from bulkpull.custom_query import Selection
     from bulkpull.events import Event, Level, Listener
-    from bulkpull.journey.freshness import Freshness
-    from bulkpull.journey.verify import Findings, Trouble
+    from bulkpull.insights.client import InsightsClient
     from bulkpull.model import Window
-    from bulkpull.records.manifest import DatasetRecord, Manifest
-    from bulkpull.reporting.client import ReportingClient
-    from bulkpull.selection import Selection
-    from bulkpull.settings import Settings
+    from bulkpull.output.freshness import Freshness
+    from bulkpull.output.manifest import DatasetRecord, Manifest
+    from bulkpull.output.verify import Findings, Trouble
 
 __all__ = [
     "AuthError",
@@ -58,12 +58,12 @@ __all__ = [
     "Findings",
     "Freshness",
     "HeldBack",
+    "InsightsClient",
     "LedgerError",
     "Level",
     "Listener",
     "Manifest",
     "OutputLocked",
-    "ReportingClient",
     "ReportingError",
     "Selection",
     "Settings",
@@ -85,17 +85,17 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "DatasetRecord": "bulkpull.records.manifest",
+    "DatasetRecord": "bulkpull.output.manifest",
     "Event": "bulkpull.events",
-    "Findings": "bulkpull.journey.verify",
-    "Freshness": "bulkpull.journey.freshness",
+    "Findings": "bulkpull.output.verify",
+    "Freshness": "bulkpull.output.freshness",
     "Level": "bulkpull.events",
     "Listener": "bulkpull.events",
-    "Manifest": "bulkpull.records.manifest",
-    "ReportingClient": "bulkpull.reporting.client",
-    "Selection": "bulkpull.selection",
-    "Settings": "bulkpull.settings",
-    "Trouble": "bulkpull.journey.verify",
+    "Manifest": "bulkpull.output.manifest",
+    "InsightsClient": "bulkpull.insights.client",
+    "Selection": "bulkpull.custom_query",
+    "Settings": "bulkpull.config.settings",
+    "Trouble": "bulkpull.output.verify",
     "Window": "bulkpull.model",
     "connect": "bulkpull.api",
     "connect_sql": "bulkpull.api",

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from bulkpull.journey.freshness import Freshness
-    from bulkpull.journey.verify import Findings
-    from bulkpull.records.manifest import Manifest
-    from bulkpull.reporting.azure import AzureCredential
-    from bulkpull.reporting.client import ReportingClient
-    from bulkpull.selection import Selection
-    from bulkpull.settings import Settings
+    from bulkpull.auth.azure_identity import AzureCredential
+    from bulkpull.config.settings import Settings
+    from bulkpull.custom_query import Selection
+    from bulkpull.insights.client import InsightsClient
+    from bulkpull.output.freshness import Freshness
+    from bulkpull.output.manifest import Manifest
+    from bulkpull.output.verify import Findings
 
 
 async def export(
@@ -155,7 +155,7 @@ async def connect(
     *,
     listeners: Listener | Iterable[Listener] | None = (),
     credential: AzureCredential | None = None,
-) -> AsyncIterator[ReportingClient]:
+) -> AsyncIterator[InsightsClient]:
     """
     The service itself, one typed method per operation, closed at the end of the block.
 

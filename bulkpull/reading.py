@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
-from bulkpull.journey.freshness import Freshness, find_freshness
-from bulkpull.journey.intact import fault_of_place
-from bulkpull.journey.verify import Findings, Verifier
-from bulkpull.records.history import find_run
-from bulkpull.records.manifest import Current, CurrentSnapshot
-from bulkpull.records.past import known_runs, published_by
+from bulkpull.output.freshness import Freshness, find_freshness
+from bulkpull.output.integrity import fault_of_place
+from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.past import known_runs, published_by
+from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.verify import Findings, Verifier
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
         there = ", ".join(sorted(published)) or "nothing yet"
         raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")
     if runs is not None:
-        from bulkpull.journey.retained import scan_runs  # noqa: PLC0415 - it imports polars
+        from bulkpull.output.scan_sources import scan_runs  # noqa: PLC0415 - it imports polars
 
         return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
     import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
@@ -77,7 +77,7 @@ def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -
     verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         return verifier.verify_all()
-    return verifier.verify_run(find_run(run, known=known_runs(folder), output=folder))
+    return verifier.verify_run(resolve_run_id(run, known=known_runs(folder), output=folder))
 
 
 def check_folder(output: object) -> Path:

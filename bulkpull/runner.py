@@ -15,23 +15,23 @@ from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.clock import SystemClock
+from bulkpull.config.settings import Settings
+from bulkpull.config.types import check_output
+from bulkpull.custom_query import Selection, read_selections
 from bulkpull.days import window_of
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events, Listener
-from bulkpull.journey.request import asked_for
-from bulkpull.journey.resume import choose_run, resumed_request
-from bulkpull.journey.run import Run
-from bulkpull.records.history import load_manifest
-from bulkpull.records.ledger import Ledger
-from bulkpull.records.manifest import Manifest
-from bulkpull.records.past import ask_ledger
-from bulkpull.reporting.azure import AzureCredential
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.connect import connected
-from bulkpull.selection import Selection, read_selections
-from bulkpull.setting_kinds import check_output
-from bulkpull.settings import Settings
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.connect import connected
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.manifest import Manifest
+from bulkpull.output.past import ask_ledger
+from bulkpull.output.run_history import load_manifest
+from bulkpull.pipeline.request import asked_for
+from bulkpull.pipeline.resume import choose_run, resumed_request
+from bulkpull.pipeline.run import Run
 
 
 async def run_export(
@@ -98,7 +98,7 @@ async def connection(
     *,
     listeners: Listener | Iterable[Listener] | None,
     credential: AzureCredential | None,
-) -> AsyncIterator[ReportingClient]:
+) -> AsyncIterator[InsightsClient]:
     """What `bulkpull.connect` gives; arguments and errors as there."""
     events = Events(*checked_listeners(listeners))
     async with connected(

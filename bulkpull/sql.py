@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.output.views import views_of
 from bulkpull.reading import check_folder, current_snapshots
-from bulkpull.views import views_of
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bulkpull import errors
+from bulkpull.auth.token_codes import TOKEN_CODES, TOKEN_ERRORS
 from bulkpull.errors import BulkpullError
-from bulkpull.reporting.api_codes import API_STATUSES
-from bulkpull.reporting.token_codes import TOKEN_CODES, TOKEN_ERRORS
+from bulkpull.insights.api_codes import API_STATUSES
 from bulkpull.transfer.storage_codes import STORAGE_CODES
 
 PAGE = Path(__file__).with_name("errors.md")

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from bulkpull.cli import app
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
 
 FOLDER = Path(__file__).parent
 SETTINGS_HEAD = """\

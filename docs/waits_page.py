@@ -9,15 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.account import keeper, log
-from bulkpull.account.telemetry import signals
-from bulkpull.journey import converter, download, run, verify
+from bulkpull.auth import secret_command, token_codes
+from bulkpull.auth import token_endpoint as auth
+from bulkpull.auth import token_rotation as token_keeper
+from bulkpull.insights import idempotent_create as create
+from bulkpull.insights import lookup
+from bulkpull.insights import requests as calls
+from bulkpull.observability import recorder as keeper
+from bulkpull.observability import run_log as log
+from bulkpull.observability.telemetry import spans as signals
+from bulkpull.output import ledger_db as schema
+from bulkpull.output import lock, verify
+from bulkpull.pipeline import converter, download, run
 from bulkpull.platforms import windows
-from bulkpull.records import lock, schema
-from bulkpull.reporting import auth, calls, create, lookup, secret_command, token_codes
-from bulkpull.tokencache import keeper as token_keeper
-from bulkpull.transfer import links, pour, transfer
-from bulkpull.transport import message, pace, retry
+from bulkpull.transfer import signed_link as links
+from bulkpull.transfer import stream_to_file as pour
+from bulkpull.transfer import transfer
+from bulkpull.transport import messages as message
+from bulkpull.transport import rate_limit as pace
+from bulkpull.transport import retry
 
 PAGE = Path(__file__).with_name("waits.md")
 HEAD = """\
@@ -58,7 +68,7 @@ _CALL, _TRANSFER, _POLICY = message.Timeouts(), message.TRANSFER_TIMEOUTS, retry
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
     Wait(
-        "reporting/secret_command.py",
+        "auth/secret_command.py",
         "a program that writes a secret",
         f"{secret_command.LONGEST_S:g} s",
         "`read_from_command`",
@@ -100,14 +110,14 @@ WAITS = (
         "what came of it tells what it can",
     ),
     Wait(
-        "transport/inflow.py",
+        "transport/buffered_body.py",
         "the next bytes of a download",
         f"{_TRANSFER.read_s:g} s",
-        "`Inflow` and the HTTP client",
+        "`BufferedBody` and the HTTP client",
         _LOST,
     ),
     Wait(
-        "transfer/pour.py",
+        "transfer/stream_to_file.py",
         "enough bytes of a download",
         f"`minimum_bytes_per_second` over {pour.WINDOW_S:g} s",
         "`Pour`",
@@ -121,14 +131,14 @@ WAITS = (
         "asked again",
     ),
     Wait(
-        "transfer/links.py",
+        "transfer/signed_link.py",
         "a link that is accepted",
         f"{len(links.FRESH_LINK_PAUSES_S)} fresh links over {sum(links.FRESH_LINK_PAUSES_S):g} s",
         "`Links`",
         "the dataset fails; its report stays",
     ),
     Wait(
-        "transfer/links.py",
+        "transfer/signed_link.py",
         "a file, or a link, that is missing",
         f"{len(links.LOOK_PAUSES_S)} more looks over {sum(links.LOOK_PAUSES_S):g} s",
         "`Links`",
@@ -152,145 +162,151 @@ WAITS = (
         "its failures count as tries",
     ),
     Wait(
-        "transport/pace.py",
+        "transport/rate_limit.py",
         "a turn to call the API",
         f"the rate; after a 429 what it asks for, at most {pace.LONGEST_PAUSE_S:,.0f} s",
-        "`Pacer`",
+        "`RateLimiter`",
         "the call goes out",
     ),
     Wait(
-        "reporting/auth.py",
+        "auth/token_endpoint.py",
         "a new refresh token to be kept",
         f"{auth._STORE_WITHIN_S:g} s",
         "`TokenEndpoint`",
         "the run goes on with it",
     ),
     Wait(
-        "reporting/token_codes.py",
+        "auth/token_codes.py",
         "a token endpoint that sees a loop",
         f"{token_codes.LOOP_PAUSE_S:g} s a try",
         "`Retrier`",
         "the call fails",
     ),
     Wait(
-        "tokencache/keeper.py",
+        "auth/token_rotation.py",
         "another process that renews the same token",
         f"{token_keeper.LONGEST_TURN_S:g} s",
         "the keeper",
         "renewed all the same",
     ),
     Wait(
-        "tokencache/cache.py",
+        "auth/token_cache.py",
         "the lock of the token cache",
         f"{token_keeper.LONGEST_TURN_S:g} s",
         "the keeper",
         "renewed all the same",
     ),
     Wait(
-        "reporting/create.py",
+        "insights/idempotent_create.py",
         "a created object to appear in the listing",
         f"{create.SECOND_LOOK_UP_S:g} s between two look-ups",
         "`create`",
         "created again, or given up where that is in doubt",
     ),
     Wait(
-        "reporting/lookup.py",
+        "insights/lookup.py",
         "other creations in doubt, which share a look-up",
         f"{lookup.GATHER_S:g} s",
         "`SharedLookup`",
         "looked up together",
     ),
     Wait(
-        "reporting/devicelogin.py",
+        "auth/device_code.py",
         "a person to sign in",
         "as long as the code lives that the service gave",
         "the sign-in",
         "an error that says so",
     ),
     Wait(
-        "journey/poll.py",
+        "pipeline/poll.py",
         "a report to be made",
         "`report_timeout_seconds`",
         "`Poller`",
         "a new report, `report_attempts` in all",
     ),
     Wait(
-        "journey/in_flight.py",
+        "pipeline/in_flight.py",
         "a place among the reports in flight",
         "until one of ours is made, each of which has `report_timeout_seconds`",
         "`ReportsInFlight`",
         "ordered then",
     ),
     Wait(
-        "journey/quota.py",
+        "pipeline/report_quota.py",
         "room in the quota of one-off reports",
         "`one_off_quota_window_seconds` for each refusal",
         "`OneOffQuota`",
         "ordered then",
     ),
     Wait(
-        "journey/converter.py",
+        "pipeline/converter.py",
         "a sign of life of the converting process",
         f"{2 * converter.SILENCE_S:g} s",
         "`Converter`",
         "it is killed; a second one, then the dataset fails, report and download stay",
     ),
     Wait(
-        "journey/converter.py",
+        "pipeline/converter.py",
         "the converting process to work",
         f"{converter.STILL_S:g} s without processor time",
         "`Converter`",
         "the same",
     ),
     Wait(
-        "journey/download.py",
+        "pipeline/download.py",
         "the journal of an interrupted download",
         f"{download._SAVING_S:g} s",
         "`download_report`",
         "the rest is fetched again",
     ),
     Wait(
-        "journey/run.py",
+        "pipeline/run.py",
         "the run",
         "`run_timeout_seconds`",
         "`Run`",
         "it ends with what it has, exit status 3, resumable",
     ),
     Wait(
-        "journey/run.py",
+        "pipeline/run.py",
         "the manifest of an interrupted run",
         f"{run._CLOSING_S:g} s",
         "`Run`",
         "the ledger tells it to the next run",
     ),
     Wait(
-        "journey/verify.py",
+        "output/verify.py",
         "a pointer that moves while it is checked",
         f"{verify._PAUSE_S:g} s",
         "`verify`",
         "looked at once more",
     ),
     Wait(
-        "records/lock.py",
+        "output/lock.py",
         "who holds the lock to be written down",
         f"{lock._LOOKS * lock._LOOK_S:g} s",
         "the lock",
         "told without a name, exit status 5",
     ),
     Wait(
-        "records/schema.py", "another reader of the ledger", f"{schema.BUSY_S:g} s", "SQLite", "an error of the ledger"
+        "output/ledger_db.py",
+        "another reader of the ledger",
+        f"{schema.BUSY_S:g} s",
+        "SQLite",
+        "an error of the ledger",
     ),
     Wait(
-        "account/keeper.py",
+        "observability/recorder.py",
         "those who are told of a run's end",
         f"`notify_seconds`, and {keeper._GRACE_S:g} s",
         "`Keeper`",
         "a warning",
     ),
-    Wait("account/notice.py", "the notify command and address", "`notify_seconds`", "`Keeper`", "a warning"),
-    Wait("account/log.py", "the log's last lines", f"{log._CLOSING_S:g} s", "the log", "they are lost"),
     Wait(
-        "account/telemetry/signals.py",
+        "observability/notifications.py", "the notify command and address", "`notify_seconds`", "`Keeper`", "a warning"
+    ),
+    Wait("observability/run_log.py", "the log's last lines", f"{log._CLOSING_S:g} s", "the log", "they are lost"),
+    Wait(
+        "observability/telemetry/spans.py",
         "the receiver of traces and metrics",
         f"{signals._CLOSING_S:g} s",
         "the exporter",

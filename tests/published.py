@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from bulkpull.clock import iso_utc
-from bulkpull.records.files import point_link
-from bulkpull.records.manifest import (
+from bulkpull.conversion.type_inference import type_name
+from bulkpull.output.atomic_files import replace_symlink
+from bulkpull.output.manifest import (
     Current,
     CurrentSnapshot,
     DatasetRecord,
@@ -23,7 +24,6 @@ from bulkpull.records.manifest import (
     Tool,
     status_of,
 )
-from bulkpull.tabular.narrow import type_name
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -63,7 +63,7 @@ def publish(
         current.datasets[dataset] = CurrentSnapshot(run_id=run_id, rows=frame.height, files=[file.path])
         current.save(output)
         (output / "latest").mkdir(exist_ok=True)
-        point_link(output / "latest" / dataset, f"../datasets/{dataset}/run={run_id}")
+        replace_symlink(output / "latest" / dataset, f"../datasets/{dataset}/run={run_id}")
     columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in frame.schema.items()]
     return DatasetRecord(dataset=dataset, status="complete", rows=frame.height, columns=columns, files=[file])
 

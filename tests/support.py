@@ -20,11 +20,11 @@ import aiohttp
 from aioresponses import CallbackResult, aioresponses
 from anyio._backends import _asyncio as anyio_internals
 
+from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.events import Event, Events
-from bulkpull.reporting.auth import AccessToken
-from bulkpull.reporting.client import ReportingClient
+from bulkpull.insights.client import InsightsClient
 from bulkpull.transport.http import Http
-from bulkpull.transport.pacer import Pacer
+from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 _STEERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -212,9 +212,9 @@ class Rig:
     told: Told
     http: Http
     retrier: Retrier
-    pacer: Pacer
+    pacer: RateLimiter
     tokens: Tokens
-    client: ReportingClient
+    client: InsightsClient
 
 
 @asynccontextmanager
@@ -232,8 +232,8 @@ async def rig(
             random=lambda: 0.5,
             tally=http.tally,
         )
-        pacer = Pacer(calls_per_s=10, burst=10, clock=clock, events=told.hub)
-        client = ReportingClient(
+        pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=told.hub)
+        client = InsightsClient(
             http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=told.hub
         )
         yield Rig(clock, told, http, retrier, pacer, tokens, client)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bulkpull.address import check_address, is_loopback, origin, same_origin
 from bulkpull.errors import UnsafeAddress
+from bulkpull.url_safety import check_address, is_loopback, origin, same_origin
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from anyio.from_thread import start_blocking_portal
 from typer.testing import CliRunner
 
 from bulkpull.cli import app
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
 from bulkpull.simulator import Scenario, Simulator
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkpull.simulator.matrix import FAULT_TABLE
+from bulkpull.simulator.fault_matrix import FAULT_TABLE
 
 TESTS = Path(__file__).parent
 

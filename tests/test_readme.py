@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from bulkpull import errors
 from bulkpull.cli import app
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = [

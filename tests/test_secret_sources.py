@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from bulkpull.auth.secret_command import read_from_command
+from bulkpull.auth.sign_in import prepare_sign_in
 from bulkpull.clock import SystemClock
+from bulkpull.config.secrets import VaultReference, vault_reference
+from bulkpull.config.settings import SECRETS, Settings, origins
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.events import Events
 from bulkpull.redact import redact
-from bulkpull.reporting.secret_command import read_from_command
-from bulkpull.reporting.signin import prepare_sign_in
-from bulkpull.secret_sources import VaultReference, vault_reference
-from bulkpull.settings import SECRETS, Settings, origins
 
 VERSION = "0123456789abcdef0123456789abcdef"
 

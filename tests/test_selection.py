@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import bulkpull
 from bulkpull.catalog import load_catalog
+from bulkpull.config.settings import Settings
+from bulkpull.custom_query import Selection, derived_name
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Direction, Literal, Name, Operator
-from bulkpull.selection import Selection, derived_name
-from bulkpull.settings import Settings
 
 WHOLE = """
 [[queries]]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, SettingsError
 from bulkpull.redact import redact
-from bulkpull.settings import Settings
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.toml"))
 COMPLETE = {"tenant_id": "t", "client_id": "c", "client_secret": "application-secret"}
@@ -298,6 +298,6 @@ def test_a_path_that_is_no_utf8_is_one_sentence_before_anything_begins() -> None
 
 @pytest.mark.case("C33")
 def test_without_a_home_nothing_is_kept_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bulkpull.settings.user_data_path", lambda *_, **__: Path("~/.local/share/bulkpull"))
+    monkeypatch.setattr("bulkpull.config.settings.user_data_path", lambda *_, **__: Path("~/.local/share/bulkpull"))
 
     assert Settings().token_cache_folder is None

@@ -14,7 +14,7 @@ MAKER = runpy.run_path(str(ROOT / "docs" / "waits_page.py"))
 # Lets time pass, or ends a wait.
 _WAITS = re.compile(r"\.sleep\(|move_on_after\(|fail_after\(|acquire\(timeout=|, timeout=BUSY_S")
 # Not waits of a run: the clock itself, the child's heartbeat, and a person at a terminal.
-_NO_WAITS = {"clock.py", "tabular/worker.py"}
+_NO_WAITS = {"clock.py", "conversion/worker.py"}
 
 
 def waiting_modules() -> set[str]:

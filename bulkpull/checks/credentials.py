@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 
 from anyio import to_thread
 
-from bulkpull import figures, platforms
-from bulkpull.address import origin
-from bulkpull.checks.finding import Finding, fine, trouble, trouble_of
+from bulkpull import formatting as figures
+from bulkpull import platforms
+from bulkpull.auth import token_cache
+from bulkpull.auth.sign_in import choose_grant
+from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of
+from bulkpull.config.secrets import is_readable_by_all, vault_reference
+from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import AuthError, BulkpullError
-from bulkpull.reporting.signin import choose_grant
 from bulkpull.secret_forms import FROM_COMMAND, SECRETS
-from bulkpull.secret_sources import is_readable_by_all, vault_reference
-from bulkpull.settings import ENV_PREFIX, Settings
-from bulkpull.tokencache import token_cache
 from bulkpull.transport.proxies import Proxies
+from bulkpull.url_safety import origin
 
 _SIGN_IN = (
     *("tenant_id", "client_id", "client_secret", "client_certificate_file", "client_certificate_password"),
@@ -26,7 +27,7 @@ _SIGN_IN = (
 )
 
 
-async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[Finding]:
+async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[CheckResult]:
     """
     Everything that can be said before the service is asked.
 
@@ -50,7 +51,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
     return [found, secret_files, await _check_cache(settings), check_proxy(settings)]
 
 
-async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> Finding:
+async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> CheckResult:
     """
     Whether files that hold secrets may be read by every user of this machine (case C32).
 
@@ -101,7 +102,7 @@ def _place(settings: Settings, name: str, *, origins: Mapping[str, str], config:
     return f"the settings file {config}" if where == "file" else where
 
 
-async def _check_cache(settings: Settings) -> Finding:
+async def _check_cache(settings: Settings) -> CheckResult:
     try:
         cache = token_cache(settings)
     except BulkpullError as error:
@@ -127,7 +128,7 @@ async def _check_cache(settings: Settings) -> Finding:
     return fine("token cache", told if used else f"{told}; not used: `refresh_token` was set to another", facts=facts)
 
 
-def check_proxy(settings: Settings) -> Finding:
+def check_proxy(settings: Settings) -> CheckResult:
     """Through which proxy the API and the token endpoint are asked, without the proxy's own credentials."""
     proxies = Proxies()
     ways: dict[str, str | None] = {}

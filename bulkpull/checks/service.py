@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 
 from bulkpull._version import __version__
 from bulkpull.catalog import load_catalog
-from bulkpull.checks.finding import Finding, fine, trouble, trouble_of, unchecked
+from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
 from bulkpull.clock import Clock
+from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, NotFound
 from bulkpull.events import Event, Events
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.connect import connected
 from bulkpull.model import OfferedDataset
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.connect import connected
-from bulkpull.settings import Settings
 from bulkpull.transport.allowance import AllowanceState
 from bulkpull.transport.http import Http, Request, Timeouts
-from bulkpull.transport.pace import parse_http_date
 from bulkpull.transport.proxies import Proxies
+from bulkpull.transport.rate_limit import parse_http_date
 
 # Tokens and secure links are judged by the clock; five minutes are what the identity platform bears.
 _MOST_SKEW_S = 300.0
@@ -40,9 +40,9 @@ _ROLE_FIX = (
 )
 
 
-async def check_service(settings: Settings, *, clock: Clock) -> list[Finding]:
+async def check_service(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Everything about the service that the settings name."""
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     try:
         async with Http(
             ca_file=settings.ca_file, events=Events(), clock=clock, user_agent=f"bulkpull/{__version__}"
@@ -59,7 +59,7 @@ async def check_service(settings: Settings, *, clock: Clock) -> list[Finding]:
 _AFTER_REACH = ("token host", "clock", "sign-in", "mfa", "role", "datasets", "allowance")
 
 
-async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime | None]:
+async def _reach(check: str, url: str, *, http: Http) -> tuple[CheckResult, datetime | None]:
     """One call without credentials; whatever answers, it was reached. Also the moment that the answer names."""
     host = urlsplit(url).netloc
     proxy = Proxies().proxy_for(url)
@@ -76,7 +76,7 @@ async def _reach(check: str, url: str, *, http: Http) -> tuple[Finding, datetime
     return fine(check, f"{host} answers{way}: {secured}", facts={"host": host, "proxied": bool(proxy)}), date
 
 
-def _check_clock(date: datetime | None, *, clock: Clock) -> Finding:
+def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
     if date is None:
         return unchecked("clock", "no answer named the service's time")
     skew_s = (clock.now() - date).total_seconds()
@@ -94,10 +94,10 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> Finding:
     )
 
 
-async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
+async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Sign-in, MFA, role and datasets, by the one call that needs all of them."""
     told: list[Event] = []
-    client: ReportingClient | None = None
+    client: InsightsClient | None = None
     hasty = settings.model_copy(update={"request_attempts": min(_TRIES, settings.request_attempts)})
     try:
         async with connected(settings=hasty, events=Events(told.append), clock=clock) as connection:
@@ -119,7 +119,7 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[Finding]:
 
 def _judge(
     error: BulkpullError, told: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Which of the steps an error ends."""
     if not any(event.name == "token.renewed" for event in told):
         return [
@@ -137,7 +137,7 @@ def _judge(
     return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error), last]
 
 
-def _signed_in(told: Sequence[Event]) -> Finding:
+def _signed_in(told: Sequence[Event]) -> CheckResult:
     facts = next(event.facts for event in reversed(told) if event.name == "token.renewed")
     grant, lives_s = facts["grant"], facts["lives_s"]
     assert isinstance(lives_s, float)
@@ -146,7 +146,7 @@ def _signed_in(told: Sequence[Event]) -> Finding:
     )
 
 
-def _tell_mfa(has_mfa: bool | None) -> Finding:  # noqa: FBT001 - the answer is the whole subject
+def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer is the whole subject
     """The claim of multi-factor authentication; where the service does not tell, that is no error (behaviour 13)."""
     facts = {"compliant": has_mfa}
     if has_mfa is None:
@@ -162,7 +162,7 @@ def _tell_mfa(has_mfa: bool | None) -> Finding:  # noqa: FBT001 - the answer is 
     )
 
 
-def _tell_allowance(allowance: AllowanceState) -> Finding:
+def _tell_allowance(allowance: AllowanceState) -> CheckResult:
     """The limit on calls, as the replies told it (behaviour 172)."""
     limit, lowest = allowance.limit, allowance.lowest
     facts = {"limit": limit, "lowest_remaining": lowest}
@@ -173,7 +173,7 @@ def _tell_allowance(allowance: AllowanceState) -> Finding:
     return fine("allowance", f"{rest}, for all tools of this partner together", facts=facts)
 
 
-def _tell_offer(offered: Sequence[OfferedDataset]) -> Finding:
+def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
     catalog = load_catalog()
     names = {known.name if (known := catalog.find(each.name)) else each.name for each in offered}
     twenty = [dataset.name for dataset in catalog.standard]

@@ -31,11 +31,11 @@ from bulkpull.cli import (
     sql,
     status,
 )
+from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, OutputOptions, print_ending, told, write_error
 from bulkpull.cli.given import check_given
+from bulkpull.cli.help_format import SectionedGroup, with_sections
 from bulkpull.cli.options import examples
-from bulkpull.cli.sections import SectionedGroup, with_sections
-from bulkpull.cli.speech import INTERRUPTED, USAGE, Ending, Speech, print_ending, told, write_error
-from bulkpull.cli.streams import count_json_objects, forgive
+from bulkpull.cli.stdio import count_json_objects, forgive
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 
@@ -82,7 +82,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     before = count_json_objects()
     try:
-        with told(Speech(), as_json=as_json):
+        with told(OutputOptions(), as_json=as_json):
             check_given(sys.argv[1:] if arguments is None else arguments)
             _check_open_files()
             return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
@@ -132,5 +132,5 @@ def _tell_usage(misuse: typer.TyperException) -> Ending:
     hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
     what = misuse.message if near else misuse.format_message().replace(_PREFIX, "")
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
-    write_error(Speech(), ending.what, fix=ending.fix)
+    write_error(OutputOptions(), ending.what, fix=ending.fix)
     return ending

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import Speech, told
 
 app = typer.Typer(
     name="auth",
@@ -33,7 +33,7 @@ def check(
 
     Changes nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
     """
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.auth import check_credentials  # noqa: PLC0415 - `--help` needs none of it
 
@@ -58,7 +58,7 @@ def login(
     Needs an application that allows public client flows.
     `tenant_id` and `client_id` have to be set. No secret is shown.
     """
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.login import sign_in  # noqa: PLC0415 - `--help` needs none of it
 
@@ -72,7 +72,7 @@ def login(
 )
 def logout(*, config: options.Config = None, as_json: options.AsJson = False, log_level: options.Level = None) -> None:
     """Forget the refresh token that is kept for this tenant and client, wherever it is kept."""
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.login import sign_out  # noqa: PLC0415 - `--help` needs none of it
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import complete, options
+from bulkpull.cli import completion as complete
+from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
@@ -33,7 +34,7 @@ def datasets(
     With NAME, that dataset's columns and their types, metrics, date ranges, how to sum rows that are repeated, and the
     service's own query with what is out of date in it.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.datasets import show_datasets  # noqa: PLC0415 - `--help` needs none of it
 

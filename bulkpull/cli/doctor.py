@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import Speech, told
 
 app = typer.Typer()
 
@@ -32,7 +32,7 @@ def doctor(
 
     Creates nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
     """
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.doctor import run_doctor  # noqa: PLC0415 - `--help` needs none of it
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
@@ -51,7 +51,7 @@ def executions(
 
     A link is only told to be available: whoever has it has the data.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.executions import ExecutionFilter, show_executions  # noqa: PLC0415 - not for `--help`
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
@@ -57,7 +57,7 @@ def export(
     DATASET is a dataset or a query of the settings file. What is selected of one dataset is published under a name of
     its own, beside the whole. What fails harms nothing else. The same command again carries on an interrupted run.
     """
-    speech = Speech(log_format, log_level, quiet)
+    speech = OutputOptions(log_format, log_level, quiet)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
         from bulkpull.cli.work.selecting import Selecting  # noqa: PLC0415 - the same

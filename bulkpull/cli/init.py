@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bulkpull.cli.errors import OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import Speech, told
 
 app = typer.Typer()
 
@@ -43,7 +43,7 @@ def init(
 
     Secrets are never asked for and never written: the end tells which environment variables carry them.
     """
-    speech = Speech()
+    speech = OutputOptions()
     with told(speech):
         from bulkpull.cli.work.init import run_init  # noqa: PLC0415 - `--help` needs none of it
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
@@ -48,7 +48,7 @@ def nightly(
     nothing: it publishes executions that are newer than what is published, and skips the rest. With --since, one-off
     reports for those days are asked for instead.
     """
-    speech = Speech(log_format, log_level, quiet)
+    speech = OutputOptions(log_format, log_level, quiet)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
 

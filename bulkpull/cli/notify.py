@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer(
     name="notify",
@@ -38,7 +38,7 @@ def try_notices(
 
     Exit status 1 when one of them did not take it, 2 when neither is set.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.notify import send_made_up_notices  # noqa: PLC0415 - `--help` needs none of it
 

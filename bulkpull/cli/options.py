@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import complete
-from bulkpull.cli.speech import LogFormat, LogLevel
+from bulkpull.cli import completion as complete
+from bulkpull.cli.errors import LogFormat, LogLevel
 
 # Panels of the help: what is given, and what is told.
 _WHERE = "Settings and service"

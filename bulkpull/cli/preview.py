@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import complete, options
+from bulkpull.cli import completion as complete
+from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
@@ -39,7 +40,7 @@ def preview(
     log_level: options.Level = None,
 ) -> None:
     """Show up to 100 rows of DATASET, or of a query, as a table; creates nothing on the service."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.preview import Subject, show_preview  # noqa: PLC0415 - `--help` needs none of it
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer(
     name="queries",
@@ -41,7 +41,7 @@ def list_queries(
     log_level: options.Level = None,
 ) -> None:
     """Show the stored queries, and whether their dataset still has what they select."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
@@ -67,7 +67,7 @@ def show_query(
     log_level: options.Level = None,
 ) -> None:
     """Show one query with its text; exit status 2 when there is none of that id."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
@@ -93,7 +93,7 @@ def create_query(
     log_level: options.Level = None,
 ) -> None:
     """Store the query QUERY under the name NAME."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
@@ -124,7 +124,7 @@ def delete_queries(
 
     Reports that use a deleted query produce nothing more, so such a query stays unless --force is given.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 

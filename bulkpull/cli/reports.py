@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import complete, options
+from bulkpull.cli import completion as complete
+from bulkpull.cli import options
+from bulkpull.cli.durations import read_span
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.spans import read_span
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer(
     name="reports",
@@ -74,7 +75,7 @@ def list_reports(
     log_level: options.Level = None,
 ) -> None:
     """Show the user's reports: their status, and how often they run."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
@@ -91,7 +92,7 @@ def show_report(
     log_level: options.Level = None,
 ) -> None:
     """Show one report; exit status 2 when there is none of that id."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
@@ -136,7 +137,7 @@ def create_report(
 
     Exports order and delete their own reports by themselves; this is for others.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
 
@@ -183,7 +184,7 @@ def update_report(
     log_level: options.Level = None,
 ) -> None:
     """Change a scheduled report; its query cannot be changed."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
 
@@ -210,7 +211,7 @@ def pause_report(
     log_level: options.Level = None,
 ) -> None:
     """Stop the schedules of the named reports until they are resumed."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
@@ -228,7 +229,7 @@ def resume_report(
     log_level: options.Level = None,
 ) -> None:
     """Let paused reports run again."""
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
@@ -279,7 +280,7 @@ def delete_reports(
         raise typer.BadParameter("give either the ids of reports, or --orphans, or --unused")
     if older_than is not None and not orphans:
         raise typer.BadParameter("--older-than goes with --orphans")
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 Run = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
 
@@ -31,7 +31,7 @@ def list_runs(
     log_level: options.Level = None,
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.runs import show_runs  # noqa: PLC0415 - `--help` needs none of it
 
@@ -67,7 +67,7 @@ def show(
 
     The newest, or the one whose id is RUN or begins so. Changes nothing, and may run beside an export.
     """
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         if bundle:
             from bulkpull.cli.work.bundle import write_bundle  # noqa: PLC0415 - `--help` needs none of it
@@ -109,7 +109,7 @@ def resume(
     The newest unfinished one, or the one whose id is RUN or begins so; of a run that ended with losses, what it lost
     is tried again. Nothing is made twice. A run that was cut off a day ago or earlier is closed and begun anew.
     """
-    speech = Speech(log_format, log_level, quiet)
+    speech = OutputOptions(log_format, log_level, quiet)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.resume import resume_run  # noqa: PLC0415 - `--help` needs none of it
 
@@ -137,7 +137,7 @@ def publish(
 
     The run is carried on: what it lost for another reason is tried again.
     """
-    speech = Speech(log_format, log_level, quiet)
+    speech = OutputOptions(log_format, log_level, quiet)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.resume import publish_held  # noqa: PLC0415 - `--help` needs none of it
 
@@ -163,7 +163,7 @@ def forget(
 
     Its snapshots stay until retention removes them. Nothing changes on the service.
     """
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.forget import forget_dataset  # noqa: PLC0415 - `--help` needs none of it
 
@@ -189,7 +189,7 @@ def look(
 
     Of the newest unfinished run, or of the one whose id is RUN or begins so.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.look import look_at_run  # noqa: PLC0415 - `--help` needs none of it
 
@@ -221,7 +221,7 @@ def verify_run(
     Of what is current and every older snapshot; with RUN (or its beginning), of that run. Ends with status 3 when
     something is wrong. Changes nothing, and may run beside an export.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.verify import verify  # noqa: PLC0415 - `--help` needs none of it
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import complete, options
+from bulkpull.cli import completion as complete
+from bulkpull.cli import options
+from bulkpull.cli.errors import OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import Speech, told
 
 app = typer.Typer()
 
@@ -96,7 +97,7 @@ def simulate(
 
     Standard output gets the settings that point a client at it, as lines for a shell.
     """
-    speech = Speech(log_level=log_level)
+    speech = OutputOptions(log_level=log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work import simulate as work  # noqa: PLC0415 - `--help` needs none of it
 

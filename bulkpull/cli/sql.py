@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.errors import OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.speech import Speech, told
 
 app = typer.Typer()
 
@@ -47,7 +47,7 @@ def sql(
 
     Needs the extra `sql` (DuckDB). Only reads, and may run beside an export.
     """
-    with told(Speech()):
+    with told(OutputOptions()):
         from bulkpull.cli.work.sql import answer  # noqa: PLC0415 - `--help` needs none of it
 
         answer(query, answer_format=answer_format.value, to=to, output=output, config=config)

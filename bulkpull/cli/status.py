@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from bulkpull.cli import options
+from bulkpull.cli.durations import read_span
+from bulkpull.cli.errors import LogFormat, OutputOptions, told
 from bulkpull.cli.options import examples
-from bulkpull.cli.spans import read_span
-from bulkpull.cli.speech import LogFormat, Speech, told
 
 app = typer.Typer()
 
@@ -46,7 +46,7 @@ def status(
 
     A night that finds nothing newer has looked. Reads the output folder only; needs no credentials.
     """
-    speech = Speech(log_format, log_level)
+    speech = OutputOptions(log_format, log_level)
     with told(speech, as_json=as_json):
         from bulkpull.cli.work.status import show_status  # noqa: PLC0415 - `--help` needs none of it
 

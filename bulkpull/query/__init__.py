@@ -6,10 +6,10 @@ The service's query language: read, built, compared, and checked against what is
 
 from __future__ import annotations
 
-from bulkpull.query.build import build, normalise
-from bulkpull.query.check import CheckedQuery, check_query, odd_names
-from bulkpull.query.parse import parse, parse_conditions, parse_names, parse_orderings
-from bulkpull.query.syntax import Condition, Direction, Literal, Name, Operator, Ordering, Statement
+from bulkpull.query.ast import Condition, Direction, Literal, Name, Operator, Ordering, Statement
+from bulkpull.query.parser import parse, parse_conditions, parse_names, parse_orderings
+from bulkpull.query.render import build, normalise
+from bulkpull.query.validate import CheckedQuery, check_query, odd_names
 
 __all__ = [
     "CheckedQuery",

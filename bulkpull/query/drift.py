@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from bulkpull.errors import QueryError
 from bulkpull.model import OfferedDataset
-from bulkpull.query.check import odd_names
-from bulkpull.query.parse import parse
+from bulkpull.query.parser import parse
+from bulkpull.query.validate import odd_names
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ It is at least as strict as the documents, its clock is an argument, and what go
 (`Fault`). It imports nothing of the rest of this package: a shared helper would hide a shared mistake.
 """
 
-from bulkpull.simulator.calls import Call
+from bulkpull.simulator.fault_matrix import FAULT_TABLE, FaultRow
 from bulkpull.simulator.faults import STORIES, Fault
-from bulkpull.simulator.matrix import FAULT_TABLE, FaultRow
+from bulkpull.simulator.request_log import Call
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
 from bulkpull.simulator.simulator import Simulator
 

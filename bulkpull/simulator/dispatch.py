@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import anyio.to_thread
 
-from bulkpull.simulator.answers import envelope
-from bulkpull.simulator.extract import Extract, sample
 from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.report_data import Extract, sample
+from bulkpull.simulator.responses import envelope
 from bulkpull.simulator.routes import API_ROOT, Route
 from bulkpull.simulator.service import Answer, Service
 from bulkpull.simulator.validation import Fields

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from bulkpull.simulator import refusals
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator.api_errors import Refusal
+from bulkpull.simulator.entities import Execution, StoredReport, wire_execution, wire_time
 from bulkpull.simulator.faults import Fault, FaultBox
-from bulkpull.simulator.records import Execution, StoredReport, wire_execution, wire_time
-from bulkpull.simulator.refusals import Refusal
-from bulkpull.simulator.reports import ReportDesk
+from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.validation import Fields
 
@@ -60,7 +60,7 @@ class ExecutionReader:
     """Answers the call that asks after executions."""
 
     def __init__(
-        self, scenario: Scenario, reports: ReportDesk, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker
+        self, scenario: Scenario, reports: ReportStore, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker
     ) -> None:
         self._scenario, self._reports, self._clock, self._faults = scenario, reports, clock, faults
         self._sign = sign

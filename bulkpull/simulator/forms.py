@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from bulkpull.simulator.offer import Column, Form
+from bulkpull.simulator.datasets import Column, Form
 
 _PATTERNS: dict[Form, str] = {"MMM-YYYY": "%^b-%Y", "yyyyMMdd": "%Y%m%d"}
 

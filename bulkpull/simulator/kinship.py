@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bulkpull.simulator.offer import Column, Table
+from bulkpull.simulator.datasets import Column, Table
 
 Rows = npt.NDArray[np.uint64]
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bulkpull.simulator import refusals
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator.api_errors import Refusal, bad_request
+from bulkpull.simulator.datasets import Table, offered_tables
+from bulkpull.simulator.entities import Execution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
 from bulkpull.simulator.executions import ExecutionReader, LinkMaker
-from bulkpull.simulator.extract import Extract
 from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.offer import Table, offered_tables
-from bulkpull.simulator.queries import QueryShelf
-from bulkpull.simulator.query import ParsedQuery
-from bulkpull.simulator.records import Execution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
-from bulkpull.simulator.refreshes import edition_at
-from bulkpull.simulator.refusals import Refusal, bad_request
-from bulkpull.simulator.reports import ReportDesk
+from bulkpull.simulator.query_parser import ParsedQuery
+from bulkpull.simulator.query_store import QueryStore
+from bulkpull.simulator.refresh_schedule import edition_at
+from bulkpull.simulator.report_data import Extract
+from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
-from bulkpull.simulator.spans import days_between, months_between, months_of_span, whole_months
+from bulkpull.simulator.timespans import days_between, months_between, months_of_span, whole_months
 from bulkpull.simulator.validation import Fields, parse_time
 
 TEST_ROWS = 100
@@ -52,8 +52,8 @@ class Service:
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
         self.scenario, self._clock, self._faults = scenario, clock, faults
         self.tables: dict[str, Table] = offered_tables(scenario)
-        self.query_shelf = QueryShelf(scenario, self.tables, clock=clock, faults=faults)
-        self.report_desk = ReportDesk(scenario, self.query_shelf, clock=clock, faults=faults)
+        self.query_shelf = QueryStore(scenario, self.tables, clock=clock, faults=faults)
+        self.report_desk = ReportStore(scenario, self.query_shelf, clock=clock, faults=faults)
         self._reader = ExecutionReader(scenario, self.report_desk, clock=clock, faults=faults, sign=sign)
 
     @property

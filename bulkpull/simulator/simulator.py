@@ -15,16 +15,16 @@ from typing import Any, Self
 import anyio.to_thread
 from aiohttp import web
 
-from bulkpull.simulator.blobs import BlobHost
-from bulkpull.simulator.calls import Call
+from bulkpull.simulator.api_server import ApiHost
+from bulkpull.simulator.blob_server import BlobHost
+from bulkpull.simulator.entities import Execution, StoredReport
 from bulkpull.simulator.faults import Fault, FaultBox
-from bulkpull.simulator.files import FileStore
-from bulkpull.simulator.links import LinkSigner
-from bulkpull.simulator.records import Execution, StoredReport
+from bulkpull.simulator.file_store import FileStore
+from bulkpull.simulator.request_log import Call
 from bulkpull.simulator.routes import API_ROOT
 from bulkpull.simulator.scenario import RealClock, Scenario, SimulatorClock
-from bulkpull.simulator.server import ApiHost
 from bulkpull.simulator.service import Service
+from bulkpull.simulator.signed_links import LinkSigner
 
 # A handler that stalls on purpose must not hold up the end.
 _SHUTDOWN_S = 0.2

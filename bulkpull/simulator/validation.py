@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import refusals
-from bulkpull.simulator.refusals import bad_request
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator.api_errors import bad_request
 
 # Behaviour 81; the seed's examples and both samples send whole seconds.
 LEAD = timedelta(hours=4)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bulkpull.clock import Clock
-from bulkpull.transfer.partial import Partial
-from bulkpull.transfer.room import check_room
+from bulkpull.transfer.disk_room import check_room
+from bulkpull.transfer.partial_file import PartialFile
 
 _SHORTEST_S = 0.05
 _LONGEST_S = 5.0
@@ -25,7 +25,7 @@ _SYNC_SHARE = 10
 class Checkpoints:
     """The checkpoints of one partial file."""
 
-    partial: Partial
+    partial: PartialFile
     clock: Clock
     _began_s: float
     _last_s: float
@@ -34,7 +34,7 @@ class Checkpoints:
     _under_way: bool = False
 
     @classmethod
-    def of(cls, partial: Partial, *, clock: Clock) -> Checkpoints:
+    def of(cls, partial: PartialFile, *, clock: Clock) -> Checkpoints:
         """Begin to count the time now."""
         now_s = clock.monotonic()
         return cls(partial, clock, now_s, now_s, now_s)

@@ -40,8 +40,8 @@ from urllib.parse import urlsplit
 from zlib import crc32
 
 from bulkpull import platforms
-from bulkpull.transfer.stretches import Stretch
-from bulkpull.transfer.version import Version
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.byte_ranges import Stretch
 
 FORMAT = 1
 

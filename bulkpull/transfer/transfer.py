@@ -2,7 +2,7 @@
 A whole transfer: requests, breaks, restarts.
 
     front    one request for all there is; after a break, on from its byte
-    helpers  pieces off the end, as many at once as `Width` says; a refusal sends a helper home, never the file
+    helpers  pieces off the end, as many at once as `StreamCount` says; a refusal sends a helper home, never the file
     restart  another version, or ranges that cannot be trusted: from the first byte, nothing joined
 
 Tries are counted by the `Retrier` alone; a share of the file (`progress`) begins a new count. Whatever the host
@@ -18,7 +18,6 @@ from http import HTTPStatus
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkpull.address import origin
 from bulkpull.clock import Clock
 from bulkpull.errors import (
     AnswerLost,
@@ -33,27 +32,28 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Events, Level
 from bulkpull.model import SecureLink
+from bulkpull.transfer.adaptive_concurrency import StreamCount
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.byte_ranges import Stretch, missing
 from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.links import Links
-from bulkpull.transfer.partial import Partial
-from bulkpull.transfer.pour import Pour
+from bulkpull.transfer.disk_room import check_room
+from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.progress import Progress
-from bulkpull.transfer.replies import (
+from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
+    BodyRange,
     EndReached,
     FileReplaced,
-    Offer,
     RangesUnfit,
     judge,
     refusal,
 )
-from bulkpull.transfer.room import check_room
-from bulkpull.transfer.sharing import ENDLESS, Claim, Sharing
-from bulkpull.transfer.stretches import Stretch, missing
-from bulkpull.transfer.version import Version
-from bulkpull.transfer.width import Width
+from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
+from bulkpull.transfer.signed_link import SignedLink
+from bulkpull.transfer.stream_to_file import Pour
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, StreamedReply
 from bulkpull.transport.retry import Retrier
+from bulkpull.url_safety import origin
 
 # Smaller files are there before a second connection would have got up to speed.
 _LARGE_BYTES = 16 << 20
@@ -89,8 +89,8 @@ class Transfer:
         known_md5: Of a file that is there already: when this one is the same, its bytes are not fetched.
     """
 
-    links: Links
-    partial: Partial
+    links: SignedLink
+    partial: PartialFile
     http: Http
     retrier: Retrier
     clock: Clock
@@ -100,8 +100,8 @@ class Transfer:
     minimum_bytes_per_s: float
     known_md5: bytes | None = None
     version: Version | None = None
-    _sharing: Sharing = field(default_factory=lambda: Sharing([Stretch(0, ENDLESS)]))
-    _width: Width = field(default_factory=lambda: Width(1))
+    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([Stretch(0, ENDLESS)]))
+    _width: StreamCount = field(default_factory=lambda: StreamCount(1))
     _checkpoints: Checkpoints = field(init=False)
     _group: TaskGroup = field(init=False)
     _failure: Exception | None = None
@@ -155,8 +155,8 @@ class Transfer:
 
     def _reset(self) -> None:
         self.version, self._ended = None, None
-        self._sharing = Sharing([Stretch(0, ENDLESS)])
-        self._width = Width(self.segments)
+        self._sharing = RangeScheduler([Stretch(0, ENDLESS)])
+        self._width = StreamCount(self.segments)
         self._progress, self._link_progress = Progress(), Progress()
 
     async def _take_up(self) -> None:
@@ -165,7 +165,7 @@ class Transfer:
         if version is None or version.size_bytes is None:
             return
         self.version, self._shares = version, version.size_bytes >= _LARGE_BYTES
-        self._sharing = Sharing(missing(self.partial.kept, size_bytes=version.size_bytes))
+        self._sharing = RangeScheduler(missing(self.partial.kept, size_bytes=version.size_bytes))
         self.events.warn(
             "download.resumed", offset_bytes=self.partial.done_bytes, reason="an earlier process was interrupted"
         )
@@ -205,9 +205,9 @@ class Transfer:
         while (claim := self._sharing.claim_front()) is not None:
             await self._complete(claim, advance=self._advance)
 
-    async def _help(self, claim: Claim) -> None:
+    async def _help(self, claim: Segment) -> None:
         """Fetch pieces as long as this many streams are wanted. Whatever is wrong with that is left to the front."""
-        piece: Claim | None = claim
+        piece: Segment | None = claim
         try:
             while piece is not None:
                 claim = piece
@@ -222,7 +222,7 @@ class Transfer:
         finally:
             self._helpers -= 1
 
-    async def _complete(self, claim: Claim, *, advance: Callable[[Claim], Awaitable[_Refused | None]]) -> None:
+    async def _complete(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
         """Requests, one after the other, until the claim has all its bytes."""
         is_first = True
         while not claim.is_done:
@@ -231,7 +231,7 @@ class Transfer:
             await self._ask(claim, advance=advance)
             is_first = False
 
-    async def _ask(self, claim: Claim, *, advance: Callable[[Claim], Awaitable[_Refused | None]]) -> None:
+    async def _ask(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
         """One request that ends as it should, with as many tries as are allowed; or a fresh link for a refused one."""
         refused = await self.retrier.run(
             lambda: advance(claim),
@@ -245,14 +245,14 @@ class Transfer:
             case _Refused(link, FileGone() as gone):
                 await self.links.look_again(link, gone=gone)
 
-    async def _advance_helper(self, claim: Claim) -> _Refused | None:
+    async def _advance_helper(self, claim: Segment) -> _Refused | None:
         try:
             return await self._advance(claim)
         except StorageTrouble as trouble:
             # Tried again by fewer streams, not by this one.
             raise _Dismissed(trouble.what, why=trouble.why) from trouble
 
-    async def _advance(self, claim: Claim) -> _Refused | None:
+    async def _advance(self, claim: Segment) -> _Refused | None:
         """
         Send one request for what is missing of the claim.
 
@@ -289,7 +289,7 @@ class Transfer:
     def _size_bytes(self) -> int | None:
         return self.version.size_bytes if self.version else None
 
-    def _range(self, claim: Claim) -> Stretch | None:
+    def _range(self, claim: Segment) -> Stretch | None:
         """The range to ask for; `None` for the whole file."""
         nothing_yet = claim.at == 0 and not self.partial.done_bytes and not self._helpers
         return None if self.version is None or not self._ranged or nothing_yet else claim.rest
@@ -303,7 +303,7 @@ class Transfer:
                 headers["If-Match"] = self.version.etag
         return Request("GET", link.url, endpoint="blob", headers=headers, timeouts=TRANSFER_TIMEOUTS)
 
-    async def _judge(self, reply: StreamedReply, claim: Claim, *, asked: Stretch | None) -> Offer | None:
+    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: Stretch | None) -> BodyRange | None:
         """The reply's data if they are what was asked for; `None` when there is nothing more to come."""
         if reply.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             body = await reply.read_error_body(ERROR_PAGE_BYTES)
@@ -332,7 +332,7 @@ class Transfer:
         await self._begin(offer, claim)
         return offer
 
-    async def _begin(self, offer: Offer, claim: Claim) -> None:
+    async def _begin(self, offer: BodyRange, claim: Segment) -> None:
         """The first byte of a version: whatever was there before goes."""
         self.version = offer.version
         if self.known_md5 is not None and offer.version.md5 == self.known_md5:
@@ -345,13 +345,13 @@ class Transfer:
         claim.reach = claim.end
         self._shares = self._ranged and offer.shares and offer.version.is_pinned and claim.end >= _LARGE_BYTES
 
-    def _learn_size(self, offer: Offer, claim: Claim) -> None:
+    def _learn_size(self, offer: BodyRange, claim: Segment) -> None:
         assert self.version is not None
         if self.version.size_bytes is None and offer.version.size_bytes is not None:
             self.version = self.version.of_size(offer.version.size_bytes)
             claim.end = offer.version.size_bytes
 
-    async def _receive(self, reply: StreamedReply, offer: Offer, claim: Claim, *, since_s: float) -> None:
+    async def _receive(self, reply: StreamedReply, offer: BodyRange, claim: Segment, *, since_s: float) -> None:
         await Pour(
             reply,
             claim,
@@ -369,7 +369,7 @@ class Transfer:
         elif not claim.is_done:  # a byte a reply, each of them whole, would go on for ever
             raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.at:,}")
 
-    def _end_unannounced(self, offer: Offer, claim: Claim) -> None:
+    def _end_unannounced(self, offer: BodyRange, claim: Segment) -> None:
         """
         The end of a body whose length nobody told may be a cut (fault 60).
 
@@ -388,7 +388,7 @@ class Transfer:
         elif seen is not None:
             raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.at:,}")
 
-    def _end_reached(self, error: EndReached, claim: Claim) -> None:
+    def _end_reached(self, error: EndReached, claim: Segment) -> None:
         """416: good news where the length was not known, else a reason to distrust the ranges (fault 65)."""
         if self.version is None:
             raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
@@ -400,7 +400,7 @@ class Transfer:
         else:
             raise FileReplaced("the stored file has another length than before", why=error.why)
 
-    def _confirm_end(self, claim: Claim, *, known_by: str) -> None:
+    def _confirm_end(self, claim: Segment, *, known_by: str) -> None:
         assert self.version is not None
         claim.end = claim.at
         self.version = self.version.of_size(claim.at, known_by=known_by)

@@ -22,7 +22,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bulkpull.transport.pace import LONGEST_PAUSE_S
+from bulkpull.transport.rate_limit import LONGEST_PAUSE_S
 
 WINDOW_S = 60.0
 """The assumed length of the service's window; behaviour 172."""

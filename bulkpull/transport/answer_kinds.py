@@ -1,7 +1,7 @@
 """
 What an answer that is no success asks for: final, passing or unknown.
 
-Every table of codes uses these three words: `reporting/token_codes.py` for the token endpoint, `reporting/api_codes.py`
+Every table of codes uses these three words: `auth/token_codes.py` for the token endpoint, `insights/api_codes.py`
 for the API, `transfer/storage_codes.py` for the storage host.
 """
 

@@ -24,7 +24,6 @@ import anyio
 from anyio import to_thread
 from yarl import URL
 
-from bulkpull.address import check_address, check_reach, join_address, same_origin
 from bulkpull.clock import Clock
 from bulkpull.errors import (
     AnswerLost,
@@ -38,14 +37,24 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
-from bulkpull.transport.inflow import Inflow
-from bulkpull.transport.message import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, Tally, Timeouts
-from bulkpull.transport.pace import parse_http_date
+from bulkpull.transport.buffered_body import BufferedBody
+from bulkpull.transport.messages import ERROR_BODY_S, TRANSFER_TIMEOUTS, Reply, Request, RequestCounts, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
-from bulkpull.transport.surroundings import trusted_certificates
-from bulkpull.transport.tap import Tap
+from bulkpull.transport.rate_limit import parse_http_date
+from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
+from bulkpull.transport.tls_and_proxy import trusted_certificates
+from bulkpull.url_safety import check_address, check_reach, join_address, same_origin
 
-__all__ = ["TRANSFER_TIMEOUTS", "AnswerOverdue", "Http", "Reply", "Request", "StreamedReply", "Tally", "Timeouts"]
+__all__ = [
+    "TRANSFER_TIMEOUTS",
+    "AnswerOverdue",
+    "Http",
+    "Reply",
+    "Request",
+    "RequestCounts",
+    "StreamedReply",
+    "Timeouts",
+]
 
 # The longest reply that the API is believed to send is a list of some hundred reports, well under a megabyte.
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -204,7 +213,7 @@ class StreamedReply:
     headers: Mapping[str, str] = field(repr=False)
     _content: aiohttp.StreamReader = field(repr=False)
     _told: str
-    _inflow: Inflow | None = field(default=None, repr=False)
+    _inflow: BufferedBody | None = field(default=None, repr=False)
     _error_body_s: float = ERROR_BODY_S
 
     async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
@@ -247,7 +256,7 @@ class StreamedReply:
         # Not `readany`: it would join what has come meanwhile, one more copy of most of a fast transfer.
         return await self._content.readchunk()
 
-    async def tapped(self) -> Tap | None:
+    async def tapped(self) -> ThreadedTlsReader | None:
         """
         Where a worker thread reads the rest of the body; `None` as long as it comes by `chunks`.
 
@@ -312,7 +321,7 @@ class Http:
         self._proxy_refusal: ProxyRefused | None = None
         self._api_base_url = api_base_url
         self._near_hosts = near_hosts
-        self.tally = Tally()
+        self.tally = RequestCounts()
         self.in_flight = 0
         """Calls under way at this moment."""
 
@@ -502,7 +511,7 @@ def _by_proxy(proxy: Proxy) -> dict[str, Any]:
 
 
 @contextmanager
-def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool) -> Iterator[Inflow | None]:
+def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool) -> Iterator[BufferedBody | None]:
     """Read the body of a large answer past aiohttp; `None` where that is not worth it or not possible."""
     content, connection = response.content, response.connection
     length = response.headers.get("Content-Length", "")
@@ -518,7 +527,7 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
     protocol.pause_reading()  # also ends its own watch over silences
     # What has come of the body lies in `content`, all of it: there was no reason yet to hold anything back.
     missing_bytes, first = int(length) - content.total_bytes, content.read_nowait(-1)
-    inflow = Inflow(
+    inflow = BufferedBody(
         transport, first=first, missing_bytes=missing_bytes, before=protocol, read_s=read_s, may_tap=may_tap
     )
     try:

@@ -31,7 +31,7 @@ from bulkpull.transport.allowance import (
     read_allowance,
     wait_for_allowance,
 )
-from bulkpull.transport.pace import (
+from bulkpull.transport.rate_limit import (
     after_call,
     after_success,
     after_throttling,
@@ -81,7 +81,7 @@ class _Waiter:
         return self.urgency, self.number
 
 
-class Pacer:
+class RateLimiter:
     """
     Lets calls go one by one.
 

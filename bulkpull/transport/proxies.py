@@ -15,9 +15,9 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
-from bulkpull.address import is_loopback
 from bulkpull.errors import SettingsError
 from bulkpull.redact import register_secret
+from bulkpull.url_safety import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -25,8 +25,8 @@ from bulkpull.errors import (
     UnexpectedReply,
 )
 from bulkpull.events import Events
-from bulkpull.transport.message import Tally
-from bulkpull.transport.pace import LONGEST_PAUSE_S
+from bulkpull.transport.messages import RequestCounts
+from bulkpull.transport.rate_limit import LONGEST_PAUSE_S
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ class Retrier:
         clock: Clock,
         events: Events,
         random: Callable[[], float],
-        tally: Tally,
+        tally: RequestCounts,
     ) -> None:
         self.policy = policy
         self._budget = budget

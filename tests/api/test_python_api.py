@@ -14,7 +14,7 @@ import pytest
 import bulkpull
 from bulkpull.clock import own_random
 from bulkpull.events import Event, Events
-from bulkpull.records.manifest import DatasetRecord, Manifest, Requests, Tool
+from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
 from bulkpull.simulator import Scenario, Simulator
 
 QUICK: dict[str, Any] = {"requests_per_second": 500, "request_burst": 100, "poll_initial_seconds": 0.05}
@@ -215,7 +215,7 @@ def test_waits_draw_from_a_source_of_their_own() -> None:
 
 
 @pytest.mark.case("L10")
-@pytest.mark.parametrize("module", ["bulkpull.journey.run", "bulkpull.reporting.connect", "bulkpull.transport.retry"])
+@pytest.mark.parametrize("module", ["bulkpull.pipeline.run", "bulkpull.insights.connect", "bulkpull.transport.retry"])
 def test_no_module_of_the_waits_uses_the_hosts_source(module: str) -> None:
     assert not hasattr(sys.modules[module], "random")
 
@@ -226,7 +226,7 @@ def test_the_first_call_is_loaded_outside_of_the_loop() -> None:
     program = """
 import asyncio, sys, threading
 import bulkpull
-heavy = ("aiohttp", "polars", "pydantic", "bulkpull.journey.run")
+heavy = ("aiohttp", "polars", "pydantic", "bulkpull.pipeline.run")
 loaded_by = {}
 
 class Watch:
@@ -243,7 +243,7 @@ async def main():
         await bulkpull.export(datasets=3)
     except bulkpull.SettingsError:
         pass
-    assert loaded_by["bulkpull.journey.run"] is False, loaded_by
+    assert loaded_by["bulkpull.pipeline.run"] is False, loaded_by
     assert not any(loaded_by.values()), loaded_by
 
 asyncio.run(main())

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 import bulkpull
 from bulkpull.cli import app
 from bulkpull.errors import BulkpullError
-from bulkpull.journey.tidy import clean_up, write_views
-from bulkpull.records.manifest import Current, CurrentSnapshot
-from bulkpull.views import MARK, script_of, views_of
+from bulkpull.output.cleanup import clean_up, write_views
+from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.views import MARK, script_of, views_of
 
 RUN = "20261123T020000Z-abcdef"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -99,7 +99,7 @@ def test_a_script_that_cannot_be_written_fails_no_run(output: Path, monkeypatch:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulkpull.journey.tidy.write_views", refuse)
+    monkeypatch.setattr("bulkpull.output.cleanup.write_views", refuse)
 
     undone = clean_up(output, [], current=Current.load(output), retain=1, now=NOW)
 

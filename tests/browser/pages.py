@@ -8,7 +8,7 @@ from pathlib import Path
 from journeys.kit import export
 
 from bulkpull.catalog import load_catalog
-from bulkpull.records.manifest import Manifest
+from bulkpull.output.manifest import Manifest
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.scenario import ColumnDrift
 

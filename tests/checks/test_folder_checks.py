@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pytest
 from support import START, FakeClock
 
-from bulkpull.checks.finding import Finding, Verdict
-from bulkpull.checks.folder import check_folder
+from bulkpull.checks.output_folder import check_folder
+from bulkpull.checks.result import CheckResult, Verdict
 from bulkpull.clock import iso_utc
-from bulkpull.records.files import RESERVE_BYTES
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.lock import find_writer, locked
+from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.lock import find_writer, locked
 
 RUN = "20261123T013000Z-0000aa"
 
@@ -31,7 +31,7 @@ class Usage(NamedTuple):
     free: int
 
 
-async def look(output: Path) -> dict[str, Finding]:
+async def look(output: Path) -> dict[str, CheckResult]:
     found = await check_folder(output, clock=FakeClock(), quota_window_s=3600)
     return {finding.check: finding for finding in found}
 

@@ -6,8 +6,8 @@ from importlib import metadata
 
 import pytest
 
-from bulkpull.checks.finding import Verdict, exit_code_of, fine, trouble
-from bulkpull.checks.machine import check_versions, release, required
+from bulkpull.checks.result import Verdict, exit_code_of, fine, trouble
+from bulkpull.checks.versions import check_versions, release, required
 
 
 def test_this_installation_is_fine_and_names_its_versions() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bulkpull.checks.finding import Finding, Verdict
+from bulkpull.checks.result import CheckResult, Verdict
 from bulkpull.checks.service import check_service
 from bulkpull.clock import SystemClock
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
 from bulkpull.simulator import Fault, Scenario, Simulator
 
 
@@ -25,7 +25,9 @@ class WrongClock(SystemClock):
         return super().now() + self._off
 
 
-async def look(*faults: Fault, off_s: float = 0.0, blank: tuple[str, ...] = (), **service: Any) -> dict[str, Finding]:
+async def look(
+    *faults: Fault, off_s: float = 0.0, blank: tuple[str, ...] = (), **service: Any
+) -> dict[str, CheckResult]:
     """What is found at a service with these faults; `blank` names settings that are taken away."""
     given: dict[str, Any] = {"datasets": ("Profile", "OfficeUsage"), "rows": 1} | service
     async with Simulator(Scenario(faults=faults, **given)) as simulator:
@@ -35,7 +37,7 @@ async def look(*faults: Fault, off_s: float = 0.0, blank: tuple[str, ...] = (), 
     return {finding.check: finding for finding in found}
 
 
-def verdicts(found: dict[str, Finding]) -> dict[str, Verdict]:
+def verdicts(found: dict[str, CheckResult]) -> dict[str, Verdict]:
     return {name: finding.verdict for name, finding in found.items()}
 
 

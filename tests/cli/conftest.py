@@ -12,7 +12,7 @@ from command_line import QUICK, Command, Outcome, Serve
 
 from bulkpull.cli import run
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.transfer import links
+from bulkpull.transfer import signed_link as links
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands run in real time: as many fresh links and looks as ever, without the minute that lies between them."""
     for pauses in ("FRESH_LINK_PAUSES_S", "LOOK_PAUSES_S"):
         monkeypatch.setattr(links, pauses, tuple(0.01 for _ in getattr(links, pauses)))
-    monkeypatch.setattr("bulkpull.reporting.create.SECOND_LOOK_UP_S", 0.01)
+    monkeypatch.setattr("bulkpull.insights.idempotent_create.SECOND_LOOK_UP_S", 0.01)
 
 
 @pytest.fixture

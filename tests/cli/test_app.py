@@ -15,9 +15,9 @@ from command_line import Command
 
 from bulkpull import __version__
 from bulkpull.cli import app
-from bulkpull.cli.sections import sections_of
+from bulkpull.cli.help_format import sections_of
 
-SLOW = ("polars", "numpy", "aiohttp", "pydantic", "structlog", "rich.console", "bulkpull.journey")
+SLOW = ("polars", "numpy", "aiohttp", "pydantic", "structlog", "rich.console", "bulkpull.pipeline")
 
 
 def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -97,7 +97,7 @@ def test_help_ends_with_examples_that_the_program_accepts(command: Command, path
 def test_every_command_has_its_section() -> None:
     there = list(COMMANDS[()].commands)
 
-    assert dict(sections_of(there))["Others"] == [], "give it a place in bulkpull/cli/sections.py"
+    assert dict(sections_of(there))["Others"] == [], "give it a place in bulkpull/cli/help_format.py"
 
 
 def test_help_is_told_in_sections(command: Command) -> None:

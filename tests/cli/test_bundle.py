@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from command_line import Command, Serve, small
 
-from bulkpull.account.bundle import clock_skew, shape_of, without_data
+from bulkpull.observability.support_bundle import clock_skew, shape_of, without_data
 from bulkpull.simulator import Fault
 
 CANARIES = {"client_secret": "canary-secret-7c20", "password": "canary-password-7c20"}

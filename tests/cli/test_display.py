@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from bulkpull import figures
-from bulkpull.cli.display import Display
+from bulkpull import formatting as figures
+from bulkpull.cli.live_display import Display
 from bulkpull.cli.progress import Progress
 from bulkpull.events import Event, Level
 

@@ -9,7 +9,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from command_line import SMALL, Command, Outcome, Serve, small
 
-from bulkpull.records.lock import locked
+from bulkpull.output.lock import locked
 from bulkpull.simulator import Fault
 
 CANARIES = {"client_secret": "canary-secret-51e0", "password": "canary-password-51e0"}
@@ -158,7 +158,7 @@ def test_an_unexpected_fault_gives_1_in_one_message(
     def break_down(*_: object, **__: object) -> None:
         raise ValueError("the floor gave way")
 
-    monkeypatch.setattr("bulkpull.journey.run.locked", break_down)
+    monkeypatch.setattr("bulkpull.pipeline.run.locked", break_down)
     outcome = command("export", "Profile", "--json")
     assert (outcome.code, outcome.json()["exit"]) == (1, 1)
     assert "unexpected fault (ValueError)" in outcome.err

@@ -17,7 +17,7 @@ from command_line import SMALL, Command, Outcome, Serve
 from filelock import FileLock
 
 from bulkpull.simulator import FAULT_TABLE, FaultRow
-from bulkpull.simulator.matrix import QUICK
+from bulkpull.simulator.fault_matrix import QUICK
 
 MOST_LINES = 5
 ROWS = {row.id: row for row in FAULT_TABLE}

@@ -11,7 +11,8 @@ from command_line import Command, Outcome, Serve, small
 from relay import relayed
 from support import can_act
 
-from bulkpull.simulator import Fault, Simulator, answers
+from bulkpull.simulator import Fault, Simulator
+from bulkpull.simulator import responses as answers
 
 # ESC, BEL, C1, marks of writing direction, a line separator, a lone surrogate.
 HOSTILE = "\x1b]0;title\x07\x9b31m\u202eevil\u2066\u2028\u200f\x7f\ud800"

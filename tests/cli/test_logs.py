@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from bulkpull.account.attribution import Attribution
-from bulkpull.cli.logs import LogListener, libraries_logged_by
-from bulkpull.cli.speech import LogFormat, LogLevel, Speech
+from bulkpull.cli.errors import LogFormat, LogLevel, OutputOptions
+from bulkpull.cli.log_output import LogListener, libraries_logged_by
 from bulkpull.events import Event, Level
+from bulkpull.observability.event_context import EventContext
 from bulkpull.redact import register_secret
 
-JSON = Speech(log_format=LogFormat.JSON)
+JSON = OutputOptions(log_format=LogFormat.JSON)
 CANARY = "canary-77aa01bc"
 
 
-def _lines(*events: Event, speech: Speech = JSON, **options: Any) -> list[str]:
+def _lines(*events: Event, speech: OutputOptions = JSON, **options: Any) -> list[str]:
     lines: list[str] = []
     listener = LogListener(speech, write=lines.append, **options)
     for event in events:
@@ -46,7 +46,7 @@ def test_in_json_each_event_is_one_object_with_time_level_run_and_dataset() -> N
 
 
 def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
-    (line,) = _lines(_event("pull.stepped", dataset="Profile", step="poll"), speech=Speech())
+    (line,) = _lines(_event("pull.stepped", dataset="Profile", step="poll"), speech=OutputOptions())
     assert "pull.stepped" in line
     assert "dataset=Profile" in line
     assert "\x1b" not in line
@@ -54,27 +54,27 @@ def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
 
 def test_progress_of_a_transfer_is_never_logged() -> None:
     trace = _event("download.progressed", Level.TRACE, "Profile", done_bytes=1)
-    assert _lines(trace, speech=Speech(log_level=LogLevel.DEBUG)) == []
+    assert _lines(trace, speech=OutputOptions(log_level=LogLevel.DEBUG)) == []
 
 
 @pytest.mark.parametrize(
     ("speech", "shown"),
     [
-        (Speech(), ["a.b", "c.d", "e.f"]),
-        (Speech(log_level=LogLevel.WARNING), ["c.d", "e.f"]),
-        (Speech(log_level=LogLevel.DEBUG), ["call.sent", "a.b", "c.d", "e.f"]),
-        (Speech(quiet=True), ["e.f"]),
-        (Speech(quiet=True, log_level=LogLevel.DEBUG), ["e.f"]),
+        (OutputOptions(), ["a.b", "c.d", "e.f"]),
+        (OutputOptions(log_level=LogLevel.WARNING), ["c.d", "e.f"]),
+        (OutputOptions(log_level=LogLevel.DEBUG), ["call.sent", "a.b", "c.d", "e.f"]),
+        (OutputOptions(quiet=True), ["e.f"]),
+        (OutputOptions(quiet=True, log_level=LogLevel.DEBUG), ["e.f"]),
     ],
 )
-def test_the_level_decides_what_is_shown(speech: Speech, shown: list[str]) -> None:
+def test_the_level_decides_what_is_shown(speech: OutputOptions, shown: list[str]) -> None:
     events = [
         _event("call.sent", Level.DEBUG),
         _event("a.b"),
         _event("c.d", Level.WARNING),
         _event("e.f", Level.ERROR),
     ]
-    lines = _lines(*events, speech=Speech(LogFormat.JSON, speech.log_level, speech.quiet))
+    lines = _lines(*events, speech=OutputOptions(LogFormat.JSON, speech.log_level, speech.quiet))
     assert [json.loads(line)["event"] for line in lines] == shown
 
 
@@ -82,8 +82,8 @@ def test_what_the_display_tells_is_not_logged_again() -> None:
     assert _lines(_event("call.retried", Level.WARNING), hushed=frozenset({"call.retried"})) == []
 
 
-@pytest.mark.parametrize("speech", [JSON, Speech()], ids=["json", "console"])
-def test_secrets_are_removed_from_every_value_however_deep(speech: Speech) -> None:
+@pytest.mark.parametrize("speech", [JSON, OutputOptions()], ids=["json", "console"])
+def test_secrets_are_removed_from_every_value_however_deep(speech: OutputOptions) -> None:
     register_secret(CANARY)
     (line,) = _lines(
         _event(
@@ -101,8 +101,8 @@ def test_secrets_are_removed_from_every_value_however_deep(speech: Speech) -> No
     assert "hush" not in line
 
 
-@pytest.mark.parametrize("speech", [JSON, Speech()], ids=["json", "console"])
-def test_text_of_the_service_cannot_break_a_line_or_steer_the_terminal(speech: Speech) -> None:
+@pytest.mark.parametrize("speech", [JSON, OutputOptions()], ids=["json", "console"])
+def test_text_of_the_service_cannot_break_a_line_or_steer_the_terminal(speech: OutputOptions) -> None:
     (line,) = _lines(_event("execution.changed", status="Completed\nerror: forged\x1b[2J\u202e"), speech=speech)
     assert "\n" not in line
     assert "\x1b" not in line
@@ -127,7 +127,7 @@ def test_warnings_of_libraries_take_the_same_way_out() -> None:
 
 
 def test_an_event_of_a_report_is_given_the_dataset_that_the_report_belongs_to() -> None:
-    attribution = Attribution()
+    attribution = EventContext()
     strange = _event("execution.changed", report_id="r-1", status="Running")
     assert attribution.of(strange).dataset is None
     attribution.of(_event("report.created", dataset="Profile", report_id="r-1"))

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from command_line import SMALL, Command, Serve
 
-from bulkpull.account.log import as_entry
 from bulkpull.cli.work import simulate
 from bulkpull.cli.work.look import Awaited, awaited_reports
 from bulkpull.events import Event, Level
-from bulkpull.records.ledger import StepEntry
+from bulkpull.observability.run_log import as_entry
+from bulkpull.output.ledger import StepEntry
 from bulkpull.simulator import FAULT_TABLE, FaultRow
 
 KEEP = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"

@@ -369,14 +369,14 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
     simulator = serve(SMALL)
     query_id = stored(command)
     ordered(simulator, query_id, "Weekly", **scheduled())
-    from bulkpull.reporting import wire  # noqa: PLC0415 - the reply is changed on its way
+    from bulkpull.insights import responses as wire  # noqa: PLC0415 - the reply is changed on its way
 
     read = wire.read_envelope
 
     def null(body: bytes, *, told: str) -> wire.Envelope:
         return read(b'{"value": null, "statusCode": 200}' if told == "list the reports" else body, told=told)
 
-    monkeypatch.setattr("bulkpull.reporting.channel.read_envelope", null)
+    monkeypatch.setattr("bulkpull.insights.session.read_envelope", null)
 
     outcome = command("queries", "delete", "--yes", query_id)
 

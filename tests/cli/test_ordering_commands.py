@@ -12,7 +12,7 @@ from command_line import SMALL, Command, Outcome, Serve, small
 from bulkpull.cli.work.orders import automatic_name, next_start
 from bulkpull.cli.work.reports import find_orphans
 from bulkpull.model import Report
-from bulkpull.records.ledger import RunEntry
+from bulkpull.output.ledger import RunEntry
 from bulkpull.simulator import ColumnDrift, Simulator
 
 NOBODY = "00000000-0000-4000-8000-00000000dead"

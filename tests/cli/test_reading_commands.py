@@ -10,7 +10,7 @@ from command_line import OFFERED, SMALL, Command, Serve, small
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.work.preview import that_fit
-from bulkpull.records.ledger import opened_ledger
+from bulkpull.output.ledger import opened_ledger
 from bulkpull.simulator import Fault
 
 TWENTY = [dataset.name for dataset in load_catalog().standard]

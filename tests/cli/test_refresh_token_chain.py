@@ -19,7 +19,7 @@ from bulkpull.simulator import Simulator
 # The program, which is killed as soon as a rotated refresh token is durable, and before anything was done with it.
 KILLED_ONCE_KEPT = """
 import os
-from bulkpull.tokencache import Keeper
+from bulkpull.auth import Keeper
 
 keep = Keeper.keep
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from command_line import SMALL, Command, Serve
 
-from bulkpull.account.log import log_of
+from bulkpull.observability.run_log import log_of
 
 
 def test_it_prints_the_log_of_the_newest_run_line_by_line(command: Command, serve: Serve) -> None:

@@ -13,7 +13,7 @@ from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
-from bulkpull.records.ledger import Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.simulator import Fault
 
 OUT = Path("data")

@@ -14,11 +14,11 @@ import pytest
 from command_line import SMALL, Command, Serve
 from published import NOW, files_under, publish, run_id_of, write_manifest
 
-from bulkpull.journey.intact import damaged_snapshots
-from bulkpull.journey.verify import Verifier
-from bulkpull.records.files import point_link, write_json
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import Current
+from bulkpull.output.atomic_files import replace_symlink, write_json
+from bulkpull.output.integrity import damaged_snapshots
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.manifest import Current
+from bulkpull.output.verify import Verifier
 
 OUT = Path("data")
 OLD, NEW = run_id_of(NOW - timedelta(days=3)), run_id_of(NOW - timedelta(days=1))
@@ -135,7 +135,7 @@ def test_a_pointer_whose_rows_or_files_do_not_add_up_is_told(command: Command) -
 
 def test_a_link_that_leads_elsewhere_or_is_missing_is_told_with_the_command_that_sets_it(command: Command) -> None:
     two_nights()
-    point_link(OUT / "latest" / "Profile", f"../datasets/Profile/run={OLD}")
+    replace_symlink(OUT / "latest" / "Profile", f"../datasets/Profile/run={OLD}")
     (OUT / "latest" / "MSLearn").unlink()
 
     told = troubles(command)

@@ -23,7 +23,7 @@ from certificates import PASSPHRASE, made
 from command_line import QUICK, Outcome, Serve, small
 
 from bulkpull.simulator import Fault, Simulator
-from bulkpull.simulator.links import LinkSigner
+from bulkpull.simulator.signed_links import LinkSigner
 
 # With characters that forms, addresses, JSON and HTML each write in their own way.
 SECRETS = {
@@ -38,7 +38,7 @@ LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from bulkpull.
 # The program with a defect: an exception whose text and traceback hold secrets, in every pull or before there is one.
 CRASHING = """
 import os
-from bulkpull.reporting.client import ReportingClient
+from bulkpull.insights.client import ReportingClient
 
 async def crash(self, *arguments, **options):
     token = await self._channel._auth.get_token()

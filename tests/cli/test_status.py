@@ -11,8 +11,8 @@ import pytest
 from command_line import SMALL, Command, Serve
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
-from bulkpull.cli.spans import read_span
-from bulkpull.journey.freshness import find_freshness
+from bulkpull.cli.durations import read_span
+from bulkpull.output.freshness import find_freshness
 
 HOUR = timedelta(hours=1)
 OUT = Path("data")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bulkpull.account.losses import group_reasons
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.summary import Invocation, as_typed, print_summary
+from bulkpull.cli.run_summary import Invocation, as_typed, print_summary
 from bulkpull.errors import BulkpullError
-from bulkpull.records.manifest import (
+from bulkpull.observability.failures import group_by_reason
+from bulkpull.output.manifest import (
     DatasetRecord,
     Manifest,
     PublishedColumn,
@@ -96,10 +96,10 @@ def test_a_run_that_exported_something_keeps_its_table() -> None:
 def test_reasons_are_one_when_they_differ_in_ids_numbers_and_the_dataset_alone() -> None:
     guid = "00000000-0000-4000-8000-{:012}"
     told = [(name, f"{name}: execution {guid.format(n)} of {name} failed after {n} s") for n, name in enumerate("ABC")]
-    ((datasets, reason),) = group_reasons(told)
+    ((datasets, reason),) = group_by_reason(told)
     assert datasets == ["A", "B", "C"]
     assert reason.startswith("execution 0000")
-    assert len(group_reasons([*told, ("D", "D: another reason")])) == 2
+    assert len(group_by_reason([*told, ("D", "D: another reason")])) == 2
 
 
 def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() -> None:

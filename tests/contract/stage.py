@@ -14,9 +14,9 @@ import pytest
 from document import CheckedHttp, Got, Sent, check_answer
 from support import START, FakeClock, Told
 
-from bulkpull.reporting import connect
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
+from bulkpull.insights import connect
+from bulkpull.insights.client import InsightsClient
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Http, Request
 
@@ -27,7 +27,7 @@ TEXT = "SELECT SubscriptionId, Month FROM DynamicsUsage TIMESPAN LAST_MONTH"
 class Stage:
     """A client that is signed in, the simulator that it speaks to, and the time that both live in."""
 
-    client: ReportingClient
+    client: InsightsClient
     http: CheckedHttp
     simulator: Simulator
     clock: FakeClock

@@ -24,13 +24,14 @@ from stage import TEXT, asking, checked, token_form
 from support import API, START
 
 import bulkpull
+from bulkpull.auth.grants import Credentials, Grant
+from bulkpull.auth.grants import token_form as token_form_of
 from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected, ServiceTrouble, Throttled
+from bulkpull.insights import requests as calls
+from bulkpull.insights import responses as wire
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.error_mapping import judge
 from bulkpull.model import ExecutionStatus, Window
-from bulkpull.reporting import calls, wire
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.grants import Credentials, Grant
-from bulkpull.reporting.grants import token_form as token_form_of
-from bulkpull.reporting.verdict import judge
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
 
@@ -262,7 +263,7 @@ async def test_from_python_the_service_is_one_call_away(monkeypatch: pytest.Monk
 
 
 def test_every_operation_is_a_method_of_the_client() -> None:
-    methods = {name for name, _ in inspect.getmembers(ReportingClient, inspect.iscoroutinefunction)}
+    methods = {name for name, _ in inspect.getmembers(InsightsClient, inspect.iscoroutinefunction)}
     operations = {re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in ALL}
 
     # Tokens and files are fetched by other parts.

@@ -18,9 +18,9 @@ from stage import Asker, Stage, asking, checked, token_form
 
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import AuthError, RequestRejected, ServiceTrouble, SettingsError
-from bulkpull.journey.plan import make_plan
+from bulkpull.insights.requests import PREVIEW_PATIENCE_S
 from bulkpull.model import ExecutionStatus, Window
-from bulkpull.reporting.calls import PREVIEW_PATIENCE_S
+from bulkpull.pipeline.plan import make_plan
 from bulkpull.simulator import ColumnDrift, Fault
 from bulkpull.transport.http import Request
 

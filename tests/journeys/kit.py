@@ -12,13 +12,13 @@ from typing import Any
 
 import polars as pl
 
+from bulkpull.config.settings import Settings
 from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import Account
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
 from bulkpull.model import Window
-from bulkpull.records.manifest import Manifest
-from bulkpull.settings import Settings
+from bulkpull.output.manifest import Manifest
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Simulator
 
 ACCOUNT = Account.of(api_root="https://api.contoso.example/insights", programme="mpn", tenant="contoso.example")

@@ -10,14 +10,14 @@ import pytest
 from journeys.kit import killed_at, lose, settings_for
 from support import FakeClock
 
+from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
 from bulkpull.identity import Account, normalise_root
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
-from bulkpull.records.manifest import Current, Manifest
-from bulkpull.records.owner import Owner, claim_folder, load_owner
-from bulkpull.settings import Settings
+from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.owner import Owner, claim_folder, load_owner
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
 SMALL = Scenario(datasets=("Profile", "OfficeUsage"), rows=12)

@@ -11,9 +11,9 @@ from journeys.kit import export
 
 from bulkpull.errors import LedgerError, NotConnected
 from bulkpull.events import Event
-from bulkpull.records.ledger import Ledger
-from bulkpull.records.manifest import Current
-from bulkpull.reporting.client import ReportingClient
+from bulkpull.insights.client import InsightsClient
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.manifest import Current
 from bulkpull.simulator import Scenario, Simulator
 
 Strike = Callable[[pytest.MonkeyPatch], None]
@@ -34,7 +34,7 @@ def report_deletion(patch: pytest.MonkeyPatch) -> None:
     async def delete(*_: Any, **__: Any) -> None:
         raise NotConnected("cannot delete the report: no connection")
 
-    patch.setattr(ReportingClient, "delete_report", delete)
+    patch.setattr(InsightsClient, "delete_report", delete)
 
 
 def ledger_ending(patch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,12 @@ from journeys.kit import assert_holds_what_the_csv_said, export, settings_for
 from support import FakeClock, Told
 
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.refusals import bad_request
+from bulkpull.simulator.api_errors import bad_request
 
 DATASET = "AzureUsage"
 METRIC = "ACR_USD"

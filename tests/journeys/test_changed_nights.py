@@ -16,13 +16,13 @@ from support import FakeClock
 
 from bulkpull.clock import iso_utc
 from bulkpull.events import Events
-from bulkpull.journey.freshness import find_freshness
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import Current, DatasetRecord, Manifest
+from bulkpull.output.freshness import find_freshness
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
-from bulkpull.simulator.records import StoredReport
+from bulkpull.simulator.entities import StoredReport
 
 DATASET = "OfficeUsage"
 PATIENT: dict[str, Any] = {"poll_initial_seconds": 5.0, "poll_max_seconds": 60.0, "report_timeout_seconds": 10_800.0}

@@ -12,9 +12,9 @@ import pytest
 from journeys.kit import export
 from support import Told
 
-from bulkpull.records.files import RESERVE_BYTES
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import Current
+from bulkpull.output.atomic_files import RESERVE_BYTES
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.manifest import Current
 from bulkpull.simulator import Scenario, Simulator
 
 

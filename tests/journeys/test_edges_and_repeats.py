@@ -13,13 +13,13 @@ from journeys.kit import ACCOUNT, assert_holds_what_the_csv_said, export, rows_o
 from support import FakeClock
 
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
 from bulkpull.model import Window
-from bulkpull.records.manifest import Current
+from bulkpull.output.manifest import Current
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator import service as simulated
-from bulkpull.simulator.spans import months_of_span
+from bulkpull.simulator.timespans import months_of_span
 
 DATASET = "OfficeUsage"
 

@@ -12,9 +12,9 @@ import pytest
 from journeys.kit import assert_holds_what_the_csv_said, export
 from support import FakeClock
 
-from bulkpull.records.manifest import Manifest
+from bulkpull.output.manifest import Manifest
 from bulkpull.simulator import Simulator
-from bulkpull.simulator.matrix import FAULT_TABLE, QUICK, FaultRow
+from bulkpull.simulator.fault_matrix import FAULT_TABLE, QUICK, FaultRow
 
 
 @pytest.mark.parametrize(

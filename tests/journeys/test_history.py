@@ -13,12 +13,12 @@ from journeys.test_windows_hold import ID_OF, MONTHLY, Truth, of_months
 from support import FakeClock
 
 import bulkpull
+from bulkpull.custom_query import Selection
 from bulkpull.events import Events
-from bulkpull.journey.request import asked_for
-from bulkpull.journey.run import Run
 from bulkpull.model import Window
-from bulkpull.records.manifest import Manifest
-from bulkpull.selection import Selection
+from bulkpull.output.manifest import Manifest
+from bulkpull.pipeline.request import asked_for
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
 NAME = "OfficeHistory"

@@ -19,11 +19,11 @@ from support import FakeClock
 
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.events import Event, Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
 from bulkpull.model import Window
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.lock import locked
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.lock import locked
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
 HOUR = 3600.0

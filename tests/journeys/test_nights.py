@@ -22,15 +22,15 @@ from journeys.kit import assert_holds_what_the_csv_said, settings_for
 from support import FakeClock
 
 from bulkpull.events import Events
-from bulkpull.journey.freshness import find_freshness
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
-from bulkpull.journey.standing import Standing
 from bulkpull.model import Pull, Report
-from bulkpull.records.history import load_manifest
-from bulkpull.records.manifest import Current, Manifest
+from bulkpull.output.freshness import find_freshness
+from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.run_history import load_manifest
+from bulkpull.pipeline.nightly.scheduled_reports import Standing
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
-from bulkpull.simulator.records import Execution, StoredReport
+from bulkpull.simulator.entities import Execution, StoredReport
 from bulkpull.simulator.validation import Fields
 
 pytestmark = pytest.mark.timeout(600)

@@ -10,9 +10,9 @@ import pytest
 from journeys.kit import settings_for
 
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
-from bulkpull.records.manifest import Current, Manifest
+from bulkpull.output.manifest import Current, Manifest
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
 

@@ -13,7 +13,7 @@ from journeys.kit import export
 import bulkpull
 from bulkpull.errors import DiskTrouble
 from bulkpull.events import Event
-from bulkpull.journey.freshness import find_freshness
+from bulkpull.output.freshness import find_freshness
 from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need POSIX here")

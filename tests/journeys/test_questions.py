@@ -14,12 +14,12 @@ import pytest
 from journeys.kit import ACCOUNT, settings_for
 from support import FakeClock
 
+from bulkpull.custom_query import Selection
 from bulkpull.events import Event, Events
-from bulkpull.journey.request import ExportRequest, asked_for
-from bulkpull.journey.run import Run
 from bulkpull.model import Window
-from bulkpull.records.manifest import Current, DatasetRecord, Manifest
-from bulkpull.selection import Selection
+from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 SERVICE = Scenario(datasets=("OfficeUsage", "Profile"), rows=60)

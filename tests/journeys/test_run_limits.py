@@ -9,9 +9,9 @@ from journeys.kit import export
 from support import FakeClock
 
 from bulkpull.errors import ConverterDied, RunOverdue
-from bulkpull.journey import pull as pull_module
+from bulkpull.pipeline import pull as pull_module
 from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.matrix import QUICK
+from bulkpull.simulator.fault_matrix import QUICK
 
 DATASETS = ("AzureUsage", "OfficeUsage")
 

@@ -12,7 +12,7 @@ from journeys.kit import export
 from support import FakeClock, Told
 
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.calls import Call
+from bulkpull.simulator.request_log import Call
 
 POLLING: dict[str, Any] = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
 

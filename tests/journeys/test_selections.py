@@ -12,13 +12,13 @@ import pytest
 from journeys.kit import ACCOUNT, settings_for
 
 import bulkpull
+from bulkpull.custom_query import Selection
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest, asked_for
-from bulkpull.journey.run import Run
-from bulkpull.records.history import PRIVATE
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import DatasetRecord, Manifest
-from bulkpull.selection import Selection
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.run_history import PRIVATE
+from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 OFFERED = ("AzureUsage", "SeatsSubscriptionsAndRevenue", "Profile")

@@ -12,10 +12,10 @@ from journeys.kit import ACCOUNT, export, settings_for
 
 from bulkpull.catalog import load_catalog
 from bulkpull.events import Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
-from bulkpull.records.manifest import DatasetRecord
-from bulkpull.records.owner import load_owner
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.owner import load_owner
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 

@@ -15,7 +15,7 @@ from journeys.kit import export
 from support import FakeClock
 
 from bulkpull.model import Window
-from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.simulator import Fault, Scenario, Simulator
 
 MONTHLY, DAILY = "OfficeUsage", "MSLearn"

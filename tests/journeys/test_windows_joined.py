@@ -13,7 +13,7 @@ from journeys.kit import export, rows_of_csv
 from support import FakeClock
 
 from bulkpull.model import Window
-from bulkpull.records.manifest import Manifest
+from bulkpull.output.manifest import Manifest
 from bulkpull.simulator import Fault, Scenario, Simulator
 
 DATASET = "OfficeUsage"

@@ -55,7 +55,7 @@ NAMED = (
         "a quoted empty field is an empty text",
         'null_values="",  # a quoted',
         "# a quoted",
-        ("tests/tabular/test_round_trip.py::test_an_empty_field_is_null_whether_it_is_quoted_or_not",),
+        ("tests/conversion/test_round_trip.py::test_an_empty_field_is_null_whether_it_is_quoted_or_not",),
     ),
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
     Change(
@@ -80,17 +80,17 @@ NAMED = (
         "passing token codes are final",
         "return TokenCode(AnswerKind.PASSING, cause",
         "return TokenCode(AnswerKind.FINAL, cause",
-        ("tests/reporting/test_auth.py::test_a_passing_fault_of_the_directory_is_waited_for",),
+        ("tests/insights/test_auth.py::test_a_passing_fault_of_the_directory_is_waited_for",),
     ),
     Change(
         "the ledger's commits are not durable",
         'database.execute("PRAGMA synchronous = FULL")',
         'database.execute("PRAGMA synchronous = NORMAL")',
-        ("tests/records/test_ledger.py::test_a_commit_is_on_the_disk_before_the_next_step_begins",),
+        ("tests/output/test_ledger.py::test_a_commit_is_on_the_disk_before_the_next_step_begins",),
     ),
     Change(
         "queries of others are adopted",
-        "for query in sorted((each for each in listed if is_own(each)), key=_made_at):",
+        "for query in sorted((each for each in listed if is_ours(each)), key=_made_at):",
         "for query in sorted(listed, key=_made_at):",
         _RUNS,
     ),
@@ -98,7 +98,7 @@ NAMED = (
         "`latest/` is not replaced atomically",
         "        aside.replace(link)\n    except BaseException:",
         "        link.unlink(missing_ok=True)\n        aside.rename(link)\n    except BaseException:",
-        ("tests/journey/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
+        ("tests/pipeline/test_publish.py::test_a_reader_of_latest_finds_a_snapshot_at_every_moment",),
     ),
 )
 """The changes of case C44."""
@@ -126,13 +126,13 @@ FURTHER = (
         "the lock of the output folder falls back to a soft one",
         "thread_local=False, fallback_to_soft=False)\n    await",
         "thread_local=False)\n    await",
-        ("tests/records/test_hard_locks.py",),
+        ("tests/output/test_hard_locks.py",),
     ),
     Change(
         "the lock of the token cache falls back to a soft one",
         "mode=0o600, fallback_to_soft=False",
         "mode=0o600",
-        ("tests/records/test_hard_locks.py",),
+        ("tests/output/test_hard_locks.py",),
     ),
 )
 """Changes beyond those, for what other cases ask for."""

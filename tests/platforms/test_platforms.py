@@ -23,10 +23,10 @@ import pytest
 
 from bulkpull import platforms
 from bulkpull.cli.signals import run_interruptibly
+from bulkpull.output.atomic_files import replace_symlink
+from bulkpull.output.lock import _may_live
 from bulkpull.platforms import MacOS, Platform, Posix, Windows, choose_platform, windows
-from bulkpull.records.files import point_link
-from bulkpull.records.lock import _may_live
-from bulkpull.transfer.partial import Partial
+from bulkpull.transfer.partial_file import PartialFile
 
 BLOCK = 1_000
 # What Windows' `os` and `signal` do not have.
@@ -41,7 +41,7 @@ def on_windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
     monkeypatch.delattr(signal, "SIGKILL")
     here = Windows()
     monkeypatch.setattr("bulkpull.platforms.current", lambda: here)
-    monkeypatch.setattr("bulkpull.records.beneath._HAS_HANDLES", False)
+    monkeypatch.setattr("bulkpull.output.no_follow._HAS_HANDLES", False)
     return here
 
 
@@ -90,7 +90,7 @@ async def test_a_partial_file_is_closed_while_it_is_renamed_on_windows(
     on_windows: Windows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Windows refuses to rename or remove a file that is open."""
-    partial = await Partial.opened(tmp_path / "file.part")
+    partial = await PartialFile.opened(tmp_path / "file.part")
     await partial.write([b"abc\n"], offset=0)
     open_at_rename: list[bool] = []
     replace = Path.replace
@@ -147,7 +147,7 @@ def test_windows_waits_for_a_reader_that_has_the_target_open(
 
 
 def test_windows_gets_no_link_because_it_cannot_be_replaced_in_one_step(on_windows: Windows, tmp_path: Path) -> None:
-    assert not point_link(tmp_path / "link", "target")
+    assert not replace_symlink(tmp_path / "link", "target")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,8 +11,8 @@ from offers import CATALOG, LISTED, OFFERED, TABLES
 
 from bulkpull.errors import QueryError
 from bulkpull.query import Condition, Direction, Literal, Name, Operator, Ordering, Statement, build, check_query
-from bulkpull.simulator.query import ParsedQuery, parse_query
-from bulkpull.simulator.refusals import Refusal
+from bulkpull.simulator.api_errors import Refusal
+from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 
 SAID = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 

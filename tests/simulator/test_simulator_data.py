@@ -14,8 +14,8 @@ import pytest
 from simulator_caller import StandingClock, calling
 
 from bulkpull.simulator import Scenario
-from bulkpull.simulator.extract import BLOCK_ROWS, csv_blocks, frames, sample
 from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.report_data import BLOCK_ROWS, csv_blocks, frames, sample
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.validation import Fields
 

@@ -13,7 +13,7 @@ import pytest
 from simulator_caller import Caller, StandingClock
 
 from bulkpull.simulator import FAULT_TABLE, FaultRow, Simulator
-from bulkpull.simulator.matrix import HIT
+from bulkpull.simulator.fault_matrix import HIT
 
 SETTINGS = {"report_timeout_seconds", "one_off_quota_window_seconds", "max_unpacked_bytes"}
 WITHOUT_SERVICE = {19, 20, 38, 72, 73, 74, 85, 87, 88, 89, 91, 92, 93, 94, 95, 96, 98, 99, 101, 102, 103, 104}

@@ -8,8 +8,8 @@ import pytest
 from simulator_caller import calling
 
 from bulkpull.simulator import ColumnDrift, Scenario
-from bulkpull.simulator.offer import offered_tables
-from bulkpull.simulator.query import ParsedQuery, parse_query
+from bulkpull.simulator.datasets import offered_tables
+from bulkpull.simulator.query_parser import ParsedQuery, parse_query
 
 
 def parsed(text: str, **parameters: Any) -> ParsedQuery:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from simulator_caller import START, StandingClock, calling
 
 from bulkpull.simulator import Fault, Scenario
-from bulkpull.simulator.extract import csv_blocks
+from bulkpull.simulator.api_errors import Refusal
 from bulkpull.simulator.faults import FaultBox
-from bulkpull.simulator.refusals import Refusal
+from bulkpull.simulator.report_data import csv_blocks
 from bulkpull.simulator.service import Service
 
 ROWS = 240

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from support import FakeClock, Told
 
-from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.model import SecureLink
+from bulkpull.pipeline.download import StoredFile, download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

@@ -21,13 +21,13 @@ from storage.hosts import report_name
 from storage.plain_http import ask
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import BulkpullError, FileDamaged, FileGone, LinkExpired
-from bulkpull.journey.convert import convert_report
+from bulkpull.pipeline.convert import convert_report
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.extract import csv_blocks
-from bulkpull.simulator.records import Execution, StoredReport
-from bulkpull.tabular.table import ColumnPlan
-from bulkpull.transfer import links
+from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.report_data import csv_blocks
+from bulkpull.transfer import signed_link as links
 
 # The first test that needs Azurite may have to install it.
 pytestmark = pytest.mark.timeout(330)

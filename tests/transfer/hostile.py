@@ -14,8 +14,8 @@ from support import RawServer, Told, raw_server
 from virtual_loop import VirtualClock, run_virtually
 
 from bulkpull.errors import BulkpullError
-from bulkpull.journey.download import download_report
 from bulkpull.model import SecureLink
+from bulkpull.pipeline.download import download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 

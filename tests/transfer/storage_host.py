@@ -15,9 +15,9 @@ from anyio.abc import TaskGroup
 from support import RawServer, Rig, raw_server, reply, rig
 from transport.kept_host import server_context
 
-from bulkpull.journey.download import StoredFile, download_report
 from bulkpull.model import SecureLink
-from bulkpull.transfer.stretches import Stretch
+from bulkpull.pipeline.download import StoredFile, download_report
+from bulkpull.transfer.byte_ranges import Stretch
 
 PATH = "/container/report.csv?sv=2018-03-28&se=2026-11-30T00%3A00%3A00Z&sig="
 PIECE_BYTES = 1 << 17

@@ -10,7 +10,7 @@ import pytest
 from support import FakeClock
 
 from bulkpull.transfer.checkpoints import Checkpoints
-from bulkpull.transfer.partial import Partial
+from bulkpull.transfer.partial_file import PartialFile
 
 
 @dataclass
@@ -37,7 +37,10 @@ class Kept:
 async def run(folder: Path, *, seconds: float, sync_s: float = 0.0) -> Kept:
     clock = FakeClock()
     kept = Kept(folder / "report.part", clock, sync_s)
-    checkpoints, end_s = Checkpoints.of(cast("Partial", cast("Any", kept)), clock=clock), clock.monotonic() + seconds
+    checkpoints, end_s = (
+        Checkpoints.of(cast("PartialFile", cast("Any", kept)), clock=clock),
+        clock.monotonic() + seconds,
+    )
     while clock.monotonic() < end_s:
         clock.advance(0.01)
         if checkpoints.begin_if_due():

@@ -13,9 +13,9 @@ import pytest
 from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from transport.kept_host import CERTIFICATE
 
-from bulkpull.transfer.stretches import Stretch
-from bulkpull.transport import inflow
-from bulkpull.transport.tap import Tap
+from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transport import buffered_body as inflow
+from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 
 BODY = np.random.default_rng(2).bytes(64 << 20)
 
@@ -30,22 +30,24 @@ def over_tls(*cuts: int) -> AbstractAsyncContextManager[StorageHost]:
 
 
 @pytest.fixture(autouse=True)
-def taps(monkeypatch: pytest.MonkeyPatch) -> list[Tap]:
+def taps(monkeypatch: pytest.MonkeyPatch) -> list[ThreadedTlsReader]:
     """The connections that threads have read, however busy the machine is."""
     monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 0.0)
-    opened: list[Tap] = []
-    plain = Tap.into.__func__  # type: ignore[attr-defined]
+    opened: list[ThreadedTlsReader] = []
+    plain = ThreadedTlsReader.into.__func__  # type: ignore[attr-defined]
 
-    async def into(cls: type[Tap], transport: asyncio.Transport, *, missing_bytes: int) -> Tap | None:
-        tap: Tap | None = await plain(cls, transport, missing_bytes=missing_bytes)
+    async def into(
+        cls: type[ThreadedTlsReader], transport: asyncio.Transport, *, missing_bytes: int
+    ) -> ThreadedTlsReader | None:
+        tap: ThreadedTlsReader | None = await plain(cls, transport, missing_bytes=missing_bytes)
         opened.extend([tap] if tap else [])
         return tap
 
-    monkeypatch.setattr(Tap, "into", classmethod(into))
+    monkeypatch.setattr(ThreadedTlsReader, "into", classmethod(into))
     return opened
 
 
-async def test_a_file_is_fetched_by_a_thread(tmp_path: Path, taps: list[Tap]) -> None:
+async def test_a_file_is_fetched_by_a_thread(tmp_path: Path, taps: list[ThreadedTlsReader]) -> None:
     async with over_tls() as host:
         stored = await host.fetch(tmp_path / "report", segments=1)
 
@@ -55,7 +57,7 @@ async def test_a_file_is_fetched_by_a_thread(tmp_path: Path, taps: list[Tap]) ->
 
 @pytest.mark.fault(59)
 @pytest.mark.parametrize("seed", range(3))
-async def test_cuts_at_any_byte_cost_none_twice(tmp_path: Path, taps: list[Tap], seed: int) -> None:
+async def test_cuts_at_any_byte_cost_none_twice(tmp_path: Path, taps: list[ThreadedTlsReader], seed: int) -> None:
     die = random.Random(seed)  # noqa: S311 - where to cut
     async with over_tls(*(die.randrange(1, 24 << 20) for _ in range(4))) as host:
         stored = await host.fetch(tmp_path / "report", segments=1)
@@ -66,28 +68,32 @@ async def test_cuts_at_any_byte_cost_none_twice(tmp_path: Path, taps: list[Tap],
 
 
 async def test_a_stop_at_any_moment_leaves_what_the_next_process_goes_on_with(
-    tmp_path: Path, taps: list[Tap], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, taps: list[ThreadedTlsReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     into, stops, poured_bytes = tmp_path / "report", 3, 0
-    plain = Tap.pour
-    monkeypatch.setattr("bulkpull.transfer.pour._STEP_BYTES", 4 << 20)  # so that no step brings all of the file
+    plain = ThreadedTlsReader.pour
+    monkeypatch.setattr(
+        "bulkpull.transfer.stream_to_file._STEP_BYTES", 4 << 20
+    )  # so that no step brings all of the file
 
     async with over_tls() as host:
         for stop in range(stops):
             scope = anyio.CancelScope()
 
-            def pour(tap: Tap, *arguments: object, scope: anyio.CancelScope = scope, **options: object) -> None:
+            def pour(
+                tap: ThreadedTlsReader, *arguments: object, scope: anyio.CancelScope = scope, **options: object
+            ) -> None:
                 nonlocal poured_bytes
                 before_bytes = tap.missing_bytes
                 plain(tap, *arguments, **options)  # type: ignore[arg-type]
                 poured_bytes += before_bytes - tap.missing_bytes
                 anyio.from_thread.run_sync(scope.cancel)
 
-            monkeypatch.setattr(Tap, "pour", pour)
+            monkeypatch.setattr(ThreadedTlsReader, "pour", pour)
             with scope:
                 await host.fetch(into, segments=1)
             assert scope.cancelled_caught, f"stop {stop}"
-        monkeypatch.setattr(Tap, "pour", plain)
+        monkeypatch.setattr(ThreadedTlsReader, "pour", plain)
         before = len(host.asked)
         await host.fetch(into, segments=1)
         asked = host.asked[before:]

@@ -13,8 +13,8 @@ from support import RawServer, reply
 from transfer.hostile import Answer, Outcome, transfer
 
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
-from bulkpull.transfer.links import FRESH_LINK_PAUSES_S
 from bulkpull.transfer.progress import Progress, share_of
+from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S
 from bulkpull.transfer.transfer import PAUSE_S
 
 BODY = bytes(range(256)) * 242  # 62 KB

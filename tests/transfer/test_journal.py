@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.byte_ranges import Stretch
 from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
-from bulkpull.transfer.stretches import Stretch
-from bulkpull.transfer.version import Version
 
 LINK = "https://storage.contoso.example/container/report.csv?sv=2018-03-28&sig=a%2Bb%3D"
 SUBJECT = Subject(

@@ -12,25 +12,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkpull import platforms
-from bulkpull.transfer import partial as module
+from bulkpull.transfer import partial_file as module
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.byte_ranges import Stretch
 from bulkpull.transfer.journal import vouch
-from bulkpull.transfer.partial import Partial
-from bulkpull.transfer.stretches import Stretch
-from bulkpull.transfer.version import Version
+from bulkpull.transfer.partial_file import PartialFile
 
 URL = "https://storage.contoso.example/container/report.csv?sig=a"
 BODY = bytes(range(256)) * 16
 VERSION = Version(size_bytes=len(BODY), etag='"a"', md5=hashlib.md5(BODY, usedforsecurity=False).digest())
 
 
-async def begun(folder: Path, version: Version = VERSION) -> Partial:
-    partial = await Partial.opened(folder / "report.part")
+async def begun(folder: Path, version: Version = VERSION) -> PartialFile:
+    partial = await PartialFile.opened(folder / "report.part")
     await partial.begin(version, execution_id="execution-1", url=URL)
     return partial
 
 
-async def taken_up(folder: Path, *, execution_id: str = "execution-1", url: str = URL) -> tuple[Partial, bool]:
-    partial = await Partial.opened(folder / "report.part")
+async def taken_up(folder: Path, *, execution_id: str = "execution-1", url: str = URL) -> tuple[PartialFile, bool]:
+    partial = await PartialFile.opened(folder / "report.part")
     return partial, await partial.take_up(execution_id=execution_id, url=url) is not None
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
-from bulkpull.transfer.replies import EndReached, FileReplaced, RangesUnfit, judge, refusal, refuse_error_page
-from bulkpull.transfer.stretches import Stretch
-from bulkpull.transfer.version import Version, read_md5, version_of_range, version_of_whole
+from bulkpull.transfer.blob_version import Version, read_md5, version_of_range, version_of_whole
+from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.range_responses import EndReached, FileReplaced, RangesUnfit, judge, refusal, refuse_error_page
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 KNOWN = Version(size_bytes=1_000, etag='"a"', modified="Mon, 23 Nov 2026 00:00:00 GMT")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpull.transfer.sharing import ENDLESS, Claim, Sharing
-from bulkpull.transfer.stretches import Stretch, merged
+from bulkpull.transfer.byte_ranges import Stretch, merged
+from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 
 MEGABYTE = 1 << 20
 SIZE = 200 * MEGABYTE
@@ -17,17 +17,17 @@ SIZE = 200 * MEGABYTE
 def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch for each thing that streams can do
     data: st.DataObject,
 ) -> None:
-    sharing = Sharing([Stretch(0, SIZE)])
-    helpers: list[Claim] = []
+    sharing = RangeScheduler([Stretch(0, SIZE)])
+    helpers: list[Segment] = []
     fetched: list[Stretch] = []
 
-    def claim_front() -> Claim | None:
+    def claim_front() -> Segment | None:
         front = sharing.claim_front()
         if front is not None:
             front.reach = data.draw(st.sampled_from([front.end, SIZE]))
         return front
 
-    def advance(claim: Claim) -> None:
+    def advance(claim: Segment) -> None:
         """One step: it begins, helpers come and take pieces, it ends."""
         size = min(data.draw(st.integers(1, 40 * MEGABYTE)), claim.rest.size_bytes)
         claim.settled = claim.at + size
@@ -65,14 +65,14 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
 
 
 def test_one_stream_asks_for_the_whole_file_at_once() -> None:
-    front = Sharing([Stretch(0, SIZE)]).claim_front()
+    front = RangeScheduler([Stretch(0, SIZE)]).claim_front()
 
     assert front is not None
     assert front.rest == Stretch(0, SIZE)
 
 
 def test_pieces_come_off_the_end_and_get_smaller_so_that_all_streams_end_together() -> None:
-    sharing = Sharing([Stretch(0, SIZE)])
+    sharing = RangeScheduler([Stretch(0, SIZE)])
     sharing.claim_front()
     pieces = []
     while (piece := sharing.claim_piece(streams=4)) is not None:
@@ -85,7 +85,7 @@ def test_pieces_come_off_the_end_and_get_smaller_so_that_all_streams_end_togethe
 
 
 def test_a_piece_that_is_given_back_is_left_to_the_reply_that_brings_it_anyway() -> None:
-    sharing = Sharing([Stretch(0, SIZE)])
+    sharing = RangeScheduler([Stretch(0, SIZE)])
     front = sharing.claim_front()
     assert front is not None
     front.reach = SIZE
@@ -98,7 +98,7 @@ def test_a_piece_that_is_given_back_is_left_to_the_reply_that_brings_it_anyway()
 
 
 def test_a_file_of_unknown_length_is_not_shared() -> None:
-    sharing = Sharing([Stretch(0, ENDLESS)])
+    sharing = RangeScheduler([Stretch(0, ENDLESS)])
     sharing.claim_front()
 
     assert sharing.claim_piece(streams=4) is None

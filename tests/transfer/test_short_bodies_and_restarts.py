@@ -11,12 +11,12 @@ from support import raw_server, reply, rig
 from transfer.storage_host import PATH, Mishap, StorageHost, serving
 
 from bulkpull.errors import AnswerLost, DiskTrouble, FileDamaged
-from bulkpull.journey.download import download_report
 from bulkpull.model import SecureLink
-from bulkpull.transfer import room
-from bulkpull.transfer.partial import Partial
-from bulkpull.transfer.stretches import Stretch
-from bulkpull.transfer.version import Version
+from bulkpull.pipeline.download import download_report
+from bulkpull.transfer import disk_room as room
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.partial_file import PartialFile
 
 BODY = bytes(range(256)) * 40
 ETAG = '"0x8DA97FA9D1B3C00"'
@@ -67,7 +67,7 @@ async def test_a_reserve_stays_free_beyond_what_a_file_needs(
     class Usage:
         free = 1_000_000 + (4 << 20) - missing_bytes
 
-    monkeypatch.setattr("bulkpull.transfer.room.shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr("bulkpull.transfer.disk_room.shutil.disk_usage", lambda _: Usage)
     if missing_bytes:
         with pytest.raises(DiskTrouble, match="reserve of 4,194,304"):
             await room.check_room(tmp_path, needed_bytes=1_000_000)
@@ -82,7 +82,7 @@ async def test_the_journal_of_a_version_is_gone_before_its_bytes_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the new version cannot be pinned and gets none: a later process would join the two."""
-    partial = await Partial.opened(tmp_path / "report.part")
+    partial = await PartialFile.opened(tmp_path / "report.part")
     await partial.begin(Version(size_bytes=len(BODY), etag=ETAG), execution_id="execution-1", url=URL)
     await partial.write([BODY], offset=0)
     await partial.vouch()

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpull.transfer.stretches import Stretch, merged, missing
+from bulkpull.transfer.byte_ranges import Stretch, merged, missing
 
 SIZE = 60
 stretches = st.lists(

@@ -17,8 +17,8 @@ from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from bulkpull import platforms
 from bulkpull.errors import BulkpullError, DiskTrouble, StorageTrouble, UnsafeAddress
 from bulkpull.events import Event, Events
-from bulkpull.journey.download import StoredFile
-from bulkpull.transfer.stretches import Stretch
+from bulkpull.pipeline.download import StoredFile
+from bulkpull.transfer.byte_ranges import Stretch
 from bulkpull.transfer.transfer import Transfer
 
 SMALL = random.Random(1).randbytes(300_000)  # noqa: S311 - the same bytes each time
@@ -63,7 +63,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Virtual time runs on while a real disk syncs, which would make syncs seem to take long.
     monkeypatch.setattr(platforms.current(), "sync_data", lambda _: None)
     # The same while a buffer waits for its moment by the loop's own clock: a megabyte would come meanwhile.
-    monkeypatch.setattr("bulkpull.transport.inflow.LONGEST_HOLD_S", 0.0)
+    monkeypatch.setattr("bulkpull.transport.buffered_body.LONGEST_HOLD_S", 0.0)
 
 
 async def test_a_small_file_costs_one_request(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ async def test_a_disk_without_room_is_told_before_it_is_full(
         usage.free = next(looks, 1_000)
         return usage
 
-    monkeypatch.setattr("bulkpull.transfer.room.shutil.disk_usage", look)
+    monkeypatch.setattr("bulkpull.transfer.disk_room.shutil.disk_usage", look)
     async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
         error = await fetched(host, tmp_path / "report")
 

@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from bulkpull.transfer.width import Width
+from bulkpull.transfer.adaptive_concurrency import StreamCount
 
 MEGABYTE = 1_000_000
 
 
-def streams_over_time(width: Width, *, rate: Callable[[int], float], seconds: float, at: float = 0.0) -> list[int]:
+def streams_over_time(
+    width: StreamCount, *, rate: Callable[[int], float], seconds: float, at: float = 0.0
+) -> list[int]:
     """How many streams there are, tick by tick, on a line that gives so many bytes a second to so many streams."""
     told = []
     for tick in range(int(seconds / 0.05)):
@@ -22,28 +24,28 @@ def streams_over_time(width: Width, *, rate: Callable[[int], float], seconds: fl
 
 
 def test_a_host_that_limits_each_connection_is_asked_by_as_many_as_allowed_within_two_seconds() -> None:
-    told = streams_over_time(Width(4), rate=lambda streams: streams * 4 * MEGABYTE, seconds=2)
+    told = streams_over_time(StreamCount(4), rate=lambda streams: streams * 4 * MEGABYTE, seconds=2)
 
     assert told[0] == 1
     assert told[-1] == 4
 
 
 def test_a_full_line_is_left_to_one_stream() -> None:
-    told = streams_over_time(Width(8), rate=lambda _: 100 * MEGABYTE, seconds=14)
+    told = streams_over_time(StreamCount(8), rate=lambda _: 100 * MEGABYTE, seconds=14)
 
     assert set(told) == {1, 2}  # one trial, taken back
     assert told[-1] == 1
 
 
 def test_the_width_stops_growing_where_the_line_is_full() -> None:
-    told = streams_over_time(Width(16), rate=lambda streams: min(streams, 4) * MEGABYTE, seconds=10)
+    told = streams_over_time(StreamCount(16), rate=lambda streams: min(streams, 4) * MEGABYTE, seconds=10)
 
     assert max(told) == 8
     assert told[-1] == 4
 
 
 def test_a_trial_in_vain_is_repeated_later_and_ever_less_often() -> None:
-    told = streams_over_time(Width(2), rate=lambda _: MEGABYTE, seconds=120)
+    told = streams_over_time(StreamCount(2), rate=lambda _: MEGABYTE, seconds=120)
     trials = [tick for tick, (one, other) in enumerate(pairwise(told)) if (one, other) == (1, 2)]
     waits = [later - sooner for sooner, later in pairwise(trials)]
 
@@ -53,7 +55,7 @@ def test_a_trial_in_vain_is_repeated_later_and_ever_less_often() -> None:
 
 @pytest.mark.fault(58)
 def test_a_busy_host_gets_half_as_many_at_once_and_one_for_good_after_the_third_time() -> None:
-    width = Width(8)
+    width = StreamCount(8)
     streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=5)
     assert width.streams == 8
 
@@ -68,7 +70,7 @@ def test_a_busy_host_gets_half_as_many_at_once_and_one_for_good_after_the_third_
 
 
 def test_the_pause_that_a_busy_host_asks_for_is_kept() -> None:
-    width = Width(2)
+    width = StreamCount(2)
     width.busy(at=0.0, retry_after_s=90.0)
 
     assert set(streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=89)) == {1}

@@ -24,7 +24,7 @@ from bulkpull.transport.allowance import (
     read_allowance,
     wait_for_allowance,
 )
-from bulkpull.transport.pacer import Pacer, Urgency
+from bulkpull.transport.pacer import RateLimiter, Urgency
 
 pytestmark = pytest.mark.behaviour(172)
 
@@ -351,8 +351,8 @@ def test_without_the_headers_nothing_is_held_back() -> None:
     assert not state.is_known
 
 
-def pacer(clock: FakeClock, told: Told, **changes: float) -> Pacer:
-    return Pacer(**({"calls_per_s": 1_000, "burst": 10} | changes), clock=clock, events=told.hub)  # type: ignore[arg-type]
+def pacer(clock: FakeClock, told: Told, **changes: float) -> RateLimiter:
+    return RateLimiter(**({"calls_per_s": 1_000, "burst": 10} | changes), clock=clock, events=told.hub)  # type: ignore[arg-type]
 
 
 async def test_no_burst_goes_before_the_service_has_told_what_it_bears() -> None:
@@ -386,7 +386,7 @@ async def test_a_wait_for_the_allowance_is_told_once() -> None:
     assert clock.elapsed_s == pytest.approx(120)
 
 
-async def order_of(one: Pacer, *asked: Urgency) -> list[Urgency]:
+async def order_of(one: RateLimiter, *asked: Urgency) -> list[Urgency]:
     """In which order calls that ask at once are let go."""
     gone: list[Urgency] = []
 

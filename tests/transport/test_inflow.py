@@ -15,8 +15,8 @@ from support import FakeClock, Told
 from transport.kept_host import CERTIFICATE, HEAD, hosted
 
 from bulkpull.errors import AnswerLost
+from bulkpull.transport.buffered_body import BUFFER_BYTES
 from bulkpull.transport.http import AnswerOverdue, Http, Request, Timeouts
-from bulkpull.transport.inflow import BUFFER_BYTES
 
 BODY = np.random.default_rng(1).bytes(9 << 20)
 

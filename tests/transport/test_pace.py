@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import FakeClock, Told
 
-from bulkpull.transport.pace import (
+from bulkpull.transport.pacer import RateLimiter
+from bulkpull.transport.rate_limit import (
     PaceState,
     after_call,
     after_success,
@@ -20,7 +21,6 @@ from bulkpull.transport.pace import (
     parse_retry_after,
     wait_before_call,
 )
-from bulkpull.transport.pacer import Pacer
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 DATE = "Mon, 23 Nov 2026 02:00:00 GMT"
@@ -177,7 +177,7 @@ def test_an_http_date_is_utc() -> None:
 
 async def test_callers_go_in_the_order_in_which_they_asked() -> None:
     clock, gone = FakeClock(), list[int]()
-    pacer = Pacer(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
 
     async def caller(number: int) -> None:
         await pacer.turn()
@@ -194,7 +194,7 @@ async def test_callers_go_in_the_order_in_which_they_asked() -> None:
 @pytest.mark.fault(37, 106)
 async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
     clock, told, gone = FakeClock(), Told(), list[float]()
-    pacer = Pacer(calls_per_s=1, burst=1, clock=clock, events=told.hub)
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=told.hub)
 
     async def caller() -> None:
         await pacer.turn()
@@ -212,7 +212,7 @@ async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
 
 async def test_a_caller_that_is_cancelled_takes_no_turn() -> None:
     clock = FakeClock()
-    pacer = Pacer(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
     await pacer.turn()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pacer.turn)
@@ -226,7 +226,7 @@ async def test_a_caller_that_is_cancelled_takes_no_turn() -> None:
 
 def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
     clock, told = FakeClock(), Told()
-    pacer = Pacer(calls_per_s=10, burst=10, clock=clock, events=told.hub)
+    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=told.hub)
     pacer.succeeded()
     pacer.throttled(1)
     pacer.throttled(1)
@@ -241,7 +241,7 @@ def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
 async def test_no_wait_is_too_short_for_the_clock(waits: list[float], rate: float) -> None:
     """Rounding once left a wait that moved no clock, and the queue stood still."""
     clock = FakeClock()
-    pacer = Pacer(calls_per_s=rate, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=rate, burst=1, clock=clock, events=Told().hub)
     for wait_s in waits:
         clock.advance(wait_s)
         await pacer.turn()

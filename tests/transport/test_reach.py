@@ -8,9 +8,9 @@ from contextlib import nullcontext
 import pytest
 from support import FakeClock, Told, raw_server, reply
 
-from bulkpull.address import Reach, check_reach, reach_of
 from bulkpull.errors import UnsafeAddress
 from bulkpull.transport.http import Http, Request
+from bulkpull.url_safety import Reach, check_reach, reach_of
 
 PUBLIC = "https://api.partnercenter.microsoft.com/insights/v1/mpn"
 

@@ -28,7 +28,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
-from bulkpull.transport.message import Tally
+from bulkpull.transport.messages import RequestCounts
 from bulkpull.transport.retry import GiveUp, Retrier, RetryBudget, RetryPolicy, advise, backoff, wait_for_budget
 
 POLICY = RetryPolicy()
@@ -113,7 +113,7 @@ def test_the_budget_is_a_reserve_a_share_of_the_calls_and_the_time() -> None:
 
 class Rig:
     def __init__(self, policy: RetryPolicy = POLICY) -> None:
-        self.clock, self.told, self.tally = FakeClock(), Told(), Tally()
+        self.clock, self.told, self.tally = FakeClock(), Told(), RequestCounts()
         self.calls = 0
         self.retrier = Retrier(
             policy=policy,

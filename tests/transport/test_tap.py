@@ -21,10 +21,10 @@ from support import FakeClock, Told
 from transport.kept_host import CERTIFICATE, HEAD, Host, hosted, server_context
 
 from bulkpull.errors import AnswerLost
-from bulkpull.transport import inflow
+from bulkpull.transport import buffered_body as inflow
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, StreamedReply, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
-from bulkpull.transport.tap import Tap
+from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 
 BODY = np.random.default_rng(1).bytes(32 << 20)
 IMPATIENT = Timeouts(read_s=0.2, total_s=None)
@@ -42,7 +42,7 @@ class Fetch:
     http: Http
     got: bytearray
     tapped_bytes: int = 0
-    spoil: Callable[[Tap], None] = lambda _: None
+    spoil: Callable[[ThreadedTlsReader], None] = lambda _: None
 
     async def run(self, host: Host, *, timeouts: Timeouts = TRANSFER_TIMEOUTS, at_most: int = len(BODY)) -> bytes:
         self.got.clear()
@@ -104,13 +104,13 @@ async def test_where_the_loop_does_not_leave_the_connection_alone_nothing_has_ha
 ) -> None:
     tries = 0
 
-    async def never(_: Tap) -> bool:
+    async def never(_: ThreadedTlsReader) -> bool:
         nonlocal tries
         tries += 1
         await anyio.sleep(0.01)
         return False
 
-    monkeypatch.setattr(Tap, "_is_left_alone", never)
+    monkeypatch.setattr(ThreadedTlsReader, "_is_left_alone", never)
     async with hosted(whole) as host:
         for _ in range(2):
             assert await fetch.run(host) == BODY
@@ -162,7 +162,7 @@ async def test_a_few_bytes_do_not_wait_for_a_full_piece(fetch: Fetch) -> None:
         writer.write(BODY[begun:])
         await writer.drain()
 
-    def look(_: Tap) -> None:
+    def look(_: ThreadedTlsReader) -> None:
         if len(fetch.got) >= begun:
             go_on.set()
 
@@ -196,7 +196,7 @@ async def test_a_reader_that_leaves_early_ends_the_connection(fetch: Fetch) -> N
 async def test_records_out_of_order_break_the_connection_and_bring_no_byte(fetch: Fetch) -> None:
     """As they would come if the loop and a thread ever read at once."""
 
-    def interfere(tap: Tap) -> None:
+    def interfere(tap: ThreadedTlsReader) -> None:
         tap._connection.incoming.write(b"\x17\x03\x03\x40\x11" + bytes(0x4011))
 
     fetch.spoil = interfere
@@ -214,7 +214,7 @@ async def test_a_network_that_goes_is_a_break_of_the_connection(fetch: Fetch, nu
         def recv_into(self, *_: object) -> int:
             raise OSError(number, os.strerror(number))
 
-    def cut_off(tap: Tap) -> None:
+    def cut_off(tap: ThreadedTlsReader) -> None:
         tap._line = Gone(fileno=tap._line.detach())
 
     fetch.spoil = cut_off

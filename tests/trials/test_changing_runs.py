@@ -26,14 +26,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from journeys.kit import settings_for
 from support import FakeClock
 
+from bulkpull.custom_query import Selection
 from bulkpull.errors import SettingsError
 from bulkpull.events import Event, Events
-from bulkpull.journey.request import ExportRequest, asked_for
-from bulkpull.journey.run import Run
 from bulkpull.model import Window
-from bulkpull.records.ledger import opened_ledger
-from bulkpull.records.manifest import Manifest
-from bulkpull.selection import Selection
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.manifest import Manifest
+from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
 DATASETS = ("Profile", "OfficeUsage")

@@ -26,9 +26,9 @@ from trials.programs import runs_in
 from trials.readers import check_readers, check_tidiness
 
 from bulkpull.events import Event, Events
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.run import Run
-from bulkpull.records.manifest import DatasetRecord, Manifest
+from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
 DATASETS = ("Profile", "OfficeUsage")

@@ -27,7 +27,7 @@ from trials.readers import check_readers, check_tidiness
 from trials.recording import IN_CHILDREN, LOG, ROOT, Recorder
 
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.records import StoredQuery, StoredReport
+from bulkpull.simulator.entities import StoredQuery, StoredReport
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc"),

@@ -8,20 +8,20 @@ from typing import TypeVar
 import anyio
 from rich.text import Text
 
+from bulkpull.auth.sign_in import choose_grant
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
-from bulkpull.cli.speech import LogLevel, Speech, write_json_line
+from bulkpull.cli.errors import LogLevel, OutputOptions, write_json_line
+from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.clock import SystemClock
+from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, NotFound
 from bulkpull.events import Events
-from bulkpull.journey.plan import check_names
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.connect import connected
+from bulkpull.insights.error_mapping import WITHHELD
+from bulkpull.pipeline.plan import check_names
 from bulkpull.redact import printable
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.connect import connected
-from bulkpull.reporting.signin import choose_grant
-from bulkpull.reporting.verdict import WITHHELD
-from bulkpull.settings import Settings
 
 T = TypeVar("T")
 
@@ -39,10 +39,10 @@ class NotOffered(NotThere):
 
 
 def ask(
-    question: Callable[[ReportingClient], Awaitable[T]],
+    question: Callable[[InsightsClient], Awaitable[T]],
     *,
     settings: Settings,
-    speech: Speech,
+    speech: OutputOptions,
     names: tuple[str, ...] = (),
 ) -> T:
     """
@@ -71,7 +71,7 @@ def ask(
         return anyio.run(put)
 
 
-def warn(sentence: str, speech: Speech) -> None:
+def warn(sentence: str, speech: OutputOptions) -> None:
     """Tell what is worth knowing, on standard error, as a line or as a log object."""
     if speech.is_json:
         write_json_line("note", level="warning", told=sentence)

@@ -9,23 +9,23 @@ import anyio
 from rich.text import Text
 
 from bulkpull.checks.credentials import check_credentials as look_at_credentials
-from bulkpull.checks.finding import Finding, Verdict, exit_code_of, trouble_of
+from bulkpull.checks.result import CheckResult, Verdict, exit_code_of, trouble_of
 from bulkpull.checks.service import check_service
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import data_console
 from bulkpull.cli.work.doctor import print_finding
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import SystemClock
+from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 from bulkpull.errors import SettingsError
-from bulkpull.settings import DEFAULT_FILE, Settings, origins
 
 
 def check_credentials(*, demo: bool, config: Path | None, as_json: bool) -> int:
     """Make every check that can be made and print what was found; returns the exit status of the worst trouble."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     console = data_console()
 
-    def note(*found: Finding) -> None:
+    def note(*found: CheckResult) -> None:
         findings.extend(found)
         if not as_json:  # line by line: some checks have to wait for the network
             for finding in found:

@@ -19,16 +19,16 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.account.bundle import Bundle, files_of
-from bulkpull.account.log import log_of
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.doctor import describe_settings
 from bulkpull.cli.work.show import remember
+from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
-from bulkpull.records.files import explained
-from bulkpull.records.history import find_run, load_manifest
-from bulkpull.records.past import ask_ledger, known_runs
-from bulkpull.settings import ENV_PREFIX, Settings
+from bulkpull.observability.run_log import log_of
+from bulkpull.observability.support_bundle import Bundle, files_of
+from bulkpull.output.atomic_files import explained
+from bulkpull.output.past import ask_ledger, known_runs
+from bulkpull.output.run_history import load_manifest, resolve_run_id
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
@@ -47,7 +47,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, confi
     """
     settings = Settings.load(config, output=output)
     folder = settings.output
-    run_id = find_run(run, known=known_runs(folder), output=folder)
+    run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     bundle = Bundle(
         run_id=run_id,
         log=_log(folder, run_id),

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull.cli.streams import print_data
+from bulkpull.cli.stdio import print_data
 from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
 

@@ -8,21 +8,21 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
+from bulkpull import formatting as figures
 from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.ask import NotOffered, ask
 from bulkpull.cli.work.consoles import LONGEST_QUERY, error_console, print_table
 from bulkpull.cli.work.queries import with_drift
 from bulkpull.cli.work.target import aimed
 from bulkpull.errors import AccessDenied
-from bulkpull.journey.plan import check_names
+from bulkpull.insights.client import InsightsClient
 from bulkpull.metrics import MetricsChoice, kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset, Query
+from bulkpull.pipeline.plan import check_names
 from bulkpull.query.names import unique_names
 from bulkpull.redact import printable
-from bulkpull.reporting.client import ReportingClient
 
 _SUMS = (
     "The service sums a metric over all rows that are alike in every column, and sends them as one row: "
@@ -30,7 +30,7 @@ _SUMS = (
 )
 
 
-def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Print the offer, or one dataset of it.
 
@@ -41,7 +41,7 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
     names = (name,) if name is not None else ()
     with_queries = as_json or name is not None
 
-    async def look(client: ReportingClient) -> tuple[list[OfferedDataset], list[Query]]:
+    async def look(client: InsightsClient) -> tuple[list[OfferedDataset], list[Query]]:
         return await client.get_datasets(), await _system_queries(client) if with_queries else []
 
     with aimed(config, demo=demo) as settings:
@@ -62,7 +62,7 @@ def show_datasets(name: str | None, *, demo: bool, config: Path | None, as_json:
             error_console().print(told, soft_wrap=True)
 
 
-async def _system_queries(client: ReportingClient) -> list[Query]:
+async def _system_queries(client: InsightsClient) -> list[Query]:
     try:
         return await client.get_queries(only_system=True)
     except AccessDenied:  # a role may see the datasets and not the queries

@@ -8,16 +8,16 @@ from typing import Any
 
 import typer
 
-from bulkpull import figures
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull import formatting as figures
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.kinds import Kind
-from bulkpull.cli.work.one_by_one import Tally, do_each
+from bulkpull.cli.work.one_by_one import RequestCounts, do_each
+from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
+from bulkpull.insights.client import InsightsClient
 from bulkpull.redact import printable
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.settings import Settings
 
 COMPLETE, NOT_THERE = 0, 2
 
@@ -37,7 +37,7 @@ def delete_named(
     settings: Settings,
     yes: bool,
     as_json: bool,
-    speech: Speech,
+    speech: OutputOptions,
 ) -> int:
     """
     Delete `found` after the user has agreed; returns 2 when something that was named is not there, else 0.
@@ -58,13 +58,13 @@ def delete_named(
     if found:
         _confirm(f"Delete {_told(found, kind)}?", yes=yes)
 
-    async def delete(client: ReportingClient, its_id: str) -> dict[str, Any]:
+    async def delete(client: InsightsClient, its_id: str) -> dict[str, Any]:
         await kind.delete(client, its_id)
         if not as_json:
             print_data(printable(f"deleted {its_id} {by_id[its_id]['name']}"))
         return by_id[its_id]
 
-    tally: Tally[dict[str, Any]] = Tally()
+    tally: RequestCounts[dict[str, Any]] = RequestCounts()
     if found:
         tally = ask(
             lambda client: do_each(by_id, lambda its_id: delete(client, its_id)), settings=settings, speech=speech

@@ -14,16 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull.checks.credentials import check_proxy, check_secret_files
-from bulkpull.checks.finding import Finding, Verdict, exit_code_of, fine, trouble_of, unchecked
-from bulkpull.checks.folder import check_folder
-from bulkpull.checks.machine import check_versions
+from bulkpull.checks.output_folder import check_folder
+from bulkpull.checks.result import CheckResult, Verdict, exit_code_of, fine, trouble_of, unchecked
 from bulkpull.checks.service import check_service
-from bulkpull.cli.streams import print_json
+from bulkpull.checks.versions import check_versions
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import data_console, print_table
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import SystemClock
+from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 from bulkpull.errors import SettingsError
-from bulkpull.settings import DEFAULT_FILE, Settings, origins
 
 _SIGNS = {Verdict.OK: "✓", Verdict.TROUBLE: "✗", Verdict.UNCHECKED: "–"}
 _PLAIN_SIGNS = {Verdict.OK: "+", Verdict.TROUBLE: "x", Verdict.UNCHECKED: "-"}
@@ -35,11 +35,11 @@ _DEMO = "demo"
 
 def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json: bool) -> int:
     """Make every check that can be made and print what was found; returns the exit status of the worst trouble."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     values: list[dict[str, Any]] = []
     console = data_console()
 
-    def note(*found: Finding) -> None:
+    def note(*found: CheckResult) -> None:
         findings.extend(found)
         if not as_json:  # line by line: some checks have to wait for the network
             for finding in found:
@@ -96,7 +96,7 @@ def _shown(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _tell_settings(values: Sequence[Mapping[str, Any]], *, config: Path | None) -> Finding:
+def _tell_settings(values: Sequence[Mapping[str, Any]], *, config: Path | None) -> CheckResult:
     file = config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
     read = f"settings file {file}" if file else f"no settings file (`bulkpull init` writes ./{DEFAULT_FILE})"
     given = sum(each["origin"] != "default" for each in values)
@@ -104,7 +104,7 @@ def _tell_settings(values: Sequence[Mapping[str, Any]], *, config: Path | None) 
     return fine("settings", f"valid; {read}; {told}")
 
 
-def print_finding(finding: Finding, console: Console, *, values: Sequence[Mapping[str, Any]] = ()) -> None:
+def print_finding(finding: CheckResult, console: Console, *, values: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write one finding as a line, its next step below; under `settings` those that were given (`values`)."""
     carries_signs = (sys.stdout.encoding or "").casefold().startswith("utf")
     sign = (_SIGNS if carries_signs else _PLAIN_SIGNS)[finding.verdict]

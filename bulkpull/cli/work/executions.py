@@ -8,17 +8,17 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.cli.work.reports import the_report
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import execution_values, told_time
 from bulkpull.errors import RequestRejected
+from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
 from bulkpull.redact import printable
-from bulkpull.reporting.client import ReportingClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ExecutionFilter:
 
 
 def show_executions(
-    report_id: str, wanted: ExecutionFilter, *, config: Path | None, as_json: bool, speech: Speech
+    report_id: str, wanted: ExecutionFilter, *, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> None:
     """
     Print a report's latest execution, or those of the last 90 days; none so far is no failure (behaviour 102).
@@ -40,7 +40,7 @@ def show_executions(
         NotThere: There is no such report, which the service itself does not tell apart (105).
     """
 
-    async def look(client: ReportingClient) -> tuple[Report, list[Execution]]:
+    async def look(client: InsightsClient) -> tuple[Report, list[Execution]]:
         return await the_report(client, report_id), await _find(client, report_id, wanted)
 
     with aimed(config, demo=False) as settings:
@@ -53,7 +53,7 @@ def show_executions(
         error_console().print(_told_none(report, wanted), soft_wrap=True)
 
 
-async def _find(client: ReportingClient, report_id: str, wanted: ExecutionFilter) -> list[Execution]:
+async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter) -> list[Execution]:
     statuses = wanted.statuses or tuple(ExecutionStatus)
     latest = not (wanted.history or wanted.execution_ids)
     ids = wanted.execution_ids or None

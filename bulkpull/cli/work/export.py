@@ -10,13 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bulkpull.account.attribution import Attribution
-from bulkpull.cli.display import Display
-from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
+from bulkpull.cli.errors import INTERRUPTED, LogLevel, OutputOptions, write_json_line
+from bulkpull.cli.live_display import Display
+from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
+from bulkpull.cli.run_summary import Invocation, print_interruption, print_losses, print_summary, write_losses
 from bulkpull.cli.signals import run_interruptibly
-from bulkpull.cli.speech import INTERRUPTED, LogLevel, Speech, write_json_line
-from bulkpull.cli.streams import print_json
-from bulkpull.cli.summary import Invocation, print_interruption, print_losses, print_summary, write_losses
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.plan import show_plan
 from bulkpull.cli.work.selecting import Selecting, request_of
@@ -25,9 +24,10 @@ from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
 from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import DEMO
-from bulkpull.journey.run import Run
-from bulkpull.records.history import usual_seconds
-from bulkpull.records.owner import check_owner
+from bulkpull.observability.event_context import EventContext
+from bulkpull.output.owner import check_owner
+from bulkpull.output.run_history import last_durations
+from bulkpull.pipeline.run import Run
 
 _WITHOUT_BOUND = 1_000_000
 # What the display shows by itself, and what the summary tells.
@@ -65,7 +65,7 @@ class ExportOptions:
     yes: bool = False
 
 
-def run_export(options: ExportOptions, speech: Speech) -> int:
+def run_export(options: ExportOptions, speech: OutputOptions) -> int:
     """
     Carry out `bulkpull export` or `bulkpull nightly`; returns the exit status.
 
@@ -128,7 +128,7 @@ def _span_options(options: ExportOptions) -> tuple[str, ...]:
     return tuple(word for option, value in given.items() if value for word in (option, value))
 
 
-def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_json: bool, speech: Speech) -> int:
+def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_json: bool, speech: OutputOptions) -> int:
     """
     Do a run under a display or a log, and tell its end; returns the exit status.
 
@@ -157,7 +157,7 @@ def carry_out(make: Callable[[Listener], Run], *, invocation: Invocation, as_jso
 
 
 @contextmanager
-def watching(speech: Speech, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
+def watching(speech: OutputOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
     """
     A listener for the run: the live display on a terminal, with warnings above it, or the log.
 
@@ -166,7 +166,7 @@ def watching(speech: Speech, console: Console, *, output: Path | None = None) ->
     """
     with ExitStack() as stack:
         if has_display(speech, console):
-            usual = usual_seconds(output) if output else {}
+            usual = last_durations(output) if output else {}
             display = stack.enter_context(Display(console, usual=usual))
             log = LogListener(speech, write=display.print_above, default=LogLevel.WARNING, hushed=_ON_DISPLAY)
             listeners: tuple[Listener, ...] = (display, log)
@@ -174,7 +174,7 @@ def watching(speech: Speech, console: Console, *, output: Path | None = None) ->
             log = LogListener(speech, write=write_line, hushed=_IN_SUMMARY if speech.quiet else frozenset())
             listeners = (log,)
         stack.enter_context(libraries_logged_by(log))
-        attribution = Attribution()
+        attribution = EventContext()
 
         def listen(event: Event) -> None:
             attributed = attribution.of(event)
@@ -184,13 +184,13 @@ def watching(speech: Speech, console: Console, *, output: Path | None = None) ->
         yield listen
 
 
-def has_display(speech: Speech, console: Console) -> bool:
+def has_display(speech: OutputOptions, console: Console) -> bool:
     """Whether there is a terminal to draw on, and nobody asked for log lines or for silence."""
     wants_lines = speech.quiet or speech.is_json or speech.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
 
 
-def _say_stopping(speech: Speech, console: Console) -> None:
+def _say_stopping(speech: OutputOptions, console: Console) -> None:
     if speech.is_json:
         write_json_line("run.stopping", level="warning")
     else:
@@ -202,7 +202,7 @@ def _print_manifest(run: Run, *, as_json: bool) -> None:
         print_json(run.manifest.as_dict())
 
 
-def _tell_end(run: Run, speech: Speech, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
+def _tell_end(run: Run, speech: OutputOptions, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
     manifest = run.manifest
     if speech.is_json:
         if manifest is not None and not interrupted:

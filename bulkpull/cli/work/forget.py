@@ -8,14 +8,14 @@ from pathlib import Path
 import anyio
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
-from bulkpull.records.files import explained, sync_folder
-from bulkpull.records.history import PRIVATE
-from bulkpull.records.lock import locked
-from bulkpull.records.manifest import Current
-from bulkpull.settings import Settings
+from bulkpull.output.atomic_files import explained, sync_folder
+from bulkpull.output.lock import locked
+from bulkpull.output.manifest import Current
+from bulkpull.output.run_history import PRIVATE
 
 
 def forget_dataset(dataset: str, *, output: Path | None, config: Path | None, as_json: bool) -> None:

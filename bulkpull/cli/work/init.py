@@ -10,12 +10,12 @@ from typing import Any
 import typer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from bulkpull.cli.summary import as_typed
+from bulkpull.cli.run_summary import as_typed
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.settings_file import USES, settings_text
+from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import SettingsError
-from bulkpull.records.files import explained, write_atomically
-from bulkpull.settings import ENV_PREFIX, Settings
+from bulkpull.output.atomic_files import explained, write_atomically
 
 _DEFAULT_USE = "full"
 _MEASURING = "benchmark"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bulkpull.cli.work.ask import NotThere
-from bulkpull.reporting.client import ReportingClient
+from bulkpull.insights.client import InsightsClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Kind:
     one: str
     many: str
     id_key: str
-    delete: Callable[[ReportingClient, str], Awaitable[None]]
+    delete: Callable[[InsightsClient, str], Awaitable[None]]
 
     def not_there(self, its_id: str) -> NotThere:
         """The error for an id that names nothing."""
@@ -32,5 +32,5 @@ class Kind:
         )
 
 
-QUERIES = Kind(one="query", many="queries", id_key="query_id", delete=ReportingClient.delete_query)
-REPORTS = Kind(one="report", many="reports", id_key="report_id", delete=ReportingClient.delete_report)
+QUERIES = Kind(one="query", many="queries", id_key="query_id", delete=InsightsClient.delete_query)
+REPORTS = Kind(one="report", many="reports", id_key="report_id", delete=InsightsClient.delete_report)

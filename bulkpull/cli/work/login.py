@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull._version import __version__
-from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
+from bulkpull.auth import Entry, TokenCache, fingerprint, token_cache
+from bulkpull.auth.device_code import DeviceCode, SignedIn, sign_in_by_device_code
+from bulkpull.cli.errors import INTERRUPTED, LogLevel, OutputOptions, write_error
+from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
 from bulkpull.cli.signals import run_interruptibly
-from bulkpull.cli.speech import INTERRUPTED, LogLevel, Speech, write_error
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import SystemClock, iso_utc
+from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import AuthError, DiskTrouble, SettingsError
 from bulkpull.events import Events
-from bulkpull.reporting.devicelogin import DeviceCode, SignedIn, sign_in_by_device_code
-from bulkpull.settings import ENV_PREFIX, Settings
-from bulkpull.tokencache import Entry, TokenCache, fingerprint, token_cache
 from bulkpull.transport.http import Http
 
 # As long as a renewal takes, with some repetitions.
 _PATIENCE_S = 30.0
 
 
-def sign_in(*, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> int:
+def sign_in(*, demo: bool, config: Path | None, as_json: bool, speech: OutputOptions) -> int:
     """
     Let a person sign in, and keep the refresh token; returns the exit status.
 

@@ -9,21 +9,21 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
+from bulkpull import formatting as figures
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.cli.work.values import told_time
+from bulkpull.config.settings import Settings
 from bulkpull.errors import RequestRejected, SettingsError
-from bulkpull.journey.resume import is_unfinished
+from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
-from bulkpull.records.history import find_run
-from bulkpull.records.ledger import Ledger, RunEntry, StepEntry
-from bulkpull.records.past import ask_ledger
+from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
+from bulkpull.output.past import ask_ledger
+from bulkpull.output.run_history import resolve_run_id
+from bulkpull.pipeline.resume import is_unfinished
 from bulkpull.redact import printable
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ class Awaited:
     report_id: str
 
 
-def look_at_run(run_id: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: Speech) -> None:
+def look_at_run(
+    run_id: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions
+) -> None:
     """
     Print which reports of a run are ready; without `run_id` of the newest one that is unfinished.
 
@@ -53,7 +55,7 @@ def look_at_run(run_id: str | None, *, output: Path | None, config: Path | None,
     chosen = (
         unfinished[0]
         if run_id is None and unfinished
-        else find_run(run_id, known=[run.run_id for run in runs], output=settings.output)
+        else resolve_run_id(run_id, known=[run.run_id for run in runs], output=settings.output)
     )
     base = next(run.request.get("api_base_url") for run in runs if run.run_id == chosen)
     awaited = awaited_reports(steps.get(chosen, ()))
@@ -89,7 +91,7 @@ def awaited_reports(steps: Iterable[StepEntry]) -> list[Awaited]:
     return [each for each in ordered.values() if each.dataset not in published]
 
 
-async def _executions(client: ReportingClient, report_ids: Sequence[str]) -> list[Execution]:
+async def _executions(client: InsightsClient, report_ids: Sequence[str]) -> list[Execution]:
     try:
         return await client.get_executions(report_ids, statuses=tuple(ExecutionStatus))
     except RequestRejected:

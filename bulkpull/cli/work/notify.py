@@ -12,21 +12,21 @@ import anyio
 import anyio.to_thread
 
 from bulkpull._version import __version__
-from bulkpull.account.notice import post, run_command
-from bulkpull.cli.logs import LogListener, write_line
-from bulkpull.cli.speech import LogLevel, Speech, write_error
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.errors import LogLevel, OutputOptions, write_error
+from bulkpull.cli.log_output import LogListener, write_line
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import SystemClock, iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, SettingsError
 from bulkpull.events import Events
-from bulkpull.records.manifest import Manifest, Requests, Tool
-from bulkpull.settings import Settings
+from bulkpull.observability.notifications import post, run_command
+from bulkpull.output.manifest import Manifest, Requests, Tool
 
 MADE_UP = "test"
 """The id of the run that is told of."""
 
 
-def send_made_up_notices(*, config: Path | None, as_json: bool, speech: Speech) -> int:
+def send_made_up_notices(*, config: Path | None, as_json: bool, speech: OutputOptions) -> int:
     """
     Tell `notify_command` and `notify_url` of a run that never was; returns 1 when one did not take it, else 0.
 
@@ -50,7 +50,7 @@ def send_made_up_notices(*, config: Path | None, as_json: bool, speech: Speech) 
     return 1 if any(lost.values()) else 0
 
 
-async def _try_each(settings: Settings, speech: Speech) -> dict[str, BulkpullError | None]:
+async def _try_each(settings: Settings, speech: OutputOptions) -> dict[str, BulkpullError | None]:
     clock = SystemClock()
     events = Events(LogListener(speech, write=write_line, default=LogLevel.WARNING))
     manifest = made_up_manifest(now=iso_utc(clock.now()), api_base_url=settings.api_base_url)

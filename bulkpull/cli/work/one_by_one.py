@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from bulkpull import figures
-from bulkpull.cli.speech import Speech
+from bulkpull import formatting as figures
+from bulkpull.cli.errors import OutputOptions
 from bulkpull.cli.work.ask import warn
 from bulkpull.cli.work.kinds import Kind
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, NotDone, NotFound
@@ -19,7 +19,7 @@ _MOST_NAMED = 20
 
 
 @dataclass(slots=True)
-class Tally(Generic[T]):
+class RequestCounts(Generic[T]):
     """
     What became of each.
 
@@ -39,7 +39,7 @@ class Tally(Generic[T]):
         failed = [{"id": its_id, "why": error.told, "fix": error.fix} for its_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
-    def tell(self, kind: Kind, *, done: str, speech: Speech) -> None:
+    def tell(self, kind: Kind, *, done: str, speech: OutputOptions) -> None:
         """
         Tell what was not done.
 
@@ -68,9 +68,9 @@ class Tally(Generic[T]):
         )
 
 
-async def do_each(ids: Iterable[str], act: Callable[[str], Awaitable[T]]) -> Tally[T]:
+async def do_each(ids: Iterable[str], act: Callable[[str], Awaitable[T]]) -> RequestCounts[T]:
     """Do `act` to each of `ids`, whatever becomes of the others."""
-    tally: Tally[T] = Tally()
+    tally: RequestCounts[T] = RequestCounts()
     waiting: Sequence[str] = list(ids)
     for number, its_id in enumerate(waiting):
         try:

@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.speech import Speech
+from bulkpull.cli.errors import OutputOptions
 from bulkpull.cli.work.ask import NotOffered, ask, warn
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.kinds import QUERIES
 from bulkpull.cli.work.reports import is_mine, print_reports, the_report
 from bulkpull.cli.work.target import aimed
 from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.days import window_of
 from bulkpull.errors import AccessDenied, BulkpullError, ListNotTold, SettingsError
-from bulkpull.journey.names import OWN_PREFIX, is_own, query_name
-from bulkpull.journey.plan import make_plan
-from bulkpull.journey.submit import DESCRIPTION
+from bulkpull.insights import requests as calls
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
+from bulkpull.pipeline.naming import OWN_PREFIX, is_ours, query_name
+from bulkpull.pipeline.plan import make_plan
+from bulkpull.pipeline.submit import DESCRIPTION
 from bulkpull.query import normalise
 from bulkpull.query.drift import find_drift
 from bulkpull.redact import printable
-from bulkpull.reporting import calls
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.reporting.rules import LONGEST_TEXT, earliest_start
-from bulkpull.settings import Settings
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ def check_foreign_name(name: str | None) -> None:
         )
 
 
-def create_report(order: Order, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+def create_report(order: Order, *, demo: bool, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Order a report.
 
@@ -137,7 +137,7 @@ def create_report(order: Order, *, demo: bool, config: Path | None, as_json: boo
     names = (order.dataset,) if order.dataset is not None else ()
     with aimed(config, demo=demo, timespan=order.timespan) as settings:
 
-        async def place(client: ReportingClient) -> Report:
+        async def place(client: InsightsClient) -> Report:
             offered = await client.get_datasets()
             now = client.service_time()
             window = window_of(order.since, order.until, now=now)
@@ -166,7 +166,7 @@ def create_report(order: Order, *, demo: bool, config: Path | None, as_json: boo
         error_console().print(f"next: bulkpull executions {report.report_id}", soft_wrap=True)
 
 
-def update_report(report_id: str, change: Change, *, config: Path | None, as_json: bool, speech: Speech) -> None:
+def update_report(report_id: str, change: Change, *, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Change a scheduled report. What is not changed is sent as it is: what the service makes of missing values is not
     documented (behaviours 88 and 95).
@@ -177,7 +177,7 @@ def update_report(report_id: str, change: Change, *, config: Path | None, as_jso
     """
     change.check()
 
-    async def alter(client: ReportingClient) -> Report:
+    async def alter(client: InsightsClient) -> Report:
         report = await the_report(client, report_id)
         if report.execute_now:
             raise SettingsError(
@@ -308,16 +308,16 @@ def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings
     return plan.pulls[0]
 
 
-async def _own_query(client: ReportingClient, pull: Pull) -> Query:
+async def _own_query(client: InsightsClient, pull: Pull) -> Query:
     """The query of this tool for all columns of today, stored already or stored now."""
     wanted = normalise(pull.query_text)
     for query in await client.get_queries():
-        if is_own(query) and normalise(query.text) == wanted:
+        if is_ours(query) and normalise(query.text) == wanted:
             return query
     return await client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
 
 
-async def _stored_query(client: ReportingClient, query_id: str) -> Query:
+async def _stored_query(client: InsightsClient, query_id: str) -> Query:
     found = await client.get_queries(query_id=query_id, include_system=True)
     if not found:
         raise QUERIES.not_there(query_id.strip())

@@ -9,26 +9,26 @@ from typing import Any
 import anyio
 from rich.table import Table
 
-from bulkpull import figures
+from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.logs import LogListener, libraries_logged_by, write_line
-from bulkpull.cli.speech import LogLevel, Speech
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.errors import LogLevel, OutputOptions
+from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
-from bulkpull.journey.foresee import foresee_night
-from bulkpull.journey.night import Night
-from bulkpull.journey.offer_check import published_datasets
-from bulkpull.journey.plan import Plan
-from bulkpull.journey.published import load_published
-from bulkpull.journey.request import ExportRequest, plan_export
-from bulkpull.journey.splitting import split_pull
 from bulkpull.model import Pull
-from bulkpull.records.manifest import Current
-from bulkpull.settings import Settings
+from bulkpull.output.manifest import Current
+from bulkpull.output.snapshots import load_published
+from bulkpull.pipeline.nightly.decide import NightlyDecision
+from bulkpull.pipeline.nightly.plan import plan_nightly
+from bulkpull.pipeline.offer_check import published_datasets
+from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.request import ExportRequest, plan_export
+from bulkpull.pipeline.splitting import split_pull
 
 _COMPLETE, _LOST = 0, 3
 _METRICS_SHOWN = 3
@@ -36,7 +36,7 @@ _METRICS_SHOWN = 3
 _ONE_OFFS_AN_HOUR = 5
 
 
-def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: Speech) -> int:
+def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: OutputOptions) -> int:
     """
     Print what an export would do; returns 3 when a dataset that was asked for is not to be had, 4 when it looks
     like a lost role, else 0.
@@ -49,9 +49,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     output = settings.output.absolute()
     published = published_datasets(load_published(output, Current.load(output)), catalog=load_catalog())
 
-    async def ask() -> tuple[Plan, Mapping[str, Night]]:
+    async def ask() -> tuple[Plan, Mapping[str, NightlyDecision]]:
         if request.nightly:
-            return await foresee_night(request, settings=settings, events=Events(log))
+            return await plan_nightly(request, settings=settings, events=Events(log))
         return await plan_export(request, settings=settings, events=Events(log), published=published), {}
 
     with libraries_logged_by(log):
@@ -74,7 +74,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
-def plan_as_rows(plan: Plan, nights: Mapping[str, Night] | None = None) -> list[dict[str, Any]]:
+def plan_as_rows(plan: Plan, nights: Mapping[str, NightlyDecision] | None = None) -> list[dict[str, Any]]:
     """
     The plan as JSON values: what is pulled first, then what is not to be had and why (pure).
 
@@ -149,7 +149,7 @@ def reports_of(pull: Pull) -> int:
     return len(split_pull(pull, catalog=load_catalog(), now=datetime.now(UTC)))
 
 
-def _of_night(night: Night | None) -> dict[str, Any]:
+def _of_night(night: NightlyDecision | None) -> dict[str, Any]:
     """What a night would do for a dataset, and with its standing report."""
     if night is None:
         return {}

@@ -12,23 +12,23 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import figures
+from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.ask import NotOffered, ask, warn
 from bulkpull.cli.work.consoles import PIPED_WIDTH, data_console, error_console, print_table
 from bulkpull.cli.work.kinds import QUERIES
 from bulkpull.cli.work.target import aimed
+from bulkpull.config.settings import Settings
 from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
-from bulkpull.journey.request import asked_for, plan_with
+from bulkpull.insights import requests as calls
+from bulkpull.insights.client import InsightsClient
+from bulkpull.pipeline.request import asked_for, plan_with
 from bulkpull.query import check_query, normalise
 from bulkpull.query.drift import find_drift
 from bulkpull.redact import printable
-from bulkpull.reporting import calls
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.settings import Settings
 
 Rows = list[dict[str, Any]]
 # As wide as a GUID.
@@ -89,7 +89,7 @@ class Preview:
         }
 
 
-def show_preview(subject: Subject, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+def show_preview(subject: Subject, *, demo: bool, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Print up to 100 rows. Where the service needs too long there is no preview, and one sentence says so.
 
@@ -106,7 +106,7 @@ def show_preview(subject: Subject, *, demo: bool, config: Path | None, as_json: 
     names = (subject.dataset,) if subject.dataset is not None else ()
     with aimed(config, demo=demo, timespan=subject.timespan) as settings:
 
-        async def look(client: ReportingClient) -> Preview:
+        async def look(client: InsightsClient) -> Preview:
             if subject.dataset is not None:
                 dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, speech=speech)
             else:
@@ -134,7 +134,7 @@ _Found = tuple[str | None, str | None, str | None]
 """The dataset, the id of a stored query and its text, as far as they are known."""
 
 
-async def _of_dataset(client: ReportingClient, name: str, *, settings: Settings, speech: Speech) -> _Found:
+async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, speech: OutputOptions) -> _Found:
     """A dataset, or a query of the settings by its name."""
     offered = await client.get_datasets()
     plan = await plan_with(asked_for((name,), settings=settings), client, offered=offered, settings=settings)
@@ -161,7 +161,7 @@ async def _of_dataset(client: ReportingClient, name: str, *, settings: Settings,
     )
 
 
-async def _of_query(client: ReportingClient, subject: Subject, *, speech: Speech) -> _Found:
+async def _of_query(client: InsightsClient, subject: Subject, *, speech: OutputOptions) -> _Found:
     if subject.text is not None:
         checked = check_query(subject.text, offered=await client.get_datasets(), catalog=load_catalog())
         for warning in checked.warnings:

@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
+from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.ask import ask, warn
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
 from bulkpull.cli.work.deletion import delete_named, named
@@ -22,13 +22,13 @@ from bulkpull.cli.work.kinds import QUERIES
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import is_named, query_values
 from bulkpull.errors import AccessDenied, ListNotTold, NotFound, SettingsError
-from bulkpull.journey.names import OWN_PREFIX, is_own
+from bulkpull.insights import validation as rules
+from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Query, Report
+from bulkpull.pipeline.naming import OWN_PREFIX, is_ours
 from bulkpull.query import check_query
 from bulkpull.query.drift import QueryDrift, find_drift
 from bulkpull.redact import printable
-from bulkpull.reporting import rules
-from bulkpull.reporting.client import ReportingClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class QueryFilter:
             raise SettingsError("--system, --all and --mine exclude each other", fix="give one of them")
 
 
-def list_queries(wanted: QueryFilter, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+def list_queries(wanted: QueryFilter, *, demo: bool, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Print the stored queries, and for each whether the dataset of today still has what it selects.
 
@@ -60,14 +60,14 @@ def list_queries(wanted: QueryFilter, *, demo: bool, config: Path | None, as_jso
     """
     wanted.check()
 
-    async def look(client: ReportingClient) -> tuple[list[Query], list[OfferedDataset]]:
+    async def look(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         list_those = partial(client.get_queries, include_system=wanted.everything, only_system=wanted.system)
         queries = await list_those(name=wanted.name)
         if wanted.name is not None and not queries:
             # Names that others gave may have blanks around them, which the service's own filter minds.
             queries = [query for query in await list_those() if is_named(query.name, wanted.name)]
         if wanted.mine:
-            queries = [query for query in queries if is_own(query)]
+            queries = [query for query in queries if is_ours(query)]
         return queries, await _offered(client) if queries else []
 
     with aimed(config, demo=demo) as settings:
@@ -80,7 +80,7 @@ def list_queries(wanted: QueryFilter, *, demo: bool, config: Path | None, as_jso
         error_console().print("no such queries are stored", soft_wrap=True)
 
 
-def show_query(query_id: str, *, demo: bool, config: Path | None, as_json: bool, speech: Speech) -> None:
+def show_query(query_id: str, *, demo: bool, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Print one query with its text.
 
@@ -88,7 +88,7 @@ def show_query(query_id: str, *, demo: bool, config: Path | None, as_json: bool,
         NotThere: There is none of that id.
     """
 
-    async def look(client: ReportingClient) -> tuple[list[Query], list[OfferedDataset]]:
+    async def look(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         return await client.get_queries(query_id=query_id, include_system=True), await _offered(client)
 
     with aimed(config, demo=demo) as settings:
@@ -109,7 +109,7 @@ def create_query(
     demo: bool,
     config: Path | None,
     as_json: bool,
-    speech: Speech,
+    speech: OutputOptions,
 ) -> None:
     """
     Store a query: the text that was checked, on one line and with every name as the service spells it today.
@@ -122,7 +122,7 @@ def create_query(
     check_query_name(name)
     rules.check_query(name=name, text=text)
 
-    async def store(client: ReportingClient) -> Query:
+    async def store(client: InsightsClient) -> Query:
         checked = check_query(text, offered=await client.get_datasets(), catalog=load_catalog())
         for warning in checked.warnings:
             warn(warning, speech)
@@ -154,7 +154,7 @@ def check_query_name(name: str) -> None:
 
 
 def delete_queries(
-    query_ids: Sequence[str], *, yes: bool, force: bool, config: Path | None, as_json: bool, speech: Speech
+    query_ids: Sequence[str], *, yes: bool, force: bool, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> int:
     """
     Delete the named queries, and no others; returns 2 when one of them is not there, else 0.
@@ -167,7 +167,7 @@ def delete_queries(
     """
     with aimed(config, demo=False) as settings:
 
-        async def look(client: ReportingClient) -> tuple[list[Query], list[Report]]:
+        async def look(client: InsightsClient) -> tuple[list[Query], list[Report]]:
             queries = await client.get_queries(
                 query_id=query_ids[0] if len(query_ids) == 1 else None, include_system=True
             )
@@ -207,7 +207,7 @@ def told_drift(drift: QueryDrift | None) -> str:
     return f"lacks {figures.some(list(drift.missing))}" if drift.missing else "no"
 
 
-async def _offered(client: ReportingClient) -> list[OfferedDataset]:
+async def _offered(client: InsightsClient) -> list[OfferedDataset]:
     try:
         return await client.get_datasets()
     except NotFound:

@@ -9,45 +9,45 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
+from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.ask import ask
 from bulkpull.cli.work.consoles import error_console, print_grid, print_table
 from bulkpull.cli.work.deletion import COMPLETE, NOT_THERE, delete_named, named
 from bulkpull.cli.work.kinds import REPORTS
-from bulkpull.cli.work.one_by_one import Tally, do_each
+from bulkpull.cli.work.one_by_one import RequestCounts, do_each
 from bulkpull.cli.work.target import aimed
 from bulkpull.cli.work.values import is_named, report_values
+from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError
-from bulkpull.journey.leftovers import FRESH
-from bulkpull.journey.names import read_report_name
-from bulkpull.journey.report_memory import STANDING, ReportMemory
-from bulkpull.journey.request import ExportRequest
-from bulkpull.journey.resume import is_unfinished
-from bulkpull.journey.standing import LIST_UNKNOWN, remember_reports, unused_reports
+from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Report
-from bulkpull.records.history import begun_at
-from bulkpull.records.ledger import Ledger, RunEntry
-from bulkpull.records.owner import check_owner
-from bulkpull.records.past import ask_ledger
+from bulkpull.output.ledger import STANDING, Ledger, RunEntry
+from bulkpull.output.owner import check_owner
+from bulkpull.output.past import ask_ledger
+from bulkpull.output.run_history import run_start_time
+from bulkpull.pipeline.naming import parse_report_name
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
+from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.resume import is_unfinished
+from bulkpull.pipeline.reusable_work import FRESH
 from bulkpull.redact import printable
-from bulkpull.reporting.client import ReportingClient
-from bulkpull.settings import Settings
 
 
 def is_mine(report: Report) -> bool:
     """Whether a report bears the mark of this tool's exports (behaviour 80)."""
-    return read_report_name(report.name) is not None
+    return parse_report_name(report.name) is not None
 
 
 def list_reports(
-    *, name: str | None, query_id: str | None, mine: bool, config: Path | None, as_json: bool, speech: Speech
+    *, name: str | None, query_id: str | None, mine: bool, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> None:
     """Print the reports that match, newest last; with `mine`, those that carry this tool's mark."""
 
-    async def look(client: ReportingClient) -> list[Report]:
+    async def look(client: InsightsClient) -> list[Report]:
         found = await client.get_reports(name=name, query_id=query_id)
         if name is None or found:
             return found
@@ -63,7 +63,7 @@ def list_reports(
         error_console().print("there are no such reports", soft_wrap=True)
 
 
-def show_report(report_id: str, *, config: Path | None, as_json: bool, speech: Speech) -> None:
+def show_report(report_id: str, *, config: Path | None, as_json: bool, speech: OutputOptions) -> None:
     """
     Print one report with everything that the service tells of it.
 
@@ -79,7 +79,7 @@ def show_report(report_id: str, *, config: Path | None, as_json: bool, speech: S
 
 
 def switch_reports(
-    report_ids: Sequence[str], *, resume: bool, config: Path | None, as_json: bool, speech: Speech
+    report_ids: Sequence[str], *, resume: bool, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> int:
     """
     Pause the schedules of reports, or let them go on; returns 2 when one of them is not there, else 0.
@@ -89,7 +89,7 @@ def switch_reports(
         BulkpullError: One of them, or more, could not be switched; the others were.
     """
 
-    async def switch(client: ReportingClient, its_id: str) -> Report:
+    async def switch(client: InsightsClient, its_id: str) -> Report:
         changed = await (client.resume_report(its_id) if resume else client.pause_report(its_id))
         return changed or await the_report(client, its_id)
 
@@ -109,7 +109,9 @@ def switch_reports(
     return NOT_THERE if tally.not_there else COMPLETE
 
 
-def delete_reports(report_ids: Sequence[str], *, yes: bool, config: Path | None, as_json: bool, speech: Speech) -> int:
+def delete_reports(
+    report_ids: Sequence[str], *, yes: bool, config: Path | None, as_json: bool, speech: OutputOptions
+) -> int:
     """
     Delete the named reports, and no others; returns 2 when one of them is not there, else 0.
 
@@ -132,7 +134,7 @@ def delete_reports(report_ids: Sequence[str], *, yes: bool, config: Path | None,
 
 
 def delete_orphans(
-    older_than: timedelta, *, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech
+    older_than: timedelta, *, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> int:
     """
     Delete the one-off reports of exports that nobody waits for any more; without `yes`, only say which these are.
@@ -143,7 +145,7 @@ def delete_orphans(
     with aimed(config, demo=False, output=output) as settings:
         runs = ask_ledger(settings.output, Ledger.runs) or []
 
-        async def look(client: ReportingClient) -> tuple[list[Report], datetime]:
+        async def look(client: InsightsClient) -> tuple[list[Report], datetime]:
             return await client.get_reports(), client.service_time()
 
         reports, now = ask(look, settings=settings, speech=speech)
@@ -153,7 +155,7 @@ def delete_orphans(
         )
 
 
-def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech) -> int:
+def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions) -> int:
     """
     Delete the scheduled reports that the output folder made and its last night did not use; without `yes`, show them.
 
@@ -165,7 +167,7 @@ def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_jso
     with aimed(config, demo=False, output=output) as settings:
         check_owner(settings.output.absolute(), settings.account)
         memories, used = ask_ledger(settings.output, _reports_of_last_night) or ({}, set())
-        listed = ask(ReportingClient.list_reports, settings=settings, speech=speech)
+        listed = ask(InsightsClient.list_reports, settings=settings, speech=speech)
         if listed is None:
             raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
         unused = [report for _, report in unused_reports(listed, memories, used=used)]
@@ -175,14 +177,14 @@ def delete_unused(*, yes: bool, output: Path | None, config: Path | None, as_jso
 
 
 def _delete_or_show(
-    reports: list[Report], *, if_none: str, yes: bool, settings: Settings, as_json: bool, speech: Speech
+    reports: list[Report], *, if_none: str, yes: bool, settings: Settings, as_json: bool, speech: OutputOptions
 ) -> int:
     """Delete these reports; without `yes`, only show them."""
     values = [report_values(report) for report in reports]
     if yes and reports:
         return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, as_json=as_json, speech=speech)
     if as_json:
-        print_json({"version": 1, "reports": values, **Tally().as_values(), "deleted": False})
+        print_json({"version": 1, "reports": values, **RequestCounts().as_values(), "deleted": False})
     else:
         print_reports(reports, as_json=False)
         many = f"{figures.count(len(reports), 'report')} would be deleted: add --yes" if reports else if_none
@@ -224,8 +226,8 @@ def find_orphans(
         older_than: Younger reports may belong to a run of another folder or another machine.
         now: The service's time.
     """
-    alive = {run.run_id for run in runs if is_unfinished(run) and now - begun_at(run.run_id) < FRESH}
-    marked = [(read_report_name(report.name), report) for report in reports]
+    alive = {run.run_id for run in runs if is_unfinished(run) and now - run_start_time(run.run_id) < FRESH}
+    marked = [(parse_report_name(report.name), report) for report in reports]
     return [
         report
         for mark, report in marked
@@ -238,7 +240,7 @@ def find_orphans(
     ]
 
 
-async def the_report(client: ReportingClient, report_id: str) -> Report:
+async def the_report(client: InsightsClient, report_id: str) -> Report:
     """
     The report of that id.
 

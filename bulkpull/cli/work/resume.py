@@ -6,19 +6,19 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.speech import Speech
-from bulkpull.cli.streams import print_json
-from bulkpull.cli.summary import Invocation, print_summary
+from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.run_summary import Invocation, print_summary
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.export import carry_out
+from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
-from bulkpull.journey.resume import choose_run, resumed_request
-from bulkpull.journey.run import Run
-from bulkpull.records.history import load_manifest
-from bulkpull.records.ledger import Ledger, RunEntry
-from bulkpull.records.past import ask_ledger
-from bulkpull.settings import Settings
+from bulkpull.output.ledger import Ledger, RunEntry
+from bulkpull.output.past import ask_ledger
+from bulkpull.output.run_history import load_manifest
+from bulkpull.pipeline.resume import choose_run, resumed_request
+from bulkpull.pipeline.run import Run
 
 
 def resume_run(
@@ -27,7 +27,7 @@ def resume_run(
     output: Path | None,
     config: Path | None,
     as_json: bool,
-    speech: Speech,
+    speech: OutputOptions,
     published_anyway: Collection[str] | None = (),
 ) -> int:
     """
@@ -59,7 +59,7 @@ def resume_run(
 
 
 def publish_held(
-    run_id: str, dataset: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: Speech
+    run_id: str, dataset: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> int:
     """
     Publish what a run held back, from the data that it kept; returns the exit status.
@@ -80,7 +80,9 @@ def _command(run: RunEntry) -> str:
     return "nightly" if run.request.get("nightly") else "export"
 
 
-def _tell_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, as_json: bool, speech: Speech) -> int:
+def _tell_ended(
+    run: RunEntry, settings: Settings, invocation: Invocation, *, as_json: bool, speech: OutputOptions
+) -> int:
     manifest = load_manifest(settings.output, run.run_id)
     if manifest is None:
         raise SettingsError(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bulkpull.account.log import log_of
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
-from bulkpull.records.files import disk_trouble
-from bulkpull.records.history import find_run
-from bulkpull.records.past import known_runs
-from bulkpull.settings import Settings
+from bulkpull.observability.run_log import log_of
+from bulkpull.output.atomic_files import disk_trouble
+from bulkpull.output.past import known_runs
+from bulkpull.output.run_history import resolve_run_id
 
 
 def show_log(run: str | None, *, output: Path | None, config: Path | None, as_json: bool) -> None:
@@ -24,7 +24,7 @@ def show_log(run: str | None, *, output: Path | None, config: Path | None, as_js
         DiskTrouble: The log cannot be read.
     """
     folder = Settings.load(config, output=output).output
-    run_id = find_run(run, known=known_runs(folder), output=folder)
+    run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     path = log_of(folder, run_id)
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
-from bulkpull.cli.streams import print_json
+from bulkpull import formatting as figures
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import error_console, print_table
-from bulkpull.records.ledger import Ledger, RunEntry
-from bulkpull.records.past import ask_ledger
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
+from bulkpull.output.ledger import Ledger, RunEntry
+from bulkpull.output.past import ask_ledger
 
 _MOST_SHOWN = 20
 

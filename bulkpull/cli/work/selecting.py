@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
+from bulkpull.custom_query import Selection, derived_name
 from bulkpull.errors import SettingsError
-from bulkpull.journey.request import ExportRequest, asked_for
 from bulkpull.model import Window
-from bulkpull.selection import Selection, derived_name
-from bulkpull.settings import Settings
+from bulkpull.pipeline.request import ExportRequest, asked_for
 
 _OPTIONS = {
     "select": "--select",

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from bulkpull.settings import ENV_PREFIX, Settings
+from bulkpull.config.settings import ENV_PREFIX, Settings
 
 Values = Mapping[str, str | int | float | bool]
 

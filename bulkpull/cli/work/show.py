@@ -9,16 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bulkpull import figures
-from bulkpull.account.losses import group_reasons
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull import formatting as figures
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.config.settings import Settings
 from bulkpull.errors import LedgerError
-from bulkpull.records.history import find_run, load_manifest
-from bulkpull.records.ledger import Ending, Ledger, RunEntry, StepEntry
-from bulkpull.records.manifest import DatasetRecord, Manifest
-from bulkpull.records.past import ask_ledger, known_runs
+from bulkpull.observability.failures import group_by_reason
+from bulkpull.output.ledger import Ending, Ledger, RunEntry, StepEntry
+from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.past import ask_ledger, known_runs
+from bulkpull.output.run_history import load_manifest, resolve_run_id
 from bulkpull.redact import printable
-from bulkpull.settings import Settings
 
 UNFINISHED = "unfinished"
 _IDS = ("query_id", "report_id", "execution_id")
@@ -54,7 +54,7 @@ def show_run(
         LedgerError: Neither the ledger nor a manifest can be read.
     """
     folder = Settings.load(config, output=output).output
-    run_id = find_run(run, known=known_runs(folder), output=folder)
+    run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(folder, run_id)
     remembered = Remembered()
     # Of a run with a manifest there is something to show, whatever became of the ledger.
@@ -187,7 +187,7 @@ def _short_lines(account: Mapping[str, Any]) -> list[str]:
         rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", figures.size(pull["bytes"]))
         lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())
     failed = [(pull["dataset"], pull["reason"]) for pull in account["datasets"] if pull["status"] == "failed"]
-    told = group_reasons((dataset, reason) for dataset, reason in failed if reason)
+    told = group_by_reason((dataset, reason) for dataset, reason in failed if reason)
     lines += [f"reason  {figures.some(datasets)}: {reason}" for datasets, reason in told]
     lines.append("details: --verbose, or --json")
     return lines

@@ -13,12 +13,12 @@ from rich.table import Table
 
 from bulkpull import platforms
 from bulkpull.cli.signals import run_interruptibly
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.consoles import error_console, print_table
+from bulkpull.config.settings import ENV_PREFIX
 from bulkpull.errors import SettingsError
-from bulkpull.settings import ENV_PREFIX
 from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
-from bulkpull.simulator.matrix import QUICK
+from bulkpull.simulator.fault_matrix import QUICK
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
 _ROWS = {row.id: row for row in FAULT_TABLE}

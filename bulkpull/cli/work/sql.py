@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures
+from bulkpull import formatting as figures
 from bulkpull.cli.work.consoles import error_console, print_table
+from bulkpull.config.settings import Settings
 from bulkpull.errors import DiskTrouble, SettingsError
-from bulkpull.settings import Settings
 from bulkpull.sql import Answer, connect_sql, first_rows, write_answer
 
 _MOST_ROWS = 1_000

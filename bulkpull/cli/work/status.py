@@ -9,15 +9,16 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import figures, platforms
+from bulkpull import formatting as figures
+from bulkpull import platforms
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.speech import Speech, write_error
-from bulkpull.cli.streams import print_json
+from bulkpull.cli.errors import OutputOptions, write_error
+from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
-from bulkpull.journey.freshness import Freshness, State, find_freshness
-from bulkpull.journey.plan import check_names
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
+from bulkpull.output.freshness import Freshness, State, find_freshness
+from bulkpull.pipeline.plan import check_names
 
 LATE = 3
 _MOST_TOLD = 3
@@ -30,7 +31,7 @@ def show_status(
     output: Path | None,
     config: Path | None,
     as_json: bool,
-    speech: Speech,
+    speech: OutputOptions,
 ) -> int:
     """
     Print the ages; returns the exit status: 3 when `max_age` is given and a dataset is late or was never published.
@@ -90,7 +91,7 @@ def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence
     return list(picked.values())
 
 
-def _tell(folder: Path, troubled: Sequence[Freshness], *, now: datetime, nothing: bool, speech: Speech) -> None:
+def _tell(folder: Path, troubled: Sequence[Freshness], *, now: datetime, nothing: bool, speech: OutputOptions) -> None:
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
     fix = f"see `{listing}`, and whether the job that runs the export is still started"
     if nothing:

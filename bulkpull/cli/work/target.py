@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from bulkpull.settings import Settings
+from bulkpull.config.settings import Settings
 
 # Reports of the demo take seconds, not minutes or hours.
 _DEMO_POLL_S = 0.5

@@ -6,21 +6,21 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from bulkpull import figures
-from bulkpull.cli.speech import Speech, write_error
-from bulkpull.cli.streams import print_data, print_json
+from bulkpull import formatting as figures
+from bulkpull.cli.errors import OutputOptions, write_error
+from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.work.consoles import error_console
-from bulkpull.journey.verify import Findings, Verifier
-from bulkpull.records.history import find_run
-from bulkpull.records.past import known_runs, published_by
+from bulkpull.config.settings import Settings
+from bulkpull.output.past import known_runs, published_by
+from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.verify import Findings, Verifier
 from bulkpull.redact import printable
-from bulkpull.settings import Settings
 
 DAMAGED = 3
 
 
 def verify(
-    run: str | None, *, quick: bool, output: Path | None, config: Path | None, as_json: bool, speech: Speech
+    run: str | None, *, quick: bool, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions
 ) -> int:
     """
     Print what is wrong; returns the exit status: 3 when something is.
@@ -33,7 +33,7 @@ def verify(
     if run is None:
         findings = verifier.verify_all()
     else:
-        run = find_run(run, known=known_runs(folder), output=folder)
+        run = resolve_run_id(run, known=known_runs(folder), output=folder)
         findings = verifier.verify_run(run)
     if as_json:
         print_json(
@@ -56,7 +56,7 @@ def verify(
     return DAMAGED if findings.troubles else 0
 
 
-def _tell(findings: Findings, *, quick: bool, speech: Speech, as_json: bool) -> None:
+def _tell(findings: Findings, *, quick: bool, speech: OutputOptions, as_json: bool) -> None:
     looked_at = f"{figures.count(findings.snapshots, 'snapshot')} looked at"
     if findings.troubles:
         number = figures.count(len(findings.troubles), "trouble")

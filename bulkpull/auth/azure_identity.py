@@ -1,0 +1,158 @@
+"""
+Tokens of any credential of the Azure libraries, or of anything else with their `get_token`.
+
+The credential decides how to sign in; when a token is renewed, and that all callers share one renewal, is decided
+here, as for our own token endpoint.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import anyio
+
+from bulkpull.auth.grants import life_of, margin_of
+from bulkpull.auth.token_endpoint import AccessToken
+from bulkpull.auth.token_errors import first_sentence
+from bulkpull.clock import Clock
+from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsError
+from bulkpull.events import Events
+from bulkpull.redact import register_secret
+
+# Errors of azure-core that say nothing about the credentials, by name: the library is an extra.
+_UNREACHED = frozenset({"ServiceRequestError", "ServiceResponseError"})
+_JWT_PARTS = 3
+
+
+class AzureToken(Protocol):
+    """A token as azure-core gives it; `expires_on` in seconds since 1970."""
+
+    @property
+    def token(self) -> str:
+        """The token itself."""
+        ...
+
+    @property
+    def expires_on(self) -> int:
+        """When it ends."""
+        ...
+
+
+class AzureCredential(Protocol):
+    """What is asked of a credential: azure-core's `AsyncTokenCredential`, as far as it is needed here."""
+
+    async def get_token(self, *scopes: str, **options: Any) -> AzureToken:
+        """A token for the scopes."""
+        ...
+
+
+class CredentialTokens:
+    """
+    A token source over a credential.
+
+    The credential keeps tokens itself and may give the same one again after it was refused; then the API refuses it
+    once more, and that is told.
+
+    Args:
+        resource: The API, whose `.default` scope is asked for.
+    """
+
+    def __init__(self, credential: AzureCredential, *, resource: str, clock: Clock, events: Events) -> None:
+        self._credential = credential
+        self._scope = f"{resource.strip().rstrip('/')}/.default"
+        self._clock, self._events = clock, events
+        self._renewing = anyio.Lock()
+        self._token: AccessToken | None = None
+        self._renew_from = 0.0
+
+    async def get_token(self) -> AccessToken:
+        """
+        The current token, or a new one when it is about to end.
+
+        Raises:
+            AuthError: The credential gives none.
+            NotConnected: It could not ask.
+        """
+        token = self._token
+        if token is not None and self._clock.monotonic() < self._renew_from:
+            return token
+        return await self._renewed(instead_of=token)
+
+    async def renew(self, rejected: AccessToken) -> AccessToken:
+        """As `TokenSource.renew`. Raises as `get_token`."""
+        return await self._renewed(instead_of=rejected)
+
+    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+        async with self._renewing:
+            if self._token is None or self._token is instead_of:
+                self._token = await self._fetch()
+            return self._token
+
+    async def _fetch(self) -> AccessToken:
+        given = await self._ask()
+        if isinstance(given, BulkpullError):
+            raise given  # here, so that not even `__context__` holds what the library knows
+        register_secret(given.token)
+        life_s = life_of(given.expires_on - self._clock.now().timestamp())
+        now = self._clock.monotonic()
+        self._renew_from = now + life_s - margin_of(life_s)
+        self._events.emit("token.renewed", grant=type(self._credential).__name__, lives_s=life_s)
+        return AccessToken(given.token, expires=now + life_s, app_only=_is_app_only(given.token))
+
+    async def _ask(self) -> AzureToken | BulkpullError:
+        try:
+            asked: object = self._credential.get_token(self._scope)
+            if inspect.isawaitable(asked):
+                given: AzureToken = await asked
+                return given
+        except Exception as error:  # noqa: BLE001 - each library and each wrapper has errors of its own
+            return _explained(error, by=self._credential)
+        return SettingsError(
+            f"{type(self._credential).__name__} is no asynchronous credential", fix="use azure.identity.aio"
+        )
+
+
+@asynccontextmanager
+async def default_credential() -> AsyncIterator[AzureCredential]:
+    """
+    Whoever this machine is to Azure: environment, workload or managed identity, or `az login`.
+
+    Raises:
+        SettingsError: The library is not installed.
+    """
+    try:
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
+    except ImportError:
+        raise SettingsError(
+            "`grant` is azure", why="the libraries for Azure are not installed", fix="pip install 'bulkpull[azure]'"
+        ) from None
+    async with DefaultAzureCredential() as credential:
+        yield credential
+
+
+def _explained(error: Exception, *, by: AzureCredential) -> BulkpullError:
+    who, why = type(by).__name__, first_sentence(str(error)) or type(error).__name__
+    if _UNREACHED & {kind.__name__ for kind in type(error).__mro__}:
+        return NotConnected(f"{who} could not ask for a token", why=why, fix="check the network and HTTPS_PROXY")
+    return AuthError(
+        f"{who} gives no token for the API",
+        why=why,
+        fix="check what it signs in with; the API wants a user's token with MFA, not an application's",
+    )
+
+
+def _is_app_only(token: str) -> bool:
+    """Whether a token speaks for an application alone: a user's has scopes (`scp`). What cannot be read is a user's."""
+    parts = token.split(".")
+    if len(parts) != _JWT_PARTS:
+        return False
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return False
+    return isinstance(claims, dict) and (claims.get("idtyp") == "app" or "scp" not in claims)

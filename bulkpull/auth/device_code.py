@@ -1,0 +1,201 @@
+"""
+Sign-in by device code, through MSAL: a person signs in with a browser anywhere, and a refresh token comes of it.
+
+MSAL knows the protocol; its calls travel over our own transport, so that proxy, `ca_file`, address rules and redaction
+are the same as for everything else. The waiting is ours too: it can be cancelled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from anyio import from_thread, to_thread
+
+from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, refusal
+from bulkpull.clock import Clock
+from bulkpull.config.settings import Settings
+from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
+from bulkpull.redact import printable, register_secret
+from bulkpull.transport.http import Http, Reply, Request
+from bulkpull.transport.json_fields import json_object
+
+GRANT = "device_code"
+_TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
+_PENDING = frozenset({"authorization_pending", "slow_down"})
+# What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
+_ENDINGS: Mapping[str, str] = {
+    "authorization_declined": "the person who was asked declined",
+    "expired_token": "nobody entered the code in time",
+    "code_expired": "nobody entered the code in time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """What the person needs: where to go, what to enter, and how long it is good for, seconds."""
+
+    address: str
+    user_code: str
+    lives_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A refresh token, and the account that it is for as far as the directory tells."""
+
+    refresh_token: str = field(repr=False)
+    account: str | None
+
+
+async def sign_in_by_device_code(
+    settings: Settings, *, http: Http, clock: Clock, show: Callable[[DeviceCode], None]
+) -> SignedIn:
+    """
+    Ask for a device code, show it, and wait until the person has signed in.
+
+    Args:
+        show: Tells the person.
+
+    Raises:
+        SettingsError: MSAL is not installed, or `token_url` is not one that it can make something of.
+        AuthError: Tenant or client is missing, the directory refuses, or the person did not sign in.
+        TransferError, ReportingError: The directory does not answer.
+
+    Source: Secure Application Model (behaviour 11); OAuth 2.0 device authorization grant (RFC 8628).
+    """
+    application = await to_thread.run_sync(partial(_application, settings, http=http))
+    scope = f"{settings.resource.rstrip('/')}/user_impersonation"
+    flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
+    if "user_code" not in flow:
+        raise refusal(flow, code=aadsts_code(flow), grant=GRANT)
+    register_secret(str(flow["device_code"]))
+    lives_s = float(flow["expires_in"])
+    show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
+    deadline = clock.monotonic() + lives_s
+    while clock.monotonic() < deadline:
+        await clock.sleep(float(flow["interval"]))
+        result = await _ask(application, flow)
+        if result is not None:
+            return _read(result)
+    raise _unfinished("expired_token")
+
+
+async def _ask(application: Any, flow: dict[str, Any]) -> Mapping[str, Any] | None:
+    """One question whether the person has signed in; `None` for not yet, or when the answer was lost."""
+    flow.pop("latest_attempt_at", None)  # MSAL's own clock; the waiting is done here
+    once = partial(application.acquire_token_by_device_flow, flow, exit_condition=lambda _: True)
+    try:
+        result: Mapping[str, Any] = await to_thread.run_sync(once)
+    except (TransferError, ServiceTrouble):
+        return None  # the person may be signing in at this moment; the code's end is the deadline
+    return None if result.get("error") in _PENDING else result
+
+
+def _read(result: Mapping[str, Any]) -> SignedIn:
+    error = str(result.get("error", ""))
+    if error in _ENDINGS:
+        raise _unfinished(error)
+    if error:
+        raise refusal(result, code=aadsts_code(result), grant=GRANT)
+    refresh_token = result.get("refresh_token")
+    for name in ("access_token", "refresh_token", "id_token"):
+        register_secret(str(result.get(name) or ""))
+    if not isinstance(refresh_token, str) or not refresh_token:
+        raise AuthError(
+            "the sign-in brought no refresh token",
+            fix="let the application have `offline_access`, and consent to it",
+        )
+    claims = result.get("id_token_claims") or {}
+    account = claims.get("preferred_username") if isinstance(claims, dict) else None
+    return SignedIn(refresh_token, printable(str(account)) if account else None)
+
+
+def _unfinished(error: str) -> AuthError:
+    return AuthError("nobody signed in", why=_ENDINGS[error], fix="run `bulkpull auth login` again")
+
+
+def _application(settings: Settings, *, http: Http) -> Any:
+    try:
+        from msal import PublicClientApplication  # noqa: PLC0415 - an extra, and slow to load
+    except ImportError:
+        raise SettingsError(
+            "signing in needs the library MSAL",
+            why="it is not installed",
+            fix="install bulkpull again: MSAL belongs to it",
+        ) from None
+    address = settings.token_address
+    if _TOKEN_PATH.search(address) is None:
+        raise SettingsError(
+            "`token_url` does not serve for signing in",
+            why="its path does not end in /oauth2/token or /oauth2/v2.0/token",
+            fix="set it to the identity platform's token endpoint",
+        )
+    authority = _TOKEN_PATH.sub("", address)
+    carrier = _Carrier(http, scheme=urlsplit(authority).scheme)
+    return PublicClientApplication(
+        settings.client_id,
+        authority=carrier.as_msal_likes_it(authority),
+        http_client=carrier,
+        # It would ask a server of the public cloud whether to trust the address that a person has set on purpose.
+        instance_discovery=False,
+    )
+
+
+class _Answer:
+    """A reply in the form that MSAL knows."""
+
+    def __init__(self, reply: Reply, text: str) -> None:
+        self.status_code, self.headers, self.text = reply.status, dict(reply.headers), text
+
+
+class _Carrier:
+    """
+    Carries MSAL's calls, which come from a worker thread, over the transport of the event loop.
+
+    MSAL takes https addresses only. On loopback plain http is accepted, so addresses are written as https for MSAL
+    and in their own scheme on the wire.
+    """
+
+    def __init__(self, http: Http, *, scheme: str) -> None:
+        self._http, self._scheme = http, scheme
+
+    def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> _Answer:
+        """As MSAL asks for it; `data` is a form."""
+        return self._send("POST", url, params=params, headers=headers, form=data)
+
+    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> _Answer:
+        """As MSAL asks for it."""
+        return self._send("GET", url, params=params, headers=headers, form=None)
+
+    def close(self) -> None:
+        """Nothing of its own is open."""
+
+    def as_msal_likes_it(self, text: str) -> str:
+        """The same text with addresses of our scheme as https."""
+        return text if self._scheme == "https" else text.replace(f"{self._scheme}://", "https://")
+
+    def _send(self, method: str, url: str, *, params: Any, headers: Any, form: Any) -> _Answer:
+        query = f"?{urlencode(params)}" if params else ""
+        request = Request(
+            method,
+            f"{self._scheme}{url[url.index('://') :]}{query}",
+            endpoint="sign-in",
+            headers={name: str(value) for name, value in (headers or {}).items()},
+            form=None if form is None else {name: str(value) for name, value in form.items() if value is not None},
+        )
+        reply: Reply = from_thread.run(self._http.send, request)
+        text = reply.body.decode("utf-8", "replace")
+        if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
+            judge_token_reply(reply.status, reply.body, grant=GRANT, retry_after_s=None)
+            return _Answer(reply, self.as_msal_likes_it(text))
+        # Raised before MSAL sees it, which would keep the answer and give it again for a while.
+        busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS
+        if busy or json_object(reply.body) is None:
+            raise ServiceTrouble("the directory does not answer as it should", why=f"status {reply.status}")
+        return _Answer(reply, text)

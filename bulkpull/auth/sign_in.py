@@ -1,0 +1,112 @@
+"""How this run signs in: settings, what is kept of an earlier sign-in, and secrets that lie elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from anyio import to_thread
+from pydantic import SecretStr
+
+from bulkpull.auth import Entry, Keeper, TokenCache, token_cache
+from bulkpull.auth.certificate import load_certificate
+from bulkpull.auth.grants import Credentials, Grant
+from bulkpull.auth.key_vault import fetch_secret
+from bulkpull.auth.secret_command import read_from_command
+from bulkpull.clock import Clock
+from bulkpull.config.secrets import vault_reference
+from bulkpull.config.settings import Settings
+from bulkpull.errors import AuthError
+from bulkpull.events import Events
+from bulkpull.secret_forms import FROM_COMMAND
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The grant, what it needs, and who keeps the refresh token (nobody, for other grants or without a cache)."""
+
+    grant: Grant
+    credentials: Credentials
+    keeper: Keeper | None = None
+
+
+async def choose_grant(settings: Settings) -> str:
+    """
+    How this run would sign in: one of our grants, or `azure`; asks nobody.
+
+    Raises:
+        AuthError: A credential is missing: it is neither set nor kept from an earlier sign-in.
+        SettingsError: The token cache would lie in the output folder.
+    """
+    return (await _choose(settings, seed=_plain(settings.refresh_token)))[0]
+
+
+async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -> SignIn:
+    """
+    All that a token endpoint asks for, for any grant but `azure`. A Key Vault is asked, and commands are run, for the
+    secrets that they hold.
+
+    Raises:
+        AuthError: A credential is missing, or a vault or a command does not give it.
+        SettingsError: The certificate cannot be used, or a library for it is not installed.
+    """
+    seed = await _secret(settings, "refresh_token") if settings.grant in (None, "refresh_token") else None
+    chosen, cache, kept = await _choose(settings, seed=seed)
+    grant = Grant(chosen)
+    public = kept is not None and kept.public and grant is Grant.REFRESH_TOKEN
+    credentials = Credentials(
+        client_id=settings.client_id or "",
+        # A public client must not send a secret (AADSTS700025).
+        client_secret=None if public else await _secret(settings, "client_secret"),
+        username=settings.username,
+        password=await _secret(settings, "password") if grant is Grant.PASSWORD else None,
+        refresh_token=seed,
+        sign=None if public else await _signer(settings, clock=clock),
+    )
+    keeper = None
+    if cache is not None and grant is Grant.REFRESH_TOKEN:
+        keeper = Keeper(cache, seed=seed, clock=clock, events=events)
+    return SignIn(grant, credentials, keeper)
+
+
+async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCache | None, Entry | None]:
+    """The grant, the cache, and what it holds that is to be used with these settings."""
+    cache, entry, unread = token_cache(settings), None, None
+    if cache is not None and settings.grant in (None, "refresh_token"):
+        try:
+            found = await to_thread.run_sync(cache.load)
+        except (OSError, ValueError) as trouble:
+            found, unread = None, getattr(trouble, "strerror", None) or str(trouble)
+        if found is not None and found[0].replaces(seed):
+            entry = found[0]
+    try:
+        grant = settings.chosen_grant(kept=entry is not None, public=entry is not None and entry.public)
+    except AuthError as missing:
+        if unread is None or cache is None:
+            raise
+        why = f"the token cache {cache.folder} cannot be read: {unread}"
+        raise AuthError(missing.what, why=why, fix=missing.fix) from None
+    return grant, cache, entry
+
+
+async def _signer(settings: Settings, *, clock: Clock) -> Callable[[str], str] | None:
+    if settings.client_certificate_file is None:
+        return None
+    password = await _secret(settings, "client_certificate_password")
+    certificate = await to_thread.run_sync(
+        partial(load_certificate, settings.client_certificate_file, password=password)
+    )
+    return partial(certificate.assertion, client_id=(settings.client_id or "").strip(), clock=clock)
+
+
+async def _secret(settings: Settings, name: str) -> str | None:
+    if name in FROM_COMMAND and (command := getattr(settings, f"{name}_command")) is not None:
+        return await read_from_command(command, setting=f"{name}_command")
+    value = _plain(getattr(settings, name))
+    reference = vault_reference(value) if value else None
+    return await fetch_secret(reference, setting=name) if reference else value
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

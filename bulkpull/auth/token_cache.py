@@ -1,0 +1,171 @@
+"""
+One sign-in's place in the cache: its entry, and the lock that processes take turns by.
+
+A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
+Where the folder that the settings name is shared with others, it keeps its mode, and a private one is made within it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bulkpull import platforms
+from bulkpull.auth.token_entry import Entry, Identity, read_entry
+from bulkpull.auth.token_stores import PrivateFile, Store, system_store
+from bulkpull.config.settings import Settings
+from bulkpull.errors import SettingsError
+from bulkpull.redact import register_secret
+
+_WITHIN_SHARED = "bulkpull-tokens"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class TokenCache:
+    """
+    Reads and writes one entry; every method reads or writes the disk and raises `OSError` where that refuses.
+
+    Args:
+        encrypt: Prefer the operating system's store.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, *, encrypt: bool) -> None:
+        self.folder, self.identity = folder, identity
+        self._encrypt = encrypt
+        self._file = PrivateFile(folder / f"{identity.name}.json")
+        self._sealed = folder / f"{identity.name}.bin"
+        # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
+        self._lock = FileLock(
+            folder / f"{identity.name}.lock", timeout=0, thread_local=False, mode=0o600, fallback_to_soft=False
+        )
+
+    @cached_property
+    def store(self) -> Store:
+        """Where a new entry is put: with the system where that is wanted and possible, else in a private file."""
+        return (self._encrypt and self._system) or self._file
+
+    @cached_property
+    def _system(self) -> Store | None:
+        # A libsecret that answers can be told only by trying it, and it puts its mark into the folder.
+        self._make_folder()
+        return system_store(self._sealed)
+
+    def load(self) -> tuple[Entry, Store] | None:
+        """
+        The entry and where it lies; `None` when there is none.
+
+        Raises:
+            OSError: It cannot be read, for example because the system's store answers in a desktop session only.
+            ValueError: It is damaged.
+        """
+        if self._sealed.exists():
+            if self._system is None:
+                raise OSError(
+                    0, "it is encrypted by the operating system, whose store cannot be reached from this session"
+                )
+            if text := self._system.load():
+                return self._read(text), self._system
+        text = self._file.load()
+        return (self._read(text), self._file) if text else None
+
+    def save(self, entry: Entry) -> Store:
+        """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""
+        self._make_folder()
+        text = entry.model_dump_json()
+        store = self.store
+        try:
+            store.save(text)
+        except OSError:
+            if store is self._file:
+                raise
+            store = self._file  # DPAPI and the keychain say only when they are used that they cannot be
+            store.save(text)
+        if store is self._file and self._sealed.exists():
+            self._sealed.unlink()
+        elif store is not self._file:
+            self._file.forget()
+        return store
+
+    def forget(self) -> list[str]:
+        """Remove the entry from both places; returns what was removed, in words."""
+        removed = [self._file.told] if self._file.forget() else []
+        if self._sealed.exists():
+            if self._system is not None and self._system.forget():
+                removed.append(self._system.told)
+            else:
+                self._sealed.unlink()
+                removed.append(f"marked by {self._sealed}; the system's store, out of reach from here, has it still")
+        return removed
+
+    def take_turn(self, *, patience_s: float = 0.0) -> bool:
+        """Take the lock if it is free, or becomes so within `patience_s`; `release` gives it back."""
+        self._make_folder()
+        try:
+            self._lock.acquire(timeout=patience_s)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def _read(self, text: str) -> Entry:
+        entry = read_entry(text)
+        register_secret(entry.refresh_token)
+        return entry
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(self.folder):
+            raise OSError(errno.EPERM, f"{self.folder} is a link, or open to others: a private folder is needed")
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder of this user's own that nobody else may enter. Windows keeps its own rules for that."""
+    user_id = platforms.current().user_id()
+    if user_id is None:
+        return True
+    status = folder.lstat()
+    is_ours = status.st_uid == user_id
+    return stat.S_ISDIR(status.st_mode) and is_ours and not status.st_mode & _OTHERS
+
+
+def _private_folder(folder: Path) -> Path:
+    """The folder itself where it is private or still to be made; else one within it, so that it keeps its mode."""
+    folder = Path(os.path.realpath(folder))
+    with suppress(OSError):
+        return folder if _is_private(folder) else folder / _WITHIN_SHARED
+    return folder
+
+
+def token_cache(settings: Settings) -> TokenCache | None:
+    """
+    The cache for the sign-in that the settings describe; `None` when it is switched off, or they describe none yet.
+
+    Reads no entry; only looks whose folder it is.
+
+    Raises:
+        SettingsError: It would lie in the output folder, which is for everybody's eyes, by its name or by a link.
+    """
+    folder = settings.token_cache_folder
+    if folder is None or not (settings.tenant_id and settings.client_id):
+        return None
+    by_name = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(settings.output))  # noqa: PTH100 - links are kept
+    if by_name or Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(settings.output)):
+        raise SettingsError(
+            f"`token_cache` {folder} lies in the output folder", fix="keep it apart: tokens are for nobody else"
+        )
+    identity = Identity(
+        tenant_id=settings.tenant_id,
+        client_id=settings.client_id,
+        token_url=settings.token_address,
+        username=settings.username,
+    )
+    return TokenCache(_private_folder(folder), identity, encrypt=settings.encrypt_token_cache)

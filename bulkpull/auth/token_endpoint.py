@@ -1,0 +1,249 @@
+"""
+An access token and its expiry, renewed before it ends.
+
+Anything with `get_token` and `renew` will do as a `TokenSource`; ours speaks to a token endpoint as the walkthrough
+shows. The forms stand in `grants`, the sentences for refusals in `refusals`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import anyio
+
+from bulkpull.auth.grants import Credentials, Grant, life_of, margin_of, token_form
+from bulkpull.auth.refresh_tokens import InMemory, RefreshTokens
+from bulkpull.auth.token_errors import UnknownRefusal, judge_token_reply
+from bulkpull.clock import Clock
+from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
+from bulkpull.events import Events
+from bulkpull.redact import register_secret
+from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
+from bulkpull.transport.http import Http, Reply, Request
+from bulkpull.transport.json_fields import json_object
+from bulkpull.transport.rate_limit import parse_retry_after
+from bulkpull.transport.retry import Retrier
+from bulkpull.url_safety import check_address, origin
+
+__all__ = ["AccessToken", "Credentials", "Grant", "RefreshTokens", "TokenEndpoint", "TokenSource"]
+
+# A rotated refresh token is written down even when the run is being cancelled, but not for ever.
+_STORE_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """
+    What opens the API for a while.
+
+    Attributes:
+        expires: The moment it ends, by the clock's `monotonic`: a stepped wall clock does not matter.
+        app_only: It speaks for the application alone, without a user (behaviour 15).
+    """
+
+    value: str = field(repr=False)
+    expires: float
+    app_only: bool = False
+
+
+class TokenSource(Protocol):
+    """Where tokens come from."""
+
+    async def get_token(self) -> AccessToken:
+        """A token that is good for now."""
+        ...
+
+    async def renew(self, rejected: AccessToken) -> AccessToken:
+        """A token other than `rejected`, which the API refused; callers refused together share one renewal."""
+        ...
+
+
+# RFC 6750 allows fewer; these travel in a header and in a form whatever they mean.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def _token_in(raw: Mapping[str, object], name: str) -> str | None:
+    """A token as it came: it is sent and compared, and never shown."""
+    value = raw.get(name)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+class TokenEndpoint:
+    """
+    Tokens from a token endpoint.
+
+    Args:
+        credentials: For `grant`. A refresh token that comes with a reply replaces the one before (behaviours 7 and 8).
+        kept: Where refresh tokens of the grant `refresh_token` are kept: a new one before its access token is used
+            (fault 19), and what another process kept there meanwhile is used in place of the older (20).
+
+    One renewal is under way at a time, whoever asks, and all who waited share its outcome. A refusal is remembered:
+    repeating wrong credentials locks accounts.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        retrier: Retrier,
+        clock: Clock,
+        events: Events,
+        token_url: str,
+        resource: str,
+        grant: Grant,
+        credentials: Credentials,
+        kept: RefreshTokens | None = None,
+    ) -> None:
+        check_address(token_url, what="`token_url`")
+        if grant is not Grant.REFRESH_TOKEN or kept is None:  # a kept refresh token is read when it is needed
+            token_form(grant, credentials=credentials, resource=resource, token_url=token_url)
+        for secret in (credentials.client_secret, credentials.password, credentials.refresh_token):
+            register_secret(secret or "")
+        self._http = http
+        self._retrier = retrier
+        self._clock = clock
+        self._events = events
+        self._token_url = token_url
+        self._resource = resource
+        self._grant = grant
+        self._credentials = credentials
+        # What the password grant brings along is not worth keeping: the password is at hand, and lasts longer.
+        self._kept = kept if kept is not None and grant is Grant.REFRESH_TOKEN else InMemory()
+        self._renewing = anyio.Lock()
+        self._token: AccessToken | None = None
+        self._renew_from = 0.0
+        self._refresh_token = credentials.refresh_token if grant is Grant.REFRESH_TOKEN else None
+        self._is_public = False
+        self._refusal: AuthError | None = None
+        self._attempts = 0
+        self._last_failure: BulkpullError | None = None
+
+    async def get_token(self) -> AccessToken:
+        """
+        The current token, or a new one when it is about to end.
+
+        Raises:
+            AuthError: The credentials are refused; remembered, so that asking again costs no call.
+            TransferError, ReportingError: The endpoint does not answer, after all tries.
+        """
+        token = self._token
+        if token is not None and self._clock.monotonic() < self._renew_from:
+            return token
+        try:
+            return await self._renewed(instead_of=token)
+        except AuthError:
+            raise
+        except BulkpullError:
+            # It is renewed ahead of time, so while the endpoint is out of order the old one still serves.
+            if token is not None and self._clock.monotonic() < token.expires:
+                return token
+            raise
+
+    async def renew(self, rejected: AccessToken) -> AccessToken:
+        """As `TokenSource.renew`. Raises as `get_token`."""
+        return await self._renewed(instead_of=rejected)
+
+    async def _renewed(self, *, instead_of: AccessToken | None) -> AccessToken:
+        attempts = self._attempts
+        async with self._renewing:
+            if self._refusal is not None:
+                raise copy(self._refusal)
+            if self._token is not None and self._token is not instead_of:
+                return self._token
+            if self._attempts != attempts and self._last_failure is not None:
+                raise copy(self._last_failure)  # the attempt that this caller waited for
+            try:
+                self._token = await self._fetch()
+            except BulkpullError as error:
+                self._last_failure = error
+                self._refusal = error if isinstance(error, AuthError) else None
+                raise
+            finally:
+                self._attempts += 1
+            self._last_failure = None
+            return self._token
+
+    async def _fetch(self) -> AccessToken:
+        if self._grant is Grant.REFRESH_TOKEN:
+            async with self._kept.turn():
+                if (newest := await self._kept.newest()) is not None:
+                    self._refresh_token, self._is_public = newest.refresh_token, newest.public
+                if self._refresh_token is None:
+                    raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
+                return await self._fetch_by(Grant.REFRESH_TOKEN)
+        if self._refresh_token is not None:
+            try:
+                return await self._fetch_by(Grant.REFRESH_TOKEN)
+            except AuthError:
+                self._refresh_token = None  # it was a by-product of the password grant, which goes on without it
+        return await self._fetch_by(self._grant)
+
+    async def _fetch_by(self, grant: Grant) -> AccessToken:
+        credentials = self._credentials
+        if grant is Grant.REFRESH_TOKEN:
+            credentials = replace(credentials, username=None, password=None, refresh_token=self._refresh_token)
+            if self._is_public:
+                credentials = replace(credentials, client_secret=None, sign=None)
+        headers = {"Accept": "application/json"}
+
+        unknown_answers = 0
+
+        async def ask() -> tuple[Mapping[str, object], float]:
+            nonlocal unknown_answers
+            # Anew for each try: a signed assertion is short-lived.
+            form = token_form(grant, credentials=credentials, resource=self._resource, token_url=self._token_url)
+            request = Request("POST", self._token_url, endpoint="token", headers=headers, form=form)
+            asked_at = self._clock.monotonic()
+            reply = await self._http.send(request)
+            try:
+                return self._read(reply, grant=grant), asked_at
+            except UnknownRefusal as refused:
+                unknown_answers += 1
+                if unknown_answers >= UNKNOWN_TRIES:
+                    raise refused.final from None
+                raise
+
+        try:
+            raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
+        except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown refusal gets
+            raise refused.final from None
+        await self._keep(_token_in(raw, "refresh_token"))
+        life_s = life_of(raw.get("expires_in"))
+        self._renew_from = asked_at + life_s - margin_of(life_s)
+        self._events.emit("token.renewed", grant=grant.value, lives_s=life_s)
+        value = _token_in(raw, "access_token") or ""
+        return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
+
+    def _read(self, reply: Reply, *, grant: Grant) -> Mapping[str, object]:
+        retry_after_s = parse_retry_after(
+            reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self._clock.now()
+        )
+        judge_token_reply(reply.status, reply.body, grant=grant.value, retry_after_s=retry_after_s)
+        raw = json_object(reply.body) or {}
+        value = _token_in(raw, "access_token")
+        if value is None:
+            raise UnexpectedReply("the token endpoint's reply holds no token", fix="check `token_url`")
+        register_secret(value)
+        if not _TOKEN.fullmatch(value):
+            raise UnexpectedReply(
+                "the token endpoint's token cannot be sent",
+                why="it holds control characters, blanks or letters that no header carries",
+                fix="check `token_url`, and look for a proxy that rewrites replies",
+            )
+        return raw
+
+    async def _keep(self, refresh_token: str | None) -> None:
+        if refresh_token is None or refresh_token == self._refresh_token or self._grant is Grant.CLIENT_CREDENTIALS:
+            return
+        register_secret(refresh_token)
+        if not _TOKEN.fullmatch(refresh_token):
+            # Only it is lost: the access token is good, and the refresh token before stays in use.
+            self._events.warn("token.unusable", reason="the new refresh token holds characters that no form carries")
+            return
+        self._refresh_token = refresh_token
+        with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
+            await self._kept.keep(refresh_token)

@@ -1,0 +1,115 @@
+"""
+What the token endpoint's answers mean: its error codes as sentences that a person can act on. Pure.
+
+Its own description is quoted by its first sentence only: the rest carries trace ids and sometimes names of users.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from bulkpull.auth.token_codes import TOKEN_CODES, UNKNOWN_STEP, find_token_code
+from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedReply
+from bulkpull.redact import printable
+from bulkpull.transport.answer_kinds import AnswerKind
+from bulkpull.transport.json_fields import json_object, shown, text
+from bulkpull.transport.proxy_errors import proxy_refusal
+
+# Ids that Microsoft's support asks for; nothing else is quoted as one.
+_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+
+
+class UnknownRefusal(UnexpectedReply):
+    """
+    A refusal that no table knows: it may be worth another try, and is quoted if it stays so.
+
+    Attributes:
+        final: What it is told as once it was repeated often enough.
+    """
+
+    def __init__(self, final: AuthError) -> None:
+        self.final = final
+        super().__init__(final.what, why=final.why, fix=final.fix)
+
+
+def judge_token_reply(status: int, body: bytes, *, grant: str, retry_after_s: float | None) -> None:
+    """
+    Raise what the answer means if it is no success.
+
+    Raises:
+        AuthError: The credentials are refused; asking again cannot help.
+        UnknownRefusal: They are refused by a code that no table knows.
+        Throttled, ServiceTrouble: The endpoint is busy or out of order.
+        UnexpectedReply: It is no answer of a token endpoint.
+    """
+    raw = json_object(body)
+    if status == HTTPStatus.OK and raw is not None and "error" not in raw:
+        return
+    code = aadsts_code(raw or {})
+    label = _label(raw or {}, code=code)
+    ids = _ids_of(raw or {})
+    known = find_token_code(code, _error_word(raw or {}))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise Throttled("the token endpoint is asked too often", why=f"{status}{ids}", retry_after_s=retry_after_s)
+    if known is not None and known.kind is AnswerKind.PASSING:
+        pauses_s = [pause_s for pause_s in (retry_after_s, known.pause_s) if pause_s is not None]
+        raise ServiceTrouble(
+            "the token endpoint gives no token for now",
+            why=f"{known.cause} ({label}{ids})",
+            retry_after_s=max(pauses_s, default=None),
+        )
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        raise ServiceTrouble("the token endpoint is out of order", why=f"{status}{ids}", retry_after_s=retry_after_s)
+    if (proxy := proxy_refusal(status, told="sign in", is_the_services=raw is not None)) is not None:
+        raise proxy
+    if raw is None or "error" not in raw:
+        why = f"{status} {shown(body)}".strip()
+        raise UnexpectedReply("the answer is not a token endpoint's", why=why, fix="check `token_url`")
+    refused = refusal(raw, code=code, grant=grant)
+    raise refused if known is not None else UnknownRefusal(refused)
+
+
+def aadsts_code(raw: Mapping[str, Any]) -> int | None:
+    """The AADSTS code of an error, from its list of codes or its description."""
+    codes = raw.get("error_codes")
+    numbers = [code for code in codes if isinstance(code, int)] if isinstance(codes, list) else []
+    named = re.search(r"AADSTS(\d{4,8})", str(raw.get("error_description", "")))
+    candidates = ([int(named[1])] if named else []) + numbers
+    return next((code for code in candidates if code in TOKEN_CODES), candidates[0] if candidates else None)
+
+
+def refusal(raw: Mapping[str, Any], *, code: int | None, grant: str) -> AuthError:
+    """The sentence for a refusal: in our words where a table knows it, else quoted."""
+    label = _label(raw, code=code)
+    what = f"no token by the grant {grant}"
+    known = find_token_code(code, _error_word(raw))
+    if known is not None and known.kind is AnswerKind.FINAL:
+        return AuthError(what, why=f"{known.cause} ({label}{_ids_of(raw)})", fix=known.step)
+    quoted = first_sentence(text(raw.get("error_description")) or "")
+    told = f"{label}: {quoted}" if quoted and label not in quoted else quoted or label
+    return AuthError(what, why=f"{told}{_ids_of(raw)}", fix=UNKNOWN_STEP)
+
+
+def _error_word(raw: Mapping[str, Any]) -> str:
+    return printable(text(raw.get("error")) or "", most=40)
+
+
+def _label(raw: Mapping[str, Any], *, code: int | None) -> str:
+    return f"AADSTS{code}" if code is not None else _error_word(raw) or "no error code"
+
+
+def _ids_of(raw: Mapping[str, Any]) -> str:
+    """The trace id and the correlation id, for support."""
+    ids = ((name, text(raw.get(key))) for name, key in (("trace id", "trace_id"), ("correlation id", "correlation_id")))
+    told = [f"{name} {value}" for name, value in ids if value and _ID.fullmatch(value)]
+    return "".join(f", {each}" for each in told)
+
+
+def first_sentence(description: str) -> str:
+    """The first sentence of a description, redacted, without ids and addresses, at most 160 characters."""
+    sentence = re.split(r"(?<=[.!?])\s|[\r\n]", description.strip(), maxsplit=1)[0]
+    sentence = re.sub(r"(?<!\S)[^\s@]+@\S+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}", "…", sentence)
+    return printable(sentence, most=160)

@@ -1,0 +1,112 @@
+"""
+The chain of refresh tokens across runs and processes.
+
+Whoever renews takes a turn, reads what the process before left there, and stores what it gets before it uses it. A
+cache that cannot be used is a warning: the run goes on with the token of the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio import to_thread
+
+from bulkpull.auth.token_cache import TokenCache
+from bulkpull.auth.token_entry import Entry, fingerprint
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.events import Events
+
+# Longer than a renewal with its repetitions takes; then it is better to redeem a token twice than to wait for nobody.
+LONGEST_TURN_S = 90.0
+_LOOK_EVERY_S = 0.1
+
+
+class Keeper:
+    """
+    Keeps one sign-in's newest refresh token.
+
+    Args:
+        seed: The refresh token of the settings, if they hold one.
+    """
+
+    def __init__(self, cache: TokenCache, *, seed: str | None, clock: Clock, events: Events) -> None:
+        self._cache, self._seed = cache, seed
+        self._clock, self._events = clock, events
+        self._last: Entry | None = None
+        self._is_forgotten = False
+        self._warned: set[str] = set()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One renewal at a time among all processes; without a usable lock, or after too long a wait, none waits."""
+        is_mine = await self._wait_for_turn()
+        try:
+            yield
+        finally:
+            if is_mine:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(self._cache.release)
+
+    async def newest(self) -> Entry | None:
+        """What is kept, if it is to be used in place of the settings' refresh token."""
+        try:
+            found = await to_thread.run_sync(self._cache.load)
+        except (OSError, ValueError) as trouble:
+            self._warn("token.cache_unread", trouble, follows=self._without_it())
+            return None
+        # Somebody signed out while this run is under way: it goes on with what it has, and keeps nothing again.
+        self._is_forgotten = found is None and self._last is not None
+        if found is None or not found[0].replaces(self._seed):
+            return None
+        self._last = found[0]
+        return found[0]
+
+    async def keep(self, refresh_token: str) -> None:
+        """Store a new refresh token, durably; where that fails a warning says what follows."""
+        if self._is_forgotten:
+            return
+        identity, last = self._cache.identity, self._last
+        # A seed that is taken out of the settings is still what the chain descends from.
+        before = last.descends_from if last else None
+        entry = Entry(
+            tenant_id=identity.tenant_id,
+            client_id=identity.client_id,
+            token_url=identity.token_url,
+            account=last.account if last else None,
+            public=last is not None and last.public,
+            descends_from=fingerprint(self._seed) if self._seed else before,
+            kept_at=iso_utc(self._clock.now()),
+            refresh_token=refresh_token,
+        )
+        try:
+            await to_thread.run_sync(self._cache.save, entry)
+        except OSError as trouble:
+            self._warn("token.not_kept", trouble, follows=self._without_it())
+        else:
+            self._last = entry
+
+    async def _wait_for_turn(self) -> bool:
+        deadline = self._clock.monotonic() + LONGEST_TURN_S
+        while True:
+            try:
+                if await to_thread.run_sync(self._cache.take_turn):
+                    return True
+            except (OSError, NotImplementedError):
+                return False  # a folder that cannot be written is told when something is to be kept in it
+            if self._clock.monotonic() >= deadline:
+                return False
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+    def _without_it(self) -> str:
+        if self._seed:
+            return "later runs begin again with the refresh token of the settings, which ends with its own lifetime"
+        return "later runs need another sign-in: `bulkpull auth login`"
+
+    def _warn(self, name: str, trouble: Exception, *, follows: str) -> None:
+        if name in self._warned:
+            return
+        self._warned.add(name)
+        why = getattr(trouble, "strerror", None) or str(trouble) or type(trouble).__name__
+        self._events.warn(name, folder=str(self._cache.folder), reason=why, follows=follows)

@@ -1,0 +1,149 @@
+"""
+Where an entry lies: in a file that only its user may read, or with the operating system, which encrypts it.
+
+The system's store comes from msal-extensions: DPAPI, the keychain, or libsecret where a session of its user runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from bulkpull import platforms
+from bulkpull.output.atomic_files import sync_folder, write_atomically
+
+_SYSTEMS = {"win32": "DPAPI", "darwin": "the keychain", "linux": "libsecret"}
+
+
+class Store(Protocol):
+    """
+    Holds the text of one entry.
+
+    Every method reads or writes the disk, or asks the system, and raises `OSError` where that refuses.
+    """
+
+    @property
+    def told(self) -> str:
+        """How it is kept, for people."""
+        ...
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the operating system encrypts it."""
+        ...
+
+    def load(self) -> str | None:
+        """The text; `None` when there is none."""
+        ...
+
+    def save(self, text: str) -> None:
+        """Replace the text; durable when this returns."""
+        ...
+
+    def forget(self) -> bool:
+        """Remove it; whether there was something."""
+        ...
+
+
+class PrivateFile:
+    """A file of mode 0600, replaced as a whole."""
+
+    encrypted = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def told(self) -> str:
+        """As `Store.told`."""
+        return f"unencrypted in {self._path}, which only this user may read"
+
+    def load(self) -> str | None:
+        """As `Store.load`."""
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def save(self, text: str) -> None:
+        """As `Store.save`."""
+        write_atomically(self._path, text, private=True)
+
+    def forget(self) -> bool:
+        """As `Store.forget`."""
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return False
+        sync_folder(self._path.parent)
+        return True
+
+
+class SystemStore:
+    """
+    The operating system's own store.
+
+    Args:
+        path: The file that holds the encrypted text, or that marks that the system holds it.
+        persistence: Of msal-extensions, over `path`.
+    """
+
+    encrypted = True
+
+    def __init__(self, path: Path, persistence: Any) -> None:
+        self._path, self._persistence = path, persistence
+
+    @property
+    def told(self) -> str:
+        """As `Store.told`."""
+        return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
+
+    def load(self) -> str | None:
+        """As `Store.load`."""
+        if not self._path.exists():
+            return None
+        return str(_asked(self._persistence.load)) or None
+
+    def save(self, text: str) -> None:
+        """As `Store.save`."""
+        _asked(self._persistence.save, text)
+        descriptor = platforms.current().open_file(self._path, os.O_RDWR)
+        try:
+            platforms.current().sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_folder(self._path.parent)
+
+    def forget(self) -> bool:
+        """As `Store.forget`: the libraries have no removal, so the text is emptied before its mark goes."""
+        if not self._path.exists():
+            return False
+        with suppress(OSError):
+            _asked(self._persistence.save, "")
+        self._path.unlink(missing_ok=True)
+        return True
+
+
+def _asked(method: Any, *arguments: str) -> Any:
+    """Ask the system; whatever its libraries raise (each its own kind) becomes an `OSError` with no secret in it."""
+    try:
+        return method(*arguments)
+    except Exception as refused:  # noqa: BLE001 - see above
+        trouble = type(refused).__name__
+    raise OSError(0, f"the operating system's store does not answer ({trouble})")
+
+
+def system_store(path: Path) -> SystemStore | None:
+    """The operating system's store over `path`; `None` where there is none, or msal-extensions is not installed."""
+    # It logs a traceback where libsecret's Python package is missing, which is no fault but the usual case on servers.
+    logging.getLogger("msal_extensions").propagate = False
+    try:
+        from msal_extensions import build_encrypted_persistence  # noqa: PLC0415 - an extra, and slow to load
+
+        return SystemStore(path, build_encrypted_persistence(str(path)))
+    except Exception:  # noqa: BLE001 - each system's libraries have errors of their own: all mean that there is no store
+        return None

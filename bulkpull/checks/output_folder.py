@@ -1,0 +1,159 @@
+"""The output folder: can it be written, is there room, who writes to it, and what does its ledger know?"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+
+from bulkpull import formatting as figures
+from bulkpull import platforms
+from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.errors import BulkpullError
+from bulkpull.output.atomic_files import RESERVE_BYTES, explained, has_links, sync_folder
+from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
+from bulkpull.output.lock import find_writer
+from bulkpull.output.run_history import PRIVATE, manifests
+
+# The service's own number, where it limits one-off reports at all (behaviour 85).
+_ONE_OFF_REPORTS = 5
+_TRIAL = ".bulkpull-trial-"
+
+
+async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
+    """Everything about the output folder; nothing is left there."""
+    private = output / PRIVATE
+    needed_bytes: int | None = None
+    if _exists(private / "ledger.sqlite"):
+        try:
+            async with opened_ledger(private, read_only=True) as ledger:
+                runs = await ledger.runs()
+                quota = await _check_quota(ledger, clock=clock, window_s=quota_window_s)
+            needed_bytes = await run_sync(_needed_by_last, output)
+            known = _tell_runs(runs)
+        except BulkpullError as error:
+            known, quota = trouble_of("ledger", error), unchecked("quota", "the ledger cannot be read")
+    else:
+        known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
+    return [
+        await run_sync(_check_writable, output),
+        await run_sync(_check_links, output),
+        await run_sync(_check_room, output, needed_bytes),
+        await run_sync(_check_lock, private),
+        known,
+        quota,
+    ]
+
+
+def _check_writable(output: Path) -> CheckResult:
+    output, place = output.absolute(), _nearest(output)
+    facts = {"path": str(output), "exists": output == place}
+    try:
+        with explained(output):
+            if not place.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            # Tried in either case: /proc and its like call themselves writable.
+            with (
+                tempfile.TemporaryDirectory(dir=place, prefix=_TRIAL) as trial,
+                (Path(trial) / "file").open("wb") as file,
+            ):
+                file.write(b"trial")
+                file.flush()
+                platforms.current().sync_file(file.fileno())
+                sync_folder(Path(trial))
+    except BulkpullError as error:
+        return trouble_of("output", error)
+    told = "can be written" if output == place else "does not exist yet and can be made"
+    return fine("output", f"{output} {told}", facts=facts)
+
+
+def _check_links(output: Path) -> CheckResult:
+    """Whether there will be a `latest/`: told before the first night, because readers have to know."""
+    try:
+        with tempfile.TemporaryDirectory(dir=_nearest(output), prefix=_TRIAL) as trial:
+            has_them = has_links(Path(trial))
+    except OSError:
+        return unchecked("links", "the output folder cannot be written")
+    if has_them:
+        return fine(
+            "links", "the file system has links: `latest/` leads to the newest snapshots", facts={"links": True}
+        )
+    return fine(
+        "links",
+        "the file system has no links: `latest/` is left out, and readers go by `current.json`",
+        facts={"links": False},
+    )
+
+
+def _check_room(output: Path, needed_bytes: int | None) -> CheckResult:
+    place = _nearest(output)
+    free_bytes = shutil.disk_usage(place).free
+    facts = {"free_bytes": free_bytes, "needed_bytes": needed_bytes}
+    told = f"{figures.size(free_bytes)} free"
+    if needed_bytes is None:
+        return fine("disk", f"{told}; no earlier run tells how much is needed", facts=facts)
+    told += f"; the last complete run needed {figures.size(needed_bytes)}"
+    if free_bytes < needed_bytes:
+        fix = "free some space, keep fewer snapshots (`retain_runs`), or point `output` at a larger disk"
+        return trouble("disk", told, fix=fix, facts=facts)
+    return fine("disk", told, facts=facts)
+
+
+def _check_lock(private: Path) -> CheckResult:
+    writer = find_writer(private)
+    if writer is not None:
+        return fine("lock", f"a run is writing to this folder at the moment: {writer}", facts={"held": True})
+    return fine("lock", "free: no run is writing to this folder", facts={"held": False})
+
+
+async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> CheckResult:
+    since = clock.now() - timedelta(seconds=window_s)
+    made = [datetime.fromisoformat(moment) for moment in await ledger.moments(step="report", since=iso_utc(since))]
+    return _tell_quota(made, window_s=window_s)
+
+
+def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
+    window = f"the last {window_s / 60:,.0f} minutes"
+    told = f"{figures.count(len(made), 'one-off report')} made from here in {window}"
+    if len(made) >= _ONE_OFF_REPORTS:
+        opens = max(made[-_ONE_OFF_REPORTS] + timedelta(seconds=window_s), made[-1])
+        told += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
+    return fine("quota", told, facts={"made": len(made), "window_s": window_s})
+
+
+def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
+    if not runs:
+        return fine("ledger", "no run of this folder is known", facts={"runs": 0})
+    last = runs[0]
+    told = f"it can be read: {figures.count(len(runs), 'run')}, the last {last.status or 'unfinished'}"
+    return fine("ledger", f"{told}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
+
+
+def _needed_by_last(output: Path) -> int | None:
+    """Bytes that the last complete run downloaded and published, and the reserve; `None` when no manifest tells."""
+    for manifest in manifests(output):
+        new = [record for record in manifest.datasets if record.status == "complete"]
+        if manifest.status == "complete" and new:
+            return RESERVE_BYTES + sum(
+                record.downloaded_bytes + sum(file.bytes for file in record.files) for record in new
+            )
+    return None
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself where it exists, else the nearest folder above it that does."""
+    path = path.absolute()
+    while not _exists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - a path's own method raises where a folder may not be entered

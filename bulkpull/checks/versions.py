@@ -1,0 +1,52 @@
+"""The machine: Python, this program, and the libraries under it in the versions that it asks for."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from importlib import metadata
+
+from bulkpull._version import __version__
+from bulkpull.checks.result import CheckResult, fine, trouble
+
+_OLDEST_PYTHON = (3, 11)
+_REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
+_AGAIN = "install bulkpull anew, with all it needs: `python -m pip install --upgrade --force-reinstall bulkpull`"
+
+
+def check_versions() -> CheckResult:
+    """Python and every library, against the oldest version that will do."""
+    versions = {"python": platform.python_version(), "bulkpull": __version__}
+    lacking: list[str] = []
+    for name, oldest in required().items():
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            lacking.append(f"{name} is not installed")
+            continue
+        if release(versions[name]) < release(oldest):
+            lacking.append(f"{name} {versions[name]} is older than {oldest}")
+    if sys.version_info < _OLDEST_PYTHON:
+        lacking.append(f"Python {versions['python']} is older than {'.'.join(map(str, _OLDEST_PYTHON))}")
+    if lacking:
+        return trouble("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
+    told = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
+    libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))
+    return fine("versions", told + libraries, facts=versions)
+
+
+def required() -> dict[str, str]:
+    """The libraries that this installation needs, and the oldest version of each."""
+    try:
+        lines = metadata.requires("bulkpull") or []
+    except metadata.PackageNotFoundError:  # run from a folder without being installed
+        return {}
+    found = (_REQUIREMENT.match(line) for line in lines)
+    return {each[1]: each[2] for each in found if each}
+
+
+def release(version: str) -> tuple[int, ...]:
+    """`2.1.0rc1` → `(2, 1, 0)`: the leading numbers, which is enough to compare with a lower bound (pure)."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()

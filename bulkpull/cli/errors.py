@@ -1,0 +1,244 @@
+"""
+How a command speaks, and what it says when it fails: what, why and fix in at most three lines, and the exit status.
+A fault in a query is pointed at in two lines more.
+
+No traceback is shown, except at debug level; secrets are removed from every line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import typer
+
+from bulkpull.cli.stdio import count_json_objects, print_json
+from bulkpull.clock import stamp_of
+from bulkpull.errors import BulkpullError
+from bulkpull.foreign_text import visible
+from bulkpull.redact import redact
+
+INTERRUPTED = 130
+USAGE = 2
+UNEXPECTED = 1
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The quietest log lines that are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """
+    What the options say about logs and displays.
+
+    Attributes:
+        log_level: `None` when the option was not given.
+        quiet: Errors only, no display and no summary.
+    """
+
+    log_format: LogFormat = LogFormat.CONSOLE
+    log_level: LogLevel | None = None
+    quiet: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether every line on standard error has to be a JSON object."""
+        return self.log_format is LogFormat.JSON
+
+    def level(self, default: LogLevel) -> LogLevel:
+        """The level to log at: errors when quiet, else the option's, else `default`."""
+        return LogLevel.ERROR if self.quiet else self.log_level or default
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """
+    How a command ended early.
+
+    Attributes:
+        exit_code: The contract's exit status (section 3).
+        excerpt: Lines that point at the place of a fault in a query.
+        details: A traceback, for debug level only.
+    """
+
+    what: str
+    exit_code: int
+    why: str | None = None
+    fix: str | None = None
+    excerpt: str | None = None
+    details: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object that takes the manifest's place (contract, section 4)."""
+        error = {"what": self.what, "why": self.why, "fix": self.fix}
+        return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
+
+
+_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it carries on where it was")
+
+
+@contextmanager
+def told(speech: OutputOptions, *, as_json: bool = False) -> Iterator[None]:
+    """
+    Tell whatever ends the block early in one clear message, and end the command with its exit status.
+
+    Args:
+        as_json: One JSON object is owed to standard output: where the block has written none, what ended it is
+            written in its place.
+    """
+    before = count_json_objects()
+
+    def owes() -> bool:
+        return as_json and count_json_objects() == before
+
+    try:
+        yield
+    except typer.Exit as end:
+        if end.exit_code and owes():
+            print_ending(_ending_of(end.exit_code))
+        raise
+    except typer.Abort:
+        if owes():
+            print_ending(_INTERRUPTION)
+        raise
+    except (typer.TyperException, SystemExit):  # a misuse, which whoever parses options tells; or a shell's completion
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last place that can tell it, and it ends the program
+        ending = tell(error, speech)
+        if owes():
+            print_ending(ending)
+        raise typer.Exit(ending.exit_code) from None
+
+
+def print_ending(ending: Ending) -> None:
+    """Write how a command ended early to standard output, in the place of the JSON object that it owes."""
+    # A standard output that cannot be written was told already, or is what ended the command.
+    with suppress(BulkpullError):
+        print_json(ending.as_dict())
+
+
+def _ending_of(exit_code: int) -> Ending:
+    """For a command that has told its end on standard error and brought nothing."""
+    if exit_code == INTERRUPTED:
+        return _INTERRUPTION
+    return Ending("the command brought no result", exit_code, why="what happened stands on standard error")
+
+
+def tell(error: BaseException, speech: OutputOptions) -> Ending:
+    """Write `error` to standard error; returns what was told, with the exit status that it asks for."""
+    error = _the_one(error)
+    if isinstance(error, KeyboardInterrupt):
+        write_error(speech, _INTERRUPTION.what, exit_code=INTERRUPTED)
+        return _INTERRUPTION
+    details = "".join(traceback.format_exception(error)) if speech.log_level is LogLevel.DEBUG else None
+    if isinstance(error, BulkpullError):
+        ending = Ending(error.what, error.exit_code, error.why, error.fix, error.excerpt, details)
+    else:
+        fault = BulkpullError(
+            f"unexpected fault ({type(error).__name__})",
+            why=str(error) or None,
+            fix="run again with `--log-level debug` and report what it shows",
+        )
+        ending = Ending(fault.what, UNEXPECTED, fault.why, fault.fix, details=details)
+    write_error(
+        speech,
+        ending.what,
+        why=ending.why,
+        fix=ending.fix,
+        exit_code=ending.exit_code,
+        details=ending.details,
+        excerpt=ending.excerpt,
+    )
+    return ending
+
+
+def write_error(
+    speech: OutputOptions,
+    what: str,
+    *,
+    why: str | None = None,
+    fix: str | None = None,
+    exit_code: int | None = None,
+    details: str | None = None,
+    excerpt: str | None = None,
+) -> None:
+    """
+    Write one message in at most three lines, or as one JSON object.
+
+    Args:
+        details: Come before it.
+        excerpt: Lines that point at the place of the fault; they come after what happened.
+    """
+    if speech.is_json:
+        write_json_line(
+            "command.failed",
+            level="error",
+            what=what,
+            why=why,
+            fix=fix,
+            exit_code=exit_code,
+            details=details,
+            excerpt=excerpt,
+        )
+        return
+    red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
+    lines = [visible(details.rstrip(), lines=True)] if details else []
+    lines.append(f"{red}error:{plain} {visible(what)}")
+    lines += [f"       {visible(line)}" for line in excerpt.split("\n")] if excerpt else []
+    if why:
+        lines.append(f"       {visible(why)}")
+    if fix:
+        lines.append(f"fix:   {visible(fix)}")
+    sys.stderr.write(redact("\n".join(lines)) + "\n")
+    sys.stderr.flush()
+
+
+def write_json_line(event: str, *, level: str, **facts: Any) -> None:
+    """Write one log object to standard error; facts that are `None` are left out."""
+    # Secrets go before the line is made: taking something out of JSON text could cut a string in two.
+    given = {
+        name: redact(value) if isinstance(value, str) else value for name, value in facts.items() if value is not None
+    }
+    line = {"timestamp": stamp_of(datetime.now(UTC)), "level": level, "event": event} | given
+    sys.stderr.write(json.dumps(line) + "\n")
+    sys.stderr.flush()
+
+
+def is_coloured() -> bool:
+    """Whether standard error takes colours: a terminal, and nobody asked for none (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _the_one(error: BaseException) -> BaseException:
+    """The error to tell out of a group: the first that was raised on purpose, else the first."""
+    leaves = list(_leaves(error))
+    return next((leaf for leaf in leaves if isinstance(leaf, BulkpullError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

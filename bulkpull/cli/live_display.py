@@ -1,0 +1,158 @@
+"""
+The live display: a line a dataset on standard error, redrawn in place, gone when the run ends.
+
+A listener of events. It fits into 80 columns and into the height of the terminal: what is done makes room first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, JustifyMethod
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull import formatting as figures
+from bulkpull.cli.progress import Line, Progress
+from bulkpull.events import Event
+
+_REDRAWN_PER_S = 5
+_BAR_WIDTH = 16
+# The header, and the line on which the cursor rests.
+_OTHER_LINES = 2
+# What it is doing, elapsed time, bytes, rows.
+_COLUMNS: tuple[tuple[int, JustifyMethod], ...] = ((11, "left"), (7, "right"), (14, "right"), (11, "right"))
+_STYLES = {"done": "green", "failed": "bold red", "unavailable": "yellow", "downloading": "cyan", "converting": "cyan"}
+
+
+class Display:
+    """
+    Draws a run while the block lasts.
+
+    Args:
+        usual: How long each dataset took the last time, seconds; without it no end is foretold.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        usual: Mapping[str, float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console
+        self._monotonic = monotonic
+        self._progress = Progress(began_s=monotonic(), usual=usual or {})
+        # The drawing thread reads what the run's thread writes.
+        self._turn = threading.Lock()
+        self._live = Live(
+            console=console,
+            get_renderable=self.draw,
+            transient=True,
+            refresh_per_second=_REDRAWN_PER_S,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Listen to one event."""
+        with self._turn:
+            self._progress.note(event, now_s=self._monotonic())
+
+    def print_above(self, line: str) -> None:
+        """Write a log line above the display."""
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def draw(self) -> Group:
+        """The display at this moment."""
+        with self._turn:
+            now_s = self._monotonic()
+            progress = self._progress
+            hindrances = progress.hindrances(now_s=now_s)
+            room = max(2, self._console.height - _OTHER_LINES - len(hindrances))
+            return Group(
+                _header(progress, now_s=now_s),
+                *(Text(f"! {told}", style="yellow", no_wrap=True, overflow="ellipsis") for told in hindrances),
+                _table(list(progress.lines.values()), room=room, now_s=now_s),
+            )
+
+
+def _header(progress: Progress, *, now_s: float) -> Table:
+    done, lost, total = progress.counts()
+    words = f"{done} of {total} done" if total else "asking the service what it offers"
+    if lost:
+        words += f", {lost} lost"
+    words += f"   {figures.length(now_s - progress.began_s)}"
+    remaining_s = progress.remaining_s(now_s=now_s)
+    if remaining_s:
+        words += f", ~{figures.length(remaining_s)} left"
+    elif remaining_s is not None and done + lost < total:
+        words += ", longer than usual"
+    if progress.done_bytes():
+        words += f"   {figures.size(progress.done_bytes())}"
+    header = Table.grid(padding=(0, 2))
+    header.add_row(
+        ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH),
+        Text(words, style="bold", no_wrap=True, overflow="ellipsis"),
+    )
+    return header
+
+
+def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+    # Fixed widths, 79 in all: what grows while it is watched must not push the rest about.
+    table.add_column(width=31, no_wrap=True, overflow="ellipsis")
+    for width, justify in _COLUMNS:
+        table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
+    shown = lines if len(lines) <= room else _that_fit(lines, room=room - 1)
+    for line in shown:
+        word = line.status or line.doing
+        table.add_row(
+            line.dataset,
+            Text(word, style=_STYLES.get(word, "dim")),
+            figures.length(line.elapsed_s(now_s)),
+            _bytes(line),
+            _rows_or_rate(line, now_s=now_s),
+        )
+    if len(shown) < len(lines):
+        table.add_row(f"… and {len(lines) - len(shown)} more")
+    return table
+
+
+def _that_fit(lines: list[Line], *, room: int) -> list[Line]:
+    """As many lines as there is room for, in their order: those under way before the lost ones, the done ones last."""
+    by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
+    shown = {line.dataset for line in by_interest[:room]}
+    return [line for line in lines if line.dataset in shown]
+
+
+def _bytes(line: Line) -> str:
+    if not line.done_bytes:
+        is_waiting = line.usual_s is not None and line.status is None
+        return f"of ~{figures.length(line.usual_s or 0.0)}" if is_waiting else ""
+    if line.size_bytes is None or line.done_bytes >= line.size_bytes:
+        return figures.size(line.done_bytes)
+    return f"{line.done_bytes / line.size_bytes:.0%} of {figures.size(line.size_bytes)}"
+
+
+def _rows_or_rate(line: Line, *, now_s: float) -> str:
+    """The rows are known once the download is over, so the two never meet."""
+    rate = line.rate(now_s)
+    if rate is not None:
+        return f"{figures.size(rate)}/s"
+    return "" if line.rows is None else f"{line.rows:,}"

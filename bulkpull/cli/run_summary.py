@@ -1,0 +1,242 @@
+"""
+The end of an export, told on standard error: a table, what failed and why, what is worth knowing, and what to do next.
+
+One reason is told once, however many datasets it hit: an outage is one sentence, not twenty.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull import formatting as figures
+from bulkpull import platforms
+from bulkpull.cli.errors import write_json_line
+from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_unfinished
+from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
+
+_UNFINISHED = "unfinished"
+_STYLES = {
+    "complete": "green",
+    "skipped": "dim",
+    "unavailable": "yellow",
+    "failed": "bold red",
+    _UNFINISHED: "yellow",
+}
+_MOST_TOLD = 3
+_METRICS_SHOWN = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """
+    The command as it was given, as far as the next one needs it.
+
+    Attributes:
+        output: As the user wrote it, so that it can be pasted.
+        command: `export` or `nightly`.
+        span: The options that say which time was asked for, as they were given.
+    """
+
+    output: Path
+    config: Path | None = None
+    demo: bool = False
+    command: str = "export"
+    span: tuple[str, ...] = ()
+
+    def export(self, names: Sequence[str] = ()) -> str:
+        """The command that exports `names` into the same folder."""
+        return self._with_where(self.command, *names, *self.span, demo=self.demo)
+
+    def resume(self, run_id: str) -> str:
+        """The command that carries a run on."""
+        return self._with_where("runs", "resume", run_id)
+
+    def _with_where(self, *words: str, demo: bool = False) -> str:
+        words = (as_typed("bulkpull"), *words, "--output", str(self.output))
+        if demo:
+            words = (*words, "--demo")
+        if self.config is not None:
+            words = (*words, "--config", str(self.config))
+        return platforms.current().join_command(words)
+
+    def read(self, dataset: str) -> str:
+        """The command that reads a published dataset with polars."""
+        # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
+        where, what = json.dumps(str(self.output)), json.dumps(dataset)
+        program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
+        return platforms.current().join_command([as_typed("python"), "-c", program])
+
+
+def as_typed(program: str) -> str:
+    """
+    How to call a program of this installation from here: by name where the PATH leads to it, else by its path.
+
+    Args:
+        program: `python` or `bulkpull`, which stand side by side.
+    """
+    ours = Path(sys.executable).with_name(program + platforms.current().program_suffix)
+    found = shutil.which(program)
+    if found is not None and Path(found).absolute() == ours:
+        return program
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
+
+
+def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
+    """Write the whole summary for people."""
+    if manifest.datasets and not _is_one_fault(manifest):
+        console.print(_table(manifest))
+        console.print(_totals(manifest), style="bold", soft_wrap=True)
+    if metrics := _metrics(manifest.datasets):
+        console.print(Text.assemble(("metrics: ", "bold"), metrics), soft_wrap=True)
+    print_losses(manifest, console)
+    others = [
+        record
+        for record in manifest.datasets
+        if record.status == "skipped" or (record.status == "unavailable" and not is_lost(record))
+    ]
+    told = _grouped((record.dataset, record.reason or "") for record in others)
+    notes = [*manifest.notes, *told, *_notes(manifest.datasets)]
+    for note in notes:
+        console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
+    for word, line in _ways_on(manifest, invocation):
+        console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
+
+
+def _is_one_fault(manifest: Manifest) -> bool:
+    """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
+    losses = failure_groups(manifest)
+    return len(losses) == 1 and len(losses[0].datasets) == len(manifest.datasets) > _MOST_TOLD
+
+
+def print_losses(manifest: Manifest, console: Console) -> None:
+    """Write what failed, worst first, each reason once; nothing when nothing was lost."""
+    losses = failure_groups(manifest)
+    if not losses:
+        return
+    count = sum(len(loss.datasets) for loss in losses)
+    words = f"{count} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
+    console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
+    for loss in losses:
+        # A reason without an error ends in the next step as well: one sentence that a person can act on.
+        step = (loss.error.fix if loss.error else None) or loss.reason.rpartition("; ")[2]
+        reason = loss.reason.removesuffix(f"; {step}")
+        console.print(Text(f"       {figures.some(loss.datasets)}: {reason}"), soft_wrap=True)
+        if step != reason:
+            console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
+
+
+def write_losses(manifest: Manifest) -> None:
+    """The same as log objects, one a reason."""
+    for loss in failure_groups(manifest):
+        told = {"datasets": loss.datasets, "reason": loss.reason}
+        write_json_line("datasets.lost", level="error", run_id=manifest.run_id, **told)
+
+
+def print_interruption(console: Console) -> None:
+    """Write how to carry on."""
+    told = "nothing half-written is visible; the same command again carries on"
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), told), soft_wrap=True)
+
+
+def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(told)]
+
+
+def _table(manifest: Manifest) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("dataset", max_width=31, overflow="fold")
+    table.add_column("status", no_wrap=True)
+    for name in ("rows", "size", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for record in manifest.datasets:
+        status = _UNFINISHED if is_unfinished(record, manifest) else record.status
+        has_data = bool(record.files)
+        spent = record.seconds
+        seconds = spent.submit + spent.wait + spent.download + spent.convert
+        table.add_row(
+            record.dataset,
+            Text(status, style=_STYLES[status]),
+            f"{record.rows:,}" if has_data else "",
+            figures.size(_stored(record)) if has_data else "",
+            f"{seconds:,.1f}" if seconds else "",
+        )
+    return table
+
+
+def _totals(manifest: Manifest) -> str:
+    there = [record for record in manifest.datasets if record.files]
+    return ", ".join(
+        (
+            f"{len(there)} of {figures.count(len(manifest.datasets), 'dataset')}",
+            figures.count(sum(record.rows for record in there), "row"),
+            f"{figures.size(sum(_stored(record) for record in there))} Parquet",
+            figures.count(manifest.requests.total, "call"),
+        )
+    )
+
+
+def _metrics(records: Sequence[DatasetRecord]) -> str:
+    """The metrics that are published beside the columns, by dataset; empty where there are none."""
+    told = [
+        f"{record.dataset}: {figures.some(record.metrics, most=_METRICS_SHOWN)}"
+        for record in records
+        if record.files and record.metrics
+    ]
+    return "; ".join(told)
+
+
+def _stored(record: DatasetRecord) -> int:
+    return sum(file.bytes for file in record.files)
+
+
+def _notes(records: Sequence[DatasetRecord]) -> list[str]:
+    """What is worth knowing, without being a fault."""
+    notes = _grouped((record.dataset, note) for record in records for note in record.notes)
+    spans: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
+            spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
+    notes += [
+        f"{figures.some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
+        for (used, wider), datasets in spans.items()
+    ]
+    misfits = [
+        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
+        for record in records
+        for column in record.columns
+        if column.misfit
+    ]
+    if misfits:
+        more = f" and {len(misfits) - _MOST_TOLD} more, all in the manifest" if len(misfits) > _MOST_TOLD else ""
+        notes.append(f"kept as text, because a value did not fit: {', '.join(misfits[:_MOST_TOLD])}{more}")
+    return notes
+
+
+def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
+    """Where things are, and the next commands."""
+    output = invocation.output
+    complete = [record.dataset for record in manifest.datasets if record.files]
+    lost = [record.dataset for record in failed_datasets(manifest)]
+    ways: list[tuple[str, str]] = []
+    if complete:
+        ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
+    ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
+    ways.append(("page", f"{output}/runs/{manifest.run_id}/report.html"))
+    if complete:
+        ways.append(("read", invocation.read(complete[0])))
+    if manifest.submitted:
+        ways.append(("collect", invocation.resume(manifest.run_id)))
+    if lost and complete and not manifest.interrupted:
+        ways.append(("again", invocation.export(lost)))
+    if invocation.demo and complete and not manifest.interrupted:
+        ways.append(("next", f"with your own data: {as_typed('bulkpull')} init, which says what else is needed"))
+    return ways

@@ -1,0 +1,99 @@
+"""
+The program's two streams, made so that a reader who goes away ends nothing: `bulkpull … | head` is no fault.
+
+Data goes to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import Any, TextIO, cast
+
+from bulkpull.errors import DiskTrouble
+from bulkpull.foreign_text import escaped_json
+
+_written = {"objects": 0}
+
+
+def count_json_objects() -> int:
+    """How many JSON values this process has written to standard output, or has begun to."""
+    return _written["objects"]
+
+
+class SafeStream:
+    """
+    A text stream that goes silent, instead of raising, once nobody can receive it.
+
+    Args:
+        forgives: The errors that end the stream's use and nothing else.
+    """
+
+    def __init__(self, stream: TextIO, *, forgives: type[OSError]) -> None:
+        self._stream = stream
+        self._forgives = forgives
+
+    def write(self, text: str) -> int:
+        """Write as the stream does; after a loss, nowhere."""
+        try:
+            return self._stream.write(text)
+        except self._forgives:
+            self._let_go()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush as the stream does."""
+        try:
+            self._stream.flush()
+        except self._forgives:
+            self._let_go()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _let_go(self) -> None:
+        # What is still in the buffer goes to the null device; else the interpreter complains of it at its end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+def forgive() -> None:
+    """
+    Make `sys.stdout` and `sys.stderr` forgiving, and able to carry any letter in any locale.
+
+    A full disk under standard output stays an error, because data is lost; under standard error it is none.
+    """
+    sys.stdout = _forgiving(sys.stdout, forgives=BrokenPipeError)
+    sys.stderr = _forgiving(sys.stderr, forgives=OSError)
+
+
+def _forgiving(stream: TextIO | None, *, forgives: type[OSError]) -> TextIO:
+    if stream is None:  # closed by whoever started the program (`>&-`)
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it lives as long as the process
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return cast("TextIO", SafeStream(stream, forgives=forgives))
+
+
+def print_data(text: str) -> None:
+    """
+    Write data to standard output, at once and whole.
+
+    Raises:
+        DiskTrouble: There is no room for it, so that whoever reads it would miss a part.
+    """
+    try:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+    except OSError as trouble:
+        raise DiskTrouble("standard output cannot be written", why=trouble.strerror) from None
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON value to standard output; where the locale is not UTF-8, in ASCII."""
+    _written["objects"] += 1
+    is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
+    print_data(escaped_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8)))

@@ -1,0 +1,1 @@
+"""Settings: their types, their file, their secrets. The only readers of the environment."""

@@ -1,0 +1,488 @@
+"""
+The settings: one flat set of names, and the only reader of environment and files.
+
+Precedence: option, then environment (`BULKPULL_NAME`), then the TOML file, then the default. An empty environment
+variable counts as not set. What is wrong is told with its key, where it came from and what is allowed. A secret may
+also lie in a file (`client_secret_file`), be written by a program (`client_secret_command`) or lie, as a reference, in
+an Azure Key Vault.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
+
+from platformdirs import user_data_path
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from bulkpull.config.file import (
+    DEFAULT_FILE,
+    ENV_PREFIX,
+    Origin,
+    in_use,
+    origin_of,
+    read_settings_file,
+    refuse_unknown_variables,
+    told_origin,
+    unknown_setting,
+)
+from bulkpull.config.secrets import read_secret_file
+from bulkpull.config.types import (
+    Address,
+    Command,
+    OutputPath,
+    Positive,
+    PositiveInt,
+    Secret,
+    Text,
+    check_setting_address,
+    expanded,
+)
+from bulkpull.custom_query import Selection, read_selections
+from bulkpull.errors import AuthError, SettingsError
+from bulkpull.identity import Account
+from bulkpull.metrics import MetricsChoice
+from bulkpull.redact import register_secret
+from bulkpull.secret_forms import (
+    FORMS,
+    FROM_COMMAND,
+    SECRETS,
+    given_twice,
+    origins_of_secrets,
+    without_outranked,
+)
+from bulkpull.timespans import WIDEST, is_span_name
+
+__all__ = ["DEFAULT_FILE", "ENV_PREFIX", "NO_CACHE", "SECRETS", "WIDEST", "Grant", "Origin", "Settings", "origins"]
+
+NO_CACHE = "off"
+Grant = Literal["password", "refresh_token", "client_credentials", "azure"]
+
+
+class Settings(BaseSettings):
+    """
+    All settings of a run. Keyword arguments beat the environment, which beats the defaults; `load` adds the file.
+
+    Raises:
+        SettingsError: A value is wrong or a name is unknown; the message names it.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    api_base_url: Address = Field(
+        "https://api.partnercenter.microsoft.com/insights/v1/mpn", description="root of the Insights API"
+    )
+    token_url: Address = Field(
+        "https://login.microsoftonline.com/{tenant_id}/oauth2/token",
+        description="token endpoint; {tenant_id} is filled in",
+    )
+    resource: Text = Field(
+        "https://api.partnercenter.microsoft.com", description="resource asked for at the token endpoint"
+    )
+    ca_file: Path | None = Field(None, description="extra PEM bundle to trust")
+    tenant_id: Text | None = Field(None, description="the directory (tenant) of the application")
+    client_id: Text | None = Field(None, description="the application")
+    client_secret: Secret | None = Field(None, description="the application's secret")
+    client_secret_file: Path | None = Field(None, description="file that holds `client_secret`")
+    client_secret_command: Command | None = Field(
+        None, description="program, run without a shell, that writes `client_secret`"
+    )
+    client_certificate_file: Path | None = Field(
+        None, description="PEM file with the application's private key and certificate, instead of a secret"
+    )
+    client_certificate_password: Secret | None = Field(None, description="opens an encrypted private key")
+    client_certificate_password_file: Path | None = Field(
+        None, description="file that holds `client_certificate_password`"
+    )
+    username: Text | None = Field(None, description="the user, for the password grant")
+    password: Secret | None = Field(None, description="the user's password, for the password grant")
+    password_file: Path | None = Field(None, description="file that holds `password`")
+    password_command: Command | None = Field(None, description="program, run without a shell, that writes `password`")
+    refresh_token: Secret | None = Field(None, description="for the refresh-token grant (Secure Application Model)")
+    refresh_token_file: Path | None = Field(None, description="file that holds `refresh_token`")
+    refresh_token_command: Command | None = Field(
+        None, description="program, run without a shell, that writes `refresh_token`"
+    )
+    grant: Grant | None = Field(None, description="how to sign in (`azure`: as this machine); chosen from what is set")
+    token_cache: Text | None = Field(
+        None, description="folder that keeps rotated refresh tokens; default: one of the user's own; `off` for none"
+    )
+    encrypt_token_cache: bool = Field(
+        default=True, description="let the operating system encrypt the token cache where it can"
+    )
+    programme: Literal["mpn", "cmp"] = Field(
+        "mpn", description="`mpn` (Partner Insights); `cmp` (commercial marketplace) is not supported yet"
+    )
+    output: OutputPath = Field(Path("bulkpull-data"), description="output folder", validate_default=True)
+    requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
+    request_burst: PositiveInt = Field(
+        10, description="calls that may go out at once; three until the service tells its allowance"
+    )
+    rate_limit_window_seconds: Positive = Field(
+        60.0, description="the service's window for its allowance of calls, until a Retry-After shows another"
+    )
+    poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
+    poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
+    report_timeout_seconds: Positive = Field(
+        10_800.0, description="a report that has been Running this long has failed"
+    )
+    report_attempts: PositiveInt = Field(2, description="how often a failed or stuck report is asked for in all")
+    reports_in_flight: PositiveInt | None = Field(
+        None, description="most reports asked for and not yet made, at once; learnt from the service"
+    )
+    reports_per_dataset: PositiveInt = Field(
+        200, description="most reports one export may order for one dataset; more needs `--yes`"
+    )
+    history_restated_months: PositiveInt | None = Field(
+        None, description="months that a growing snapshot asks for again; default: the widest span of its dataset"
+    )
+    one_off_quota_window_seconds: Positive = Field(
+        3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
+    )
+    standing_lead_hours: Annotated[float, Field(ge=0, le=20)] = Field(
+        4.0, description="how long before the usual nightly hour a standing report is made"
+    )
+    request_attempts: PositiveInt = Field(6, description="tries of one request or download before its dataset fails")
+    parallel_downloads: PositiveInt = Field(4, description="files at once")
+    download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
+    minimum_bytes_per_second: Positive = Field(
+        1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
+    )
+    run_timeout_seconds: Positive | None = Field(
+        None, description="the run ends with what it has, resumable, when this is over"
+    )
+    storage_hosts: Text | None = Field(
+        None, description="hosts on this machine or in a private network that links may name, separated by commas"
+    )
+    timespan: Text | None = Field(
+        None, description="TIMESPAN of the query, or `widest`; default: the widest offered up to LAST_6_MONTHS"
+    )
+    metrics: MetricsChoice = Field(
+        "amounts",
+        description="metrics that a full export selects after the columns: `amounts` held by no column, `all`, `none`",
+    )
+    on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
+    on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
+    fail_on_redacted: bool = Field(default=False, description="treat redacted data as a failure")
+    max_unpacked_bytes: PositiveInt = Field(200_000_000_000, description="one report's size after decompression")
+    keep_reports: bool = Field(
+        default=False, description="leave one-off reports on the service after their data is safe"
+    )
+    keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
+    retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
+    metrics_file: Path | None = Field(None, description="Prometheus text file, replaced at the end of every run")
+    notify_command: Command | None = Field(
+        None, description="command run at the end of every run, without a shell; the manifest is its standard input"
+    )
+    notify_url: Secret | None = Field(
+        None, description="address that gets the manifest by POST at the end of every run; kept secret"
+    )
+    notify_seconds: Positive = Field(30.0, description="how long telling of a run's end may take")
+    queries: Annotated[tuple[Selection, ...], NoDecode] = Field(
+        (), description="named custom exports: tables `[[queries]]` of the settings file"
+    )
+
+    def __init__(self, **options: Any) -> None:
+        refuse_unknown_variables(os.environ, known=type(self).model_fields)
+        try:
+            super().__init__(**options)
+        except ValidationError as refused:
+            raise _explain(refused, options=options) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
+        del dotenv_settings, file_secret_settings
+        if isinstance(env_settings, EnvSettingsSource):
+            # A file of variables with the line ends of Windows leaves a CR behind every value.
+            told = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
+            env_settings.env_vars = {name: value for name, value in told.items() if value}
+        file_settings = InitSettingsSource(settings_cls, in_use.get().content)
+        return init_settings, _Below(settings_cls, env_settings), _Below(settings_cls, file_settings)
+
+    @classmethod
+    def load(cls, config: Path | None = None, *, demo: bool = False, **options: Any) -> Self:
+        """
+        The settings of a command: `options` that are not `None`, the environment, the file, the defaults.
+
+        Args:
+            config: The file that `--config` names; without it `./bulkpull.toml` is read when it exists.
+            demo: Take no address and no credential from anywhere; `for_simulator` adds the simulator's.
+
+        Raises:
+            SettingsError: The file cannot be read, names an unknown setting, or a value is wrong; or `output` is no
+                folder.
+        """
+        token = in_use.set(read_settings_file(config, known=cls.model_fields))
+        try:
+            given = {name: value for name, value in options.items() if value is not None}
+            settings = cls(**((_unpointed() if demo else {}) | given))
+        finally:
+            in_use.reset(token)
+        settings.check_output()
+        return settings
+
+    def check_output(self) -> None:
+        """
+        Refuse an output folder that is, or lies beneath, something else than a folder.
+
+        Raises:
+            SettingsError: With the path that is in the way.
+        """
+        output = self.output.absolute()
+        for path in (output, *output.parents):
+            try:
+                if path.is_dir():
+                    return
+                if path.exists():
+                    raise SettingsError(
+                        f"the output folder {self.output} cannot be used",
+                        why=f"{path} is a file" if path.is_file() else f"{path} is no folder",
+                        fix="name a folder by --output or by the setting `output`",
+                    )
+            except OSError:  # what may not be looked at is told by whoever has to use it
+                return
+
+    def for_simulator(self, addresses: Mapping[str, str]) -> Self:
+        """
+        The same settings pointed at a simulator: every address and credential is replaced, none is kept.
+
+        Args:
+            addresses: The `BULKPULL_…` variables that the simulator prints.
+        """
+        pointed = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in addresses.items()}
+        kept = self.model_dump(exclude=set(_unpointed()), exclude_unset=True)
+        # What a simulator hands out is of no use to anybody later.
+        return type(self)(**(_unpointed() | kept | {"token_cache": NO_CACHE} | pointed))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, given: Any) -> Any:
+        """Put the secrets that lie in files into their settings."""
+        if not isinstance(given, dict):
+            return given  # settings that were read already
+        given = dict(given)
+        if (twice := given_twice(given)) is not None:
+            one, other = twice
+            where = told_origin(other)
+            raise SettingsError(f"{where}: `{other}` is given besides `{one}`", fix="set one of the two")
+        for name in SECRETS:
+            path = given.get(f"{name}_file")
+            if path is None:
+                continue
+            if isinstance(path, str | Path):
+                where = told_origin(f"{name}_file")
+                given[name] = read_secret_file(Path(path), setting=f"{name}_file", where=where)
+        return given
+
+    @field_validator("notify_url", mode="after")
+    @classmethod
+    def _safe_and_remembered(cls, url: SecretStr | None) -> SecretStr | None:
+        # Whoever knows the address of a webhook may post to it, and some carry a signature.
+        if url is not None:
+            check_setting_address(url.get_secret_value())
+            register_secret(url.get_secret_value())
+        return url
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _read_queries(cls, given: object) -> tuple[Selection, ...]:
+        where = f"settings file {in_use.get().path}" if given is in_use.get().content.get("queries") else "settings"
+        if isinstance(given, str):  # from the environment
+            where = f"environment variable {ENV_PREFIX}QUERIES"
+            try:
+                given = json.loads(given)
+            except ValueError as trouble:
+                raise SettingsError(f"{where} is not valid JSON", why=str(trouble)) from None
+        return read_selections(given, where=where)
+
+    @field_validator("programme", mode="after")
+    @classmethod
+    def _supported(cls, programme: str) -> str:
+        if programme != "mpn":
+            raise ValueError("this version exports Partner Insights only; allowed: mpn")
+        return programme
+
+    @field_validator("timespan", mode="after")
+    @classmethod
+    def _plausible_timespan(cls, timespan: str | None) -> str | None:
+        # Whether it is offered, only the service can tell: its datasets list names that no document has.
+        if timespan is None or timespan.casefold() == WIDEST:
+            return timespan and WIDEST
+        if not is_span_name(timespan):
+            raise ValueError(f"write it as the service does, such as LAST_3_MONTHS, or use {WIDEST}")
+        return timespan.upper()
+
+    @field_validator("ca_file", "client_certificate_file", mode="after")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.is_file():
+            raise ValueError(f"no file at {file}")
+        return file
+
+    @property
+    def account(self) -> Account:
+        """The account that these settings name."""
+        return Account.of(api_root=self.api_base_url, programme=self.programme, tenant=self.tenant_id)
+
+    @property
+    def token_address(self) -> str:
+        """The token endpoint with the tenant filled in."""
+        return self.token_url.replace("{tenant_id}", self.tenant_id or "common")
+
+    @property
+    def token_cache_folder(self) -> Path | None:
+        """
+        Where refresh tokens are kept between runs; `None` for nowhere, and where this user has no home.
+
+        Raises:
+            SettingsError: It begins with `~`, and this user has no home.
+        """
+        if self.token_cache is None:
+            folder = user_data_path("bulkpull", appauthor=False) / "tokens"
+            return folder if folder.is_absolute() else None  # a user without a home: "~" stayed as it is
+        if self.token_cache.casefold() == NO_CACHE:
+            return None
+        try:
+            return expanded(Path(self.token_cache)).absolute()
+        except ValueError as refused:
+            raise SettingsError(f"`token_cache` cannot be used: {refused}", fix="name it by its whole path") from None
+
+    @property
+    def near_hosts(self) -> tuple[str, ...]:
+        """The hosts of `storage_hosts`."""
+        return tuple(host.strip() for host in (self.storage_hosts or "").split(",") if host.strip())
+
+    def has(self, name: str) -> bool:
+        """Whether a setting is set; of a secret, whether it or a command that writes it is."""
+        return bool(getattr(self, name) or (name in FROM_COMMAND and getattr(self, f"{name}_command")))
+
+    def chosen_grant(self, *, kept: bool = False, public: bool = False) -> Grant:
+        """
+        The way to sign in: the one that was set, else the one that the credentials allow.
+
+        Args:
+            kept: The token cache holds a refresh token that goes with these settings.
+            public: It is one that a person signed in for, to be redeemed without a secret.
+
+        Raises:
+            AuthError: A setting that this grant needs is missing; the message names them all.
+
+        Source: behaviours 1, 11 and 15: a refresh token lasts, a password cannot satisfy MFA, app-only is refused.
+        """
+        grant = self.grant
+        has_own = self.has("client_secret") or self.client_certificate_file is not None
+        if grant is None:
+            if self.has("refresh_token") or public:
+                grant = "refresh_token"
+            elif self.username or self.has("password"):
+                grant = "password"
+            else:
+                grant = "client_credentials" if has_own and self.client_id and not kept else "refresh_token"
+        spared = {"refresh_token"} if kept else set[str]()
+        if public or self.client_certificate_file:
+            spared.add("client_secret")
+        missing = [name for name in _NEEDED[grant] if name not in spared and not self.has(name)]
+        if missing:
+            variables = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
+            raise AuthError(
+                f"credentials are missing for the {grant} grant: {', '.join(missing)}",
+                fix=f"set {variables} in the environment (or the names in the settings file){_sign_in_hint(grant)}, "
+                "or try `bulkpull export --demo`, which needs none",
+            )
+        return grant
+
+
+# A demo tells nobody of its end.
+_NOTICES = ("notify_command", "notify_url")
+_SERVICE = ("api_base_url", "token_url", "resource", "ca_file")
+_CREDENTIALS = (
+    "tenant_id",
+    "client_id",
+    "username",
+    "grant",
+    *FORMS,
+)
+_NEEDED: dict[Grant, tuple[str, ...]] = {
+    "password": ("tenant_id", "client_id", "client_secret", "username", "password"),
+    "refresh_token": ("tenant_id", "client_id", "client_secret", "refresh_token"),
+    "client_credentials": ("tenant_id", "client_id", "client_secret"),
+    "azure": (),  # whoever this machine is to Azure
+}
+
+
+class _Below(PydanticBaseSettingsSource):
+    """A source below others, without secrets that those give in any form."""
+
+    def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._inner = inner
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._inner.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        return without_outranked(self._inner(), higher=self.current_state)
+
+
+def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dict[str, Origin]:
+    """
+    Where `Settings.load` takes each setting from.
+
+    Args:
+        config: As for `load`.
+        options: Names of the settings that were given as options.
+
+    Raises:
+        SettingsError: The file cannot be read, or names an unknown setting.
+    """
+    file = read_settings_file(config, known=Settings.model_fields)
+    found = {name: origin_of(name, options=options, file=file) for name in Settings.model_fields}
+    return found | cast("dict[str, Origin]", origins_of_secrets(found, ranks=get_args(Origin)))
+
+
+def _sign_in_hint(grant: Grant) -> str:
+    return ", or sign in once by `bulkpull auth login`" if grant == "refresh_token" else ""
+
+
+def _unpointed() -> dict[str, Any]:
+    """Every address and credential at its default, so that neither environment nor file can supply one."""
+    names = (*_SERVICE, *_CREDENTIALS, *_NOTICES)
+    return {name: Settings.model_fields[name].default for name in names}
+
+
+def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
+    """Say which setting is wrong, where it came from and what is allowed; the value itself may be a secret."""
+    first = refused.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return unknown_setting(name, where="settings", known=Settings.model_fields)
+    where = told_origin(name, options=options)
+    return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))

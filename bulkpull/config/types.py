@@ -1,0 +1,109 @@
+"""What kinds of values settings have, and what each kind allows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from bulkpull import platforms
+from bulkpull.config.secrets import vault_reference
+from bulkpull.redact import register_secret
+from bulkpull.url_safety import is_loopback
+
+
+def _trimmed(value: object) -> object:
+    # The documented token request prints a blank before every value (behaviour 1): people paste them so.
+    return value.strip() if isinstance(value, str) else value
+
+
+def _remembered(secret: SecretStr) -> SecretStr:
+    if vault_reference(secret.get_secret_value()) is None:
+        register_secret(secret.get_secret_value())
+    return secret
+
+
+def expanded(path: Path) -> Path:
+    """
+    The path with `~` replaced by the user's folder.
+
+    Raises:
+        ValueError: The system knows no such folder.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} begins with ~, and the system knows no home folder of this user") from None
+
+
+def check_output(path: Path) -> Path:
+    """
+    An output folder as a setting may name it.
+
+    Raises:
+        ValueError: It is empty, or cannot be written as UTF-8, which Parquet's libraries need.
+    """
+    path = expanded(path)
+    whole = os.path.abspath(path)  # noqa: PTH100 - links are kept
+    try:
+        is_utf8 = whole.encode("utf-8") == os.fsencode(whole)
+    except UnicodeEncodeError:
+        is_utf8 = False
+    if not is_utf8:
+        told = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise ValueError(
+            f"the path {told} is not UTF-8, or not in this locale: choose a path of plain letters, or a UTF-8 locale "
+            "(LC_ALL=C.UTF-8)"
+        )
+    return path
+
+
+def _not_empty(path: object) -> object:
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("names no folder")
+    return path
+
+
+def check_setting_address(address: str) -> str:
+    """
+    An address that a setting may name, without the slash at its end.
+
+    Raises:
+        ValueError: Another scheme than https, plain http off loopback, or a user name within.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address that begins with https://")
+    if parts.scheme == "http" and not is_loopback(address):
+        raise ValueError("plain http:// is accepted for loopback addresses only; use https://")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user name or password")
+    return address.rstrip("/")
+
+
+def _as_command(given: object) -> object:
+    """A program with its arguments, as one text quoted as for a shell; a list of words is taken too."""
+    if isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
+        given = platforms.current().join_command(given)
+    if isinstance(given, str):
+        try:
+            words = platforms.current().split_command(given)
+        except ValueError as refused:
+            raise ValueError(f"it cannot be split into words: {refused}") from None
+        if not words or not words[0]:
+            raise ValueError("names no program")
+    return given
+
+
+Command = Annotated[str, BeforeValidator(_as_command)]
+"""A program and its arguments, run without a shell."""
+Text = Annotated[str, BeforeValidator(_trimmed)]
+Secret = Annotated[SecretStr, BeforeValidator(_trimmed), AfterValidator(_remembered)]
+"""A secret itself, kept out of every text from now on, or a reference to one in a vault."""
+Address = Annotated[Text, AfterValidator(check_setting_address)]
+OutputPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(check_output)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(ge=1)]

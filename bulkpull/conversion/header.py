@@ -1,0 +1,201 @@
+"""The file's first line × the columns asked for → the separator, and which field of a row is which column."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bulkpull.conversion.header_line import fields_of
+from bulkpull.conversion.messages import ColumnPlan
+from bulkpull.conversion.syntax import BOM
+from bulkpull.errors import NotTheReport
+from bulkpull.redact import printable
+
+_SEPARATORS = (",", "\t")
+_STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9_]{1,100})\s*</Code>")
+_NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """
+    How the rows of a file are to be read.
+
+    Attributes:
+        separator: The byte between two fields.
+        wanted: For each column asked for, in that order, the index of its field.
+        extra: Name and index of the fields that nobody asked for, in the order of the file.
+    """
+
+    separator: int
+    wanted: tuple[int, ...]
+    extra: tuple[tuple[str, int], ...]
+
+    @property
+    def fields(self) -> int:
+        """How many fields each row must have."""
+        return len(self.wanted) + len(self.extra)
+
+
+def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
+    """
+    Find each column asked for exactly once in the header.
+
+    A column is found by its exact name, else in any case, else by an alias, else by its letters and digits alone. Where
+    one of these ways leads to two headers it cannot be told which was meant.
+
+    Args:
+        line: The first line of the file without its line end, with or without a byte order mark.
+
+    Raises:
+        NotTheReport: A column is missing, there twice, or could be either of two; the encoding is another one; or the
+            line does not follow the rules for a row (`syntax`).
+
+    Source: behaviours 56, 136, 137, 139, 140, 161 and 184.
+    """
+    _check_encoding(line)
+    line = line.removeprefix(BOM)
+    names, separator, found = _best_reading(line, columns)
+    _refuse_doubles(names, asked={column.name for column in columns})
+    _refuse_ambiguity(names, found, columns)
+    missing = [column.name for column, index in zip(columns, found, strict=True) if not index]
+    if missing:
+        raise NotTheReport(
+            f"the report's file lacks {_listed(missing)}",
+            why=f"its header reads {_listed(names)}",
+            fix="the service may have renamed or withdrawn columns: compare with `bulkpull datasets`",
+        )
+    wanted = tuple(index for indices in found for index in indices)
+    return Layout(separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns))
+
+
+def _best_reading(line: bytes, columns: Sequence[ColumnPlan]) -> tuple[list[str], str, list[list[int]]]:
+    """Names, separator and match under the separator that most of the columns appear with; a tie is a comma's."""
+    readings: list[tuple[list[str], str, list[list[int]]]] = []
+    refusals: list[NotTheReport] = []
+    for separator in _SEPARATORS:
+        try:
+            names = [name.decode("utf-8") for name in fields_of(line, separator=ord(separator))]
+            readings.append((names, separator, _match(names, columns)))
+        except NotTheReport as refusal:
+            refusals.append(refusal)
+    best = max(readings, key=lambda reading: sum(map(bool, reading[2])), default=None)
+    if best is None or (refusals and [] in best[2]):
+        raise refusals[0]
+    return best
+
+
+def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[ColumnPlan]) -> tuple[tuple[str, int], ...]:
+    """Names and indices of the fields that nobody asked for; one without a name is called after its place."""
+    asked, taken = set(wanted), {name.casefold() for name in (*names, *(column.name for column in columns))}
+    extra: list[tuple[str, int]] = []
+    for index, name in enumerate(names):
+        if index in asked:
+            continue
+        shown = name
+        if not name.strip():
+            shown = f"column_{index + 1}"
+            while shown.casefold() in taken:
+                shown += "_"
+            taken.add(shown.casefold())
+        extra.append((shown, index))
+    return tuple(extra)
+
+
+def refuse_strangers(start: bytes) -> None:
+    """
+    Refuse a file that is no table at all, whatever its lines look like.
+
+    Args:
+        start: The first bytes of the file; for a page of the storage enough of them to hold its code.
+
+    Raises:
+        NotTheReport: A page of markup (its storage code is named), UTF-16, or nothing but blank lines.
+    """
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _encoded_otherwise("UTF-16")
+    text = start.removeprefix(BOM).lstrip()
+    if text.startswith(b"<"):
+        code = _STORAGE_CODE.search(text)
+        told = (
+            f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
+        )
+        raise NotTheReport("the report's file is a page of XML or HTML", why=told)
+    if not text:
+        raise NotTheReport(
+            "the report's file is empty but for blanks",
+            why="even a report without rows has a header line",
+        )
+
+
+def _check_encoding(line: bytes) -> None:
+    if line.count(0) > len(line) // 4:
+        raise _encoded_otherwise("UTF-16")
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _encoded_otherwise(f"another encoding (byte 0x{line[error.start]:02X} in the header)") from None
+
+
+def _match(names: Sequence[str], columns: Sequence[ColumnPlan]) -> list[list[int]]:
+    """For each column the indices of the headers that it may be; better ways to match go first for all columns."""
+    found: list[list[int]] = [[] for _ in columns]
+    taken: set[int] = set()
+    ways: tuple[tuple[Callable[[str], str], Callable[[ColumnPlan], Iterable[str]]], ...] = (
+        (str, lambda column: (column.name,)),
+        (str.casefold, lambda column: (column.name,)),
+        (str.casefold, lambda column: column.aliases),
+        (_bare, lambda column: (column.name, *column.aliases)),
+    )
+    for folded, spellings in ways:
+        by_name: dict[str, list[int]] = {}
+        for index, name in enumerate(names):
+            if index not in taken:
+                by_name.setdefault(folded(name.strip()), []).append(index)
+        for place, column in enumerate(columns):
+            if found[place]:
+                continue
+            keys = dict.fromkeys(folded(spelling) for spelling in spellings(column))
+            found[place] = [index for key in keys if key for index in by_name.get(key, ()) if index not in taken]
+            taken.update(found[place])
+    return found
+
+
+def _refuse_ambiguity(names: Sequence[str], found: Sequence[Sequence[int]], columns: Sequence[ColumnPlan]) -> None:
+    for column, indices in zip(columns, found, strict=True):
+        if len(indices) > 1:
+            raise NotTheReport(
+                f"the report's file has more than one column that may be {column.name!r}: "
+                f"{_listed(names[index] for index in indices)}",
+                why="it cannot be told which of them was asked for",
+                fix="run the same command again, and look at the file with --keep-raw if it stays so",
+            )
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _refuse_doubles(names: Sequence[str], *, asked: set[str]) -> None:
+    counted = Counter(name.strip().casefold() for name in names)
+    # Two columns that differ in case only are two columns if both were asked for by exactly these names.
+    doubled = [name for name in names if counted[name.strip().casefold()] > 1 and name.strip() and name not in asked]
+    doubled += [name for name, times in Counter(names).items() if times > 1 and name in asked]
+    if doubled:
+        raise NotTheReport(
+            f"the report's file has {_listed(dict.fromkeys(doubled))} more than once in its header",
+            why="it cannot be told which of them was asked for",
+            fix="run the same command again, and look at the file with --keep-raw if it stays so",
+        )
+
+
+def _encoded_otherwise(name: str) -> NotTheReport:
+    return NotTheReport(f"the report's file is written in {name}", why="reports are UTF-8")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [repr(printable(name, most=60)) for name in names]
+    more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
+    return ", ".join(shown[:_NAMES_SHOWN]) + more

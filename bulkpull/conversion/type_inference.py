@@ -1,0 +1,376 @@
+"""
+A column of text → a narrower type, as long as every value, written back, gives the same text.
+
+Casts alone prove nothing: they turn `007` into 7 and `1e400` into infinity without a word. So each reading here is
+checked by its way back. A column sees its values batch by batch and only ever gives in: from "nothing seen yet" to a
+reading, from a reading to text. After one look at the whole file its type is settled.
+
+The same holds from night to night. A type that was published is only ever left for one that holds all of its values:
+dates for moments without a zone, whole numbers for amounts, anything for text. Otherwise a column that is a date on one
+night and a moment on the next makes every engine refuse the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from bulkpull.catalog import ColumnType
+from bulkpull.conversion import date_formats as dates
+from bulkpull.conversion.date_formats import first_false
+from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, is_same_form
+
+# Wide enough for any amount, and the same every night: a scale that follows the values would change the type.
+AMOUNT = pl.Decimal(38, 18)
+_AMOUNT = r"^[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})$"
+_PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
+_VALUE_SHOWN = 200
+_MONTHS = 12
+
+_DATES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
+_TEXTS = (ColumnType.STRING, ColumnType.GUID)
+_UNSEEN: dict[ColumnType, pl.DataType] = {
+    ColumnType.INT: pl.Int64(),
+    ColumnType.DECIMAL: AMOUNT,
+    ColumnType.NUMBER: AMOUNT,
+    ColumnType.BOOL: pl.Boolean(),
+    ColumnType.DATE: pl.Date(),
+    ColumnType.MONTH: pl.Date(),
+    ColumnType.DATETIME: pl.Datetime("us"),
+}
+# Whatever was published as something other than text was published as one of these.
+_NARROW: tuple[pl.DataType, ...] = (
+    pl.Int64(), AMOUNT, pl.Boolean(), pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"),
+)  # fmt: skip
+# The wider of two types that one of them can hold, value by value. A moment without a zone and one in UTC are not
+# among them: neither could say of the other's values what it is silent about.
+_WIDER: dict[tuple[pl.DataType, pl.DataType], pl.DataType] = {
+    (pl.Date(), pl.Datetime("us")): pl.Datetime("us"),
+    (pl.Int64(), AMOUNT): AMOUNT,
+}
+
+
+class Column:
+    """
+    What is known of one column's type so far.
+
+    Attributes:
+        plan: The column as it was asked for.
+        dtype: The type of the batches that `take` returns now.
+    """
+
+    def __init__(self, plan: ColumnPlan) -> None:
+        self.plan = plan
+        self.dtype: pl.DataType = pl.String()
+        self._misfit: Misfit | None = None
+        self._outgrown: Misfit | None = None
+        self._has_values = False
+        self._published = next((each for each in _NARROW if type_name(each) == plan.published_type), None)
+        self._why_text: str | None = None
+        self._reading: _Reading | None = None
+        if plan.declared in _TEXTS:
+            pass
+        elif plan.identifier:
+            self._why_text = "an identifier stays text"
+        elif plan.published_type == type_name(pl.String()):
+            self._why_text = "it was published as text before, and stays so"
+        else:
+            # While all values are empty it has the published type, so that it does not flap.
+            self.dtype = self._published or _unseen_type(plan)
+            self._reading = _reading_of(plan, published=self._published)
+
+    def take(self, text: pl.Series, *, first_row: int) -> pl.Series:
+        """
+        Read the next batch; `dtype` changes when its values ask for it.
+
+        Args:
+            text: The values as the file has them, empty ones as null.
+            first_row: The number of the batch's first row among all data rows, from 1.
+        """
+        is_empty = text.null_count() == text.len()
+        self._has_values |= not is_empty
+        if self._reading is None:
+            return text
+        if is_empty:
+            return pl.Series(text.name, [], self.dtype).extend_constant(None, text.len())
+        typed = self._reading.read(text)
+        if isinstance(typed, int):
+            self._misfit = _shown(text, typed, first_row=first_row)
+            self._give_in(self._reading.why_not(str(text[typed])))
+            return text
+        held = self._hold_with_published(typed, text, first_row=first_row)
+        if held is None:
+            self._misfit = _shown(text, _first_value(text), first_row=first_row)
+            self._give_in(self._why_only_text(typed))
+            return text
+        self.dtype = held.dtype
+        return held
+
+    def settle(self) -> None:
+        """Decide, after the last batch, what no single batch could tell."""
+        if isinstance(self._reading, _Dates) and self._reading.is_ambiguous:
+            self._give_in("its dates do not tell whether the month or the day comes first")
+
+    def outcome(self) -> ConvertedColumn:
+        """The column as it was published."""
+        return ConvertedColumn(
+            name=self.plan.name,
+            type=type_name(self.dtype),
+            declared=self.plan.declared,
+            misfit=self._misfit,
+            why_text=self._why_text,
+            empty=not self._has_values and (self.plan.published_type is None or self.plan.published_empty),
+            outgrown=self._outgrown if self._why_text is None else None,
+            format=self.format,
+        )
+
+    @property
+    def format(self) -> str | None:
+        """How its dates are written, as far as it is known now."""
+        if not isinstance(self._reading, _Dates) or not self.dtype.is_temporal():
+            return None
+        return self._reading.format or self.plan.published_format
+
+    def _why_only_text(self, typed: pl.Series) -> str:
+        if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
+            forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
+            return f"its dates are written in the form {forms}: only text gives both back"
+        told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+        return f"it is written as {told}: only text holds both"
+
+    def _is_in_another_form(self) -> bool:
+        before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
+        return before is not None and now is not None and not is_same_form(before, now)
+
+    def _give_in(self, why: str) -> None:
+        self.dtype, self._reading, self._why_text = pl.String(), None, why
+
+    def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
+        """The batch in a type that holds the published one's values as well; `None` when only text does."""
+        published = self._published
+        if published is None or self.plan.published_empty:
+            return typed
+        if published == typed.dtype:
+            return None if self._is_in_another_form() else typed
+        both = wider(published, typed.dtype)
+        if both is None:
+            return None
+        if both == published:
+            return typed.cast(published)
+        if self._outgrown is None:
+            place = _first_outgrown(text, published)
+            self._outgrown = None if place is None else _shown(text, place, first_row=first_row)
+        return typed
+
+
+def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    """The one of two types that holds the values of both; `None` when only text does."""
+    return one if one == other else _WIDER.get((one, other)) or _WIDER.get((other, one))
+
+
+def type_name(dtype: pl.DataType) -> str:
+    """A type as the manifest shows it."""
+    if isinstance(dtype, pl.Decimal):
+        return f"Decimal({dtype.precision}, {dtype.scale})"
+    if isinstance(dtype, pl.Datetime):
+        return f"Datetime({dtype.time_unit}, {dtype.time_zone})" if dtype.time_zone else f"Datetime({dtype.time_unit})"
+    return str(dtype)
+
+
+def _shown(text: pl.Series, place: int, *, first_row: int) -> Misfit:
+    return Misfit(row=first_row + place, value=str(text[place])[:_VALUE_SHOWN])
+
+
+def _first_value(text: pl.Series) -> int:
+    return int(text.is_not_null().arg_max() or 0)
+
+
+def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
+    """The first value that the published type could not hold; `None` when it could hold all of them."""
+    if published == pl.Int64():
+        return first_false(text.cast(pl.Int64, strict=False).cast(pl.String) == text, text)
+    return _first_value(text)  # of dates, one format holds for all
+
+
+class _Reading:
+    """A way to read text; `read` returns the typed values, or the index of the first value that does not fit."""
+
+    def read(self, text: pl.Series) -> pl.Series | int:
+        raise NotImplementedError
+
+    def why_not(self, value: str) -> str:
+        raise NotImplementedError
+
+
+def _unseen_type(plan: ColumnPlan) -> pl.DataType:
+    """The type of a column without a value: that of a full one, as far as it can be foreseen."""
+    if plan.declared is not ColumnType.BOOL or not plan.flag_words or set(plan.flag_words) <= {"true", "false"}:
+        return _UNSEEN[plan.declared]
+    return pl.Int64() if set(plan.flag_words) <= {"0", "1"} else pl.String()
+
+
+def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
+    declared = plan.declared
+    if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
+        return _Numbers()
+    if declared is ColumnType.INT and published == AMOUNT:
+        return _Amounts()
+    if declared in _DATES:
+        return _Dates(declared, published_format=plan.published_format)
+    by_type: dict[ColumnType, Callable[[], _Reading]] = {
+        ColumnType.INT: _Integers,
+        ColumnType.DECIMAL: _Amounts,
+        ColumnType.BOOL: _Flags,
+    }
+    return by_type[declared]()
+
+
+class _Integers(_Reading):
+    def read(self, text: pl.Series) -> pl.Series | int:
+        numbers = text.cast(pl.Int64, strict=False)
+        # No text is shorter than the number that was read from it is written. So if all texts together are just as
+        # long as all numbers, not one has a sign, a blank or a zero to spare.
+        if numbers.null_count() == text.null_count() and text.str.len_bytes().sum() == _written_bytes(numbers):
+            return numbers
+        misfit = first_false(numbers.cast(pl.String) == text, text)
+        return numbers if misfit is None else misfit
+
+    def why_not(self, value: str) -> str:
+        del value
+        return "not every value is a whole number written without leading zeros, sign or blanks"
+
+
+def _written_bytes(numbers: pl.Series) -> int:
+    """How long all the numbers are together, written without zeros in front."""
+    least, most = int(numbers.min() or 0), int(numbers.max() or 0)  # type: ignore[arg-type]  # they are whole numbers
+    size = numbers.len() - numbers.null_count() + (int((numbers < 0).sum()) if least < 0 else 0)
+    for digits in range(1, len(str(max(most, -least)))):
+        if most >= 10**digits:
+            size += int((numbers >= 10**digits).sum())
+        if least <= -(10**digits):
+            size += int((numbers <= -(10**digits)).sum())
+    return size
+
+
+class _Amounts(_Reading):
+    """Decimal amounts: the same number, though perhaps with other zeros around it."""
+
+    def read(self, text: pl.Series) -> pl.Series | int:
+        numbers = text.cast(AMOUNT, strict=False)
+        # The cast rounds what has more digits and knows exponents. What has neither is a plain number if it is read at
+        # all; for the rest the form decides, which takes five times as long to look at.
+        if numbers.null_count() == text.null_count() and _is_plain(text):
+            return numbers
+        misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
+        return numbers if misfit is None else misfit
+
+    def why_not(self, value: str) -> str:
+        del value
+        return "not every value is a plain number of at most 20 digits before and 18 after the point"
+
+
+class _Numbers(_Reading):
+    """Numbers of a metric: Int64 until a value needs Decimal, and Decimal from then on (behaviour 162)."""
+
+    def __init__(self) -> None:
+        self._needs_decimal = False
+
+    def read(self, text: pl.Series) -> pl.Series | int:
+        if not self._needs_decimal:
+            numbers = _Integers().read(text)
+            if isinstance(numbers, pl.Series):
+                return numbers
+        # Nobody declared it a decimal: a zero in front or a sign to spare may mean something.
+        misfit = first_false(text.str.contains(_PLAIN_NUMBER), text)
+        if misfit is not None:
+            return misfit
+        amounts = _Amounts().read(text)
+        self._needs_decimal |= isinstance(amounts, pl.Series)
+        return amounts
+
+    def why_not(self, value: str) -> str:
+        del value
+        return "not every value is a number written without leading zeros, plus sign or exponent"
+
+
+def _is_plain(text: pl.Series) -> bool:
+    """Whether all values consist of digits, points and signs only, too few to be rounded."""
+    if int(text.str.len_bytes().max() or 0) > AMOUNT.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
+        return False
+    letters = text.drop_nulls().cast(pl.Binary).cast(pl.List(pl.UInt8)).explode().to_numpy()
+    known = int(np.count_nonzero(letters - np.uint8(ord("0")) <= 9))  # noqa: PLR2004 - a digit
+    for letter in ".-+":
+        if known < letters.size:
+            known += int(np.count_nonzero(letters == ord(letter)))
+    return known == int(letters.size)
+
+
+class _Flags(_Reading):
+    """`true` and `false`, or 0 and 1: the first value decides, and the rest has to agree (behaviour 154)."""
+
+    def __init__(self) -> None:
+        self._words: tuple[str, str] | None = None
+
+    def read(self, text: pl.Series) -> pl.Series | int:
+        if self._words is None:
+            first = text.drop_nulls()[0]
+            self._words = ("0", "1") if first in ("0", "1") else ("false", "true")
+        no, yes = self._words
+        flags = text == yes
+        misfit = first_false(flags | (text == no), text)
+        if misfit is not None:
+            return misfit
+        # 0 and 1 stay numbers, because the documents filter by `= 0` (behaviour 147).
+        return flags.cast(pl.Int64) if no == "0" else flags
+
+    def why_not(self, value: str) -> str:
+        return f"no Boolean gives {value[:20]!r} back as it is written; only true/false and 0/1 are narrowed"
+
+
+class _Dates(_Reading):
+    """Dates and times of one format, which the first batch with values decides (behaviour 155)."""
+
+    def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
+        self._declared, self._published_format = declared, published_format
+        self._formats: tuple[dates.Format, ...] | None = None
+        self._latest_day, self._first_days_only = 0, True
+
+    @property
+    def format(self) -> str | None:
+        """Of the formats that all values fit, the one before if it is among them."""
+        patterns = [written.pattern for written in self._formats or ()]
+        return self._published_format if self._published_format in patterns else next(iter(patterns), None)
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether every value so far could be read day first as well as month first."""
+        if not self._formats or not dates.needs_proof(self._formats[0]):
+            return False
+        # Months are written by their first day: the other way round they would not be.
+        is_proven = self._latest_day > _MONTHS or (self._declared is ColumnType.MONTH and self._first_days_only)
+        return not is_proven
+
+    def read(self, text: pl.Series) -> pl.Series | int:
+        if self._formats is None:
+            first = text.is_not_null().arg_max()
+            assert first is not None
+            self._formats = dates.formats_of(text[first], self._declared)
+            if not self._formats:
+                return first
+        readings = [(form, form.read(text)) for form in self._formats]
+        fitting = [(form, read) for form, read in readings if isinstance(read, pl.Series)]
+        if not fitting:
+            return max(misfit for _, misfit in readings if isinstance(misfit, int))
+        self._formats = tuple(form for form, _ in fitting)
+        best, typed = fitting[0]
+        if dates.needs_proof(best):
+            days = typed.dt.day()
+            self._latest_day = max(self._latest_day, int(str(days.max())))
+            self._first_days_only &= int(str(days.max())) == 1
+        return typed
+
+    def why_not(self, value: str) -> str:
+        del value
+        return "not every value is a date or time of one format that can be told without doubt"

@@ -1,0 +1,172 @@
+"""
+Which rows of a file lie within its window, row by row; nothing about the service's handling of windows is assumed.
+
+Whether the end of a window is inclusive, or whether a window counts at all, is not documented (behaviours 83 and 84).
+So each row's time is read, in the form in which its column is written, and held against the window. Rows outside are
+left out and counted, and whoever asked decides by the counts what they mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from bulkpull.catalog import ColumnType
+from bulkpull.conversion.forms import read_dates
+from bulkpull.conversion.instants import instant_of
+from bulkpull.conversion.messages import ColumnPlan, Misfit, WindowBounds, WindowRows
+from bulkpull.conversion.type_inference import Column
+
+_DAY = timedelta(days=1)
+_TIMES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
+# Years that the service writes for "none" and "never" (behaviour 189).
+_FIRST_YEAR, _LAST_YEAR = 1901, 9998
+_HAS_DIGITS = r"\d"
+_SKETCH = 64
+_VALUE_SHOWN = 80
+
+
+class WindowCut:
+    """
+    Looks at all rows of a file, batch by batch.
+
+    Args:
+        bounds: The window and what to keep at its edges.
+        plan: The time column as it was asked for.
+    """
+
+    def __init__(self, bounds: WindowBounds, plan: ColumnPlan) -> None:
+        self._bounds = bounds
+        declared = plan.declared if plan.declared in _TIMES else ColumnType.DATE
+        # A reading of its own: the published column may be text, for reasons that do not concern the window.
+        self._times = Column(ColumnPlan(plan.name, declared))
+        self._start, self._end = _naive(bounds.start), _naive(bounds.end)
+        self._first_day_end = _day_of(self._start) + _DAY
+        self._edge_end = _day_of(self._end) + _DAY
+        self._counts = WindowRows()
+        self._sketch: set[int] = set()
+        self._is_text = False
+
+    def keep(self, text: pl.DataFrame, time_at: int, *, first_row: int) -> pl.Series:
+        """
+        Which rows of the next batch to keep.
+
+        Args:
+            text: The batch as the file wrote it, all columns as text.
+            time_at: The place of the time column in it.
+            first_row: The number of the first of these rows in the file, from 1.
+        """
+        times = text.to_series(time_at)
+        frame = pl.DataFrame({"text": times, "at": self._instants(times, first_row=first_row)})
+        at, start, end = pl.col("at"), pl.lit(self._start), pl.lit(self._end)
+        has_time = at.is_not_null()
+        no_time = ~has_time & ~pl.col("text").str.contains(_HAS_DIGITS).fill_null(value=False)
+        never = has_time & ~at.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
+        kinds = frame.select(
+            undated=no_time | never,
+            unread=~has_time & ~no_time,
+            before=has_time & ~never & (at < start),
+            first_day=has_time & (at >= start) & (at < pl.min_horizontal(pl.lit(self._first_day_end), end)),
+            edge=has_time & (at >= end) & (at < pl.lit(self._edge_end)),
+            after=has_time & ~never & (at >= pl.lit(self._edge_end)),
+        )
+        self._count(text, frame, kinds, first_row=first_row)
+        kept = ~(kinds["before"] | kinds["after"] | kinds["unread"])
+        if not self._bounds.keep_edge:
+            kept &= ~kinds["edge"]
+        if self._bounds.skip_first_day:
+            kept &= ~kinds["first_day"]
+        if not self._bounds.keep_undated:
+            kept &= ~kinds["undated"]
+        left_out = kept.len() - int(kept.sum())
+        self._counts = replace(self._counts, left_out=self._counts.left_out + left_out)
+        return kept
+
+    def outcome(self) -> WindowRows:
+        """What was found, once the whole file was looked at."""
+        told = self._times.outcome()
+        if self._bounds.form is None and not self._is_text:
+            self._times.settle()
+            is_ambiguous = self._times.dtype == pl.String()
+        else:
+            is_ambiguous = False
+        return replace(
+            self._counts,
+            undated_sketch=tuple(sorted(self._sketch)),
+            form=self._bounds.form or (None if is_ambiguous or self._is_text else told.format),
+            is_ambiguous=is_ambiguous,
+        )
+
+    def _instants(self, text: pl.Series, *, first_row: int) -> pl.Series:
+        name = text.name
+        if self._bounds.form is not None:
+            typed = read_dates(text, self._bounds.form)
+        elif self._is_text:
+            typed = text
+        else:
+            typed = self._times.take(text, first_row=first_row)
+            self._is_text = self._times.dtype == pl.String()
+        return pl.DataFrame({name: typed}).select(instant_of(pl.col(name), dtype=typed.dtype)).to_series()
+
+    def _count(self, text: pl.DataFrame, frame: pl.DataFrame, kinds: pl.DataFrame, *, first_row: int) -> None:
+        counts = self._counts
+        sums = {name: int(kinds[name].sum()) for name in kinds.columns}
+        times = frame["at"].filter(~kinds["undated"])
+        first, last = times.min(), times.max()
+        midnight = frame["at"].dt.truncate("1d") == frame["at"]
+        on_edges = (kinds["edge"] | kinds["first_day"]) & ~midnight.fill_null(value=True)
+        if sums["undated"]:
+            hashes = text.filter(kinds["undated"]).hash_rows().to_list()
+            self._sketch = set(sorted({*self._sketch, *hashes})[:_SKETCH])
+        self._counts = replace(
+            counts,
+            edge=counts.edge + sums["edge"],
+            edge_digest=_digest(text, kinds["edge"], counts.edge_digest),
+            first_day=counts.first_day + sums["first_day"],
+            first_day_digest=_digest(text, kinds["first_day"], counts.first_day_digest),
+            edges_are_days=counts.edges_are_days and not on_edges.any(),
+            undated=counts.undated + sums["undated"],
+            unread=counts.unread + sums["unread"],
+            first_unread=counts.first_unread or _first(frame, kinds["unread"], first_row=first_row),
+            before=counts.before + sums["before"],
+            after=counts.after + sums["after"],
+            first_outside=counts.first_outside or _first(frame, kinds["before"] | kinds["after"], first_row=first_row),
+            earliest=_earlier(counts.earliest, first),
+            latest=_later(counts.latest, last),
+        )
+
+
+def _digest(text: pl.DataFrame, which: pl.Series, before: int) -> int:
+    """A number that stands for these rows in any order, added to the one of the batches before."""
+    if not which.any():
+        return before
+    hashes = text.filter(which).hash_rows().to_numpy().astype(np.uint64)
+    return (before + int(hashes.sum(dtype=np.uint64))) % 2**63
+
+
+def _first(frame: pl.DataFrame, which: pl.Series, *, first_row: int) -> Misfit | None:
+    if not which.any():
+        return None
+    place = int(which.arg_max() or 0)
+    return Misfit(row=first_row + place, value=str(frame["text"][place])[:_VALUE_SHOWN])
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _earlier(known: datetime | None, found: object) -> datetime | None:
+    moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
+    return min((each for each in (known, moment) if each is not None), default=None)
+
+
+def _later(known: datetime | None, found: object) -> datetime | None:
+    moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
+    return max((each for each in (known, moment) if each is not None), default=None)
+
+
+def _day_of(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,106 @@
+"""
+The child process in which files are converted: orders in, replies out.
+
+A child can be killed at once, which a polars sink in a thread can not, and takes its memory with it. It is started by
+its own module, because the usual ways to run a function in a child import the caller's main module there, and would
+run a user's unguarded script a second time.
+
+Orders come on standard input, each a pickle behind its length (eight bytes). Replies leave as `frames` by a socket
+of their own, which the argument names (`platforms`): on standard output anything may be written when Python starts, by
+a `sitecustomize` or a tracing agent. The end of standard input means that the parent is gone or wants no more, and ends
+the child in the middle of whatever it does. What a library prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+
+from bulkpull import platforms
+from bulkpull.conversion.frames import Kind, alive, frame
+from bulkpull.conversion.messages import ConvertedTable, Order
+from bulkpull.errors import BulkpullError
+
+LENGTH = struct.Struct("!Q")
+_HEARTBEAT_S = 2.0
+
+
+class _Channel:
+    """The connection that frames are written to, by one thread at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._turn = Lock()
+        self.at_work = Event()
+
+    def write(self, data: bytes) -> None:
+        with self._turn:
+            self._connection.sendall(data)
+
+    def beat(self) -> None:
+        """Say again and again that this process lives, as long as it has an order."""
+        while True:
+            self.at_work.wait()
+            try:
+                self.write(alive(time.process_time()))
+            except OSError:
+                os._exit(0)  # the parent is gone
+            time.sleep(_HEARTBEAT_S)
+
+
+def main() -> None:
+    """Convert what is ordered, one after another; an unforeseen fault ends the process without a reply."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
+    channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_share))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    orders: SimpleQueue[Order] = SimpleQueue()
+    Thread(target=_receive, args=(orders, channel), daemon=True).start()
+    Thread(target=channel.beat, daemon=True).start()
+
+    # The slow part of starting, done before the first order is there. The parent never imports it.
+    from bulkpull.conversion.convert import convert  # noqa: PLC0415 - orders are listened for before this takes its time
+
+    while True:
+        order = orders.get()
+        answer: ConvertedTable | BulkpullError
+        try:
+            answer = convert(order)
+        except BulkpullError as error:
+            answer = error
+        channel.at_work.clear()
+        channel.write(frame(Kind.REPLY, pickle.dumps(answer)))
+
+
+def _read_share() -> bytes:
+    (length,) = LENGTH.unpack(_exactly(LENGTH.size))
+    return _exactly(length)
+
+
+def _receive(orders: SimpleQueue[Order], channel: _Channel) -> None:
+    while True:
+        (length,) = LENGTH.unpack(_exactly(LENGTH.size))
+        order: Order = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
+        channel.at_work.set()
+        orders.put(order)
+
+
+def _exactly(size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        # os.read, because a thread inside sys.stdin's lock would break the interpreter's shutdown.
+        piece = os.read(sys.stdin.fileno(), size - len(parts))
+        if not piece:
+            os._exit(0)
+        parts += piece
+    return bytes(parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""
+A selection: a custom export under a name of its own. What `[[queries]]` of the settings file and the options of
+`bulkpull export` describe.
+
+It is pulled, converted and published like a dataset, and can never stand in for one: its name is none that a dataset
+has or is known by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bulkpull.catalog import load_catalog
+from bulkpull.errors import QueryError, SettingsError
+from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
+from bulkpull.suggestions import nearest
+
+# It becomes a folder's name and a part of a report's name.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
+_PARTS = ("select", "where", "order_by", "limit", "timespan", "distinct")
+_KINDS = ("dataset", "query", "system_query")
+T = TypeVar("T")
+
+
+class Selection(BaseModel):
+    """
+    What to export, in one of three ways: a dataset and what of it, a whole query, or the id of a system query.
+
+    Attributes:
+        name: Under which it is published.
+        select: Columns and metrics, parted by commas; without it every column that the service lists that day, and the
+            metrics that the setting `metrics` chooses.
+        where, order_by: As they stand in a query, without the keyword.
+        timespan: Without it the one that datasets are exported with; a whole query says its own.
+        keep: `append` lets its snapshot grow from `--since` on: older months stay when the service forgets them.
+
+    Raises:
+        SettingsError: A key is unknown, missing or wrong; the message names it.
+        QueryError: A part cannot be read; the error points at the place.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    dataset: str | None = None
+    select: str | None = None
+    where: str | None = None
+    order_by: str | None = None
+    limit: int | None = Field(None, ge=1, lt=10**18, strict=True)
+    timespan: str | None = None
+    distinct: bool = Field(default=False, strict=True)
+    query: str | None = None
+    system_query: str | None = None
+    keep: Literal["append"] | None = None
+
+    def __init__(self, **keys: Any) -> None:
+        try:
+            super().__init__(**keys)
+        except ValidationError as refused:
+            raise _explain(refused) from None
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _joined(cls, names: object) -> object:
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return ", ".join(names)
+        return names
+
+    @field_validator("dataset", "select", "where", "order_by", "timespan", "query", "system_query", mode="after")
+    @classmethod
+    def _said(cls, text: str | None) -> str | None:
+        if text is not None and not text.strip():
+            raise ValueError("is empty; leave it out instead")
+        return text.strip() if text else None
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _free_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("begin with a letter and go on with letters, digits, - and _, 80 characters at most")
+        known = load_catalog().find(name)
+        if known is not None:
+            raise ValueError(f"that is the dataset {known.name}, whose snapshots it would replace; choose another name")
+        return name
+
+    @field_validator("timespan", mode="after")
+    @classmethod
+    def _known_timespan(cls, timespan: str | None) -> str | None:
+        return timespan.upper() if timespan else None
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        given = [kind for kind in _KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = f"it has {' and '.join(given)}" if given else "it has none of them"
+            raise ValueError(f"give one of `dataset`, `query` and `system_query`; {found}")
+        if self.dataset is None:
+            parts = [part for part in _PARTS if getattr(self, part)]
+            if self.keep:
+                parts.append("keep")
+            if parts:
+                raise ValueError(f"`{parts[0]}` goes only with `dataset`; write it into the query itself")
+        self.statement()
+        return self
+
+    def statement(self) -> Statement | None:
+        """
+        The selection as a tree; `None` for a system query, whose text only the service knows.
+
+        Without `select` it names no column yet, and without `timespan` no time span.
+        """
+        known = load_catalog().column_names
+        if self.query is not None:
+            return _read("query", lambda text: parse(text, names=known), self.query)
+        if self.dataset is None:
+            return None
+        return Statement(
+            names=_read("select", lambda text: parse_names(text, names=known), self.select) or (),
+            dataset=Name(self.dataset),
+            distinct=self.distinct,
+            conditions=_read("where", lambda text: parse_conditions(text, names=known), self.where) or (),
+            orderings=_read("order_by", lambda text: parse_orderings(text, names=known), self.order_by) or (),
+            limit=self.limit,
+            timespan=Name(self.timespan) if self.timespan else None,
+        )
+
+    @property
+    def reads(self) -> str:
+        """The dataset that it reads, as it is written there; for a system query its id, as only the service knows."""
+        statement = self.statement()
+        return statement.dataset.text if statement else self.system_query or ""
+
+    def as_key(self) -> dict[str, Any]:
+        """What makes it this selection and no other, as JSON values; `Selection(**key)` gives it back."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def derived_name(dataset: str, **parts: object) -> str:
+    """
+    The name of a selection that was given none: its dataset and six digits of what was selected.
+
+    Two selections never share one, so that neither replaces the other's snapshots, and the same one keeps its own.
+    """
+    known = load_catalog().find(dataset)
+    told = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
+    digits = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{known.name if known else dataset.strip()}-selection-{digits}"
+
+
+def read_selections(given: object, *, where: str) -> tuple[Selection, ...]:
+    """
+    The selections of a settings file, or of whoever else gives several.
+
+    Args:
+        given: A list of tables, or of selections.
+        where: Where they stand, for messages.
+
+    Raises:
+        SettingsError: One of them is wrong, or two have the same name; the message says which.
+    """
+    if not isinstance(given, list | tuple):
+        raise SettingsError(f"{where}: `queries` is not a list of tables", fix="write each query as [[queries]]")
+    found: dict[str, Selection] = {}
+    for number, entry in enumerate(given, start=1):
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        place = f"{where}: [[queries]] entry {number}" + (f" ({name})" if isinstance(name, str) else "")
+        if not isinstance(entry, Mapping | Selection):
+            raise SettingsError(f"{place} is not a table", fix="write each query as [[queries]]")
+        try:
+            selection = Selection(**entry) if isinstance(entry, Mapping) else entry
+        except SettingsError as error:
+            raise error.within(place) from None
+        if selection.name.casefold() in found:
+            raise SettingsError(
+                f"{place}: `name` is taken", why="an entry before has the same", fix="choose another name"
+            )
+        found[selection.name.casefold()] = selection
+    return tuple(found.values())
+
+
+def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
+    if text is None:
+        return None
+    try:
+        return read(text)
+    except QueryError as error:
+        raise error.within(f"`{key}`") from None
+
+
+def _explain(refused: ValidationError) -> SettingsError:
+    """Which key is wrong, and what is allowed."""
+    first = refused.errors(include_url=False, include_input=False)[0]
+    why = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return SettingsError(why)
+    key = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        near = nearest(key, Selection.model_fields)
+        hint = f"did you mean `{near}`? " if near else ""
+        return SettingsError(f"unknown key `{key}`", fix=f"{hint}allowed are: {', '.join(Selection.model_fields)}")
+    if first["type"] == "missing":
+        return SettingsError(f"`{key}` is missing", fix="each query needs a name under which it is published")
+    return SettingsError(f"`{key}` is not valid", why=why)

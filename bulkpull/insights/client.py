@@ -1,0 +1,619 @@
+"""
+One async method per call of the Insights API.
+
+How a call travels stands in `channel`, what it says in `calls`, how its reply is read in `wire`. Creating is not
+idempotent: see `create`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from bulkpull import formatting as figures
+from bulkpull.auth.token_endpoint import TokenSource
+from bulkpull.clock import Clock
+from bulkpull.errors import (
+    AccessDenied,
+    ListNotTold,
+    NotConnected,
+    ReportingError,
+    TransferError,
+    UnexpectedReply,
+)
+from bulkpull.events import Events
+from bulkpull.insights import requests as calls
+from bulkpull.insights import responses as wire
+from bulkpull.insights.error_mapping import GatewayTimeout
+from bulkpull.insights.idempotent_create import Made, Outcome, create_once
+from bulkpull.insights.lookup import SharedLookup
+from bulkpull.insights.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, QueryOrder, ReportOrder
+from bulkpull.insights.requests import Call
+from bulkpull.insights.responses import Envelope, Read
+from bulkpull.insights.session import ApiSession
+from bulkpull.model import Execution, OfferedDataset, Query, Report, Window
+from bulkpull.transport.http import AnswerOverdue, Http
+from bulkpull.transport.pacer import RateLimiter, Urgency
+from bulkpull.transport.retry import Retrier
+
+
+class InsightsClient:
+    """
+    The Insights API, typed.
+
+    Every method raises, besides what it names: `AuthError` (credentials or role), `AccessDenied` (403), `Throttled`,
+    `ServiceTrouble`, `UnexpectedReply`, `NotConnected` and `AnswerLost` after all tries, `TlsRefused`, `UnsafeAddress`.
+
+    Args:
+        pacer: Shared by all calls of the API, and by nothing else.
+        api_base_url: The API's root; pages and redirects must stay on its origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        auth: TokenSource,
+        pacer: RateLimiter,
+        retrier: Retrier,
+        api_base_url: str,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._channel = ApiSession(
+            http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
+        )
+        self._retrier = retrier
+        self._lost_queries = SharedLookup(self._list_queries, clock=clock)
+        self._lost_reports = SharedLookup(self._list_reports, clock=clock)
+        self._base = api_base_url
+        self._clock = clock
+        self._events = events
+        self._list_notes: tuple[str, ...] = ()
+        self._told_ids: set[str] = set()
+
+    @property
+    def correlation_id(self) -> str:
+        """Sent with every call of this run, for support tickets (behaviour 44)."""
+        return self._channel.correlation_id
+
+    @property
+    def redacted(self) -> bool:
+        """Whether any reply of this run said that data is withheld from this role (behaviour 23)."""
+        return self._channel.redacted
+
+    @property
+    def list_notes(self) -> tuple[str, ...]:
+        """What the last list of datasets held that cannot be used, each one sentence."""
+        return self._list_notes
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """Seconds by which the service's clock is ahead of ours, as its last Date header says."""
+        return self._channel.clock_skew_s
+
+    def ask_for_mfa(self) -> None:
+        """Let every call from now on ask whether its token carries the claim of MFA; see `has_mfa` (behaviour 13)."""
+        self._channel.asks_for_mfa = True
+
+    @property
+    def has_mfa(self) -> bool | None:
+        """Whether the token carries the claim of MFA, as the service said last; `None` where it did not say."""
+        return self._channel.has_mfa
+
+    @property
+    def pacer(self) -> RateLimiter:
+        """What is known of the service's allowance, and who may call next."""
+        return self._channel.pacer
+
+    def service_time(self) -> datetime:
+        """The service's time, as far as one of its replies has told it; else ours."""
+        return self._clock.now() + timedelta(seconds=self.clock_skew_s or 0.0)
+
+    async def get_datasets(self, name: str | None = None) -> list[OfferedDataset]:
+        """
+        What the service offers to this account today; with `name`, that dataset or nothing.
+
+        An entry without a name costs no other: it is left out, and `list_notes` and a warning tell of it.
+
+        Raises:
+            NotFound: Nothing at all is offered.
+
+        Source: Get All Datasets API; behaviours 27 and 48 to 54.
+        """
+        call = calls.list_datasets(name)
+        pages = await (self._channel.pages(call) if name is None else self._channel.pages_if_any(call))
+        read = [wire.read_dataset(item) for page in pages for item in page.items]
+        datasets = [dataset for dataset in read if dataset is not None]
+        if nameless := len(read) - len(datasets):
+            note = f"the service lists {figures.count(nameless, 'dataset')} without a name, left out"
+            self._list_notes = (note,)
+            self._events.warn("list.odd", reason=note)
+        else:
+            self._list_notes = ()
+        return [dataset for dataset in datasets if _matches(name, dataset.name)]
+
+    async def get_queries(
+        self,
+        *,
+        name: str | None = None,
+        query_id: str | None = None,
+        include_system: bool = False,
+        only_system: bool = False,
+        whole: bool = False,
+        retry: bool = True,
+    ) -> list[Query]:
+        """
+        Stored queries that match exactly, whatever the filter lets by: the user's own, on demand also the system's.
+
+        A list that is null is unknown, not empty (`ListNotTold`).
+
+        Args:
+            only_system: The system's and no others.
+            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
+            retry: Whether failures are repeated here.
+
+        Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
+        """
+        call = calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
+        wanted = _looked_for(name, whole=whole)
+        items = await self._listed(call, retry=retry)
+        queries = self._read_listing(items, wire.read_query, what="queries", wanted=wanted)
+        self._told_ids.update(query.query_id for query in queries)
+        return [
+            query
+            for query in queries
+            if _matches(name, query.name)
+            and _matches(query_id, query.query_id)
+            and (include_system or only_system if query.is_system else not only_system)
+        ]
+
+    async def create_query(self, *, name: str, text: str, description: str | None = None) -> Query:
+        """
+        Store a query; after a doubtful answer the one that it brought is taken (event `query.adopted`).
+
+        What else is there is never taken for it, nor deleted: `lost_creation` says which is which.
+
+        Args:
+            name: Letters, digits and blanks (behaviour 71).
+
+        Raises:
+            SettingsError: The service would refuse the name; nothing was sent.
+            RequestRejected: The query is wrong; not repeated (behaviour 73).
+            QuotaExceeded: Too many queries are stored (72).
+
+        Source: Create Report Query API.
+        """
+        call = calls.create_query(name=name, text=text, description=description)
+        placed = self._placed(name_is_unique=False)
+        order = QueryOrder(name=name, text=text, description=description)
+
+        async def find() -> list[Query]:
+            return [query for query in await self._lost_queries.find(name) if order.is_answered_by(query, placed)]
+
+        made = await self._create_once(call, read=wire.read_query, find=find)
+        self._told_ids.add(made.one.query_id)
+        if made.spare is not None:
+            self._events.emit("query.adopted", query_id=made.one.query_id)
+        for spare in made.spare or ():
+            # Another machine may have stored the same query at the same time, and use it.
+            self._events.warn("query.doubled", query_id=spare.query_id)
+        return made.one
+
+    async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
+        """
+        Delete a user's own query.
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+
+        Raises:
+            NotFound: There is none; after a doubtful answer that counts as done.
+
+        Source: Delete Report Queries API; behaviour 75.
+        """
+        await self._channel.delete(_urgent(calls.delete_query(query_id), tidying=tidying))
+
+    async def test_query(
+        self,
+        *,
+        query_id: str | None = None,
+        text: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[dict[str, Any]] | None:
+        """
+        The first rows of a query, at most 100; exactly one of `query_id` and `text`.
+
+        Returns:
+            Rows as column → value; `None` when the service needed too long, which says nothing against the query.
+
+        Raises:
+            SettingsError: Both or none are given, the window `[start, end)` is empty, or the text is too long for an
+                address; nothing was sent.
+
+        Source: Try Report Queries API; behaviours 69, 78 and 79.
+        """
+        call = calls.preview_query(query_id=query_id, text=text, start=start, end=end)
+        errand = self._channel.errand(call)
+
+        async def ask() -> Envelope | None:
+            try:
+                return await self._channel.send(errand)
+            except (AnswerOverdue, GatewayTimeout):
+                return None
+
+        envelope = await self._channel.repeat(ask, of=errand)
+        return None if envelope is None else [dict(item) for item in envelope.items]
+
+    async def create_report(
+        self,
+        *,
+        name: str,
+        query_id: str,
+        description: str | None = None,
+        execute_now: bool = True,
+        window: Window | None = None,
+        start_at: datetime | None = None,
+        recurrence_h: int | None = None,
+        recurrence_count: int | None = None,
+        minimum_recurrence_h: int | None = None,
+        format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
+        callback_url: str | None = None,
+        callback_method: str | None = None,
+        name_is_unique: bool = False,
+    ) -> Report:
+        """
+        Order a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
+
+        What else is there is never taken for it: `lost_creation` says which is which.
+
+        Args:
+            name: Up to 256 characters without semicolon.
+            name_is_unique: No other order bears this name, whoever places it, so that a second report of that name
+                is a spare, to be deleted.
+            execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
+            window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
+            recurrence_count: Runs in all; `None` for endless.
+            minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`.
+            format: `csv` or `tsv`.
+            callback_url: A public https address that the service calls after success, as a hint (behaviour 100).
+            callback_method: `GET` or `POST`, which is the service's default.
+
+        Raises:
+            SettingsError: The service would refuse or ignore a part of it; nothing was sent.
+            RequestRejected: The service refuses it, for example an unknown query.
+            QuotaExceeded: Of one-off reports (85) or of active reports (86).
+
+        Source: Create Report API.
+        """
+        call = calls.create_report(
+            name=name,
+            query_id=query_id,
+            now=self.service_time(),
+            description=description,
+            execute_now=execute_now,
+            window=window,
+            start_at=start_at,
+            recurrence_h=recurrence_h,
+            recurrence_count=recurrence_count,
+            minimum_recurrence_h=minimum_recurrence_h,
+            format=format,
+            callback_url=callback_url,
+            callback_method=callback_method,
+        )
+        placed = self._placed(name_is_unique=name_is_unique)
+        order = ReportOrder(
+            name=name,
+            query_id=query_id,
+            description=description,
+            execute_now=execute_now,
+            window=window,
+            start_at=start_at,
+            recurrence_h=recurrence_h,
+            recurrence_count=recurrence_count,
+            format=format,
+            callback_url=callback_url,
+            callback_method=callback_method,
+        )
+
+        async def find() -> list[Report]:
+            return [report for report in await self._lost_reports.find(name) if order.is_answered_by(report, placed)]
+
+        made = await self._create_once(call, read=wire.read_report, find=find)
+        self._told_ids.add(made.one.report_id)
+        if made.spare is not None:
+            self._events.emit("report.adopted", report_id=made.one.report_id)
+        for spare in made.spare or ():
+            if not name_is_unique:
+                self._events.warn("report.doubled", report_id=spare.report_id)
+                continue
+            with _best_effort():
+                await self.delete_report(spare.report_id)
+                self._events.warn("report.deleted", report_id=spare.report_id)
+        return made.one
+
+    async def get_reports(
+        self,
+        *,
+        report_id: str | None = None,
+        name: str | None = None,
+        query_id: str | None = None,
+        tidying: bool = False,
+        whole: bool = False,
+        retry: bool = True,
+    ) -> list[Report]:
+        """
+        The user's reports that match exactly, whatever the filter lets by.
+
+        A list that is null is unknown, not empty (`ListNotTold`).
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+            whole: Fail where an entry cannot be read: for who concludes something from what is not listed.
+            retry: Whether failures are repeated here.
+
+        Source: Get Scheduled Reports API; behaviours 28 and 92.
+        """
+        call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        wanted = _looked_for(name, whole=whole)
+        items = await self._listed(_urgent(call, tidying=tidying), retry=retry)
+        reports = self._read_listing(items, wire.read_report, what="reports", wanted=wanted)
+        self._told_ids.update(report.report_id for report in reports)
+        return [
+            report
+            for report in reports
+            if _matches(report_id, report.report_id)
+            and _matches(name, report.name)
+            and _matches(query_id, report.query_id)
+        ]
+
+    async def list_reports(self, *, is_ours: Callable[[str], bool] = lambda _: False) -> list[Report] | None:
+        """
+        All reports of this user; `None` where the service does not tell them.
+
+        A role may be refused the list, and the list may be null: unknown is not none. Neither is a report without an
+        id whose name is one of ours.
+
+        Args:
+            is_ours: Whether a report of that name is of use to the caller.
+        """
+        try:
+            items = await self._listed(calls.list_reports(report_id=None, name=None, query_id=None), retry=True)
+            reports = self._read_listing(items, wire.read_report, what="reports", wanted=is_ours)
+        except (AccessDenied, ListNotTold):
+            return None
+        self._told_ids.update(report.report_id for report in reports)
+        return reports
+
+    async def update_report(
+        self,
+        report_id: str,
+        *,
+        name: str,
+        start_at: datetime,
+        description: str | None = None,
+        recurrence_h: int | None = None,
+        recurrence_count: int | None = None,
+        minimum_recurrence_h: int | None = None,
+        format: str | None = None,  # noqa: A002 -- the service's word, and keyword only
+        callback_url: str | None = None,
+        callback_method: str | None = None,
+    ) -> Report:
+        """
+        Change a scheduled report; its query cannot be changed.
+
+        Args:
+            start_at: Needed whatever changes, and at least four hours ahead.
+            recurrence_count: What becomes of it when it is left out is not documented; say it to keep it.
+            minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`.
+
+        Raises:
+            SettingsError: The service would refuse a part of it; nothing was sent.
+            NotFound, RequestRejected: There is no such report, or it is a one-off one.
+
+        Source: Update Report API; behaviours 91 and 95.
+        """
+        call = calls.update_report(
+            report_id,
+            name=name,
+            start_at=start_at,
+            now=self.service_time(),
+            description=description,
+            recurrence_h=recurrence_h,
+            recurrence_count=recurrence_count,
+            minimum_recurrence_h=minimum_recurrence_h,
+            format=format,
+            callback_url=callback_url,
+            callback_method=callback_method,
+        )
+        envelope = await self._channel.ask(self._channel.errand(call))
+        return wire.read_report(wire.single_item(envelope, told=call.told))
+
+    async def pause_report(self, report_id: str) -> Report | None:
+        """
+        Stop a report's schedule.
+
+        Returns:
+            The report as it is now; `None` where the reply is empty, which is a success all the same.
+
+        Raises:
+            NotFound: There is no such report.
+
+        Source: Pause Report Executions API; behaviour 96.
+        """
+        return await self._switch(calls.pause_report(report_id))
+
+    async def resume_report(self, report_id: str) -> Report | None:
+        """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
+        return await self._switch(calls.resume_report(report_id))
+
+    async def delete_report(self, report_id: str, *, tidying: bool = False) -> None:
+        """
+        Delete a report, its execution records and its stored files (behaviour 97): fetch the file first.
+
+        Args:
+            tidying: Nobody waits for it: it goes only while nobody else needs the allowance.
+
+        Raises:
+            NotFound: There is none; after a doubtful answer that counts as done.
+
+        Source: Delete Report API.
+        """
+        await self._channel.delete(_urgent(calls.delete_report(report_id), tidying=tidying))
+
+    async def get_executions(
+        self,
+        report_ids: Sequence[str],
+        *,
+        statuses: Sequence[str] | None,
+        latest: bool = True,
+        execution_ids: Sequence[str] | None = None,
+        retry: bool = True,
+    ) -> list[Execution]:
+        """
+        The executions of several reports, in as few calls as addresses allow.
+
+        Args:
+            statuses: Asked for as one filter; the service's default is Completed alone. What comes back may have others
+                all the same (behaviour 103).
+            latest: Only each report's newest; otherwise those of the last 90 days (111).
+            execution_ids: Only these.
+            retry: Whether failures are repeated here; a poller that asks again anyway says no, and lets others go
+                first where calls are scarce.
+
+        Returns:
+            Those of the reports asked for; a report that is missing has none yet (102, 105, 108).
+
+        Raises:
+            RequestRejected: Also when the service does not take the form joined by `;` (107).
+
+        Source: Get Report Executions API.
+        """
+        found: list[Execution] = []
+        asked = calls.list_executions(
+            report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
+        )
+        urgency = Urgency.USUAL if retry else Urgency.LOOK
+        for call in (replace(each, urgency=urgency) for each in asked):
+            for page in await self._channel.pages_if_any(call, retry=retry):
+                read = partial(wire.read_execution, data_redacted=page.data_redacted, now=self.service_time())
+                found += self._read_listing(page.items, read, what="executions")
+        reports, executions = _folded(report_ids), _folded(execution_ids or ())
+        return [
+            execution
+            for execution in found
+            if execution.report_id.casefold() in reports
+            and (not executions or execution.execution_id.casefold() in executions)
+        ]
+
+    def _read_listing(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Read],
+        *,
+        what: str,
+        wanted: Callable[[str], bool] = lambda _: False,
+    ) -> list[Read]:
+        """
+        The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
+
+        Args:
+            wanted: Whether an entry of that name is looked for: "cannot be read" must then not become "is not there".
+
+        Raises:
+            ListNotTold: One that is wanted cannot be read.
+            UnexpectedReply: No entry can be read.
+        """
+        found, unread = wire.read_all(items, read)
+        if unread:
+            for item in items:
+                if wanted(wire.name_in(item)):
+                    _read_or_refuse(read, item)
+            reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
+            self._events.warn("list.odd", reason=reason)
+        return found
+
+    async def _list_queries(self, name: str | None) -> list[Query]:
+        try:
+            return await self.get_queries(name=name, whole=True, retry=False)
+        except NotConnected:
+            return await self.get_queries(name=name, whole=True)  # nothing was sent, so the network may be waited for
+
+    async def _list_reports(self, name: str | None) -> list[Report]:
+        try:
+            return await self.get_reports(name=name, whole=True, retry=False)
+        except NotConnected:
+            return await self.get_reports(name=name, whole=True)
+
+    async def _switch(self, call: Call) -> Report | None:
+        envelope = await self._channel.ask(self._channel.errand(call))
+        return wire.read_report(envelope.items[0]) if envelope.items else None
+
+    async def _create_once(
+        self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
+    ) -> Outcome[Made]:
+        errand = self._channel.errand(call)
+
+        async def make() -> Made:
+            return read(wire.single_item(await self._channel.ask(errand), told=call.told))
+
+        return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
+
+    async def _listed(self, call: Call, *, retry: bool) -> list[Mapping[str, Any]]:
+        """
+        What a listing holds; nothing where the service says that nothing matches.
+
+        Raises:
+            ListNotTold: A page's list is null.
+        """
+        pages = await self._channel.pages_if_any(call, retry=retry)
+        if any(page.is_null for page in pages):
+            raise ListNotTold(
+                f"cannot {call.told}: the service does not tell what is there",
+                why="its list is null, which is not an empty list",
+                fix="run it again; nothing was taken for missing",
+            )
+        return [item for page in pages for item in page.items]
+
+    def _placed(self, *, name_is_unique: bool) -> Placed:
+        """What is known at the moment in which an order is placed."""
+        skew_s, margin = self.clock_skew_s, CLOCK_MARGIN
+        if skew_s is None or name_is_unique:
+            # A name of its own is proof enough: then whichever clock is behind counts, and an order placed before.
+            skew_s, margin = min(0.0, skew_s or 0.0), UNKNOWN_CLOCK_MARGIN
+        not_before = self._clock.now() + timedelta(seconds=skew_s) - margin
+        return Placed(not_before=not_before, known_ids=frozenset(self._told_ids), name_is_unique=name_is_unique)
+
+
+def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[str, Any]) -> None:
+    try:
+        read(item)
+    except UnexpectedReply as error:
+        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was taken for missing") from None
+
+
+def _urgent(call: Call, *, tidying: bool) -> Call:
+    return replace(call, urgency=Urgency.TIDYING) if tidying else call
+
+
+def _best_effort() -> AbstractContextManager[None]:
+    """For what is made besides: it is not worth losing the dataset that it was made for."""
+    return suppress(ReportingError, TransferError)
+
+
+def _looked_for(name: str | None, *, whole: bool) -> Callable[[str], bool]:
+    """Whether an entry of that name must not be left out of a listing."""
+    return lambda found: whole or (name is not None and _matches(name, found))
+
+
+def _matches(wanted: str | None, found: str) -> bool:
+    return wanted is None or wanted.strip().casefold() == found.strip().casefold()
+
+
+def _folded(ids: Sequence[str]) -> set[str]:
+    return {each.strip().casefold() for each in ids}

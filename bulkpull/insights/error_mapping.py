@@ -1,0 +1,167 @@
+"""
+What a reply means when it is no success: status and body → an error of ours. Pure.
+
+An error is an error wherever it stands, also inside an envelope under HTTP 200 (behaviour 30), and its body may be an
+envelope, a bare message, the generic form, HTML or nothing (36).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from bulkpull.errors import (
+    AccessDenied,
+    AuthError,
+    NotFound,
+    QuotaExceeded,
+    ReportingError,
+    RequestRejected,
+    ServiceTrouble,
+    Throttled,
+    UnexpectedReply,
+)
+from bulkpull.insights.api_codes import kind_of_status
+from bulkpull.transport.answer_kinds import AnswerKind
+from bulkpull.transport.json_fields import fold, json_object, shown, text, whole_number
+from bulkpull.transport.proxy_errors import proxy_refusal
+
+_FIRST_REFUSAL = 400
+# The service asks for bearer tokens alone; these are what proxies ask for.
+_PROXY_CHALLENGE = re.compile(r"\s*(?:basic|digest|ntlm|negotiate)\b", re.IGNORECASE)
+_UNKNOWN_FIX = (
+    "check `api_base_url` and the proxy (`bulkpull doctor`); if it stays so, quote the request id and the correlation "
+    "id to Microsoft's support"
+)
+
+WITHHELD = (
+    "the service withheld revenue or personal data from this user; to get it, give the user the role "
+    "Executive report viewer in Partner Center and take Report viewer away: with both the user counts as the lesser "
+    "one (a changed role works after up to an hour; saving the user's page in the portal has removed the role before)"
+)
+"""What `dataRedacted` means, and what to do about it. Source: behaviours 19, 22, 23 and 193."""
+REFUSED_ROLE_FIX = (
+    'the user needs the role "Executive report viewer" (a new role works after up to an hour, and one that was there '
+    "may have vanished: look again in Partner Center); indirect resellers have no access to this API"
+)
+"""What to do about a 403. Source: behaviours 19, 22, 25, 192 and 193."""
+
+
+class TokenRejected(AuthError):
+    """The API does not take this token (401); a fresh one may be taken. Never leaves the client."""
+
+
+class GatewayTimeout(ServiceTrouble):
+    """The service took too long (504); for a test query that means "no preview". Source: behaviour 79."""
+
+
+def judge(
+    status: int,
+    body: bytes,
+    *,
+    told: str,
+    reference: str = "",
+    headers: Mapping[str, str] | None = None,
+    reason: str = "",
+    retry_after_s: float | None = None,
+) -> None:
+    """
+    Raise what a reply means if it is no success.
+
+    Args:
+        status: Of HTTP; a `statusCode` of 400 or more in the body beats a lower one (behaviour 30).
+        told: What was asked for, such as "list the reports".
+        reference: The ids that support asks for; they follow the service's own words.
+        headers: Names in any case; only `WWW-Authenticate` is read.
+        reason: The reason phrase, where an older refusal for want of MFA stands (behaviour 12).
+        retry_after_s: The pause that the reply asked for.
+    """
+    raw = json_object(body)
+    inner = whole_number((raw or {}).get("statuscode"))
+    if status < _FIRST_REFUSAL and inner is not None and inner >= _FIRST_REFUSAL:
+        status = inner
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    words = (message_of(raw) if raw else None) or shown(body) or reason or "no explanation"
+    why = f"{status} {words}" + (f" ({reference})" if reference else "")
+    challenge = {name.lower(): value for name, value in (headers or {}).items()}.get("www-authenticate", "")
+    proxy = proxy_refusal(status, told=told, is_the_services=_PROXY_CHALLENGE.match(challenge) is None)
+    if proxy is not None:
+        raise proxy
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise _refused_token(raw or {}, told=told, why=why, hints=f"{words} {reason} {challenge}")
+    kind = kind_of_status(status)
+    if kind is AnswerKind.PASSING:
+        raise _trouble(status, told=told, why=why, retry_after_s=retry_after_s)
+    if kind is AnswerKind.UNKNOWN:
+        raise UnexpectedReply(f"cannot {told}: the answer is not understood", why=why, fix=_UNKNOWN_FIX)
+    raise _refusal(status, told=told, words=words, why=why, in_its_words=raw is not None or not body.strip())
+
+
+def _trouble(status: int, *, told: str, why: str, retry_after_s: float | None) -> Throttled | ServiceTrouble:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Throttled(f"cannot {told} now: the service is asked too often", why=why, retry_after_s=retry_after_s)
+    if status == HTTPStatus.GATEWAY_TIMEOUT:
+        return GatewayTimeout(f"cannot {told} now: the service is too slow", why=why, retry_after_s=retry_after_s)
+    return ServiceTrouble(f"cannot {told} now", why=why, retry_after_s=retry_after_s)
+
+
+def _refusal(status: int, *, told: str, words: str, why: str, in_its_words: bool) -> ReportingError:
+    if status == HTTPStatus.FORBIDDEN:
+        return AccessDenied(
+            f"not allowed to {told}",
+            why=why,
+            fix=REFUSED_ROLE_FIX,
+        )
+    # A page of HTML under 404 comes from a gateway or a wrong address, and does not mean "nothing matches".
+    if status == HTTPStatus.NOT_FOUND and in_its_words:
+        return NotFound(f"cannot {told}: nothing matches", why=why)
+    if status != HTTPStatus.NOT_FOUND:
+        return _rejection(told=told, words=words, why=why)
+    return UnexpectedReply(f"cannot {told}: the answer is not this service's", why=why, fix="check api_base_url")
+
+
+def _refused_token(raw: Mapping[str, Any], *, told: str, why: str, hints: str) -> AuthError:
+    if str(raw.get("code", "")) == "900421" or re.search(r"\b900421\b|\bmfa\b|multi-?factor", hints, re.IGNORECASE):
+        return AuthError(
+            f"not allowed to {told}: the token carries no sign of multifactor authentication",
+            why=why,
+            fix="sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours (Secure Application "
+            "Model, grant `refresh_token`); "
+            "the password grant cannot satisfy it",
+        )
+    return TokenRejected(f"not allowed to {told}", why=why)
+
+
+_QUOTAS = (
+    # The atomic group takes the first `ExecuteNow` and no other: without it the search is quadratic (case C14).
+    ("one_off", re.compile(r"\A(?>.*?ExecuteNow\b).*\bquota(?:\s+of\s+(\d+))?", re.IGNORECASE | re.DOTALL)),
+    ("active_reports", re.compile(r"report creation quota(?:\s+of\s+(\d+))?", re.IGNORECASE)),
+    ("queries", re.compile(r"Number of queries exceeded(?:\D{0,80}(\d{1,9}))?", re.IGNORECASE)),
+)
+_QUOTA_FIXES = {
+    "one_off": "one-off reports are limited per hour: wait, or use `bulkpull nightly`, whose reports do not count",
+    "active_reports": "delete reports that are not needed: `bulkpull reports list` and `bulkpull reports delete`",
+    "queries": "delete queries that are not needed: `bulkpull queries list` and `bulkpull queries delete`",
+}
+
+
+def _rejection(*, told: str, words: str, why: str) -> RequestRejected:
+    for kind, pattern in _QUOTAS:
+        if found := pattern.search(words):
+            limit = int(found[1]) if found[1] else None
+            fix = _QUOTA_FIXES[kind]
+            return QuotaExceeded(f"cannot {told}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
+    return RequestRejected(f"the service refused to {told}", why=why)
+
+
+def message_of(raw: Mapping[str, Any]) -> str | None:
+    """The explanation in a folded error body: an envelope's `message`, or the generic form (behaviour 36)."""
+    nested = raw.get("error")
+    if isinstance(nested, dict):
+        return message_of(fold(nested))
+    words = text(raw.get("message")) or text(raw.get("description"))
+    code = text(raw.get("code"))
+    return " ".join(part for part in (code if words != code else None, words) if part) or None

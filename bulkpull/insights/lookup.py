@@ -1,0 +1,76 @@
+"""
+One listing for all creations that are in doubt at the same time.
+
+When the service is in trouble, every dataset's creation may lose its answer at once. Each wants to look for what it
+asked for; one listing of everything answers them all (behaviour 39: listing again and again is what gets throttled).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.insights.idempotent_create import Made
+
+# How long a look-up waits for others; the object itself needs a moment to show in listings, too.
+GATHER_S = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class _Round(Generic[Made]):
+    names: set[str] = field(default_factory=set)
+    done: anyio.Event = field(default_factory=anyio.Event)
+    found: list[Made] | None = None
+    error: Exception | None = None
+
+
+class SharedLookup(Generic[Made]):
+    """
+    Looks for objects by name, for several callers at once.
+
+    Args:
+        list_named: Lists the objects of one name, or with `None` all of the user's.
+    """
+
+    def __init__(self, list_named: Callable[[str | None], Awaitable[list[Made]]], *, clock: Clock) -> None:
+        self._list: Callable[[str | None], Awaitable[list[Made]]] = list_named
+        self._clock = clock
+        self._open: _Round[Made] | None = None
+
+    async def find(self, name: str) -> list[Made]:
+        """
+        The objects that the service lists two seconds from now: those of `name`, or all where others look as well.
+
+        Raises:
+            BulkpullError: The listing failed; all who waited for it are told the same.
+        """
+        while True:
+            joined = self._open
+            if joined is None:
+                return await self._lead(name)
+            joined.names.add(name)
+            await joined.done.wait()
+            if joined.error is not None:
+                raise joined.error
+            if joined.found is not None:
+                return joined.found
+            # Whoever led this round was cancelled.
+
+    async def _lead(self, name: str) -> list[Made]:
+        mine = self._open = _Round[Made]({name})
+        try:
+            try:
+                await self._clock.sleep(GATHER_S)
+            finally:
+                self._open = None  # who comes from here on wants a later listing
+            mine.found = await self._list(name if len(mine.names) == 1 else None)
+        except Exception as error:
+            mine.error = error
+            raise
+        finally:
+            mine.done.set()
+        return mine.found

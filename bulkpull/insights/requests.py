@@ -1,0 +1,327 @@
+"""
+Every call of the API as a value: method, path, parameters and body. Pure.
+
+Ids come from the service and go into paths percent-encoded; bodies are PascalCase as documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from bulkpull.clock import iso_utc
+from bulkpull.errors import SettingsError
+from bulkpull.insights import validation as rules
+from bulkpull.insights.responses import chunked
+from bulkpull.model import Window
+from bulkpull.transport.pacer import Urgency
+from bulkpull.url_safety import join_address
+
+# Proxies and servers refuse addresses beyond about 2,000 characters (behaviour 69).
+LONGEST_ADDRESS = 1_800
+# Path, names of parameters and two times.
+_REST_OF_PREVIEW = 150
+# The service gives up after 100 s (behaviour 79), and it is waited for until it says so.
+PREVIEW_PATIENCE_S = 130.0
+
+
+_NEXT_PAGE = "the address of the next page"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    A call of the API, relative to its root.
+
+    Attributes:
+        endpoint: The name by which it is counted.
+        told: What it does, as a verb with its object: "create the report X".
+        creates: It makes something new each time it is sent.
+        may_be_empty: Its success needs no body.
+        patience_s: How long its answer may take, seconds; `None` for the usual.
+        urgency: Who goes first where calls are scarce.
+    """
+
+    method: str
+    path: str
+    endpoint: str
+    told: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    creates: bool = False
+    may_be_empty: bool = False
+    patience_s: float | None = None
+    urgency: Urgency = Urgency.USUAL
+
+    def address(self, api_base_url: str) -> str:
+        """The whole address."""
+        query = f"?{urlencode(self.params, quote_via=quote)}" if self.params else ""
+        return f"{api_base_url.rstrip('/')}/{self.path}{query}"
+
+
+def next_address(next_link: str, *, page_url: str, api_base_url: str) -> str:
+    """
+    The address of the next page; whether it may be asked is for the caller to judge.
+
+    Args:
+        next_link: Absolute, relative to the API's root, to its host (`/insights/…`), or a bare `?query`.
+        page_url: The address of the page that named it.
+    """
+    base = api_base_url.rstrip("/")
+    if "://" in next_link.partition("?")[0] or next_link.startswith(("//", "?")):
+        return join_address(page_url, next_link, what=_NEXT_PAGE)
+    on_host = join_address(base, next_link, what=_NEXT_PAGE)
+    if next_link.startswith("/") and on_host.startswith(f"{base}/"):
+        return on_host
+    return f"{base}/{next_link.lstrip('/')}"
+
+
+def _id(value: str) -> str:
+    return quote(value.strip(), safe="")
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001 -- the flag is the whole subject
+    return "true" if value else "false"
+
+
+def list_datasets(name: str | None) -> Call:
+    """Source: Get All Datasets API."""
+    return Call("GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=_given(datasetName=name))
+
+
+def list_queries(*, name: str | None, query_id: str | None, include_system: bool, only_system: bool = False) -> Call:
+    """Source: Get Report Queries API."""
+    params = _given(queryId=query_id and query_id.strip(), queryName=name)
+    params["includeSystemQueries"] = _flag(include_system or only_system)
+    if only_system:
+        params["includeOnlySystemQueries"] = _flag(True)
+    return Call("GET", "ScheduledQueries", "ScheduledQueries", "list the queries", params=params)
+
+
+def create_query(*, name: str, text: str, description: str | None) -> Call:
+    """
+    A query to be stored.
+
+    Raises:
+        SettingsError: The service would refuse its name or its text (behaviours 71 and 73).
+
+    Source: Create Report Query API.
+    """
+    rules.check_query(name=name, text=text)
+    body = _given(Name=name, Description=description, Query=text)
+    told = f"create the query {name!r}"
+    return Call("POST", "ScheduledQueries", "ScheduledQueries", told, body=body, creates=True)
+
+
+def delete_query(query_id: str) -> Call:
+    """Source: Delete Report Queries API."""
+    path = f"ScheduledQueries/{_id(query_id)}"
+    return Call("DELETE", path, "ScheduledQueries", f"delete the query {query_id.strip()}", may_be_empty=True)
+
+
+def preview_query(*, query_id: str | None, text: str | None, start: datetime | None, end: datetime | None) -> Call:
+    """
+    The test-query call; exactly one of `query_id` and `text`.
+
+    Raises:
+        SettingsError: Both or none are given, the window is empty, or the text is too long for an address (69).
+
+    Source: Try Report Queries API.
+    """
+    rules.check_span(start, end)
+    if (query_id is None) == (text is None):
+        raise SettingsError("a query is previewed either by its id or by its text", why="both or none were given")
+    params = _given(
+        queryId=query_id and query_id.strip(),
+        exportQuery=text,
+        startTime=start and iso_utc(start),
+        endTime=end and iso_utc(end),
+    )
+    if text is not None and not fits_into_address(text):
+        raise SettingsError(
+            "the query's text is too long to be previewed", fix="store it and preview it by its query id"
+        )
+    path = "ScheduledQueries/testQueryResult"
+    return Call("GET", path, "testQueryResult", "preview the query", params=params, patience_s=PREVIEW_PATIENCE_S)
+
+
+def fits_into_address(query_text: str) -> bool:
+    """Whether a query can be previewed by its text, which travels in the address (behaviour 69)."""
+    return len(quote(query_text, safe="")) <= LONGEST_ADDRESS - _REST_OF_PREVIEW
+
+
+def list_reports(*, report_id: str | None, name: str | None, query_id: str | None) -> Call:
+    """Source: Get Scheduled Reports API."""
+    params = _given(reportId=report_id and report_id.strip(), reportName=name, queryId=query_id and query_id.strip())
+    return Call("GET", "ScheduledReport", "ScheduledReport", "list the reports", params=params)
+
+
+def create_report(
+    *,
+    name: str,
+    query_id: str,
+    now: datetime,
+    description: str | None = None,
+    execute_now: bool = True,
+    window: Window | None = None,
+    start_at: datetime | None = None,
+    recurrence_h: int | None = None,
+    recurrence_count: int | None = None,
+    minimum_recurrence_h: int | None = None,
+    format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
+    callback_url: str | None = None,
+    callback_method: str | None = None,
+) -> Call:
+    """
+    A report that runs once at once, or on a schedule.
+
+    Args:
+        now: The service's time, as far as it is known.
+        minimum_recurrence_h: The dataset's own, where it is known.
+
+    Raises:
+        SettingsError: The service would refuse it (behaviours 81 to 94), or would ignore a part of it (82, 83).
+
+    Source: Create Report API.
+    """
+    rules.check_texts(name=name, description=description)
+    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    rules.check_format(format)
+    rules.check_callback(callback_url, callback_method)
+    if not query_id.strip():
+        raise SettingsError(f"the report {name!r} needs the id of a query")
+    if execute_now and (start_at is not None or recurrence_h is not None or recurrence_count is not None):
+        raise SettingsError(f"the report {name!r} cannot run at once and on a schedule", why="one excludes the other")
+    if not execute_now and (start_at is None or recurrence_h is None):
+        raise SettingsError(f"the scheduled report {name!r} needs a start and a recurrence")
+    if not execute_now and window is not None:
+        raise SettingsError(
+            f"the scheduled report {name!r} cannot have a window", why="the service ignores it off one-off reports"
+        )
+    if window is not None:
+        rules.check_span(window.start, window.end)
+    rules.check_start(start_at, now=now)
+    body = _given(
+        ReportName=name,
+        Description=description,
+        QueryId=query_id.strip(),
+        StartTime=start_at and iso_utc(start_at),
+        ExecuteNow=execute_now,
+        QueryStartTime=window and iso_utc(window.start),
+        QueryEndTime=window and iso_utc(window.end),
+        RecurrenceInterval=recurrence_h,
+        RecurrenceCount=recurrence_count,
+        Format=format.lower(),
+        CallbackUrl=callback_url,
+        CallbackMethod=callback_method and callback_method.upper(),
+    )
+    told = f"create the report {name!r}"
+    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT)
+
+
+def update_report(
+    report_id: str,
+    *,
+    name: str,
+    start_at: datetime,
+    now: datetime,
+    description: str | None = None,
+    recurrence_h: int | None = None,
+    recurrence_count: int | None = None,
+    minimum_recurrence_h: int | None = None,
+    format: str | None = None,  # noqa: A002 -- the service's word, and keyword only
+    callback_url: str | None = None,
+    callback_method: str | None = None,
+) -> Call:
+    """
+    Name and start are needed whatever changes, so the four hours count again (behaviour 95).
+
+    Args:
+        now, minimum_recurrence_h: As for `create_report`.
+        description, callback_url: An empty text is sent, to remove what is there; `None` is left out.
+
+    Raises:
+        SettingsError: The service would refuse it.
+
+    Source: Update Report API.
+    """
+    rules.check_texts(name=name, description=description)
+    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    rules.check_format(format)
+    rules.check_callback(callback_url or None, callback_method)
+    rules.check_start(start_at, now=now)
+    body = _given(
+        ReportName=name,
+        Description=description,
+        StartTime=iso_utc(start_at),
+        RecurrenceInterval=recurrence_h,
+        RecurrenceCount=recurrence_count,
+        Format=format and format.lower(),
+        CallbackUrl=callback_url,
+        CallbackMethod=callback_method and callback_method.upper(),
+    )
+    path = f"ScheduledReport/{_id(report_id)}"
+    return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=body)
+
+
+def pause_report(report_id: str) -> Call:
+    """Source: Pause Report Executions API."""
+    path = f"ScheduledReport/pause/{_id(report_id)}"
+    return Call("PUT", path, "ScheduledReport", f"pause the report {report_id.strip()}", may_be_empty=True)
+
+
+def resume_report(report_id: str) -> Call:
+    """Source: Resume Report Executions API."""
+    path = f"ScheduledReport/resume/{_id(report_id)}"
+    return Call("PUT", path, "ScheduledReport", f"resume the report {report_id.strip()}", may_be_empty=True)
+
+
+def delete_report(report_id: str) -> Call:
+    """Source: Delete Report API."""
+    path = f"ScheduledReport/{_id(report_id)}"
+    return Call("DELETE", path, "ScheduledReport", f"delete the report {report_id.strip()}", may_be_empty=True)
+
+
+def list_executions(
+    report_ids: Sequence[str],
+    *,
+    statuses: Sequence[str] | None,
+    latest: bool,
+    api_base_url: str,
+    execution_ids: Sequence[str] | None = None,
+) -> Iterator[Call]:
+    """
+    As few calls as fit into addresses of `LONGEST_ADDRESS` characters, several ids joined by `;` (behaviour 106).
+
+    Args:
+        statuses: Sent as one filter, joined by `;`; `None` leaves the service's default, Completed (102).
+        latest: Only each report's newest execution.
+        execution_ids: Only these.
+
+    Raises:
+        SettingsError: So many execution ids do not fit into an address.
+
+    Source: Get Report Executions API.
+    """
+    params = _given(
+        executionId=";".join(each.strip() for each in execution_ids) if execution_ids else None,
+        executionStatus=";".join(statuses) if statuses else None,
+    )
+    params["getLatestExecution"] = _flag(latest)
+
+    def call(ids: Sequence[str]) -> Call:
+        path = f"ScheduledReport/execution/{';'.join(ids)}"
+        return Call("GET", path, "execution", "ask after the executions", params=params)
+
+    room = LONGEST_ADDRESS - len(call(()).address(api_base_url))
+    if execution_ids and room < max(map(len, report_ids), default=0):
+        raise SettingsError("too many execution ids for one call", fix="ask for fewer, or for all of the report")
+    for ids in chunked([_id(each) for each in report_ids], most_characters=room):
+        yield call(ids)

@@ -1,0 +1,211 @@
+"""
+The service's replies, deciphered. Pure: it cannot do I/O.
+
+Keys are looked up without case and unknown ones are ignored (behaviours 34 and 35). What is not understood is an
+`UnexpectedReply`, never a guess. Requests are built in `calls`, errors are judged in `verdict`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from bulkpull.clock import is_ahead
+from bulkpull.errors import UnexpectedReply
+from bulkpull.model import Execution, OfferedDataset, Query, QueryKind, Report, SecureLink, Window
+from bulkpull.transport.json_fields import fold, is_true, json_object, long_text, moment, shown, text, whole_number
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """
+    A reply that is a success.
+
+    Attributes:
+        items: The objects of `value`, keys as the service wrote them.
+        next_link: Where the next page is; absolute, or relative to the API's root (behaviour 32).
+        is_null: `value` is null: nothing is told, which is not the same as nothing being there.
+        data_redacted: The role withholds revenue or personal data (behaviour 23).
+    """
+
+    items: tuple[Mapping[str, Any], ...] = ()
+    next_link: str | None = None
+    data_redacted: bool = False
+    is_null: bool = False
+
+
+def read_envelope(body: bytes, *, told: str) -> Envelope:
+    """
+    Read the body of a success.
+
+    Raises:
+        UnexpectedReply: It is no envelope: HTML, cut JSON, nothing, another shape.
+    """
+    raw = json_object(body)
+    if raw is None or "value" not in raw:
+        raise UnexpectedReply(f"cannot {told}: the reply is not understood", why=shown(body))
+    value = raw["value"]
+    items = [] if value is None else [value] if isinstance(value, dict) else value
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise UnexpectedReply(f"cannot {told}: the reply's `value` is not understood", why=shown(body))
+    return Envelope(
+        tuple(items), long_text(raw.get("nextlink")), is_true(raw.get("dataredacted")), is_null=value is None
+    )
+
+
+def _required(raw: Mapping[str, Any], key: str, *, of: str) -> str:
+    if found := text(raw.get(key.casefold())):
+        return found
+    raise UnexpectedReply(f"{of} without `{key}` came back", why=shown(json.dumps(sorted(raw)).encode()))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in map(text, value) if each) if isinstance(value, list) else ()
+
+
+def read_dataset(item: Mapping[str, Any]) -> OfferedDataset | None:
+    """
+    A dataset as the service lists it; lists that are missing or null are empty (behaviours 51 to 53).
+
+    Returns:
+        `None` for an entry without a name, which no query can read.
+    """
+    raw = fold(item)
+    name = text(raw.get("datasetname"))
+    if name is None:
+        return None
+    return OfferedDataset(
+        name=name,
+        columns=_texts(raw.get("selectablecolumns")),
+        metrics=_texts(raw.get("availablemetrics")),
+        date_ranges=_texts(raw.get("availabledateranges")),
+        minimum_recurrence_h=whole_number(raw.get("minimumrecurrenceinterval")) or 24,
+    )
+
+
+def read_query(item: Mapping[str, Any]) -> Query:
+    """A stored query."""
+    raw = fold(item)
+    return Query(
+        query_id=_required(raw, "queryId", of="a query"),
+        name=text(raw.get("name")) or "",
+        text=long_text(raw.get("query")) or "",
+        kind=text(raw.get("type")) or QueryKind.USER_DEFINED,
+        created_at=moment(raw.get("createdtime")),
+        description=text(raw.get("description")),
+    )
+
+
+def read_report(item: Mapping[str, Any]) -> Report:
+    """A report; a recurrence of -1 is a one-off's way of saying none (behaviour 90)."""
+    raw = fold(item)
+    recurrence_h = whole_number(raw.get("recurrenceinterval"))
+    start, end = moment(raw.get("querystarttime")), moment(raw.get("queryendtime"))
+    form = text(raw.get("format"))
+    return Report(
+        report_id=_required(raw, "reportId", of="a report"),
+        name=text(raw.get("reportname")) or "",
+        query_id=text(raw.get("queryid")) or "",
+        status=text(raw.get("reportstatus")) or "Unknown",
+        created_at=moment(raw.get("createdtime")),
+        start_at=moment(raw.get("starttime")),
+        execute_now=is_true(raw.get("executenow")),
+        recurrence_h=recurrence_h if recurrence_h and recurrence_h > 0 else None,
+        recurrence_count=whole_number(raw.get("recurrencecount")),
+        description=text(raw.get("description")),
+        query_text=long_text(raw.get("query")),
+        modified_at=moment(raw.get("modifiedtime")),
+        format=form.lower() if form else None,
+        window=Window(start, end) if start and end else None,
+        callback_url=text(raw.get("callbackurl")),
+        callback_method=text(raw.get("callbackmethod")),
+    )
+
+
+def read_execution(item: Mapping[str, Any], *, data_redacted: bool, now: datetime | None = None) -> Execution:
+    """
+    An execution; a blank link is none (behaviour 113), and its expiry is read off it (115).
+
+    Args:
+        now: By the service's clock: data cannot have been made later. Without it every time is believed.
+    """
+    raw = fold(item)
+    made_at = moment(raw.get("reportgeneratedtime"))
+    ahead = made_at is not None and now is not None and is_ahead(made_at, now=now)
+    link = long_text(raw.get("reportaccesssecurelink"))
+    form = text(raw.get("format"))
+    return Execution(
+        execution_id=_required(raw, "executionId", of="an execution"),
+        report_id=_required(raw, "reportId", of="an execution"),
+        status=text(raw.get("executionstatus")) or "Unknown",
+        link=SecureLink(link, link_expiry(link)) if link else None,
+        generated_at=None if ahead else made_at,
+        unbelieved_at=made_at if ahead else None,
+        format=form.lower() if form else None,
+        data_redacted=data_redacted,
+    )
+
+
+def link_expiry(link: str) -> datetime | None:
+    """When a secure link ends, as its `se` says; `None` when it says nothing that is understood."""
+    try:
+        return moment(parse_qs(urlsplit(link).query).get("se", [None])[0])
+    except ValueError:
+        return None
+
+
+def read_all(items: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Read]) -> tuple[list[Read], int]:
+    """
+    The entries of a listing that can be read, and the number of those that cannot, such as one without an id.
+
+    Raises:
+        UnexpectedReply: There are entries, and none of them can be read: then the listing is not understood.
+    """
+    found: list[Read] = []
+    doubt: UnexpectedReply | None = None
+    unread = 0
+    for item in items:
+        try:
+            found.append(read(item))
+        except UnexpectedReply as error:
+            doubt, unread = error, unread + 1
+    if doubt is not None and not found:
+        raise doubt
+    return found, unread
+
+
+def name_in(item: Mapping[str, Any]) -> str:
+    """The name of a listed query or report, also of one that cannot be read; empty for none."""
+    raw = fold(item)
+    return text(raw.get("reportname")) or text(raw.get("name")) or ""
+
+
+def single_item(envelope: Envelope, *, told: str) -> Mapping[str, Any]:
+    """The single object of a reply to a creation or a change."""
+    if not envelope.items:
+        raise UnexpectedReply(f"cannot {told}: the reply holds no object")
+    return envelope.items[0]
+
+
+def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, ...]]:
+    """
+    Split ids so that those of one part, joined by one character, have at most `most_characters`.
+
+    An id that is too long by itself makes a part of its own.
+    """
+    part: list[str] = []
+    length = 0
+    for each in ids:
+        if part and length + 1 + len(each) > most_characters:
+            yield tuple(part)
+            part, length = [], 0
+        length += len(each) + (1 if part else 0)
+        part.append(each)
+    if part:
+        yield tuple(part)

@@ -1,0 +1,265 @@
+"""
+How a call of the API travels: turn, token, ids, judgement, repetition, pages.
+
+Each call carries a request id of its own, which stays the same when it is repeated, and the correlation id of the run
+(behaviour 44); both stand in the errors, so that a support ticket can name them.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bulkpull.auth.token_endpoint import AccessToken, TokenSource
+from bulkpull.clock import Clock
+from bulkpull.errors import (
+    AccessDenied,
+    AnswerLost,
+    AuthError,
+    BulkpullError,
+    NotConnected,
+    NotFound,
+    ServiceTrouble,
+    Throttled,
+    UnexpectedReply,
+    UnsafeAddress,
+)
+from bulkpull.insights.error_mapping import TokenRejected, judge
+from bulkpull.insights.requests import Call, next_address
+from bulkpull.insights.responses import Envelope, read_envelope
+from bulkpull.transport.allowance import AllowanceHeaders
+from bulkpull.transport.http import Http, Reply, Request, Timeouts
+from bulkpull.transport.pacer import RateLimiter
+from bulkpull.transport.rate_limit import parse_http_date, parse_retry_after
+from bulkpull.transport.retry import Retrier
+from bulkpull.url_safety import check_address, origin, same_origin
+
+T = TypeVar("T")
+MOST_ITEMS = 50_000
+"""The most objects of one listing: far more than any account has, and still read within seconds."""
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One call on its way, however often it is sent: its address and its request id stay the same."""
+
+    call: Call
+    url: str
+    request_id: str = field(default_factory=_new_id)
+
+
+class ApiSession:
+    """The way to the API; its arguments are those of `InsightsClient`."""
+
+    def __init__(
+        self, *, http: Http, auth: TokenSource, pacer: RateLimiter, retrier: Retrier, api_base_url: str, clock: Clock
+    ) -> None:
+        check_address(api_base_url, what="`api_base_url`")
+        self._http = http
+        self._auth = auth
+        self.pacer = pacer
+        self._retrier = retrier
+        self._base = api_base_url
+        self._origin = origin(api_base_url)
+        self._clock = clock
+        self.correlation_id = _new_id()
+        self.redacted = False
+        self.clock_skew_s: float | None = None
+        self.asks_for_mfa = False
+        self.has_mfa: bool | None = None
+
+    def errand(self, call: Call) -> ApiRequest:
+        """`call`, ready to be sent."""
+        return ApiRequest(call, call.address(self._base))
+
+    async def repeat(self, operation: Callable[[], Awaitable[T]], *, of: ApiRequest) -> T:
+        """Do `operation`, which sends `of`, as often as the retry layer says."""
+        return await self._retrier.run(
+            operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
+        )
+
+    async def ask(self, errand: ApiRequest) -> Envelope:
+        """Send it until it succeeds or its error says that another try cannot help."""
+        return await self.repeat(lambda: self.send(errand), of=errand)
+
+    async def pages(self, call: Call, *, retry: bool = True) -> list[Envelope]:
+        """
+        All pages of a listing; each is a call of its own.
+
+        Raises:
+            UnsafeAddress: A next page is on another origin: it is not asked, since it would get the token.
+            UnexpectedReply: The pages lead in a circle, or hold more than `MOST_ITEMS` objects (behaviour 32).
+
+        However many pages there are, one that brings nothing new after the first is the last.
+        """
+        errand = self.errand(call)
+        asked, known = {errand.url}, set[str]()
+        pages: list[Envelope] = []
+        while True:
+            page = await (self.ask(errand) if retry else self.send(errand))
+            pages.append(page)
+            number = len(known)
+            known.update(json.dumps(item, sort_keys=True) for item in page.items)
+            if len(known) > MOST_ITEMS:
+                raise UnexpectedReply(
+                    f"cannot {call.told}",
+                    why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
+                    fix="check `api_base_url` and whether a proxy answers in the service's place",
+                )
+            if page.next_link is None:
+                return pages
+            errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
+            if errand.url in asked:
+                raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+            if len(pages) > 1 and len(known) == number:
+                return pages
+            asked.add(errand.url)
+
+    async def pages_if_any(self, call: Call, *, retry: bool = True) -> list[Envelope]:
+        """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""
+        try:
+            return await self.pages(call, retry=retry)
+        except NotFound:
+            return []
+
+    async def delete(self, call: Call) -> None:
+        """
+        Delete something.
+
+        Raises:
+            NotFound: It is not there, and was not when it was first asked for.
+        """
+        errand = self.errand(call)
+        doubtful = False
+
+        async def once() -> None:
+            nonlocal doubtful
+            try:
+                await self.send(errand)
+            except NotFound:
+                if not doubtful:
+                    raise
+            except (AnswerLost, ServiceTrouble, UnexpectedReply):
+                doubtful = True
+                raise
+
+        await self.repeat(once, of=errand)
+
+    async def send(self, errand: ApiRequest) -> Envelope:
+        """
+        Send it once; when the token is refused, once more with another (behaviour 18).
+
+        Raises:
+            AuthError: The fresh token is refused as well, or carries no sign of MFA.
+        """
+        token = await self._auth.get_token()
+        try:
+            return await self._send_with(token, errand)
+        except TokenRejected:
+            token = await self._auth.renew(token)
+        self._http.tally.retried += 1
+        try:
+            return await self._send_with(token, errand)
+        except TokenRejected as refused:
+            raise _refused_twice(refused, token=token) from None
+
+    async def _send_with(self, token: AccessToken, errand: ApiRequest) -> Envelope:
+        # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
+        call = errand.call
+        turn = await self.pacer.turn(call.urgency)
+        headers = {
+            "Authorization": f"Bearer {token.value}",
+            "Accept": "application/json",
+            "MS-RequestId": errand.request_id,
+            "MS-CorrelationId": self.correlation_id,
+        }
+        if self.asks_for_mfa:
+            headers["ValidateMfa"] = "true"
+        patience_s = call.patience_s
+        timeouts = Timeouts() if patience_s is None else Timeouts(read_s=patience_s, total_s=patience_s + 30)
+        request = Request(
+            call.method,
+            errand.url,
+            endpoint=call.endpoint,
+            headers=headers,
+            json=call.body,
+            timeouts=timeouts,
+            creates=call.creates,
+        )
+        try:
+            reply = await self._http.send(request)
+        except BaseException as error:
+            # A cancelled call may have been sent: it counts.
+            self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
+            raise
+        told = self.pacer.answered(turn, reply.headers)
+        try:
+            envelope = self._judged(reply, errand)
+        except BulkpullError as error:
+            self._take_note(error, told)
+            if isinstance(error, AccessDenied) and token.app_only:
+                raise _app_only_refused(error) from None
+            raise
+        self.pacer.succeeded()
+        return envelope
+
+    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
+        if isinstance(error, Throttled):
+            self.pacer.throttled(error.retry_after_s, told)
+        elif not isinstance(error, ServiceTrouble):
+            self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
+
+    def _judged(self, reply: Reply, errand: ApiRequest) -> Envelope:
+        call = errand.call
+        date, now = reply.headers.get("Date"), self._clock.now()
+        if sent_at := parse_http_date(date):
+            self.clock_skew_s = (sent_at - now).total_seconds()
+        if compliant := reply.headers.get("isMfaCompliant"):
+            self.has_mfa = compliant.strip().casefold() == "true"
+        judge(
+            reply.status,
+            reply.body,
+            told=call.told,
+            reference=f"request id {errand.request_id}, correlation id {self.correlation_id}",
+            headers=reply.headers,
+            reason=reply.reason,
+            retry_after_s=parse_retry_after(reply.headers.get("Retry-After"), date=date, now=now),
+        )
+        if call.may_be_empty and not reply.body.strip():
+            return Envelope()
+        envelope = read_envelope(reply.body, told=call.told)
+        self.redacted = self.redacted or envelope.data_redacted
+        return envelope
+
+    def _next_url(self, link: str, *, page: ApiRequest) -> str:
+        url = next_address(link, page_url=page.url, api_base_url=self._base)
+        check_address(url, what="the address of the next page")
+        if not same_origin(url, self._base):
+            why = "its next page is on another host, which must not get the token"
+            raise UnsafeAddress(f"cannot {page.call.told}", why=why)
+        return url
+
+
+def _refused_twice(refused: BulkpullError, *, token: AccessToken) -> AuthError:
+    if token.app_only:
+        return _app_only_refused(refused)
+    return AuthError(
+        "the service refuses this user's tokens, a fresh one too",
+        why=refused.why,
+        fix='check the credentials, and that the user has the role "Executive report viewer" in this tenant',
+    )
+
+
+def _app_only_refused(refused: BulkpullError) -> AuthError:
+    return AuthError(
+        "the service refuses tokens without a user",
+        why=refused.why,
+        fix="the grant `client_credentials` is not supported for this program: use `refresh_token` or `password`",
+    )

@@ -1,0 +1,81 @@
+"""
+What a run lost, worst first (pure).
+
+Each reason is told once, however many datasets it hit: an outage is one loss, not twenty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
+
+# Ids, counts and times differ from dataset to dataset within one and the same reason.
+_VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
+_UNKNOWN = "no reason is known"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """
+    Datasets that were lost for one reason.
+
+    Attributes:
+        reason: One sentence, without the dataset's name before it; of the first of them.
+        error: The fault itself, of the first of them; `None` for a manifest that was read back.
+    """
+
+    datasets: list[str]
+    reason: str
+    error: BulkpullError | None = None
+
+
+def failure_groups(manifest: Manifest) -> list[FailureGroup]:
+    """
+    What was asked for and failed, grouped by reason.
+
+    First what a person has to mend before anything else (the credentials), then what hit the most datasets; what is
+    not offered at all comes last. A pull that an interruption left unfinished did not fail.
+    """
+    records = failed_datasets(manifest)
+    by_name = {record.dataset: record for record in records}
+    losses = [
+        FailureGroup(datasets, reason, by_name[datasets[0]].error)
+        for datasets, reason in group_by_reason((record.dataset, record.reason or _UNKNOWN) for record in records)
+    ]
+    return sorted(
+        losses,
+        key=lambda loss: (
+            by_name[loss.datasets[0]].status == "unavailable" and not isinstance(loss.error, AuthError),
+            not isinstance(loss.error, AuthError),
+            -len(loss.datasets),
+        ),
+    )
+
+
+def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
+    """What was asked for and failed, in the manifest's order."""
+    return [record for record in manifest.datasets if is_lost(record) and not is_unfinished(record, manifest)]
+
+
+def is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
+    """Whether an interruption cut it off; the same command again carries it on."""
+    return manifest.interrupted and record.status == "failed" and record.error is None
+
+
+def group_by_reason(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+    """
+    Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
+
+    Args:
+        told: Dataset and its reason, which may begin with the dataset's name.
+    """
+    groups: dict[str, tuple[list[str], str]] = {}
+    for dataset, reason in told:
+        bare = reason.removeprefix(f"{dataset}: ")
+        datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
+        datasets.append(dataset)
+    return list(groups.values())

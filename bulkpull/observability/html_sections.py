@@ -1,0 +1,241 @@
+"""The parts of a run's page beside the timeline: what failed, the datasets, what is worth knowing, the calls (pure)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bulkpull import formatting as figures
+from bulkpull import platforms
+from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_unfinished
+from bulkpull.observability.html_markup import Html, breakable, element, joined, prose
+from bulkpull.observability.run_summary import Account, Tone
+from bulkpull.output.manifest import DatasetRecord, Drift, is_lost
+
+_UNFINISHED = "unfinished"
+_STATUSES = {
+    "complete": (Tone.GOOD, "✓"),
+    "skipped": (Tone.QUIET, "→"),
+    "unavailable": (Tone.MIXED, "–"),
+    "failed": (Tone.BAD, "✕"),
+    _UNFINISHED: (Tone.MIXED, "…"),
+}
+_MOST_REASONS = 6
+_NONE = "–"
+
+
+def draw_losses(account: Account) -> Html:
+    """What failed, each reason once, with the next command."""
+    return element(
+        "ol", *(_loss(loss, account) for loss in failure_groups(account.manifest)), class_="losses", role="list"
+    )
+
+
+def _loss(loss: FailureGroup, account: Account) -> Html:
+    error, what = loss.error, loss.reason
+    told: list[Html] = []
+    if error is not None:
+        what = error.what.removeprefix(f"{loss.datasets[0]}: ")
+        told += [element("p", element("b", "Why: "), prose(error.why))] if error.why else []
+        told += [element("p", element("b", "What to do: "), prose(error.fix))] if error.fix else []
+    command = platforms.current().join_command(["bulkpull", "export", *loss.datasets, "--output", str(account.output)])
+    return element(
+        "li",
+        element("h3", ", ".join(loss.datasets)),
+        element("p", prose(_capital(what))),
+        *told,
+        element("p", "Then, for these alone:", class_="soft small"),
+        element("pre", element("code", command)),
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def draw_datasets(account: Account) -> Html:
+    """Every dataset: status, rows and their change, size, and what is to be told of it."""
+    names = ("Rows", "Change", "Parquet", "Took")
+    head = element(
+        "tr",
+        _column("Dataset"),
+        _column("Status"),
+        *(_column(name, class_="number") for name in names),
+        _column("Notes"),
+        role="row",
+    )
+    rows = [_dataset(record, account) for record in sorted(account.manifest.datasets, key=_rank)]
+    caption = "Change: rows against the snapshot before."
+    return element(
+        "table",
+        element("caption", caption),
+        element("thead", head, role="rowgroup"),
+        element("tbody", *rows, role="rowgroup"),
+        class_="cards",
+        role="table",
+    )
+
+
+def _rank(record: DatasetRecord) -> int:
+    """What failed first, what is not offered last; else the manifest's order."""
+    return {"failed": 0, "unavailable": 2}.get(record.status, 1)
+
+
+def _column(name: str, **attributes: str) -> Html:
+    return element("th", name, scope="col", role="columnheader", **attributes)
+
+
+def _dataset(record: DatasetRecord, account: Account) -> Html:
+    word = _UNFINISHED if is_unfinished(record, account.manifest) else record.status
+    tone, sign = _STATUSES[word]
+    has_data = record.status in ("complete", "skipped")
+    took_s = _took_s(record, account)
+    cells = {
+        "Rows": f"{record.rows:,}" if has_data else _NONE,
+        "Change": _change(record, account.rows_before.get(record.dataset)),
+        "Parquet": figures.size(sum(file.bytes for file in record.files)) if has_data else _NONE,
+        "Took": figures.duration(took_s) if took_s else _NONE,
+    }
+    return element(
+        "tr",
+        element("th", breakable(record.dataset), scope="row", role="rowheader"),
+        element("td", element("span", f"{sign} {word}", class_=f"status {tone.value}"), role="cell", class_="state"),
+        *(_cell(name, value) for name, value in cells.items()),
+        element("td", *(element("p", prose(told)) for told in _told(record, account)), class_="told", role="cell"),
+        role="row",
+    )
+
+
+def _took_s(record: DatasetRecord, account: Account) -> float:
+    """From its first step to its last; the steps of parts that ran side by side are not added up."""
+    if spans := account.chronicle.of(record.dataset):
+        return max(span.ended_s for span in spans) - min(span.began_s for span in spans)
+    spent = record.seconds
+    return spent.submit + spent.wait + spent.download + spent.convert
+
+
+def _cell(name: str, value: str) -> Html:
+    kind = "number none" if value == _NONE else "number"
+    return element("td", element("span", value), class_=kind, role="cell", data_name=name)
+
+
+def _change(record: DatasetRecord, before: int | None) -> str:
+    if record.status == "skipped":
+        return "unchanged"
+    if record.status != "complete":
+        return _NONE
+    if before is None:
+        return "first"
+    if before == record.rows:
+        return "±0"
+    share = f" ({(record.rows - before) / before:+.1%})" if before else ""
+    return f"{record.rows - before:+,}{share}".replace("-", "−")
+
+
+def _told(record: DatasetRecord, account: Account) -> list[str]:
+    """What is particular about a dataset; what hits many in the same way is told once, elsewhere."""
+    told: list[str] = []
+    if record.status == "skipped" and record.reason:
+        told.append(record.reason.removeprefix(f"{record.dataset}: "))
+    if record.drift:
+        told += _drift(record.drift)
+    if record.files and record.metrics:
+        left_out = f"; left out: {', '.join(record.metrics_left_out)}" if record.metrics_left_out else ""
+        told.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
+    if record.data_redacted:
+        told.append("The service withheld some of the data.")
+    if record.parts:
+        told.append(f"Asked for in {figures.count(len(record.parts), 'part')}.")
+    if breaks := account.chronicle.breaks[record.dataset]:
+        told.append(f"The download went on after {figures.count(breaks, 'break')}.")
+    return told
+
+
+def _drift(drift: Drift) -> list[str]:
+    words = (("New columns", drift.appeared), ("Vanished columns", drift.vanished), ("Other types", drift.retyped))
+    return [f"{word}: {', '.join(names)}." for word, names in words if names]
+
+
+def draw_notes(account: Account) -> Html | None:
+    """What is worth knowing without being a fault; `None` when there is nothing."""
+    manifest = account.manifest
+    noted = [(record.dataset, _not_offered(record)) for record in manifest.datasets]
+    noted += [(record.dataset, note) for record in manifest.datasets for note in record.notes]
+    noted += [(record.dataset, _wider(record)) for record in manifest.datasets]
+    notes = [*manifest.notes, *_grouped([(dataset, note) for dataset, note in noted if note])]
+    misfits = [
+        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
+        for record in manifest.datasets
+        for column in record.columns
+        if column.misfit
+    ]
+    if misfits:
+        notes.append(f"Kept as text, because a value did not fit: {', '.join(misfits)}.")
+    return element("ul", *(element("li", prose(note)) for note in notes), class_="notes") if notes else None
+
+
+def _not_offered(record: DatasetRecord) -> str:
+    return record.reason or "" if record.status == "unavailable" and not is_lost(record) else ""
+
+
+def _wider(record: DatasetRecord) -> str:
+    if record.status != "complete" or record.window or not (record.timespan and record.wider_timespan):
+        return ""
+    return f"{record.timespan} was exported, {record.wider_timespan} is offered: `--timespan widest`"
+
+
+def _grouped(told: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(told)]
+
+
+def draw_requests(account: Account) -> Html:
+    """How many calls there were, and what slowed them down."""
+    requests, chronicle = account.manifest.requests, account.chronicle
+    total, again, throttled = figures.count(requests.total, "call"), requests.retried, requests.throttled
+    told = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
+    if chronicle.quota_waits:
+        longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
+        limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
+        words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
+        times = figures.count(len(chronicle.quota_waits), "time")
+        told.append(f"The quota{words} was reached {times}; the longest wait for it was {figures.duration(longest_s)}.")
+    if chronicle.allowance is not None:
+        limit, lowest = chronicle.allowance
+        words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
+        told.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
+    if chronicle.slowest_pace is not None:
+        told.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+    return joined(
+        *(element("p", words) for words in told),
+        _endpoints(account) if requests.by_endpoint else None,
+        _retries(chronicle.retries) if chronicle.retries else None,
+    )
+
+
+def _endpoints(account: Account) -> Html:
+    calls = sorted(account.manifest.requests.by_endpoint.items(), key=lambda each: -each[1])
+    rows = [
+        element("tr", element("th", endpoint, scope="row"), element("td", f"{count:,}", class_="number"))
+        for endpoint, count in calls
+    ]
+    head = element("tr", element("th", "Endpoint", scope="col"), element("th", "Calls", scope="col", class_="number"))
+    return element(
+        "details",
+        element("summary", "Calls by endpoint"),
+        element("table", element("thead", head), element("tbody", *rows), class_="short"),
+    )
+
+
+def _retries(retries: Counter[tuple[str, str]]) -> Html:
+    alike: Counter[str] = Counter()
+    first = {reason: reasons[0] for reasons, reason in group_by_reason((reason, reason) for _, reason in retries)}
+    for (_, reason), count in retries.items():
+        alike[first.get(reason, reason)] += count
+    lines = [f"{figures.count(count, 'time')}: {reason}" for reason, count in alike.most_common(_MOST_REASONS)]
+    if len(alike) > _MOST_REASONS:
+        lines.append(f"and {len(alike) - _MOST_REASONS} other reasons; all of them are in the log")
+    return element(
+        "details",
+        element("summary", "Why calls were sent again"),
+        element("ul", *(element("li", line) for line in lines), class_="notes"),
+    )

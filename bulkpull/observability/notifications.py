@@ -1,0 +1,170 @@
+"""
+Word of a run's end, to a command and to an address that the settings name: both get the manifest.
+
+It comes last, when the output folder is free again. It takes no longer than `notify_seconds`, and whatever becomes of
+it is no fault of the run.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+import anyio.to_thread
+
+from bulkpull import platforms
+from bulkpull._version import __version__
+from bulkpull.child_environment import without_secrets
+from bulkpull.child_process import end_process
+from bulkpull.clock import Clock
+from bulkpull.config.settings import ENV_PREFIX, Settings
+from bulkpull.errors import BulkpullError
+from bulkpull.events import Events
+from bulkpull.output.atomic_files import disk_trouble
+from bulkpull.output.manifest import Manifest
+from bulkpull.transport.http import Http
+from bulkpull.transport.messages import Request, Timeouts
+
+_MOST_WORDS_BYTES = 300
+_GOOD = range(200, 300)
+
+
+async def send_notices(manifest: Manifest, *, path: Path, settings: Settings, events: Events, clock: Clock) -> None:
+    """
+    Tell the command and the address of the settings, side by side; without either nothing happens.
+
+    A notice that is lost is a warning, and no more.
+
+    Args:
+        path: Where the manifest stands; the command gets the file as its standard input.
+    """
+    async with anyio.create_task_group() as telling:
+        if (command := settings.notify_command) is not None:
+            run = partial(run_command, command, manifest, path=path, within_s=settings.notify_seconds)
+            telling.start_soon(_guarded, "command", run, events)
+        if settings.notify_url is not None:
+            telling.start_soon(_guarded, "url", partial(post, settings, manifest, events=events, clock=clock), events)
+
+
+async def _guarded(to: str, tell: Callable[[], Awaitable[None]], events: Events) -> None:
+    try:
+        await tell()
+    except BulkpullError as lost:
+        events.warn("notice.lost", to=to, reason=lost.reason)
+    except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
+        events.warn("notice.lost", to=to, reason=f"an unexpected fault ({type(fault).__name__}: {fault})")
+    else:
+        events.emit("notice.sent", to=to)
+
+
+async def run_command(command: str, manifest: Manifest, *, path: Path, within_s: float) -> None:
+    """
+    Run a command, without a shell, with the manifest as its standard input; it does not outlive this program.
+
+    Its environment is this program's without any setting and without any secret, and with `BULKPULL_RUN_ID`,
+    `BULKPULL_STATUS` and `BULKPULL_EXIT_CODE`. What it writes goes nowhere but into the error.
+
+    Raises:
+        BulkpullError: It could not be run, ended with another status than 0, or took longer than `within_s`; then it
+            and what it started are ended.
+    """
+    words = platforms.current().split_command(command)
+    by_hand = f"try it by hand, with {path} as its standard input"
+    with ExitStack() as stack:
+        try:
+            told = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
+            said = stack.enter_context(await anyio.to_thread.run_sync(tempfile.TemporaryFile))
+            environment = environment_for(manifest, os.environ)
+            await anyio.to_thread.run_sync(partial(_check_program, words[0], search=environment.get("PATH")))
+            guarded, options = stack.enter_context(platforms.current().guarded(words))
+            process = await anyio.open_process(
+                guarded,
+                stdin=told,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                **options,
+            )
+        except FileNotFoundError:
+            raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
+        except OSError as trouble:
+            error = disk_trouble(trouble, Path(words[0]))
+            raise BulkpullError("`notify_command` could not be run", why=error.reason, fix=by_hand) from None
+        try:
+            with anyio.move_on_after(within_s):
+                await process.wait()
+        finally:
+            status = process.returncode
+            await end_process(process)
+        if status is None:
+            raise BulkpullError(
+                f"`notify_command` was ended after {within_s:g} s",
+                fix="let it do its work in the background, or raise `notify_seconds`",
+            )
+        if status != 0:
+            words_said = await anyio.to_thread.run_sync(_last_words, said)
+            raise BulkpullError(f"`notify_command` ended with status {status}", why=words_said or None, fix=by_hand)
+
+
+def environment_for(manifest: Manifest, surroundings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the command: no setting of ours, no secret, and what became of the run (pure)."""
+    kept = without_secrets(surroundings)
+    return kept | {
+        f"{ENV_PREFIX}RUN_ID": manifest.run_id,
+        f"{ENV_PREFIX}STATUS": "interrupted" if manifest.interrupted else manifest.status,
+        f"{ENV_PREFIX}EXIT_CODE": str(manifest.exit_code),
+    }
+
+
+def _check_program(name: str, *, search: str | None) -> None:
+    """
+    Look for a program as starting it would.
+
+    Raises:
+        OSError: There is no such program, or it may not be run.
+    """
+    if shutil.which(name, path=search) is None:
+        number = errno.EACCES if os.path.dirname(name) and os.path.exists(name) else errno.ENOENT  # noqa: PTH110, PTH120
+        raise OSError(number, os.strerror(number))
+
+
+async def post(settings: Settings, manifest: Manifest, *, events: Events, clock: Clock) -> None:
+    """
+    Send the manifest to `notify_url` as JSON, once.
+
+    Raises:
+        BulkpullError: It was not taken: no connection, no answer in time, or an answer other than 2xx.
+    """
+    assert settings.notify_url is not None
+    within_s = settings.notify_seconds
+    request = Request(
+        "POST",
+        settings.notify_url.get_secret_value(),
+        endpoint="notify_url",
+        json=manifest.as_dict(),
+        timeouts=Timeouts(connect_s=min(within_s, Timeouts().connect_s), read_s=within_s, total_s=within_s),
+        creates=True,
+    )
+    user_agent = f"bulkpull/{__version__}"
+    async with Http(ca_file=settings.ca_file, events=events, clock=clock, user_agent=user_agent) as http:
+        reply = await http.send(request)
+    if reply.status not in _GOOD:
+        raise BulkpullError(
+            f"{request.told} answered {reply.status} {reply.reason}".rstrip(),
+            fix="check the address, and that it takes a POST of JSON",
+        )
+
+
+def _last_words(said: BinaryIO) -> str:
+    size_bytes = said.seek(0, os.SEEK_END)
+    said.seek(max(0, size_bytes - _MOST_WORDS_BYTES))
+    return said.read().decode("utf-8", "replace").strip()

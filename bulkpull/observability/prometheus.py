@@ -1,0 +1,170 @@
+"""
+A run in numbers, for Prometheus: a text file as the node exporter's textfile collector reads it.
+
+Moments instead of ages: an age in a file stands still when nobody writes it any more, which is what is to be noticed.
+`time() - bulkpull_dataset_last_success_timestamp_seconds` is the age at every moment, also of a cron that never ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from bulkpull.output.manifest import DatasetRecord, Manifest
+
+_DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
+_RUN_SUCCESS = "bulkpull_run_last_success_timestamp_seconds"
+_DATASET_STATUSES = ("complete", "skipped", "unavailable", "failed")
+_RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """
+    What earlier runs reached, and this one must not forget.
+
+    Attributes:
+        run_success: When a run last ended with status 0, Unix time; `None` when that is not known.
+        dataset_success: When each dataset was last found or made up to date, Unix time.
+        rows: Rows of each dataset's current snapshot.
+    """
+
+    run_success: float | None = None
+    dataset_success: Mapping[str, float] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -> str:
+    """
+    The file's content (pure).
+
+    Args:
+        output: The output folder, which every series is labelled with: a machine may have several.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers(list(_families(manifest, output=output, remembered=remembered))))
+    return generate_latest(registry).decode("utf-8")
+
+
+def read_metrics(text: str, *, output: str) -> Remembered:
+    """
+    What an earlier file for the same folder remembers (pure).
+
+    Raises:
+        ValueError: It is no such file.
+    """
+    run_success: float | None = None
+    dataset_success: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.labels.get("output") != output:
+                continue
+            if sample.name == _RUN_SUCCESS:
+                run_success = sample.value
+            elif sample.name == _DATASET_SUCCESS:
+                dataset_success[sample.labels["dataset"]] = sample.value
+    return Remembered(run_success, dataset_success)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers(Collector):
+    families: list[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def _families(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+    yield from _of_run(manifest, output=output, remembered=remembered)
+    yield from _of_datasets(manifest, output=output, remembered=remembered)
+
+
+def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+    started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
+    status = "interrupted" if manifest.interrupted else manifest.status
+    requests = manifest.requests
+    success = ended if manifest.exit_code == 0 else remembered.run_success
+
+    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_run_{name}", told, output, samples)
+
+    yield _gauge(
+        "bulkpull_info", "The version that made the last run.", output, [({"version": manifest.tool.version}, 1)]
+    )
+    yield gauge("last_end_timestamp_seconds", "When the last run ended, in whatever way.", [({}, ended)])
+    if success is not None:
+        yield gauge("last_success_timestamp_seconds", "When a run last ended with exit status 0.", [({}, success)])
+    yield gauge("duration_seconds", "How long the last run took, interruptions included.", [({}, ended - started)])
+    yield gauge("exit_code", "Exit status of the last run.", [({}, manifest.exit_code)])
+    yield gauge("status", "How the last run ended: 1 for its status.", _states(status, _RUN_STATUSES))
+    by_endpoint = sorted(requests.by_endpoint.items())
+    yield gauge("requests", "Calls of the last run.", [({"endpoint": name}, count) for name, count in by_endpoint])
+    yield gauge("requests_throttled", "Answers 429 in the last run.", [({}, requests.throttled)])
+    yield gauge("requests_retried", "Calls sent again in the last run.", [({}, requests.retried)])
+
+
+def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+    ended, records = _unix(manifest.finished_at), manifest.datasets
+    there = [record for record in records if record.status in ("complete", "skipped")]
+    success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
+    rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
+
+    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_dataset_{name}", told, output, samples)
+
+    def each(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+        return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
+
+    yield gauge(
+        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", each(success)
+    )
+    yield gauge("rows", "Rows of the snapshot that is current.", each(rows))
+    yield gauge("bytes", "Bytes of Parquet of the snapshot.", each({one.dataset: _stored(one) for one in there}))
+    made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
+    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", each(made))
+    downloaded = {record.dataset: record.downloaded_bytes for record in records}
+    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", each(downloaded))
+    yield gauge(
+        "status",
+        "What became of the dataset in the last run: 1 for its status.",
+        [
+            ({"dataset": record.dataset} | labels, value)
+            for record in records
+            for labels, value in _states(record.status, _DATASET_STATUSES)
+        ],
+    )
+    yield gauge(
+        "step_duration_seconds",
+        "How long each step took in the last run; wait is the service's own time.",
+        [
+            ({"dataset": record.dataset, "step": step}, seconds)
+            for record in records
+            for step, seconds in record.seconds.model_dump().items()
+        ],
+    )
+
+
+def _gauge(name: str, told: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+    family = GaugeMetricFamily(name, told)
+    for labels, value in samples:
+        family.add_sample(name, {"output": output} | labels, value)
+    return family
+
+
+def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
+    return [({"status": each}, float(each == status)) for each in known]
+
+
+def _stored(record: DatasetRecord) -> int:
+    return sum(file.bytes for file in record.files)
+
+
+def _unix(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()

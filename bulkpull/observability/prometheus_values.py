@@ -1,0 +1,52 @@
+"""The file of a run's metrics: replaced whole, and nothing that earlier runs reached is forgotten."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from bulkpull.errors import DiskTrouble
+from bulkpull.observability.prometheus import Remembered, read_metrics, render_metrics
+from bulkpull.output.atomic_files import write_atomically
+from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.run_history import load_manifest, run_start_time
+
+
+def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
+    """
+    Replace `path` by the metrics of a run that has ended.
+
+    When datasets were last up to date comes from the file as it was, else from `current.json` and the manifests that it
+    leads to: a failed run, or one of a few datasets, does not take it away.
+
+    Args:
+        output: The output folder; absolute.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    text = render_metrics(manifest, output=str(output), remembered=_remember(path, output))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+    path.chmod(0o644)  # the collector runs as another user
+
+
+def _remember(path: Path, folder: Path) -> Remembered:
+    before = Remembered()
+    with suppress(OSError, ValueError):
+        before = read_metrics(path.read_text(encoding="utf-8"), output=str(folder))
+    current = Current()
+    with suppress(OSError, DiskTrouble):
+        current = Current.load(folder)
+    success = {name: _made_at(folder, snapshot.run_id) for name, snapshot in current.datasets.items()}
+    for name, at in before.dataset_success.items():
+        success[name] = max(at, success.get(name, at))
+    rows = {name: snapshot.rows for name, snapshot in current.datasets.items()}
+    return Remembered(before.run_success, success, rows)
+
+
+def _made_at(folder: Path, run_id: str) -> float:
+    made = load_manifest(folder, run_id)
+    moment = datetime.fromisoformat(made.finished_at) if made else run_start_time(run_id)
+    return moment.timestamp()

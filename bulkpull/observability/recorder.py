@@ -1,0 +1,219 @@
+"""
+Keeper: listens to a run from its beginning to its end, and leaves what is told of it beside its manifest.
+
+Whatever goes wrong here is a warning: it harms no data and changes no exit status.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from bulkpull.clock import Clock
+from bulkpull.config.settings import Settings
+from bulkpull.events import Event, Events
+from bulkpull.observability.event_context import EventContext
+from bulkpull.observability.html_report import render_report
+from bulkpull.observability.notifications import send_notices
+from bulkpull.observability.prometheus_values import write_numbers
+from bulkpull.observability.run_log import RunLog, log_of, read_entry
+from bulkpull.observability.run_summary import Account
+from bulkpull.observability.telemetry import telemetry_for
+from bulkpull.observability.timings import RunTimings, replay
+from bulkpull.output.atomic_files import disk_trouble, write_atomically
+from bulkpull.output.manifest import Manifest
+from bulkpull.output.run_history import manifests, run_ids
+
+if TYPE_CHECKING:
+    from bulkpull.observability.telemetry.spans import Telemetry
+
+PAGE = "report.html"
+# A dataset that was not in a month of nights is as good as new.
+_MOST_LOOKED_AT = 30
+_KEPT_ACCOUNTS = 100
+_GRACE_S = 5.0
+# Whoever stops a run waits for it to end.
+_HURRY_S = 2.0
+
+
+class Keeper:
+    """Keeps the account of one run; made by `recorded_run`."""
+
+    def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
+        # A program that changes its folder in mid-run moves no file.
+        self._metrics_file = settings.metrics_file.absolute() if settings.metrics_file else None
+        self._settings = settings
+        self._output = settings.output.absolute()
+        self._events = events
+        self._clock = clock
+        self._run_id = ""
+        self._attribution = EventContext()
+        self._log = RunLog(self._output)
+        self._chronicle = RunTimings()
+        self._began_s = 0.0
+        self._is_resumed = False
+        self._manifest: Manifest | None = None
+        self._telemetry: Telemetry | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Listen to one event; what is told before the run has a name belongs to no run."""
+        if event.name == "run.started":
+            self._run_id, self._is_resumed = str(event.facts["run_id"]), bool(event.facts.get("resumed"))
+            self._began_s = self._clock.monotonic()
+        if self._run_id:
+            event = self._attribution.of(event)
+            self._log.tell(event, run_id=self._run_id, at=self._clock.now())
+            self._chronicle.note(event, at_s=self._clock.monotonic() - self._began_s)
+            self._note_telemetry(event)
+
+    async def open(self) -> None:
+        """Be ready to write."""
+        await anyio.to_thread.run_sync(self._log.start)
+        try:
+            self._telemetry = await anyio.to_thread.run_sync(telemetry_for, os.environ)
+        except ImportError as missing:
+            fix = "install the extra: pip install 'bulkpull[otel]', or set OTEL_SDK_DISABLED=true"
+            # No warning: the variables may stand there for every program of the machine.
+            self._events.emit("account.lacking", part="telemetry", reason=f"{missing}; {fix}")
+        except Exception as fault:  # noqa: BLE001 - a variable of the environment that the SDK does not understand
+            self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
+
+    async def complete(self, manifest: Manifest) -> None:
+        """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
+        page = self._output / "runs" / manifest.run_id / PAGE
+        await self._leave(self._output / "runs", partial(tidy, self._output))
+        await self._leave(page, partial(self._write_page, page, manifest))
+        self._manifest = manifest
+        if (numbers := self._metrics_file) is not None:
+            await self._leave(numbers, partial(write_numbers, numbers, manifest, output=self._output))
+
+    async def send_notices(self) -> None:
+        """Tell those whom the settings name that the run has ended, once its account is complete."""
+        if self._manifest is None:
+            return
+        within_s = self._settings.notify_seconds + _GRACE_S
+        if self._manifest.interrupted:
+            within_s = min(within_s, _HURRY_S)
+        # Shielded: a run that has ended stays what it is, whatever is asked for while others are told of it.
+        with anyio.move_on_after(within_s, shield=True) as patience:
+            await send_notices(
+                self._manifest,
+                path=self._output / "runs" / self._run_id / "manifest.json",
+                settings=self._settings,
+                events=self._events,
+                clock=self._clock,
+            )
+        if patience.cancelled_caught:
+            self._events.warn("notice.lost", reason=f"not all were told within {within_s:g} s")
+
+    async def _leave(self, path: Path, write: Callable[[], None]) -> None:
+        try:
+            await anyio.to_thread.run_sync(write)
+        except OSError as trouble:
+            self._lack(path, disk_trouble(trouble, path).reason)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
+            self._lack(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
+
+    async def close(self) -> None:
+        """End the log."""
+        with anyio.CancelScope(shield=True):
+            if self._telemetry is not None:
+                await anyio.to_thread.run_sync(self._telemetry.close)
+            trouble = await anyio.to_thread.run_sync(self._log.close)
+        if trouble is not None:
+            log = log_of(self._output, self._run_id)
+            self._lack(log, disk_trouble(trouble, log).reason)
+
+    def _note_telemetry(self, event: Event) -> None:
+        if self._telemetry is None:
+            return
+        try:
+            self._telemetry.note(event, at=self._clock.now())
+        except Exception as fault:  # noqa: BLE001 - whoever only watches must not harm the run
+            self._telemetry = None
+            self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
+
+    def _write_page(self, page: Path, manifest: Manifest) -> None:
+        chronicle = self._chronicle
+        earlier = replay(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
+        account = Account(
+            manifest,
+            self._settings.output,
+            earlier.followed_by(chronicle) if earlier is not None else chronicle,
+            rows_before(manifest, manifests(self._output)),
+        )
+        write_atomically(page, render_report(account))
+
+    def _lack(self, path: Path, reason: str) -> None:
+        self._events.warn("account.lacking", part=path.name, reason=reason)
+
+
+def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
+    """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
+    for run_id in run_ids(output)[kept:]:
+        for name in (log_of(output, run_id).name, PAGE):
+            with suppress(OSError):
+                (output / "runs" / run_id / name).unlink()
+
+
+def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:
+    """
+    Rows of the snapshots that those of `manifest` replaced, by dataset (pure).
+
+    Args:
+        earlier: Manifests of the folder, newest first; only those of runs before count.
+    """
+    sought = {record.dataset for record in manifest.datasets if record.status == "complete"}
+    found: dict[str, int] = {}
+    for other in islice(earlier, _MOST_LOOKED_AT):
+        if not sought:
+            break
+        # Seconds are all that ids and times tell, and two runs may share one; but not while one of them lasts.
+        is_before = other.run_id != manifest.run_id and other.finished_at <= manifest.started_at
+        for record in other.datasets if is_before else ():
+            if record.dataset in sought and record.status == "complete":
+                found[record.dataset] = record.rows
+                sought.remove(record.dataset)
+    return found
+
+
+def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
+    """What the log tells of the time before the run was last carried on."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            told = [entry for line in lines if (entry := read_entry(line)) is not None]
+    except FileNotFoundError:
+        return []
+    starts = [number for number, (event, _) in enumerate(told) if event.name == "run.started"]
+    return told[: starts[-1]] if starts else []
+
+
+@asynccontextmanager
+async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[Keeper]:
+    """
+    Keep the account of the run that begins within the block: every event goes into its log.
+
+    Word of the run's end is sent when the block is over, whichever way it ended.
+
+    Args:
+        settings: `output` as the user named it, and what else is to be left where.
+    """
+    keeper = Keeper(settings, events=events, clock=clock)
+    await keeper.open()
+    try:
+        with events.joined(keeper):
+            try:
+                yield keeper
+            finally:
+                await keeper.send_notices()
+    finally:
+        await keeper.close()

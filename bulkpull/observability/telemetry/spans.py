@@ -1,0 +1,168 @@
+"""
+What a run tells, as spans and counts: a listener of events.
+
+    run ── pull ── submit, poll, download, convert, publish ── each call
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from bulkpull._version import __version__
+from bulkpull.events import Event, Level
+from bulkpull.observability.telemetry.providers import Providers
+from bulkpull.redact import printable
+
+_CLOSING_S = 5.0
+_THROTTLED, _FAULTS = 429, 500
+_NO_FAULT = frozenset({"complete", "skipped"})
+_Key = tuple[str, object]
+
+
+class Telemetry:
+    """
+    Turns the events of one run into spans and counts.
+
+    Args:
+        parent: The `traceparent` of whoever started the run.
+    """
+
+    def __init__(self, providers: Providers, *, parent: str | None = None) -> None:
+        self._providers = providers
+        self._tracer = providers.traces.get_tracer("bulkpull", __version__)
+        meter = providers.metrics.get_meter("bulkpull", __version__)
+        self._calls = meter.create_histogram("bulkpull.call.duration", "s", "Time to the answer of a call")
+        self._retries = meter.create_counter("bulkpull.call.retries", "{call}", "Calls sent again")
+        self._steps = meter.create_histogram("bulkpull.step.duration", "s", "Time of a pull's step")
+        self._pulls = meter.create_counter("bulkpull.pulls", "{pull}", "Pulls that ended, by status")
+        self._rows = meter.create_counter("bulkpull.rows", "{row}", "Rows published")
+        self._bytes = meter.create_counter("bulkpull.downloaded", "By", "Bytes downloaded")
+        self._outside = TraceContextTextMapPropagator().extract({"traceparent": parent}) if parent else Context()
+        self._run: Span | None = None
+        self._pull_spans: dict[str, Span] = {}
+        self._step_spans: dict[_Key, tuple[Span, str, int]] = {}
+
+    def note(self, event: Event, *, at: datetime) -> None:
+        """Take in one event, which happened at `at`."""
+        now = int(at.timestamp() * 1_000_000) * 1_000
+        facts = event.facts
+        match event.name:
+            case "run.started":
+                self._run = self._begin("run", self._outside, now, _attributes(facts))
+            case "run.finished":
+                self._end_all(now, str(facts.get("status")))
+            case "pull.stepped" if event.dataset:
+                self._step(event.dataset, str(facts.get("step")), facts.get("part"), now)
+            case "conversion.completed" if event.dataset:
+                self._end_step((event.dataset, facts.get("part")), now)
+            case "pull.finished" if event.dataset:
+                self._end_pull(event.dataset, facts, now)
+            case "call.sent":
+                self._call(event, now)
+            case _ if event.level > Level.TRACE:
+                self._mark(event, now)
+
+    def close(self) -> None:
+        """Send what has gathered, within a few seconds."""
+        sending = threading.Thread(target=self._providers.close, name="bulkpull telemetry", daemon=True)
+        sending.start()
+        sending.join(_CLOSING_S)
+
+    def _begin(self, name: str, within: Context, now: int, attributes: Mapping[str, Any], **more: Any) -> Span:
+        return self._tracer.start_span(name, within, start_time=now, attributes=dict(attributes), **more)
+
+    def _step(self, dataset: str, step: str, part: object, now: int) -> None:
+        about = {"bulkpull.dataset": dataset}
+        if dataset not in self._pull_spans:
+            within = set_span_in_context(self._run) if self._run else self._outside
+            self._pull_spans[dataset] = self._begin("pull", within, now, about)
+        self._end_step((dataset, part), now)
+        within = set_span_in_context(self._pull_spans[dataset])
+        self._step_spans[dataset, part] = self._begin(step, within, now, about), step, now
+
+    def _end_step(self, key: _Key, now: int, *, reason: str | None = None) -> None:
+        if (open_ := self._step_spans.pop(key, None)) is None:
+            return
+        span, step, began = open_
+        if reason is not None:
+            span.set_status(Status(StatusCode.ERROR, reason))
+        span.end(now)
+        self._steps.record((now - began) / 1e9, {"bulkpull.dataset": key[0], "bulkpull.step": step})
+
+    def _end_pull(self, dataset: str, facts: Mapping[str, object], now: int) -> None:
+        status, rows = str(facts.get("status")), facts.get("rows")
+        lost = None if status in _NO_FAULT else printable(str(facts.get("reason") or status))
+        for key in [key for key in self._step_spans if key[0] == dataset]:
+            self._end_step(key, now, reason=lost)
+        self._pulls.add(1, {"bulkpull.dataset": dataset, "bulkpull.status": status})
+        if isinstance(rows, int) and status == "complete":
+            self._rows.add(rows, {"bulkpull.dataset": dataset})
+        if (span := self._pull_spans.pop(dataset, None)) is not None:
+            span.set_attributes(_attributes({"status": status, "rows": rows}))
+            if lost is not None:
+                span.set_status(Status(StatusCode.ERROR, lost))
+            span.end(now)
+
+    def _end_all(self, now: int, status: str) -> None:
+        """The run is over; what is still open was cut off."""
+        for key in list(self._step_spans):
+            self._end_step(key, now, reason=status)
+        for span in self._pull_spans.values():
+            span.set_status(Status(StatusCode.ERROR, status))
+            span.end(now)
+        self._pull_spans.clear()
+        if self._run is not None:
+            self._run.set_attribute("bulkpull.status", status)
+            if status not in _NO_FAULT:
+                self._run.set_status(Status(StatusCode.ERROR, status))
+            self._run.end(now)
+            self._run = None
+
+    def _call(self, event: Event, now: int) -> None:
+        facts = event.facts
+        endpoint, status, elapsed_s = facts.get("endpoint"), facts.get("status"), facts.get("elapsed_s")
+        elapsed = float(elapsed_s) if isinstance(elapsed_s, (int, float)) else 0.0
+        about: dict[str, Any] = {"bulkpull.endpoint": str(endpoint), "http.response.status_code": status}
+        self._calls.record(elapsed, about)
+        within = self._nearest(event)
+        context = set_span_in_context(within) if within else self._outside
+        began = now - int(elapsed * 1e9)
+        more = _attributes({"request_id": facts.get("request_id"), "dataset": event.dataset})
+        span = self._begin(str(endpoint), context, began, about | more, kind=SpanKind.CLIENT)
+        if isinstance(status, int) and (status == _THROTTLED or status >= _FAULTS):
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(now)
+
+    def _mark(self, event: Event, now: int) -> None:
+        """Anything else is a mark on the span in which it happened."""
+        if event.name == "call.retried":
+            self._retries.add(1, {"bulkpull.endpoint": str(event.facts.get("endpoint"))})
+        size_bytes = event.facts.get("size_bytes")
+        if event.name == "download.completed" and isinstance(size_bytes, int):
+            self._bytes.add(size_bytes, {"bulkpull.dataset": str(event.dataset)})
+        if (span := self._nearest(event)) is not None:
+            span.add_event(event.name, _attributes(event.facts), timestamp=now)
+
+    def _nearest(self, event: Event) -> Span | None:
+        """The innermost open span that an event belongs to."""
+        dataset = event.dataset
+        if dataset is None:
+            return self._run
+        steps = [open_[0] for (each, _), open_ in self._step_spans.items() if each == dataset]
+        return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
+
+
+def _attributes(facts: Mapping[str, object]) -> dict[str, Any]:
+    """Facts as attributes: numbers as they are, everything else as text without secrets."""
+    return {
+        f"bulkpull.{name}": value if isinstance(value, (bool, int, float)) else printable(str(value))
+        for name, value in facts.items()
+        if value is not None
+    }

@@ -1,0 +1,219 @@
+"""
+What happened when: the phases of every pull, and what held the run up; gathered from its events (pure).
+
+Moments are seconds of work since the run began. A run that was cut off and carried on has no gap: the hours in between
+are nobody's time, and `resumptions` tells where they were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from bulkpull.events import Event
+
+
+class Phase(StrEnum):
+    """What a pull is doing, in the order in which it does it."""
+
+    WAITING = "waiting"
+    SERVICE = "service"
+    DOWNLOAD = "download"
+    CONVERT = "convert"
+    PUBLISH = "publish"
+
+
+_PHASES = {
+    "submit": Phase.WAITING,
+    "poll": Phase.SERVICE,
+    "download": Phase.DOWNLOAD,
+    "convert": Phase.CONVERT,
+    "publish": Phase.PUBLISH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when a dataset was in a phase."""
+
+    dataset: str
+    phase: Phase
+    began_s: float
+    ended_s: float
+
+    @property
+    def length_s(self) -> float:
+        """How long it lasted."""
+        return self.ended_s - self.began_s
+
+
+@dataclass(slots=True)
+class RunTimings:
+    """
+    One run, or one session of it.
+
+    Attributes:
+        length_s: Seconds of work, up to the last event.
+        resumptions: When the run was carried on.
+        retries: How often a call was repeated, by endpoint and reason.
+        quota_waits: Each refusal by a quota: how long it was to be waited (seconds), and the limit that was told.
+        allowance: The service's limit of calls in a window and the lowest number left, as it told them last; `None` as
+            long as it told none.
+        slowest_pace: The fewest calls a second that the service made us keep to.
+        breaks: Downloads that went on after a break, by dataset.
+    """
+
+    length_s: float = 0.0
+    spans: list[Span] = field(default_factory=list)
+    resumptions: list[float] = field(default_factory=list)
+    retries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    quota_waits: list[tuple[float, int | None]] = field(default_factory=list)
+    allowance: tuple[int | None, int] | None = None
+    slowest_pace: float | None = None
+    breaks: Counter[str] = field(default_factory=Counter)
+    _open: dict[tuple[str, object], tuple[Phase, float]] = field(default_factory=dict)
+
+    def note(self, event: Event, *, at_s: float) -> None:
+        """Take in one event, which happened `at_s` after the run began."""
+        # A wall clock that was set back while an earlier session was logged must not turn time around.
+        self.length_s = at_s = max(self.length_s, at_s)
+        facts = event.facts
+        match event.name:
+            case "call.retried":
+                self.retries[str(facts.get("endpoint")), str(facts.get("reason"))] += 1
+            case "quota.reached":
+                self.quota_waits.append((_number(facts.get("wait_s")) or 0.0, _whole(facts.get("limit"))))
+            case "allowance.told" | "pace.changed":
+                self._note_limit(event.name, facts)
+            case "download.resumed" if event.dataset:
+                self.breaks[event.dataset] += 1
+            case "pull.stepped" | "execution.changed" if event.dataset:
+                self._turn_to(event, dataset=event.dataset, at_s=at_s)
+            case "conversion.completed" if event.dataset:
+                self._end(event.dataset, facts.get("part"), at_s=at_s)
+            case "pull.finished" if event.dataset:
+                self._end_all(event.dataset, at_s=at_s)
+            case "run.finished":
+                self.close()
+
+    def _note_limit(self, name: str, facts: Mapping[str, object]) -> None:
+        if name == "allowance.told":
+            lowest = _whole(facts.get("lowest"))
+            if lowest is not None:
+                self.allowance = _whole(facts.get("limit")), lowest
+            return
+        pace = _number(facts.get("calls_per_s"))
+        if pace is not None and _number(facts.get("wait_s")):
+            self.slowest_pace = min(pace, self.slowest_pace if self.slowest_pace is not None else pace)
+
+    def close(self) -> None:
+        """End every phase that is still open: the session is over."""
+        for dataset, part in list(self._open):
+            self._end(dataset, part, at_s=self.length_s)
+
+    def followed_by(self, later: RunTimings) -> RunTimings:
+        """This session and then `later`, which carried the run on."""
+        self.close()
+        offset_s = self.length_s
+        moved = [
+            replace(span, began_s=span.began_s + offset_s, ended_s=span.ended_s + offset_s) for span in later.spans
+        ]
+        paces = [pace for pace in (self.slowest_pace, later.slowest_pace) if pace is not None]
+        return RunTimings(
+            length_s=offset_s + later.length_s,
+            spans=self.spans + moved,
+            resumptions=[*self.resumptions, offset_s, *(at_s + offset_s for at_s in later.resumptions)],
+            retries=self.retries + later.retries,
+            quota_waits=self.quota_waits + later.quota_waits,
+            allowance=_lower(self.allowance, later.allowance),
+            slowest_pace=min(paces, default=None),
+            breaks=self.breaks + later.breaks,
+        )
+
+    def of(self, dataset: str) -> list[Span]:
+        """The dataset's phases in their order, those that overlap or meet (the parts of a window) joined."""
+        joined: list[Span] = []
+        for phase in Phase:
+            last: Span | None = None
+            mine = (span for span in self.spans if span.dataset == dataset and span.phase is phase)
+            for span in sorted(mine, key=lambda span: span.began_s):
+                if last is not None and span.began_s <= last.ended_s:
+                    last = joined[-1] = replace(last, ended_s=max(last.ended_s, span.ended_s))
+                else:
+                    joined.append(last := span)
+        return joined
+
+    def slowest(self) -> Span | None:
+        """The longest phase of any pull; `None` when none was gone through."""
+        each = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
+        return max(each, key=lambda span: span.length_s, default=None)
+
+    def _turn_to(self, event: Event, *, dataset: str, at_s: float) -> None:
+        part = event.facts.get("part")
+        if event.name == "execution.changed":
+            # Ready, it waits for its turn to be downloaded; any other change is the service's own affair.
+            done = str(event.facts.get("status")).casefold() == "completed"
+            open_ = self._open.get((dataset, part))
+            phase = Phase.WAITING if done and open_ and open_[0] is Phase.SERVICE else None
+        else:
+            phase = _PHASES.get(str(event.facts.get("step")))
+        if phase is Phase.PUBLISH:
+            self._end_all(dataset, at_s=at_s)  # the parts of a dataset are published together
+        if phase is not None:
+            self._end(dataset, part, at_s=at_s)
+            self._open[dataset, part] = phase, at_s
+
+    def _end_all(self, dataset: str, *, at_s: float) -> None:
+        for key in [key for key in self._open if key[0] == dataset]:
+            self._end(*key, at_s=at_s)
+
+    def _end(self, dataset: str, part: object, *, at_s: float) -> None:
+        phase, began_s = self._open.pop((dataset, part), (None, 0.0))
+        if phase is not None and at_s > began_s:
+            self.spans.append(Span(dataset, phase, began_s, at_s))
+
+
+def replay(told: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
+    """
+    The sessions that a log tells of, as one; `None` when it tells of none.
+
+    Args:
+        told: Events and when they happened, in the log's order.
+    """
+    whole: RunTimings | None = None
+    session: RunTimings | None = None
+    began_at: datetime | None = None
+    for event, at in told:
+        if event.name == "run.started":
+            whole, session, began_at = _joined(whole, session), RunTimings(), at
+        if session is not None and began_at is not None:
+            session.note(event, at_s=(at - began_at).total_seconds())
+    return _joined(whole, session)
+
+
+def _joined(earlier: RunTimings | None, later: RunTimings | None) -> RunTimings | None:
+    if later is not None:
+        later.close()
+    if earlier is None or later is None:
+        return earlier or later
+    return earlier.followed_by(later)
+
+
+def _lower(
+    earlier: tuple[int | None, int] | None, later: tuple[int | None, int] | None
+) -> tuple[int | None, int] | None:
+    """The limit that was told last, and the lower of the two lowest numbers."""
+    if earlier is None or later is None:
+        return later or earlier
+    return later[0] or earlier[0], min(earlier[1], later[1])
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,242 @@
+"""
+Files that are whole or not there: written aside, made durable, then renamed.
+
+A rename is atomic for readers, and only the directory's own sync makes it last through a power cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bulkpull import platforms
+from bulkpull.errors import DiskTrouble
+from bulkpull.foreign_text import writable
+from bulkpull.output.no_follow import NotBeneath, names_beneath, open_beneath, refuse_links, remove_beneath
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_ASIDE = re.compile(r"\.(?P<name>.+)\.\d+\.new")
+# What a file system says that has no such operation.
+_NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+# exFAT says EPERM, network shares ENOTSUP, and Windows EINVAL where the user lacks the privilege.
+_NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
+# Windows tells it by EINVAL; some network and container file systems forbid the call instead.
+_NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
+# A pointer or a manifest takes kilobytes; what is larger is neither.
+_MOST_JSON_BYTES = 256 << 20
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+RESERVE_BYTES = 4 << 20
+"""Kept free on the disk: ledger, manifest and pointer have to be written even when data no longer can (fault 7)."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """
+    Turn the system's refusals into one sentence about `path`.
+
+    Raises:
+        DiskTrouble: No room, no permission, not a folder, or another fault of the disk.
+    """
+    try:
+        yield
+    except OSError as trouble:
+        raise disk_trouble(trouble, path) from trouble
+
+
+def disk_trouble(trouble: OSError, path: Path) -> DiskTrouble:
+    """What the system refused, as an error that names the path and the next step."""
+    if isinstance(trouble, NotBeneath):
+        return DiskTrouble(
+            f"{path} is not used",
+            why=trouble.strerror,
+            fix="replace it by a folder or file of its own (a mount can lead to another disk), then run it again",
+        )
+    if trouble.errno in _NO_ROOM:
+        return DiskTrouble(
+            f"no room left on the disk while writing {path}",
+            fix="free some space (or point `output` at a larger disk), then run the same command again",
+        )
+    if trouble.errno in _NO_PERMISSION:
+        return DiskTrouble(
+            f"no permission to write {path}",
+            why=" for user id ".join(filter(None, (trouble.strerror, _user()))),
+            fix="give this user the right to write there, or choose another folder with --output",
+        )
+    if trouble.errno in {errno.ENOTDIR, errno.EEXIST}:
+        return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")
+    return DiskTrouble(f"the disk refused an operation on {path}", why=trouble.strerror or str(trouble))
+
+
+def _user() -> str | None:
+    number = platforms.current().user_id()
+    return None if number is None else str(number)
+
+
+def sync_folder(folder: Path) -> None:
+    """
+    Make renames and new names within `folder` durable, as far as its file system has an operation for that.
+
+    Raises:
+        OSError: The device reports an error.
+    """
+    platforms.current().sync_folder(folder)
+
+
+def makedirs_durable(folder: Path, *, root: Path | None = None) -> None:
+    """
+    Create `folder` and what is missing above it, every new name durable.
+
+    Args:
+        root: Where given, the way from it to `folder` may hold no link.
+
+    Raises:
+        NotBeneath: It holds one.
+        OSError: A folder cannot be made.
+    """
+    if root is not None:
+        refuse_links(folder, root=root)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
+    """
+    Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part.
+
+    Args:
+        private: Nobody but this user may read it, from its first byte on.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        if private:
+            aside.unlink(missing_ok=True)  # a file that is there already would keep the mode that it has
+        with open(aside, "w", encoding="utf-8", opener=_private if private else None) as file:
+            file.write(text)
+            file.flush()
+            platforms.current().sync_file(file.fileno())
+        platforms.current().replace_file(aside, path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL, 0o600)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON, atomically."""
+    write_atomically(path, json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def load_json(path: Path, *, root: Path | None = None) -> Any | None:
+    """
+    The JSON in `path`; `None` when there is no such file.
+
+    Args:
+        root: The folder from which on no link is followed; without it, the one that holds the file.
+
+    Raises:
+        ValueError: It is no JSON, or larger than any file of ours.
+        NotBeneath: It is no regular file, or reached by a link.
+        OSError: It cannot be read.
+    """
+    root = root or path.parent
+    try:
+        with open_beneath(root, path.relative_to(root).as_posix()) as file:
+            content = file.read(_MOST_JSON_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    if len(content) > _MOST_JSON_BYTES:
+        raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
+    return json.loads(content.decode("utf-8"))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """
+    Give a durable file a second name, replacing what bears it; where the file system has no hard links, a durable copy.
+
+    The folder of `target` is not synced. Raises `OSError`.
+    """
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as trouble:
+        if trouble.errno not in _NO_HARD_LINKS:
+            raise
+        shutil.copyfile(source, target)
+        with target.open("r+b") as file:
+            platforms.current().sync_file(file.fileno())
+
+
+def replace_symlink(link: Path, target: str) -> bool:
+    """
+    Make `link` a symbolic link to `target` (relative to the link's folder), replacing the old one atomically.
+
+    Returns:
+        False where the file system has no links, or the system cannot replace one in one step (Windows); then nothing
+        is changed.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    if not platforms.current().has_atomic_links:
+        return False
+    aside = link.with_name(f".{link.name}.{os.getpid()}.new")
+    aside.unlink(missing_ok=True)
+    try:
+        aside.symlink_to(target, target_is_directory=True)
+    except OSError as trouble:
+        if trouble.errno in _NO_LINKS:
+            return False
+        raise
+    try:
+        aside.replace(link)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+    sync_folder(link.parent)
+    return True
+
+
+def has_links(folder: Path) -> bool:
+    """
+    Whether the file system of `folder` has symbolic links, found out by making one.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    trial = folder / f".links.{os.getpid()}.new"
+    if not replace_symlink(trial, "."):
+        return False
+    trial.unlink()
+    return True
+
+
+def clear_asides(folder: Path, *, root: Path, names: Collection[str] | None = None) -> None:
+    """
+    Remove what a killed process had written aside in `folder` and not yet renamed.
+
+    Args:
+        root: No link is followed between it and `folder`.
+        names: The files that we write there; without them, any.
+    """
+    with suppress(OSError):
+        for name in names_beneath(folder, root=root):
+            aside = _ASIDE.fullmatch(name)
+            if aside and (names is None or aside["name"] in names):
+                remove_beneath(folder / name, root=root)

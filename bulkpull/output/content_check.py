@@ -1,0 +1,38 @@
+"""What is inside a published file, held against what was written down when it was published."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bulkpull.conversion.parquet_footer import read_footer
+from bulkpull.output.manifest import PublishedFile
+from bulkpull.output.no_follow import open_beneath
+from bulkpull.redact import printable
+
+
+def content_fault(file: PublishedFile, output: Path, *, dataset: str, run_id: str) -> str | None:
+    """What is wrong with the file's bytes: hash, rows, or whose they are; `None` when all is as it was written."""
+    try:
+        with open_beneath(output, file.path) as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as refused:
+        return f"it cannot be read: {refused.strerror or refused}"
+    if digest != file.sha256:
+        return "its content has changed: the SHA-256 is another than when it was published"
+    rows, what = look_into(output / file.path, dataset=dataset, run_id=run_id)
+    if what is None and rows != file.rows:
+        return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
+    return what
+
+
+def look_into(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
+    """The rows of a Parquet file; and what is wrong with it, if it is none of that dataset and run."""
+    try:
+        footer = read_footer(path)
+    except (OSError, ValueError) as refused:
+        return 0, f"it is no Parquet file: {printable(str(refused), most=200)}"
+    told = footer.lineage.get("dataset"), footer.lineage.get("run_id")
+    if told != (dataset, run_id):
+        return footer.rows, f"by its metadata it belongs to {told[0] or 'no dataset'}, run {told[1] or 'unknown'}"
+    return footer.rows, None

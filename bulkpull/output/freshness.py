@@ -1,0 +1,160 @@
+"""
+How old what is published is: the age of the data, and the age of the last look at the service.
+
+Two ages, because they mean two things. A dataset that the service refreshes once a month has old data and is fine, as
+long as somebody looks every night and finds nothing newer. So the last look that succeeded decides whether a dataset is
+late; a night that never ran, or failed, is no look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from bulkpull.clock import is_ahead
+from bulkpull.conversion.parquet_footer import read_footer
+from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
+from bulkpull.output.no_follow import status_beneath
+from bulkpull.output.run_history import RUN_ID, manifests, run_start_time
+
+State = Literal["current", "late", "missing", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """
+    What is published of one dataset, and when it was looked for.
+
+    Attributes:
+        run_id: The run that published the current snapshot; `None` when there is none.
+        generated_at: When the service made the data; `None` when no file tells.
+        published_at: When the publishing run began.
+        checked_at: The last look at the service that succeeded, whether it brought data or found none that is newer.
+        unavailable: The newest run found that the service does not offer it to this account.
+        reason: What the newest run says of it, when that was no success.
+        source: For a custom export the dataset that it reads; it is asked for by whoever wants it, so that only its
+            owner knows when it is late.
+    """
+
+    dataset: str
+    run_id: str | None = None
+    rows: int | None = None
+    generated_at: datetime | None = None
+    published_at: datetime | None = None
+    checked_at: datetime | None = None
+    unavailable: bool = False
+    reason: str | None = None
+    source: str | None = None
+
+    def state(self, *, now: datetime, max_age: timedelta | None) -> State:
+        """`late` when the last look is older than `max_age`, `missing` when nothing was ever published."""
+        if self.run_id is None:
+            return "unavailable" if self.unavailable else "missing"
+        too_old = max_age is not None and (self.checked_at is None or now - self.checked_at > max_age)
+        return "late" if too_old else "current"
+
+
+def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshness]:
+    """
+    Every dataset that is published in `output`, or that the newest run was asked for; reads only.
+
+    Args:
+        now: The present; without it, by this machine's clock.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged.
+    """
+    now = now or datetime.now(UTC)
+    current = Current.load(output).datasets
+    told = manifests(output)
+    newest = next(told, None)
+    asked = newest.datasets if newest else []
+    looks = last_looks(current, chain([newest] if newest else [], told))
+    names = dict.fromkeys([*(record.dataset for record in asked), *current])
+    news = {record.dataset: record for record in asked}
+    return [_freshness(name, output, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
+
+
+def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, datetime]:
+    """
+    When each dataset was last complete or found unchanged (pure).
+
+    A run that only submitted its reports saw no data. A look that brought a time ahead of the service's clock does not
+    tell how old the data are, so it does not count either; nor does one that found a due execution still missing.
+
+    Args:
+        published: The datasets to find a look for; no more manifests are read once all have one.
+        told: Newest run first.
+    """
+    looks: dict[str, datetime] = {}
+    wanted = set(published)
+    for manifest in told:
+        for record in [] if manifest.submitted else manifest.datasets:
+            finished_at = datetime.fromisoformat(manifest.finished_at)
+            is_waiting = record.status == "skipped" and record.due_at is not None
+            has_looked = (
+                not is_waiting and record.status in ("complete", "skipped") and _is_believed(record, now=finished_at)
+            )
+            if record.dataset in wanted and has_looked:
+                looks.setdefault(record.dataset, finished_at)
+        if wanted <= looks.keys():
+            break
+    return looks
+
+
+def _is_believed(record: DatasetRecord, *, now: datetime) -> bool:
+    generated_at = _moment(record.generated_at)
+    return record.unbelieved_at is None and (generated_at is None or not is_ahead(generated_at, now=now))
+
+
+def _freshness(
+    dataset: str,
+    output: Path,
+    snapshot: CurrentSnapshot | None,
+    news: DatasetRecord | None,
+    look: datetime | None,
+    *,
+    now: datetime,
+) -> Freshness:
+    is_lost = news is not None and news.status in ("failed", "unavailable")
+    reason = news.reason if news is not None and is_lost else None
+    if snapshot is None:
+        is_not_offered = news is not None and news.status == "unavailable"
+        return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
+    published_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
+    # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
+    lineage = _lineage(output, snapshot.files)
+    generated_at = _moment(lineage.get("generated_at"))
+    is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
+    looks = [moment for moment in (look, published_at if is_believed else None) if moment is not None]
+    source = lineage.get("source", dataset)
+    return Freshness(
+        dataset,
+        run_id=snapshot.run_id,
+        rows=snapshot.rows,
+        generated_at=generated_at if is_believed else None,
+        published_at=published_at,
+        checked_at=max(looks, default=None),
+        reason=reason,
+        source=source if source != dataset else None,
+    )
+
+
+def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:
+    """What the first file tells of its origin; nothing where retention or damage took it."""
+    with suppress(OSError, ValueError):
+        for file in files[:1]:
+            status_beneath(output, file)  # a pipe would be waited for
+            return read_footer(output / file).lineage
+    return {}
+
+
+def _moment(text: str | None) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.fromisoformat(text) if text else None
+    return None

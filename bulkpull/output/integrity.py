@@ -1,0 +1,95 @@
+"""
+Whether a snapshot is as it was published.
+
+We never change a snapshot after it was published, but people, disks and other programs do. Each run looks at names and
+sizes before it trusts what is current, and publishes anew what is damaged (fault 10); `verify` looks at every byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.no_follow import NotBeneath, names_beneath, status_beneath
+from bulkpull.output.run_history import load_manifest
+
+
+def damaged_snapshots(output: Path, current: Current) -> dict[str, str]:
+    """
+    The current snapshots whose files are missing or have another size than when they were published.
+
+    Cheap: the manifests that describe them are read, and no data.
+
+    Returns:
+        By dataset, what is wrong with the first such file, in words.
+    """
+    damaged: dict[str, str] = {}
+    for dataset, snapshot in current.datasets.items():
+        for path, what in _quick_faults(dataset, snapshot, output):
+            damaged.setdefault(dataset, f"{path}: {what}")
+    return damaged
+
+
+def faults_of(
+    record: DatasetRecord, output: Path, *, run_id: str, look: Callable[[PublishedFile], str | None] | None = None
+) -> Iterator[tuple[str, str]]:
+    """
+    What is wrong with a snapshot, compared with the record of its publication: path (relative to `output`) and words.
+
+    Args:
+        look: Says what is wrong inside a file whose size is right; without it names and sizes are all.
+    """
+    for file in record.files:
+        what = _fault_of_size(file, output)
+        if what is None and look is not None:
+            what = look(file)
+        if what is not None:
+            yield file.path, what
+    folder = f"datasets/{record.dataset}/run={run_id}"
+    told = sum(file.rows for file in record.files)
+    if told != record.rows:
+        yield folder, f"the manifest tells {record.rows:,} rows for it, and {told:,} for its files"
+    for stranger in sorted(
+        set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
+    ):
+        yield f"{folder}/{stranger}", "no run has written this file, and who reads by pattern takes it for data"
+
+
+def size_of(output: Path, path: str) -> int | None:
+    """The size of a regular file beneath `output`, bytes; `None` when there is none."""
+    try:
+        return status_beneath(output, path).st_size
+    except OSError:
+        return None
+
+
+def fault_of_place(output: Path, path: str) -> str | None:
+    """Why there is no regular file at `path` beneath `output`, in words; `None` when there is one."""
+    try:
+        status_beneath(output, path)
+    except NotBeneath as refused:
+        return refused.strerror
+    except (FileNotFoundError, NotADirectoryError):
+        return "the file is missing"
+    except OSError as refused:
+        return f"it cannot be looked at: {refused.strerror}"
+    return None
+
+
+def _quick_faults(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iterator[tuple[str, str]]:
+    manifest = load_manifest(output, snapshot.run_id)
+    for record in manifest.datasets if manifest else ():
+        if record.dataset == dataset and record.status == "complete":
+            yield from faults_of(record, output, run_id=snapshot.run_id)
+            return
+    for path in snapshot.files:  # the run that published it was killed before it could describe it
+        if (what := fault_of_place(output, path)) is not None:
+            yield path, what
+
+
+def _fault_of_size(file: PublishedFile, output: Path) -> str | None:
+    if (what := fault_of_place(output, file.path)) is not None:
+        return what
+    size = size_of(output, file.path) or 0
+    return None if size == file.bytes else f"it has {size:,} bytes instead of {file.bytes:,}"

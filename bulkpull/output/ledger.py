@@ -1,0 +1,250 @@
+"""
+The ledger: what each pull of a run has reached; appended, never edited.
+
+SQLite in `.bulkpull/`, one writer. Every step's outcome is in it before the next step begins, so that a run that was
+cut off can be carried on: same query, same report. Never a secret, never a secure link. `schema` opens the database.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from bulkpull.clock import Clock, SystemClock
+from bulkpull.foreign_text import writable
+from bulkpull.output.ledger_db import (
+    SetAside,
+    damaged_ledger,
+    digest_of,
+    explained,
+    open_to_read,
+    open_to_write,
+    version_of,
+)
+
+T = TypeVar("T")
+
+STANDING = "standing"
+"""The step that tells of an ordered scheduled report (`name` alone), and of one that serves (`report_id` as well)."""
+_COUNTS_RESUMPTIONS = 2  # the version of the schema
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """
+    A run as the ledger knows it.
+
+    Attributes:
+        request: What was asked for; a later run with the same request carries on an unfinished one.
+        status: `complete`, `partial`, `failed`, `interrupted`; `None` while it runs, and after a kill.
+        summary: Counts per dataset status.
+        active_at: When it last noted a step.
+    """
+
+    run_id: str
+    started_at: str
+    request: Mapping[str, Any]
+    ended_at: str | None = None
+    status: str | None = None
+    summary: Mapping[str, Any] | None = None
+    active_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepEntry:
+    """The outcome of one step of one pull."""
+
+    dataset: str
+    step: str
+    at: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One ending of a run: when, its status then, and its counts per dataset status."""
+
+    at: str
+    status: str
+    summary: Mapping[str, Any]
+
+
+class Ledger:
+    """
+    Reads and appends; every call goes to a thread, because a commit waits for the disk.
+
+    Attributes:
+        set_aside: The damaged ledger in whose place this one was begun; `None` nearly always.
+    """
+
+    def __init__(self, database: sqlite3.Connection, *, path: Path, set_aside: SetAside | None = None) -> None:
+        self.set_aside = set_aside
+        self._database = database
+        self._path = path
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+
+    async def begin_run(self, run_id: str, *, request: Mapping[str, Any], at: str) -> None:
+        """Write down that a run begins."""
+        await self._write("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, at, _json(request)))
+
+    async def resume_run(self, run_id: str, *, at: str) -> None:
+        """Write down that a run which was cut off is taken up again."""
+        await self._write("INSERT INTO resumption VALUES (?, ?, ?)", (run_id, at))
+
+    async def end_run(self, run_id: str, *, status: str, summary: Mapping[str, Any], at: str) -> None:
+        """Write down how a run ended. A run that is carried on ends more than once; the last ending counts."""
+        await self._write("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", (run_id, at, status, _json(summary)))
+
+    async def note(self, run_id: str, *, dataset: str, step: str, facts: Mapping[str, Any], at: str) -> None:
+        """Write down the outcome of a step before the next one begins."""
+        await self._write(
+            "INSERT INTO step (run_id, dataset, step, at, facts, digest) VALUES (?, ?, ?, ?, ?, ?)",
+            (run_id, dataset, step, at, _json(facts)),
+        )
+
+    async def runs(self) -> list[RunEntry]:
+        """All runs, newest first."""
+        rows = await self._read(
+            "SELECT run.run_id, started_at, request, ended_at, status, summary,"
+            " (SELECT max(at) FROM step WHERE step.run_id = run.run_id) FROM run LEFT JOIN ending"
+            " ON ending.rowid = (SELECT max(rowid) FROM ending WHERE ending.run_id = run.run_id)"
+            " ORDER BY run.rowid DESC"
+        )
+        return [
+            RunEntry(
+                run_id,
+                started_at,
+                self._loads(request),
+                ended_at,
+                status,
+                self._loads(summary) if summary else None,
+                active_at,
+            )
+            for run_id, started_at, request, ended_at, status, summary, active_at in rows
+        ]
+
+    async def steps(self, run_id: str) -> list[StepEntry]:
+        """What the pulls of a run have reached, in the order in which they reached it."""
+        rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE run_id = ? ORDER BY number", (run_id,))
+        return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
+
+    async def endings(self, run_id: str) -> list[Ending]:
+        """How a run ended, each time that it did, the last one last."""
+        rows = await self._read(
+            "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
+        )
+        return [Ending(at, status, self._loads(summary)) for at, status, summary in rows]
+
+    async def resumptions(self, run_id: str) -> list[str]:
+        """When a run was taken up again; none is known from before the ledger kept count."""
+        if await self._in_thread(lambda: version_of(self._database)) < _COUNTS_RESUMPTIONS:
+            return []  # of an older version, and opened to be read only
+        rows = await self._read("SELECT at FROM resumption WHERE run_id = ? ORDER BY rowid", (run_id,))
+        return [at for (at,) in rows]
+
+    async def prune(self, *, before: str, keep: Collection[str], keep_last: str = "") -> int:
+        """
+        Forget runs, so that the ledger does not grow for ever; the room is used again.
+
+        Args:
+            before: Runs that began earlier are forgotten, ISO 8601 UTC.
+            keep: Runs that are remembered all the same.
+            keep_last: A step of which the last note of each dataset and report (`report_id` of its facts) stays.
+
+        Returns:
+            How many were forgotten.
+        """
+        gone: list[tuple[str]] = []
+
+        def work() -> None:
+            with self._database:
+                old = self._database.execute("SELECT run_id FROM run WHERE started_at < ?", (before,)).fetchall()
+                gone.extend((run_id,) for (run_id,) in old if run_id not in keep)
+                self._database.executemany(
+                    "DELETE FROM step WHERE run_id = ? AND number NOT IN (SELECT max(number) FROM step WHERE step = ?"
+                    " GROUP BY dataset, json_extract(facts, '$.report_id'))",
+                    [(run_id, keep_last) for (run_id,) in gone],
+                )
+                for table in ("ending", "resumption", "run"):
+                    self._database.executemany(f"DELETE FROM {table} WHERE run_id = ?", gone)  # noqa: S608 - our names
+
+        await self._change(work)
+        return len(gone)
+
+    async def noted(self, step: str, *, since: str = "") -> list[StepEntry]:
+        """Every step of that name, over all runs, from `since` on (ISO 8601 UTC), the oldest first."""
+        rows = await self._read(
+            "SELECT dataset, step, at, facts FROM step WHERE step = ? AND at >= ? ORDER BY number", (step, since)
+        )
+        return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
+
+    async def moments(self, *, step: str, since: str) -> list[str]:
+        """When steps of that name were noted, over all runs, from `since` on (both ISO 8601 UTC)."""
+        rows = await self._read("SELECT at FROM step WHERE step = ? AND at >= ? ORDER BY at", (step, since))
+        return [at for (at,) in rows]
+
+    async def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Append a row; its digest, which the statement takes last, is made here."""
+
+        def work() -> None:
+            with self._database:
+                self._database.execute(statement, (*values, digest_of(values)))
+
+        await self._change(work)
+
+    async def _change(self, work: Callable[[], None]) -> None:
+        # Shielded: a step that has happened is written down even when the run is being stopped.
+        with anyio.CancelScope(shield=True):
+            await self._in_thread(work)
+
+    async def _read(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return await self._in_thread(lambda: self._database.execute(statement, values).fetchall())
+
+    def _loads(self, text: str) -> Any:
+        """JSON of a row; opening for a run checks every row, so that only a reader can meet damage here."""
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise damaged_ledger(self._path, why="a row of it holds no JSON") from None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        with explained(self._path):
+            return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+
+
+@asynccontextmanager
+async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> AsyncIterator[Ledger]:
+    """
+    The ledger in `folder` (the private `.bulkpull`), created when there is none.
+
+    A damaged one is set aside and a new one begun, which `set_aside` then tells: what it held of interrupted runs is
+    found again on the service, by the names of its objects. Opened to be read only, nothing is created or moved.
+
+    Raises:
+        LedgerError: It was written by a newer version, another program holds it, or it cannot be read.
+        DiskTrouble: The folder cannot be written.
+    """
+    path = folder / "ledger.sqlite"
+    set_aside: SetAside | None = None
+    if read_only:
+        database = await anyio.to_thread.run_sync(open_to_read, path)
+    else:
+        stamp = f"{(clock or SystemClock()).now():%Y%m%dT%H%M%SZ}"
+        database, set_aside = await anyio.to_thread.run_sync(lambda: open_to_write(path, stamp=stamp))
+    try:
+        yield Ledger(database, path=path, set_aside=set_aside)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(database.close)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(writable(value), ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,372 @@
+"""
+The ledger's database: opened, checked, brought up to date; or set aside when it is damaged.
+
+The schema's version is SQLite's `user_version`. Each step from one version to the next is a script below; a database
+goes through all that it lacks in one transaction, so it is of the old version or of the newest and never in between.
+A change of the schema is a new script at the end; the scripts that stand there are never edited.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpull import platforms
+from bulkpull.errors import BulkpullError, LedgerError
+from bulkpull.output.atomic_files import disk_trouble, sync_folder
+
+MIGRATIONS = (
+    # 1: runs, how they ended, and what their pulls reached
+    """
+    CREATE TABLE run (
+        run_id TEXT PRIMARY KEY, started_at TEXT NOT NULL, request TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE ending (
+        run_id TEXT NOT NULL REFERENCES run, ended_at TEXT NOT NULL, status TEXT NOT NULL, summary TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE step (
+        number INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES run, dataset TEXT NOT NULL, step TEXT NOT NULL,
+        at TEXT NOT NULL, facts TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX step_of_run ON step (run_id, dataset);
+    """,
+    # 2: when a run that was cut off was taken up again; steps of one name over all runs are found at once
+    """
+    CREATE TABLE resumption (run_id TEXT NOT NULL REFERENCES run, at TEXT NOT NULL) STRICT;
+    CREATE INDEX step_by_name ON step (step, at);
+    """,
+    # 3: a digest of each row, so that damage within its texts is seen; rows from before have none
+    """
+    ALTER TABLE run ADD COLUMN digest TEXT;
+    ALTER TABLE ending ADD COLUMN digest TEXT;
+    ALTER TABLE step ADD COLUMN digest TEXT;
+    ALTER TABLE resumption ADD COLUMN digest TEXT;
+    """,
+)
+SCHEMA_VERSION = len(MIGRATIONS)
+# No schema will ever be of such a version: the number itself is damaged.
+_LAST_BELIEVABLE_VERSION = 1_000
+# What each table holds, in the order in which it is written, and its column of JSON objects.
+_TABLES = {
+    "run": (("run_id", "started_at", "request"), "request"),
+    "ending": (("run_id", "ended_at", "status", "summary"), "summary"),
+    "step": (("run_id", "dataset", "step", "at", "facts"), "facts"),
+    "resumption": (("run_id", "at"), None),
+}
+_SINCE_VERSION = {"run": 1, "ending": 1, "step": 1, "resumption": 2}
+_DIGEST_DIGITS = 16
+
+# Another program that reads the ledger (a database browser, a backup) may hold it for a moment.
+BUSY_S = 10.0
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# What SQLite says where a file cannot be mapped into shared memory, by its extended codes.
+_NO_SHARED_MAPS = {
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+}
+_NO_LOCKS = {sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK}
+_MAGIC = b"SQLite format 3\0"
+_PRIMARY = 0xFF  # the rest of a result code is detail
+_KEPT_ASIDE = 3
+_INDEX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """
+    A damaged ledger that was moved out of the way.
+
+    Attributes:
+        path: Where it is now, for whoever wants to look into it.
+        why: What SQLite said of it.
+    """
+
+    path: Path
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for the end of the run."""
+        return (
+            f"the run ledger was damaged ({self.why}) and is now {self.path}; a new one was begun, published data is "
+            "not concerned, and reports of an interrupted run are found again by their names"
+        )
+
+
+class _Damaged(Exception):
+    pass
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """
+    Turn what SQLite refuses into one sentence about the ledger at `path`.
+
+    Raises:
+        DiskTrouble: There is no room, or no permission.
+        LedgerError: Another program holds it, or it cannot be used.
+    """
+    try:
+        yield
+    except sqlite3.Error as trouble:
+        raise _as_ours(trouble, path) from trouble
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """
+    Open a ledger beside whoever writes; creates, changes and moves nothing.
+
+    Raises:
+        LedgerError: It cannot be read, or is of a newer version.
+    """
+    with explained(path):
+        database = _connect(path, _mode_to_read(path))
+        try:
+            _refuse_newer(version_of(database), path)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+
+def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAside | None]:
+    """
+    Open the ledger for its one writer, who holds the lock of the folder; created when there is none.
+
+    Args:
+        stamp: The moment, for the name of a damaged ledger that is set aside.
+
+    Raises:
+        LedgerError: It is of a newer version, is held by another program, or cannot be used.
+        DiskTrouble: There is no room, or no permission.
+    """
+    with explained(path):
+        try:
+            return _open_with_either_journal(path), None
+        except _Damaged as damaged:
+            set_aside = _move_aside(path, stamp=stamp, why=str(damaged))
+        except OSError as trouble:
+            raise disk_trouble(trouble, path) from trouble
+        return _open_with_either_journal(path), set_aside
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The version of a database's schema; 0 for one that was just created."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _open_with_either_journal(path: Path) -> sqlite3.Connection:
+    """Open with the write-ahead journal; where the file system has no shared maps for its index, without one."""
+    try:
+        return _open_checked(path)
+    except sqlite3.Error as trouble:
+        if not _lacks_shared_maps(trouble):
+            raise
+    return _open_checked(path, shared_maps=False)
+
+
+def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection:
+    # Before SQLite sees it: it would remove the journal of what it takes for no database of its own.
+    if path.exists() and not _begins_as_database(path):
+        raise _Damaged("it does not begin as a database does")
+    database = _connect(path, "mode=rwc")
+    try:
+        if not shared_maps:
+            # Whoever has the database to himself needs no index in shared memory; the lock of the folder says that we
+            # are its one writer. The rollback journal needs none either, and readers may look on between two commits.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("PRAGMA locking_mode = NORMAL")
+        version = version_of(database)
+        if not 0 <= version <= _LAST_BELIEVABLE_VERSION:
+            raise _Damaged(f"its version reads {version}")
+        _refuse_newer(version, path)
+        # A look at every page takes milliseconds: pruning keeps the ledger at a few megabytes. `quick_check` would not
+        # hold the indexes against the tables, and a damaged index hides rows.
+        (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise _Damaged(str(found).replace("\n", " "))
+        if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+            raise _Damaged("it is another program's database")
+        _check_tables(database, version)
+        # Readers see the last commit while a run writes, and neither waits for the other.
+        if shared_maps:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first to use the index
+        # Every commit is on the disk before the next step begins; NORMAL would lose the last ones in a power cut.
+        database.execute("PRAGMA synchronous = FULL")
+        # Effective on macOS only, where a plain sync leaves data in the drive's cache.
+        database.execute("PRAGMA fullfsync = ON")
+        database.execute("PRAGMA checkpoint_fullfsync = ON")
+        _migrate(database, version)
+        _check_rows(database)
+    except BaseException as trouble:
+        database.close()
+        if isinstance(trouble, sqlite3.Error) and _code(trouble) in _DAMAGED:
+            raise _Damaged(str(trouble)) from trouble
+        if isinstance(trouble, UnicodeDecodeError):  # what SQLite says of a damaged schema quotes it
+            raise _Damaged("names in it are no text") from trouble
+        raise
+    return database
+
+
+def digest_of(values: Sequence[object]) -> str:
+    """A few digits that stand for what a row holds."""
+    return hashlib.sha256("\0".join(map(str, values)).encode()).hexdigest()[:_DIGEST_DIGITS]
+
+
+def _check_tables(database: sqlite3.Connection, version: int) -> None:
+    """
+    Hold the tables against the version: a wrong number would run the wrong migrations for ever.
+
+    Raises:
+        _Damaged: A table is missing, or is there too early.
+    """
+    there = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    for table, since in _SINCE_VERSION.items():
+        if (table in there) != (version >= since):
+            raise _Damaged(f"its version reads {version}, and its tables are those of another")
+
+
+def _check_rows(database: sqlite3.Connection) -> None:
+    """
+    Look at the texts in every row, which SQLite itself takes as they are.
+
+    Raises:
+        _Damaged: A row is not what was written, or holds no JSON object where one belongs.
+    """
+    for table, (columns, as_json) in _TABLES.items():
+        try:
+            rows = database.execute(f"SELECT {', '.join(columns)}, digest FROM {table}").fetchall()  # noqa: S608 - our names
+        except sqlite3.OperationalError as trouble:
+            if _code(trouble) in (0, sqlite3.SQLITE_ERROR):  # text that is no UTF-8, or a table of another shape
+                raise _Damaged(str(trouble)) from trouble
+            raise
+        for *values, digest in rows:
+            if digest is not None and digest != digest_of(values):
+                raise _Damaged(f"a row of its table `{table}` is not what was written")
+            if as_json is not None and not _is_json_object(values[columns.index(as_json)]):
+                raise _Damaged(f"a row of its table `{table}` holds no JSON object")
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _begins_as_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) in (_MAGIC, b"")  # an empty file is an empty database
+
+
+def _migrate(database: sqlite3.Connection, version: int) -> None:
+    if version == SCHEMA_VERSION:
+        return
+    script = "".join(MIGRATIONS[version:])
+    try:
+        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except BaseException:
+        database.rollback()
+        raise
+
+
+def _move_aside(path: Path, *, stamp: str, why: str) -> SetAside:
+    """Rename the database with its journal, so that what can be saved of it can be read in its new place."""
+    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    try:
+        for ending in ("-wal", "-shm", ""):
+            source = path.with_name(path.name + ending)
+            if source.exists():
+                platforms.current().replace_file(source, aside.with_name(aside.name + ending))
+        for old in sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))[:-_KEPT_ASIDE]:
+            for ending in ("-wal", "-shm", ""):
+                old.with_name(old.name + ending).unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as trouble:
+        raise disk_trouble(trouble, path) from trouble
+    return SetAside(aside, why)
+
+
+def _refuse_newer(version: int, path: Path) -> None:
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"the run ledger {path} was written by a newer bulkpull",
+            why=f"its schema is version {version}, this one knows {SCHEMA_VERSION}",
+            fix="upgrade bulkpull, or choose another folder with --output",
+        )
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, check_same_thread=False)
+
+
+def _mode_to_read(path: Path) -> str:
+    """
+    How to open the database so that reading leaves no file behind.
+
+    SQLite creates `-wal` and `-shm` beside a WAL database even for a reader, unless it is told that nobody writes. That
+    holds while there is no journal; a run that begins in the next instants writes to its journal, not to what is read.
+    """
+    journal = path.with_name(f"{path.name}-wal")
+    is_idle = not journal.exists() or journal.stat().st_size == 0
+    return "mode=ro&immutable=1" if is_idle else "mode=ro"
+
+
+def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
+    code = _code(trouble)
+    if code in _BUSY:
+        return LedgerError(
+            f"another program holds the run ledger {path}",
+            why=f"it was not free for {BUSY_S:.0f} s ({trouble})",
+            fix="close what has it open (a database browser, a backup), then run the same command again",
+        )
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
+        return disk_trouble(OSError(errno.ENOSPC, str(trouble)), path)
+    if code == sqlite3.SQLITE_IOERR and not _lacks_shared_maps(trouble):
+        return disk_trouble(OSError(errno.EIO, str(trouble)), path)
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return disk_trouble(OSError(errno.EACCES, str(trouble)), path)
+    if _lacks_shared_maps(trouble) or int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_LOCKS:
+        return LedgerError(
+            f"the file system of {path} does not do what a database needs",
+            why=f"locks or shared maps are refused ({trouble})",
+            fix="choose a folder on a local disk, or on a share with locks, by --output",
+        )
+    return damaged_ledger(path, why=str(trouble))
+
+
+def damaged_ledger(path: Path, *, why: str) -> LedgerError:
+    """The sentence about a ledger that a reader cannot use; a run sets it aside (`open_to_write`)."""
+    return LedgerError(
+        f"the run ledger {path} cannot be used",
+        why=why,
+        fix="the next `bulkpull export` sets a damaged ledger aside and goes on; published data is not touched",
+    )
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether there is no room for what lies beside a database: SQLite calls that an I/O error."""
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < _INDEX_BYTES
+    return False
+
+
+def _lacks_shared_maps(trouble: sqlite3.Error) -> bool:
+    return int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_SHARED_MAPS
+
+
+def _code(trouble: sqlite3.Error) -> int:
+    return int(getattr(trouble, "sqlite_errorcode", 0)) & _PRIMARY

@@ -1,0 +1,160 @@
+"""
+One writer an output folder: a lock that the system drops when its process ends, however it ends.
+
+A file beside the lock says who holds it, for the message that a second run gives.
+
+Network file systems differ: NFS from version 4 on and SMB pass the lock to the server, and where there are no locks at
+all a run is refused. A mount that keeps locks to itself (`nolock`, `local_lock`) cannot be told from a local disk: two
+hosts must not share an output folder on one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from filelock import BaseFileLock, FileLock, Timeout
+
+from bulkpull import platforms
+from bulkpull.errors import DiskTrouble, OutputLocked
+from bulkpull.output.atomic_files import clear_asides, explained, load_json, makedirs_durable, write_json
+from bulkpull.output.no_follow import names_beneath
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+# Who has just taken the lock needs a moment to say so.
+_LOOKS, _LOOK_S = 20, 0.05
+
+
+@asynccontextmanager
+async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None]]:
+    """
+    Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
+
+    Args:
+        since: The moment to tell a second run, ISO 8601 UTC.
+
+    Yields:
+        A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
+        or the folder was moved or unmounted, so that somebody else may be writing there.
+
+    Raises:
+        OutputLocked: Another process holds it; the message tells its pid, host and since when.
+        DiskTrouble: The folder cannot be written, or its file system has no locks.
+    """
+    # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
+    # No fallback to a lock by a file's existence: that one survives a kill, and would shut everybody out.
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False, fallback_to_soft=False)
+    await anyio.to_thread.run_sync(_acquire, lock, folder, since)
+    try:
+        held = await anyio.to_thread.run_sync(os.stat, folder / "lock")
+        yield lambda: _check_held(folder / "lock", held)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lock.release)
+
+
+def _check_held(path: Path, held: os.stat_result) -> None:
+    try:
+        is_held = os.path.samestat(os.stat(path), held)  # noqa: PTH116 - beside its sister
+    except OSError:
+        is_held = False
+    if not is_held:
+        raise DiskTrouble(
+            f"{path.parent.parent} is no longer this run's to write",
+            why="its lock was deleted, or the folder was moved or unmounted, while the run was at work",
+            fix="put the folder back, then run the same command again: what was published before stays",
+        )
+
+
+def find_writer(folder: Path) -> str | None:
+    """
+    Who is writing to the output folder of `folder` (its private `.bulkpull`), in words; `None` when nobody is.
+
+    Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
+    that a run that begins at this moment is not refused because of this look.
+    """
+    writer = folder / "writer.json"
+    if not writer.is_file() or not _may_live(writer):
+        return None
+    lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return _holder(writer)
+    except OSError:
+        return f"it cannot be told; the last one was {_holder(writer)}"
+    lock.release()
+    return None
+
+
+def _may_live(writer: Path) -> bool:
+    """Whether the process that wrote the account may still be there; a process of another host may always be."""
+    try:
+        told = load_json(writer) or {}
+        if told["host"] != socket.gethostname():
+            return True
+        return platforms.current().is_process_alive(int(told["pid"]))
+    except (ValueError, KeyError, TypeError, OSError):
+        return True
+
+
+def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
+    writer = folder / "writer.json"
+    with explained(folder):
+        makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
+        try:
+            lock.acquire()
+        except Timeout:
+            raise OutputLocked(
+                f"another run is writing to {folder.parent}",
+                why=_holder_when_told(writer),
+                fix="wait until it has ended, or give this one another folder with --output",
+            ) from None
+        except OSError as refused:
+            if refused.errno not in _NO_LOCKS:
+                raise
+            raise DiskTrouble(
+                f"{folder.parent} lies on a file system without locks",
+                fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
+            ) from None
+    try:
+        with explained(writer):
+            _clear_asides(folder)
+            write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _clear_asides(folder: Path) -> None:
+    """Remove what a killed run had not finished writing; only what is named as our own files are."""
+    output = folder.parent
+    clear_asides(folder, root=folder, names={"writer.json"})
+    clear_asides(output, root=output, names={"current.json", "README.md"})
+    clear_asides(output / "latest", root=output)
+    for name in names_beneath(output / "runs", root=output):
+        clear_asides(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
+
+
+def _holder_when_told(writer: Path) -> str:
+    """Who holds the lock; what the last writer left is not taken for the account of the one that just began."""
+    for _ in range(_LOOKS):
+        if writer.exists() and _may_live(writer):
+            break
+        time.sleep(_LOOK_S)
+    return _holder(writer)
+
+
+def _holder(writer: Path) -> str:
+    try:
+        told = load_json(writer)
+        return f"process {told['pid']} on {told['host']}, since {told['since']}" if told else "it has just begun"
+    except (ValueError, KeyError, TypeError, OSError):
+        return "it has just begun"

@@ -1,0 +1,330 @@
+"""
+What a run did: the manifest, one record a dataset; and `current.json`, which points readers to the newest snapshots.
+
+The fields are the contract's, by the same names. Objects read as the JSON does: `manifest["status"]` is
+`manifest.status`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+
+from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
+from bulkpull.foreign_text import writable
+from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.no_follow import NotBeneath, inner_parts
+
+CURRENT = "current.json"
+
+DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
+RunStatus = Literal["complete", "partial", "failed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in type(self).model_fields:
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+class PublishedFile(_Record):
+    """A Parquet file of a snapshot; `path` is relative to the output folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class PublishedColumn(_Record):
+    """
+    A column as it stands in Parquet.
+
+    `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
+    that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
+    `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
+    no snapshot so far had a value in it, so that its type is only what was declared.
+    """
+
+    name: str
+    type: str
+    declared: str | None = None
+    format: str | None = None
+    why_text: str | None = None
+    misfit: dict[str, Any] | None = None
+    outgrown: dict[str, Any] | None = None
+    empty: bool = False
+
+
+class Drift(_Record):
+    """How the columns differ from the snapshot that was current before."""
+
+    appeared: list[str] = Field(default_factory=list)
+    vanished: list[str] = Field(default_factory=list)
+    retyped: list[str] = Field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.appeared or self.vanished or self.retyped)
+
+
+class Seconds(_Record):
+    """How long each step took; `wait` is the service's own time."""
+
+    submit: float = 0.0
+    wait: float = 0.0
+    download: float = 0.0
+    convert: float = 0.0
+
+
+class PartRecord(_Record):
+    """
+    One window of a dataset; times are UTC in ISO 8601.
+
+    `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
+    next window lacks that day. `undated_rows` have no time.
+    """
+
+    start: str
+    end: str
+    query_id: str | None = None
+    report_id: str | None = None
+    execution_id: str | None = None
+    generated_at: str | None = None
+    rows: int = 0
+    edge_rows: int = 0
+    outside_rows: int = 0
+    undated_rows: int = 0
+    downloaded_bytes: int = 0
+    vouched_by: list[str] = Field(default_factory=list)
+
+
+class DatasetRecord(_Record):
+    """
+    One dataset's part of the manifest. `reason` is one sentence that a person can act on.
+
+    `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
+    the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
+    `generated_at` is null then. `content_hash` names the unpacked content of the downloaded files: equal content,
+    equal hash. `parts` are there for a window: the windows that it was asked for in. For a selection `dataset` is the
+    name under which it is published, and `source` the dataset that it reads. `earlier_types` are the types of columns
+    that earlier snapshots had: one that comes back takes up its type again. `metrics` are those that
+    the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
+    data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
+    readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
+    scheduled report was due, where nothing has come of it yet. `vouched_by` names what tells that the
+    files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
+    does.
+    """
+
+    dataset: str
+    status: DatasetStatus
+    reason: str | None = None
+    query: str | None = None
+    metrics: list[str] = Field(default_factory=list)
+    metrics_left_out: list[str] = Field(default_factory=list)
+    query_id: str | None = None
+    report_id: str | None = None
+    execution_id: str | None = None
+    generated_at: str | None = None
+    unbelieved_at: str | None = None
+    data_redacted: bool = False
+    rows: int = 0
+    columns: list[PublishedColumn] = Field(default_factory=list)
+    downloaded_bytes: int = 0
+    files: list[PublishedFile] = Field(default_factory=list)
+    seconds: Seconds = Field(default_factory=Seconds)
+    source: str | None = None
+    question: dict[str, Any] | None = None
+    question_sha256: str | None = None
+    due_at: str | None = None
+    timespan: str | None = None
+    wider_timespan: str | None = None
+    window: dict[str, str] | None = None
+    content_hash: str | None = None
+    vouched_by: list[str] = Field(default_factory=list)
+    stored_md5: str | None = None
+    parts: list[PartRecord] = Field(default_factory=list)
+    earlier_types: dict[str, str] = Field(default_factory=dict)
+    earlier_formats: dict[str, str] = Field(default_factory=dict)
+    drift: Drift | None = None
+    notes: list[str] = Field(default_factory=list)
+    named: bool = Field(default=False, exclude=True)
+    error: BulkpullError | None = Field(default=None, exclude=True)
+
+    def __repr__(self) -> str:
+        told = f"{self.rows:,} rows" if self.reason is None else self.reason
+        return f"<DatasetRecord {self.dataset} {self.status}: {told}>"
+
+    __str__ = __repr__
+
+
+class Tool(_Record):
+    """Who wrote the manifest."""
+
+    name: str = "bulkpull"
+    version: str
+
+
+class Requests(_Record):
+    """Calls to the service. `throttled` counts every 429 received, `retried` every request sent again."""
+
+    total: int = 0
+    by_endpoint: dict[str, int] = Field(default_factory=dict)
+    throttled: int = 0
+    retried: int = 0
+
+
+class Manifest(_Record):
+    """
+    A run's account. Times are UTC in ISO 8601 with `Z`.
+
+    `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
+    run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
+    left out where there is nothing to tell.
+    """
+
+    version: int = 1
+    run_id: str
+    status: RunStatus
+    started_at: str
+    finished_at: str
+    tool: Tool
+    api_base_url: str
+    account: dict[str, Any] | None = None
+    requests: Requests
+    datasets: list[DatasetRecord]
+    notes: list[str] = Field(default_factory=list)
+    submitted: bool = False
+    interrupted: bool = Field(default=False, exclude=True)
+
+    def __repr__(self) -> str:
+        statuses = Counter(record.status for record in self.datasets)
+        told = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
+        rows = sum(record.rows for record in self.datasets if record.status == "complete")
+        return f"<Manifest {self.run_id} {self.status}: {told}; {rows:,} rows>"
+
+    __str__ = __repr__
+
+    @property
+    def exit_code(self) -> int:
+        """The contract's exit status for this run (section 3)."""
+        if self.interrupted:
+            return 130
+        lost = [record for record in self.datasets if is_lost(record)]
+        if any(isinstance(record.error, AuthError) for record in lost):
+            return AuthError.exit_code
+        return 3 if lost else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        silent = {name for name in ("account", "notes", "submitted") if not getattr(self, name)}
+        # mode="json" would refuse texts that UTF-8 cannot carry, and what a run did must be written whatever it says.
+        values: dict[str, Any] = writable(self.model_dump(exclude=silent))
+        return values
+
+    def save(self, output: Path) -> Path:
+        """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
+        path = output / "runs" / self.run_id / "manifest.json"
+        makedirs_durable(path.parent, root=output)
+        write_json(path, self.as_dict())
+        return path
+
+
+def is_lost(record: DatasetRecord) -> bool:
+    """Whether the user asked for this dataset and did not get it: failed, or named and not offered."""
+    return record.status == "failed" or (record.status == "unavailable" and record.named)
+
+
+def status_of(records: list[DatasetRecord]) -> RunStatus:
+    """`complete` when nothing was lost, `failed` when everything was, `partial` in between."""
+    if not any(is_lost(record) for record in records):
+        return "complete"
+    return "partial" if any(record.status in ("complete", "skipped") for record in records) else "failed"
+
+
+class CurrentSnapshot(_Record):
+    """
+    The newest complete snapshot of a dataset; `files` are relative to the output folder.
+
+    `question` is what it answers, `question_sha256` the hash over all of it; `None` for one of an earlier version.
+    `published_at` is when it became current (UTC). `replaced` tells of older snapshots, by the ids of their runs, when
+    they ceased to be current: readers have a day from then on. Both are left out where nothing is known.
+    """
+
+    run_id: str
+    rows: int
+    files: list[str]
+    question: dict[str, Any] | None = None
+    question_sha256: str | None = None
+    query: str | None = None
+    timespan: str | None = None
+    window: dict[str, str] | None = None
+    published_at: str | None = None
+    replaced: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("run_id")
+    @classmethod
+    def _one_name(cls, run_id: str) -> str:
+        if len(inner_parts(run_id)) != 1:
+            raise NotBeneath(f"{run_id!r} is no run")
+        return run_id
+
+    @model_serializer(mode="wrap")
+    def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = serialise(self)
+        return {name: value for name, value in told.items() if value or name not in ("published_at", "replaced")}
+
+
+class Current(_Record):
+    """The content of `current.json`; `account` is the one that the folder belongs to."""
+
+    version: Literal[1] = 1
+    updated_at: str = ""
+    account: dict[str, Any] | None = None
+    datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
+
+    @field_validator("datasets")
+    @classmethod
+    def _names(cls, datasets: dict[str, CurrentSnapshot]) -> dict[str, CurrentSnapshot]:
+        for name in datasets:
+            if len(inner_parts(name)) != 1:
+                raise NotBeneath(f"{name!r} is no dataset")
+        return datasets
+
+    @classmethod
+    def load(cls, output: Path) -> Current:
+        """
+        Read `current.json`; without one nothing is published yet.
+
+        Raises:
+            DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
+        """
+        path = output / CURRENT
+        why: str | None = "it is damaged or was written by another version"
+        try:
+            content = load_json(path)
+            return cls() if content is None else cls.model_validate(content)
+        except (ValueError, RecursionError):
+            pass
+        except NotBeneath as refused:
+            why = refused.strerror
+        raise DiskTrouble(
+            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset anew"
+        )
+
+    def save(self, output: Path) -> None:
+        """Replace `current.json` atomically. Raises `OSError`."""
+        write_json(output / CURRENT, self.model_dump(mode="json"))

@@ -1,0 +1,200 @@
+"""
+The account that an output folder belongs to, recorded in it with the first run.
+
+`.bulkpull/account.json` holds it, and `current.json` repeats it: a folder whose private part was removed still tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
+from bulkpull.identity import Account, normalise_root
+from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.manifest import CURRENT, Current
+from bulkpull.output.run_history import PRIVATE, RUNS, load_manifest
+from bulkpull.url_safety import is_loopback
+
+_FILE = "account.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """
+    Whose data lie in a folder.
+
+    Attributes:
+        sign_in: Digest of the user and application of the last run; `None` where it is not known.
+    """
+
+    account: Account
+    sign_in: str | None = None
+
+
+def load_owner(output: Path) -> Owner | None:
+    """
+    What the folder says of its account; `None` where nothing is recorded.
+
+    Raises:
+        DiskTrouble: The record is damaged; whose data these are is never guessed.
+    """
+    path = output / PRIVATE / _FILE
+    try:
+        content = load_json(path)
+        if content is not None:
+            return Owner(Account.from_dict(content["account"]), content.get("sign_in"))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise DiskTrouble(
+            f"{path} cannot be read",
+            why="it is damaged, so that nobody can tell whose data lie in the folder",
+            fix="restore it, or choose another folder with --output",
+        ) from None
+    told = Current.load(output).account
+    with suppress(KeyError, TypeError, AttributeError):
+        return Owner(Account.from_dict(told)) if told else None
+    return None
+
+
+def check_owner(output: Path, account: Account) -> None:
+    """
+    Refuse a run for another account than the one whose data lie in the folder; reads only.
+
+    A folder of an earlier version records no account. Its manifests tell the address of the service, which counts.
+
+    Raises:
+        SettingsError: The folder belongs to another account.
+        DiskTrouble: What the folder says of its account cannot be read.
+    """
+    owner = load_owner(output)
+    if owner is not None and (other := _other_in_pointer(output, owner)) is not None:
+        raise SettingsError(
+            f"{output} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
+            why="folders were merged",
+            fix=f"restore {CURRENT} and move what is not this account's to another folder; nothing was ordered",
+        )
+    if owner is not None and owner.account != account:
+        raise _other_account(output, str(owner.account), account)
+    if owner is None and (root := _root_of_earlier_version(output)) and not _may_be_same(root, account.api_root):
+        raise _other_account(output, f"the service at {root}", account)
+
+
+def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
+    """
+    Runs of another account than the folder's, which a copy brought into it (case O3); reads only.
+
+    A run without a manifest counts as the folder's own: it is under way, or was killed.
+
+    Returns:
+        By run, whose it is, in words.
+    """
+    try:
+        owner = load_owner(output)
+    except DiskTrouble:
+        owner = None  # told by whoever wants to write
+    if owner is None:
+        return {}
+    foreign: dict[str, str] = {}
+    for run_id in run_ids:
+        account, root = _account_of_run(output, run_id)
+        if account is not None and account != owner.account:
+            foreign[run_id] = str(account)
+        elif account is None and root is not None and not _may_be_same(root, owner.account.api_root):
+            foreign[run_id] = f"the service at {root}"
+    return foreign
+
+
+def _account_of_run(output: Path, run_id: str) -> tuple[Account | None, str | None]:
+    """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
+    path = output / RUNS / run_id / "manifest.json"
+    try:
+        told = path.stat()
+    except OSError:
+        return None, None
+    return _read_account(path, output, (told.st_mtime_ns, told.st_size))
+
+
+@lru_cache(maxsize=1_024)
+def _read_account(path: Path, output: Path, _version: tuple[int, int]) -> tuple[Account | None, str | None]:
+    try:
+        content = load_json(path, root=output) or {}
+        if content.get("account"):
+            return Account.from_dict(content["account"]), None
+        return None, normalise_root(content["api_base_url"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None
+
+
+def _other_in_pointer(output: Path, owner: Owner) -> Account | None:
+    """The account that `current.json` names, where it is another one than the folder's."""
+    told = Current.load(output).account
+    with suppress(KeyError, TypeError, AttributeError):
+        account = Account.from_dict(told) if told else owner.account
+        return None if account == owner.account else account
+    return None
+
+
+def claim_folder(output: Path, owner: Owner) -> list[str]:
+    """
+    Record whose data lie in the folder, or that they still are the same account's.
+
+    Returns:
+        Notes for the run: the folder was taken over, or another user or application signs in.
+
+    Raises:
+        SettingsError, DiskTrouble: As `check_owner`.
+        OSError: The record cannot be written.
+    """
+    check_owner(output, owner.account)
+    before = load_owner(output)
+    notes: list[str] = []
+    if before is None and Current.load(output).datasets:
+        notes.append(f"the folder names no account yet; from now on it belongs to {owner.account}")
+    elif before is not None and before.sign_in and owner.sign_in and before.sign_in != owner.sign_in:
+        notes.append(
+            "earlier runs signed in as another user or application of the same tenant, whose reports and queries "
+            "this one cannot see"
+        )
+    if before is None or (owner.sign_in and before.sign_in != owner.sign_in) or not _is_recorded(output):
+        makedirs_durable(output / PRIVATE)
+        content: dict[str, Any] = {"version": 1, "account": owner.account.as_dict(), "sign_in": owner.sign_in}
+        write_json(output / PRIVATE / _FILE, content)
+    return notes
+
+
+def _is_recorded(output: Path) -> bool:
+    return (output / PRIVATE / _FILE).is_file()
+
+
+def _root_of_earlier_version(output: Path) -> str | None:
+    """The address of the service that the newest published snapshot came from."""
+    for run_id in sorted({each.run_id for each in Current.load(output).datasets.values()}, reverse=True):
+        manifest = load_manifest(output, run_id)
+        if manifest is not None:
+            return normalise_root(manifest.api_base_url)
+    return None
+
+
+def _may_be_same(root: str, now: str) -> bool:
+    # Local services, such as the demo, had another port every time.
+    return root == now or (_is_local(root) and _is_local(now))
+
+
+def _is_local(address: str) -> bool:
+    if "://" not in address:
+        return True  # the demo
+    with suppress(UnsafeAddress):
+        return is_loopback(address)
+    return False
+
+
+def _other_account(output: Path, there: str, account: Account) -> SettingsError:
+    return SettingsError(
+        f"{output} holds the data of another account: {there}",
+        why=f"this run is for {account}",
+        fix="choose another folder with --output; nothing was ordered",
+    )

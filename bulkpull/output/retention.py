@@ -1,0 +1,153 @@
+"""
+Retire: what is old goes, so that a folder that is filled every night stays bounded; what somebody may need does not.
+
+- A snapshot, with its raw file: when `retain_runs` newer ones are there and it was replaced a day ago.
+- A run's folder in `runs/`: when no snapshot of it is left, it is a day old, and `retain_runs` newer ones are there,
+  but at least thirty: nights that found nothing new are worth looking back at.
+- What the ledger knows of a run: when its folder is gone and it began ninety days ago.
+
+The snapshot that `current.json` names never goes, nor does anything that is not named like a run of ours. Deciding is
+pure; a folder that cannot be removed stays until the next run, and harms nothing (fault 99). No link is followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from bulkpull.clock import iso_utc
+from bulkpull.output.atomic_files import makedirs_durable, sync_folder
+from bulkpull.output.ledger import STANDING, Ledger
+from bulkpull.output.manifest import CurrentSnapshot
+from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
+from bulkpull.output.owner import foreign_runs
+from bulkpull.output.run_history import PRIVATE, RUN_ID, RUNS, run_ids
+
+# A reader that opened a snapshot shortly before it was replaced is left the time to finish.
+_A_DAY = timedelta(days=1)
+_FEWEST_RUNS = 30
+_REMEMBERED = timedelta(days=90)
+_PREFIX = "run="
+_RETIRED = "retired"
+# What `_remove_whole` names a folder on its way out: of a snapshot, or of a run.
+_ASIDE = re.compile(rf".+-({_PREFIX})?{RUN_ID.pattern}")
+
+
+def snapshots_to_retire(
+    names: Sequence[str], *, current: str, retain: int, now: datetime, replaced: Mapping[str, str] | None = None
+) -> list[str]:
+    """
+    Which `run=…` folders of a dataset may go (pure).
+
+    Args:
+        names: The folders that there are.
+        current: The run that `current.json` names.
+        retain: How many snapshots stay, the current one included.
+        replaced: When runs' snapshots ceased to be current, ISO 8601 UTC. One of which nothing is known was replaced
+            when the next newer run began, at the earliest.
+    """
+    known, a_day_ago = replaced or {}, now - _A_DAY
+    runs = sorted((name for name in names if RUN_ID.fullmatch(name.removeprefix(_PREFIX))), reverse=True)
+    kept = [f"{_PREFIX}{current}", *(name for name in runs if name != f"{_PREFIX}{current}")][:retain]
+    superseded = {older for newer, older in pairwise(runs) if newer < f"{_PREFIX}{_stamp(a_day_ago)}"}
+
+    def is_free(name: str) -> bool:
+        at = known.get(name.removeprefix(_PREFIX))
+        return name in superseded if at is None else datetime.fromisoformat(at) < a_day_ago
+
+    return [name for name in runs if name not in kept and is_free(name)]
+
+
+def runs_to_retire(runs: Sequence[str], *, needed: Collection[str], retain: int, now: datetime) -> list[str]:
+    """
+    Which runs' folders may go (pure).
+
+    Args:
+        runs: The ids of the runs that have one.
+        needed: Runs of which a snapshot is still there.
+        retain: As `retain_runs` says.
+    """
+    by_age = sorted(runs, reverse=True)
+    old = by_age[max(retain, _FEWEST_RUNS) :]
+    return [run_id for run_id in old if run_id not in needed and run_id < _stamp(now - _A_DAY)]
+
+
+def retire_snapshots(output: Path, dataset: str, *, snapshot: CurrentSnapshot, retain: int, now: datetime) -> None:
+    """
+    Remove the dataset's old snapshots and their raw files; each is there whole, or gone.
+
+    Args:
+        snapshot: The one that is current.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    folder = output / "datasets" / dataset
+    names = names_beneath(folder, root=output)
+    if len(names) <= retain:
+        return
+    # What a copy brought from another account's folder is not ours to count or to remove (case O3).
+    foreign = foreign_runs(output, [name.removeprefix(_PREFIX) for name in names])
+    for name in snapshots_to_retire(
+        [name for name in names if name.removeprefix(_PREFIX) not in foreign],
+        current=snapshot.run_id,
+        retain=retain,
+        now=now,
+        replaced=snapshot.replaced,
+    ):
+        _remove_whole(folder / name, output=output)
+        remove_beneath(output / "raw" / dataset / name, root=output)
+
+
+async def retire_runs(output: Path, ledger: Ledger, *, retain: int, now: datetime) -> None:
+    """
+    Remove the folders of old runs, and what the ledger knows of them.
+
+    Raises:
+        LedgerError: The ledger cannot be written.
+    """
+    left = await anyio.to_thread.run_sync(lambda: _retire_runs(output, retain=retain, now=now))
+    await ledger.prune(before=iso_utc(now - _REMEMBERED), keep=left, keep_last=STANDING)
+
+
+def _retire_runs(output: Path, *, retain: int, now: datetime) -> set[str]:
+    """Remove old runs' folders; returns the runs whose folders are left."""
+    for run_id in runs_to_retire(run_ids(output), needed=set(_runs_with_data(output)), retain=retain, now=now):
+        _remove_whole(output / RUNS / run_id, output=output)
+    private = output / PRIVATE
+    for name in names_beneath(private / _RETIRED, root=private):
+        if _ASIDE.fullmatch(name):
+            remove_beneath(private / _RETIRED / name, root=private)
+    with suppress(OSError):
+        (private / _RETIRED).rmdir()
+    return set(run_ids(output))
+
+
+def _runs_with_data(output: Path) -> Iterator[str]:
+    for kind in ("datasets", "raw"):
+        for dataset in names_beneath(output / kind, root=output):
+            for name in names_beneath(output / kind / dataset, root=output):
+                yield name.removeprefix(_PREFIX)
+
+
+def _remove_whole(folder: Path, *, output: Path) -> None:
+    """Move the folder out of readers' sight in one step, then remove it: nobody finds half of it."""
+    private = (output / PRIVATE).resolve()  # a link of its own is used; below it, none is
+    aside = private / _RETIRED / f"{folder.parent.name}-{folder.name}"
+    with suppress(OSError):
+        makedirs_durable(aside.parent, root=private)
+        remove_beneath(aside, root=private)
+        rename_beneath(folder, aside, root=output, target_root=private)
+        sync_folder(folder.parent)  # before what it holds goes, or a power cut could bring an empty one back
+        remove_beneath(aside, root=private)
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H%M%SZ}"

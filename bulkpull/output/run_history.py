@@ -1,0 +1,95 @@
+"""
+The runs that left a trace in an output folder, read back: their manifests, newest first.
+
+For readers beside a run: nothing is locked, created or changed, and what retention takes away meanwhile is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bulkpull.errors import SettingsError
+from bulkpull.output.atomic_files import load_json
+from bulkpull.output.manifest import Manifest
+from bulkpull.output.no_follow import names_beneath
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+RUNS = "runs"
+PRIVATE = ".bulkpull"
+_MOST_NAMED = 5
+
+
+def run_start_time(run_id: str) -> datetime:
+    """The moment at which a run began, as its id tells (aware, UTC)."""
+    return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def run_ids(output: Path) -> list[str]:
+    """The runs that have a folder in `output/runs`, newest first; what is not named like a run is passed over."""
+    names = names_beneath(output / RUNS, root=output)
+    return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
+
+
+def load_manifest(output: Path, run_id: str) -> Manifest | None:
+    """The manifest of a run; `None` when there is none, or none that can be read."""
+    try:
+        content = load_json(output / RUNS / run_id / "manifest.json", root=output)
+        return None if content is None else Manifest.model_validate(content)
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
+    """
+    How long each dataset took when it was last exported, from its submission to its Parquet, in seconds.
+
+    Args:
+        most: How many runs are looked through, newest first.
+    """
+    usual: dict[str, float] = {}
+    for manifest in islice(manifests(output), most):
+        for record in manifest.datasets:
+            if record.status == "complete":
+                took = record.seconds
+                usual.setdefault(record.dataset, took.submit + took.wait + took.download + took.convert)
+    return usual
+
+
+def manifests(output: Path) -> Iterator[Manifest]:
+    """Every manifest that can be read, newest run first; each is loaded when it is asked for."""
+    for run_id in run_ids(output):
+        manifest = load_manifest(output, run_id)
+        if manifest is not None:
+            yield manifest
+
+
+def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path) -> str:
+    """
+    The run that somebody means (pure).
+
+    Args:
+        asked: A run's id or the beginning of one; `None` for the newest.
+        known: The runs there are, newest first.
+
+    Raises:
+        SettingsError: There is none, or more than one; the message names what there is.
+    """
+    if not known:
+        raise SettingsError(f"there are no runs in {output}", fix="choose the folder of an export with --output")
+    if asked is None:
+        return known[0]
+    found = [run_id for run_id in known if run_id.startswith(asked.strip())]
+    if asked.strip() in found:
+        return asked.strip()
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join((found or known)[:_MOST_NAMED]) + (", …" if len(found or known) > _MOST_NAMED else "")
+    if not found:
+        raise SettingsError(f"there is no run {asked!r} in {output}", fix=f"there are, newest first: {there}")
+    raise SettingsError(f"more than one run begins with {asked!r}", fix=f"write more of it; there are: {there}")

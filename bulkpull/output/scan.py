@@ -1,0 +1,104 @@
+"""
+Snapshots of one dataset, read together: whatever their columns and types were, each row with the run that brought it.
+
+A column has one type over all snapshots: the one that it has in each of them, or the narrowest that holds all of their
+values, or else text, as the report's file wrote it. What a snapshot does not have is empty there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import polars as pl
+
+from bulkpull.conversion.forms import write_dates
+from bulkpull.conversion.type_inference import wider
+
+RUN_COLUMN = "_run_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    One of the snapshots to be read.
+
+    Attributes:
+        files: All of them of one set of columns and types.
+        formats: How the dates of a column were written in the report's file, in the notation of `strftime`.
+        empty: Columns without a value, whose type means nothing.
+    """
+
+    run_id: str
+    files: tuple[Path, ...]
+    formats: Mapping[str, str] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()
+
+
+def scan_together(snapshots: Sequence[Snapshot]) -> pl.LazyFrame:
+    """
+    All rows of the snapshots, in their order; nothing is loaded before it is asked for.
+
+    Returns:
+        `_run_id`, then the columns of the last snapshot, then those that only earlier ones have.
+
+    Raises:
+        OSError: A snapshot is not there any more.
+    """
+    # glob=False: brackets in a path are a pattern to polars.
+    schemas = [pl.scan_parquet(snapshot.files[0], glob=False).collect_schema() for snapshot in snapshots]
+    types = common_types(schemas, empty=[snapshot.empty for snapshot in snapshots])
+    frames = [
+        pl.scan_parquet(list(snapshot.files), glob=False).select(
+            pl.lit(snapshot.run_id).alias(RUN_COLUMN),
+            *(_as(dtype, name, schema.get(name), snapshot.formats.get(name)) for name, dtype in types.items()),
+        )
+        for snapshot, schema in zip(snapshots, schemas, strict=True)
+    ]
+    return pl.concat(frames, how="vertical")
+
+
+def common_types(
+    schemas: Sequence[Mapping[str, pl.DataType]], *, empty: Sequence[frozenset[str]]
+) -> dict[str, pl.DataType]:
+    """
+    The type of each column that holds the values of all snapshots (pure).
+
+    Args:
+        schemas: Those of the snapshots, the newest last; its columns come first.
+        empty: The columns of each that have no value, whose types do not count.
+    """
+    names = dict.fromkeys(name for schema in reversed(schemas) for name in schema)
+    return {
+        name: _common(
+            [(schema[name], name in blank) for schema, blank in zip(schemas, empty, strict=True) if name in schema]
+        )
+        for name in names
+    }
+
+
+def _common(types: Iterable[tuple[pl.DataType, bool]]) -> pl.DataType:
+    types = list(types)
+    telling = [dtype for dtype, is_empty in types if not is_empty]
+    if not telling:
+        return types[-1][0]
+    return reduce(lambda one, other: wider(one, other) or pl.String(), telling)
+
+
+def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | None) -> pl.Expr:
+    """A column in the common type; text as the report's file had it, as far as the values tell."""
+    column = pl.col(name)
+    if stored is None:
+        return pl.lit(None, dtype).alias(name)
+    if stored == dtype:
+        return column
+    if dtype != pl.String():
+        return column.cast(dtype)  # of a wider one, or of a column without a value
+    if stored.is_temporal():
+        return write_dates(column, form) if form else column.dt.to_string("iso")
+    if stored.is_decimal():
+        # Zeros at the end are those of the type: 1.500000000000000000.
+        return column.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+    return column.cast(pl.String)

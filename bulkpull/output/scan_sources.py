@@ -1,0 +1,92 @@
+"""The retained snapshots of a dataset, found and described, to be read together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.output.integrity import fault_of_place
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.no_follow import names_beneath
+from bulkpull.output.owner import foreign_runs
+from bulkpull.output.run_history import RUN_ID, load_manifest, resolve_run_id
+from bulkpull.output.scan import Snapshot, scan_together
+
+ALL = "all"
+_PREFIX = "run="
+
+
+def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFrame:
+    """
+    Snapshots of a dataset read together, the oldest first.
+
+    Those of another account, which a copy brought into the folder, are left out (case O3). A snapshot that retention
+    removes before the rows are collected makes collecting fail; reading anew finds the rest.
+
+    Args:
+        dataset: As it is published.
+        runs: Ids, or their beginnings; `["all"]` for every snapshot that is there.
+
+    Raises:
+        DiskTrouble: A file of one of them is missing, or went while it was looked at.
+        SettingsError: There is no snapshot of such a run; the message names those there are.
+    """
+    folder = output / "datasets" / dataset
+    found = (name.removeprefix(_PREFIX) for name in names_beneath(folder, root=output))
+    known = [run_id for run_id in found if RUN_ID.fullmatch(run_id)]
+    foreign = foreign_runs(output, known)
+    there = sorted((run_id for run_id in known if run_id not in foreign), reverse=True)
+    if not there:
+        raise SettingsError(f"no snapshot of {dataset} is left in {output}", fix=f"export it anew: {dataset}")
+    wanted = there if list(runs) == [ALL] else {resolve_run_id(run, known=there, output=folder) for run in runs}
+    snapshots = [_describe(output, folder, run_id) for run_id in sorted(wanted)]
+    for snapshot in snapshots:
+        _refuse_damaged(snapshot, dataset, output=output)
+    try:
+        return scan_together(snapshots)
+    except FileNotFoundError as gone:  # retention, or a hand, was faster
+        raise DiskTrouble(
+            f"a snapshot of {dataset} in {output} was removed while it was looked at",
+            why=gone.filename or str(gone).partition("\n")[0],
+            fix="read again: retention removes whole snapshots, and those that are left are found",
+        ) from None
+
+
+def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
+    manifest = load_manifest(output, run_id)
+    for record in manifest.datasets if manifest else ():
+        if record.dataset == folder.name and record.status == "complete":
+            return _as_snapshot(record, output, run_id)
+    # Of a run that was killed before it could tell; what its folder holds is whole all the same.
+    whole = folder / f"{_PREFIX}{run_id}"
+    names = [name for name in names_beneath(whole, root=output) if name.endswith(".parquet")]
+    return Snapshot(run_id, tuple(whole / name for name in names))
+
+
+def _refuse_damaged(snapshot: Snapshot, dataset: str, *, output: Path) -> None:
+    faults = ((path, _fault(path, output)) for path in snapshot.files)
+    missing = [f"{path}: {what}" for path, what in faults if what is not None]
+    if missing or not snapshot.files:
+        raise DiskTrouble(
+            f"the snapshot of {dataset} by run {snapshot.run_id} is not whole any more",
+            why=missing[0] if missing else "its folder is empty",
+            fix="`bulkpull runs verify` tells what else is damaged; read the others by naming their runs",
+        )
+
+
+def _fault(path: Path, output: Path) -> str | None:
+    if not path.is_relative_to(output):
+        return "it lies outside of the output folder"
+    return fault_of_place(output, path.relative_to(output).as_posix())
+
+
+def _as_snapshot(record: DatasetRecord, output: Path, run_id: str) -> Snapshot:
+    return Snapshot(
+        run_id,
+        tuple(output / file.path for file in record.files),
+        formats={column.name: column.format for column in record.columns if column.format},
+        empty=frozenset(column.name for column in record.columns if column.empty),
+    )

@@ -1,0 +1,89 @@
+"""What is published: the record of each dataset's current snapshot, from the manifest of the run that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bulkpull.output.atomic_files import load_json
+from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
+from bulkpull.output.no_follow import status_beneath
+from bulkpull.output.run_history import manifests
+from bulkpull.question import whole_question
+
+
+def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
+    """
+    The record of every snapshot that `current` names, by dataset.
+
+    Where its manifest is gone or damaged, the Parquet files tell what they can: columns, types and origin.
+    """
+    told = {run_id: _records_of(output, run_id) for run_id in {each.run_id for each in current.datasets.values()}}
+    return {
+        name: _with_question(told[snapshot.run_id].get(name) or _told_by_files(output, name, snapshot), snapshot)
+        for name, snapshot in current.datasets.items()
+    }
+
+
+def find_last_answer(output: Path, dataset: str, question_sha256: str) -> DatasetRecord | None:
+    """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
+    for manifest in manifests(output):
+        for record in manifest.datasets:
+            if record.dataset == dataset and record.status == "complete":
+                told = _with_question(record)
+                if told.question_sha256 == question_sha256:
+                    return told
+    return None
+
+
+def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = None) -> DatasetRecord:
+    """
+    The same record, with the question that its snapshot answers.
+
+    A snapshot of an earlier version records none. Of a whole dataset the query, time span and window tell it; of a
+    custom query they do not, since it may have asked for every column, and then it stays unknown.
+    """
+    if record.question_sha256 is not None:
+        return record
+    if snapshot is not None and snapshot.question_sha256 is not None:
+        record.question, record.question_sha256 = snapshot.question, snapshot.question_sha256
+        record.query, record.timespan, record.window = snapshot.query, snapshot.timespan, snapshot.window
+        return record
+    if record.source is not None or record.query is None:
+        return record
+    window = (record.window["start"], record.window["end"]) if record.window else None
+    metrics = "amounts" if record.metrics else "none"
+    question = whole_question(record.dataset, record.query, metrics=metrics, span=record.timespan, window=window)
+    if question is not None:
+        record.question, record.question_sha256 = question.as_dict(), question.sha256
+        record.timespan = question.span
+    return record
+
+
+def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
+    with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
+        manifest = load_json(output / "runs" / run_id / "manifest.json", root=output) or {"datasets": ()}
+        records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
+        return {record.dataset: record for record in records if record.status == "complete"}
+    return {}
+
+
+def _told_by_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:
+    import polars as pl  # noqa: PLC0415 - half a second, and hardly ever needed
+
+    from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
+
+    record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows)
+    record.files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
+    with suppress(pl.exceptions.PolarsError, OSError, IndexError):
+        status_beneath(output, snapshot.files[0])  # a pipe would be waited for
+        first = output / snapshot.files[0]
+        told = pl.read_parquet_metadata(first)
+        record.execution_id = told.get("bulkpull.execution_id") or None
+        record.generated_at = told.get("bulkpull.generated_at") or None
+        schema = pl.scan_parquet(first, glob=False).collect_schema()
+        record.columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
+    return record

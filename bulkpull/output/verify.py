@@ -1,0 +1,250 @@
+"""
+What is published, held against what was written down of it: files, hashes, rows, pointer and links.
+
+Reads only, beside whatever run is writing. What retention takes away in the meantime was not damaged, and what became
+current in the meantime is looked at instead of what was.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bulkpull import platforms
+from bulkpull.errors import DiskTrouble
+from bulkpull.output.cleanup import is_without_links
+from bulkpull.output.content_check import content_fault, look_into
+from bulkpull.output.integrity import fault_of_place, faults_of, size_of
+from bulkpull.output.manifest import CURRENT, Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.owner import foreign_runs
+from bulkpull.output.run_history import RUN_ID, RUNS, load_manifest, run_ids
+
+# Longer than a run takes from moving the pointer to moving the link.
+_PAUSE_S = 0.5
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """
+    Something published that is not as it was written down.
+
+    Attributes:
+        path: Relative to the output folder.
+        what: What is wrong with it.
+        fix: The next step.
+    """
+
+    path: str
+    what: str
+    fix: str
+    dataset: str | None = None
+    run_id: str | None = None
+
+
+# Asks the ledger what a run has published, by dataset; `None` for a run that it does not know.
+AskLedger = Callable[[str], Mapping[str, DatasetRecord] | None]
+
+
+@dataclass(slots=True)
+class Findings:
+    """
+    What was looked at, and what is wrong.
+
+    Attributes:
+        gone: Snapshots of the run that was asked for which retention has removed since, by dataset.
+    """
+
+    troubles: list[Trouble] = field(default_factory=list)
+    snapshots: int = 0
+    files: int = 0
+    bytes: int = 0
+    gone: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Verifier:
+    """
+    Looks at an output folder.
+
+    Args:
+        quick: Only whether files are there and have their size; nothing is read.
+        ask_ledger: Called for what no manifest describes: a run is under way, or was killed.
+        pause: Waits a moment before what looks wrong is looked at again.
+    """
+
+    output: Path
+    quick: bool
+    ask_ledger: AskLedger
+    pause: Callable[[], None] = _pause
+    findings: Findings = field(default_factory=Findings)
+
+    def verify_all(self) -> Findings:
+        """Look at what `current.json` names, at `latest/`, and at every older snapshot that a manifest describes."""
+        try:
+            datasets = list(Current.load(self.output).datasets)
+        except DiskTrouble as damaged:
+            self._tell(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
+            datasets = []
+        else:
+            if not datasets:
+                self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+        for dataset in datasets:
+            self._check_current(dataset)
+        foreign = foreign_runs(self.output, run_ids(self.output))
+        for run_id in run_ids(self.output):
+            for record in self._records_of(run_id):
+                if run_id in foreign and self._folder(record.dataset, run_id).is_dir():
+                    self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
+                is_newest = self._current(record.dataset) == run_id
+                if record.status == "complete" and not is_newest and self._folder(record.dataset, run_id).is_dir():
+                    self._check_older(record, run_id)
+        return self.findings
+
+    def verify_run(self, run_id: str) -> Findings:
+        """Look at the snapshots that the run published, or found to be still the newest."""
+        for record in self._records_of(run_id) or (self.ask_ledger(run_id) or {}).values():
+            named = RUN_ID.search(record.files[0].path) if record.files else None
+            if named is None:
+                continue
+            owner = named[0]  # of a skipped dataset: the run whose snapshot stayed current
+            if self._current(record.dataset) == owner:
+                self._check_current(record.dataset)
+            elif self._folder(record.dataset, owner).is_dir():
+                self._check_older(record, owner)
+            else:
+                self.findings.gone.append(record.dataset)
+        return self.findings
+
+    def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
+        path = f"datasets/{dataset}/run={run_id}"
+        fix = f"move it and {RUNS}/{run_id} to a folder of that account"
+        if self._current(dataset) == run_id:
+            fix = f"{fix}; {CURRENT} names it, so restore {CURRENT} as well"
+        return Trouble(path, what=f"it belongs to another account: {account}", fix=fix, dataset=dataset, run_id=run_id)
+
+    def _check_current(self, dataset: str) -> None:
+        """The current snapshot of a dataset; looked at anew when another one becomes current meanwhile."""
+        before: list[Trouble] | None = None
+        while (snapshot := self._snapshot(dataset)) is not None:
+            troubles = [*self._troubles_of_current(dataset, snapshot), *self._troubles_of_link(dataset, snapshot)]
+            if troubles and troubles != before:
+                before = troubles
+                self.pause()  # the pointer moves an instant before the link
+                continue
+            self._count(snapshot.files)
+            self.findings.troubles += troubles
+            return
+
+    def _check_older(self, record: DatasetRecord, run_id: str) -> None:
+        troubles = list(self._troubles_of(record, run_id, fix=self._forget(record.dataset, run_id)))
+        if not self._folder(record.dataset, run_id).is_dir():
+            return  # retired while it was looked at
+        self._count([file.path for file in record.files])
+        self.findings.troubles += troubles
+
+    def _troubles_of_current(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
+        run_id, fix = snapshot.run_id, self._anew(dataset)
+        where = {"dataset": dataset, "run_id": run_id}
+        record = self._describe(dataset, run_id)
+        if record is None and self.ask_ledger(run_id) is None:
+            what = f"{dataset}: neither a manifest nor the ledger knows the run {run_id}"
+            yield Trouble(CURRENT, what=what, fix=fix, **where)
+        if record is not None:
+            if sorted(file.path for file in record.files) != sorted(snapshot.files) or record.rows != snapshot.rows:
+                what = f"{dataset}: it names other files or another number of rows than the run's manifest"
+                yield Trouble(CURRENT, what=what, fix=fix, **where)
+            yield from self._troubles_of(record, run_id, fix=fix)
+            return
+        found = 0
+        for path in snapshot.files:
+            if not path.startswith(f"datasets/{dataset}/run={run_id}/") or ".." in path:
+                yield Trouble(CURRENT, what=f"{dataset}: {path} is no file of its snapshot", fix=fix, **where)
+            elif (missing := fault_of_place(self.output, path)) is not None:
+                yield Trouble(path, what=missing, fix=fix, **where)
+            elif not self.quick:
+                rows, fault = look_into(self.output / path, dataset=dataset, run_id=run_id)
+                found += rows
+                if fault:
+                    yield Trouble(path, what=fault, fix=fix, **where)
+        if not self.quick and found != snapshot.rows:
+            what = f"{dataset}: it tells {snapshot.rows:,} rows, and the files have {found:,}"
+            yield Trouble(CURRENT, what=what, fix=fix, **where)
+
+    def _troubles_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
+        """What is wrong with a snapshot that is described."""
+
+        def look(file: PublishedFile) -> str | None:
+            return content_fault(file, self.output, dataset=record.dataset, run_id=run_id)
+
+        for path, what in faults_of(record, self.output, run_id=run_id, look=None if self.quick else look):
+            yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
+
+    def _troubles_of_link(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
+        link, target = self.output / "latest" / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+        if is_without_links(self.output) and not os.path.lexists(link):
+            return  # left out, as the folder's README says
+        what = "the link is missing"
+        with suppress(OSError):
+            what = f"the link leads to {link.readlink()}"
+            if link.readlink() == Path(target) or link.samefile(self._folder(dataset, snapshot.run_id)):
+                return
+        command = platforms.current().join_command(["ln", "-sfn", target, str(link)])
+        yield Trouble(
+            f"latest/{dataset}",
+            what=f"{what}, and {CURRENT} names {snapshot.run_id}",
+            fix=f"run `{command}`; the next export of the dataset sets it as well",
+            dataset=dataset,
+            run_id=snapshot.run_id,
+        )
+
+    def _describe(self, dataset: str, run_id: str) -> DatasetRecord | None:
+        for record in self._records_of(run_id):
+            if record.dataset == dataset and record.status == "complete":
+                return record
+        return (self.ask_ledger(run_id) or {}).get(dataset)
+
+    def _records_of(self, run_id: str) -> Sequence[DatasetRecord]:
+        manifest = load_manifest(self.output, run_id)
+        if manifest is not None:
+            return manifest.datasets
+        path = f"{RUNS}/{run_id}/manifest.json"
+        is_new = all(trouble.path != path for trouble in self.findings.troubles)
+        if is_new and (self.output / path).is_file() and load_manifest(self.output, run_id) is None:
+            self._tell(path, what="the manifest is damaged", fix="restore it; the data that it describes can be read")
+        return ()
+
+    def _snapshot(self, dataset: str) -> CurrentSnapshot | None:
+        try:
+            return Current.load(self.output).datasets.get(dataset)
+        except DiskTrouble:
+            return None
+
+    def _current(self, dataset: str) -> str | None:
+        snapshot = self._snapshot(dataset)
+        return snapshot.run_id if snapshot else None
+
+    def _folder(self, dataset: str, run_id: str) -> Path:
+        return self.output / "datasets" / dataset / f"run={run_id}"
+
+    def _anew(self, dataset: str) -> str:
+        command = platforms.current().join_command(["bulkpull", "export", dataset, "--output", str(self.output)])
+        return f"run `{command}`: it publishes the dataset anew"
+
+    def _forget(self, dataset: str, run_id: str) -> str:
+        return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not concerned"
+
+    def _count(self, paths: Sequence[str]) -> None:
+        self.findings.snapshots += 1
+        self.findings.files += len(paths)
+        self.findings.bytes += sum(size_of(self.output, path) or 0 for path in paths)
+
+    def _tell(self, path: str, *, what: str, fix: str) -> None:
+        self.findings.troubles.append(Trouble(path, what=what, fix=fix))

@@ -1,0 +1,52 @@
+"""Every published dataset as an SQL view by its name, in DuckDB's dialect (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from bulkpull.output.manifest import CurrentSnapshot
+
+VIEWS = "views.sql"
+MARK = "-- Written by bulkpull with every snapshot that becomes current; changes to it are lost."
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def views_of(
+    published: Mapping[str, CurrentSnapshot], *, place: Callable[[str], str] = str, temporary: bool = False
+) -> list[str]:
+    """
+    One `CREATE VIEW` statement a dataset, in the order of their names.
+
+    Args:
+        published: The current snapshots, by dataset; files are relative to the output folder.
+        place: Gives the path that DuckDB is to open, for a path relative to the output folder.
+        temporary: The views are to last as long as the connection.
+    """
+    kind = "CREATE OR REPLACE TEMPORARY VIEW" if temporary else "CREATE OR REPLACE VIEW"
+    return [
+        f"{kind} {_quoted(name)} AS SELECT * FROM {_read([place(file) for file in published[name].files])};"  # noqa: S608 - both are quoted
+        for name in sorted(published, key=str.casefold)
+        if published[name].files
+    ]
+
+
+def script_of(published: Mapping[str, CurrentSnapshot]) -> str:
+    """The text of `views.sql`: paths are relative to the output folder, in which DuckDB has to be started."""
+    how = f"-- Start DuckDB in this folder: duckdb -init {VIEWS}"
+    return "\n".join((MARK, how, *views_of(published))) + "\n"
+
+
+def _read(paths: Sequence[str]) -> str:
+    listed = ", ".join(f"'{_literal(path)}'" for path in paths)
+    # Without the options `run=…` in a path would become a column.
+    return f"read_parquet([{listed}], hive_partitioning = false)"
+
+
+def _literal(path: str) -> str:
+    """A path as DuckDB reads it within quotes: no character of it is a pattern."""
+    return _PATTERN.sub(lambda found: f"[{found[0]}]", path).replace("'", "''")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,87 @@
+"""The output folder as a run finds it when it begins, and the room that it makes for its own work."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpull.errors import DiskTrouble
+from bulkpull.output.atomic_files import disk_trouble, makedirs_durable
+from bulkpull.output.integrity import damaged_snapshots
+from bulkpull.output.manifest import Current, DatasetRecord
+from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
+from bulkpull.output.run_history import PRIVATE, RUN_ID
+from bulkpull.output.snapshots import load_published
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFolder:
+    """
+    The output folder.
+
+    Attributes:
+        staging: This run's own part of it, where nothing is visible to readers.
+        published: The record of each dataset's current snapshot.
+        damaged: Datasets whose published files are not as they were written, with what is wrong.
+        runs: Ids of other runs that left something here.
+    """
+
+    output: Path
+    staging: Path
+    current: Current
+    published: Mapping[str, DatasetRecord]
+    damaged: Mapping[str, str]
+    runs: tuple[str, ...]
+
+
+def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over: str | None = None) -> OutputFolder:
+    """
+    Look at what is there, and clear away what nobody will carry on.
+
+    The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
+    what is named like a run goes: the private folder may be a link to one that others use as well.
+
+    Args:
+        taken_over: The run whose downloads this one goes on with.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged.
+        OSError: The folder cannot be read or written, or a part of it is a link to elsewhere.
+    """
+    current = Current.load(output)
+    private = output / PRIVATE
+    staging = private / "staging" / run_id
+    for name in ("datasets", "runs"):
+        refuse_links(output / name, root=output)  # before anything is ordered
+    if taken_over in names_beneath(staging.parent, root=private) and not staging.exists():
+        rename_beneath(staging.parent / str(taken_over), staging, root=private, target_root=private)
+    makedirs_durable(staging, root=private)
+    staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
+    runs = tuple((set(names_beneath(output / "runs", root=output)) | staged) - {run_id})
+    for name in staged - alive - {run_id}:
+        remove_beneath(staging.parent / name, root=private)
+    return OutputFolder(
+        output, staging, current, load_published(output, current), damaged_snapshots(output, current), runs
+    )
+
+
+def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:
+    """
+    The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25).
+
+    Returns:
+        By dataset, what is in the way.
+    """
+    blocked: dict[str, DiskTrouble] = {}
+    for dataset in datasets:
+        for kind in ("datasets", "raw") if keep_raw else ("datasets",):
+            folder = output / kind / dataset
+            try:
+                refuse_links(folder, root=output)
+                if folder.exists() and not folder.is_dir():
+                    raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
+            except OSError as trouble:
+                blocked.setdefault(dataset, disk_trouble(trouble, folder))
+    return blocked

@@ -1,0 +1,146 @@
+"""What the pulls of a run share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from bulkpull.catalog import Catalog
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.config.settings import Settings
+from bulkpull.errors import BulkpullError, NotFound, TooManyReports
+from bulkpull.events import Events, about
+from bulkpull.insights.client import InsightsClient
+from bulkpull.model import Pull, Report
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.run_history import PRIVATE
+from bulkpull.pipeline.in_flight import ReportsInFlight
+from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusal
+from bulkpull.pipeline.outcome import record_query
+from bulkpull.pipeline.poll import Poller
+from bulkpull.pipeline.publish import Publisher
+from bulkpull.pipeline.reusable_work import Reusable
+from bulkpull.pipeline.submit import Submitter
+from bulkpull.transport.http import Http
+from bulkpull.transport.retry import Retrier
+
+
+@dataclass(slots=True)
+class RunContext:
+    """
+    The hands and the memory of a run.
+
+    Attributes:
+        staging: The run's own folder, on the file system of `output`.
+        published: The record of each dataset's current snapshot.
+        leftovers: What an interrupted run left behind for this one.
+        background: Work that a pull leaves behind; the run waits for it.
+        tidying: Deletions that nobody waits for; what is left of them at the end is the next run's.
+        in_flight: Holds back orders while too many reports are not made.
+        published_anyway: Datasets that are not held back, because a person said so; `None` for all.
+        usual_s: How long reports took in earlier runs, by dataset, seconds.
+    """
+
+    client: InsightsClient
+    http: Http
+    retrier: Retrier
+    clock: Clock
+    events: Events
+    settings: Settings
+    catalog: Catalog
+    ledger: Ledger
+    output: Path
+    staging: Path
+    run_id: str
+    published: Mapping[str, DatasetRecord]
+    leftovers: Reusable
+    submitter: Submitter
+    poller: Poller
+    publisher: Publisher
+    background: TaskGroup
+    tidying: TaskGroup
+    usual_s: Mapping[str, float]
+    in_flight: ReportsInFlight
+    downloads: anyio.CapacityLimiter
+    conversions: anyio.CapacityLimiter
+    large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
+    published_anyway: Collection[str] | None = ()
+    _ordered: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def private(self) -> Path:
+        """The private folder within the output folder."""
+        return self.output / PRIVATE
+
+    def count_report(self, dataset: str) -> None:
+        """
+        Count a report that is about to be ordered: windows, halves and repeats together.
+
+        Raises:
+            TooManyReports: It would be more than `reports_per_dataset` allows.
+        """
+        if self._ordered[dataset] >= self.settings.reports_per_dataset:
+            many = f"{self._ordered[dataset]:,}"
+            raise TooManyReports(f"{dataset}: {many} reports were ordered, as many as `reports_per_dataset` allows")
+        self._ordered[dataset] += 1
+
+    async def note(self, dataset: str, step: str, **facts: Any) -> None:
+        """Write the outcome of a step into the ledger, before the next one begins."""
+        await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
+
+    async def note_refused_metrics(
+        self, asked: Pull, error: BulkpullError, *, used: Pull, record: DatasetRecord
+    ) -> None:
+        """
+        Tell record, log and ledger that the service refused the metrics of `asked` and accepted the query of `used`.
+
+        Args:
+            error: The refusal.
+        """
+        refusal = MetricRefusal.of(asked, error, at=self.clock.now())
+        record_query(record, used)
+        record.notes.append(refusal.note)
+        self.events.warn("metrics.refused", metrics=list(refusal.metrics), reason=refusal.reason)
+        await self.note(asked.dataset, METRICS_REFUSED, **refusal.facts)
+
+    def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
+        """
+        Delete a report of ours that has served, in the background; a failure harms nothing but tidiness (fault 100).
+
+        Where the service limits calls, this run has better uses for them: the report is left to the next run, which
+        knows it by its name and by the ledger.
+        """
+        if not self.settings.keep_reports and self.client.pacer.has_plenty:
+            self.tidying.start_soon(self._tidy_up, report, record)
+
+    def clear_away(self, report: Report, *, record: DatasetRecord) -> None:
+        """Delete what an earlier run left, in the background, with calls that nobody else needs."""
+        if not self.settings.keep_reports:
+            self.tidying.start_soon(self._tidy_up, report, record)
+
+    async def withdraw_report(self, report: Report, *, record: DatasetRecord) -> None:
+        """Delete a report that has failed; it is gone, or known not to be, before another takes its place."""
+        if not self.settings.keep_reports:
+            await self.delete_report(report, record)
+
+    async def _tidy_up(self, report: Report, record: DatasetRecord) -> None:
+        await self.delete_report(report, record, tidying=True)
+
+    async def delete_report(self, report: Report, record: DatasetRecord, *, tidying: bool = False) -> None:
+        """Delete a report of ours; where that fails, the record tells and the next run tries again."""
+        with about(record.dataset):
+            try:
+                await self.client.delete_report(report.report_id, tidying=tidying)
+            except NotFound:
+                pass  # somebody was faster
+            except BulkpullError as error:
+                record.notes.append(f"report {report.report_id} could not be deleted: {error.told}")
+            else:
+                self.events.emit("report.deleted", report_id=report.report_id)

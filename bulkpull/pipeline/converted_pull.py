@@ -1,0 +1,153 @@
+"""
+A part: a pull that has arrived, and what the ledger keeps of it.
+
+Whoever carries a run on takes finished files up again, if they are there and are what is asked for now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, WindowBounds
+from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.no_follow import status_beneath
+from bulkpull.pipeline.download import StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedPull:
+    """
+    A pull that has arrived: whole, checked and converted, and not visible yet.
+
+    Attributes:
+        report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
+    """
+
+    pull: Pull
+    report: Report | None
+    execution: Execution
+    stored: StoredFile
+    table: ConvertedTable
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""
+
+    execution_id: str
+    report_id: str
+    generated_at: str | None
+    data_redacted: bool
+    stored: StoredFile
+    table: ConvertedTable
+    columns: tuple[ColumnPlan, ...]
+    bounds: WindowBounds | None
+    unbelieved_at: str | None = None
+    query_id: str | None = None
+    name: str | None = None
+
+
+PARTS = "parts"
+"""In the private folder: the windows of datasets that are not published yet, by dataset and mark, whatever the run."""
+_CONVERTED = TypeAdapter(_Converted)
+_MOMENT = TypeAdapter(datetime | None)
+
+
+def execution_facts(execution: Execution) -> dict[str, Any]:
+    """What the ledger keeps of an execution: never its link."""
+    return {
+        "execution_id": execution.execution_id,
+        "generated_at": iso_utc(execution.generated_at) if execution.generated_at else None,
+        "data_redacted": execution.data_redacted,
+        "unbelieved_at": iso_utc(execution.unbelieved_at) if execution.unbelieved_at else None,
+    }
+
+
+def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None) -> dict[str, Any]:
+    """What the ledger keeps of a part, as JSON values; `columns` and `bounds` are what it was converted by."""
+    converted = _Converted(
+        report_id=part.execution.report_id,
+        stored=part.stored,
+        table=part.table,
+        columns=tuple(columns),
+        bounds=bounds,
+        query_id=part.report.query_id if part.report else None,
+        name=part.report.name if part.report else None,
+        **execution_facts(part.execution),
+    )
+    facts: dict[str, Any] = _CONVERTED.dump_python(converted, mode="json")
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """
+    A part that the ledger tells of.
+
+    Attributes:
+        is_as_asked: It was converted by what is asked for now; else its stored file has to be converted again.
+    """
+
+    part: ConvertedPull
+    is_as_asked: bool
+
+
+def from_facts(
+    facts: Mapping[str, Any],
+    *,
+    pull: Pull,
+    report: Report | None,
+    columns: Sequence[ColumnPlan],
+    bounds: WindowBounds | None,
+) -> KeptPart | None:
+    """The part that `as_facts` told of; `None` when it was noted by another version."""
+    try:
+        known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__ if name in facts})
+        generated_at = _MOMENT.validate_python(known.generated_at)
+        unbelieved_at = _MOMENT.validate_python(known.unbelieved_at)
+    except (KeyError, ValidationError):
+        return None  # written by another version
+    execution = Execution(
+        known.execution_id,
+        known.report_id,
+        "Completed",
+        generated_at=generated_at,
+        unbelieved_at=unbelieved_at,
+        data_redacted=known.data_redacted,
+    )
+    if report is None and known.query_id is not None:
+        report = Report(known.report_id, known.name or "", known.query_id, execute_now=True)
+    is_as_asked = (known.columns, known.bounds) == (tuple(columns), bounds)
+    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table), is_as_asked)
+
+
+def files_exist(part: ConvertedPull, private: Path) -> bool:
+    """
+    Whether its files are still there, whole as far as their sizes tell.
+
+    Args:
+        private: The folder that they lie in. What was noted of another place (the output was moved or copied since)
+            is not there.
+    """
+    return _size(part.stored.path, private) is not None and all(
+        _size(file.path, private) == file.bytes for file in part.table.files
+    )
+
+
+def is_stored(part: ConvertedPull, private: Path) -> bool:
+    """Whether the file that it was converted from is still there, whole as far as its size tells."""
+    return _size(part.stored.path, private) == part.stored.size_bytes
+
+
+def _size(path: Path, private: Path) -> int | None:
+    try:
+        return status_beneath(private, path.relative_to(private).as_posix()).st_size
+    except (OSError, ValueError):
+        return None

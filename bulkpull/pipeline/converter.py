@@ -1,0 +1,240 @@
+"""
+One converting process, as its parent holds it: started, given an order, listened to, ended.
+
+It answers on a descriptor of its own. Whatever becomes of it (killed, stopped, stuck on a dead disk, or something else
+writes where it should) the parent's wait ends: after twice `SILENCE_S` without a sign of life, or after `STILL_S` in
+which it used no processor time (case C12).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from bulkpull import platforms
+from bulkpull.conversion.frames import HEAD, Kind, NotAFrame, processor_seconds, read_head
+from bulkpull.conversion.worker import LENGTH
+from bulkpull.errors import ConverterDied
+from bulkpull.redact import printable
+
+SILENCE_S = 60.0
+"""A child that says nothing for twice as long has died, or is stopped."""
+STILL_S = 900.0
+"""A child that lives, and does nothing for so long, waits for something that does not come."""
+# Heartbeats alone use less.
+_WORKING_S = 0.05
+_READ_BYTES = 64 << 10
+_LAST_WORDS = 4_096
+_PACKAGE_ROOT = str(Path(__file__).parents[2])
+_NO_PROCESS = (errno.EAGAIN, errno.ENOMEM)
+_LIMIT_WORDS = ("Resource temporarily unavailable", "can't start new thread", "failed to spawn thread", "WouldBlock")
+_LIMIT_FIX = "raise the limit on processes and threads (`ulimit -u`, `pids.max` of the container) and run it again"
+
+
+@dataclass(slots=True)
+class Converter:
+    """
+    A child process and the end of its channel.
+
+    Attributes:
+        is_spare: It was started before there was an order for it.
+    """
+
+    process: Process
+    channel: socket.socket
+    is_spare: bool = False
+    _arrived: bytearray = field(default_factory=bytearray)
+    _last_words: bytearray = field(default_factory=bytearray)
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; `None` while it lives."""
+        return self.process.returncode
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+    async def wait(self) -> int:
+        """Until it has ended; its exit status."""
+        return await self.process.wait()
+
+    async def ask(self, request: bytes) -> bytes | None:
+        """
+        Send an order.
+
+        Returns:
+            The reply, `None` when the child ended without one.
+
+        Raises:
+            ConverterDied: It lives and does not answer, or what it answers is no answer; it is of no use any more.
+        """
+        process, reply = self.process, None
+        assert process.stdin
+        assert process.stderr
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_collect, process.stderr, self._last_words)
+            # A child that died tells why by its exit status, and by what it wrote until it did.
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await process.stdin.send(LENGTH.pack(len(request)) + request)
+            trouble: ConverterDied | None = None
+            try:
+                reply = await self._reply()
+            except ConverterDied as error:
+                trouble = error
+            if reply is not None or trouble is not None:
+                tasks.cancel_scope.cancel()
+        if trouble is not None:
+            raise trouble
+        return reply
+
+    async def _reply(self) -> bytes | None:
+        processor_s, since_s = 0.0, anyio.current_time()
+        while True:
+            try:
+                received = await self._frame()
+                if received is None or received[0] is Kind.REPLY:
+                    return received and received[1]
+                now_s, used_s = anyio.current_time(), processor_seconds(received[1])
+            except NotAFrame:
+                raise died(
+                    "what it answered is not an answer", fix="look for software that hooks into Python"
+                ) from None
+            if used_s - processor_s >= _WORKING_S:
+                processor_s, since_s = used_s, now_s
+            elif now_s - since_s >= STILL_S:
+                why = f"it stood still for {now_s - since_s:,.0f} s"
+                raise died(why, fix="check the disk or the network drive under the output folder")
+
+    async def _frame(self) -> tuple[Kind, bytes] | None:
+        head = await self._exactly(HEAD.size)
+        if head is None:
+            return None
+        kind, length = read_head(head)
+        payload = await self._exactly(length)
+        return None if payload is None else (kind, payload)
+
+    async def _exactly(self, size_bytes: int) -> bytes | None:
+        """So many bytes of the channel; `None` at its end."""
+        while len(self._arrived) < size_bytes:
+            # Twice: after this process itself was stopped for a while, the first wait ends before the news is read.
+            for _ in range(2):
+                with anyio.move_on_after(SILENCE_S):
+                    await anyio.wait_readable(self.channel)
+                    break
+            else:
+                why = f"it gave no sign of life for {2 * SILENCE_S:,.0f} s"
+                raise died(why, fix="see whether somebody stopped the process, or the machine swaps")
+            piece = self._receive()
+            if not piece:
+                return None
+            self._arrived += piece
+        taken = bytes(self._arrived[:size_bytes])
+        del self._arrived[:size_bytes]
+        return taken
+
+    def _receive(self) -> bytes:
+        try:
+            return self.channel.recv(_READ_BYTES)
+        except ConnectionError:
+            return b""  # how Windows tells that the child has died
+
+    async def end(self) -> None:
+        """Kill it, and let go of everything."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.aclose()
+        self.channel.close()
+
+    async def why_died(self) -> ConverterDied:
+        """What its exit status and its last words tell."""
+        return _explained(await self.process.wait(), bytes(self._last_words))
+
+
+async def start(environment: Mapping[str, str], *, threads: int | None = None) -> Converter:
+    """
+    Start a child.
+
+    Args:
+        environment: What it gets of ours.
+        threads: How many threads polars may use; `None` leaves that to polars.
+
+    Raises:
+        ConverterDied: The system allows no further process.
+    """
+    given = dict(environment)
+    given["PYTHONPATH"] = os.pathsep.join(filter(None, (_PACKAGE_ROOT, given.get("PYTHONPATH"))))
+    if threads is not None:
+        given["POLARS_MAX_THREADS"] = str(threads)
+    here = platforms.current()
+    ours, theirs = socket.socketpair()
+    try:
+        # A session of its own: Ctrl-C in the terminal reaches the parent alone, which decides. -P: the folder that the
+        # user is in imports nothing.
+        process = await anyio.open_process(
+            [sys.executable, "-P", "-m", "bulkpull.conversion.worker", here.name_channel(theirs)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=given,
+            **here.own_group_options(),
+            **here.inherit_options(theirs),
+        )
+        share = here.share_channel(theirs, process.pid)
+        if share is not None and process.stdin is not None:
+            await process.stdin.send(LENGTH.pack(len(share)) + share)
+    except OSError as error:
+        ours.close()
+        if error.errno not in _NO_PROCESS:
+            raise
+        why = f"the system starts no further process ({error.strerror})"
+        raise died(why, fix=_LIMIT_FIX) from None
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    ours.setblocking(False)
+    return Converter(process, ours)
+
+
+def died(why: str, *, fix: str) -> ConverterDied:
+    """The error for a child that gave no answer."""
+    return ConverterDied("the report's file was not converted: the converting process died", why=why, fix=fix)
+
+
+async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
+    """Read a stream to its end; only the last of it is kept."""
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        async for piece in stream:
+            into += piece
+            del into[:-_LAST_WORDS]
+
+
+def _explained(status: int, last_words: bytes) -> ConverterDied:
+    name = platforms.current().signal_name(status)
+    if name is not None:
+        why = f"it was ended by {name}"
+        if name == "SIGKILL":
+            why += ", which the system sends when memory runs out"
+        return died(why, fix="run the same command again with more memory or with less running beside it")
+    words = last_words.decode("utf-8", errors="replace")
+    lines = words.strip().splitlines()
+    if any(each in words for each in _LIMIT_WORDS):
+        return died("a limit on processes or threads was reached", fix=_LIMIT_FIX)
+    why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
+    return died(why, fix="report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with")

@@ -1,0 +1,150 @@
+"""Equip: the tools of a run, put together from its settings, its connection and its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import anyio
+from anyio.abc import TaskGroup
+
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.config.settings import Settings
+from bulkpull.events import Events
+from bulkpull.identity import Account
+from bulkpull.insights.connect import Connection
+from bulkpull.output.ledger import Ledger
+from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.in_flight import UNLEARNT, ReportsInFlight
+from bulkpull.pipeline.poll import Form, Poller
+from bulkpull.pipeline.poll_rules import PollSchedule
+from bulkpull.pipeline.publish import Publisher
+from bulkpull.pipeline.report_quota import OneOffQuota
+from bulkpull.pipeline.reusable_work import Reusable
+from bulkpull.pipeline.submit import Submitter
+from bulkpull.pipeline.usual_durations import LOOK_FORM, REMEMBERED_FORM, remembered_form
+
+
+async def equip(
+    *,
+    run_id: str,
+    settings: Settings,
+    connection: Connection,
+    ledger: Ledger,
+    folder: OutputFolder,
+    conversions: int,
+    leftovers: Reusable,
+    clock: Clock,
+    events: Events,
+    background: TaskGroup,
+    tidying: TaskGroup,
+    usual_s: Mapping[str, float],
+    random: Callable[[], float],
+    account: Account,
+) -> RunContext:
+    """
+    The tools of one run.
+
+    Args:
+        conversions: How many may run at once.
+        background: Gets what a pull leaves behind; the run waits for it.
+        tidying: Gets deletions that nobody waits for.
+        usual_s: How long reports took in earlier runs, by dataset, seconds.
+        random: Gives numbers in [0, 1).
+        account: Whose data are brought.
+    """
+    in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
+    poller = await _poller(
+        settings, connection, ledger=ledger, run_id=run_id, clock=clock, events=events, random=random,
+        on_queued=in_flight.queued,
+    )  # fmt: skip
+    return RunContext(
+        client=connection.client,
+        http=connection.http,
+        retrier=connection.retrier,
+        clock=clock,
+        events=events,
+        settings=settings,
+        catalog=load_catalog(),
+        ledger=ledger,
+        output=folder.output,
+        staging=folder.staging,
+        run_id=run_id,
+        published=folder.published,
+        leftovers=leftovers,
+        submitter=Submitter(
+            client=connection.client,
+            quota=await _quota(settings, ledger=ledger, clock=clock, events=events),
+            clock=clock,
+            events=events,
+            run_id=run_id,
+            in_flight=in_flight,
+            weights={name: snapshot.rows for name, snapshot in folder.current.datasets.items()},
+        ),
+        poller=poller,
+        publisher=Publisher(
+            output=folder.output,
+            run_id=run_id,
+            retain_runs=settings.retain_runs,
+            clock=clock,
+            events=events,
+            account=account,
+        ),
+        background=background,
+        tidying=tidying,
+        usual_s=usual_s,
+        in_flight=in_flight,
+        downloads=anyio.CapacityLimiter(settings.parallel_downloads),
+        conversions=anyio.CapacityLimiter(conversions),
+    )
+
+
+async def _quota(settings: Settings, *, ledger: Ledger, clock: Clock, events: Events) -> OneOffQuota:
+    """The quota of one-off reports, with those that earlier runs have made within its window."""
+    window_s, now = settings.one_off_quota_window_seconds, clock.now()
+    made = await ledger.moments(step="report", since=iso_utc(now - timedelta(seconds=window_s)))
+    ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
+    return OneOffQuota(
+        window_s=window_s, clock=clock, events=events, created_at=[clock.monotonic() - age_s for age_s in ages_s]
+    )
+
+
+async def _poller(
+    settings: Settings,
+    connection: Connection,
+    *,
+    ledger: Ledger,
+    run_id: str,
+    clock: Clock,
+    events: Events,
+    random: Callable[[], float],
+    on_queued: Callable[[int], None],
+) -> Poller:
+    """The poller, which knows what the service made earlier runs fall back to."""
+    now = clock.now()
+
+    async def remember(form: Form) -> None:
+        facts = {"form": form.name.lower()}
+        await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
+
+    return Poller(
+        client=connection.client,
+        clock=clock,
+        events=events,
+        schedule=_schedule(settings),
+        form=remembered_form(await ledger.noted(LOOK_FORM, since=iso_utc(now - REMEMBERED_FORM)), now=now),
+        remember=remember,
+        spacing_s=lambda: connection.client.pacer.look_spacing_s,
+        random=random,
+        on_queued=on_queued,
+    )
+
+
+def _schedule(settings: Settings) -> PollSchedule:
+    return PollSchedule(
+        initial_s=settings.poll_initial_seconds,
+        longest_s=settings.poll_max_seconds,
+        deadline_s=settings.report_timeout_seconds,
+    )

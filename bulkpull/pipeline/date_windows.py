@@ -1,0 +1,111 @@
+"""
+Windows: a long span in pieces that the service can make, and a piece that it could not make in smaller ones (pure).
+
+Pieces follow the months, because months are what the service keys its data by. Each is a pull of its own, and all of a
+dataset's become one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from bulkpull.model import Window
+from bulkpull.timespans import span_days
+
+# The service makes six months in one report by itself (behaviour 61); longer spans are asked for month by month.
+LONG = timedelta(days=184)
+_DAY = timedelta(days=1)
+# LIFETIME and the like say nothing of where the data begin.
+_ENDLESS_DAYS = 100 * 366
+_MARGIN = timedelta(days=31)
+_Step = Callable[[datetime], datetime]
+
+
+def split_by_month(
+    window: Window, *, has_time_column: bool, history_start: datetime | None = None
+) -> tuple[Window, ...]:
+    """
+    The months of `window`, the first and the last perhaps cut; `window` itself where it is not long.
+
+    Args:
+        has_time_column: Whether the dataset has a column that a window cuts along; without one it stays whole.
+        history_start: How far back the dataset reaches, as far as the service lists it. How far it really does is not
+            documented (behaviour 84), so all before that is one window more.
+    """
+    if not has_time_column or window.end - window.start <= LONG:
+        return (window,)
+    if history_start is not None and window.start < history_start < window.end:
+        return Window(window.start, history_start), *split_months(Window(history_start, window.end))
+    return split_months(window)
+
+
+def split_months(window: Window) -> tuple[Window, ...]:
+    """The months of `window`, the first and the last perhaps cut."""
+    edges = [window.start]
+    while (month := _next_month(edges[-1])) < window.end:
+        edges.append(month)
+    edges.append(window.end)
+    return tuple(Window(start, end) for start, end in pairwise(edges))
+
+
+def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
+    """
+    The month with which a dataset's data begin, as far as the service lists it; `None` for not at all.
+
+    Args:
+        ranges: The spans that the service lists for the dataset.
+    """
+    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
+    if not days:
+        return None
+    begins = now.astimezone(UTC) - timedelta(days=max(days)) - _MARGIN
+    return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -> datetime:
+    """
+    The month from which on the service may still restate its data.
+
+    Args:
+        ranges: The spans that the service lists for the dataset: what the widest serves again counts.
+        months: How many months before the present one; `None` leaves that to the spans.
+    """
+    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
+    back = timedelta(days=max(days, default=LONG.days)) if months is None else timedelta(days=months * 30.4)
+    begins = now.astimezone(UTC) - back
+    return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def split_in_half(window: Window) -> tuple[Window, Window] | None:
+    """
+    `window` in two, cut where a month begins if one does within it, else where a day does; as evenly as that allows.
+
+    Returns:
+        `None` for a day or less: there is nothing smaller to ask for.
+    """
+    middle = window.start + (window.end - window.start) / 2
+    edges = _edges(window, step=_next_month) or _edges(window, step=_next_day)
+    if not edges or window.end - window.start <= _DAY:
+        return None
+    cut = min(edges, key=lambda edge: abs(edge - middle))
+    return Window(window.start, cut), Window(cut, window.end)
+
+
+def _edges(window: Window, *, step: _Step) -> list[datetime]:
+    edges: list[datetime] = []
+    edge = step(window.start)
+    while edge < window.end:
+        edges.append(edge)
+        edge = step(edge)
+    return edges
+
+
+def _next_month(moment: datetime) -> datetime:
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def _next_day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY

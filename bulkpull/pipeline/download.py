@@ -1,0 +1,180 @@
+"""
+Download: a secure link → the report's bytes as stored, whole or not there.
+
+Offsets, lengths, ETag and MD5 all speak of the stored (compressed) bytes (behaviours 129 to 132), so nothing is
+unpacked on the way. How the bytes travel, `bulkpull.transfer` tells; here is what becomes of them: checked, fetched
+once more where they are damaged, kept for the next process when this one is stopped, and removed when they are lost.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from bulkpull.clock import Clock
+from bulkpull.errors import FileDamaged
+from bulkpull.events import Events
+from bulkpull.model import SecureLink
+from bulkpull.output.atomic_files import explained, sync_folder
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.partial_file import PartialFile
+from bulkpull.transfer.signed_link import Relink, SignedLink
+from bulkpull.transfer.transfer import Transfer
+from bulkpull.transport.http import Http
+from bulkpull.transport.retry import Retrier
+
+_WHOLE_TRIES = 2
+# Whoever stops a run waits for this; what the journal does not know by then is fetched again.
+_SAVING_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """
+    A file as the service stores it, whole and checked.
+
+    Attributes:
+        size_bytes: Stored bytes, whatever had to be fetched twice.
+        etag: Of the version that was fetched; `None` when the host gives none.
+        md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
+        vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
+    """
+
+    path: Path
+    size_bytes: int
+    etag: str | None = None
+    md5: str | None = None
+    vouched_by: tuple[str, ...] = ("length",)
+
+
+async def download_report(
+    link: SecureLink,
+    *,
+    relink: Relink,
+    execution_id: str,
+    into: Path,
+    segments: int,
+    minimum_bytes_per_s: float = 1_000.0,
+    http: Http,
+    retrier: Retrier,
+    clock: Clock,
+    events: Events,
+    background: TaskGroup | None = None,
+    known_md5: str | None = None,
+) -> StoredFile:
+    """
+    Fetch the file behind `link` into `into`.
+
+    The file stands under its name only when it is whole: length and, where the host gives one, MD5 are checked. Until
+    then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, or
+    the process is killed, a later call for the same execution takes both up; so it does with a file that was finished.
+    After a failure nothing is left.
+
+    Args:
+        link: Used byte for byte, without any credential of ours (behaviours 120 and 123).
+        relink: Reads the execution again and gives its fresh link.
+        into: The final path; its folder exists.
+        segments: Streams at once within a large file, at most.
+        minimum_bytes_per_s: The least average rate over a minute; below it the connection is renewed.
+        background: Where a finished file is made durable, while the caller goes on with it; `None` leaves that undone,
+            and a later process may have to fetch its end again.
+        known_md5: MD5 (hexadecimal) of a file whose content is there already.
+
+    Raises:
+        FileGone: The service has cleaned the file up; the report has to run again.
+        LinkExpired: Even fresh links are refused.
+        FileDamaged: Length or MD5 were wrong twice, or the file keeps changing.
+        AnswerLost, StorageTrouble, NotConnected, TlsRefused, UnsafeAddress: As often as allowed, and no progress.
+        DiskTrouble: The disk has no room, or refused the bytes.
+        Unchanged: It is the file of `known_md5`; its bytes were not fetched.
+
+    Source: behaviours 120 to 135.
+    """
+    began_s = clock.monotonic()
+    aside = into.with_name(f"{into.name}.part")
+    with explained(aside):
+        if await anyio.to_thread.run_sync(into.exists):
+            await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process: its journal tells
+        partial = await PartialFile.opened(aside)
+        await anyio.to_thread.run_sync(sync_folder, aside.parent)
+        transfer = Transfer(
+            links=SignedLink(link, relink, clock),
+            partial=partial,
+            http=http,
+            retrier=retrier,
+            clock=clock,
+            events=events,
+            execution_id=execution_id,
+            segments=segments,
+            minimum_bytes_per_s=minimum_bytes_per_s,
+            known_md5=bytes.fromhex(known_md5) if known_md5 else None,
+        )
+        try:
+            version = await _fetch_checked(transfer, events=events)
+            await partial.rename(into)
+            if background is not None:
+                background.start_soon(_settle, partial)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_SAVING_S, shield=True):
+                await transfer.save()
+            raise
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial.remove)
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await partial.close()
+    size_bytes = partial.done_bytes
+    events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
+    return StoredFile(into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by)
+
+
+async def _settle(partial: PartialFile) -> None:
+    """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
+    with suppress(OSError):  # also when it was published, and is gone
+        await partial.sync()
+        await partial.vouch()
+
+
+async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
+    for attempt in range(1, _WHOLE_TRIES + 1):
+        try:
+            version = await transfer.fetch(take_up=attempt == 1)
+            await _check(transfer.partial, version)
+        except FileDamaged as damaged:
+            if attempt == _WHOLE_TRIES:
+                raise
+            events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+        else:
+            return version
+    raise AssertionError("the last round returns or raises")
+
+
+async def _check(partial: PartialFile, version: Version) -> None:
+    """Compare what is on the disk with what the service announced."""
+    if version.size_bytes is not None and partial.done_bytes != version.size_bytes:
+        raise FileDamaged(
+            "the downloaded file has another length than announced",
+            why=f"expected {version.size_bytes:,} bytes, got {partial.done_bytes:,}",
+        )
+    if partial.done_bytes == 0:
+        raise FileDamaged(
+            "the service's file is empty (0 bytes)",
+            why="even a report without rows has a header line",
+            fix="run the export again later; if it stays so, report it to the service's support",
+        )
+    if version.md5 is None:
+        return
+    digest = await partial.md5(size_bytes=partial.done_bytes)
+    if digest != version.md5:
+        raise FileDamaged(
+            "the downloaded file does not match its MD5",
+            why=f"expected {version.md5.hex()}, got {digest.hex()}",
+            fix="a proxy on the way may change files: try without it",
+        )

@@ -1,0 +1,138 @@
+"""
+What to do where the service refuses a query because of its metrics (pure).
+
+No document says whether every listed metric can be selected together with every column; the sibling refuses some
+(behaviour 68). A refusal must cost the amounts at most, never the dataset: it is asked for once more without them. The
+refusal is remembered for the output folder, so that the next nights do not try in vain, and tried again after a week.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from bulkpull import formatting as figures
+from bulkpull.errors import BulkpullError, ExecutionFailed, QuotaExceeded, RequestRejected
+from bulkpull.model import Pull
+from bulkpull.output.ledger import StepEntry
+from bulkpull.query.names import unique_names
+from bulkpull.redact import printable
+
+METRICS_REFUSED = "metrics_refused"
+"""The step of the ledger that remembers a refusal."""
+RETRY_AFTER = timedelta(days=7)
+
+_REASON_SHOWN = 200
+_METRICS_SHOWN = 8
+# Words by which a failed execution blames its query; other failures say nothing about the metrics.
+_BLAMES_QUERY = re.compile(r"metric|measure|aggregat|syntax|column|select|invalid|too long", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRefusal:
+    """The service refused to answer a dataset's query with these metrics; `refused_at` is aware UTC."""
+
+    dataset: str
+    metrics: tuple[str, ...]
+    reason: str
+    refused_at: datetime
+
+    @classmethod
+    def of(cls, pull: Pull, error: BulkpullError, *, at: datetime) -> Self:
+        """The refusal that `error` is, of the metrics of `pull`."""
+        return cls(pull.dataset, pull.metrics, printable(error.why or error.what, most=_REASON_SHOWN), at)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the ledger keeps of it, beside dataset and moment."""
+        return {"metrics": list(self.metrics), "reason": self.reason}
+
+    @property
+    def note(self) -> str:
+        """Which metrics are missing, why, and until when, in one sentence."""
+        missing = figures.some(list(self.metrics), most=_METRICS_SHOWN)
+        again = self.refused_at + RETRY_AFTER
+        return (
+            f"exported without {missing}: the service refused the query with these metrics on "
+            f"{self.refused_at:%Y-%m-%d} ({self.reason}); they are asked for again from {again:%Y-%m-%d} on"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRefusals:
+    """The refusals of an output folder that still count."""
+
+    known: tuple[MetricRefusal, ...] = field(default=())
+
+    @classmethod
+    def read(cls, entries: Iterable[StepEntry], *, now: datetime) -> Self:
+        """
+        Read them off the ledger's steps of the name `METRICS_REFUSED`; those older than `RETRY_AFTER` do not count.
+
+        Args:
+            now: Aware.
+        """
+        found = [refusal for entry in entries if (refusal := _of_entry(entry)) is not None]
+        return cls(tuple(each for each in found if now - each.refused_at < RETRY_AFTER))
+
+    def find(self, dataset: str, metrics: Sequence[str]) -> MetricRefusal | None:
+        """The newest refusal of exactly these metrics of `dataset`, in any order; `None` where there is none."""
+        wanted = _folded(metrics)
+        found = [each for each in self.known if each.dataset == dataset and _folded(each.metrics) == wanted]
+        return max(found, key=lambda each: each.refused_at, default=None) if wanted else None
+
+
+def may_be_due_to_metrics(error: BulkpullError, pull: Pull) -> bool:
+    """
+    Whether a fault may be the service's refusal of the metrics that this tool added to the query of `pull`.
+
+    A 400 in whatever words may be one, except for a used-up quota, and a failed execution whose words blame the query.
+    Whether it is one shows only when the query without metrics is accepted.
+    """
+    if not pull.metrics or not pull.metrics_chosen:
+        return False
+    if isinstance(error, ExecutionFailed):
+        return _BLAMES_QUERY.search((error.why or "")[: 10 * _REASON_SHOWN]) is not None
+    return isinstance(error, RequestRejected) and not isinstance(error, QuotaExceeded)
+
+
+def drop_metrics(pull: Pull) -> Pull:
+    """The same pull without the metrics that were chosen for it."""
+    columns = tuple(name for name in pull.columns if name not in pull.metrics)
+    missing = _folded((*pull.metrics, *pull.metrics_left_out))
+    names, fewer = ", ".join(pull.columns), ", ".join(columns)
+    return replace(
+        pull,
+        columns=columns,
+        query_text=pull.query_text.replace(f" {names} FROM ", f" {fewer} FROM ", 1),
+        metrics=(),
+        metrics_left_out=tuple(name for name in unique_names(pull.offered.metrics) if name.casefold() in missing),
+    )
+
+
+def without_refused(pull: Pull, refusals: MetricRefusals) -> Pull:
+    """The pull as it is asked for now: without metrics, and with a note, where the service refused them lately."""
+    refusal = refusals.find(pull.dataset, pull.metrics) if pull.metrics_chosen else None
+    if refusal is None:
+        return pull
+    return replace(drop_metrics(pull), notes=(*pull.notes, refusal.note))
+
+
+def _of_entry(entry: StepEntry) -> MetricRefusal | None:
+    """`None` for an entry of another version."""
+    facts: Mapping[str, Any] = entry.facts
+    metrics, reason = facts.get("metrics"), facts.get("reason")
+    try:
+        refused_at = datetime.fromisoformat(entry.at)
+    except ValueError:
+        return None
+    if not isinstance(metrics, list) or not isinstance(reason, str) or refused_at.tzinfo is None:
+        return None
+    return MetricRefusal(entry.dataset, tuple(map(str, metrics)), reason, refused_at)
+
+
+def _folded(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in names)

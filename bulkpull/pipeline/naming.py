@@ -1,0 +1,99 @@
+"""
+The names that our queries and reports bear on the service, and what they tell (pure).
+
+Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a mark made of the question
+and of the columns that it selects today. What bears none of these names is somebody else's and is never touched (80).
+
+    bulkpull AzureUsage 3f1c09aa5b7d                                  a query, used again from run to run
+    bulkpull_AzureUsage_9b02e7d1c4a6_20261123T020405Z-1f2e3d_1        a report of one run, its first attempt
+    bulkpull_AzureUsage_9b02e7d1c4a6_standing                         the standing report of the nights
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from bulkpull.clock import iso_utc
+from bulkpull.model import Pull, Query
+from bulkpull.output.run_history import RUN_ID, run_start_time
+from bulkpull.query import normalise
+from bulkpull.question import question_of
+
+OWN_PREFIX = "bulkpull"
+_STANDING = "standing"
+_REPORT = re.compile(
+    rf"{OWN_PREFIX}_(?P<dataset>.+)_(?P<mark>[0-9a-f]{{12}})_(?:(?P<run>{RUN_ID.pattern})_(?P<attempt>\d+)|{_STANDING})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportName:
+    """
+    What the name of a report of ours tells.
+
+    Attributes:
+        mark: As `pull_fingerprint` gives it.
+        run_id: The run that ordered it; `None` for a standing report.
+    """
+
+    dataset: str
+    mark: str
+    run_id: str | None = None
+    attempt: int | None = None
+
+    @property
+    def ordered_at(self) -> datetime | None:
+        """When its run began, UTC."""
+        return run_start_time(self.run_id) if self.run_id else None
+
+
+def pull_fingerprint(pull: Pull) -> str:
+    """
+    Twelve hexadecimal digits that stand for the question and the columns that are selected for it today.
+
+    A report of other columns may answer the same question, but its file is read by other columns.
+    """
+    return _digits("\n".join((question_of(pull).sha256, *(name.casefold() for name in pull.columns))))
+
+
+def earlier_mark_of(pull: Pull) -> str:
+    """The mark that earlier versions gave to reports of the same query and window."""
+    window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
+    return _digits("\n".join((pull.dataset, normalise(pull.query_text), window)))
+
+
+def query_name(pull: Pull) -> str:
+    """Letters, digits and blanks only (behaviour 71); the digits are those of the query's text alone."""
+    letters = "".join(character for character in pull.dataset if character.isalnum())
+    return f"{OWN_PREFIX} {letters} {_digits(normalise(pull.query_text))}"
+
+
+def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
+    """No blank and no semicolon, at most 256 characters (behaviour 93); another attempt is another report."""
+    return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{run_id}_{attempt}"
+
+
+def standing_name(pull: Pull) -> str:
+    """The same in every night, as long as dataset and query are the same."""
+    return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{_STANDING}"
+
+
+def parse_report_name(name: str) -> ReportName | None:
+    """What a report's name tells; `None` when it is none of ours."""
+    found = _REPORT.fullmatch(name.strip())
+    if found is None:
+        return None
+    attempt = found["attempt"]
+    return ReportName(found["dataset"], found["mark"], found["run"], int(attempt) if attempt else None)
+
+
+def is_ours(query: Query) -> bool:
+    """Whether a query carries this tool's prefix; what others made is never touched (behaviour 80)."""
+    return query.name.startswith(f"{OWN_PREFIX} ")
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

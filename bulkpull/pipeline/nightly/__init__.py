@@ -1,0 +1,1 @@
+"""`nightly`: scheduled reports, what to do about each dataset, and doing it."""

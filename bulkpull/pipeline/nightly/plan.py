@@ -1,0 +1,72 @@
+"""Foresee: what a night would do, with reads only; nothing is created, locked or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio.to_thread
+
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, SystemClock
+from bulkpull.config.settings import Settings
+from bulkpull.events import Events
+from bulkpull.insights.connect import connected
+from bulkpull.output.integrity import damaged_snapshots
+from bulkpull.output.ledger import StepEntry, opened_ledger
+from bulkpull.output.manifest import Current
+from bulkpull.output.run_history import PRIVATE
+from bulkpull.output.snapshots import load_published
+from bulkpull.pipeline.naming import parse_report_name
+from bulkpull.pipeline.nightly.decide import NightlyDecision
+from bulkpull.pipeline.nightly.scheduled_reports import UNCHANGED, decide_nightly, remember_reports, schedule_of
+from bulkpull.pipeline.offer_check import published_datasets
+from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.request import ExportRequest, check_offline, plan_on, read_refusals
+
+
+async def plan_nightly(
+    request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
+) -> tuple[Plan, Mapping[str, NightlyDecision]]:
+    """
+    The plan of a night, and for each dataset of it what the night would do.
+
+    Raises:
+        SettingsError: A dataset's name is known neither to the catalog nor to the service.
+        AuthError, ReportingError, TransferError: The service could not be asked.
+        DiskTrouble, LedgerError: The output folder cannot be read.
+    """
+    clock = clock or SystemClock()
+    await check_offline(request, settings=settings)
+    output = settings.output.absolute()
+    current = await anyio.to_thread.run_sync(Current.load, output)
+    published = await anyio.to_thread.run_sync(load_published, output, current)
+    memories, unchanged = await _noted(output)
+    refusals = await read_refusals(output, now=clock.now())
+    async with connected(settings=settings, events=events, clock=clock) as connection:
+        plan = await plan_on(
+            request,
+            connection,
+            settings=settings,
+            refusals=refusals,
+            published=published_datasets(published, catalog=load_catalog()),
+        )
+        nights = await decide_nightly(
+            [pull for pull in plan.pulls if pull.window is None],
+            await connection.client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
+            client=connection.client,
+            memories=memories,
+            unchanged=unchanged,
+            published=published,
+            damaged=frozenset(await anyio.to_thread.run_sync(damaged_snapshots, output, current)),
+            schedule=schedule_of(settings, now=connection.client.service_time()),
+        )
+    return plan, nights
+
+
+async def _noted(output: Path) -> tuple[dict[str, ReportMemory], list[StepEntry]]:
+    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+        return {}, []
+    async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+        return await remember_reports(ledger), await ledger.noted(UNCHANGED)

@@ -1,0 +1,83 @@
+"""
+The service's list held against what this folder has published (pure).
+
+The list follows role and account (behaviour 27), so a dataset that nobody ever got may simply be missing from it. A
+list that offers nothing of what is wanted, or lacks a dataset that was published here before, is another thing: a role
+was taken away, the wrong account signed in, or the service is at fault. Such a run must not count as complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from bulkpull.catalog import Catalog
+from bulkpull.errors import AuthError, NotFound
+from bulkpull.model import OfferedDataset
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.plan import Plan, Unavailable
+
+_ROLE = (
+    'check that the user still has the role "Executive report viewer" and signs in to the right partner account '
+    "(`bulkpull auth check`); a new role works after up to an hour"
+)
+
+
+def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catalog) -> frozenset[str]:
+    """The datasets with a snapshot in this folder, by canonical name; custom queries have names of their own."""
+    return frozenset(
+        name
+        for name, record in published.items()
+        # Without its manifest a snapshot does not tell its query, and may be that of a custom one.
+        if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
+    )
+
+
+def check_offer(
+    plan: Plan, *, offered: Collection[OfferedDataset], published: frozenset[str], catalog: Catalog, everything: bool
+) -> Plan:
+    """
+    The plan in which what is gone counts as failed.
+
+    Args:
+        offered: What the service lists.
+        published: As `published_datasets` gives it.
+        everything: All that is listed is wanted, and so is what was listed once.
+
+    Returns:
+        The same plan but for `unavailable`. A published dataset that is gone is `failed`; so is every dataset when
+        nothing at all is on offer, or nothing of the usual datasets. When all that was published is gone the error is
+        an `AuthError`.
+    """
+    on_offer = {known.name if (known := catalog.find(each.name)) else each.name for each in offered if each.columns}
+    gone = published - on_offer
+    is_access_lost = bool(published) and gone == published
+    is_nothing_there = not any(pull.source is None for pull in plan.pulls)
+    planned = {pull.dataset for pull in plan.pulls} | {one.dataset for one in plan.unavailable}
+    forgotten = sorted(gone - planned) if everything else []
+    missing = [*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)]
+
+    def judged(one: Unavailable) -> Unavailable:
+        if one.source is not None or one.failed:
+            return one
+        if is_access_lost:
+            error = AuthError(
+                f"{one.dataset}: the service lists none of the datasets that this folder has published "
+                f"({len(published)})",
+                why="it looks like a role that was taken away, or like another account",
+                fix=_ROLE,
+            )
+            return replace(one, reason=error.reason, failed=True, error=error)
+        if one.dataset in gone:
+            lost = NotFound(
+                f"{one.dataset}: the service does not list it any more, though this folder has published it",
+                fix=f"{_ROLE}; `bulkpull datasets` shows what is listed, and the published snapshot stays as it is",
+            )
+            return replace(one, reason=lost.reason, failed=True, error=lost)
+        if is_nothing_there and (not offered or not one.named):
+            what = "offers no dataset at all" if not offered else "offers none of the datasets that are asked for"
+            nothing = NotFound(f"{one.dataset}: the service {what}", fix=_ROLE)
+            return replace(one, reason=nothing.reason, failed=True, error=nothing)
+        return one
+
+    return replace(plan, unavailable=tuple(judged(one) for one in missing))

@@ -1,0 +1,122 @@
+"""Recording: what becomes of each dataset, in its part of the manifest (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bulkpull.catalog import Catalog
+from bulkpull.clock import iso_utc
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, Unchanged
+from bulkpull.model import Pull
+from bulkpull.output.manifest import DatasetRecord, DatasetStatus, RunStatus, status_of
+from bulkpull.pipeline.plan import Unavailable
+from bulkpull.question import question_of
+
+# What tells the question that made the data.
+LABELS = ("query", "timespan", "window", "question", "question_sha256")
+
+
+def pending_record(pull: Pull, *, named: bool) -> DatasetRecord:
+    """The record of a pull that is still to be done; as long as nothing else is known, it has failed."""
+    record = DatasetRecord(
+        dataset=pull.dataset,
+        status="failed",
+        wider_timespan=pull.wider_timespan,
+        source=pull.source,
+        notes=list(pull.notes),
+        named=named or bool(pull.source),
+    )
+    record_query(record, pull)
+    return record
+
+
+def record_query(record: DatasetRecord, pull: Pull) -> None:
+    """Let the record tell the query of `pull`, which may be another one than was planned, and its question."""
+    question = question_of(pull)
+    record.query = pull.query_text
+    record.question, record.question_sha256 = question.as_dict(), question.sha256
+    record.timespan, record.window = question.span, question.window_as_dict
+    if pull.keeps_history and pull.window is not None:
+        record.window = {"start": iso_utc(pull.window.start), "end": iso_utc(pull.window.end)}
+    record.metrics, record.metrics_left_out = list(pull.metrics), list(pull.metrics_left_out)
+
+
+def unavailable_record(missing: Unavailable) -> DatasetRecord:
+    """The record of what cannot be pulled."""
+    status: DatasetStatus = "failed" if missing.failed else "unavailable"
+    return DatasetRecord(
+        dataset=missing.dataset,
+        status=status,
+        reason=missing.reason,
+        source=missing.source,
+        named=missing.named,
+        error=missing.error if isinstance(missing.error, AuthError) else None,
+    )
+
+
+def failed_record(name: str, error: BulkpullError, *, source: str | None, catalog: Catalog) -> DatasetRecord:
+    """The record of a dataset, or of a selection from `source`, where the service could not even be asked."""
+    known = catalog.find(name)
+    return DatasetRecord(
+        dataset=known.name if known else name.strip(),
+        status="failed",
+        reason=error.reason,
+        source=source,
+        error=_as_role_problem(error),
+    )
+
+
+def record_error(record: DatasetRecord, error: Exception) -> None:
+    """What an error makes of a dataset; of several at once, from parts side by side, the first stands for all."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if record.status == "complete":  # readers see it: what went wrong afterwards is told, and changes nothing
+        told = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
+        record.notes.append(f"published; what went wrong afterwards: {told}")
+        return
+    if isinstance(error, Unchanged):
+        record.status, record.reason = "skipped", error.reason
+    elif isinstance(error, BulkpullError):
+        # Steps know reports and files, not datasets.
+        is_named = error.reason.startswith(f"{record.dataset}:")
+        record.reason = error.reason if is_named else f"{record.dataset}: {error.reason}"
+        record.status = "unavailable" if isinstance(error, AccessDenied) else "failed"
+        record.error = error
+    else:
+        fault = BulkpullError(
+            f"{record.dataset}: an unexpected fault ({type(error).__name__})",
+            why=str(error) or None,
+            fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
+        )
+        record.status, record.reason, record.error = "failed", fault.reason, fault
+
+
+def stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
+    """A skipped dataset carries the rows and files of the snapshot that stays current (contract, section 4)."""
+    if published is None:
+        return
+    for name in LABELS:
+        setattr(record, name, getattr(published, name))
+    for name in ("query_id", "report_id", "execution_id", "generated_at", "unbelieved_at", "data_redacted"):
+        if getattr(record, name) in (None, False):
+            setattr(record, name, getattr(published, name))
+    for name in ("rows", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5"):
+        setattr(record, name, getattr(published, name))
+
+
+def settle(records: Sequence[DatasetRecord]) -> RunStatus:
+    """The status of the run; what was refused everywhere means that the role is missing altogether (exit status 4)."""
+    for record in records:
+        if record.status == "failed" and record.reason is None:
+            record.reason = f"{record.dataset}: interrupted; run the same command again to carry on"
+    if records and all(isinstance(record.error, AccessDenied) for record in records):
+        for record in records:
+            record.error = _as_role_problem(record.error)
+        return "failed"
+    return status_of(list(records))
+
+
+def _as_role_problem(error: BulkpullError | None) -> BulkpullError | None:
+    if isinstance(error, AccessDenied):
+        return AuthError(error.what, why=error.why, fix=error.fix)
+    return error

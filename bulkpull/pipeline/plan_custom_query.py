@@ -1,0 +1,204 @@
+"""
+Selected: a selection × what the service lists now → a pull (pure).
+
+It is pulled under its own name. What is wrong with it is found here, before any call that creates something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bulkpull import formatting as figures
+from bulkpull.catalog import Catalog
+from bulkpull.custom_query import Selection
+from bulkpull.errors import QueryError, SettingsError
+from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
+from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
+from bulkpull.pipeline.time_column import held_against_window
+from bulkpull.pipeline.timespan import choose_timespan
+from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
+from bulkpull.query.drift import find_drift
+from bulkpull.query.names import can_stand_in_query, unique_names
+from bulkpull.redact import printable
+from bulkpull.suggestions import did_you_mean
+
+_LEFT_OUT_SHOWN = 8
+_NAME_SHOWN = 80
+
+
+class NotListed(SettingsError):
+    """The dataset that a selection reads exists, but not for this account."""
+
+
+def select_pull(
+    selection: Selection,
+    *,
+    listed: Mapping[str, OfferedDataset],
+    catalog: Catalog,
+    timespan: str | None,
+    window: Window | None,
+    system_text: str | None = None,
+    named: bool = True,
+    metrics: MetricsChoice = "amounts",
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+) -> Pull:
+    """
+    The pull of a selection.
+
+    Args:
+        listed: What the service lists, by canonical name.
+        timespan: For a selection of a dataset that names no time span itself: a TIMESPAN name, `widest`, or `None`.
+        window: Days to ask for beyond what a TIMESPAN can say.
+        named: It was asked for by its name, not as one of all.
+        system_text: The text of the system query that it names; `None` when the service stores none under that id.
+        metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
+        refusals: As for `make_plan`.
+
+    Raises:
+        NotListed: The service does not list the dataset for this account.
+        QueryError: The query asks for what is not there; the error points at the place.
+        SettingsError: The dataset is unknown, or the service lists one of this name.
+    """
+    if selection.name.casefold() in {name.casefold() for each in listed.items() for name in (each[0], each[1].name)}:
+        raise SettingsError(
+            f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
+        )
+    if selection.system_query is not None:
+        statement = _system_statement(selection.system_query, system_text, listed=listed)
+    else:
+        described = selection.statement()
+        assert described is not None
+        statement = described
+    source = _source(statement.dataset, listed=listed, catalog=catalog)
+    offered = listed[source]
+    wider = None
+    notes: list[str] = []
+    choice = None
+    if selection.dataset is not None:
+        if not statement.names:
+            choice = select_metrics(offered, known=catalog.find(source), choice=metrics)
+            statement, notes = _with_every_column(statement, offered, choice)
+        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=timespan)
+    if selection.system_query is not None:
+        notes = _refuse_drift(statement, offered, source=source)
+    text = build(statement) if selection.query is None else selection.query
+    checked = check_query(text, offered=[offered], catalog=catalog, is_whole=choice is not None)
+    said = checked.statement
+    depends_on_all = bool(said.distinct or said.orderings or said.limit)
+    pull = Pull(
+        dataset=selection.name,
+        offered=offered,
+        columns=checked.columns,
+        query_text=checked.text,
+        window=window,
+        timespan=said.timespan.text if said.timespan else None,
+        wider_timespan=wider,
+        source=source,
+        metrics=checked.metrics,
+        metrics_left_out=choice.left_out if choice else (),
+        metrics_choice=None if choice is None else metrics,
+        # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
+        indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
+        notes=(*notes, *checked.warnings),
+        keeps_history=selection.keep == "append",
+    )
+    if pull.keeps_history and (window is None or pull.indivisible):
+        raise SettingsError(
+            f"{selection.name}: `keep` lets a snapshot grow month by month",
+            why="no --since says where it begins" if window is None else "its rows depend on all others of the window",
+            fix="give --since"
+            if window is None
+            else "leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
+        )
+    return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
+
+
+def odd_column_note(name: str) -> str:
+    """That a listed column is left out because of its name."""
+    return f"the column {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
+
+
+def odd_metric_note(name: str) -> str:
+    """That a listed metric is left out because of its name (behaviour 68)."""
+    return f"the metric {printable(name, most=_NAME_SHOWN)!r} is left out: its name cannot stand in a query"
+
+
+def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalog) -> str:
+    """The canonical name of the dataset that is listed under `name`."""
+    known = catalog.find(name.text)
+    for canonical, offered in listed.items():
+        if name.folded in (canonical.casefold(), offered.name.casefold()) or (known and known.name == canonical):
+            return canonical
+    if known is not None:
+        raise NotListed(
+            f"the service does not list {known.name} for this account",
+            fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
+        )
+    hint = did_you_mean(name.text, (*listed, *(dataset.name for dataset in catalog.datasets)))
+    raise SettingsError(f"there is no dataset named {name.text!r}", fix=hint or "see `bulkpull datasets` for the names")
+
+
+def _with_every_column(
+    statement: Statement, offered: OfferedDataset, choice: MetricChoice
+) -> tuple[Statement, list[str]]:
+    """The statement with all columns and the chosen metrics, and notes on those whose names no query can carry."""
+    listed = unique_names(offered.columns)
+    columns = tuple(filter(can_stand_in_query, listed))
+    if not columns:
+        raise SettingsError(
+            f"the service lists {offered.name} without selectable columns, so there is nothing to ask for"
+        )
+    notes = [odd_column_note(name) for name in listed if name not in columns]
+    notes += map(odd_metric_note, choice.not_queryable)
+    return replace(statement, names=tuple(map(Name, (*columns, *choice.selected)))), notes
+
+
+def _with_timespan(
+    statement: Statement, offered: OfferedDataset, *, catalog: Catalog, timespan: str | None
+) -> tuple[Statement, str | None]:
+    """The statement with a time span where it has none, and a wider span that is offered."""
+    statement = replace(statement, dataset=Name(offered.name))
+    if statement.timespan is not None:
+        return statement, None
+    try:
+        span, wider = choose_timespan(offered.date_ranges, asked=timespan, default=catalog.default_timespan)
+    except SettingsError:
+        span, wider = timespan, None  # the check points at it
+    return replace(statement, timespan=Name(span) if span else None), wider
+
+
+def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, OfferedDataset]) -> Statement:
+    if text is None:
+        raise SettingsError(
+            f"the service stores no query with the id {query_id}",
+            fix="see `bulkpull queries list --system` for the ids",
+        )
+    try:
+        return parse(text, names=odd_names(listed.values()))
+    except QueryError as error:
+        raise error.within(f"the text of system query {query_id}") from None
+
+
+def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> list[str]:
+    """
+    Tell all names at once by which a system query fell behind (behaviour 76).
+
+    Returns:
+        What it leaves out, as a note (77).
+    """
+    drift = find_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
+    assert drift is not None
+    if drift.missing:
+        near = {name: did_you_mean(name, (*offered.columns, *offered.metrics)) for name in drift.missing}
+        hints = [f"{name}: {hint}" for name, hint in near.items() if hint]
+        raise SettingsError(
+            f"the system query of {source} names {', '.join(drift.missing)}, which the service does not list today",
+            why="; ".join(("system queries fall behind the columns", *hints)),
+            fix="give the columns by `dataset` and `select` instead",
+        )
+    if not drift.left_out:
+        return []
+    left_out = figures.some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
+    return [f"the system query leaves out {left_out} of {source}; select by `dataset` to have all columns"]

@@ -1,0 +1,445 @@
+"""
+Poll: a report → its completed execution; one loop asks for all pending reports at once.
+
+The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
+of reports: each look asks for all of them, joined by `;` (behaviour 106). Where that is refused, halving finds the
+report that spoils the call and leaves it out; where the form itself is refused (107), looks fall back to one status,
+then to one report a call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import anyio
+
+from bulkpull.clock import Clock, sleep_unless
+from bulkpull.errors import (
+    AccessDenied,
+    AuthError,
+    BulkpullError,
+    ExecutionFailed,
+    ExecutionOverdue,
+    ReportingError,
+    ReportLost,
+    RequestRejected,
+    TransferError,
+)
+from bulkpull.events import Events
+from bulkpull.insights.client import InsightsClient
+from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
+
+_ALL_STATUSES = tuple(ExecutionStatus)
+_COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
+_LINK_GRACE_TICKS = 3
+_PAIR = 2
+
+
+class Form(IntEnum):
+    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+
+    ALL_STATUSES = 0
+    ONE_STATUS = 1
+    ONE_REPORT = 2
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One report that somebody waits for."""
+
+    report: Report
+    since_s: float
+    usual_s: float | None = None
+    status: str | None = None
+    running_since_s: float | None = None
+    seen: bool = False
+    absent_since_s: float | None = None
+    without_link: int = 0
+    resumed: bool = False
+    checked: bool = False
+    warned: bool = False
+    done: anyio.Event = field(default_factory=anyio.Event)
+    execution: Execution | None = None
+    error: BulkpullError | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the service said last that it makes the report."""
+        return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
+
+    def settle(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
+        self.execution, self.error = execution, error
+        self.done.set()
+
+
+class Poller:
+    """
+    Watches all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
+
+    Args:
+        schedule: First wait, longest wait and deadline, in seconds.
+        form: How the service lets itself be asked, as far as earlier runs know.
+        remember: Gets each form that the service made us fall back to.
+        spacing_s: Seconds of the service's allowance that one call of a look takes up.
+        random: Gives numbers in [0, 1); it spreads the looks of many runs.
+        on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: InsightsClient,
+        clock: Clock,
+        events: Events,
+        schedule: PollSchedule,
+        form: Form = Form.ALL_STATUSES,
+        remember: Callable[[Form], Awaitable[None]] | None = None,
+        spacing_s: Callable[[], float] = lambda: 0.0,
+        random: Callable[[], float] = lambda: 0.5,
+        on_queued: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
+        self._remember, self._spacing_s, self._random = remember, spacing_s, random
+        self._on_queued = on_queued
+        self._watches: dict[str, _Watch] = {}
+        self._news = anyio.Event()
+        self._form = form
+        self._alone: set[str] = set()
+        self._most_joined: int | None = None
+        self._joined_works = False
+        self._calls = 0
+        self._looked_at = -math.inf
+        self._finished_at_s = -math.inf
+        self._failures = 0
+        self._trouble: str | None = None
+
+    async def wait_for_completion(self, report: Report, *, usual_s: float | None = None) -> Execution:
+        """
+        Wait until the report's execution is completed and has a link.
+
+        Creates nothing on the service, so it may be cancelled at any `await` and begun again.
+
+        Args:
+            report: As `submit_report` returned it, with an execution under way.
+            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` when nobody knows.
+
+        Returns:
+            The completed execution. Its link is signed for a limited time: use it next.
+
+        Raises:
+            ExecutionFailed: The service gave up on this execution.
+            ExecutionOverdue: The deadline passed.
+            ReportLost: The report or its query is gone from the service.
+            AuthError, AccessDenied: The service refuses to answer us.
+
+        Source: behaviours 102 to 119.
+        """
+        watch = _Watch(report, since_s=self._clock.monotonic(), usual_s=usual_s)
+        self._watches[report.report_id] = watch
+        self._news.set()
+        try:
+            await watch.done.wait()
+        finally:
+            del self._watches[report.report_id]
+        if watch.error is not None:
+            raise watch.error
+        assert watch.execution is not None
+        return watch.execution
+
+    async def run(self) -> None:
+        """Look at all watched reports again and again; ends only by cancellation."""
+        draw = self._random()
+        while True:
+            pending = self._pending()
+            if not pending:
+                self._news = anyio.Event()
+                await self._news.wait()
+                continue
+            self._news = news = anyio.Event()
+            wait_s = self._next_look_s(pending, draw=draw)
+            if wait_s > 0:
+                await sleep_unless(news, wait_s, clock=self._clock)
+                if news.is_set() and self._next_look_s(self._pending(), draw=draw) > 0:
+                    continue  # another report may want to be looked at sooner, or this one later
+            await self._tick()
+            self._looked_at, draw = self._clock.monotonic(), self._random()
+
+    def _pending(self) -> list[_Watch]:
+        return [watch for watch in self._watches.values() if not watch.done.is_set()]
+
+    def _next_look_s(self, pending: Sequence[_Watch], *, draw: float) -> float:
+        """Seconds until the next look; each wait counts from the last look, or from the order of the report."""
+        if not pending:
+            return 0.0
+        now = self._clock.monotonic()
+        schedule = self._schedule
+
+        def due_at(watch: _Watch) -> float:
+            since = max(watch.since_s, self._looked_at)
+            return since + schedule.next_look_s(since - watch.since_s, usual_s=watch.usual_s, draw=draw)
+
+        wait_s = min(map(due_at, pending)) - now
+        if self._failures:
+            # An outage is no reason to look more often: the wait doubles with each look that failed.
+            longest_s = max(schedule.initial_s, schedule.longest_s)
+            wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
+        # Looks of several reports that fall close together are one look, and looks share the allowance.
+        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._calls))
+        return max(wait_s, self._looked_at + apart_s - now, 0.0)
+
+    async def _tick(self) -> None:
+        pending = self._pending()
+        try:
+            answers = await self._ask(pending)
+        except (AuthError, AccessDenied) as error:
+            for watch in pending:
+                watch.settle(error=error)
+            return
+        except (ReportingError, TransferError) as error:
+            # A look that failed costs no report: the next look is the retry (fault 47).
+            self._failures, self._trouble = min(self._failures + 1, 10), error.told
+            self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
+            self._give_up_overdue(pending)
+            return
+        self._failures, self._trouble = 0, None
+        for watch in pending:
+            if not watch.done.is_set():
+                await self._consider(watch, answers)
+        self._notice_queue(pending)
+        self._give_up_overdue(pending)
+
+    def _notice_queue(self, pending: Sequence[_Watch]) -> None:
+        """Tell where a report has waited all the time in which another one, ordered later or earlier, was made."""
+        ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
+        if not ready:
+            return
+        begun_s = max(watch.running_since_s or 0.0 for watch in ready)
+        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        if waiting:
+            self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
+
+    async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
+        self._calls = 0
+        ids = [watch.report.report_id for watch in pending]
+        is_single = self._form is Form.ONE_REPORT
+        joined = [] if is_single else [each for each in ids if each not in self._alone]
+        answers: list[Execution] = []
+        most = self._most_joined or max(1, len(joined))
+        for start in range(0, len(joined), most):
+            answers += await self._ask_together(joined[start : start + most])
+        for each in ids if is_single else [each for each in ids if each in self._alone]:
+            answers += await self._ask_alone(each) or []
+        return answers
+
+    async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
+        if self._form is Form.ALL_STATUSES:
+            if (answers := await self._ask_for(ids, statuses=_ALL_STATUSES)) is not None:
+                return answers
+            if (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
+                await self._fall_back(Form.ONE_STATUS)
+                return answers
+        elif (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
+            return answers
+        if len(ids) == 1:
+            return await self._ask_alone(ids[0]) or []
+        return await self._halve(ids)
+
+    async def _halve(self, ids: Sequence[str]) -> list[Execution]:
+        """Find which of these, refused together, spoil the call; or that no call may ask for several."""
+        middle = len(ids) // 2
+        halves = [ids[:middle], ids[middle:]]
+        asked = [
+            await (self._ask_alone(half[0]) if len(half) == 1 else self._ask_for(half, statuses=_COMPLETED_ONLY))
+            for half in halves
+        ]
+        if not self._joined_works and all(
+            answers is None or len(half) == 1 for half, answers in zip(halves, asked, strict=True)
+        ):
+            return await self._ask_each(halves=halves, answered=asked)
+        if all(answers is not None for answers in asked):
+            if len(ids) == _PAIR:
+                self._alone.update(ids)  # both are good by themselves
+            else:
+                self._most_joined = max(map(len, halves))
+        found: list[Execution] = []
+        for half, answers in zip(halves, asked, strict=True):
+            if answers is not None:
+                found += answers
+            elif len(half) > 1:
+                found += await self._halve(half)
+        return found
+
+    async def _ask_each(
+        self, *, halves: Sequence[Sequence[str]], answered: Sequence[list[Execution] | None]
+    ) -> list[Execution]:
+        """Ask one by one, where no joined call was ever answered: either the form is refused, or several are bad."""
+        found: list[Execution] = []
+        bad = 0
+        for half, answers in zip(halves, answered, strict=True):
+            for each in half:
+                alone = answers if len(half) == 1 else await self._ask_alone(each)
+                bad += alone is None
+                found += alone or []
+        if not bad:
+            await self._fall_back(Form.ONE_REPORT)
+        return found
+
+    async def _ask_alone(self, report_id: str) -> list[Execution] | None:
+        """Its executions; a report that is refused by itself ends there, and harms nobody else."""
+        self._calls += 1
+        try:
+            return await self._client.get_executions([report_id], statuses=_COMPLETED_ONLY, retry=False)
+        except RequestRejected as error:
+            if (watch := self._watches.get(report_id)) is not None:
+                watch.settle(error=error)
+            return None
+
+    async def _ask_for(self, ids: Sequence[str], *, statuses: Sequence[str]) -> list[Execution] | None:
+        self._calls += 1
+        try:
+            answers = await self._client.get_executions(ids, statuses=statuses, retry=False)
+        except RequestRejected:
+            return None
+        self._joined_works = self._joined_works or len(ids) > 1
+        return answers
+
+    async def _fall_back(self, form: Form) -> None:
+        self._form = form
+        self._events.warn("poll.narrowed", form=form.name.lower())
+        if self._remember is not None:
+            await self._remember(form)
+
+    async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
+        verdict, execution = judge(watch.report, answers)
+        now = self._clock.monotonic()
+        if execution is not None:
+            watch.seen, watch.absent_since_s = True, None
+            if execution.status != watch.status:
+                watch.status = execution.status
+                if watch.running_since_s is None and watch.is_running:
+                    watch.running_since_s = now
+                self._events.emit(
+                    "execution.changed",
+                    report_id=watch.report.report_id,
+                    status=execution.status,
+                    age_s=round(now - watch.since_s, 1),
+                )
+        match verdict:
+            case Verdict.READY:
+                watch.settle(execution=execution)
+            case Verdict.FAILED:
+                assert execution is not None
+                watch.settle(error=_failed(execution, f"its status is {execution.status}"))
+            case Verdict.WITHOUT_LINK:
+                assert execution is not None
+                await self._miss_link(watch, execution)
+            case Verdict.PAUSED:
+                await self._wake(watch)
+            case Verdict.ABSENT:
+                await self._look_into(watch, now)
+            case Verdict.PENDING:
+                pass
+
+    async def _miss_link(self, watch: _Watch, execution: Execution) -> None:
+        """Completed without a link is not ready yet (behaviour 113), but it does not stay so for ever (fault 49)."""
+        watch.without_link += 1
+        if watch.without_link <= _LINK_GRACE_TICKS:
+            return
+        history = await self._ask_patiently(watch, latest=False)
+        verdict, found = judge(watch.report, history)
+        if verdict is Verdict.READY:
+            watch.settle(execution=found)
+        elif watch.without_link > 2 * _LINK_GRACE_TICKS:
+            watch.settle(error=_failed(execution, "it is completed, but the service gives no link to its file"))
+
+    async def _wake(self, watch: _Watch) -> None:
+        """A paused execution waits for its report to be resumed (behaviour 110): once, then it has failed."""
+        if watch.resumed:
+            return
+        watch.resumed = True
+        try:
+            await self._client.resume_report(watch.report.report_id)
+        except (ReportingError, TransferError) as error:
+            watch.settle(
+                error=ExecutionFailed(
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.told
+                )
+            )
+
+    async def _look_into(self, watch: _Watch, now: float) -> None:
+        """Nothing yet, or gone: an unknown report answers like one that has not run (behaviour 105)."""
+        if watch.absent_since_s is None:
+            watch.absent_since_s = now
+        if watch.checked or now - watch.absent_since_s < self._schedule.grace_s():
+            return
+        watch.checked = True
+        report = watch.report
+        try:
+            if not await self._client.get_reports(report_id=report.report_id):
+                watch.settle(error=ReportLost(f"report {report.report_id} is gone from the service", why="deleted"))
+            elif not await self._client.get_queries(query_id=report.query_id):
+                watch.settle(error=ReportLost(f"the query of report {report.report_id} is gone from the service"))
+            elif watch.seen:
+                watch.settle(
+                    error=ExecutionFailed(
+                        f"the execution of report {report.report_id} has failed",
+                        why=f"it was {watch.status}, and the service does not show it any more",
+                    )
+                )
+        except (ReportingError, TransferError):
+            watch.checked = False  # not known: look again at the next tick
+
+    async def _ask_patiently(self, watch: _Watch, *, latest: bool) -> list[Execution]:
+        try:
+            return await self._client.get_executions(
+                [watch.report.report_id], statuses=_COMPLETED_ONLY, latest=latest, retry=False
+            )
+        except (ReportingError, TransferError):
+            return []
+
+    def _give_up_overdue(self, pending: Sequence[_Watch]) -> None:
+        """
+        End the wait for reports past the deadline.
+
+        A report that is being made has `deadline_s` from then on. Time in the service's queue says nothing against a
+        report while others of ours are being made: it counts from the last time that one of them was.
+        """
+        now = self._clock.monotonic()
+        if any(watch.is_running or watch.done.is_set() for watch in pending):
+            self._finished_at_s = now
+        for watch in pending:
+            if watch.done.is_set():
+                continue
+            since_s = watch.running_since_s
+            if since_s is None:
+                since_s = max(watch.since_s, self._finished_at_s)
+            age_s = now - since_s
+            if age_s >= self._schedule.deadline_s:
+                watch.settle(error=_overdue(watch, age_s, trouble=self._trouble))
+            elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
+                watch.warned = True
+                self._events.warn(
+                    "execution.changed",
+                    report_id=watch.report.report_id,
+                    status=watch.status or "not seen yet",
+                    age_s=round(age_s, 1),
+                    deadline_s=self._schedule.deadline_s,
+                )
+
+
+def _failed(execution: Execution, why: str) -> ExecutionFailed:
+    return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
+
+
+def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
+    seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
+    began = "after it was begun" if watch.running_since_s is not None else "without being begun"
+    return ExecutionOverdue(
+        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
+        why=f"the last look failed: {trouble}" if trouble else seen,
+        fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
+    )

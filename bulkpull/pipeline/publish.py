@@ -1,0 +1,269 @@
+"""
+Publish: Parquet files → a snapshot, in one rename, then `current.json`.
+
+The order is the promise: files durable, the snapshot's folder renamed into place, the rename durable, then the pointer.
+A crash between any two of them leaves readers with the old snapshot or the new one, whole. Once the pointer has moved
+the dataset is complete; what follows is clean-up (`tidy`), which may fail without changing that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.errors import HeldBack
+from bulkpull.events import Events
+from bulkpull.identity import Account
+from bulkpull.output.atomic_files import disk_trouble, explained, link_or_copy, makedirs_durable, sync_folder
+from bulkpull.output.cleanup import Undone, clean_up
+from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
+from bulkpull.output.no_follow import names_beneath, open_beneath, remove_beneath, rename_beneath
+from bulkpull.output.run_history import PRIVATE
+from bulkpull.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """
+    A snapshot that is converted and not yet visible.
+
+    Attributes:
+        folder: Holds the Parquet files and nothing else, on the file system of the output folder.
+        query: The query's text.
+        question: What it answers.
+        raw: The files as downloaded, to be kept beside it; empty when they are not kept.
+        window: What is told of its window, where the question leaves its end open.
+    """
+
+    dataset: str
+    folder: Path
+    files: Sequence[PublishedFile]
+    rows: int
+    query: str
+    question: Question
+    raw: Sequence[Path] = ()
+    window: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """
+    A snapshot that readers see.
+
+    Attributes:
+        files: With their paths relative to the output folder.
+        undone: Clean-up steps that failed; the next run does them.
+    """
+
+    files: list[PublishedFile]
+    undone: tuple[Undone, ...] = ()
+
+
+@dataclass(slots=True)
+class Publisher:
+    """
+    Makes snapshots visible, one at a time: they share `current.json`.
+
+    Args:
+        output: The output folder; absolute.
+        retain_runs: Snapshots kept per dataset, the current one included.
+        check_lock: Raises when the output folder is no longer this run's to write.
+        account: The one that the folder belongs to.
+    """
+
+    output: Path
+    run_id: str
+    retain_runs: int
+    clock: Clock
+    events: Events
+    check_lock: Callable[[], None] = lambda: None
+    account: Account | None = None
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def publish_snapshot(self, staged: Staged) -> Published:
+        """
+        Show the snapshot to readers.
+
+        A second call for the same dataset and run, after the first was cut off anywhere, ends the same way.
+
+        Raises:
+            DiskTrouble: The disk refused; readers still see the snapshot that was current.
+            LockLost: The output folder is no longer this run's.
+        """
+        async with self._turn:
+            # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
+            with anyio.CancelScope(shield=True), explained(self.output):
+                published = await anyio.to_thread.run_sync(self._publish, staged)
+        self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
+        for each in published.undone:
+            self.events.warn("cleanup.postponed", step=each.step, reason=each.reason)
+        return published
+
+    def _publish(self, staged: Staged) -> Published:
+        self.check_lock()
+        snapshot = self.output / "datasets" / staged.dataset / f"run={self.run_id}"
+        makedirs_durable(snapshot.parent, root=self.output)
+        relative = snapshot.relative_to(self.output).as_posix()
+        files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
+        current = Current.load(self.output)
+        named = current.datasets.get(staged.dataset)
+        if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
+            sync_folder(staged.folder)
+            remove_beneath(snapshot, root=self.output)  # of this very run, cut off before `current.json` named it
+            private = self.output / PRIVATE
+            rename_beneath(staged.folder, snapshot, root=private, target_root=self.output)
+            sync_folder(snapshot.parent)
+        if staged.raw:
+            self._keep_raw(staged)
+        now = iso_utc(self.clock.now())
+        current.datasets[staged.dataset] = CurrentSnapshot(
+            run_id=self.run_id,
+            rows=staged.rows,
+            files=[file.path for file in files],
+            question=staged.question.as_dict(),
+            question_sha256=staged.question.sha256,
+            query=staged.query,
+            timespan=staged.question.span,
+            window=staged.window or staged.question.window_as_dict,
+            published_at=now,
+            replaced=self._replaced(staged.dataset, named, at=now),
+        )
+        current.account = self.account.as_dict() if self.account else current.account
+        current.updated_at = now
+        undone = self._commit(current, staged.dataset)
+        # Nothing from here on makes the dataset a failure: readers see the new snapshot.
+        undone += clean_up(
+            self.output, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now()
+        )
+        return Published(files, tuple(undone))
+
+    def _commit(self, current: Current, dataset: str) -> list[Undone]:
+        """Move the pointer; where it has moved and only its folder could not be synced, the next run does that."""
+        try:
+            current.save(self.output)
+        except OSError as trouble:
+            named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
+            if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
+                raise
+            return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).told)]
+        return []
+
+    def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
+        """When snapshots that are still there ceased to be current; the one that is replaced now among them."""
+        there = {
+            name.removeprefix("run=") for name in names_beneath(self.output / "datasets" / dataset, root=self.output)
+        }
+        known = dict(named.replaced) if named else {}
+        if named is not None and named.run_id != self.run_id:
+            known[named.run_id] = at
+        return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
+
+    def _keep_raw(self, staged: Staged) -> None:
+        folder = self.output / "raw" / staged.dataset / f"run={self.run_id}"
+        makedirs_durable(folder, root=self.output)
+        for number, path in enumerate(staged.raw):
+            ending = ".csv.gz" if _is_gzip(path) else ".csv"
+            several = f"-{number:05}" if len(staged.raw) > 1 else ""
+            link_or_copy(path, folder / f"{staged.dataset}{several}{ending}")
+        sync_folder(folder)
+
+
+def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
+    """Whether these very files stand where they are to be named: a run that was cut off right after naming them."""
+    for file in files:
+        try:
+            with open_beneath(output, file.path) as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                    return False
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def find_drift(
+    published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
+) -> Drift:
+    """
+    How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
+
+    Args:
+        published: Parquet type by column name, as published; empty when nothing is.
+        empty: Columns, in lower case, that no snapshot had a value of: their types were declared and bind nobody.
+    """
+    if not published:
+        return Drift()
+    before = {name.casefold(): kind for name, kind in published.items()}
+    now = {column.name.casefold() for column in columns}
+    return Drift(
+        appeared=[column.name for column in columns if column.name.casefold() not in before],
+        vanished=[name for name in published if name.casefold() not in now],
+        retyped=[
+            f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
+            for column in columns
+            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
+        ],
+    )
+
+
+def _first_that_did_not_fit(column: PublishedColumn) -> str:
+    told = column.misfit or column.outgrown
+    return f" (row {told['row']:,}: {told['value']!r})" if told else ""
+
+
+def hold_back(
+    dataset: str,
+    *,
+    run_id: str,
+    rows: int,
+    current_rows: int | None,
+    drift: Drift,
+    data_redacted: bool,
+    on_shrink: str,
+    on_drift: str,
+    fail_on_redacted: bool,
+) -> None:
+    """
+    Refuse to publish what would hurt readers (pure). What was fetched is kept, and the fix tells how to publish it.
+
+    Args:
+        run_id: The run that holds it back.
+
+    Raises:
+        HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
+            `fail_on_redacted`.
+    """
+    publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it all the same"
+    if fail_on_redacted and data_redacted:
+        raise HeldBack(
+            f"{dataset}: the service withheld revenue or personal data",
+            why="the role of this user does not see it (dataRedacted)",
+            fix=f"give the user the Executive report viewer role; {publish}",
+        )
+    if rows == 0 and current_rows and on_shrink == "hold":
+        raise HeldBack(
+            f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
+            fix=f"the current one stays; if an empty answer is right, {publish}",
+        )
+    if drift and on_drift == "fail":
+        raise HeldBack(
+            f"{dataset}: the columns differ from the published snapshot",
+            why=describe_drift(drift),
+            fix=f"adapt what reads them; then {publish}",
+        )
+
+
+def describe_drift(drift: Drift) -> str:
+    """The differences in one line."""
+    told = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
+    return "; ".join(f"{word}: {', '.join(names)}" for word, names in told if names)

@@ -1,0 +1,375 @@
+"""
+Pull: one dataset over one window, from the service to a converted file, and where an error steps back to.
+
+    submit ── poll ── download ── convert
+      ▲        ▲         ▲           │
+      │        │         └── damaged: fetched once more
+      │        └── link expired: read the execution again
+      └── failed, overdue or gone: a new report, `report_attempts` times in all
+
+What becomes of it, together with the other windows of its dataset, stands in `snapshot`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from bulkpull._version import __version__
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.messages import ColumnPlan, WindowBounds
+from bulkpull.errors import (
+    ExecutionFailed,
+    ExecutionOverdue,
+    FileDamaged,
+    FileGone,
+    NotTheReport,
+    ReportLost,
+    Step,
+)
+from bulkpull.model import Execution, Pull, Report, SecureLink
+from bulkpull.output.atomic_files import explained, makedirs_durable
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath
+from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.convert import convert_report
+from bulkpull.pipeline.converted_pull import (
+    PARTS,
+    ConvertedPull,
+    KeptPart,
+    as_facts,
+    execution_facts,
+    files_exist,
+    from_facts,
+    is_stored,
+)
+from bulkpull.pipeline.download import StoredFile, download_report
+from bulkpull.pipeline.metric_refusals import may_be_due_to_metrics
+from bulkpull.pipeline.naming import pull_fingerprint
+from bulkpull.pipeline.report_deletion import may_delete_report
+from bulkpull.query import normalise
+from bulkpull.question import Question
+
+# What a new report may mend.
+_WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
+_FETCHES = 2
+# The names that `download_report` uses for a file called `report`.
+_DOWNLOAD = {"report", "report.part", "report.journal"}
+_PARQUET = "parquet"
+# Above this many stored bytes a conversion needs its memory for itself.
+_LARGE_BYTES = 64 << 20
+_SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
+
+
+@dataclass(slots=True)
+class PullRunner:
+    """
+    One pull on its way.
+
+    Args:
+        record: Its dataset's part of the manifest; gets the ids, and the seconds of each step.
+        columns: What the file is to hold, in the order of the query.
+        bounds: Where its window meets others of the same dataset.
+        execution: The execution of a standing report that is completed already; then nothing is ordered.
+        known_md5: MD5 of the stored file whose content is published.
+        question: What the whole snapshot answers, of which the pull may be a part.
+        ordered: Gets every report of ours that is in use; whoever made the list deletes them.
+    """
+
+    pull: Pull
+    tools: RunContext
+    record: DatasetRecord
+    columns: Sequence[ColumnPlan]
+    question: Question
+    bounds: WindowBounds | None = None
+    execution: Execution | None = None
+    known_md5: str | None = None
+    ordered: list[Report] = field(default_factory=list)
+
+    async def bring(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
+        """
+        Bring the pull's data to the disk.
+
+        Args:
+            attempts: How often its report may be asked for.
+            may_order: Called before a report is ordered; what it raises is raised.
+
+        Raises:
+            BulkpullError: The first fault that nothing could mend.
+            Unchanged: The file of `execution` is the one with `known_md5`.
+        """
+        if self.execution is not None:
+            self._know(self.execution)
+            part = await self._take_up(self.execution.report_id, execution_id=self.execution.execution_id)
+            return part or await self._fetch(self.execution, report=None)
+        if (part := await self._take_kept()) is not None:
+            return part
+        for attempt in range(1, attempts + 1):
+            report = None
+            try:
+                async with self._place():
+                    may_order()
+                    report = await self.submit(attempt)
+                    if (part := await self._take_up(report.report_id, report=report)) is not None:
+                        return part
+                    execution = await self._poll(report)
+                return await self._fetch(execution, report=report)
+            except _WORTH_A_NEW_REPORT as error:
+                if report is None:
+                    raise
+                if may_delete_report(error):
+                    self.ordered.remove(report)
+                    await self.tools.withdraw_report(report, record=self.record)
+                if attempt == attempts or may_be_due_to_metrics(error, self.pull):
+                    raise
+                self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
+        raise AssertionError("the last round returns or raises")
+
+    async def submit(self, attempt: int = 1) -> Report:
+        """
+        Make sure that the service is making a report for the pull: the one that is there already, or a new one.
+
+        Raises:
+            BulkpullError: As `Submitter.submit_report`.
+        """
+        report = self.tools.leftovers.take_report(pull_fingerprint(self.pull))
+        if report is not None:
+            self.tools.events.emit("report.adopted", report_id=report.report_id)
+        else:
+            self.tools.count_report(self.pull.dataset)
+            with self._step(Step.SUBMIT):
+                report = await self.tools.submitter.submit_report(self.pull, attempt=attempt)
+            await self._note(
+                "report",
+                report_id=report.report_id,
+                query_id=report.query_id,
+                name=report.name,
+                created_at=iso_utc(report.created_at) if report.created_at else None,
+            )
+        self.record.query_id, self.record.report_id = report.query_id, report.report_id
+        self.ordered.append(report)
+        return report
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the reports in flight; the newest window of a dataset goes first."""
+        window, files_exist = self.pull.window, self.tools.leftovers.has_report(pull_fingerprint(self.pull))
+        rank = -window.start.timestamp() if window else 0.0
+        async with self.tools.in_flight.place(self.pull.dataset, rank=rank, at_once=files_exist):
+            yield
+
+    async def convert(self, stored: StoredFile, execution: Execution, *, report: Report | None) -> ConvertedPull:
+        """
+        Convert the stored file, also once more with other `columns` or another `bounds`.
+
+        Raises:
+            FileDamaged: The gzip is cut or broken.
+            ConversionError, DiskTrouble: As `convert_report`.
+        """
+        tools, began_s, into = self.tools, self.tools.clock.monotonic(), self._folder / _PARQUET
+        with explained(into):
+            await anyio.to_thread.run_sync(_make_empty, into, tools.private)
+        with self._step(Step.CONVERT):
+            convert = convert_report(
+                stored.path,
+                into=into,
+                columns=self.columns,
+                metadata=self._lineage(execution),
+                max_unpacked_bytes=tools.settings.max_unpacked_bytes,
+                limiter=tools.conversions,
+                bounds=self.bounds,
+            )
+            if stored.size_bytes > _LARGE_BYTES:
+                async with tools.large_conversion:
+                    table = await convert
+            else:
+                table = await convert
+        elapsed_s = round(tools.clock.monotonic() - began_s, 3)
+        size_bytes = sum(file.bytes for file in table.files)
+        tools.events.emit(
+            "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
+        )
+        part = ConvertedPull(self.pull, report, execution, stored, table)
+        await self._note("converted", **as_facts(part, columns=self.columns, bounds=self.bounds))
+        return part
+
+    @property
+    def _folder(self) -> Path:
+        base = self.tools.staging if self.pull.window is None else self.tools.private / PARTS
+        return base / self.pull.dataset / pull_fingerprint(self.pull)
+
+    @property
+    def _part(self) -> str | None:
+        """Which of several windows of its dataset it is, by its first day."""
+        window = self.pull.window
+        if window is None or self.question.window == (iso_utc(window.start), iso_utc(window.end)):
+            return None
+        return f"{window.start:%Y-%m-%d}"
+
+    async def _take_kept(self) -> ConvertedPull | None:
+        """What an earlier run had fetched of this window, if it is there, whole; nothing has to be ordered then."""
+        mark = pull_fingerprint(self.pull)
+        if self.pull.window is None or mark not in self.tools.leftovers.converted:
+            return None
+        report = self.tools.leftovers.take_report(mark)
+        part = await self._take_up(report=report)
+        if part is not None and part.report is not None:
+            self.ordered.append(part.report)
+        elif report is not None:
+            self.tools.leftovers.give_back(mark, report)
+        return part
+
+    async def _take_up(
+        self, report_id: str | None = None, *, report: Report | None = None, execution_id: str | None = None
+    ) -> ConvertedPull | None:
+        """
+        The file that was finished for this report, or of this window, if it is there, whole.
+
+        One that was converted for other columns or bounds is converted again, from the file as it was stored.
+        """
+        facts = self.tools.leftovers.converted.pop(pull_fingerprint(self.pull), None)
+        if facts is None:
+            return None
+        kept = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
+        if kept is None or report_id not in (None, kept.part.execution.report_id):
+            return None
+        if execution_id not in (None, kept.part.execution.execution_id):
+            return None
+        part = await self._as_asked(kept)
+        if part is not None:
+            self._know(part.execution)
+        return part
+
+    async def _as_asked(self, kept: KeptPart) -> ConvertedPull | None:
+        part, private = kept.part, self.tools.private
+        if kept.is_as_asked and await anyio.to_thread.run_sync(files_exist, part, private):
+            return part
+        if self.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
+            with suppress(FileDamaged):
+                return await self.convert(part.stored, part.execution, report=part.report)
+        return None
+
+    async def _poll(self, report: Report) -> Execution:
+        with self._step(Step.POLL):
+            usual_s = self.tools.usual_s.get(self.pull.dataset)
+            execution = await self.tools.poller.wait_for_completion(report, usual_s=usual_s)
+        self._know(execution)
+        await self._note("execution", report_id=report.report_id, **execution_facts(execution))
+        return execution
+
+    def _know(self, execution: Execution) -> None:
+        self.record.report_id, self.record.execution_id = execution.report_id, execution.execution_id
+        self.record.data_redacted = self.record.data_redacted or execution.data_redacted
+
+    async def _fetch(self, execution: Execution, *, report: Report | None) -> ConvertedPull:
+        """Download and convert; a file that turns out damaged only in unpacking is fetched once more (fault 76)."""
+        folder = self._folder
+        for fetch in range(1, _FETCHES + 1):
+            with explained(folder):
+                # What an interrupted run has fetched is taken up; what turned out damaged is not.
+                await anyio.to_thread.run_sync(_make_ready, folder, self.tools.private, fetch == 1)
+            stored = await self._download(execution, folder / "report")
+            try:
+                return await self.convert(stored, execution, report=report)
+            except NotTheReport:
+                await anyio.to_thread.run_sync(self._clear_download)
+                raise
+            except FileDamaged as damaged:
+                if fetch == _FETCHES:
+                    await anyio.to_thread.run_sync(self._clear_download)
+                    raise
+                self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+        raise AssertionError("the last round returns or raises")
+
+    def _clear_download(self) -> None:
+        """What is of no use is not what a later run carries on with."""
+        remove_beneath(self._folder, root=self.tools.private)
+
+    async def _download(self, execution: Execution, into: Path) -> StoredFile:
+        tools = self.tools
+
+        async def relink() -> SecureLink:
+            latest = execution is not self.execution  # a standing report may have made another one meanwhile
+            for fresh in await tools.client.get_executions(
+                [execution.report_id], statuses=("Completed",), latest=latest
+            ):
+                if fresh.execution_id == execution.execution_id and fresh.link is not None:
+                    return fresh.link
+            raise FileGone(f"execution {execution.execution_id} gives no link any more")
+
+        assert execution.link is not None
+        async with tools.downloads:
+            with self._step(Step.DOWNLOAD):
+                stored = await download_report(
+                    execution.link,
+                    relink=relink,
+                    execution_id=execution.execution_id,
+                    into=into,
+                    segments=tools.settings.download_segments,
+                    minimum_bytes_per_s=tools.settings.minimum_bytes_per_second,
+                    http=tools.http,
+                    retrier=tools.retrier,
+                    clock=tools.clock,
+                    events=tools.events,
+                    background=tools.background,
+                    known_md5=self.known_md5,
+                )
+        await self._note("downloaded", execution_id=execution.execution_id, size_bytes=stored.size_bytes)
+        return stored
+
+    @contextmanager
+    def _step(self, step: Step) -> Iterator[None]:
+        self.tools.events.emit("pull.stepped", step=step.value, part=self._part)
+        began_s = self.tools.clock.monotonic()
+        try:
+            yield
+        finally:
+            name = _SECONDS[step]
+            spent = getattr(self.record.seconds, name) + self.tools.clock.monotonic() - began_s
+            setattr(self.record.seconds, name, round(spent, 3))
+
+    async def _note(self, step: str, **facts: Any) -> None:
+        facts |= {"mark": pull_fingerprint(self.pull), "question_sha256": self.question.sha256}
+        await self.tools.note(self.pull.dataset, step, **facts)
+
+    def _lineage(self, execution: Execution) -> Mapping[str, str]:
+        """What each Parquet file says of its origin (contract, section 5)."""
+        generated_at, (start, end) = execution.generated_at, self.question.window or ("", "")
+        return {
+            "bulkpull.version": __version__,
+            "bulkpull.dataset": self.pull.dataset,
+            "bulkpull.source": self.pull.reads,
+            "bulkpull.run_id": self.tools.run_id,
+            "bulkpull.execution_id": execution.execution_id,
+            "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
+            "bulkpull.question_sha256": self.question.sha256,
+            "bulkpull.timespan": self.question.span or "",
+            "bulkpull.window_start": start,
+            "bulkpull.window_end": end,
+            "bulkpull.generated_at": iso_utc(generated_at) if generated_at else "",
+        } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
+
+
+def _make_empty(folder: Path, private: Path) -> None:
+    remove_beneath(folder, root=private)
+    refuse_links(folder, root=private)
+    folder.mkdir(parents=True)
+
+
+def _make_ready(folder: Path, private: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
+    """A folder with nothing in it, but for a download that may be carried on."""
+    if not keep_download:
+        remove_beneath(folder, root=private)
+    makedirs_durable(folder, root=private)
+    for name in names_beneath(folder, root=private):
+        is_regular = stat.S_ISREG((folder / name).lstat().st_mode)
+        if name not in _DOWNLOAD or not is_regular:
+            remove_beneath(folder / name, root=private)

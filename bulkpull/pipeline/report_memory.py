@@ -1,0 +1,90 @@
+"""
+What the ledger remembers of a dataset's scheduled reports: which ones this folder made, and for which question (pure).
+
+A report that another folder or tool made may be used, but only what this folder made is ever changed or deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bulkpull.model import Report
+from bulkpull.output.ledger import StepEntry
+
+MISSED = "missed"
+"""The step that tells of an execution that was due and did not come."""
+
+
+@dataclass(slots=True)
+class ReportMemory:
+    """
+    The scheduled reports of one dataset, as the ledger knows them.
+
+    Attributes:
+        made: Ids of those that this folder ordered.
+        adopted: Ids of those that it found and used.
+        ordered: Names of those that it ordered without hearing of them again.
+        facts: What was noted last of each, by id: name, query, question, hours of lead.
+        missed: Ids of those of which an execution did not come.
+    """
+
+    made: set[str] = field(default_factory=set)
+    adopted: set[str] = field(default_factory=set)
+    ordered: set[str] = field(default_factory=set)
+    facts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    missed: set[str] = field(default_factory=set)
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids of all of them."""
+        return self.made | self.adopted
+
+    def is_ours(self, report: Report) -> bool:
+        """Whether this folder ordered the report, so that it may change and delete it."""
+        return report.report_id in self.made or report.name in self.ordered
+
+    def question_of(self, report_id: str) -> str | None:
+        """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
+        told = self.facts.get(report_id, {}).get("question_sha256")
+        return str(told) if told else None
+
+    def lead_h(self, report_id: str) -> float | None:
+        """How many hours before the nightly hour a report was made to run; `None` where it is not known."""
+        told = self.facts.get(report_id, {}).get("lead_h")
+        return float(told) if isinstance(told, int | float) else None
+
+    def serving(self, question_sha256: str) -> list[Report]:
+        """The reports noted for a question, the last one first, as far as the ledger knows them."""
+        return [
+            Report(report_id, str(facts.get("name", "")), str(facts.get("query_id") or ""))
+            for report_id, facts in reversed(self.facts.items())
+            if self.question_of(report_id) in (question_sha256, None)
+        ]
+
+
+def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ()) -> dict[str, ReportMemory]:
+    """
+    The memory of each dataset, from the ledger's steps of the names `STANDING` and `MISSED`, the oldest first.
+
+    An id that follows the order of its name is of a report that this folder made; every other id was found. A later
+    note repeats it (`own`), because the ledger forgets runs after some months (case N16).
+    """
+    memories: dict[str, ReportMemory] = {}
+    for entry in standing:
+        memory = memories.setdefault(entry.dataset, ReportMemory())
+        name, report_id = str(entry.facts["name"]), entry.facts.get("report_id")
+        if report_id is None:
+            memory.ordered.add(name)
+            continue
+        if name in memory.ordered or entry.facts.get("own"):
+            memory.made.add(report_id)
+        elif report_id not in memory.made:
+            memory.adopted.add(report_id)
+        memory.ordered.discard(name)
+        memory.facts.pop(report_id, None)  # the last one that was noted stands last
+        memory.facts[report_id] = entry.facts
+    for entry in missed:
+        memories.setdefault(entry.dataset, ReportMemory()).missed.add(str(entry.facts.get("report_id")))
+    return memories

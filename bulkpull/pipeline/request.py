@@ -1,0 +1,254 @@
+"""What is asked of a run, and the plan that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from bulkpull.auth.azure_identity import AzureCredential
+from bulkpull.auth.sign_in import choose_grant
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.config.settings import Settings
+from bulkpull.custom_query import Selection
+from bulkpull.errors import AuthError, DiskTrouble, LedgerError, NotFound
+from bulkpull.events import Events
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.connect import Connection, connected
+from bulkpull.model import OfferedDataset, Window
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.run_history import PRIVATE
+from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.offer_check import check_offer
+from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_plan
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """
+    What is asked of a run.
+
+    Attributes:
+        datasets: Names or aliases; empty for the twenty of the catalog.
+        selections: What is pulled under names of its own, besides.
+        only_selections: Nothing but them, also when `datasets` is empty.
+        window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
+        open_ended: The window ends now because no end was given; the same request a minute later is the same.
+        everything: All that the service lists, beyond the twenty.
+        nightly: Over standing reports: what is new is fetched, what is not is skipped.
+        submit_only: Order the reports and end; a later run collects them.
+        reset_types: Columns take the types that today's values allow: the way back for one that became text.
+    """
+
+    datasets: tuple[str, ...] = ()
+    window: Window | None = None
+    open_ended: bool = False
+    everything: bool = False
+    selections: tuple[Selection, ...] = ()
+    only_selections: bool = False
+    nightly: bool = False
+    submit_only: bool = False
+    reset_types: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is asked for, by name: datasets, those of the catalog where none is named, and selections."""
+        datasets = self.datasets
+        if not datasets and not self.only_selections:
+            datasets = tuple(dataset.name for dataset in load_catalog().standard)
+        return (*datasets, *(selection.name for selection in self.selections))
+
+    @classmethod
+    def of_run(cls, request: Mapping[str, Any]) -> ExportRequest:
+        """
+        The request of an earlier run, as the ledger keeps it.
+
+        Reports were ordered for the window as it was then, so an open end stays where it was.
+        """
+        window = None
+        if request.get("since"):
+            window = Window(datetime.fromisoformat(request["since"]), datetime.fromisoformat(request["window_end"]))
+        return cls(
+            tuple(request.get("datasets", ())),
+            window=window,
+            open_ended=window is not None and not request.get("until"),
+            everything=bool(request.get("everything")),
+            selections=tuple(Selection(**key) for key in request.get("selections", ())),
+            only_selections=bool(request.get("only_selections")),
+            nightly=bool(request.get("nightly")),
+            reset_types=bool(request.get("reset_types")),
+        )
+
+    def as_key(self, settings: Settings) -> dict[str, Any]:
+        """What has to be equal for a later run to carry this one on."""
+        return {
+            "datasets": sorted(name.strip().casefold() for name in self.datasets),
+            "since": iso_utc(self.window.start) if self.window else None,
+            "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
+            "everything": self.everything,
+            "selections": [each.as_key() for each in sorted(self.selections, key=lambda each: each.name)],
+            "only_selections": self.only_selections,
+            "nightly": self.nightly,
+            "reset_types": self.reset_types,
+            "timespan": settings.timespan,
+            "metrics": settings.metrics,
+            "api_base_url": settings.api_base_url,
+            "keep_raw": settings.keep_raw,
+            "keep_reports": settings.keep_reports,
+        }
+
+
+def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    """
+    Whether a run in the ledger did what `key` asks for (pure).
+
+    A name that the ledger of an older version does not have counts as not asked for.
+    """
+    names = (request.keys() | key.keys()) - {"window_end", "account", "keep_reports"}
+    return all((request.get(name) or None) == (key.get(name) or None) for name in names)
+
+
+async def plan_export(
+    request: ExportRequest,
+    *,
+    settings: Settings,
+    events: Events,
+    clock: Clock | None = None,
+    credential: AzureCredential | None = None,
+    published: frozenset[str] = frozenset(),
+) -> Plan:
+    """
+    Say what an export would do, with reads only.
+
+    Args:
+        published: The datasets with a snapshot in the output folder; see `offer_check`.
+
+    Raises:
+        SettingsError: A dataset's name is known neither to the catalog nor to the service.
+        AuthError, ReportingError, TransferError: The service could not be asked.
+    """
+    clock = clock or SystemClock()
+    if credential is None:
+        await check_offline(request, settings=settings)
+    refusals = await read_refusals(settings.output.absolute(), now=clock.now())
+    async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
+        return await plan_on(request, connection, settings=settings, refusals=refusals, published=published)
+
+
+async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
+    """
+    The refusals of metrics that the ledger of an output folder remembers; none where there is no ledger to read.
+
+    A plan that is only looked at is worth more than this memory, so a ledger that cannot be read is no fault here.
+    """
+    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+        return MetricRefusals()
+    try:
+        async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+            return MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now)
+    except (LedgerError, DiskTrouble):
+        return MetricRefusals()
+
+
+async def plan_on(
+    request: ExportRequest,
+    connection: Connection,
+    *,
+    settings: Settings,
+    refusals: MetricRefusals,
+    published: frozenset[str] = frozenset(),
+) -> Plan:
+    """The plan for a request, from what the service lists now; raises as `plan_export`."""
+    offered: list[OfferedDataset] = []
+    with suppress(NotFound):  # nothing at all is listed
+        offered = await connection.client.get_datasets()
+    plan = await plan_with(request, connection.client, offered=offered, settings=settings, refusals=refusals)
+    plan = check_offer(
+        plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
+    )
+    return replace(plan, notes=(*connection.client.list_notes, *plan.notes))
+
+
+async def plan_with(
+    request: ExportRequest,
+    client: InsightsClient,
+    *,
+    offered: Sequence[OfferedDataset],
+    settings: Settings,
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+) -> Plan:
+    """The plan for a request, where it is known what the service lists now."""
+    return make_plan(
+        request.datasets,
+        offered=offered,
+        catalog=load_catalog(),
+        queries=[query.name for query in settings.queries],
+        timespan=settings.timespan,
+        window=request.window,
+        everything=request.everything,
+        selections=request.selections,
+        only_selections=request.only_selections,
+        system_texts=await _system_texts(request.selections, client),
+        metrics=settings.metrics,
+        refusals=refusals,
+    )
+
+
+async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
+    """The text of each system query that a selection names; what is not stored is left out."""
+    texts: dict[str, str] = {}
+    for query_id in dict.fromkeys(each.system_query for each in selections if each.system_query):
+        for query in await client.get_queries(query_id=query_id, include_system=True):
+            texts[query_id] = query.text
+    return texts
+
+
+def asked_for(
+    names: Sequence[str], *, settings: Settings, selections: Sequence[Selection] = (), **rest: Any
+) -> ExportRequest:
+    """
+    The request that names datasets and named queries alike.
+
+    Without any name, and without `selections`, everything usual is asked for: the twenty and the named queries of the
+    settings.
+
+    Args:
+        selections: What is asked for besides, under names of its own.
+        rest: The other attributes of the request.
+    """
+    queries = {query.name.casefold(): query for query in settings.queries}
+    if not names and not selections:
+        return ExportRequest(selections=settings.queries, **rest)
+    chosen = {each.name: each for each in selections}
+    datasets: list[str] = []
+    for name in names:
+        query = queries.get(name.strip().casefold())
+        if query is None:
+            datasets.append(name)
+        else:
+            chosen.setdefault(query.name, query)
+    return ExportRequest(tuple(datasets), selections=tuple(chosen.values()), only_selections=not datasets, **rest)
+
+
+async def check_offline(request: ExportRequest, *, settings: Settings) -> None:
+    """
+    Refuse what can be refused without the service.
+
+    Raises:
+        SettingsError: Credentials are missing, so the service cannot be asked, and a name is misspelled besides: that
+            is still the better message.
+        AuthError: Credentials are missing.
+    """
+    try:
+        await choose_grant(settings)
+    except AuthError:
+        catalog = load_catalog()
+        check_names(request.datasets, catalog=catalog, queries=[query.name for query in settings.queries])
+        check_selections(request.selections, catalog=catalog, timespan=settings.timespan)
+        raise

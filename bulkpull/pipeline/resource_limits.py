@@ -1,0 +1,161 @@
+"""
+What the machine allows, and how much is done at once within it (fault 12).
+
+A container of 512 MB or a low `ulimit -n` is met by doing less at once, not by a fault in the middle of the night.
+`/dev/shm` is not used: the converting process speaks through pipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import anyio.to_thread
+
+from bulkpull import formatting as figures
+from bulkpull import platforms
+from bulkpull.config.settings import Settings
+from bulkpull.conversion import CONVERSIONS_AT_ONCE
+from bulkpull.events import Events
+
+# Files and sockets: the ledger, the lock, logs, the event loop, what libraries hold.
+_FILES_OF_RUN = 48
+# A child's pipes, and the pidfd that watches over it.
+_FILES_OF_CONVERSION = 4
+# A download's file and journal, and one to check it by.
+_FILES_OF_DOWNLOAD = 3
+
+_MB = 1_000_000
+# Measured: the run itself, the child that converts a large file (large ones take turns), one that converts a small one.
+_MEMORY_OF_RUN = 130 * _MB
+_MEMORY_OF_LARGE_CONVERSION = 330 * _MB
+_MEMORY_OF_CONVERSION = 190 * _MB
+# What one stream of a download gathers before it is written, and what the socket and TLS hold.
+_MEMORY_OF_STREAM = 4 * _MB
+# A control group without a limit tells a number of about 2^63.
+_NO_LIMIT = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What this process may use; `None` where nothing limits it or nothing tells.
+
+    Attributes:
+        open_files: Files and sockets at once.
+        memory_bytes: Of the machine or of its control group, whichever is less.
+    """
+
+    open_files: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How much is done at once: downloads, streams within one, conversions."""
+
+    downloads: int
+    segments: int
+    conversions: int
+
+    @property
+    def files(self) -> int:
+        """Files and sockets that are open at the most, but for the calls to the service."""
+        downloads = self.downloads * (self.segments + _FILES_OF_DOWNLOAD)
+        return _FILES_OF_RUN + downloads + self.conversions * _FILES_OF_CONVERSION
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that is used at the most, with the children."""
+        conversions = _MEMORY_OF_LARGE_CONVERSION + (self.conversions - 1) * _MEMORY_OF_CONVERSION
+        return _MEMORY_OF_RUN + conversions + self.downloads * self.segments * _MEMORY_OF_STREAM
+
+
+def fit(wanted: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
+    """
+    As much of what is wanted as the limits allow; one of each at the least (pure).
+
+    Streams within a file go first, because they only make it faster; then downloads; a second conversion last.
+
+    Args:
+        calls: Calls to the service at once, each with a socket.
+    """
+    for fitting in _ever_less(wanted):
+        has_files = limits.open_files is None or fitting.files + calls <= limits.open_files
+        if has_files and (limits.memory_bytes is None or fitting.memory_bytes <= limits.memory_bytes):
+            return fitting
+    return Concurrency(1, 1, 1)
+
+
+def _ever_less(wanted: Concurrency) -> Iterator[Concurrency]:
+    for conversions in range(wanted.conversions, 0, -1):
+        for downloads in range(wanted.downloads, 0, -1):
+            for segments in range(wanted.segments, 0, -1):
+                yield Concurrency(downloads, segments, conversions)
+
+
+async def fit_to_machine(settings: Settings, *, events: Events) -> tuple[Settings, int]:
+    """The settings as this machine can carry them out, and the conversions at once; what was lowered is told."""
+    limits = await anyio.to_thread.run_sync(read_limits)
+    wanted = Concurrency(settings.parallel_downloads, settings.download_segments, CONVERSIONS_AT_ONCE)
+    fitting = fit(wanted, limits, calls=settings.request_burst)
+    if fitting != wanted:
+        events.warn(
+            "concurrency.lowered",
+            parallel_downloads=fitting.downloads,
+            download_segments=fitting.segments,
+            conversions=fitting.conversions,
+            reason=_why(wanted, limits, calls=settings.request_burst),
+        )
+    lowered = {"parallel_downloads": fitting.downloads, "download_segments": fitting.segments}
+    return settings.model_copy(update=lowered), fitting.conversions
+
+
+def _why(wanted: Concurrency, limits: Limits, *, calls: int) -> str:
+    reasons: list[str] = []
+    if limits.open_files is not None and wanted.files + calls > limits.open_files:
+        reasons.append(f"{limits.open_files} files may be open, {wanted.files + calls} would be: raise `ulimit -n`")
+    if limits.memory_bytes is not None and wanted.memory_bytes > limits.memory_bytes:
+        there, needed = figures.size(limits.memory_bytes), figures.size(wanted.memory_bytes)
+        reasons.append(f"there is {there} of memory, and {needed} would be needed")
+    return "; ".join(reasons)
+
+
+def read_limits(root: Path = Path("/")) -> Limits:
+    """
+    Ask the system.
+
+    Args:
+        root: Where `proc` and `sys` are.
+    """
+    sizes = [size for size in (_memory_of_machine(root), *_memory_of_groups(root)) if size and size < _NO_LIMIT]
+    return Limits(open_files=platforms.current().open_file_limit(), memory_bytes=min(sizes, default=None))
+
+
+def _memory_of_machine(root: Path) -> int | None:
+    with suppress(OSError, ValueError):
+        for line in (root / "proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemTotal:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _memory_of_groups(root: Path) -> Iterator[int]:
+    """The limits of the control group that this process is in, and of those above it; both versions of them."""
+    with suppress(OSError, ValueError):
+        for line in (root / "proc/self/cgroup").read_text("utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                base, name = root / "sys/fs/cgroup", "memory.max"
+            elif "memory" in controllers.split(","):
+                base, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+            else:
+                continue
+            path = PurePosixPath(group.lstrip("/"))
+            for folder in (path, *path.parents):
+                with suppress(
+                    OSError, ValueError
+                ):  # `max` is no number, and within a container outer groups are absent
+                    yield int((base / folder / name).read_text("ascii"))

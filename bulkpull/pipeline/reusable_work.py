@@ -1,0 +1,130 @@
+"""
+Leftovers: what earlier runs left on the service and in the staging folder (pure).
+
+A run that was cut off leaves reports, and perhaps files that were converted already. Whoever carries it on takes them
+up. Reports of runs that nobody will carry on are used where they answer the same question, lately, and deleted else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bulkpull.model import Report
+from bulkpull.pipeline.naming import ReportName, parse_report_name
+
+# A window that has arrived is kept for the rest of its dataset: the service restates the latest months only.
+KEPT = timedelta(hours=72)
+_RESTATED = timedelta(days=62)
+# An older report's data is old, and the service may have cleaned its file up.
+FRESH = timedelta(hours=24)
+
+
+SPLIT = "split"
+"""The ledger's step for a window that was asked for in halves."""
+
+
+@dataclass(slots=True)
+class Reusable:
+    """
+    What this run may take up, by the mark of a pull. What is taken is gone from here.
+
+    Attributes:
+        reports: The latest attempt last.
+        converted: Facts of the ledger about files that were converted (`PullRunner` writes and reads them).
+        splits: Windows that were asked for in halves, because their reports failed.
+    """
+
+    reports: dict[str, list[Report]] = field(default_factory=dict)
+    converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    splits: frozenset[str] = frozenset()
+
+    def has_report(self, mark: str) -> bool:
+        """Whether there is a report for that pull."""
+        return bool(self.reports.get(mark))
+
+    def take_report(self, mark: str) -> Report | None:
+        """The latest report for that pull."""
+        found = self.reports.get(mark)
+        return found.pop() if found else None
+
+    def give_back(self, mark: str, report: Report) -> None:
+        """Put a report back that was not of use for the reason that it was taken for."""
+        self.reports.setdefault(mark, []).append(report)
+
+    def rest(self, dataset: str) -> list[Report]:
+        """All other reports of a dataset, which nobody needs any more."""
+        found: list[Report] = []
+        for reports in self.reports.values():
+            while reports and (name := parse_report_name(reports[-1].name)) and name.dataset == dataset:
+                found.append(reports.pop())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRun:
+    """
+    A run of this output folder, as far as leftovers need it.
+
+    Attributes:
+        carried_on: It is unfinished and may still be carried on, so that its reports are its own.
+        published: Datasets that it has published: their reports have served.
+        keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
+    """
+
+    run_id: str
+    carried_on: bool = False
+    published: frozenset[str] = frozenset()
+    keeps_reports: bool = False
+
+
+@dataclass(slots=True)
+class SortedReports:
+    """One-off reports of ours, sorted: those of this run or good for it, and those that nobody needs."""
+
+    usable: dict[str, list[Report]] = field(default_factory=dict)
+    orphans: list[Report] = field(default_factory=list)
+
+
+def sort_reports(
+    reports: Iterable[Report], *, run_id: str, wanted: Mapping[str, str], runs: Iterable[KnownRun], now: datetime
+) -> SortedReports:
+    """
+    Say what to do with the one-off reports that bear our names.
+
+    Args:
+        run_id: The run that asks; its own reports are always usable.
+        wanted: The marks of the pulls of this run, those of earlier versions too, each with the mark of today.
+        runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
+            folder, or another machine, may be waiting for them.
+    """
+    known = {run.run_id: run for run in runs}
+    named = [(name, report) for report in reports if (name := parse_report_name(report.name)) and name.run_id]
+    result = SortedReports()
+    for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
+        run = known.get(name.run_id or "")
+        if name.run_id == run_id:
+            result.usable.setdefault(wanted.get(name.mark, name.mark), []).append(report)
+        elif run is None:
+            continue
+        elif name.mark in wanted and name.dataset not in run.published and _is_fresh(name, now=now):
+            result.usable.setdefault(wanted[name.mark], []).insert(0, report)
+        elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):
+            result.orphans.append(report)
+    return result
+
+
+def _is_fresh(name: ReportName, *, now: datetime) -> bool:
+    return name.ordered_at is not None and now - name.ordered_at < FRESH
+
+
+def may_take_up(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
+    """
+    Whether a window that an earlier run has fetched stands for what the service would give now.
+
+    Args:
+        kept_at: When it was fetched.
+    """
+    return now - kept_at < (KEPT if now - window_end > _RESTATED else FRESH)

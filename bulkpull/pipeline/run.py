@@ -1,0 +1,693 @@
+"""
+Run: all datasets in one task group; a lost dataset leaves the others going.
+
+One run owns the output folder while it lasts. Whatever happens to it, it ends with a manifest and one exit status, or
+leaves a ledger from which the same command carries on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from bulkpull import formatting as figures
+from bulkpull._version import __version__
+from bulkpull.auth.azure_identity import AzureCredential
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
+from bulkpull.config.settings import Settings
+from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
+from bulkpull.events import Events, Level, about
+from bulkpull.identity import Account, sign_in_digest
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.connect import Connection, connected
+from bulkpull.model import Pull, Report
+from bulkpull.observability.recorder import Keeper, recorded_run
+from bulkpull.output.atomic_files import explained
+from bulkpull.output.cleanup import clean_up, is_without_links
+from bulkpull.output.disk_space import find_too_large
+from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
+from bulkpull.output.lock import locked
+from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
+from bulkpull.output.no_follow import names_beneath, remove_beneath
+from bulkpull.output.owner import Owner, check_owner, claim_folder
+from bulkpull.output.retention import retire_runs
+from bulkpull.output.run_history import PRIVATE
+from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
+from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.convert import warm_up
+from bulkpull.pipeline.converted_pull import PARTS
+from bulkpull.pipeline.create_context import equip
+from bulkpull.pipeline.dataset import DatasetExport
+from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
+from bulkpull.pipeline.nightly.decide import NightlyDecision
+from bulkpull.pipeline.nightly.execute import NightlyExecutor
+from bulkpull.pipeline.nightly.scheduled_reports import (
+    LIST_UNKNOWN,
+    UNCHANGED,
+    Standing,
+    decide_nightly,
+    remember_reports,
+    schedule_of,
+    unused_reports,
+)
+from bulkpull.pipeline.offer_check import published_datasets
+from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
+from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
+from bulkpull.pipeline.resource_limits import fit_to_machine
+from bulkpull.pipeline.resume import (
+    ABANDONED,
+    INTERRUPTED,
+    SUBMITTED,
+    EarlierRuns,
+    find_reusable,
+    published_before,
+    review,
+)
+from bulkpull.pipeline.reusable_work import KEPT, SPLIT
+from bulkpull.pipeline.splitting import split_pull, with_halves
+from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
+from bulkpull.timespans import WIDEST
+
+_CLOSING_S = 5.0
+_MOST_TOLD = 8
+# How long deletions may go on once all datasets are done.
+_TIDYING_S = 10.0
+_LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
+
+
+@dataclass(slots=True)
+class Run:
+    """
+    One export and all its resumptions.
+
+    `manifest` is there as soon as the run has ended, also when it was interrupted.
+
+    Args:
+        resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
+            the same request, if there is one.
+        credential: Signs in, in place of what the settings say about that.
+        published_anyway: Datasets that are published although they would be held back; `None` for all.
+        account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
+    """
+
+    request: ExportRequest
+    settings: Settings
+    events: Events
+    clock: Clock = field(default_factory=SystemClock)
+    random: Callable[[], float] = field(default_factory=own_random)
+    credential: AzureCredential | None = None
+    resume: str | None = None
+    account: Account | None = None
+    published_anyway: Collection[str] | None = ()
+    manifest: Manifest | None = None
+    run_id: str = ""
+    _records: dict[str, DatasetRecord] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
+    _submitted: set[str] = field(default_factory=set)
+    _past: EarlierRuns = field(default_factory=EarlierRuns)
+    _started_at: str = ""
+    _begun: bool = False
+    _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
+    _unused: list[tuple[str, Report]] = field(default_factory=list)
+    _check_lock: Callable[[], None] = lambda: None
+    _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
+    _requests: Callable[[], Mapping[str, Any]] = dict
+    _keeper: Keeper = field(init=False, repr=False)
+
+    async def export(self) -> Manifest:
+        """
+        Pull every wanted dataset; what fails is in the manifest and harms no other.
+
+        The same call again after an interruption carries on: reports that were made are not made again, and snapshots
+        that were published stay.
+
+        Raises:
+            SettingsError: A dataset's name is unknown, or the output folder is another account's or no folder; nothing
+                was started.
+            AuthError: Credentials are missing; nothing was started. A refusal by the service is in the manifest.
+            OutputLocked: Another run is writing to the output folder.
+            DiskTrouble, LedgerError: The output folder cannot be used.
+        """
+        await anyio.to_thread.run_sync(self.settings.check_output)
+        output = self.settings.output.absolute()
+        with explained(output):
+            await anyio.to_thread.run_sync(check_owner, output, self._account)
+        if self.credential is None:
+            await check_offline(self.request, settings=self.settings)
+        if self._needs_the_services_list:
+            # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
+            await plan_export(
+                self.request,
+                settings=self.settings,
+                events=self.events,
+                clock=self.clock,
+                credential=self.credential,
+            )
+        private = output / PRIVATE
+        began_s = self.clock.monotonic()
+        self._started_at = iso_utc(self.clock.now())
+        async with (
+            # First in and last out: others are told of the run's end when the folder is free again.
+            recorded_run(self.settings, events=self.events, clock=self.clock) as self._keeper,
+            locked(private, since=self._started_at) as self._check_lock,
+            opened_ledger(private, clock=self.clock) as ledger,
+        ):
+            with explained(output):
+                current = await anyio.to_thread.run_sync(Current.load, output)
+            await self._look_back(ledger, current)
+            if ledger.set_aside is not None:
+                self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
+                self._notes.append(ledger.set_aside.sentence)
+            with explained(output):
+                look = partial(
+                    open_folder,
+                    output,
+                    run_id=self.run_id,
+                    alive=self._past.alive,
+                    taken_over=self._past.taken_over.run_id if self._past.taken_over else None,
+                )
+                folder = await anyio.to_thread.run_sync(look)
+            resumed = self._past.carried_on is not None
+            self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
+            self._tell_closed()
+            self._tell_damage(folder)
+            await self._clean_up_first(folder)
+            self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
+            try:
+                async with connected(
+                    settings=self.settings,
+                    events=self.events,
+                    clock=self.clock,
+                    random=self.random,
+                    credential=self.credential,
+                ) as connection:
+                    self._requests = connection.http.tally.as_dict
+                    work = partial(self._work, connection, ledger=ledger, folder=folder, conversions=conversions)
+                    if await self._is_overdue(work, began_s=began_s):
+                        await self._end_overdue(ledger)
+                manifest = await self._finish(output, ledger)
+            except anyio.get_cancelled_exc_class():
+                if self._begun:
+                    with anyio.move_on_after(_CLOSING_S, shield=True):
+                        await self._finish(output, ledger, interrupted=True)
+                raise  # what was downloaded stays: the same command carries on with it
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._clear_staging, folder)
+                raise
+            await self._clean_up_run(folder, ledger)
+            return manifest
+
+    @property
+    def _needs_the_services_list(self) -> bool:
+        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
+        catalog, span = load_catalog(), self.settings.timespan
+        return (
+            self.request.only_selections
+            or any(catalog.find(name) is None for name in self.request.datasets)
+            or (span is not None and span != WIDEST and span not in catalog.timespans)
+        )
+
+    @property
+    def _account(self) -> Account:
+        return self.account or self.settings.account
+
+    async def _claim(self, output: Path) -> None:
+        """Record whose folder it is, now that the service has answered and before anything is ordered."""
+        client_id, username = self.settings.client_id, self.settings.username
+        sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
+        owner = Owner(self._account, sign_in)
+        with explained(output):
+            self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
+
+    async def _look_back(self, ledger: Ledger, current: Current) -> None:
+        """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
+        now = self.clock.now()
+        self._past = review(
+            await ledger.runs(),
+            key=self.request.as_key(self.settings),
+            now=now,
+            resume=self.resume,
+            published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
+        )
+        for run in self._past.closed:
+            await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
+        earlier = self._past.carried_on
+        if earlier is None:
+            self.run_id = new_run_id(now)
+            return
+        self.run_id, self._started_at, self._begun = earlier.run_id, earlier.started_at, True
+        await ledger.resume_run(self.run_id, at=iso_utc(now))
+        # Reports were ordered for the window as it was then.
+        then = ExportRequest.of_run(earlier.request)
+        self.request = replace(self.request, window=then.window and self.request.window and then.window)
+
+    def _tell_closed(self) -> None:
+        for run in self._past.closed:
+            self.events.warn("run.abandoned", abandoned=run.run_id, started_at=run.started_at)
+            self._notes.append(
+                f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
+                "cleans up: it is closed, and what it left undone was asked for anew"
+            )
+        if (earlier := self._past.taken_over) is not None:
+            self._notes.append(
+                f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
+                "left, and looks at every dataset again"
+            )
+
+    def _tell_damage(self, folder: OutputFolder) -> None:
+        for dataset, what in folder.damaged.items():
+            with about(dataset):
+                self.events.warn("snapshot.damaged", reason=what)
+
+    async def _clean_up_first(self, folder: OutputFolder) -> None:
+        """Do what earlier runs left undone after they had published; old snapshots make room before it is counted."""
+        work = partial(
+            clean_up,
+            folder.output,
+            folder.current.datasets,
+            current=folder.current,
+            retain=self.settings.retain_runs,
+            now=self.clock.now(),
+        )
+        for undone in await anyio.to_thread.run_sync(work):
+            with about(undone.dataset) if undone.dataset else nullcontext():
+                self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+
+    async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
+        """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
+        if not self._is_to_be_resumed:
+            await anyio.to_thread.run_sync(self._clear_staging, folder)
+        await anyio.to_thread.run_sync(self._clear_old_parts, folder)
+        try:
+            await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
+        except (LedgerError, DiskTrouble) as trouble:
+            self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+
+    def _clear_old_parts(self, folder: OutputFolder) -> None:
+        """Windows of datasets that nobody has completed in some days."""
+        private = folder.output / PRIVATE
+        oldest_s = (self.clock.now() - KEPT).timestamp()
+        with suppress(OSError):
+            for dataset in names_beneath(private / PARTS, root=private):
+                for mark in names_beneath(private / PARTS / dataset, root=private):
+                    part = private / PARTS / dataset / mark
+                    if part.lstat().st_mtime < oldest_s:
+                        remove_beneath(part, root=private)
+
+    def _clear_staging(self, folder: OutputFolder) -> None:
+        remove_beneath(folder.staging, root=folder.output / PRIVATE)
+
+    async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
+        try:
+            refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
+            plan = await plan_on(
+                self.request,
+                connection,
+                settings=self.settings,
+                refusals=refusals,
+                published=published_datasets(folder.published, catalog=load_catalog()),
+            )
+            reports = await self._list_reports(connection.client, folder)
+            nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
+            await self._claim(folder.output)
+        except SettingsError:
+            raise
+        except BulkpullError as error:
+            await self._lose_all(error, ledger=ledger)
+            return
+        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
+        self._refused = await find_too_large(
+            folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
+        )
+        names = [pull.dataset for pull in plan.pulls]
+        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
+        self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
+        await self._begin(ledger)
+        self._tell_plan(plan)
+        await self._open_records(plan, ledger=ledger, folder=folder)
+        left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
+        splits = await self._known_splits(ledger)
+        asked = [
+            each
+            for pull in left
+            for window in (pull, *split_pull(pull, catalog=load_catalog(), now=self.clock.now()))
+            for each in with_halves(window, splits)
+        ]
+        inheritance = await find_reusable(
+            reports,
+            ledger=ledger,
+            run_id=self.run_id,
+            wanted={
+                mark: pull_fingerprint(pull)
+                for pull in asked
+                for mark in (earlier_mark_of(pull), pull_fingerprint(pull))
+            },
+            windows={pull_fingerprint(pull): pull.window.end for pull in asked if pull.window is not None},
+            splits=splits,
+            alive=self._past.alive,
+            folders=folder.runs,
+            now=self.clock.now(),
+        )
+        usual_s = await self._usual_durations(ledger)
+        async with anyio.create_task_group() as watching:
+            async with anyio.create_task_group() as tidying:
+                async with anyio.create_task_group() as working:
+                    tools = await equip(
+                        run_id=self.run_id,
+                        settings=self.settings,
+                        connection=connection,
+                        ledger=ledger,
+                        folder=folder,
+                        conversions=conversions,
+                        leftovers=inheritance.leftovers,
+                        clock=self.clock,
+                        events=self.events,
+                        background=working,
+                        tidying=tidying,
+                        usual_s=usual_s,
+                        random=self.random,
+                        account=self._account,
+                    )
+                    tools.publisher.check_lock = self._check_lock
+                    tools.published_anyway = self.published_anyway
+                    watching.start_soon(tools.poller.run)
+                    if self._will_convert(left, nights):
+                        watching.start_soon(warm_up, tools.conversions)
+                    rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
+                    for pull in slowest_first(left, usual_s=usual_s, rows=rows):
+                        working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
+                    self._clear_away(tools, orphans=inheritance.orphans)
+                    self._tell_unused()
+                    tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
+                self._end_tidying(tools, watching)
+            watching.cancel_scope.cancel()
+
+    async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
+        since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
+        return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
+
+    def _end_tidying(self, tools: RunContext, watching: TaskGroup) -> None:
+        """All datasets are done: what is left of the tidying is the next run's, unless calls are plenty."""
+        if not tools.client.pacer.has_plenty:
+            tools.tidying.cancel_scope.cancel()
+            return
+
+        async def cut_off() -> None:
+            await self.clock.sleep(_TIDYING_S)
+            tools.tidying.cancel_scope.cancel()
+
+        tools.submitter.settled.set()
+        watching.start_soon(cut_off)
+
+    async def _known_splits(self, ledger: Ledger) -> frozenset[str]:
+        """The windows that runs of the last days had to ask for in halves."""
+        noted = await ledger.noted(SPLIT, since=iso_utc(self.clock.now() - KEPT))
+        return frozenset(str(entry.facts["mark"]) for entry in noted)
+
+    def _tell_plan(self, plan: Plan) -> None:
+        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self._notes += [note for note in plan.notes if note not in self._notes]
+        for note in plan.notes:
+            self.events.warn("plan.noted", reason=note)
+        for pull in plan.pulls:
+            with about(pull.dataset):
+                for note in pull.notes:
+                    self.events.warn("plan.noted", reason=note)
+
+    async def _list_reports(self, client: InsightsClient, folder: OutputFolder) -> list[Report] | None:
+        """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
+        if self._past.is_empty and not folder.runs and not self.request.nightly:
+            return []
+        reports = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
+        if reports is None:
+            self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
+            self._notes.append(LIST_UNKNOWN)
+        return reports
+
+    async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
+        """A record for every dataset: not to be had, published already by this run, or to be done."""
+        for missing in plan.unavailable:
+            self._records[missing.dataset] = unavailable_record(missing)
+        done: Mapping[str, DatasetRecord] = {}
+        if self._past.carried_on:
+            done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
+        for record in done.values() if self.settings.keep_raw else ():
+            raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
+            if not await anyio.to_thread.run_sync(raw.is_dir):
+                record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
+        for pull in plan.pulls:
+            record = self._records[pull.dataset] = done.get(pull.dataset) or pending_record(
+                pull, named=bool(self.request.datasets)
+            )
+            if (what := folder.damaged.get(pull.dataset)) and pull.dataset not in done:
+                record.notes.append(f"the snapshot that was current is damaged ({what}) and is to be published anew")
+
+    def _clear_away(self, tools: RunContext, *, orphans: Sequence[Report]) -> None:
+        """Delete reports that nobody needs: of datasets that are published, and of runs that nobody carries on."""
+        for record in self._records.values():
+            if record.status == "complete":
+                for report in tools.leftovers.rest(record.dataset):
+                    tools.clear_away(report, record=record)
+        nowhere = DatasetRecord(dataset="", status="skipped", notes=self._notes)
+        for report in orphans:
+            tools.clear_away(report, record=nowhere)
+
+    async def _forget_queries(self, tools: RunContext, datasets: Collection[str]) -> None:
+        """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
+        submitter = tools.submitter
+        await submitter.wait_until_settled(datasets)
+        if self.request.submit_only or not submitter.datasets:
+            return
+        made = [*await tools.ledger.noted("report"), *await tools.ledger.noted(STANDING)]
+        asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
+        ids = {str(entry.facts["query_id"]) for entry in asked}
+        with suppress(BulkpullError):  # tidiness, which the next run sees to as well
+            await submitter.sweep_queries(ids, tidying=True)
+
+    async def _nights(
+        self,
+        pulls: Sequence[Pull],
+        reports: Sequence[Report] | None,
+        connection: Connection,
+        *,
+        ledger: Ledger,
+        folder: OutputFolder,
+    ) -> Mapping[str, NightlyDecision]:
+        """What a night has to do, by dataset; nothing but for a night, and nothing for a window (behaviour 83)."""
+        if not self.request.nightly:
+            return {}
+        standing = [pull for pull in pulls if pull.window is None]
+        self._memories = await remember_reports(ledger)
+        nights = await decide_nightly(
+            standing,
+            reports,
+            client=connection.client,
+            memories=self._memories,
+            unchanged=await ledger.noted(UNCHANGED),
+            published=folder.published,
+            damaged=frozenset(folder.damaged),
+            schedule=schedule_of(self.settings, now=connection.client.service_time()),
+        )
+        used = {each.report_id for night in nights.values() for each in (night.standing, *night.replaced) if each}
+        self._unused = unused_reports(reports or (), self._memories, used=used)
+        return nights
+
+    def _tell_unused(self) -> None:
+        """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
+        if not self._unused:
+            return
+        told = figures.some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_TOLD)
+        self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
+        many = figures.count(len(self._unused), "scheduled report")
+        self._notes.append(
+            f"{many} of this folder that this run does not use: {told}; `bulkpull reports delete --unused` shows and "
+            "deletes what is not needed any more"
+        )
+
+    def _will_convert(self, pulls: Iterable[Pull], nights: Mapping[str, NightlyDecision]) -> bool:
+        if self.request.submit_only:
+            return False
+        return any((night := nights.get(pull.dataset)) is None or night.reason is None for pull in pulls)
+
+    async def _carry(self, pull: Pull, tools: RunContext, night: NightlyDecision | None) -> None:
+        """One dataset, whose faults end here: in its record."""
+        record = self._records[pull.dataset]
+        with about(pull.dataset):
+            try:
+                if (refused := self._refused.get(pull.dataset)) is not None:
+                    raise refused
+                if night is not None:
+                    await self._shift(tools).work(night, record)
+                elif self.request.submit_only:
+                    await self._submit(DatasetExport(pull, tools, record))
+                else:
+                    assembly = DatasetExport(
+                        pull,
+                        tools,
+                        record,
+                        only_news=self.request.nightly,
+                        reset_types=self.request.reset_types,
+                    )
+                    await assembly.travel()
+            except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
+                record_error(record, error)
+            if record.status == "skipped":
+                stay(record, tools.published.get(pull.dataset))
+            level = _LOUDNESS.get(record.status, Level.ERROR)
+            self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
+
+    def _shift(self, tools: RunContext) -> NightlyExecutor:
+        standing = Standing(
+            client=tools.client,
+            submitter=tools.submitter,
+            clock=self.clock,
+            events=self.events,
+            lead_h=self.settings.standing_lead_hours,
+            idle=[report for _, report in self._unused],
+        )
+        return NightlyExecutor(tools, standing, submit=self._submit if self.request.submit_only else None)
+
+    async def _submit(self, assembly: DatasetExport) -> None:
+        """Order the reports, and leave the rest to whoever resumes this run."""
+        reports = await assembly.submit()
+        several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
+        assembly.record.status = "skipped"
+        self._submitted.add(assembly.record.dataset)
+        assembly.record.reason = (
+            f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
+        )
+
+    async def _begin(self, ledger: Ledger) -> None:
+        if not self._begun:
+            window_end = iso_utc(self.request.window.end) if self.request.window else None
+            request = self.request.as_key(self.settings) | {
+                "window_end": window_end,
+                "account": self._account.as_dict(),
+            }
+            await ledger.begin_run(self.run_id, request=request, at=self._started_at)
+            self._begun = True
+            if (earlier := self._past.taken_over) is not None:
+                await ledger.end_run(
+                    earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
+                )
+
+    @property
+    def _is_to_be_resumed(self) -> bool:
+        """What was fetched is good: this machine was at fault, the time was over, or data are held back."""
+        local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
+        begun = [record for record in self._records.values() if record.dataset not in self._refused]
+        return any(isinstance(record.error, local) for record in begun)
+
+    async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
+        """A record for every dataset that was asked for, where it did not come to any."""
+        await self._begin(ledger)
+        reads = {selection.name: selection.reads for selection in self.request.selections}
+        for name in self.request.names:
+            record = failed_record(name, error, source=reads.get(name), catalog=load_catalog())
+            self._records[record.dataset] = record
+
+    async def _is_overdue(self, work: Callable[[], Awaitable[None]], *, began_s: float) -> bool:
+        """Do `work`, and stop it when `run_timeout_seconds` are over since `began_s`; whether they were (case C16)."""
+        limit_s, is_overdue = self.settings.run_timeout_seconds, False
+        if limit_s is None:
+            await work()
+            return False
+        left_s = began_s + limit_s - self.clock.monotonic()
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+
+            async def stop_in_time() -> None:
+                nonlocal is_overdue
+                await self.clock.sleep(left_s)
+                is_overdue = True
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_in_time)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be told as a group
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return is_overdue
+
+    async def _end_overdue(self, ledger: Ledger) -> None:
+        """Say so for every dataset that is not done."""
+        limit_s = self.settings.run_timeout_seconds or 0.0
+        why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
+        self._notes.append(f"the run ended because {why}; the same command carries on")
+        if not self._records:
+            await self._lose_all(RunOverdue("the run had not begun to order anything", why=why), ledger=ledger)
+        for record in self._records.values():
+            if record.status == "failed" and record.reason is None:
+                record_error(record, RunOverdue("not finished", why=why))
+
+    async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
+        records = list(self._records.values())
+        status = settle(records)
+        now = iso_utc(self.clock.now())
+        submitted = self.request.submit_only and status != "failed"
+        if await anyio.to_thread.run_sync(is_without_links, output):
+            self._notes.append("`latest/` is left out, because this file system has no links: read `current.json`")
+        manifest = Manifest(
+            run_id=self.run_id,
+            status=status,
+            started_at=self._started_at,
+            finished_at=now,
+            tool=Tool(version=__version__),
+            api_base_url=self.settings.api_base_url,
+            account=self._account.as_dict(),
+            requests=Requests.model_validate(dict(self._requests())),
+            datasets=records,
+            notes=self._notes,
+            submitted=submitted,
+            interrupted=interrupted,
+        )
+        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
+        with explained(output):
+            await anyio.to_thread.run_sync(self._check_lock)
+            await anyio.to_thread.run_sync(manifest.save, output)
+        ending: str = status
+        if interrupted or self._is_to_be_resumed:
+            ending = INTERRUPTED
+        elif submitted:
+            ending = SUBMITTED
+        self.manifest = manifest  # only now: what could not be written down did not end
+        try:
+            await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
+        except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
+            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.told)
+        self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
+        await self._keeper.complete(manifest)
+        return manifest
+
+
+def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
+    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
+    private = folder.output / PRIVATE
+    places = (folder.staging, private / PARTS)
+    return [
+        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
+    ]
+
+
+def new_run_id(now: datetime) -> str:
+    """The moment (UTC), so that runs sort by time, and six random digits, so that no two are alike."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

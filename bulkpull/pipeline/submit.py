@@ -1,0 +1,255 @@
+"""
+Submit: a pull → a query and a report on the service.
+
+Creating is not idempotent (behaviour 45), so names carry a mark (`names`). A query whose text is unchanged is used
+again from run to run; reports belong to one run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.errors import AccessDenied, ListNotTold, QuotaExceeded, RequestRejected
+from bulkpull.events import Events
+from bulkpull.insights.client import InsightsClient
+from bulkpull.model import Pull, Query, Report
+from bulkpull.pipeline.in_flight import ReportsInFlight
+from bulkpull.pipeline.metric_refusals import drop_metrics
+from bulkpull.pipeline.naming import is_ours, query_name, report_name
+from bulkpull.pipeline.report_quota import OneOffQuota
+from bulkpull.query import normalise
+
+_ONE_BESIDE = 2
+DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
+
+
+@dataclass(slots=True)
+class Submitter:
+    """
+    Makes queries and reports for one run, and remembers which queries the service holds already.
+
+    Args:
+        weights: How much work a dataset was last time (rows); the heaviest is asked for first when a quota is short.
+    """
+
+    client: InsightsClient
+    quota: OneOffQuota
+    clock: Clock
+    events: Events
+    run_id: str
+    in_flight: ReportsInFlight
+    weights: dict[str, int] = field(default_factory=dict)
+    _queries: dict[str, Query] | None = None
+    datasets: set[str] = field(default_factory=set)
+    """Datasets that a query was found or made for."""
+    _wanted: set[str] = field(default_factory=set)
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    """Set once it is known which queries this run wants."""
+    _expected: Collection[str] | None = None
+    _listing: anyio.Lock = field(default_factory=anyio.Lock)
+    _making: dict[str, anyio.Lock] = field(default_factory=dict)
+    _doubles: list[Query] = field(default_factory=list)
+    _ordered: Counter[str] = field(default_factory=Counter)
+    _pairs: int = 0
+    _pair_ended: anyio.Event = field(default_factory=anyio.Event)
+    _is_short_of_reports: bool = False
+
+    async def submit_report(self, pull: Pull, *, attempt: int = 1) -> Report:
+        """
+        Make sure that the service is making a report for `pull`, and only one.
+
+        A second call with the same arguments finds what the first one made, also after a lost answer.
+
+        Returns:
+            The report, with an execution under way.
+
+        Raises:
+            RequestRejected: The service refused the query or the report.
+            AccessDenied: The role does not allow this dataset.
+            TransferError, ServiceTrouble, Throttled: The service could not be asked, as often as allowed.
+        """
+        return await self.with_query(pull, lambda query: self._report_for(pull, query, attempt=attempt))
+
+    async def with_query(self, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
+        """
+        Order a report on the stored query of `pull`, which is found or made; once more where it vanished meanwhile.
+
+        Raises:
+            RequestRejected, AccessDenied, TransferError, ServiceTrouble, Throttled: As `order`, and as making a query.
+        """
+        query = await self._known_query(pull)
+        if query is None:
+            # One query a text, whatever windows and datasets ask for it at once.
+            async with self._making_of(pull):
+                query = (await self._known_queries()).get(normalise(pull.query_text))
+                if query is None:
+                    async with self._pair():
+                        return await self._order_on(await self._make_query(pull), pull, order)
+        return await self._order_on(query, pull, order)
+
+    def _making_of(self, pull: Pull) -> anyio.Lock:
+        return self._making.setdefault(normalise(pull.query_text), anyio.Lock())
+
+    async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
+        try:
+            return await order(query)
+        except RequestRejected as error:
+            if "queryid" not in error.told.casefold().replace(" ", ""):
+                raise
+            # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
+            self._forget(query)
+            text = normalise(pull.query_text)
+            async with self._making.setdefault(f"again: {text}", anyio.Lock()):
+                again = (await self._known_queries()).get(text) or await self._make_query(pull)
+            return await order(again)
+
+    @asynccontextmanager
+    async def _pair(self) -> AsyncIterator[None]:
+        """
+        Make a query and order its report: two calls that belong together.
+
+        Where few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would
+        use up the allowance, and the service would begin no report before it is renewed.
+        """
+        while self._pairs >= self._most_pairs():
+            await self._pair_ended.wait()
+        self._pairs += 1
+        try:
+            yield
+        finally:
+            self._pairs -= 1
+            self._wake_pairs()
+
+    def _most_pairs(self) -> float:
+        left = self.client.pacer.calls_left
+        return math.inf if left is None or self._is_short_of_reports else max(1, left // 2)
+
+    def _wake_pairs(self) -> None:
+        self._pair_ended.set()
+        self._pair_ended = anyio.Event()
+
+    async def _known_query(self, pull: Pull) -> Query | None:
+        known = await self._known_queries()
+        wanted = normalise(pull.query_text)
+        # Where the service refuses the metrics, the query without them serves, which an earlier run may have stored.
+        self._wanted |= {wanted, normalise(drop_metrics(pull).query_text)}
+        self.datasets.add(pull.dataset)
+        if self._expected is not None and self.datasets.issuperset(self._expected):
+            self.settled.set()
+        query = known.get(wanted)
+        if query is not None:
+            self.events.emit("query.adopted", query_id=query.query_id)
+        return query
+
+    async def wait_until_settled(self, datasets: Collection[str]) -> None:
+        """Wait until it is known which queries these datasets want, or until `settled` is set."""
+        self._expected = datasets
+        await self.settled.wait()
+
+    async def _make_query(self, pull: Pull) -> Query:
+        known = await self._known_queries()
+        try:
+            query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
+        except QuotaExceeded:
+            if not await self.sweep_queries():
+                raise
+            query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
+        self.events.emit("query.created", query_id=query.query_id)
+        known[normalise(pull.query_text)] = query
+        return query
+
+    async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
+        name = report_name(pull, run_id=self.run_id, attempt=attempt)
+        weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
+        self._ordered[pull.dataset] += 1
+        while True:
+            async with self.quota.turn(weight=weight, ahead=ahead):
+                try:
+                    report = await self.client.create_report(
+                        name=name,
+                        query_id=query.query_id,
+                        description=DESCRIPTION,
+                        window=pull.window,
+                        name_is_unique=True,
+                    )
+                except QuotaExceeded as refused:
+                    if not self._may_wait(refused):
+                        raise
+                    self._is_short_of_reports = True  # calls are not what is scarce, and the wait may take hours
+                    self._wake_pairs()
+                    refusal = refused
+                else:
+                    self.quota.succeeded()
+                    self.events.emit("report.created", report_id=report.report_id)
+                    return report
+            if refusal.kind == "active_reports":
+                await self.in_flight.wait_for_end()
+
+    def _may_wait(self, refused: QuotaExceeded) -> bool:
+        """Whether the quota will let a report through later: with time, or when one of ours in flight is made."""
+        if refused.kind == "one_off":
+            self.quota.refused(limit=refused.limit)
+            return True
+        if refused.kind != "active_reports" or self.in_flight.busy < _ONE_BESIDE:
+            return False
+        self.in_flight.refused()
+        return True
+
+    async def _known_queries(self) -> dict[str, Query]:
+        async with self._listing:
+            if self._queries is None:
+                try:
+                    listed = await self.client.get_queries()
+                except (AccessDenied, ListNotTold):
+                    listed = []  # a role may be refused the listing and still be allowed to create
+                self._queries = {}
+                for query in sorted((each for each in listed if is_ours(each)), key=_made_at):
+                    # Of several of one text the oldest serves.
+                    if self._queries.setdefault(normalise(query.text), query) is not query:
+                        self._doubles.append(query)
+            return self._queries
+
+    def _forget(self, query: Query) -> None:
+        self._doubles = [each for each in self._doubles if each.query_id != query.query_id]
+        known = self._queries.get(normalise(query.text)) if self._queries else None
+        if self._queries and known and known.query_id == query.query_id:
+            del self._queries[normalise(query.text)]
+
+    async def sweep_queries(self, among: Container[str] | None = None, *, tidying: bool = False) -> bool:
+        """
+        Delete our own queries that no report uses and this run does not want; whether there were any.
+
+        Args:
+            among: Ids to choose from; `None` for all, to make room (behaviour 72).
+            tidying: Nobody waits for it.
+
+        Raises:
+            BulkpullError: The service could not be asked, or did not delete one.
+        """
+        known = await self._known_queries()
+        unwanted = [query for text, query in known.items() if text not in self._wanted]
+        idle = [query for query in (*unwanted, *self._doubles) if among is None or query.query_id in among]
+        if not idle:
+            return False
+        try:
+            in_use = {report.query_id for report in await self.client.get_reports(tidying=tidying, whole=True)}
+        except (AccessDenied, ListNotTold):
+            return False  # which queries are in use is unknown, so that none is known to be idle
+        idle = [query for query in idle if query.query_id not in in_use]
+        for query in idle:
+            await self.client.delete_query(query.query_id, tidying=tidying)
+            self._forget(query)
+            self.events.emit("query.deleted", query_id=query.query_id)
+        return bool(idle)
+
+
+def _made_at(query: Query) -> tuple[bool, datetime]:
+    return query.created_at is None, query.created_at or datetime.min.replace(tzinfo=UTC)

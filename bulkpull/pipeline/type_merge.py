@@ -1,0 +1,164 @@
+"""
+Agree: the parts of one snapshot brought to one set of types, and told as one (pure).
+
+A column that is a number in one part and text in another makes every engine refuse the two together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, WindowRows, is_same_form
+from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
+from bulkpull.pipeline.converted_pull import ConvertedPull
+from bulkpull.pipeline.vouching import vouched_by
+
+TEXT = "String"
+# Of two types that parts came out as, the one that holds both; all others meet in text.
+_WIDER = {
+    frozenset({"Int64", "Decimal(38, 18)"}): "Decimal(38, 18)",
+    frozenset({"Date", "Datetime(us)"}): "Datetime(us)",
+}
+
+
+def published_types(record: DatasetRecord | None) -> dict[str, str]:
+    """Parquet type by column, as published; empty when nothing is."""
+    return {column.name: column.type for column in record.columns} if record else {}
+
+
+def known_types(record: DatasetRecord | None) -> dict[str, str]:
+    """Parquet type by column, of the last snapshot that had the column."""
+    return {**record.earlier_types, **published_types(record)} if record else {}
+
+
+def empty_columns(record: DatasetRecord | None) -> frozenset[str]:
+    """Columns of the snapshot, in lower case, that neither it nor an earlier one had a value of."""
+    return frozenset(column.name.casefold() for column in record.columns if column.empty) if record else frozenset()
+
+
+def known_formats(record: DatasetRecord | None) -> dict[str, str]:
+    """How the dates of each column were written, in the last snapshot that had the column."""
+    if record is None:
+        return {}
+    return {**record.earlier_formats, **{column.name: column.format for column in record.columns if column.format}}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The type that all parts should have for a column, and of dates the form."""
+
+    type: str
+    format: str | None = None
+
+    def is_reached_by(self, column: ConvertedColumn) -> bool:
+        """Whether a part has the column so."""
+        return column.type == self.type and (column.format == self.format or column.empty or self.format is None)
+
+
+def with_goals(plans: Iterable[ColumnPlan], goals: Mapping[str, Goal]) -> list[ColumnPlan]:
+    """The plans of a conversion that reaches the goals, as far as the values allow."""
+    return [
+        replace(plan, published_type=goal.type, published_format=goal.format, published_empty=False)
+        if (goal := goals.get(plan.name))
+        else plan
+        for plan in plans
+    ]
+
+
+def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
+    """What a part has reached, to be kept by a conversion with another window edge."""
+    return {column.name: Goal(column.type, column.format) for column in columns}
+
+
+def wider(types: frozenset[str]) -> str:
+    """The type in which all of `types` have room, as `type_name` writes them."""
+    return _WIDER.get(types, TEXT)
+
+
+def as_text(_: frozenset[str]) -> str:
+    """Text, which has room for everything."""
+    return TEXT
+
+
+def disagreements(parts: Sequence[ConvertedPull], *, choose: Callable[[frozenset[str]], str]) -> dict[str, Goal]:
+    """
+    The columns on whose type or form of dates the parts do not agree, with what all of them should have.
+
+    One snapshot has one form for a column, or its text could not be given back: dates in different forms become text.
+    """
+    goals: dict[str, Goal] = {}
+    for columns in zip(*(part.table.columns for part in parts), strict=True):
+        types = frozenset(column.type for column in columns)
+        # A window without a value in the column says nothing of its type.
+        telling = [column for column in columns if not column.empty] or list(columns)
+        formats = dict.fromkeys(column.format for column in telling if column.format)
+        chosen = {column.type for column in telling}
+        if len(formats) > 1:
+            goals[columns[0].name] = _one_form(formats, chosen, choose)
+        elif len(types) > 1:
+            kind = choose(frozenset(chosen)) if len(chosen) > 1 else next(iter(chosen))
+            goals[columns[0].name] = Goal(kind, None if kind == TEXT else next(iter(formats), None))
+    return goals
+
+
+def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozenset[str]], str]) -> Goal:
+    first, *others = formats
+    if len(types) > 1 or choose is as_text or not all(is_same_form(first, other) for other in others):
+        return Goal(TEXT)
+    # They differ in padding: what is written without it may have numbers of one digit.
+    return Goal(next(iter(types)), max((first, *others), key=lambda form: form.count("%-")))
+
+
+def columns_of(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
+    """The columns as they are published; of several parts, the first that has something to tell of one tells it."""
+    columns: list[PublishedColumn] = []
+    for place in range(len(parts[0].table.columns)):
+        told = [part.table.columns[place] for part in parts]
+        # A part that was converted once more, to agree with another, knows no misfit of its own.
+        told.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
+        form = next((column.format for column in told if column.format and not column.empty), None)
+        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told), format=form)))
+    return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]
+
+
+def _published_column(column: ConvertedColumn) -> PublishedColumn:
+    misfit, outgrown = column.misfit, column.outgrown
+    return PublishedColumn(
+        name=column.name,
+        type=column.type,
+        declared=str(column.declared),
+        format=column.format,
+        why_text=column.why_text,
+        misfit={"row": misfit.row, "value": misfit.value} if misfit else None,
+        empty=column.empty,
+        outgrown={"row": outgrown.row, "value": outgrown.value} if outgrown else None,
+    )
+
+
+def part_record(part: ConvertedPull) -> PartRecord:
+    """A window's line in the manifest."""
+    assert part.pull.window is not None
+    generated_at = part.execution.generated_at
+    found = part.table.window or WindowRows()
+    return PartRecord(
+        start=iso_utc(part.pull.window.start),
+        end=iso_utc(part.pull.window.end),
+        query_id=part.report.query_id if part.report else None,
+        report_id=part.execution.report_id,
+        execution_id=part.execution.execution_id,
+        generated_at=iso_utc(generated_at) if generated_at else None,
+        rows=part.table.rows,
+        edge_rows=found.edge,
+        outside_rows=found.before + found.after,
+        undated_rows=found.undated,
+        downloaded_bytes=part.stored.size_bytes,
+        vouched_by=vouched_by(part),
+    )
+
+
+def digest_of(hashes: Sequence[str]) -> str:
+    """One hash for the content of several files, in their order."""
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

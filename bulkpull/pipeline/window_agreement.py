@@ -1,0 +1,154 @@
+"""
+All windows of a dataset brought to one table: each row once, and inside of the window that was asked for.
+
+Edges, rows without a time and forms of dates are matters of several files at once; what comes of them here is that some
+files are converted once more with other bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bulkpull import formatting as figures
+from bulkpull.conversion.messages import WindowBounds
+from bulkpull.errors import TimeNotReadable, WindowNotHonoured
+from bulkpull.model import Window
+from bulkpull.pipeline.converted_pull import ConvertedPull
+from bulkpull.pipeline.window_check import (
+    HoldsWhole,
+    Kept,
+    Manner,
+    divide_edges,
+    manner_of,
+    refuse_foreign_rows,
+    refuse_unread_times,
+    told,
+)
+
+Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
+
+
+@dataclass(slots=True)
+class WindowAgreement:
+    """
+    The windows of one dataset.
+
+    Args:
+        whole: The window that was asked for.
+        column: The time column.
+        is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
+        convert: Converts a part once more, with other bounds and the columns that it has.
+        undated_last: As for `divide_edges`.
+    """
+
+    whole: Window
+    column: str
+    is_limited: bool
+    convert: Convert
+    undated_last: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def bounds_of(self, window: Window) -> WindowBounds:
+        """The bounds of a part's first conversion."""
+        return WindowBounds(self.column, window.start, window.end)
+
+    def check(self, part: ConvertedPull) -> None:
+        """
+        Look at a part as soon as it has arrived.
+
+        Raises:
+            HoldsWhole: It holds the whole that was asked for, although it was asked for less.
+            WindowNotHonoured: It holds other rows than it was asked for.
+        """
+        rows = part.table.window
+        if rows is None or rows.unread or rows.is_ambiguous:
+            return  # how its dates are to be read may be told by another part
+        if self.is_limited and rows.left_out:
+            raise WindowNotHonoured(
+                f"the service did not keep to the window {told(self.whole)} of a query with LIMIT",
+                why=f"{rows.left_out:,} of its rows lie outside",
+            )
+        manner = manner_of(part, whole=self.whole)
+        if manner is Manner.IGNORED:
+            refuse_foreign_rows(part, column=self.column)
+        if manner is Manner.WHOLE and part.pull.window != self.whole:
+            raise HoldsWhole(part)
+
+    async def cut_out(self, found: HoldsWhole) -> ConvertedPull:
+        """The whole that was asked for, out of the one report that holds it."""
+        part = found.part
+        whole = replace(part, pull=replace(part.pull, window=self.whole))
+        self.notes.append(
+            "the service does not keep to windows for it: one report held all that was asked for and was cut here"
+        )
+        return await self.convert(whole, self.bounds_of(self.whole))
+
+    async def agree(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:
+        """
+        The same parts, each row in one of them only.
+
+        Raises:
+            TimeNotReadable: The time column does not tell which rows lie within a window.
+            HoldsWhole, WindowNotHonoured: As `check`.
+        """
+        agreed = await self._with_one_form(parts)
+        kept = divide_edges(agreed, undated_last=self.undated_last)
+        for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
+            if keeps != Kept() and part.table.window is not None:
+                agreed[place] = await self.convert(part, keeps.of(self._bounds_again(part)))
+        self._tell(agreed, kept)
+        return agreed
+
+    def _bounds_again(self, part: ConvertedPull) -> WindowBounds:
+        rows, window = part.table.window, part.pull.window
+        assert rows is not None
+        assert window is not None
+        return replace(self.bounds_of(window), form=rows.form)
+
+    async def _with_one_form(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:
+        """Parts whose dates do not tell how they are to be read are read as the others are."""
+        forms = {part.table.window.form for part in parts if part.table.window and part.table.window.form}
+        agreed = list(parts)
+        for place, part in enumerate(parts):
+            rows, window = part.table.window, part.pull.window
+            if rows is None or window is None or not (rows.unread or rows.is_ambiguous):
+                continue
+            if len(forms) != 1:
+                refuse_unread_times(part, column=self.column)
+            bounds = replace(self.bounds_of(window), form=next(iter(forms)))
+            agreed[place] = await self.convert(part, bounds)
+            refuse_unread_times(agreed[place], column=self.column)
+            self.check(agreed[place])
+        return agreed
+
+    def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[Kept]) -> None:
+        """What is left out, and why, in sentences for the manifest."""
+        found = [part.table.window for part in parts if part.table.window]
+        if not found:
+            return
+        manners = {manner_of(part, whole=self.whole) for part in parts}
+        twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.edge)
+        if twice:
+            self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
+        if at_end := found[-1].edge:
+            self.notes.append(
+                f"{figures.count(at_end, 'row')} of the day of the window's end, {self.whole.end:%Y-%m-%d}, came as "
+                "well and are left out"
+            )
+        if outside := sum(rows.before + rows.after for rows in found):
+            why = "are dated after its end"
+            if Manner.ROUNDED in manners:
+                why = "came because the service answers with whole months"
+            elif Manner.WHOLE in manners:
+                why = "came because the service does not keep to windows for it"
+            self.notes.append(f"{figures.count(outside, 'row')} outside of the window {why}; they are left out")
+        undated = sum(rows.undated for rows, keeps in zip(found, kept, strict=True) if keeps.undated)
+        if undated:
+            again = " and came with several windows" if any(not keeps.undated for keeps in kept) else ""
+            self.notes.append(f"{figures.count(undated, 'row')} without {self.column}{again}: kept, each once")
+        if len(parts) and not sum(part.table.rows for part in parts):
+            self.notes.append(f"no row lies within the window {told(self.whole)}")
+
+
+__all__ = ["HoldsWhole", "TimeNotReadable", "WindowAgreement"]

@@ -1,0 +1,180 @@
+"""
+What the rows of a report say about its window: kept, rounded to months, or not honoured; and who keeps what (pure).
+
+Little is known of the service's windows (behaviours 83 and 84), so what a report holds is judged by its rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from bulkpull.clock import iso_utc
+from bulkpull.conversion.messages import WindowBounds, WindowRows
+from bulkpull.errors import TimeNotReadable, WindowNotHonoured
+from bulkpull.model import Window
+from bulkpull.pipeline.converted_pull import ConvertedPull
+
+_MONTH_AND_A_BIT = timedelta(days=32)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class HoldsWhole(WindowNotHonoured):
+    """
+    The report of one window holds the whole that was asked for: no other is needed.
+
+    Args:
+        part: That report.
+    """
+
+    def __init__(self, part: ConvertedPull) -> None:
+        self.part = part
+        super().__init__("the service did not keep to the window of a report, which holds all that was asked for")
+
+
+class Manner(Enum):
+    """How the service treated the window of one report."""
+
+    KEPT = "kept"
+    ROUNDED = "rounded to whole months"
+    WHOLE = "holds the whole window"
+    IGNORED = "not honoured"
+
+
+def manner_of(part: ConvertedPull, *, whole: Window) -> Manner:
+    """
+    How the service treated the window of a part.
+
+    Args:
+        whole: The window that was asked for in all.
+    """
+    rows, window = part.table.window, part.pull.window
+    if rows is None or window is None or not (rows.before or rows.after):
+        return Manner.KEPT
+    made_at = part.execution.generated_at or datetime.max.replace(tzinfo=UTC)
+    is_to_the_present = window.end >= made_at - timedelta(days=1)
+    if not rows.before and is_to_the_present:
+        return Manner.KEPT  # rows dated ahead say nothing of a window that ends with the data
+    assert rows.earliest is not None
+    assert rows.latest is not None
+    first_month, months_end = _months_around(window)
+    if rows.earliest >= first_month and rows.latest < months_end:
+        return Manner.ROUNDED
+    begins = rows.earliest < whole.start
+    ends = rows.latest >= whole.end or whole.end >= made_at - timedelta(days=1)
+    return Manner.WHOLE if begins and ends else Manner.IGNORED
+
+
+def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
+    """
+    Refuse a report that does not hold its window.
+
+    Raises:
+        WindowNotHonoured: With the first row outside.
+    """
+    rows, window = part.table.window, part.pull.window
+    assert rows is not None
+    assert window is not None
+    first = rows.first_outside
+    shown = f"row {first.row:,} has {column} {first.value!r}" if first else "rows lie outside of it"
+    raise WindowNotHonoured(
+        f"the service did not keep to the window {told(window)}",
+        why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
+    )
+
+
+def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
+    """
+    Refuse a report whose rows cannot be held against the window.
+
+    Raises:
+        TimeNotReadable: With the first value.
+    """
+    rows = part.table.window
+    if rows is None or not (rows.unread or rows.is_ambiguous):
+        return
+    first = rows.first_unread
+    shown = f"{first.value!r} in row {first.row:,}" if first else "day and month may stand either way round"
+    raise TimeNotReadable(f"its time column {column} does not tell which rows lie within a window", why=shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a part keeps at its edges, besides the rows inside."""
+
+    edge: bool = False
+    first_day: bool = True
+    undated: bool = True
+
+    def of(self, bounds: WindowBounds) -> WindowBounds:
+        """The bounds of a conversion that does so."""
+        return replace(bounds, keep_edge=self.edge, skip_first_day=not self.first_day, keep_undated=self.undated)
+
+
+def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) -> list[Kept]:
+    """
+    Who keeps the rows of each edge, and the rows without a time, so that each is there once.
+
+    A day on the edge belongs to the part that begins with it. The part before keeps it where the following one has no
+    such rows (a service whose windows begin after their start), or where both have it whole, in different readings, and
+    its own is the later one. Rows without a time that come with several windows are kept once, in the latest reading.
+
+    Args:
+        parts: In the order of their windows, each beginning where the one before ends.
+        undated_last: Rows without a time belong to the last window that has them, which every later run asks for again.
+    """
+    kept = [Kept() for _ in parts]
+    for place in range(len(parts) - 1):
+        before, following = parts[place], parts[place + 1]
+        one, other = before.table.window, following.table.window
+        if one is None or other is None or not one.edge:
+            continue
+        if not other.first_day:
+            kept[place] = replace(kept[place], edge=True)
+        elif (
+            one.edge_digest != other.first_day_digest
+            and one.edges_are_days
+            and other.edges_are_days
+            and _made_at(before) > _made_at(following)
+        ):
+            kept[place] = replace(kept[place], edge=True)
+            kept[place + 1] = replace(kept[place + 1], first_day=False)
+    with_undated = [place for place, part in enumerate(parts) if part.table.window and part.table.window.undated]
+    if len(with_undated) > 1 and _come_again([parts[place].table.window for place in with_undated]):
+        latest = max(with_undated, key=lambda place: (not undated_last and _made_at(parts[place]).timestamp(), place))
+        for place in with_undated:
+            kept[place] = replace(kept[place], undated=place == latest)
+    return kept
+
+
+def _come_again(rows: Sequence[WindowRows | None]) -> bool:
+    """Whether the same rows without a time came with several windows; else each window has some of its own."""
+    seen: set[int] = set()
+    for each in rows:
+        sketch = set(each.undated_sketch) if each else set()
+        if seen & sketch:
+            return True
+        seen |= sketch
+    return False
+
+
+def told(window: Window) -> str:
+    """A window as messages name it: its days, where it consists of days."""
+    return f"{_moment(window.start)} to {_moment(window.end)}"
+
+
+def _moment(moment: datetime) -> str:
+    text = iso_utc(moment)
+    return text.removesuffix("T00:00:00Z")
+
+
+def _months_around(window: Window) -> tuple[datetime, datetime]:
+    first = window.start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    last = window.end.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return first, last if last == window.end else (last + _MONTH_AND_A_BIT).replace(day=1)
+
+
+def _made_at(part: ConvertedPull) -> datetime:
+    return part.execution.generated_at or _LONG_AGO

@@ -1,0 +1,232 @@
+"""
+A query × what the service offers today → the query as it is sent, or the place where it is wrong.
+
+The service's own answers to a wrong query name neither the column nor the place (behaviour 73), and a value that cannot
+occur is not answered at all (67). So everything is looked at here, before any call creates something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from bulkpull.catalog import Catalog, CatalogColumn, CatalogDataset
+from bulkpull.errors import QueryError
+from bulkpull.model import OfferedDataset
+from bulkpull.query.ast import Condition, Literal, Name, Operator, Statement
+from bulkpull.query.parser import parse
+from bulkpull.query.render import build
+from bulkpull.query.value_checks import Kind, check_value
+from bulkpull.suggestions import did_you_mean
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedQuery:
+    """
+    A query that the service can answer.
+
+    Attributes:
+        text: What is sent: one line, every name as the service spells it today.
+        columns: The names selected, in the order of the file; metrics among them.
+        metrics: Those of them that are metrics, in the same order.
+        warnings: What may surprise, each one sentence.
+    """
+
+    text: str
+    statement: Statement
+    offered: OfferedDataset
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def check_query(
+    text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog, is_whole: bool = False
+) -> CheckedQuery:
+    """
+    Read a query and hold it against what is offered: dataset, names, values, time span.
+
+    Args:
+        offered: What the service lists.
+        is_whole: It selects every column, so that its metrics need no warning.
+
+    Raises:
+        QueryError: It cannot be read, or asks for what is not there; the error points at the place and suggests the
+            nearest thing that is.
+
+    Source: behaviours 59 to 68 and 76.
+    """
+    statement = parse(text, names=odd_names(offered))
+    dataset = _find_dataset(statement.dataset, text, offered=offered, catalog=catalog)
+    return _Check(text, dataset, catalog, is_whole=is_whole).of(statement)
+
+
+def odd_names(offered: Iterable[OfferedDataset]) -> frozenset[str]:
+    """Every name that any dataset lists; the parser takes from it those that hold blanks or punctuation."""
+    return frozenset(chain.from_iterable((*dataset.columns, *dataset.metrics) for dataset in offered))
+
+
+def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog) -> OfferedDataset:
+    known = catalog.find(name.text)
+    for dataset in offered:
+        listed = catalog.find(dataset.name)
+        if dataset.name.casefold() == name.folded or (known is not None and listed is known):
+            return dataset
+    names = [dataset.name for dataset in offered]
+    what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
+    hint = did_you_mean(name.text, names if known else (*names, *(each.name for each in catalog.datasets)))
+    raise QueryError(
+        what, text=text, at=name.at, length=len(name.text), fix=hint or "see `bulkpull datasets` for the names"
+    )
+
+
+class _Check:
+    """One dataset against which a statement is held."""
+
+    def __init__(self, text: str, dataset: OfferedDataset, catalog: Catalog, *, is_whole: bool) -> None:
+        self.text, self.dataset, self.catalog = text, dataset, catalog
+        self.known: CatalogDataset | None = catalog.find(dataset.name)
+        self.columns = {name.casefold(): name for name in reversed(dataset.columns)}
+        self.metrics = {name.casefold(): name for name in dataset.metrics}
+        self.is_whole = is_whole
+        self.warnings: list[str] = []
+
+    def of(self, statement: Statement) -> CheckedQuery:
+        names = tuple(self._listed(name) for name in statement.names)
+        self._refuse_doubles(names)
+        conditions = tuple(self._condition(condition) for condition in statement.conditions)
+        orderings = tuple(replace(each, name=self._listed(each.name)) for each in statement.orderings)
+        checked = replace(
+            statement,
+            names=names,
+            dataset=replace(statement.dataset, text=self.dataset.name),
+            conditions=conditions,
+            orderings=orderings,
+            timespan=self._timespan(statement.timespan) if statement.timespan else None,
+        )
+        metrics = tuple(name.text for name in names if name.folded in self.metrics and name.folded not in self.columns)
+        self._warn(checked, metrics=() if self.is_whole else metrics)
+        return CheckedQuery(
+            text=build(checked),
+            statement=checked,
+            offered=self.dataset,
+            columns=tuple(name.text for name in names),
+            metrics=metrics,
+            warnings=tuple(self.warnings),
+        )
+
+    def _listed(self, name: Name) -> Name:
+        """The name as the service spells it."""
+        spelled = self.columns.get(name.folded) or self.metrics.get(name.folded)
+        if spelled is None:
+            raise self._unknown(name)
+        if name.folded not in self.columns and "(" in spelled:
+            raise self._error(f"the service refuses the metric {spelled}, because of its brackets", name)
+        return replace(name, text=spelled)
+
+    def _unknown(self, name: Name) -> QueryError:
+        documented = self._documented(name.text)
+        why = None
+        hint = None
+        if documented is not None:
+            today = next((alias for alias in self._spellings(documented) if alias.casefold() in self.columns), None)
+            why = "the documents know it, and the service does not list it today"
+            hint = f"it is listed as {today}" if today else None
+        hint = hint or did_you_mean(name.text, (*self.dataset.columns, *self.dataset.metrics))
+        fix = hint or f"`bulkpull datasets {self._label}` lists the columns"
+        return self._error(f"{self._label} has no column {name.text}", name, why=why, fix=fix)
+
+    def _refuse_doubles(self, names: Sequence[Name]) -> None:
+        seen: set[str] = set()
+        for name in names:
+            if name.folded in seen:
+                raise self._error(f"{name.text} is selected twice", name, fix="name each column once")
+            seen.add(name.folded)
+
+    def _condition(self, condition: Condition) -> Condition:
+        name = self._listed(condition.name)
+        kind = self._kind(name)
+        for value in condition.values:
+            doubt = check_value(value.text, kind=kind, operator=condition.operator)
+            if doubt is None:
+                continue
+            what = f"{name.text} {condition.operator} '{value.text}'"
+            if doubt.is_fatal:
+                excludes = condition.operator in (Operator.UNEQUAL, Operator.NOT_IN)
+                raise QueryError(
+                    f"{what} {'leaves out' if excludes else 'matches'} no row",
+                    text=self.text,
+                    at=value.at,
+                    length=value.length,
+                    why=doubt.why.removesuffix(", so no row can match"),
+                    fix=doubt.fix,
+                )
+            self.warnings.append(f"{what}: {doubt.why}" + (f"; {doubt.fix}" if doubt.fix else ""))
+        return replace(condition, name=name, values=tuple(self._sent(value, kind) for value in condition.values))
+
+    @staticmethod
+    def _sent(value: Literal, kind: Kind) -> Literal:
+        """The value as it is sent: text in quotes, so that nobody takes 007 for a number (behaviours 66 and 152)."""
+        return replace(value, quoted=True) if kind.is_text else value
+
+    def _kind(self, name: Name) -> Kind:
+        if name.folded not in self.columns:
+            return Kind(self.catalog.metric(name.text).type)
+        column = self._documented(name.text)
+        if column is None:
+            return Kind()
+        return Kind(column.type, values=column.values, known_values=column.known_values)
+
+    def _timespan(self, name: Name) -> Name:
+        ranges = self.dataset.date_ranges
+        if not ranges:
+            raise self._error(f"{self._label} has no time axis", name, fix="leave TIMESPAN out")
+        for spelled in ranges:
+            if spelled.casefold() == name.folded:
+                return replace(name, text=spelled)
+        hint = did_you_mean(name.text, ranges)
+        raise self._error(
+            f"{self._label} has no time span {name.text}",
+            name,
+            fix=f"{hint + ' ' if hint else ''}it offers {', '.join(ranges)}",
+        )
+
+    def _warn(self, statement: Statement, *, metrics: Sequence[str]) -> None:
+        if metrics:
+            plain = "every combination of the other columns"
+            self.warnings.append(
+                f"{_listed(metrics)}: a metric is computed for {plain}, so rows are not those of the dataset"
+            )
+        if statement.distinct:
+            self.warnings.append("DISTINCT drops rows that are alike, which are legitimate in this data")
+        undirected = [each.name.text for each in statement.orderings if each.direction is None]
+        if undirected:
+            self.warnings.append(f"ORDER BY {_listed(undirected)} sorts descending, because no direction is given")
+        if statement.limit is not None and not statement.orderings:
+            self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
+        if any("'" in value.text for each in statement.conditions for value in each.values):
+            self.warnings.append(
+                "a value holds a quote, which is sent doubled; no document says that this is understood"
+            )
+
+    def _documented(self, name: str) -> CatalogColumn | None:
+        return self.known.column(name) if self.known else None
+
+    @staticmethod
+    def _spellings(column: CatalogColumn) -> tuple[str, ...]:
+        return (column.name, *column.aliases)
+
+    @property
+    def _label(self) -> str:
+        return self.known.name if self.known else self.dataset.name
+
+    def _error(self, what: str, name: Name, *, why: str | None = None, fix: str | None = None) -> QueryError:
+        return QueryError(what, text=self.text, at=name.at, length=len(name.text), why=why, fix=fix)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

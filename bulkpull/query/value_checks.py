@@ -1,0 +1,161 @@
+"""
+Can a value occur in a column at all? The service does not ask: it answers 200 and no rows (behaviour 67).
+
+What the documents declare decides. They are silent on how dates are written (155), so any usual form passes, and they
+are not always right, so a doubt is told and only what no row can match is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from bulkpull.catalog import ColumnType
+from bulkpull.query.ast import Operator
+from bulkpull.suggestions import nearest
+
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+_GUID = re.compile(r"\s*\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?\s*", re.IGNORECASE)
+_ISO_DAY = re.compile(r"\s*([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ].*)?")
+# Words that may stand in a day or a moment, however it is written.
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905 - reads as a list of words
+_CLOCK = frozenset({"t", "z", "am", "pm", "utc"})
+# A year alone has four digits; beside a month's name two may be one.
+_FEWEST_DIGITS = 4
+_FEWEST_BESIDE_A_MONTH = 2
+_TRUE, _FALSE = ("1", "y", "yes", "true"), ("0", "n", "no", "false")
+_KINDS: dict[ColumnType | None, str] = {
+    ColumnType.INT: "numbers",
+    ColumnType.DECIMAL: "numbers",
+    ColumnType.DATE: "dates",
+    ColumnType.DATETIME: "dates",
+    ColumnType.MONTH: "months",
+    ColumnType.GUID: "GUIDs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a column holds, as far as it is documented; nothing is known of one that has no type."""
+
+    type: ColumnType | None = None
+    values: tuple[str, ...] = ()
+    known_values: tuple[str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are compared as text."""
+        return self.type not in (None, ColumnType.INT, ColumnType.DECIMAL, ColumnType.BOOL)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueWarning:
+    """
+    What is wrong with a value.
+
+    Attributes:
+        why: What the column holds instead.
+        fix: What to write.
+        is_fatal: No row can match, so there is no use in asking.
+    """
+
+    why: str
+    fix: str | None
+    is_fatal: bool
+
+
+def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning | None:
+    """
+    What is wrong with comparing a column of that kind with `value`; `None` when nothing is known to be.
+
+    Source: behaviours 66, 67 and 154.
+    """
+    if operator.takes_pattern:
+        return _of_pattern(value, kind)
+    if not value.strip():
+        return ValueWarning("no document says what an empty value compares with", None, is_fatal=False)
+    if kind.values:
+        return _of_flag(value, kind.values)
+    if kind.type not in _FORMS:
+        return _of_word(value, kind.known_values)
+    fits, fix = _FORMS[kind.type]
+    # The types of ids are judged, not documented: a doubt about one is told.
+    return None if fits(value) else ValueWarning(_holds(kind), fix, is_fatal=kind.type is not ColumnType.GUID)
+
+
+def _holds(kind: Kind) -> str:
+    return f"the column holds {_KINDS[kind.type]}, so no row can match"
+
+
+def _of_pattern(value: str, kind: Kind) -> ValueWarning | None:
+    if "%" not in value and "_" not in value:
+        return ValueWarning("LIKE without % or _ finds only the whole value", f"write '%{value}%'", is_fatal=False)
+    if kind.type in _KINDS and kind.type is not ColumnType.GUID:
+        return ValueWarning(f"the column holds {_KINDS[kind.type]}, and LIKE compares text", None, is_fatal=False)
+    return None
+
+
+def _of_flag(value: str, words: Sequence[str]) -> ValueWarning | None:
+    folded = value.strip().casefold()
+    same = next((side for side in (_TRUE, _FALSE) if folded in side), ())
+    meant = [word for word in words if word.casefold() in same]
+    if folded not in (word.casefold() for word in words):
+        return ValueWarning(
+            f"the column holds only {' and '.join(words)}, so no row can match",
+            f"write {_told(meant or words)}",
+            is_fatal=True,
+        )
+    if len(meant) > 1:
+        why = f"the documents write this flag as {' or '.join(meant)}, and only one of them may occur"
+        return ValueWarning(why, f"write IN ({', '.join(repr(word) for word in meant)})", is_fatal=False)
+    return None
+
+
+def _of_word(value: str, known: Sequence[str]) -> ValueWarning | None:
+    if not known or value.strip().casefold() in (word.casefold() for word in known):
+        return None
+    near = nearest(value, known, cutoff=0.75)
+    if near is None:
+        return None
+    return ValueWarning(f"known values are {', '.join(known)}", f"did you mean '{near}'?", is_fatal=False)
+
+
+def _told(words: Sequence[str]) -> str:
+    return " or ".join(word if word.isdigit() else f"'{word}'" for word in words)
+
+
+def _is_number(value: str) -> bool:
+    return bool(_NUMBER.fullmatch(value))
+
+
+def _is_guid(value: str) -> bool:
+    return bool(_GUID.fullmatch(value))
+
+
+def _is_day(value: str) -> bool:
+    found = _ISO_DAY.fullmatch(value)
+    if found is not None:
+        try:
+            date(int(found[1]), int(found[2]), int(found[3]))
+        except ValueError:
+            return False
+        return True
+    digits = sum(letter.isdigit() for letter in value)
+    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", value)]
+    months = [word for word in words if word[:3] in _MONTHS]
+    others = [word for word in words if word not in months and word not in _CLOCK]
+    return not others and digits >= (_FEWEST_BESIDE_A_MONTH if months else _FEWEST_DIGITS)
+
+
+_DAY = "write a day as '2026-01-31'"
+_DIGITS = "write digits, with a point where one is needed: 20000.5"
+_FORMS: dict[ColumnType | None, tuple[Callable[[str], bool], str | None]] = {
+    ColumnType.INT: (_is_number, _DIGITS),
+    ColumnType.DECIMAL: (_is_number, _DIGITS),
+    ColumnType.DATE: (_is_day, _DAY),
+    ColumnType.DATETIME: (_is_day, _DAY),
+    ColumnType.MONTH: (_is_day, _DAY),
+    ColumnType.GUID: (_is_guid, None),
+}

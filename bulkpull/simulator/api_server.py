@@ -1,0 +1,268 @@
+"""The API host: HTTP in, the service's answer out, with throttling, tokens, pages and faults around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from aiohttp import web
+
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import responses as answers
+from bulkpull.simulator.api_errors import Refusal
+from bulkpull.simulator.dispatch import paged, perform
+from bulkpull.simulator.faults import Fault, FaultBox
+from bulkpull.simulator.rate_limit import Throttle
+from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.responses import Reply
+from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route
+from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.service import Service
+from bulkpull.simulator.signed_links import http_date
+from bulkpull.simulator.sockets import reset
+from bulkpull.simulator.token_endpoint import TokenIssuer
+from bulkpull.simulator.token_errors import TokenRefused
+from bulkpull.simulator.validation import Fields
+
+
+class ApiHost:
+    """
+    Answers the API and the token endpoint.
+
+    Attributes:
+        api_origin, blob_origin: `http://host:port` of the two servers, set once they listen.
+    """
+
+    def __init__(
+        self, scenario: Scenario, service: Service, *, clock: SimulatorClock, faults: FaultBox, calls: list[Call]
+    ) -> None:
+        self._scenario, self._service, self._clock, self._faults = scenario, service, clock, faults
+        self._calls = calls
+        self._tokens = TokenIssuer(scenario, clock=clock, faults=faults)
+        self._throttle = Throttle(scenario, clock=clock)
+        self._versions = 0
+        self._application_id = uuid4()
+        self.api_origin = self.blob_origin = ""
+
+    def spend(self, calls: int) -> None:
+        """Let another tool of the same partner make calls (behaviour 173)."""
+        self._throttle.count(calls)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        route = find_route(request.method, request.path, dict(request.query))
+        call = self._note(request, route)
+        raw = await request.read()
+        if self._scenario.api_latency_s:
+            await self._clock.sleep(self._scenario.api_latency_s)
+        body = _read_body(raw, is_form=call.endpoint in DIRECTORY)
+        call.body_keys = tuple(body)
+        if route is not None and route.endpoint not in DIRECTORY:
+            call.datasets = datasets_of(route, body, self._service)
+            call.name = _text(Fields(body).get("ReportName") or Fields(body).get("Name"))
+        reply = await self._reply(request, route, call, body)
+        if reply is None:
+            return reset(request)
+        call.status = reply.status
+        return self._response(reply)
+
+    async def _reply(
+        self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
+    ) -> Reply | None:
+        """The answer, `None` for a connection that is reset instead."""
+        if self._take("reset_before_acting", call):
+            return None
+        reply = self._instead(call)
+        if reply is not None:
+            return reply
+        reply = await self._act(request, route, call, body)
+        late = self._take("slow_answer", call)
+        if late is not None:
+            await self._clock.sleep(float(late.args.get("seconds", 1.0)))
+        fault = self._take("status_after_acting", call)
+        if fault is not None:
+            return answers.status_reply(fault, now=self._clock.now())
+        return None if self._take("reset_after_acting", call) else reply
+
+    def _instead(self, call: Call) -> Reply | None:
+        """What a gateway answers in the service's place; `None` when it lets the request through."""
+        for name in ("http_status", "throttle"):
+            fault = self._take(name, call)
+            if fault is not None:
+                return answers.status_reply(fault, now=self._clock.now())
+        fault = self._take("error_in_ok_envelope", call)
+        if fault is not None:
+            return answers.ok_with_error(fault)
+        fault = self._take("redirect", call)
+        if fault is None:
+            return None
+        target = f"{self.blob_origin if fault.args.get('to') != 'loop' else self.api_origin}{call.path}"
+        return Reply(status=int(fault.args.get("status", 302)), body=b"", headers={"Location": target})
+
+    async def _act(
+        self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
+    ) -> Reply | None:
+        """What the service itself answers; `None` for an answer that is lost."""
+        if len(request.raw_path) > self._scenario.longest_address:
+            return _generic(414, "Request-URI too long")
+        if route is None:
+            return _generic(404, "Resource not found")
+        if not route.is_allowed:
+            return _generic(405, "Method not allowed")
+        if route.endpoint in DIRECTORY:
+            return self._directory_reply(route, body)
+        token = _token_of(request)
+        self._throttle.count()
+        headers = {**self._echoed(request, token), **self._throttle.headers}
+        try:
+            self._admit(call, token)
+            reply = await self._perform(route, call, body)
+        except Refusal as refusal:
+            reply = answers.refusal_reply(refusal)
+        return replace(reply, headers={**headers, **reply.headers}) if reply is not None else None
+
+    def _admit(self, call: Call, token: str | None) -> None:
+        """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
+        self._throttle.check()
+        if self._take("token_refused", call):
+            raise refusals.unauthorized()
+        self._tokens.check(token)
+        if self._scenario.role == "none":
+            raise refusals.forbidden()
+
+    async def _perform(self, route: Route, call: Call, body: Mapping[str, Any]) -> Reply | None:
+        """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
+        if self._name_is_taken(route, call, body):
+            return None
+        correlation_id = call.correlation_id or str(uuid4())
+        answer = await perform(route, body, self._service, correlation_id=correlation_id)
+        if self._take("acts_twice", call):
+            await perform(route, body, self._service, correlation_id=correlation_id)
+            return None
+        whole = paged(
+            answer,
+            route,
+            self._service,
+            faults=self._faults,
+            api_origin=self.api_origin,
+            foreign_origin=self.blob_origin,
+        )
+        return self._shaped(whole, route, call)
+
+    def _shaped(self, body: dict[str, Any], route: Route, call: Call) -> Reply:
+        """The envelope in the scenario's casing, or as a fault leaves it."""
+        shaped = body
+        if self._scenario.key_casing == "pascal":
+            shaped = answers.pascal(body, records_too=route.verb != "testQueryResult")
+        elif route.verb != "testQueryResult" and self._take("alternating_versions", call):
+            self._versions += 1
+            shaped = answers.other_version(body) if self._versions % 2 else body
+        reply = answers.json_reply(shaped)
+        for name in answers.REPLY_FAULTS:
+            fault = self._take(name, call)
+            if fault is not None:
+                return answers.spoiled_reply(fault, reply, body)
+        return reply
+
+    def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Reply:
+        tenant = route.subject or ""
+        try:
+            match route.endpoint:
+                case "token":
+                    body = self._tokens.issue(form, tenant=tenant, version=route.version)
+                case "devicecode":
+                    body = self._tokens.begin_device(form, tenant=tenant, origin=self.api_origin)
+                case _:
+                    body = self._tokens.describe(tenant=tenant, origin=self.api_origin)
+        except TokenRefused as refused:
+            return answers.json_reply(refused.body(now=self._clock.now()), status=refused.status)
+        return answers.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
+
+    def _name_is_taken(self, route: Route, call: Call, body: Mapping[str, Any]) -> bool:
+        """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
+        fields = Fields(body)
+        name, text = fields.text("Name"), fields.text("Query")
+        if (route.method, route.verb) != ("POST", "ScheduledQueries") or name is None or text is None:
+            return False
+        if not self._take("name_taken", call):
+            return False
+        parsed = self._service.query_shelf.parse(text)
+        other = f"SELECT {parsed.columns[0].name} FROM {parsed.table.listed_name} LIMIT 1"  # noqa: S608 - not SQL
+        self._service.query_shelf.keep(name=name, text=other, description=None)
+        return True
+
+    def _take(self, name: str, call: Call) -> Fault | None:
+        fault = self._faults.take(name, datasets=call.datasets, endpoint=call.endpoint or "", method=call.method)
+        if fault is not None and call.fault is None:
+            call.fault = fault.name
+        return fault
+
+    def _note(self, request: web.Request, route: Route | None) -> Call:
+        headers = request.headers
+        call = Call(
+            at=self._clock.now(),
+            method=request.method,
+            path=request.path,
+            endpoint=route.endpoint if route else None,
+            params=dict(request.query),
+            subject=route.subject if route else None,
+            has_authorization="Authorization" in headers or "X-AadUserTicket" in headers,
+            request_id=headers.get("MS-RequestId"),
+            correlation_id=headers.get("MS-CorrelationId"),
+        )
+        self._calls.append(call)
+        return call
+
+    def _echoed(self, request: web.Request, token: str | None) -> dict[str, str]:
+        """The headers of every reply: the live service's, or those that Partner Center documents (13, 44 and 174)."""
+        live = self._scenario.edition == "live"
+        names = ("MS-CorrelationId",) if live else ("MS-RequestId", "MS-CorrelationId")
+        headers = {name: request.headers.get(name, str(uuid4())) for name in names}
+        if live:
+            headers["Request-Context"] = f"appId=cid-v1:{self._application_id}"
+        if self._scenario.tells_mfa and request.headers.get("ValidateMfa", "").casefold() == "true":
+            headers["isMfaCompliant"] = str(self._tokens.is_mfa_compliant(token)).lower()
+        return headers
+
+    def _response(self, reply: Reply) -> web.Response:
+        response = web.Response(
+            status=reply.status,
+            reason=reply.reason,
+            body=reply.body,
+            headers={"Date": http_date(self._clock.now()), **reply.headers},
+        )
+        response.headers["Content-Type"] = f"{reply.content_type}; charset=utf-8"
+        return response
+
+
+def _generic(status: int, words: str) -> Reply:
+    """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
+    return answers.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
+
+
+def _read_body(raw: bytes, *, is_form: bool) -> Mapping[str, Any]:
+    """A form or a JSON object; anything else has no fields, so the first mandatory one is missing."""
+    text = raw.decode("utf-8", errors="replace")
+    if is_form:
+        return dict(parse_qsl(text, keep_blank_values=True))
+    try:
+        body = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _token_of(request: web.Request) -> str | None:
+    """The bearer token, or the ticket that is observed to do as well (behaviour 16)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.casefold() == "bearer" and token:
+        return token
+    return request.headers.get("X-AadUserTicket")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,205 @@
+"""The objects that the simulated service keeps: stored queries, reports and their executions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bulkpull.simulator.faults import Fault
+from bulkpull.simulator.query_parser import ParsedQuery
+
+# The share of a report's latency that it waits in the queue.
+_QUEUED_SHARE = 0.3
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredQuery:
+    """A query as the service keeps it; a system query has no user (behaviour 74)."""
+
+    query_id: str
+    name: str
+    description: str | None
+    text: str
+    user: str | None
+    created_at: datetime
+    is_system: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """
+    One making of a report.
+
+    Attributes:
+        started_at: When it was queued.
+        latency_s: How long it takes, without the time in which its report is paused.
+        plight: The fault that befell it at birth.
+        reads: How often it was read in its plight.
+        own: False for an execution that is older than its report (fault `old_execution_first`).
+        answerable: False when its query had fallen behind the live columns by then (behaviour 76): it never ends.
+    """
+
+    execution_id: str
+    report_id: str
+    started_at: datetime
+    latency_s: float
+    plight: Fault | None = None
+    reads: int = 0
+    own: bool = True
+    answerable: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredReport:
+    """
+    A report as the service keeps it.
+
+    Attributes:
+        query_text: `None` when somebody deleted the query.
+        query_gone_at: When that was; what was not done by then waits for ever (behaviour 109).
+        window: The two query times, which count for one-off reports only (behaviour 83).
+        interval_h, count: `None` for an endless or a one-off report.
+        made: How many of its scheduled times have passed, since `start_at`.
+        pauses: When it was paused and resumed; the last pause may be open.
+    """
+
+    report_id: str
+    name: str
+    description: str | None
+    query_id: str
+    query_text: str | None
+    parsed: ParsedQuery
+    user: str
+    created_at: datetime
+    execute_now: bool
+    start_at: datetime
+    window: tuple[datetime | None, datetime | None] = (None, None)
+    interval_h: int | None = None
+    count: int | None = None
+    format: str = "csv"
+    callback_url: str | None = None
+    callback_method: str | None = None
+    modified_at: datetime | None = None
+    query_gone_at: datetime | None = None
+    made: int = 0
+    pauses: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    next_execution: Execution | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The canonical name of the dataset that it reports on."""
+        return self.parsed.table.name
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it recurs, as opposed to a one-off report."""
+        return not self.execute_now
+
+    @property
+    def is_paused(self) -> bool:
+        return bool(self.pauses) and self.pauses[-1][1] is None
+
+    @property
+    def status(self) -> str:
+        """Active, Paused or Inactive; a one-off report reads Inactive, which is no failure (behaviours 89 and 90)."""
+        if self.is_paused:
+            return "Paused"
+        used_up = self.count is not None and self.made >= self.count
+        return "Inactive" if self.execute_now or used_up else "Active"
+
+    def was_paused_at(self, moment: datetime) -> bool:
+        return any(begin <= moment and (end is None or moment < end) for begin, end in self.pauses)
+
+    def completed_at(self, execution: Execution) -> datetime | None:
+        """When the execution is, was or will be done; `None` while a pause holds it up, and where it never ends."""
+        if not execution.answerable:
+            return None
+        at, left = execution.started_at, timedelta(seconds=execution.latency_s)
+        for begin, end in self.pauses:
+            if end is not None and end <= at:
+                continue
+            if begin >= at + left:
+                break
+            left -= max(timedelta(0), begin - at)
+            if end is None:
+                return None
+            at = end
+        return at + left
+
+    def status_of(self, execution: Execution, *, now: datetime) -> str:
+        """The execution's state as documented (behaviour 109), faults aside."""
+        done_at = self.completed_at(execution)
+        if self.query_gone_at is not None and (done_at is None or done_at >= self.query_gone_at):
+            return "Pending"
+        if done_at is not None and done_at <= now:
+            return "Completed"
+        if self.is_paused:
+            return "Paused"
+        waited_s = (now - execution.started_at).total_seconds()
+        return "Pending" if waited_s < execution.latency_s * _QUEUED_SHARE else "Running"
+
+
+def wire_time(moment: datetime | None) -> str | None:
+    """A moment in the service's form: whole seconds, UTC, `Z`."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else None
+
+
+def wire_query(query: StoredQuery) -> dict[str, Any]:
+    """The record of a query, with the keys of the seed's reply."""
+    return {
+        "queryId": query.query_id,
+        "name": query.name,
+        "description": query.description,
+        "query": query.text,
+        "type": "system" if query.is_system else "userDefined",
+        "user": query.user,
+        "createdTime": wire_time(query.created_at),
+    }
+
+
+def wire_report(report: StoredReport) -> dict[str, Any]:
+    """The record of a report; `CallbackMethod` has the seed's odd casing (behaviour 34)."""
+    times: dict[str, Any] = {}
+    if report.execute_now:
+        times = {"queryStartTime": wire_time(report.window[0]), "queryEndTime": wire_time(report.window[1])}
+    return {
+        "reportId": report.report_id,
+        "reportName": report.name,
+        "description": report.description,
+        "queryId": report.query_id,
+        "query": report.query_text,
+        "user": report.user,
+        "createdTime": wire_time(report.created_at),
+        "modifiedTime": wire_time(report.modified_at),
+        "executeNow": report.execute_now,
+        **times,
+        "startTime": wire_time(report.start_at),
+        "reportStatus": report.status,
+        "recurrenceInterval": -1 if report.execute_now else report.interval_h,
+        "recurrenceCount": 1 if report.execute_now else report.count,
+        "callbackUrl": report.callback_url,
+        "CallbackMethod": report.callback_method,
+        "format": report.format,
+    }
+
+
+def wire_execution(
+    execution: Execution, report: StoredReport, *, status: str, link: str | None, generated_at: str | None
+) -> dict[str, Any]:
+    """The record of an execution; the callback's two keys are null although the report has them (behaviour 116)."""
+    return {
+        "executionId": execution.execution_id,
+        "reportId": execution.report_id,
+        "recurrenceInterval": -1 if report.execute_now else report.interval_h,
+        "recurrenceCount": 1 if report.execute_now else report.count,
+        "callbackUrl": None,
+        "CallbackMethod": None,
+        "format": report.format,
+        "executionStatus": status,
+        "reportLocation": None,
+        "reportAccessSecureLink": link,
+        "reportExpiryTime": None,
+        "reportGeneratedTime": generated_at,
+    }

@@ -1,0 +1,253 @@
+"""
+Values for a column, many at a time, each a pure function of seed, dataset, column and row.
+
+A value is a draw from a pool: the pool makes it look real (leading zeros, commas, quotes, line breaks, several scripts,
+padded blanks, the words NULL and NA, credits, empty fields with and without quotes), the row's number decides the draw.
+Customers are the same in all columns and datasets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bulkpull.simulator.datasets import Column
+
+Keys = npt.NDArray[np.uint64]
+
+_CUSTOMERS = 5_000
+_PARTS = 65_536
+_COMPANIES = ("Contoso", "Fabrikam", "Northwind", "Adatum", "Tailspin", "Wingtip", "Litware", "Proseware", "Woodgrove")
+_FORMS = (
+    "{0} {1}",
+    "{0} {1} Ltd",
+    "{0}, Inc. {1}",
+    "{0} {1} GmbH & Co. KG",
+    '{0} "Retail" {1}',
+    "{0} {1}, Berlin, DE",
+    "Κοντόσο {1}",
+    "Контосо {1}",
+    "コントソ株式会社 {1}",
+    "{0} {1} 🚀",
+    "Société {0} d'Étude {1}",
+    "مجموعة {0} {1}",
+)
+# Names that trip readers up, each a customer of its own.
+_ODD_NAMES = (
+    "NULL",
+    "NA",
+    "nan",
+    "null",
+    "-",
+    " padded on both sides ",
+    "Contoso\r\nsecond line",
+    'say "hi", twice\n',
+    "",
+)
+_MARKETS = ("Sweden", "Germany", "Japan", "Korea, Republic of", "Türkiye", "Côte d'Ivoire", "United States", "Brazil")
+_SEGMENTS = ("Enterprise", "SMB", "Corporate", "Strategic - Commercial", "Education")
+_PART_NUMBERS = ("AAA-01234", "0E123", "1E5", "00042", "CFQ7TTC0LH16", "7NQ-00301")
+_PLAIN = (" x ", "NULL", "NA", "nan", "", "a, b", 'in "quotes"', "0012", "line\nbreak")
+_DAY_ZERO = date(2019, 1, 1)
+
+
+def mix(keys: Keys) -> Keys:
+    """Scatter numbers over 64 bits (splitmix64): neighbours in, strangers out."""
+    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def salt(*parts: object) -> np.uint64:
+    """A number that stands for these words."""
+    return np.uint64(int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big"))
+
+
+def column_values(
+    column: Column, keys: Keys, *, seed: int, dataset: str, month: date | None, is_time: bool
+) -> pl.Series:
+    """
+    One value per key.
+
+    Args:
+        keys: A number for each row, the same for all columns.
+        month: The month that these rows belong to; `None` for snapshots.
+        is_time: Whether this is the column that a window cuts along.
+    """
+    if column.kind == "count":
+        return pl.Series(np.ones(len(keys), dtype=np.int64))
+    customers = mix(keys ^ salt(seed, "customer")) % np.uint64(_CUSTOMERS)
+    draws = mix(keys ^ salt(seed, dataset, column.origin.casefold()))
+    if is_time and month is not None:
+        days = 1 if column.type == "month" else 28
+        return _pick(pl.Series([(month + timedelta(days=day)).isoformat() for day in range(days)]), draws)
+    pool = _CUSTOMER_POOLS.get(column.origin.casefold())
+    if pool is not None:
+        return _pick(_customer_pool(seed, pool), customers)
+    if column.type == "guid":
+        return _guids(draws)
+    if column.type == "decimal":
+        return _decimals(draws, percent="percent" in column.origin.casefold())
+    return _pick(_pool(column), draws)
+
+
+def _pick(pool: pl.Series, draws: Keys) -> pl.Series:
+    return pool.gather(pl.Series((draws % np.uint64(len(pool))).astype(np.uint32)))
+
+
+def _glue(*parts: pl.Series) -> pl.Series:
+    return pl.select(pl.concat_str([pl.lit(part) for part in parts])).to_series()
+
+
+def _guids(draws: Keys) -> pl.Series:
+    """GUIDs in upper case, as the seed's rows show them (behaviour 153)."""
+    first, middle, last = _guid_parts()
+    return _glue(_pick(first, draws), _pick(middle, draws >> np.uint64(16)), _pick(last, draws >> np.uint64(32)))
+
+
+@cache
+def _guid_parts() -> tuple[pl.Series, pl.Series, pl.Series]:
+    noise = [int(each) for each in mix(np.arange(_PARTS, dtype=np.uint64))]
+    return (
+        pl.Series([f"{each & 0xFFFFFFFF:08X}-{each >> 48:04X}" for each in noise]),
+        pl.Series([f"-4{each & 0xFFF:03X}-8{(each >> 12) & 0xFFF:03X}-" for each in noise]),
+        pl.Series([f"{each >> 16:012X}" for each in noise]),
+    )
+
+
+def _decimals(draws: Keys, *, percent: bool) -> pl.Series:
+    """Amounts with two to six decimals, some of them credits, some missing."""
+    wholes = _wholes(101 if percent else 200_000)
+    return _glue(_pick(wholes, draws), _pick(_fractions(), draws >> np.uint64(20)))
+
+
+@cache
+def _wholes(limit: int) -> pl.Series:
+    noise = mix(np.arange(_PARTS, dtype=np.uint64))
+    # Squaring the draw makes small amounts common and large ones rare, as in real revenue.
+    amounts = ((noise >> np.uint64(40)).astype(np.float64) / 2**24) ** 3 * limit
+    credits_ = (noise & np.uint64(15)) == 0
+    return pl.Series(
+        [f"-{whole:.0f}" if credit else f"{whole:.0f}" for whole, credit in zip(amounts, credits_, strict=True)]
+    )
+
+
+@cache
+def _fractions() -> pl.Series:
+    noise = [int(each) for each in mix(np.arange(4_096, dtype=np.uint64))]
+    digits = [2, 2, 2, 4, 6]
+    return pl.Series([None if each % 29 == 0 else f".{each >> 40:08d}"[: 1 + digits[each % 5]] for each in noise])
+
+
+# By lower case, because datasets spell the same column differently (behaviour 169).
+_CUSTOMER_POOLS = {
+    name.casefold(): name
+    for name in (
+        "CustomerName", "CustomerTenantId", "CustomerTpid", "CustomerSegment", "CustomerMarket", "CustomerTenantName",
+        "TenantDomainName", "DUNSNumber", "PostalCode", "CustomerTenantCountry",
+    )
+}  # fmt: skip
+
+
+@cache
+def _customer_pool(seed: int, name: str) -> pl.Series:
+    numbers = range(_CUSTOMERS)
+    if name == "CustomerTenantId":
+        return _guids(mix(np.arange(_CUSTOMERS, dtype=np.uint64) ^ salt(seed, name)))
+    makers: dict[str, Callable[[int], str | None]] = {
+        "CustomerName": _customer_name,
+        "CustomerTenantName": _customer_name,
+        "CustomerTpid": lambda n: f"{n * 7919 % 9_999_991:07d}",
+        "CustomerSegment": lambda n: _SEGMENTS[n % len(_SEGMENTS)],
+        "CustomerMarket": lambda n: _MARKETS[n % len(_MARKETS)],
+        "CustomerTenantCountry": lambda n: _MARKETS[n % len(_MARKETS)],
+        "TenantDomainName": lambda n: f"tenant{n:04d}.contoso.example",
+        "DUNSNumber": lambda n: None if n % 6 == 0 else f"{n * 104_729 % 999_999_937:09d}",
+        "PostalCode": lambda n: ("SW1A 1AA", "114 55", None)[n % 3] if n % 4 == 0 else f"{n * 31 % 100_000:05d}",
+    }
+    return pl.Series(name, [makers[name](number) for number in numbers], dtype=pl.String)
+
+
+def _customer_name(number: int) -> str | None:
+    if number < len(_ODD_NAMES):
+        return _ODD_NAMES[number]
+    if number % 97 == 0:
+        return None
+    return _FORMS[number % len(_FORMS)].format(_COMPANIES[number % len(_COMPANIES)], number)
+
+
+@cache
+def _pool(column: Column) -> pl.Series:
+    """The values of a column that is no customer's, no GUID and no amount."""
+    if column.type == "bool":
+        return pl.Series(column.values[:2] or ("0", "1"))
+    if column.values:
+        return pl.Series([*(column.values * 4), None])
+    if column.type == "int":
+        return _counts()
+    if column.type in ("date", "datetime", "month"):
+        return _dates(column)
+    if column.identifier:
+        return _identifiers(column.origin)
+    return _texts(column.origin)
+
+
+@cache
+def _counts() -> pl.Series:
+    noise = mix(np.arange(8_192, dtype=np.uint64))
+    sizes = ((noise >> np.uint64(40)).astype(np.float64) / 2**24) ** 4 * 50_000
+    return pl.Series(
+        [None if each % 23 == 0 else int(size) for size, each in zip(sizes, noise.tolist(), strict=True)],
+        dtype=pl.Int64,
+    )
+
+
+def _dates(column: Column) -> pl.Series:
+    days = [_DAY_ZERO + timedelta(days=number) for number in range(2_900)]
+    if column.type == "month":
+        return pl.Series([day.isoformat() for day in days if day.day == 1])
+    ending = "end" in column.origin.casefold()
+    text = [f"{day.isoformat()} 13:05:09" if column.type == "datetime" else day.isoformat() for day in days]
+    # An end that has not come is empty.
+    return pl.Series([None if ending and number % 3 == 0 else each for number, each in enumerate(text)])
+
+
+def _identifiers(name: str) -> pl.Series:
+    lowered = name.casefold()
+    if "mpnid" in lowered or "partner" in lowered or "reseller" in lowered:
+        return pl.Series([f"{number * 65_537 % 9_999_999:07d}" for number in range(1, 40)])
+    if "part" in lowered:
+        return pl.Series(_PART_NUMBERS)
+    if "sku" in lowered:
+        return pl.Series([f"{number:04d}" for number in range(120)])
+    return pl.Series([None if number % 50 == 0 else f"{number * 7_919:08d}" for number in range(10_000)])
+
+
+def _texts(name: str) -> pl.Series:
+    lowered = name.casefold()
+    if "email" in lowered:
+        return pl.Series([f"user{number:05d}@contoso.example" for number in range(20_000)])
+    if "partnername" in lowered or "resellername" in lowered:
+        return pl.Series([f"{company} Consulting, {market}" for company in _COMPANIES for market in _MARKETS])
+    if len(name) > 40:  # noqa: PLR2004 - the campaign columns, known by their long names, are rarely filled
+        return _rarely("Yes", "Act Now", " x ")
+    if lowered.endswith(("country", "market", "territory", "location")):
+        return pl.Series(_MARKETS)
+    values: list[str | None] = [f"{name} {number:02d}" for number in range(40)]
+    values += [*_PLAIN, None, None, None]
+    return pl.Series(values)
+
+
+def _rarely(*words: str, one_in: int = 25) -> pl.Series:
+    values: Sequence[str | None] = [*words, *[None] * (len(words) * (one_in - 1))]
+    return pl.Series(values)

@@ -1,0 +1,191 @@
+"""
+The service's query language, read and checked.
+
+    SELECT [DISTINCT] names FROM dataset [WHERE a AND b] [ORDER BY …] [LIMIT n] [TIMESPAN t]
+
+There is no `SELECT *`, no OR, no join, no sub-query and no alias; keywords and names ignore case (behaviours 59 to 66).
+Names are matched against the dataset's list, longest first, because live names contain blanks, commas and colons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bulkpull.simulator.api_errors import bad_request
+from bulkpull.simulator.datasets import Column, Table
+
+_HEAD = re.compile(
+    r"\s*SELECT\s+(?P<distinct>DISTINCT\s+)?(?P<names>.+?)\s+FROM\s+(?P<table>\w+)(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_TAIL = re.compile(
+    r"""(?ixs) \s*
+    (?: \b WHERE \s+ (?P<where> (?: '[^']*' | "[^"]*" | [^'"] )+? ) )?
+    (?: \s* \b ORDER \s+ BY \s+ (?P<order> .+?) )?
+    (?: \s* \b LIMIT \s+ (?P<limit> \S+) )?
+    (?: \s* \b TIMESPAN \s+ (?P<timespan> \S+) )?
+    \s* """
+)
+_OPERATOR = re.compile(r"\s*(?P<op>=|!=|<>|<=|>=|<|>|NOT\s+LIKE\b|LIKE\b|NOT\s+IN\b|IN\b)\s*", re.IGNORECASE)
+_LITERAL = re.compile(r"\s*(?:'(?P<single>(?:[^']|'')*)'|\"(?P<double>[^\"]*)\"|(?P<bare>[\w.:+-]+))")
+_AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
+_DIRECTION = re.compile(r"\s+(ASC|DESC)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison of WHERE; `operator` is upper case with single blanks, lists come only with IN and NOT IN."""
+
+    column: Column
+    operator: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """One column of ORDER BY; descending when no direction is given (behaviour 65)."""
+
+    column: Column
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedQuery:
+    """
+    A query that the service accepts.
+
+    Attributes:
+        columns: What is selected, in that order, columns and metrics.
+        timespan: Upper case; `None` when the query names none (six months then, behaviour 61).
+    """
+
+    table: Table
+    columns: tuple[Column, ...]
+    conditions: tuple[Condition, ...]
+    orderings: tuple[Ordering, ...]
+    distinct: bool
+    limit: int | None
+    timespan: str | None
+
+
+def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
+    """Read a query; a `Refusal` carries the service's answer to one that it does not accept (behaviour 73)."""
+    head = _HEAD.fullmatch(text)
+    if head is None:
+        raise bad_request("Invalid query")
+    table = next((each for each in tables if each.listed_name.casefold() == head["table"].casefold()), None)
+    if table is None:
+        raise bad_request("Invalid table name")
+    tail = _TAIL.fullmatch(head["rest"])
+    if tail is None:
+        raise bad_request("Invalid query")
+    return ParsedQuery(
+        table=table,
+        columns=tuple(_names(head["names"], table)),
+        conditions=_conditions(tail["where"], table) if tail["where"] is not None else (),
+        orderings=_orderings(tail["order"], table) if tail["order"] is not None else (),
+        distinct=head["distinct"] is not None,
+        limit=_limit(tail["limit"]) if tail["limit"] is not None else None,
+        timespan=_timespan(tail["timespan"], table) if tail["timespan"] is not None else None,
+    )
+
+
+def _leading_name(text: str, table: Table) -> tuple[Column, str]:
+    """The column or metric that `text` begins with, the longest that fits, and what follows it."""
+    lowered = text.casefold()
+    for each in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
+        if lowered.startswith(each.name.casefold()):
+            rest = text[len(each.name) :]
+            if not rest or not re.match(r"\w", rest):
+                return each, rest
+    raise bad_request("Incorrect column name")
+
+
+def _names(text: str, table: Table) -> list[Column]:
+    found: list[Column] = []
+    rest = text.strip()
+    while True:
+        name, rest = _leading_name(rest.lstrip(), table)
+        if name in found:
+            raise bad_request("Invalid query")
+        found.append(name)
+        rest = rest.lstrip()
+        if not rest:
+            return found
+        if not rest.startswith(","):
+            # A blank after a known name starts an alias or a longer, unknown name.
+            raise bad_request("Incorrect column name")
+        rest = rest[1:]
+
+
+def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
+    found = []
+    rest = text.strip()
+    while True:
+        column, rest = _leading_name(rest, table)
+        operator = _OPERATOR.match(rest)
+        if operator is None:
+            raise bad_request("Invalid query")
+        word = re.sub(r"\s+", " ", operator["op"].upper())
+        values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))
+        found.append(Condition(column, "!=" if word == "<>" else word, values))
+        if not rest.strip():
+            return tuple(found)
+        joint = _AND.match(rest)
+        if joint is None:
+            raise bad_request("Invalid query")
+        rest = rest[joint.end() :]
+
+
+def _values(text: str, *, several: bool) -> tuple[tuple[str, ...], str]:
+    if not several:
+        value, rest = _literal(text)
+        return (value,), rest
+    if not text.startswith("("):
+        raise bad_request("Invalid query")
+    values, rest = [], text
+    while rest[:1] in ("(", ","):
+        value, rest = _literal(rest[1:])
+        values.append(value)
+        rest = rest.lstrip()
+    if not rest.startswith(")"):
+        raise bad_request("Invalid query")
+    return tuple(values), rest[1:]
+
+
+def _literal(text: str) -> tuple[str, str]:
+    found = _LITERAL.match(text)
+    if found is None:
+        raise bad_request("Invalid query")
+    single, double, bare = found["single"], found["double"], found["bare"]
+    value = single.replace("''", "'") if single is not None else double if double is not None else bare
+    return value, text[found.end() :]
+
+
+def _orderings(text: str, table: Table) -> tuple[Ordering, ...]:
+    found = []
+    rest = text.strip()
+    while True:
+        column, rest = _leading_name(rest.lstrip(), table)
+        direction = _DIRECTION.match(rest)
+        found.append(Ordering(column, descending=direction is None or direction[1].upper() == "DESC"))
+        rest = (rest[direction.end() :] if direction else rest).lstrip()
+        if not rest:
+            return tuple(found)
+        if not rest.startswith(","):
+            raise bad_request("Invalid query")
+        rest = rest[1:]
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) == 0:
+        raise bad_request("Invalid query")
+    return int(text)
+
+
+def _timespan(text: str, table: Table) -> str:
+    if text.upper() not in table.date_ranges:
+        raise bad_request("Invalid query")
+    return text.upper()

@@ -1,0 +1,119 @@
+"""The stored queries of the simulated service: its own and the user's (behaviours 59 to 80)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator.api_errors import Refusal, bad_request
+from bulkpull.simulator.datasets import Table, system_queries
+from bulkpull.simulator.entities import StoredQuery
+from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.query_parser import ParsedQuery, parse_query
+from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.validation import Fields
+
+# Behaviour 71.
+_NAME = re.compile(r"[\w ]+")
+_SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
+
+
+class QueryStore:
+    """Keeps queries; `stored` may be looked at and tampered with, `created` counts the user's per dataset."""
+
+    def __init__(
+        self, scenario: Scenario, tables: dict[str, Table], *, clock: SimulatorClock, faults: FaultBox
+    ) -> None:
+        self._scenario, self._tables, self._clock, self._faults = scenario, tables, clock, faults
+        self.created: Counter[str] = Counter()
+        self.stored: dict[str, StoredQuery] = {
+            query.query_id: StoredQuery(
+                query_id=query.query_id,
+                name=query.name,
+                description=f"{query.name} data",
+                text=query.text,
+                user=None,
+                created_at=_SYSTEM_SINCE,
+                is_system=True,
+            )
+            for query in system_queries(tables.values())
+        }
+
+    def parse(self, text: str) -> ParsedQuery:
+        """Read a query against the datasets of today."""
+        return parse_query(text, self._tables.values())
+
+    def accept(self, text: str) -> ParsedQuery:
+        """Read a query that a caller sends; the fault `metrics_refused` refuses it because of its metrics."""
+        parsed = self.parse(text)
+        if any(column.is_metric for column in parsed.columns):
+            fault = self._faults.take("metrics_refused", datasets=(parsed.table.name,))
+            if fault is not None:
+                raise refusals.metrics_refused(fault.args.get("words", "names"))
+        return parsed
+
+    def create(self, body: Fields) -> StoredQuery:
+        """Store a query; name and text are trimmed, and what is between stays as sent (behaviour 70)."""
+        name, text = body.required("Name"), body.required("Query")
+        if not _NAME.fullmatch(name) or "_" in name:
+            raise bad_request(refusals.INVALID_QUERY_NAME)
+        parsed = self.accept(text)
+        if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
+            raise bad_request(refusals.QUERY_QUOTA)
+        self.created[parsed.table.name] += 1
+        return self.keep(name=name, text=text, description=body.text("Description"))
+
+    def keep(self, *, name: str, text: str, description: str | None) -> StoredQuery:
+        """Store a query without any check."""
+        query = StoredQuery(
+            query_id=str(uuid4()),
+            name=name,
+            description=description,
+            text=text,
+            user=self._scenario.username,
+            created_at=self._clock.now(),
+        )
+        self.stored[query.query_id] = query
+        return query
+
+    def list(self, params: Fields) -> list[StoredQuery]:
+        """The queries that the filters leave; 404 when they leave none (behaviour 74)."""
+        only_system = params.flag("includeOnlySystemQueries", default=False)
+        with_system = params.flag("includeSystemQueries", default=True) or only_system
+        query_id, name = params.text("queryId"), params.text("queryName")
+        shown_until = self._clock.now().timestamp() - self.lag_s()
+        found = [
+            query
+            for query in self.stored.values()
+            if (with_system if query.is_system else not only_system)
+            and (query_id is None or query.query_id == query_id.casefold())
+            and (name is None or query.name.casefold() == name.casefold())
+            and query.created_at.timestamp() <= shown_until
+        ]
+        if not found and (query_id or name):
+            raise Refusal(404, refusals.NO_ITEM)
+        return found
+
+    def delete(self, query_id: str) -> StoredQuery:
+        """Remove a user's query; the system's stay (behaviour 75)."""
+        query = self.stored.get(query_id.casefold())
+        if query is None:
+            raise Refusal(404, refusals.NO_ITEM)
+        if query.is_system:
+            raise bad_request(refusals.INVALID_QUERY_ID)
+        return self.stored.pop(query.query_id)
+
+    def find(self, query_id: str) -> StoredQuery:
+        """The query that a report or a test names."""
+        query = self.stored.get(query_id.strip().casefold())
+        if query is None:
+            raise bad_request(refusals.INVALID_QUERY_ID)
+        return query
+
+    def lag_s(self) -> float:
+        """How long a new object is missing from listings."""
+        fault = self._faults.peek("listing_lag")
+        return float(fault.args.get("seconds", 1.0)) if fault else self._scenario.visible_lag_s

@@ -1,0 +1,258 @@
+"""The reports of the simulated service, and the executions that follow from them and time (behaviours 81 to 101)."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator.api_errors import Refusal, bad_request
+from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.query_store import QueryStore
+from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.validation import Fields, read_change, read_order
+
+PLIGHTS = (
+    "execution_stuck",
+    "execution_fails",
+    "execution_status_unknown_word",
+    "execution_paused",
+    "execution_flips_back",
+    "completed_without_link",
+    "old_execution_first",
+    "generated_time_odd",
+)
+"""The faults that befall an execution when it is born."""
+
+
+class ReportStore:
+    """Takes orders for reports; `stored` may be looked at and tampered with, `created` counts them per dataset."""
+
+    def __init__(self, scenario: Scenario, queries: QueryStore, *, clock: SimulatorClock, faults: FaultBox) -> None:
+        self._scenario, self._queries, self._clock, self._faults = scenario, queries, clock, faults
+        self.stored: dict[str, StoredReport] = {}
+        self.created: Counter[str] = Counter()
+        # Deleting a report does not give its one-off back, so these outlive it.
+        self._one_offs: list[datetime] = []
+        # When each of the places at which executions are made is free again, where their number is limited.
+        self._free_at: list[datetime] = []
+
+    def create(self, body: Fields, *, correlation_id: str) -> StoredReport:
+        """Take an order, under the rules of behaviours 81 to 94; a one-off report is queued at once."""
+        body.required("ReportName")
+        query = self._queries.find(body.required("QueryId"))
+        if self._faults.take("query_vanishes", datasets=(self._queries.parse(query.text).table.name,)):
+            del self._queries.stored[query.query_id]
+            raise bad_request(refusals.INVALID_QUERY_ID)
+        # A stored query may have fallen behind the live columns (behaviour 76).
+        parsed = self._queries.parse(query.text)
+        now = self._clock.now()
+        order = read_order(
+            body,
+            now=now,
+            minimum_recurrence_h=parsed.table.minimum_recurrence_h,
+            bad_time=self._scenario.bad_time,
+            correlation_id=correlation_id,
+        )
+        self._check_quota(one_off=order.execute_now)
+        report = StoredReport(
+            report_id=str(uuid4()),
+            name=order.name,
+            description=order.description,
+            query_id=query.query_id,
+            query_text=query.text,
+            parsed=parsed,
+            user=self._scenario.username,
+            created_at=now,
+            execute_now=order.execute_now,
+            start_at=order.start_at or now,
+            window=order.window,
+            interval_h=order.interval_h,
+            count=order.count,
+            format=order.format,
+            callback_url=order.callback_url,
+            callback_method=order.callback_method,
+        )
+        self.stored[report.report_id] = report
+        self.created[report.dataset] += 1
+        if report.execute_now:
+            self._one_offs.append(now)
+            report.made = 1
+            self._begin(report, at=now)
+        if self._faults.take("query_vanishes_later", datasets=(report.dataset,)):
+            self._queries.stored.pop(report.query_id, None)
+            self.lose_query(report.query_id)
+        return report
+
+    def list(self, params: Fields) -> list[StoredReport]:
+        """The reports that the filters leave; 404 when they leave none."""
+        ids, name, query_id = params.text("reportId"), params.text("reportName"), params.text("queryId")
+        wanted = {each.strip().casefold() for each in ids.split(";")} if ids else None
+        shown_until = self._clock.now().timestamp() - self._queries.lag_s()
+        self.advance()
+        found = [
+            report
+            for report in self.stored.values()
+            if (wanted is None or report.report_id in wanted)
+            and (name is None or report.name.casefold() == name.casefold())
+            and (query_id is None or report.query_id == query_id.casefold())
+            and report.created_at.timestamp() <= shown_until
+        ]
+        if not found and (ids or name or query_id):
+            raise Refusal(404, refusals.NO_ITEM)
+        return found
+
+    def update(self, report_id: str, body: Fields, *, correlation_id: str) -> StoredReport:
+        """Change a scheduled report; its query stays, and a one-off cannot be changed (behaviours 91 and 95)."""
+        report = self.find(report_id)
+        now = self._clock.now()
+        change = read_change(
+            body,
+            now=now,
+            minimum_recurrence_h=report.parsed.table.minimum_recurrence_h,
+            bad_time=self._scenario.bad_time,
+            correlation_id=correlation_id,
+        )
+        if report.execute_now:
+            raise bad_request(refusals.INVALID_PARAMETERS)
+        self.advance()
+        report.name, report.start_at, report.made = change.name, change.start_at, 0
+        report.description = change.description or (None if body.is_blank("Description") else report.description)
+        report.interval_h = change.interval_h or report.interval_h
+        report.count = change.count or report.count
+        report.format = change.format or report.format
+        # Assumed: no document says how a callback is removed.
+        is_removed = body.is_blank("CallbackUrl")
+        report.callback_url = change.callback_url or (None if is_removed else report.callback_url)
+        report.callback_method = change.callback_method or (None if is_removed else report.callback_method)
+        report.modified_at = now
+        return report
+
+    def delete(self, report_id: str) -> StoredReport:
+        """Remove a report with its executions and files (behaviour 97)."""
+        return self.stored.pop(self.find(report_id).report_id)
+
+    def pause(self, report_id: str) -> StoredReport:
+        """Stop the schedule; what is under way stands still until the report is resumed (behaviour 110)."""
+        report = self.find(report_id)
+        if not report.is_paused:
+            report.pauses.append((self._clock.now(), None))
+        return report
+
+    def resume(self, report_id: str) -> StoredReport:
+        """Go on after a pause; scheduled times that passed meanwhile are lost."""
+        report = self.find(report_id)
+        self.advance()
+        if report.is_paused:
+            begin, _ = report.pauses.pop()
+            report.pauses.append((begin, self._clock.now()))
+        for execution in report.executions:
+            if execution.plight is not None and execution.plight.name == "execution_paused":
+                execution.plight = None
+        return report
+
+    def exhaust(self, report_id: str) -> StoredReport:
+        """Use up its recurrences (behaviour 88); no call of the API does this, only time."""
+        report = self.find(report_id)
+        self.advance()
+        report.count = report.made
+        return report
+
+    def find(self, report_id: str) -> StoredReport:
+        """The report of that id."""
+        report = self.stored.get(report_id.casefold())
+        if report is None:
+            raise Refusal(404, refusals.NO_ITEM)
+        return report
+
+    def lose_query(self, query_id: str) -> None:
+        """A query is gone: the reports on it make nothing any more."""
+        for report in self.stored.values():
+            if report.query_id == query_id and report.query_gone_at is None:
+                report.query_text, report.query_gone_at = None, self._clock.now()
+
+    def advance(self) -> None:
+        """Begin every execution whose time has come since the last call."""
+        now = self._clock.now()
+        for report in self.stored.values():
+            if report.execute_now or report.interval_h is None:
+                continue
+            while report.count is None or report.made < report.count:
+                due_at = report.start_at + timedelta(hours=report.interval_h) * report.made
+                if due_at > now:
+                    break
+                report.made += 1
+                if not report.was_paused_at(due_at):
+                    self._begin(report, at=due_at)
+
+    def upcoming(self, report: StoredReport) -> Execution:
+        """The execution that comes next; the seed's service shows it as Pending before its time (behaviour 103)."""
+        if report.next_execution is None:
+            report.next_execution = Execution(
+                execution_id=str(uuid4()),
+                report_id=report.report_id,
+                started_at=report.start_at,
+                latency_s=self._scenario.report_latency_s(report.dataset),
+            )
+        return report.next_execution
+
+    def _begin(self, report: StoredReport, *, at: datetime) -> None:
+        plight = self._faults.take_any(PLIGHTS, datasets=(report.dataset,))
+        if plight is not None and plight.name == "old_execution_first":
+            older = Execution(
+                execution_id=str(uuid4()),
+                report_id=report.report_id,
+                started_at=at - timedelta(days=1),
+                latency_s=0.0,
+                own=False,
+            )
+            report.executions.append(older)
+        execution = self.upcoming(report)
+        execution.started_at, execution.plight = at, plight
+        execution.answerable = self._is_answerable(report)
+        if self._scenario.reports_at_once is not None:
+            execution.started_at = self._turn(at, latency_s=execution.latency_s, places=self._scenario.reports_at_once)
+        report.next_execution = None
+        report.executions.append(execution)
+
+    def _turn(self, at: datetime, *, latency_s: float, places: int) -> datetime:
+        """When an execution begins that waits for one of the places; the place is taken."""
+        begins_at = at if len(self._free_at) < places else max(at, heapq.heappop(self._free_at))
+        heapq.heappush(self._free_at, begins_at + timedelta(seconds=latency_s))
+        return begins_at
+
+    def _is_answerable(self, report: StoredReport) -> bool:
+        """Whether the columns that its query names are still there."""
+        if report.query_text is None:
+            return True  # `query_gone_at` tells
+        try:
+            self._queries.parse(report.query_text)
+        except Refusal:
+            return False
+        return True
+
+    def _unfinished(self, now: datetime) -> int:
+        """One-off reports whose execution is not completed."""
+        return sum(
+            any(report.status_of(each, now=now) != "Completed" for each in report.executions)
+            for report in self.stored.values()
+            if report.execute_now
+        )
+
+    def _check_quota(self, *, one_off: bool) -> None:
+        now = self._clock.now()
+        if one_off:
+            limit, window_s = self._scenario.one_off_quota, self._scenario.one_off_window_s
+            recent = [at for at in self._one_offs if (now - at).total_seconds() < window_s]
+            if limit is not None and len(recent) >= limit:
+                raise refusals.one_off_quota(limit, window_s)
+            most = self._scenario.unfinished_report_quota
+            if most is not None and self._unfinished(now) >= most:
+                raise refusals.report_quota(most)
+            return
+        self.advance()
+        if sum(report.status == "Active" for report in self.stored.values()) >= self._scenario.active_report_quota:
+            raise refusals.report_quota(self._scenario.active_report_quota)

@@ -1,0 +1,272 @@
+"""The token endpoint, version 1 and version 2, and the tokens that the API accepts (behaviours 1 to 21)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import client_assertion as assertions
+from bulkpull.simulator.device_code import GRANT as DEVICE_GRANT
+from bulkpull.simulator.device_code import DeviceDesk
+from bulkpull.simulator.faults import FaultBox
+from bulkpull.simulator.scenario import Scenario, SimulatorClock
+from bulkpull.simulator.token_errors import TokenRefused
+
+API = "https://api.partnercenter.microsoft.com"
+# Older material asks for it; the token is issued and has the wrong audience (behaviour 2).
+_GRAPH = "https://graph.windows.net"
+# Behaviour 5: a token's `not_before` lies this far before its issue.
+_BACKDATED_S = 301
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """An issued access token."""
+
+    expires_at: datetime
+    for_api: bool
+    app_only: bool
+    has_mfa: bool
+
+
+class TokenIssuer:
+    """Issues tokens and knows which the API accepts."""
+
+    def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox) -> None:
+        self._scenario, self._clock, self._faults = scenario, clock, faults
+        self._devices = DeviceDesk(scenario, clock=clock)
+        self._issued: dict[str, _Token] = {}
+        # A redeemed refresh token is not revoked, it ends with its own lifetime (behaviour 8); whether it was given to
+        # a client without a secret.
+        self._refresh_tokens = {scenario.refresh_token: False}
+
+    def issue(self, form: Mapping[str, str], *, tenant: str, version: int) -> dict[str, Any]:
+        """
+        Answer a token request.
+
+        Args:
+            form: The body's fields; blanks around values do not count (behaviour 1).
+            version: 1 replies with numbers as strings, 2 with numbers (behaviour 4).
+
+        Raises:
+            TokenRefused: With the AADSTS code of what is wrong.
+        """
+        fields = {name.casefold(): value.strip() for name, value in form.items()}
+        fault = self._faults.take("token_error")
+        if fault is not None:
+            raise TokenRefused(int(fault.args.get("code", 50126)), words=fault.args.get("words"))
+        self._check_tenant(tenant)
+        grant = fields.get("grant_type", "")
+        if grant == DEVICE_GRANT:
+            fields.setdefault("scope", self._devices.scope_of(fields.get("device_code", "")))
+        public = self._is_public(fields, grant=grant)
+        path = f"/{tenant}/oauth2/{'v2.0/' if version == 2 else ''}token"  # noqa: PLR2004 - the endpoint's version
+        self._check_client(fields, path=path, public=public)
+        self._check_grant(fields, grant=grant)
+        for_api = self._audience(fields, version=version)
+        lifetime_s = self._scenario.token_lifetime_s
+        token = self._mint(grant=grant, for_api=for_api, lifetime_s=lifetime_s)
+        reply: dict[str, Any] = {
+            "token_type": "Bearer",
+            "scope": fields.get("scope") or "user_impersonation",
+            "expires_in": lifetime_s,
+            "ext_expires_in": lifetime_s,
+        }
+        if version == 1:
+            now_s = int(self._clock.now().timestamp())
+            reply |= {"scope": "user_impersonation", "expires_in": str(lifetime_s), "ext_expires_in": str(lifetime_s)}
+            reply |= {"expires_on": str(now_s + lifetime_s), "not_before": str(now_s - _BACKDATED_S)}
+            reply["resource"] = fields.get("resource", API)
+        reply["access_token"] = token
+        if grant != "client_credentials":
+            reply["refresh_token"] = self._next_refresh_token(fields.get("refresh_token"), public=public)
+        if "openid" in fields.get("scope", "").split() and version == 2:  # noqa: PLR2004 - the endpoint's version
+            reply["id_token"] = self._id_token(lifetime_s)
+        return self._with_odd_expiry(reply)
+
+    def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
+        """
+        Answer a request for a device code.
+
+        Raises:
+            TokenRefused: With the AADSTS code of what is wrong.
+        """
+        self._check_tenant(tenant)
+        fields = {name.casefold(): value.strip() for name, value in form.items()}
+        self._check_client(fields, path="", public=True)
+        if not self._scenario.public_client:
+            raise TokenRefused(7000218)
+        if not fields.get("scope"):
+            raise TokenRefused(900144)
+        return self._devices.begin(scope=fields["scope"], origin=origin)
+
+    def describe(self, *, tenant: str, origin: str) -> dict[str, Any]:
+        """
+        What the directory says of itself, to clients that ask before they sign in.
+
+        Raises:
+            TokenRefused: There is no such tenant.
+        """
+        self._check_tenant(tenant)
+        root = f"{origin}/{tenant}"
+        return {
+            "issuer": f"{root}/v2.0",
+            "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{root}/oauth2/v2.0/token",
+            "device_authorization_endpoint": f"{root}/oauth2/v2.0/devicecode",
+        }
+
+    def check(self, token: str | None) -> None:
+        """
+        Accept or refuse a token at the API.
+
+        Raises:
+            Refusal: 401 or 403, as the documents have it.
+        """
+        known = self._issued.get(token or "")
+        if known is None or not known.for_api or known.expires_at <= self._clock.now():
+            raise refusals.unauthorized()
+        if known.app_only and self._scenario.app_only == "refused":
+            raise refusals.forbidden()
+        if self._scenario.mfa == "api" and not known.has_mfa:
+            raise refusals.mfa_required()
+
+    def is_mfa_compliant(self, token: str | None) -> bool:
+        """What the reply header says when it is asked for (behaviour 13); false means that the token is refused."""
+        known = self._issued.get(token or "")
+        return known is not None and (known.has_mfa or self._scenario.mfa is None)
+
+    def _check_tenant(self, tenant: str) -> None:
+        if tenant.casefold() != self._scenario.tenant_id.casefold():
+            raise TokenRefused(90002)
+
+    def _is_public(self, fields: Mapping[str, str], *, grant: str) -> bool:
+        """Whether this request needs no secret: it redeems what was given to a client without one."""
+        if grant == DEVICE_GRANT:
+            return self._scenario.public_client
+        return grant == "refresh_token" and self._refresh_tokens.get(fields.get("refresh_token", ""), False)
+
+    def _check_client(self, fields: Mapping[str, str], *, path: str, public: bool) -> None:
+        if not fields.get("client_id"):
+            raise TokenRefused(900144)
+        if fields["client_id"].casefold() != self._scenario.client_id.casefold():
+            raise TokenRefused(700016)
+        if assertion := fields.get("client_assertion"):
+            self._check_assertion(fields, assertion, path=path)
+        elif not fields.get("client_secret"):
+            if not public:
+                raise TokenRefused(7000218)
+        elif fields["client_secret"] != self._scenario.client_secret:
+            raise TokenRefused(7000215)
+
+    def _check_assertion(self, fields: Mapping[str, str], assertion: str, *, path: str) -> None:
+        known = self._scenario.client_certificate
+        if fields.get("client_assertion_type") != assertions.TYPE:
+            raise TokenRefused(900144)
+        if known is None or not assertions.is_signed_by(assertion, known):
+            raise TokenRefused(700027)
+        if not assertions.is_meant_for(assertion, client_id=fields["client_id"], path=path):
+            raise TokenRefused(700027)
+        if not assertions.is_valid_at(assertion, self._clock.now()):
+            raise TokenRefused(700024)
+
+    def _audience(self, fields: Mapping[str, str], *, version: int) -> bool:
+        """Whether the token will be for the API."""
+        if version == 1:
+            resource = fields.get("resource", "").rstrip("/")
+            if resource not in (API, _GRAPH):
+                raise TokenRefused(500011 if resource else 900144)
+            return resource == API
+        scopes = fields.get("scope", "").split()
+        if not scopes:
+            raise TokenRefused(900144)
+        return any(scope.startswith(API + "/") for scope in scopes)
+
+    def _check_grant(self, fields: Mapping[str, str], *, grant: str) -> None:
+        match grant:
+            case "":
+                raise TokenRefused(900144)
+            case "password":
+                self._check_password(fields)
+            case "refresh_token":
+                if fields.get("refresh_token") not in self._refresh_tokens:
+                    raise TokenRefused(700082 if fields.get("refresh_token") else 900144)
+            case "authorization_code":
+                if fields.get("code") != self._scenario.authorization_code:
+                    raise TokenRefused(70000)
+            case "client_credentials":
+                pass
+            case _ if grant == DEVICE_GRANT:
+                code = self._devices.refusal(fields.get("device_code", ""))
+                if code is not None:
+                    raise TokenRefused(code)
+            case _:
+                raise TokenRefused(70003)
+
+    def _check_password(self, fields: Mapping[str, str]) -> None:
+        is_user = fields.get("username", "").casefold() == self._scenario.username.casefold()
+        if not is_user or fields.get("password") != self._scenario.password:
+            raise TokenRefused(50126)
+        if self._scenario.mfa == "token":
+            raise TokenRefused(50076)
+
+    def _mint(self, *, grant: str, for_api: bool, lifetime_s: int) -> str:
+        now = self._clock.now()
+        # The password grant cannot satisfy multi-factor authentication (behaviour 11).
+        has_mfa = grant in ("refresh_token", "authorization_code", DEVICE_GRANT)
+        app_only = grant == "client_credentials"
+        claims = {"aud": API if for_api else _GRAPH, "tid": self._scenario.tenant_id, "iat": int(now.timestamp())}
+        claims |= {"idtyp": "app"} if app_only else {"scp": "user_impersonation", "amr": ["pwd", "mfa"][: 1 + has_mfa]}
+        token = ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
+        fault = self._faults.take("token_expires_early")
+        lives_s = float(fault.args.get("seconds", 0.0)) if fault else lifetime_s
+        self._issued[token] = _Token(
+            expires_at=now + timedelta(seconds=lives_s),
+            for_api=for_api,
+            app_only=app_only,
+            has_mfa=has_mfa,
+        )
+        return token
+
+    def _next_refresh_token(self, redeemed: str | None, *, public: bool) -> str:
+        if not self._scenario.rotate_refresh_token:
+            return redeemed or self._scenario.refresh_token
+        fresh = f"simulated-refresh-{secrets.token_urlsafe(18)}"
+        self._refresh_tokens[fresh] = public
+        if self._scenario.single_use_refresh_tokens and redeemed:
+            del self._refresh_tokens[redeemed]
+        return fresh
+
+    def _id_token(self, lifetime_s: int) -> str:
+        now_s = int(self._clock.now().timestamp())
+        claims = {
+            "aud": self._scenario.client_id,
+            "iss": f"https://login.microsoftonline.com/{self._scenario.tenant_id}/v2.0",
+            "iat": now_s,
+            "nbf": now_s,
+            "exp": now_s + lifetime_s,
+            "sub": "simulated-user",
+            "tid": self._scenario.tenant_id,
+            "preferred_username": self._scenario.username,
+        }
+        return ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
+
+    def _with_odd_expiry(self, reply: dict[str, Any]) -> dict[str, Any]:
+        fault = self._faults.take("expires_in_form")
+        if fault is not None:
+            value = fault.args.get("value")
+            for name in ("expires_in", "ext_expires_in", "expires_on"):
+                reply.pop(name, None)
+            if value is not None:
+                reply["expires_in"] = value
+        return reply
+
+
+def _base64(claims: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()

@@ -1,0 +1,96 @@
+"""
+How many streams at once: more while it helps, fewer when the host is busy.
+
+A host that limits each connection gives twice as much to two. A line that is full, or a processor that is, gives
+nothing more. So the width is doubled on trial, up to its ceiling, and stays so only where a quarter more arrives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# New connections need some round trips before their speed says anything.
+_WARM_UP_S = 0.2
+_WINDOW_S = 0.3
+_WORTH = 1.25
+# Faster than any line to a storage account: only the processor is in the way, of which two streams do not get more.
+_ENOUGH_BYTES_PER_S = 400e6
+_FIRST_HOLD_S = 15.0
+_BUSY_HOLD_S = 30.0
+# A host that was busy that often is asked by one stream from then on.
+_PATIENCE = 3
+
+
+@dataclass(slots=True)
+class StreamCount:
+    """
+    The number of streams of one file.
+
+    Args:
+        ceiling: Never more than this.
+
+    Attributes:
+        streams: How many there should be now.
+    """
+
+    ceiling: int
+    streams: int = 1
+    _before: int = 1
+    _before_rate: float = 0.0
+    _on_trial: bool = False
+    _hold_s: float = _FIRST_HOLD_S
+    _holds_until: float = 0.0
+    _busy: int = 0
+    _window_from: float | None = None
+    _window_bytes: int = field(default=0)
+
+    def arrived(self, size_bytes: int, *, at: float) -> None:
+        """
+        Take note of bytes, over all streams; now and then this changes `streams`.
+
+        Args:
+            at: The moment, monotonic seconds.
+        """
+        if self.ceiling == 1:
+            return
+        if self._window_from is None:
+            self._window_from = at
+        if at < self._window_from:
+            return
+        self._window_bytes += size_bytes
+        elapsed_s = at - self._window_from
+        if elapsed_s >= _WINDOW_S:
+            self._judge(self._window_bytes / elapsed_s, at=at)
+
+    def busy(self, *, at: float, retry_after_s: float | None = None) -> None:
+        """The host is busy, or refuses more streams: half as many, and no trial for a while."""
+        self._busy += 1
+        if self._busy >= _PATIENCE:
+            self.ceiling = 1
+        self._holds_until = at + max(_BUSY_HOLD_S, retry_after_s or 0.0)
+        self._become(max(1, min(self.streams // 2, self.ceiling)), at=at)
+        self._on_trial = False
+
+    def alone(self) -> None:
+        """The host serves no ranges: one stream for good."""
+        self.ceiling = self.streams = 1
+
+    def _judge(self, rate: float, *, at: float) -> None:
+        if self._on_trial and rate < self._before_rate * _WORTH:
+            self._on_trial = False
+            self._holds_until = at + self._hold_s
+            self._hold_s *= 2
+            self._become(self._before, at=at)
+        elif self.streams < self.ceiling and at >= self._holds_until and rate < _ENOUGH_BYTES_PER_S:
+            self._before, self._before_rate, self._on_trial = self.streams, rate, True
+            self._become(min(2 * self.streams, self.ceiling), at=at)
+        else:
+            self._on_trial = False
+            self._begin_window(at)
+
+    def _become(self, streams: int, *, at: float) -> None:
+        self.streams = streams
+        self._begin_window(at + _WARM_UP_S)
+
+    def _begin_window(self, at: float) -> None:
+        self._window_from, self._window_bytes = at, 0

@@ -1,0 +1,312 @@
+"""
+The bytes on disk: large writes at their own offsets, checksums, durability.
+
+Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): once the network is fast, the way of a chunk to
+the disk decides.
+
+- One thread hop a megabyte. A hop per 64 KiB, as aiofiles makes it, costs more than the write.
+- Checksums do not let go of the interpreter's lock: they are faster than getting it back.
+- Within the hop it is written by 128 KiB. A file system that keeps its cache in large folios (ext4 since Linux 6.16)
+  allocates one for each write, and memory of a megabyte in one piece is what a virtual machine has to get from its host
+  first: 1.5 GB took 0.5 to 0.8 seconds of the processor by 64 or 128 KiB, 1.9 to 2.8 by 512 KiB or 1 MiB.
+- Chunks are written as they came: joining them first would copy every byte once more, under the interpreter's lock.
+- One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
+- The sync runs beside the transfer and is never waited for by it. While it runs, the kernel's way to the disk takes
+  nearly as much of the processor as all the rest, so a transfer of a few seconds does without.
+
+`os.pwrite` does not exist on Windows; downloads are not supported there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from isal.isal_zlib import crc32
+
+from bulkpull import platforms
+from bulkpull.transfer.blob_version import Version
+from bulkpull.transfer.byte_ranges import Stretch, merged
+from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
+
+# What a damaged checksum costs at most.
+_EXTENT_BYTES = 16 << 20
+_READ_BYTES = 1 << 20
+_WRITE_BYTES = 128 << 10
+_CATCH_UP_BYTES = 32 << 20
+
+Put = Callable[[bytes | memoryview], None]
+"""Takes a piece of the file, the next one after the last."""
+
+
+@dataclass(slots=True)
+class PartialFile:
+    """
+    What has arrived so far of one version of a file.
+
+    Use `opened` to make one; its methods that begin with `async` do their work in a thread.
+    """
+
+    path: Path
+    journal: Path
+    _descriptor: int
+    _extents: dict[int, Extent] = field(default_factory=dict)
+    _start_by_end: dict[int, int] = field(default_factory=dict)
+    _unvouched: set[int] = field(default_factory=set)
+    _is_durable: bool = True
+    _keeps_journal: bool = False
+    _digest: _Digest | None = None
+    done_bytes: int = 0
+    """How many bytes have arrived."""
+
+    @classmethod
+    async def opened(cls, path: Path) -> PartialFile:
+        """Open the file at `path`, made when there is none; its journal lies beside it."""
+        flags = os.O_RDWR | os.O_CREAT
+        descriptor = await anyio.to_thread.run_sync(platforms.current().open_file, path, flags)
+        return cls(path, journal_beside(path), descriptor)
+
+    async def close(self) -> None:
+        """Let go of the file; what was not vouched for may be fetched again."""
+        if self._descriptor >= 0:
+            await anyio.to_thread.run_sync(os.close, self._descriptor)
+
+    async def rename(self, path: Path) -> None:
+        """Give the file another name in its folder, replacing what was there; the journal keeps its own."""
+        here = platforms.current()
+
+        def close_and_rename() -> None:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            here.replace_file(self.path, path)
+            self._descriptor = here.open_file(path, os.O_RDWR)
+
+        if here.renames_open_files:
+            await anyio.to_thread.run_sync(here.replace_file, self.path, path)
+        else:
+            await anyio.to_thread.run_sync(close_and_rename)
+        self.path = path
+
+    def remove(self) -> None:
+        """Remove the file and its journal."""
+        if not platforms.current().renames_open_files and self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self.path.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether an MD5 is made of the bytes as they are written."""
+        return self._digest is not None
+
+    @property
+    def kept(self) -> list[Stretch]:
+        """The stretches that have arrived, in order."""
+        return merged(extent.stretch for extent in self._extents.values())
+
+    async def begin(self, version: Version, *, execution_id: str, url: str) -> None:
+        """Drop all bytes and start with this version. A file that cannot be pinned gets no journal (fault 66)."""
+
+        def work() -> None:
+            # In this order: at no moment does a journal speak of bytes that belong to another version.
+            self.journal.unlink(missing_ok=True)
+            # A file that was cut to nothing is written out by ext4 as soon as it is closed (`auto_da_alloc`), and the
+            # transfer would wait for the disk: 0.4 s for 1.5 GB.
+            if os.fstat(self._descriptor).st_size:
+                os.ftruncate(self._descriptor, 0)
+            if version.is_pinned:
+                begin_journal(self.journal, Subject(execution_id, fingerprint(url), version))
+
+        self._forget()
+        await anyio.to_thread.run_sync(work)
+        self._keeps_journal = version.is_pinned
+        self._digest = _Digest() if version.md5 else None
+
+    async def take_up(self, *, execution_id: str, url: str) -> Version | None:
+        """
+        Take up what an earlier process left, as far as its journal vouches for it and the bytes are still the same.
+
+        Returns:
+            The version that the bytes belong to; `None` when there is nothing to take up.
+        """
+        found = await anyio.to_thread.run_sync(load_journal, self.journal)
+        if found is None:
+            return None
+        subject, extents = found
+        if (subject.execution_id, subject.blob) != (execution_id, fingerprint(url)):
+            return None
+        sound = [each for each in extents if await anyio.to_thread.run_sync(self._is_sound, each)]
+        await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
+        self._forget()
+        for each in sound:
+            self._keep(each)
+        self._unvouched.clear()
+        self._keeps_journal = True
+        self._digest = _Digest() if subject.version.md5 else None
+        return subject.version
+
+    async def write(self, chunks: Sequence[bytes | memoryview], *, offset: int) -> None:
+        """
+        Put bytes where they belong; no two streams write to the same place.
+
+        Raises:
+            OSError: As the disk refused it.
+        """
+
+        def pour(put: Put) -> None:
+            for chunk in chunks:
+                put(chunk)
+
+        await self.write_from(pour, offset=offset)
+
+    async def write_from(self, pour: Callable[[Put], None], *, offset: int) -> int:
+        """
+        Let `pour` bring the bytes, in the thread that writes them.
+
+        Args:
+            pour: Called in a worker thread with what takes each piece, in their order.
+
+        Returns:
+            How many bytes came.
+
+        Raises:
+            OSError: As the disk refused them.
+        """
+        start = self._start_by_end.get(offset, offset)
+        extent = self._extents.get(start)
+        if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
+            extent = Extent(Stretch(offset, offset), 0)
+        crc, at = extent.crc, offset
+
+        def put(piece: bytes | memoryview) -> None:
+            nonlocal crc, at
+            _write_all(self._descriptor, piece, at)
+            if self._digest is not None and self._digest.at == at:
+                self._digest.update(piece)
+            crc, at = crc32(piece, crc), at + len(piece)
+
+        # A stop waits for the thread and is told afterwards: what came is kept.
+        await anyio.to_thread.run_sync(pour, put)
+        if at > offset:
+            self._is_durable = False
+            self._keep(Extent(Stretch(extent.stretch.start, at), crc))
+        return at - offset
+
+    async def vouch(self) -> None:
+        """
+        Say in the journal what has been written: it outlives the process.
+
+        What outlives the machine is what `sync` has made durable besides; of the rest the journal's checksums tell.
+        """
+        if not self._keeps_journal or not self._unvouched:
+            return
+        starts, self._unvouched = self._unvouched, set()
+        extents = [self._extents[start] for start in sorted(starts)]
+        try:
+            await anyio.to_thread.run_sync(vouch, self.journal, extents)
+        except BaseException:
+            self._unvouched |= starts
+            raise
+
+    async def sync(self) -> None:
+        """
+        Make durable what has been written.
+
+        Raises:
+            OSError: The disk refused it.
+        """
+        if self._is_durable:
+            return
+
+        def work() -> None:
+            # By a descriptor of its own: whoever stops a run does not wait for a slow disk, and closes the other.
+            descriptor = platforms.current().open_file(self.path, os.O_RDWR)
+            try:
+                platforms.current().sync_data(descriptor)
+            finally:
+                os.close(descriptor)
+
+        self._is_durable = True
+        try:
+            await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except BaseException:
+            self._is_durable = False
+            raise
+
+    async def md5(self, *, size_bytes: int) -> bytes:
+        """The digest of the whole file; what came out of order is read from the disk for it."""
+        digest = self._digest or _Digest()
+        while digest.at < size_bytes:
+            until = min(size_bytes, digest.at + _CATCH_UP_BYTES)
+            await anyio.to_thread.run_sync(digest.catch_up, self._descriptor, until)
+        return digest.state.digest()
+
+    def _keep(self, extent: Extent) -> None:
+        start, end = extent.stretch.start, extent.stretch.end
+        before = self._extents.get(start)
+        if before is not None:
+            self._start_by_end.pop(before.stretch.end, None)
+            self.done_bytes -= before.stretch.size_bytes
+        self.done_bytes += extent.stretch.size_bytes
+        self._extents[start] = extent
+        self._start_by_end[end] = start
+        self._unvouched.add(start)
+
+    def _forget(self) -> None:
+        self._extents.clear()
+        self._start_by_end.clear()
+        self._unvouched.clear()
+        self.done_bytes = 0
+
+    def _is_sound(self, extent: Extent) -> bool:
+        crc, at = 0, extent.stretch.start
+        for block in _blocks(self._descriptor, extent.stretch):
+            crc, at = crc32(block, crc), at + len(block)
+        return (at, crc) == (extent.stretch.end, extent.crc)
+
+
+def journal_beside(path: Path) -> Path:
+    """Where the journal of the partial file at `path` lies."""
+    return path.with_suffix(".journal")
+
+
+@dataclass(slots=True)
+class _Digest:
+    """MD5 in the file's order: fed as the bytes are written where they come in order, else from the disk."""
+
+    state: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    at: int = 0
+
+    def update(self, piece: bytes | memoryview) -> None:
+        self.state.update(piece)
+        self.at += len(piece)  # last: another stream's thread asks for it
+
+    def catch_up(self, descriptor: int, until: int) -> None:
+        for block in _blocks(descriptor, Stretch(self.at, until)):
+            self.update(block)
+        if self.at < until:
+            raise OSError(f"the partial file ends at byte {self.at}, not at {until}")
+
+
+def _blocks(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
+    at = stretch.start
+    while at < stretch.end:
+        block = platforms.current().read_at(descriptor, min(_READ_BYTES, stretch.end - at), at)
+        if not block:
+            return
+        yield block
+        at += len(block)
+
+
+def _write_all(descriptor: int, piece: bytes | memoryview, offset: int) -> None:
+    rest = memoryview(piece)
+    while rest:
+        # Shorter than asked for on a disk that is nearly full, or after a signal: the next one tells which.
+        written_bytes = platforms.current().write_at(descriptor, rest[:_WRITE_BYTES], offset)
+        rest, offset = rest[written_bytes:], offset + written_bytes

@@ -1,0 +1,216 @@
+"""
+Is this reply what was asked for, and if not, what does it mean? (behaviours 124 and 130 to 133)
+
+Nothing of a reply is believed before it was judged here. What the storage host refuses, by status or in an error page
+under status 200, becomes the error that says what to do next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+
+from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
+from bulkpull.redact import printable
+from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
+from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
+from bulkpull.transport.rate_limit import parse_retry_after
+
+ERROR_PAGE_BYTES = 8_192
+"""How much of a refusal is read to find its code."""
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
+_STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
+# Ids that support asks for; nothing else is quoted as one.
+_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+_BY_STATUS: Mapping[int, Remedy] = {
+    HTTPStatus.REQUEST_TIMEOUT: Remedy.WAIT,
+    HTTPStatus.TOO_EARLY: Remedy.WAIT,
+    HTTPStatus.TOO_MANY_REQUESTS: Remedy.WAIT,
+    HTTPStatus.NOT_FOUND: Remedy.NEW_REPORT,
+    HTTPStatus.GONE: Remedy.NEW_REPORT,
+    HTTPStatus.FORBIDDEN: Remedy.FRESH_LINK,
+    HTTPStatus.UNAUTHORIZED: Remedy.FRESH_LINK,
+}
+_USUAL = {
+    Remedy.FRESH_LINK: "the storage host refuses the link",
+    Remedy.WAIT: "the storage host is busy or at fault",
+    Remedy.NEW_REPORT: "the report's file is gone from the storage host",
+}
+_SHOWN_CHARACTERS = 200
+_PROXY_FIX = "check user name and password in HTTPS_PROXY, or let the storage host pass without the proxy (NO_PROXY)"
+
+
+class FileReplaced(TransferError):
+    """The stored file is not the one that this transfer began with: start over."""
+
+
+class RangesUnfit(FileReplaced):
+    """The host's ranges are not to be trusted: start over, and ask for no range any more."""
+
+
+class EndReached(TransferError):
+    """
+    Nothing is stored at or beyond the byte that was asked for.
+
+    Args:
+        size_bytes: Of the stored file, as the host tells it; `None` when it does not.
+    """
+
+    def __init__(self, what: str, *, size_bytes: int | None, why: str | None = None) -> None:
+        self.size_bytes = size_bytes
+        super().__init__(what, why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRange:
+    """
+    What a good reply brings.
+
+    Attributes:
+        start: Its first byte within the file.
+        end: Where it ends; `None` when only its end will tell.
+        whole: It is the file from its first byte to its last.
+        shares: The host does not say that it serves no ranges, so other streams may ask for some.
+        ends_by_itself: A body without a length that has an end mark of its own (chunks), unlike one that merely stops.
+    """
+
+    start: int
+    end: int | None
+    version: Version
+    whole: bool
+    shares: bool
+    ends_by_itself: bool
+
+
+def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, known: Version | None) -> BodyRange:
+    """
+    Check a reply with data, status 200 or 206.
+
+    Args:
+        asked: The range that was asked for; `None` for the whole file.
+        known: The version that the bytes on disk belong to; `None` when there are none.
+
+    Raises:
+        FileReplaced: It belongs to another version.
+        RangesUnfit: It is not the range that was asked for (fault 64).
+    """
+    if status == HTTPStatus.OK:
+        version = version_of_whole(headers)
+        _check_same(version, known=known if asked is not None else None)
+        return BodyRange(0, version.size_bytes, version, whole=True, shares=_serves_ranges(headers),
+                     ends_by_itself=_is_chunked(headers))  # fmt: skip
+    told = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if told is None or asked is None:
+        raise RangesUnfit("the storage host answered with something else than one range")
+    start, end = int(told[1]), int(told[2]) + 1
+    total = int(told[3]) if told[3] != "*" else None
+    version = version_of_range(headers, total=total)
+    _check_same(version, known=known)
+    length = headers.get("Content-Length")
+    is_fit = start == asked.start < end <= min(total or end, asked.end)
+    if not is_fit or (length is not None and length != str(end - start)):
+        raise RangesUnfit(
+            "the storage host answered with another range than the one asked for",
+            why=f"asked for bytes {asked.start}-{asked.end - 1}, told {told[0]}",
+        )
+    return BodyRange(start, end, version, whole=False, shares=True, ends_by_itself=True)
+
+
+def _check_same(version: Version, *, known: Version | None) -> None:
+    word = known.contradiction(version) if known is not None else None
+    if word is not None:
+        raise FileReplaced(f"the stored file has another {word} than before")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
+    """
+    What a reply without data means; `body` is its beginning.
+
+    A code that is known decides, else the status (`storage_codes`).
+
+    Returns:
+        `FileReplaced` (412), `EndReached` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for what passes and for
+        what is not understood, `TransferError` for what nothing here can mend.
+    """
+    code = headers.get("x-ms-error-code") or _code_in(body)
+    why = f"HTTP {status}, {code or 'no error code'}{_request_id(headers)}"
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        told = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        return EndReached("nothing is stored there", size_bytes=int(told[1]) if told else None, why=why)
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return FileReplaced("the stored file was replaced", why=why)
+    if (proxy := _proxy_refusal(status, headers, code=code, why=why)) is not None:
+        return proxy
+    pause_s = parse_retry_after(headers.get("Retry-After"), date=headers.get("Date"), now=now)
+    known = STORAGE_CODES.get(code or "")
+    if known is not None:
+        return _error_for(known.remedy, known.meaning, why=why, pause_s=pause_s)
+    remedy = Remedy.WAIT if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BY_STATUS.get(status)
+    if remedy is None:
+        words = printable(body.decode("utf-8", "replace"), most=_SHOWN_CHARACTERS)
+        why = f"{why}: {words}" if words else why
+        return StorageTrouble("the storage host's answer is not understood", why=why, retry_after_s=pause_s)
+    return _error_for(remedy, _USUAL[remedy], why=why, pause_s=pause_s)
+
+
+def _error_for(remedy: Remedy, what: str, *, why: str, pause_s: float | None) -> BulkpullError:
+    match remedy:
+        case Remedy.FRESH_LINK:
+            return LinkExpired("the storage host refuses the link", why=why)
+        case Remedy.WAIT:
+            return StorageTrouble(what, why=why, retry_after_s=pause_s)
+        case Remedy.NEW_REPORT:
+            return FileGone(what, why=why)
+        case Remedy.NOTHING:
+            return TransferError(what, why=why, fix="quote the request id to Microsoft's support")
+
+
+def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None, why: str) -> BulkpullError | None:
+    """A sign-in that somebody on the way asks for: the storage host marks what is its own by `x-ms-…` headers."""
+    is_the_hosts = code is not None or any(name.lower().startswith("x-ms-") for name in headers)
+    if status in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED) or (
+        status == HTTPStatus.UNAUTHORIZED and not is_the_hosts
+    ):
+        return TransferError("a proxy or gateway before the storage host wants a sign-in", why=why, fix=_PROXY_FIX)
+    return None
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    told = headers.get("x-ms-request-id", "").strip()
+    return f", x-ms-request-id {told}" if _ID.fullmatch(told) else ""
+
+
+def refuse_error_page(first: bytes) -> None:
+    """
+    Refuse an error page of the storage host that comes under status 200 (fault 70).
+
+    Args:
+        first: The first bytes of the file.
+
+    Raises:
+        LinkExpired, StorageTrouble, FileGone: As its code says. What has no such code is left to the converter.
+    """
+    if not first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        return
+    code = _code_in(first[:ERROR_PAGE_BYTES])
+    if (known := STORAGE_CODES.get(code or "")) is not None:
+        raise _error_for(known.remedy, known.meaning, why=f"{code} in an error page under status 200", pause_s=None)
+
+
+def _code_in(body: bytes) -> str | None:
+    found = _STORAGE_CODE.search(body)
+    return found[1].decode("ascii") if found else None
+
+
+def _serves_ranges(headers: Mapping[str, str]) -> bool:
+    return headers.get("Accept-Ranges", "").strip().casefold() != "none"
+
+
+def _is_chunked(headers: Mapping[str, str]) -> bool:
+    return "chunked" in headers.get("Transfer-Encoding", "").casefold()

@@ -1,0 +1,89 @@
+"""The secure link as it is now, shared by all streams of a file, and its renewal (behaviours 124 and 125)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from bulkpull.clock import Clock
+from bulkpull.errors import FileGone, LinkExpired
+from bulkpull.model import SecureLink
+
+Relink = Callable[[], Awaitable[SecureLink]]
+"""Reads the execution again and gives its fresh link."""
+
+# Before each fresh link; about a minute in all. The clocks of signer and storage host may differ, so that a link
+# becomes valid only later (case C11). After the last one, age is not the cause (fault 56).
+FRESH_LINK_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+# Before each further look at an execution whose file, or whose link, is not there: replicas differ for a while.
+LOOK_PAUSES_S = (1.0, 5.0, 20.0)
+
+
+@dataclass(slots=True)
+class SignedLink:
+    """
+    The way to the bytes.
+
+    Args:
+        link: The first link; a secret, kept in memory only.
+        relink: Asked one at a time, however many streams are refused at once.
+    """
+
+    link: SecureLink
+    relink: Relink
+    clock: Clock
+    _fresh: int = 0
+    _looks: int = 0
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+    def worked(self) -> None:
+        """A share of the file came: whatever is refused from now on is refused for its age."""
+        self._fresh = self._looks = 0
+
+    async def renew(self, refused: SecureLink, *, error: LinkExpired) -> None:
+        """
+        Exchange a link that was refused, unless another stream has done so meanwhile.
+
+        Raises:
+            LinkExpired: Fresh links were refused too, for about a minute.
+            FileGone: The execution gives no link any more.
+        """
+        async with self._turn:
+            if self.link is not refused:
+                return
+            if self._fresh >= len(FRESH_LINK_PAUSES_S):
+                raise LinkExpired(
+                    "the storage host refuses even fresh links",
+                    why=error.why,
+                    fix="check this machine's clock, and whether a proxy or firewall stands before"
+                    " *.blob.core.windows.net",
+                )
+            await self.clock.sleep(FRESH_LINK_PAUSES_S[self._fresh])
+            self._fresh += 1
+            self.link = await self._relinked()
+
+    async def look_again(self, asked: SecureLink, *, gone: FileGone) -> None:
+        """
+        Read the execution again after its file was not found (behaviour 133).
+
+        Raises:
+            FileGone: It was not found before either, for about half a minute.
+        """
+        async with self._turn:
+            if self.link is not asked:
+                return
+            if self._looks >= len(LOOK_PAUSES_S):
+                raise gone
+            await self.clock.sleep(LOOK_PAUSES_S[self._looks])
+            self._looks += 1
+            self.link = await self._relinked()
+
+    async def _relinked(self) -> SecureLink:
+        for pause_s in LOOK_PAUSES_S:
+            try:
+                return await self.relink()
+            except FileGone:
+                await self.clock.sleep(pause_s)
+        return await self.relink()

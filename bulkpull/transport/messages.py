@@ -1,0 +1,110 @@
+"""
+One call as a value: what goes out, what comes back, how long it may take, and how many there were.
+
+Secrets live in headers, forms and the queries of addresses, so these are in no repr.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+ERROR_BODY_S = 15.0
+"""How long the body of a refusal is read, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """
+    How long a call may take, seconds.
+
+    Attributes:
+        connect_s: For the connection, TLS included.
+        head_s: From the start until the head of the answer is complete: name look-up, connection, proxy and interim
+            (1xx) answers included. `None` where `total_s` limits all of it.
+        read_s: The longest silence while waiting for the answer or for its next bytes.
+        error_body_s: For the body of a refusal, which only explains it.
+        total_s: For everything together; `None` for transfers, which may take hours as long as bytes come fast enough.
+    """
+
+    connect_s: float = 15
+    head_s: float | None = None
+    read_s: float = 60
+    error_body_s: float = ERROR_BODY_S
+    total_s: float | None = 180
+
+
+TRANSFER_TIMEOUTS = Timeouts(head_s=90, total_s=None)
+LONGEST_HOLD_S = 0.03
+"""How long what has come may wait for more, seconds: on a slow line a buffer takes longer, which no kill must cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    A call to be sent.
+
+    Attributes:
+        url: Sent byte for byte.
+        endpoint: The name by which it is counted and told: `ScheduledReport`, `token`, `blob`, …
+        json: Sent as a JSON body; excludes `form`.
+        form: Sent as an urlencoded form.
+        creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    endpoint: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Any | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    creates: bool = False
+
+    @property
+    def told(self) -> str:
+        """How errors name it: endpoint and host, never the path or the query."""
+        return f"{self.endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; header names ignore case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    url: str = field(repr=False)
+    reason: str = ""
+
+
+class RequestCounts:
+    """How many calls were made: the `requests` object of the manifest."""
+
+    def __init__(self) -> None:
+        self._by_endpoint: Counter[str] = Counter()
+        self.throttled = 0
+        """Every 429 received."""
+        self.retried = 0
+        """Every call sent again."""
+
+    @property
+    def total(self) -> int:
+        """All calls, the repeated ones included."""
+        return self._by_endpoint.total()
+
+    def sent(self, endpoint: str) -> None:
+        """Count one call that left this machine."""
+        self._by_endpoint[endpoint] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, in the manifest's form."""
+        return {
+            "total": self.total,
+            "by_endpoint": dict(self._by_endpoint),
+            "throttled": self.throttled,
+            "retried": self.retried,
+        }

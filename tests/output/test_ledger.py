@@ -1,0 +1,220 @@
+"""The ledger remembers what a run reached; the lock lets one run write."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from bulkpull.errors import DiskTrouble, OutputLocked
+from bulkpull.output import ledger_db as schema
+from bulkpull.output.atomic_files import explained, write_json
+from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.lock import locked
+from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
+
+AT = "2026-11-23T02:00:00Z"
+# SQLite: OFF 0, NORMAL 1, FULL 2, EXTRA 3.
+_FULL = 2
+
+
+async def test_what_was_noted_is_there_after_the_ledger_was_closed(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={"datasets": ["profile"]}, at=AT)
+        await ledger.note("run-1", dataset="Profile", step="report", facts={"report_id": "r"}, at=AT)
+
+    async with opened_ledger(tmp_path) as ledger:
+        (run,) = await ledger.runs()
+        (step,) = await ledger.steps("run-1")
+        moments = await ledger.moments(step="report", since=AT)
+
+    assert (run.run_id, run.request, run.status) == ("run-1", {"datasets": ["profile"]}, None)
+    assert (step.dataset, step.step, step.facts) == ("Profile", "report", {"report_id": "r"})
+    assert moments == [AT]
+
+
+@pytest.mark.case("C44")
+@pytest.mark.fault(95)
+@pytest.mark.parametrize("shared_maps", [True, False])
+def test_a_commit_is_on_the_disk_before_the_next_step_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shared_maps: bool
+) -> None:
+    """In both journal modes: with less than FULL a power cut takes the last commits of a write-ahead journal."""
+    if not shared_maps:
+        opened = schema._open_checked
+        monkeypatch.setattr(schema, "_open_checked", lambda path, **_: opened(path, shared_maps=False))
+    database, _ = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
+    with closing(database):
+        (level,) = database.execute("PRAGMA synchronous").fetchone()
+        (mode,) = database.execute("PRAGMA journal_mode").fetchone()
+
+    assert level >= _FULL
+    assert mode == ("wal" if shared_maps else "delete")
+
+
+async def test_runs_come_newest_first_with_their_last_ending(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id in ("run-1", "run-2"):
+            await ledger.begin_run(run_id, request={}, at=AT)
+        await ledger.end_run("run-1", status="interrupted", summary={}, at=AT)
+        await ledger.end_run("run-1", status="complete", summary={"complete": 20}, at=AT)
+
+        runs = await ledger.runs()
+
+    assert [(run.run_id, run.status) for run in runs] == [("run-2", None), ("run-1", "complete")]
+    assert runs[1].summary == {"complete": 20}
+
+
+async def test_the_endings_and_resumptions_of_a_run_are_remembered_in_their_order(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        await ledger.begin_run("run-1", request={}, at=AT)
+        await ledger.end_run("run-1", status="interrupted", summary={"failed": 1}, at=AT)
+        await ledger.resume_run("run-1", at="2026-11-23T03:00:00Z")
+        await ledger.end_run("run-1", status="complete", summary={}, at="2026-11-23T03:10:00Z")
+
+        assert [ending.status for ending in await ledger.endings("run-1")] == ["interrupted", "complete"]
+        assert await ledger.resumptions("run-1") == ["2026-11-23T03:00:00Z"]
+        assert await ledger.resumptions("run-2") == []
+
+
+async def test_old_runs_are_forgotten_with_all_that_they_reached_unless_something_of_them_is_kept(
+    tmp_path: Path,
+) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id, at in (("old", "2026-01-01"), ("kept", "2026-01-02"), ("new", "2026-11-01")):
+            await ledger.begin_run(run_id, request={}, at=at)
+            await ledger.note(run_id, dataset="Profile", step="report", facts={}, at=at)
+            await ledger.end_run(run_id, status="complete", summary={}, at=at)
+
+        forgotten = await ledger.prune(before="2026-06-01", keep={"kept"})
+
+        assert forgotten == 1
+        assert [run.run_id for run in await ledger.runs()] == ["new", "kept"]
+        assert (await ledger.steps("old"), await ledger.endings("old")) == ([], [])
+        assert len(await ledger.steps("kept")) == 1
+
+
+@pytest.mark.case("N16")
+async def test_the_last_note_of_each_scheduled_report_outlives_its_run(tmp_path: Path) -> None:
+    async with opened_ledger(tmp_path) as ledger:
+        for run_id, at in (("a", "2026-01-01"), ("b", "2026-01-02"), ("c", "2026-11-01")):
+            await ledger.begin_run(run_id, request={}, at=at)
+            for report_id in ("1", "2") if run_id == "a" else ("1",):
+                await ledger.note(run_id, dataset="Profile", step="standing", facts={"report_id": report_id}, at=at)
+            await ledger.note(run_id, dataset="Profile", step="report", facts={"report_id": "3"}, at=at)
+
+        await ledger.prune(before="2026-06-01", keep=(), keep_last="standing")
+
+        noted = [(entry.at, entry.facts["report_id"]) for entry in await ledger.noted("standing")]
+        assert noted == [("2026-01-01", "2"), ("2026-11-01", "1")]
+        assert len(await ledger.noted("report")) == 1
+
+
+HOLD = """
+import sys
+from pathlib import Path
+import anyio
+from bulkpull.output.lock import locked
+async def hold():
+    async with locked(Path(sys.argv[1]), since="2026-11-23T02:00:00Z"):
+        print("held", flush=True)
+        sys.stdin.read()
+anyio.run(hold)
+"""
+
+
+@pytest.mark.fault(2, 3)
+async def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
+    private = tmp_path / ".bulkpull"
+    async with await anyio.open_process([sys.executable, "-c", HOLD, str(private)]) as holder:
+        assert holder.stdout is not None
+        assert (await holder.stdout.receive()).startswith(b"held")
+
+        with pytest.raises(OutputLocked) as refused:
+            async with locked(private, since=AT):
+                pass
+        assert f"process {holder.pid}" in str(refused.value)
+        assert "since 2026-11-23T02:00:00Z" in str(refused.value)
+        assert refused.value.exit_code == 5
+
+        holder.kill()
+        await holder.wait()
+    async with locked(private, since=AT):
+        pass
+
+
+@pytest.mark.fault(5)
+async def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+
+    with pytest.raises(DiskTrouble, match="not a folder"):
+        async with locked(tmp_path / "out" / ".bulkpull", since=AT):
+            pass
+
+
+@pytest.mark.fault(5, 7)
+@pytest.mark.parametrize(("number", "words"), [(28, "no room left"), (13, "no permission"), (5, "refused")])
+def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DiskTrouble, match=words) as told, explained(tmp_path):
+        raise OSError(number, "told by the system")
+
+    assert str(tmp_path) in str(told.value)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+
+
+def manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
+    return Manifest(
+        run_id="r", status=status_of(list(records)), started_at=AT, finished_at=AT, tool=Tool(version="1"),
+        api_base_url="https://x", requests=Requests(), datasets=list(records), interrupted=interrupted,
+    )  # fmt: skip
+
+
+def record(status: str, *, named: bool = False) -> DatasetRecord:
+    return DatasetRecord(dataset="Profile", status=status, named=named)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("records", "status", "code"),
+    [
+        ([record("complete"), record("skipped")], "complete", 0),
+        ([record("complete"), record("unavailable")], "complete", 0),
+        ([record("complete"), record("unavailable", named=True)], "partial", 3),
+        ([record("complete"), record("failed")], "partial", 3),
+        ([record("failed")], "failed", 3),
+        ([], "complete", 0),
+    ],
+)
+def test_status_and_exit_status_agree(records: list[DatasetRecord], status: str, code: int) -> None:
+    made = manifest(*records)
+
+    assert (made.status, made.exit_code) == (status, code)
+    assert manifest(*records, interrupted=True).exit_code == 130
+
+
+def test_the_manifest_has_the_keys_of_the_contract_and_reads_like_its_json() -> None:
+    made = manifest(record("complete"))
+    told = made.as_dict()
+
+    assert {
+        "version", "run_id", "status", "started_at", "finished_at", "tool", "api_base_url", "requests", "datasets",
+    } <= set(told)  # fmt: skip
+    assert {
+        "dataset", "status", "reason", "query", "query_id", "report_id", "execution_id", "data_redacted", "rows",
+        "columns", "downloaded_bytes", "files", "seconds",
+    } <= set(told["datasets"][0])  # fmt: skip
+    assert set(told["datasets"][0]["seconds"]) == {"submit", "wait", "download", "convert"}
+    assert made["datasets"][0]["status"] == "complete"
