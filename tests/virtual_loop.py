@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -43,6 +44,18 @@ class VirtualClock:
         await asyncio.sleep(max(0.0, wait_s))
 
 
+@contextmanager
+def real_time() -> Iterator[None]:
+    """No time passes by itself within the block: for work that the loop cannot see, such as a child process."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.held += 1
+    try:
+        yield
+    finally:
+        loop.held -= 1
+
+
 class _PatientSelector(selectors.DefaultSelector):
     """Never blocks for a timer: says how much time is to pass instead."""
 
@@ -54,7 +67,7 @@ class _PatientSelector(selectors.DefaultSelector):
         for _ in range(_LOOKS):
             if news := super().select(0):
                 return news
-        if _threads_work(self.loop) or timeout is None:
+        if self.loop.held or _threads_work(self.loop) or timeout is None:
             return super().select(0.001 if timeout is not None else 0.05)
         self.loop.offset_s += timeout
         return []
@@ -65,6 +78,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.offset_s = 0.0
+        self.held = 0
         self._real_began_s = time.monotonic()
         selector = _PatientSelector()
         selector.loop = self

@@ -2,17 +2,14 @@
 Poll: a report → its completed execution; one loop asks for all pending reports at once.
 
 The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
-of reports: each look asks for all of them, joined by `;` (behaviour 106). Where that is refused, halving finds the
-report that spoils the call and leaves it out; where the form itself is refused (107), looks fall back to one status,
-then to one report a call.
+of reports: each look asks for all of them (`execution_lookup`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import anyio
 
@@ -31,20 +28,11 @@ from bulkpull.errors import (
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
 
-_ALL_STATUSES = tuple(ExecutionStatus)
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
-_PAIR = 2
-
-
-class Form(IntEnum):
-    """How executions are asked for, from the cheapest form to the one that every client saw working."""
-
-    ALL_STATUSES = 0
-    ONE_STATUS = 1
-    ONE_REPORT = 2
 
 
 @dataclass(slots=True)
@@ -54,6 +42,7 @@ class _Watch:
     report: Report
     since_s: float
     usual_s: float | None = None
+    deadline_from_s: float | None = None
     status: str | None = None
     running_since_s: float | None = None
     seen: bool = False
@@ -81,9 +70,8 @@ class Poller:
     Watches all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Args:
+        lookup: Asks after the executions of all reports; a report that it finds refused has failed.
         schedule: First wait, longest wait and deadline, in seconds.
-        form: How the service lets itself be asked, as far as earlier runs know.
-        remember: Gets each form that the service made us fall back to.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
         on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
@@ -93,31 +81,28 @@ class Poller:
         self,
         *,
         client: InsightsClient,
+        lookup: ExecutionLookup,
         clock: Clock,
         events: Events,
         schedule: PollSchedule,
-        form: Form = Form.ALL_STATUSES,
-        remember: Callable[[Form], Awaitable[None]] | None = None,
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
         on_queued: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
-        self._remember, self._spacing_s, self._random = remember, spacing_s, random
+        self._lookup, self._spacing_s, self._random = lookup, spacing_s, random
+        lookup.on_refused = self._refuse
         self._on_queued = on_queued
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
-        self._form = form
-        self._alone: set[str] = set()
-        self._most_joined: int | None = None
-        self._joined_works = False
-        self._calls = 0
         self._looked_at = -math.inf
         self._finished_at_s = -math.inf
         self._failures = 0
         self._trouble: str | None = None
 
-    async def wait_for_completion(self, report: Report, *, usual_s: float | None = None) -> Execution:
+    async def wait_for_completion(
+        self, report: Report, *, usual_s: float | None = None, may_be_replaced: bool = False
+    ) -> Execution:
         """
         Wait until the report's execution is completed and has a link.
 
@@ -126,6 +111,8 @@ class Poller:
         Args:
             report: As `submit_report` returned it, with an execution under way.
             usual_s: How long reports of its dataset took in earlier runs, seconds; `None` when nobody knows.
+            may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
+                A last try always has the whole deadline of the settings: a dataset may have become slower.
 
         Returns:
             The completed execution. Its link is signed for a limited time: use it next.
@@ -138,7 +125,12 @@ class Poller:
 
         Source: behaviours 102 to 119.
         """
-        watch = _Watch(report, since_s=self._clock.monotonic(), usual_s=usual_s)
+        watch = _Watch(
+            report,
+            since_s=self._clock.monotonic(),
+            usual_s=usual_s,
+            deadline_from_s=usual_s if may_be_replaced else None,
+        )
         self._watches[report.report_id] = watch
         self._news.set()
         try:
@@ -188,13 +180,13 @@ class Poller:
             longest_s = max(schedule.initial_s, schedule.longest_s)
             wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
         # Looks of several reports that fall close together are one look, and looks share the allowance.
-        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._calls))
+        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._lookup.calls))
         return max(wait_s, self._looked_at + apart_s - now, 0.0)
 
     async def _tick(self) -> None:
         pending = self._pending()
         try:
-            answers = await self._ask(pending)
+            answers = await self._lookup.ask([watch.report.report_id for watch in pending])
         except (AuthError, AccessDenied) as error:
             for watch in pending:
                 watch.settle(error=error)
@@ -222,96 +214,10 @@ class Poller:
         if waiting:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
-    async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
-        self._calls = 0
-        ids = [watch.report.report_id for watch in pending]
-        is_single = self._form is Form.ONE_REPORT
-        joined = [] if is_single else [each for each in ids if each not in self._alone]
-        answers: list[Execution] = []
-        most = self._most_joined or max(1, len(joined))
-        for start in range(0, len(joined), most):
-            answers += await self._ask_together(joined[start : start + most])
-        for each in ids if is_single else [each for each in ids if each in self._alone]:
-            answers += await self._ask_alone(each) or []
-        return answers
-
-    async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
-        if self._form is Form.ALL_STATUSES:
-            if (answers := await self._ask_for(ids, statuses=_ALL_STATUSES)) is not None:
-                return answers
-            if (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
-                await self._fall_back(Form.ONE_STATUS)
-                return answers
-        elif (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
-            return answers
-        if len(ids) == 1:
-            return await self._ask_alone(ids[0]) or []
-        return await self._halve(ids)
-
-    async def _halve(self, ids: Sequence[str]) -> list[Execution]:
-        """Find which of these, refused together, spoil the call; or that no call may ask for several."""
-        middle = len(ids) // 2
-        halves = [ids[:middle], ids[middle:]]
-        asked = [
-            await (self._ask_alone(half[0]) if len(half) == 1 else self._ask_for(half, statuses=_COMPLETED_ONLY))
-            for half in halves
-        ]
-        if not self._joined_works and all(
-            answers is None or len(half) == 1 for half, answers in zip(halves, asked, strict=True)
-        ):
-            return await self._ask_each(halves=halves, answered=asked)
-        if all(answers is not None for answers in asked):
-            if len(ids) == _PAIR:
-                self._alone.update(ids)  # both are good by themselves
-            else:
-                self._most_joined = max(map(len, halves))
-        found: list[Execution] = []
-        for half, answers in zip(halves, asked, strict=True):
-            if answers is not None:
-                found += answers
-            elif len(half) > 1:
-                found += await self._halve(half)
-        return found
-
-    async def _ask_each(
-        self, *, halves: Sequence[Sequence[str]], answered: Sequence[list[Execution] | None]
-    ) -> list[Execution]:
-        """Ask one by one, where no joined call was ever answered: either the form is refused, or several are bad."""
-        found: list[Execution] = []
-        bad = 0
-        for half, answers in zip(halves, answered, strict=True):
-            for each in half:
-                alone = answers if len(half) == 1 else await self._ask_alone(each)
-                bad += alone is None
-                found += alone or []
-        if not bad:
-            await self._fall_back(Form.ONE_REPORT)
-        return found
-
-    async def _ask_alone(self, report_id: str) -> list[Execution] | None:
-        """Its executions; a report that is refused by itself ends there, and harms nobody else."""
-        self._calls += 1
-        try:
-            return await self._client.get_executions([report_id], statuses=_COMPLETED_ONLY, retry=False)
-        except RequestRejected as error:
-            if (watch := self._watches.get(report_id)) is not None:
-                watch.settle(error=error)
-            return None
-
-    async def _ask_for(self, ids: Sequence[str], *, statuses: Sequence[str]) -> list[Execution] | None:
-        self._calls += 1
-        try:
-            answers = await self._client.get_executions(ids, statuses=statuses, retry=False)
-        except RequestRejected:
-            return None
-        self._joined_works = self._joined_works or len(ids) > 1
-        return answers
-
-    async def _fall_back(self, form: Form) -> None:
-        self._form = form
-        self._events.warn("poll.narrowed", form=form.name.lower())
-        if self._remember is not None:
-            await self._remember(form)
+    def _refuse(self, report_id: str, error: RequestRejected) -> None:
+        """A report that the service refuses by itself ends there, and harms no other."""
+        if (watch := self._watches.get(report_id)) is not None:
+            watch.settle(error=error)
 
     async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
         verdict, execution = judge(watch.report, answers)
@@ -405,7 +311,7 @@ class Poller:
         """
         End the wait for reports past the deadline.
 
-        A report that is being made has `deadline_s` from then on. Time in the service's queue says nothing against a
+        A report that is being made has its deadline from then on. Time in the service's queue says nothing against a
         report while others of ours are being made: it counts from the last time that one of them was.
         """
         now = self._clock.monotonic()
@@ -417,17 +323,18 @@ class Poller:
             since_s = watch.running_since_s
             if since_s is None:
                 since_s = max(watch.since_s, self._finished_at_s)
-            age_s = now - since_s
-            if age_s >= self._schedule.deadline_s:
-                watch.settle(error=_overdue(watch, age_s, trouble=self._trouble))
-            elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
+            age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
+            if age_s >= deadline_s:
+                is_learnt = deadline_s < self._schedule.deadline_s
+                watch.settle(error=_overdue(watch, age_s, trouble=self._trouble, is_learnt=is_learnt))
+            elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._events.warn(
                     "execution.changed",
                     report_id=watch.report.report_id,
                     status=watch.status or "not seen yet",
                     age_s=round(age_s, 1),
-                    deadline_s=self._schedule.deadline_s,
+                    deadline_s=deadline_s,
                 )
 
 
@@ -435,11 +342,16 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
     return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
 
 
-def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
+def _overdue(watch: _Watch, age_s: float, *, trouble: str | None, is_learnt: bool) -> ExecutionOverdue:
     seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
     began = "after it was begun" if watch.running_since_s is not None else "without being begun"
+    why = f"the last look failed: {trouble}" if trouble else seen
+    if is_learnt:
+        why += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
     return ExecutionOverdue(
         f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
-        why=f"the last look failed: {trouble}" if trouble else seen,
-        fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
+        why=why,
+        fix="run the export again later"
+        if is_learnt
+        else "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
     )

@@ -34,13 +34,13 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull, Report
 from bulkpull.observability.recorder import Keeper, recorded_run
-from bulkpull.output.atomic_files import explained
+from bulkpull.output.atomic_files import explained, makedirs_durable
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
-from bulkpull.output.no_follow import names_beneath, remove_beneath
+from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
 from bulkpull.output.run_history import PRIVATE
@@ -50,6 +50,7 @@ from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.converted_pull import PARTS
 from bulkpull.pipeline.create_context import equip
 from bulkpull.pipeline.dataset import DatasetExport
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form, form_recorder, load_form
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.nightly.decide import NightlyDecision
@@ -66,6 +67,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
 from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.pipeline.report_memory import ReportMemory
 from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
 from bulkpull.pipeline.resource_limits import fit_to_machine
@@ -127,6 +129,7 @@ class Run:
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
+    _look_form: Form | None = None
     _keeper: Keeper = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
@@ -292,6 +295,7 @@ class Run:
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
+            await anyio.to_thread.run_sync(self._keep_downloads, folder)
             await anyio.to_thread.run_sync(self._clear_staging, folder)
         await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
@@ -299,8 +303,25 @@ class Run:
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
 
+    def _keep_downloads(self, folder: OutputFolder) -> None:
+        """
+        Put aside what was downloaded of reports that stay on the service after a passing fault.
+
+        The next run takes up such a report, and carries on with its file where this run stopped.
+        """
+        private = folder.output / PRIVATE
+        for record in self._records.values():
+            if not is_worth_resuming(record.error):
+                continue
+            with suppress(OSError):
+                staged, kept = folder.staging / record.dataset, private / PARTS / record.dataset
+                makedirs_durable(kept, root=private)
+                for mark in names_beneath(staged, root=private):
+                    remove_beneath(kept / mark, root=private)
+                    rename_beneath(staged / mark, kept / mark, root=private)
+
     def _clear_old_parts(self, folder: OutputFolder) -> None:
-        """Windows of datasets that nobody has completed in some days."""
+        """Downloads and windows of datasets that nobody has completed in some days."""
         private = folder.output / PRIVATE
         oldest_s = (self.clock.now() - KEPT).timestamp()
         with suppress(OSError):
@@ -339,6 +360,8 @@ class Run:
         look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
         self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
+        if self._look_form is not None:
+            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._look_form)
         self._tell_plan(plan)
         await self._open_records(plan, ledger=ledger, folder=folder)
         left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
@@ -498,6 +521,13 @@ class Run:
             standing,
             reports,
             client=connection.client,
+            lookup=ExecutionLookup(
+                connection.client,
+                events=self.events,
+                form=max(await load_form(ledger, now=self.clock.now()), Form.ONE_STATUS),
+                remember=self._learn_form,
+                retry=True,
+            ),
             memories=self._memories,
             unchanged=await ledger.noted(UNCHANGED),
             published=folder.published,
@@ -507,6 +537,9 @@ class Run:
         used = {each.report_id for night in nights.values() for each in (night.standing, *night.replaced) if each}
         self._unused = unused_reports(reports or (), self._memories, used=used)
         return nights
+
+    async def _learn_form(self, form: Form) -> None:
+        self._look_form = form  # noted once the ledger has a row for this run
 
     def _tell_unused(self) -> None:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -89,12 +89,20 @@ class RateLimiter:
         calls_per_s: The ceiling of the rate.
         burst: How many may go at once, once the service has told an allowance; three until then.
         window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
+        random: Gives numbers in [0, 1); it spreads the calls of many runs after a 429.
     """
 
     def __init__(
-        self, *, calls_per_s: float, burst: int, clock: Clock, events: Events, window_s: float = WINDOW_S
+        self,
+        *,
+        calls_per_s: float,
+        burst: int,
+        clock: Clock,
+        events: Events,
+        window_s: float = WINDOW_S,
+        random: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._clock = clock
+        self._clock, self._random = clock, random
         self._events = events
         self._full_burst = burst
         self._state = at_rest(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
@@ -185,7 +193,7 @@ class RateLimiter:
             told: What the 429 said about the allowance.
         """
         before, at = self._state, self._clock.monotonic()
-        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s)
+        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         self._allowance = after_refusal(
             self._allowance, at=at, retry_after_s=retry_after_s, told=told or AllowanceHeaders()
         )
@@ -202,10 +210,10 @@ class RateLimiter:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
 
     def _next(self) -> _Waiter:
-        looks = [each for each in self._waiting if each.urgency is Urgency.LOOK]
+        looks = [waiter for waiter in self._waiting if waiter.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
-            return min(looks, key=lambda each: each.number)
-        return min(self._waiting, key=lambda each: each.key)
+            return min(looks, key=lambda waiter: waiter.number)
+        return min(self._waiting, key=lambda waiter: waiter.key)
 
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()

@@ -1,9 +1,10 @@
 """
 Whether a failed call goes out again, and when. Nothing else in the program repeats a call.
 
-In numbers: before try n+1 passes 0.5 × 3^(n-1) s, at most 60 s, of which a random half to whole; the service's own
-Retry-After beats the formula. All retries of a run come out of one budget (`RetryBudget`), so that an outage of the
-service ends in one sentence and not in a storm.
+In numbers: before try n+1 passes a random share of 3^(n-1) s, at most of 60 s (full jitter, at least a tenth). The
+service's own Retry-After beats the formula; up to a tenth of it is added at random, so that callers who were refused
+together do not come back together. All retries of a run come out of one budget (`RetryBudget`), so that an outage of
+the service ends in one sentence and not in a storm.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Events
 from bulkpull.transport.messages import RequestCounts
-from bulkpull.transport.rate_limit import LONGEST_PAUSE_S
+from bulkpull.transport.rate_limit import LONGEST_PAUSE_S, spread
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class RetryPolicy:
     """
 
     attempts: int = 6
-    first_wait_s: float = 0.5
+    first_wait_s: float = 1.0
     factor: float = 3
     longest_wait_s: float = 60
     longest_pause_s: float = LONGEST_PAUSE_S
@@ -60,11 +61,15 @@ class GiveUp(Enum):
     TOO_LONG = "the service asks for a longer pause than this run waits"
 
 
+# No retry goes out at once, whatever the draw.
+_LEAST_SHARE = 0.1
+
+
 def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
-    """Seconds to wait after try number `attempt`; `draw` in [0, 1) picks within the upper half."""
+    """Seconds to wait after try number `attempt`; `draw` in [0, 1) picks a tenth of the formula up to all of it."""
     # The exponent is bounded because a long outage counts far: 3^700 is more than a float holds.
-    whole = min(policy.longest_wait_s, policy.first_wait_s * policy.factor ** min(attempt - 1, 32))
-    return whole * (0.5 + draw / 2)
+    whole_s = min(policy.longest_wait_s, policy.first_wait_s * policy.factor ** min(attempt - 1, 32))
+    return whole_s * (_LEAST_SHARE + (1 - _LEAST_SHARE) * draw)
 
 
 def advise(  # noqa: PLR0911 - one line a kind of error
@@ -87,24 +92,21 @@ def advise(  # noqa: PLR0911 - one line a kind of error
     match error:
         case BulkpullError(was_repeated=True):
             return GiveUp.HOPELESS  # the layer below has tried it often enough (case C15)
-        case NotConnected():
+        case NotConnected() | AnswerLost() | UnexpectedReply():
             pass
-        case Throttled():
+        case Throttled() | ServiceTrouble() | StorageTrouble():
             asked_s = error.retry_after_s
-        case ServiceTrouble() | StorageTrouble():
-            if creates:
-                return GiveUp.DOUBTFUL
-            asked_s = error.retry_after_s
-        case AnswerLost() | UnexpectedReply():
-            if creates:
-                return GiveUp.DOUBTFUL
         case _:  # cancellation, refusals, certificates, unsafe addresses
             return GiveUp.HOPELESS
+    if creates and not isinstance(error, NotConnected | Throttled):
+        return GiveUp.DOUBTFUL
     if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
         return GiveUp.TOO_LONG
     if attempt >= policy.attempts:
         return GiveUp.TIRED
-    return backoff(attempt, policy=policy, draw=draw) if asked_s is None else asked_s
+    if asked_s is None:
+        return backoff(attempt, policy=policy, draw=draw)
+    return min(spread(asked_s, draw=draw), policy.longest_pause_s - waited_s)
 
 
 # Retries that a run may always make, the share of its first calls, and the seconds that earn one more.

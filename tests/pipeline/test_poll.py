@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,8 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Event, Events
 from bulkpull.model import Execution, Query, Report, SecureLink
-from bulkpull.pipeline.poll import Form, Poller
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form
+from bulkpull.pipeline.poll import Poller
 from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -142,11 +143,16 @@ async def wait_for(
     schedule: PollSchedule | None = None,
     told: list[Event] | None = None,
     usual_s: Mapping[str, float] | None = None,
+    may_be_replaced: bool = False,
+    form: Form = Form.ALL_STATUSES,
+    remember: Callable[[Form], Awaitable[None]] | None = None,
     **options: Any,
 ) -> list[Execution | BulkpullError]:
     events = Events((told if told is not None else []).append)
+    lookup = ExecutionLookup(service, events=events, form=form, remember=remember)  # type: ignore[arg-type]
     poller = Poller(
         client=service,  # type: ignore[arg-type]
+        lookup=lookup,
         clock=service.clock,
         events=events,
         schedule=schedule or PollSchedule(),
@@ -156,7 +162,8 @@ async def wait_for(
 
     async def wait(each: Report) -> None:
         try:
-            outcomes.append(await poller.wait_for_completion(each, usual_s=(usual_s or {}).get(each.report_id)))
+            known_s = (usual_s or {}).get(each.report_id)
+            outcomes.append(await poller.wait_for_completion(each, usual_s=known_s, may_be_replaced=may_be_replaced))
         except BulkpullError as error:
             outcomes.append(error)
 
@@ -357,6 +364,26 @@ async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning
     warned = [event.facts["age_s"] for event in told if "deadline_s" in event.facts]
     assert len(warned) == 1
     assert 500 <= float(str(warned[0])) <= 560
+
+
+@pytest.mark.fault(46)
+@pytest.mark.parametrize(
+    ("usual_s", "may_be_replaced", "deadline_s"),
+    [(10.0, True, 1_800), (1_000.0, True, 8_000), (5_000.0, True, 10_800), (10.0, False, 10_800)],
+)
+async def test_the_deadline_follows_from_earlier_runs_up_to_the_setting(
+    usual_s: float, may_be_replaced: bool, deadline_s: float
+) -> None:
+    """A last try has the whole setting: a dataset that became slower must get through."""
+    service = FakeService(InstantClock(), lambda *_: [execution("Running")])
+
+    (error,) = await wait_for(service, report(), usual_s={"r1": usual_s}, may_be_replaced=may_be_replaced)
+
+    assert isinstance(error, ExecutionOverdue)
+    assert deadline_s <= service.clock.now_s <= deadline_s + max(usual_s, 100) + 100
+    is_learnt = deadline_s < 10_800
+    assert ("earlier reports of this dataset took" in str(error)) == is_learnt
+    assert ("report_timeout_seconds" in str(error)) != is_learnt
 
 
 @pytest.mark.fault(47)

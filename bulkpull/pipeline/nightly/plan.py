@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
@@ -17,6 +18,7 @@ from bulkpull.output.ledger import StepEntry, opened_ledger
 from bulkpull.output.manifest import Current
 from bulkpull.output.run_history import PRIVATE
 from bulkpull.output.snapshots import load_published
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form, load_form
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.decide import NightlyDecision
 from bulkpull.pipeline.nightly.scheduled_reports import UNCHANGED, decide_nightly, remember_reports, schedule_of
@@ -42,7 +44,7 @@ async def plan_nightly(
     output = settings.output.absolute()
     current = await anyio.to_thread.run_sync(Current.load, output)
     published = await anyio.to_thread.run_sync(load_published, output, current)
-    memories, unchanged = await _noted(output)
+    memories, unchanged, form = await _noted(output, now=clock.now())
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
         plan = await plan_on(
@@ -56,6 +58,7 @@ async def plan_nightly(
             [pull for pull in plan.pulls if pull.window is None],
             await connection.client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
             client=connection.client,
+            lookup=ExecutionLookup(connection.client, events=events, form=max(form, Form.ONE_STATUS), retry=True),
             memories=memories,
             unchanged=unchanged,
             published=published,
@@ -65,8 +68,8 @@ async def plan_nightly(
     return plan, nights
 
 
-async def _noted(output: Path) -> tuple[dict[str, ReportMemory], list[StepEntry]]:
+async def _noted(output: Path, *, now: datetime) -> tuple[dict[str, ReportMemory], list[StepEntry], Form]:
     if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
-        return {}, []
+        return {}, [], Form.ALL_STATUSES
     async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
-        return await remember_reports(ledger), await ledger.noted(UNCHANGED)
+        return await remember_reports(ledger), await ledger.noted(UNCHANGED), await load_form(ledger, now=now)

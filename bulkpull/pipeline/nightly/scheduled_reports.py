@@ -22,6 +22,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Pull, Query, Report
 from bulkpull.output.ledger import STANDING, Ledger, StepEntry
 from bulkpull.output.manifest import DatasetRecord
+from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.naming import standing_name
 from bulkpull.pipeline.nightly.decide import (
     NightlyDecision,
@@ -47,7 +48,6 @@ LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
     "nothing was made or deleted on a guess"
 )
-_COMPLETED = (ExecutionStatus.COMPLETED,)
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 
 
@@ -66,6 +66,7 @@ async def decide_nightly(
     reports: Sequence[Report] | None,
     *,
     client: InsightsClient,
+    lookup: ExecutionLookup,
     memories: Mapping[str, ReportMemory],
     unchanged: Iterable[StepEntry],
     published: Mapping[str, DatasetRecord],
@@ -77,6 +78,8 @@ async def decide_nightly(
 
     Args:
         reports: All that the service lists; `None` where it does not tell.
+        lookup: Asks after the completed executions. A report that the service refuses by itself counts as one that did
+            not run.
         memories: What the ledger knows of each dataset's reports.
         unchanged: What the ledger noted in earlier nights.
         damaged: Datasets whose published files are not whole any more; they count as not published.
@@ -90,7 +93,7 @@ async def decide_nightly(
     later = {entry.dataset: entry.facts for entry in unchanged}
     known = {pull.dataset: memories.get(pull.dataset) or ReportMemory() for pull in pulls}
     found = {pull.dataset: _reports_of(pull, reports, known[pull.dataset]) for pull in pulls}
-    executions = await _executions([each for of_one in found.values() for each in of_one], client=client)
+    executions = await _latest_executions([report for of_one in found.values() for report in of_one], lookup=lookup)
     late = [each for of_one in found.values() for each in of_one if _is_late(each, executions, now=schedule.now)]
     begun = await _begun_executions(late, client=client)
     nights: dict[str, NightlyDecision] = {}
@@ -159,31 +162,27 @@ def _is_late(report: Report, executions: Iterable[Execution], *, now: datetime) 
     return due_at is not None and not has_come(due_at, mine)
 
 
-async def _executions(reports: Sequence[Report], *, client: InsightsClient) -> list[Execution]:
-    return await _latest_executions([report.report_id for report in reports], client=client)
+async def _latest_executions(reports: Sequence[Report], *, lookup: ExecutionLookup) -> list[Execution]:
+    refused: dict[str, RequestRejected] = {}
+    lookup.on_refused = refused.__setitem__
+    executions = await lookup.ask([report.report_id for report in reports]) if reports else []
+    if reports and len(refused) == len(reports):
+        raise next(iter(refused.values()))  # it is not about one report
+    return executions
 
 
 async def _begun_executions(reports: Sequence[Report], *, client: InsightsClient) -> dict[str, Execution]:
     """The latest execution of each report that is late, in whatever state; what cannot be read is left out."""
-    found: dict[str, Execution] = {}
-    for report in reports:
-        with suppress(ReportingError, TransferError):
-            for execution in await client.get_executions([report.report_id], statuses=_UNFINISHED):
-                found[report.report_id] = execution
-    return found
-
-
-async def _latest_executions(report_ids: Sequence[str], *, client: InsightsClient) -> list[Execution]:
-    if not report_ids:
-        return []
-    try:
-        return await client.get_executions(report_ids, statuses=_COMPLETED)
-    except RequestRejected:
-        # The joined form is not honoured everywhere (behaviour 107), and one id may spoil it (fault 41).
-        found: list[Execution] = []
-        for report_id in report_ids:
-            found += await client.get_executions([report_id], statuses=_COMPLETED)
-        return found
+    report_ids = [report.report_id for report in reports]
+    executions: list[Execution] = []
+    with suppress(ReportingError, TransferError):
+        try:
+            executions = await client.get_executions(report_ids, statuses=_UNFINISHED) if report_ids else []
+        except RequestRejected:
+            for report_id in report_ids:
+                with suppress(ReportingError, TransferError):
+                    executions += await client.get_executions([report_id], statuses=_UNFINISHED)
+    return {execution.report_id: execution for execution in executions}
 
 
 @dataclass(frozen=True, slots=True)
