@@ -12,7 +12,7 @@ import asyncio
 import selectors
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ class VirtualClock:
     def __init__(self, start: datetime = START) -> None:
         self._start = start
         self._began_s: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.sleeps_s: list[float] = []
 
     def now(self) -> datetime:
@@ -37,7 +38,10 @@ class VirtualClock:
         return (self._start + timedelta(seconds=self.monotonic() - self._began_s)).astimezone(UTC)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        with suppress(RuntimeError):  # a worker thread has no loop of its own
+            self._loop = asyncio.get_running_loop()
+        assert self._loop is not None
+        return self._loop.time()
 
     async def sleep(self, wait_s: float) -> None:
         self.sleeps_s.append(wait_s)

@@ -23,6 +23,7 @@ from bulkpull.errors import (
     ReportingError,
     ReportLost,
     RequestRejected,
+    ServiceTrouble,
     TransferError,
 )
 from bulkpull.events import Events
@@ -120,6 +121,7 @@ class Poller:
         Raises:
             ExecutionFailed: The service gave up on this execution.
             ExecutionOverdue: The deadline passed.
+            ServiceTrouble: The deadline passed, and the service could not be asked.
             ReportLost: The report or its query is gone from the service.
             AuthError, AccessDenied: The service refuses to answer us.
 
@@ -324,9 +326,11 @@ class Poller:
             if since_s is None:
                 since_s = max(watch.since_s, self._finished_at_s)
             age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
-            if age_s >= deadline_s:
+            if self._trouble is not None and age_s >= self._schedule.deadline_s:
+                watch.settle(error=_not_told(watch, age_s, trouble=self._trouble))
+            elif self._trouble is None and age_s >= deadline_s:
                 is_learnt = deadline_s < self._schedule.deadline_s
-                watch.settle(error=_overdue(watch, age_s, trouble=self._trouble, is_learnt=is_learnt))
+                watch.settle(error=_overdue(watch, age_s, is_learnt=is_learnt))
             elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._events.warn(
@@ -342,16 +346,22 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
     return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
 
 
-def _overdue(watch: _Watch, age_s: float, *, trouble: str | None, is_learnt: bool) -> ExecutionOverdue:
+def _not_told(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
+    """Nobody knows what became of the report, so it is neither deleted nor ordered again (case C11)."""
+    return ServiceTrouble(
+        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",
+        why=f"the last look failed: {trouble}",
+        fix="run the same command again later: it takes up the report, which stays on the service",
+    )
+
+
+def _overdue(watch: _Watch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
     seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
     began = "after it was begun" if watch.running_since_s is not None else "without being begun"
-    why = f"the last look failed: {trouble}" if trouble else seen
+    longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"
     if is_learnt:
-        why += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
+        seen += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
+        longer = "run the export again later"
     return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
-        why=why,
-        fix="run the export again later"
-        if is_learnt
-        else "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
+        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}", why=seen, fix=longer
     )

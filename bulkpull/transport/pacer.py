@@ -18,6 +18,7 @@ from enum import IntEnum
 import anyio
 
 from bulkpull.clock import Clock, sleep_unless
+from bulkpull.errors import Throttled
 from bulkpull.events import Events
 from bulkpull.transport.allowance import (
     WINDOW_S,
@@ -50,6 +51,8 @@ _CALLS_PER_LOOK = 9
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
 _TOLD_FROM_S = 1.0
+# A service that has answered nothing but 429 for so long is not waited for again; one pause of an hour is.
+_LONGEST_REFUSAL_S = 3_000.0
 
 
 class Urgency(IntEnum):
@@ -112,6 +115,7 @@ class RateLimiter:
         self._since_look = 0
         self._changed = anyio.Event()
         self._told_until = -math.inf
+        self._refused_since_s: float | None = None
 
     @property
     def allowance(self) -> AllowanceState:
@@ -142,6 +146,9 @@ class RateLimiter:
 
         Returns:
             What `answered`, `lost` or `unsent` wants to have back once the call has ended.
+
+        Raises:
+            Throttled: The service has answered every call of the last 50 minutes by 429, and asks for another pause.
         """
         waiter = _Waiter(urgency, next(self._numbers))
         self._waiting.append(waiter)
@@ -152,6 +159,7 @@ class RateLimiter:
                 wait_s = self._wait_s(urgency) if self._next() is waiter else math.inf
                 if wait_s <= 0:
                     break
+                self._give_up_together()
                 await sleep_unless(self._changed, max(wait_s, _SHORTEST_SLEEP_S), clock=self._clock)
         finally:
             self._waiting.remove(waiter)
@@ -193,6 +201,8 @@ class RateLimiter:
             told: What the 429 said about the allowance.
         """
         before, at = self._state, self._clock.monotonic()
+        if self._refused_since_s is None:
+            self._refused_since_s = at
         self._state = after_throttling(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         self._allowance = after_refusal(
             self._allowance, at=at, retry_after_s=retry_after_s, told=told or AllowanceHeaders()
@@ -204,10 +214,24 @@ class RateLimiter:
 
     def succeeded(self) -> None:
         """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
-        before = self._state
+        before, self._refused_since_s = self._state, None
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
+
+    def _give_up_together(self) -> None:
+        """End the waits of all callers at once; each for itself would wait as long again (case C16)."""
+        at = self._clock.monotonic()
+        left_s, since_s = self._state.closed_until - at, self._refused_since_s
+        if since_s is None or left_s <= 0 or at - since_s < _LONGEST_REFUSAL_S:
+            return
+        error = Throttled(
+            "the service is asked too often",
+            why=f"it has answered every call for {at - since_s:,.0f} s by 429, and asks for {left_s:,.0f} s more",
+            retry_after_s=left_s,
+        )
+        error.was_repeated = True
+        raise error
 
     def _next(self) -> _Waiter:
         looks = [waiter for waiter in self._waiting if waiter.urgency is Urgency.LOOK]

@@ -106,7 +106,9 @@ def advise(  # noqa: PLR0911 - one line a kind of error
         return GiveUp.TIRED
     if asked_s is None:
         return backoff(attempt, policy=policy, draw=draw)
-    return min(spread(asked_s, draw=draw), policy.longest_pause_s - waited_s)
+    # A service that says "now" for ever gets a growing pause all the same.
+    wait_s = max(spread(asked_s, draw=draw), backoff(attempt, policy=policy, draw=0.0))
+    return min(wait_s, max(asked_s, policy.longest_pause_s - waited_s))
 
 
 # Retries that a run may always make, the share of its first calls, and the seconds that earn one more.

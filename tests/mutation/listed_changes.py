@@ -534,8 +534,8 @@ BY_LAYER = (
     ),
     Change(
         "a report is waited for twice as long",
-        "            if age_s >= deadline_s:",
-        "            if age_s >= 2 * deadline_s:",
+        "elif self._trouble is None and age_s >= deadline_s:",
+        "elif self._trouble is None and age_s >= 2 * deadline_s:",
         _POLL,
     ),
     Change(

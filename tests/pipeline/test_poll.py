@@ -24,6 +24,7 @@ from bulkpull.model import Execution, Query, Report, SecureLink
 from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form
 from bulkpull.pipeline.poll import Poller
 from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
+from bulkpull.pipeline.report_deletion import may_delete_report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LINK = SecureLink("https://example.blob.core.windows.net/c/b?sig=x")
@@ -387,14 +388,18 @@ async def test_the_deadline_follows_from_earlier_runs_up_to_the_setting(
 
 
 @pytest.mark.fault(47)
-async def test_a_report_that_could_not_be_looked_at_until_the_deadline_tells_what_the_last_look_met() -> None:
+@pytest.mark.case("C11")
+async def test_a_report_that_could_not_be_looked_at_until_the_deadline_is_neither_lost_nor_overdue() -> None:
+    """What is not known deletes no report."""
+
     def refuse(*_: object) -> list[Execution]:
         raise ServiceTrouble("cannot ask after the executions now", why="500 Service unavailable")
 
     service = FakeService(InstantClock(), refuse)
     (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000))
 
-    assert isinstance(error, ExecutionOverdue)
+    assert isinstance(error, ServiceTrouble)
+    assert not may_delete_report(error)
     assert "500 Service unavailable" in str(error)
 
 
