@@ -84,7 +84,7 @@ async def test_a_program_that_changes_its_folder_moves_neither_output_nor_metric
 
     async with small() as simulator:
         settings = settings_for(simulator, Path("out")).model_copy(update={"metrics_file": Path("numbers.prom")})
-        manifest = await bulkpull.export("Profile", settings=settings, listeners=[move])
+        manifest = await bulkpull.export(datasets=["Profile"], settings=settings, listeners=[move])
 
     assert manifest.exit_code == 0
     assert sorted(path.name for path in before.iterdir()) == ["numbers.prom", "out"]
@@ -134,7 +134,7 @@ async def test_one_name_and_one_listener_may_stand_without_a_list(tmp_path: Path
     heard: list[Event] = []
     async with small() as simulator:
         manifest = await bulkpull.export(
-            datasets="Profile", settings=settings_for(simulator, tmp_path / "out"), listeners=heard.append
+            datasets=["Profile"], settings=settings_for(simulator, tmp_path / "out"), listeners=heard.append
         )
 
     assert [record.dataset for record in manifest.datasets] == ["Profile"]

@@ -22,6 +22,7 @@ from bulkpull.insights import session
 from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline import pull as pull_module
 from bulkpull.pipeline import run as run_module
+from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
@@ -227,11 +228,10 @@ def export_against(
     **changes: Any,
 ) -> Outcome:
     """Export two datasets (all of them with `None`) from a service of which one endpoint answers so for ever."""
-    convert = pull_module.convert_report
 
     async def convert_in_real_time(*arguments: Any, **options: Any) -> Any:
         with real_time():
-            return await convert(*arguments, **options)
+            return await convert_report(*arguments, **options)
 
     async def start_none(_: object) -> None:
         """No spare child: the loop does not see when one ends."""

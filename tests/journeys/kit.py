@@ -19,6 +19,7 @@ from bulkpull.identity import Account
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline import pull as pull_module
+from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Simulator
@@ -36,13 +37,13 @@ QUICK: dict[str, Any] = {
 
 def watch_conversions(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """Whether a child process converts at this moment, for `FakeClock(busy=…)`: no virtual time passes then."""
-    convert, running = pull_module.convert_report, 0
+    running = 0
 
     async def watched(*arguments: Any, **options: Any) -> Any:
         nonlocal running
         running += 1
         try:
-            return await convert(*arguments, **options)
+            return await convert_report(*arguments, **options)
         finally:
             running -= 1
 
