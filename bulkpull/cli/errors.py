@@ -149,7 +149,7 @@ def tell(error: BaseException, speech: OutputOptions) -> Ending:
     """Write `error` to standard error; returns what was told, with the exit status that it asks for."""
     error = _the_one(error)
     if isinstance(error, KeyboardInterrupt):
-        write_error(speech, _INTERRUPTION.what, exit_code=INTERRUPTED)
+        write_error(speech, _INTERRUPTION.what, fix=_INTERRUPTION.fix, exit_code=INTERRUPTED)
         return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if speech.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):

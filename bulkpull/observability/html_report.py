@@ -78,7 +78,7 @@ def _facts(account: Account) -> list[Html]:
         "Started (UTC)": _moment(manifest.started_at),
         "Took": figures.duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
-        "Downloaded": figures.size(sum(record.downloaded_bytes for record in records)),
+        "Downloaded": figures.size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
         "As Parquet": figures.size(sum(stored_bytes(record) for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }

@@ -14,12 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_fault, look_into
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
 from bulkpull.output.manifest import CURRENT, Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import RUN_ID, RUNS, load_manifest, run_ids
 
@@ -95,7 +97,7 @@ class Verifier:
             datasets = []
         else:
             if not datasets:
-                self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+                self._tell_nothing_current()
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.output, run_ids(self.output))
@@ -122,6 +124,26 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
+
+    def _tell_nothing_current(self) -> None:
+        """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
+        folder = self.output / "datasets"
+        orphans = {
+            dataset: count
+            for dataset in names_beneath(folder, root=self.output)
+            if (count := sum(bool(RUN_ID.search(name)) for name in names_beneath(folder / dataset, root=self.output)))
+        }
+        if not orphans:
+            self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+            return
+        state = "names no dataset" if (self.output / CURRENT).exists() else "is gone"
+        snapshots = figures.count(sum(orphans.values()), "snapshot")
+        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
+        self._tell(
+            CURRENT,
+            what=f"it {state}, and datasets/ holds {snapshots} of {figures.some(list(orphans))}",
+            fix=f"restore it from a backup, or run `{command}`: it publishes them anew",
+        )
 
     def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
         path = f"datasets/{dataset}/run={run_id}"

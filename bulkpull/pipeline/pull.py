@@ -13,6 +13,7 @@ What becomes of it, together with the other windows of its dataset, stands in `s
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -186,6 +187,7 @@ class PullRunner:
                 max_unpacked_bytes=tools.settings.max_unpacked_bytes,
                 limiter=tools.conversions,
                 bounds=self.bounds,
+                is_redacted=execution.data_redacted,
             )
             if stored.size_bytes > _LARGE_BYTES:
                 async with tools.large_conversion:
@@ -286,6 +288,7 @@ class PullRunner:
                 if fetch == _FETCHES:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
+                self.tools.http.tally.retried += 1
                 self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
         raise AssertionError("the last round returns or raises")
 
@@ -350,6 +353,7 @@ class PullRunner:
             "bulkpull.run_id": self.tools.run_id,
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
+            "bulkpull.question": json.dumps(self.question.as_dict(), sort_keys=True),
             "bulkpull.question_sha256": self.question.sha256,
             "bulkpull.timespan": self.question.span or "",
             "bulkpull.window_start": start,

@@ -181,6 +181,7 @@ class Transfer:
                 fix="run the export again later",
             )
         self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
+        self.http.tally.retried += 1
         self.events.warn("download.resumed", offset_bytes=0, reason=replaced.told)
         await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
@@ -218,6 +219,7 @@ class Transfer:
             if not isinstance(error, _Dismissed):
                 self._width.busy(at=self.clock.monotonic())
             self._sharing.give_back(claim)
+            self.http.tally.retried += 1
             self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.told)
         finally:
             self._helpers -= 1
@@ -244,6 +246,9 @@ class Transfer:
                 await self.links.renew(link, error=error)
             case _Refused(link, FileGone() as gone):
                 await self.links.look_again(link, gone=gone)
+            case None:
+                return
+        self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
 
     async def _advance_helper(self, claim: Segment) -> _Refused | None:
         try:

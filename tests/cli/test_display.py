@@ -9,8 +9,8 @@ from rich.console import Console
 
 from bulkpull import formatting as figures
 from bulkpull.cli.live_display import Display
-from bulkpull.cli.progress import Progress
 from bulkpull.events import Event, Level
+from bulkpull.observability.progress import Progress
 
 LONG = "CompetencyPeformanceRequirement"
 

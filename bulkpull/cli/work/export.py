@@ -213,4 +213,4 @@ def _tell_end(run: Run, speech: OutputOptions, console: Console, *, invocation: 
     elif manifest is not None and not speech.quiet:
         print_summary(manifest, console, invocation=invocation)
     if interrupted:
-        print_interruption(console)
+        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from bulkpull import formatting as figures
 from bulkpull import platforms
@@ -19,6 +20,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.output.freshness import Freshness, State, find_freshness
 from bulkpull.pipeline.plan import check_names
+from bulkpull.pipeline.publish import describe_shrink
 
 LATE = 3
 _MOST_TOLD = 3
@@ -67,6 +69,10 @@ def show_status(
         )
     elif not nothing:
         print_table(_table(chosen, states, now=now))
+        for each in chosen:
+            if each.rows_before is not None and each.rows is not None and not speech.quiet:
+                told = f"{each.dataset}: {describe_shrink(each.rows, before=each.rows_before)}"
+                error_console().print(Text.assemble(("note:  ", "yellow"), told), soft_wrap=True)
     elif not max_age:
         error_console().print(f"nothing is published in {folder} yet", soft_wrap=True)
     if is_well:
@@ -119,6 +125,7 @@ def _as_values(each: Freshness, state: State, *, now: datetime) -> dict[str, Any
         "state": state,
         "run_id": each.run_id,
         "rows": each.rows,
+        "rows_before": each.rows_before,
         "generated_at": _iso(each.generated_at),
         "published_at": _iso(each.published_at),
         "checked_at": _iso(each.checked_at),

@@ -73,6 +73,10 @@ class NightlyExecutor:
                 record.reason = f"execution {night.execution.execution_id} is ready; `bulkpull runs resume` collects it"
                 return
             record_query(record, night.pull)
+            made_by = [each for each in (night.standing, *night.replaced) if each is not None]
+            record.query_id = next(
+                (each.query_id for each in made_by if each.report_id == night.execution.report_id), None
+            )
             await self._travel(DatasetExport(night.pull, self.tools, record, execution=night.execution, only_news=True))
         elif night.ask:
             published = self.tools.published.get(record.dataset)
