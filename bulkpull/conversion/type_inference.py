@@ -215,7 +215,8 @@ def _unseen_type(plan: ColumnPlan) -> pl.DataType:
 
 def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
     declared = plan.declared
-    amounts = _Amounts(published if published in AMOUNTS and not plan.published_empty else AMOUNTS[0])
+    bound = None if plan.published_empty else published
+    amounts = _Amounts(next((dtype for dtype in AMOUNTS if dtype == bound), AMOUNTS[0]))
     if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
         return _Numbers(amounts)
     if declared is ColumnType.DECIMAL or (declared is ColumnType.INT and published in AMOUNTS):
