@@ -38,7 +38,7 @@ def _case_changes(before: Case, after: Case) -> Iterator[str]:
         for peer in peers:
             one, two = ratio(before, peer, of=of), ratio(after, peer, of=of)
             if one is not None and two is not None and (direction := _direction(one, two)):
-                yield f"{direction}: {peer}'s {word} is {_told(two)} ours, it was {_told(one)}"
+                yield f"{direction}: {peer}'s {word} is {_described(two)} ours, it was {_described(one)}"
     own, other = before.contender(OURS), after.contender(OURS)
     for of, word in _COUNTS.items():
         counts = [median(each, of) if each else None for each in (own, other)]
@@ -52,5 +52,5 @@ def _direction(before: Ratio, after: Ratio) -> str | None:
     return "worse" if after.high < before.low else None
 
 
-def _told(value: Ratio) -> str:
+def _described(value: Ratio) -> str:
     return f"{value.median:.2f} × ({value.low:.2f} to {value.high:.2f})"

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.budgets import judge_all
 from benchmarks.chart import chart
 from benchmarks.environment import code_digest
-from benchmarks.figures import figure, ratio_told, verdict_told
+from benchmarks.figures import figure, format_ratio, format_verdict
 from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results, median, ratio
 from benchmarks.scenarios import TITLES
 
@@ -104,7 +104,7 @@ def _budgets() -> Iterator[str]:
     results = load_results()
     outdated = {(result.scenario, result.size) for result in results if is_outdated(result)}
     for verdict in judge_all(results):
-        bound, value, word = verdict_told(verdict)
+        bound, value, word = format_verdict(verdict)
         note = f": {verdict.budget.note}" if verdict.is_met is False and verdict.budget.note else ""
         if (verdict.budget.scenario, verdict.measured) in outdated:
             word += ", older than the code"
@@ -149,7 +149,7 @@ def _case(case: Case) -> Iterator[str]:
                 continue
             cells = [figure(median(each, of), of) for of in shown]
             ratios = [
-                "" if each.name == OURS else ratio_told(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")
+                "" if each.name == OURS else format_ratio(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")
             ]
             yield f"| {name} | {' | '.join([*cells, *ratios])} | {each.how} |"
         yield ""

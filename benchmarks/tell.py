@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.budgets import Verdict
-from benchmarks.figures import figure, ratio_told, verdict_told
+from benchmarks.figures import figure, format_ratio, format_verdict
 from benchmarks.result import OURS, Result, median, ratio
 
 
@@ -27,7 +27,7 @@ def print_result(result: Result, *, console: Console) -> None:
             table.add_row(
                 each.name,
                 *(figure(median(each, of), of) for of in ("wall_s", "cpu_s", "peak_bytes", "requests", "wire_bytes")),
-                *("" if own else ratio_told(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")),
+                *("" if own else format_ratio(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")),
             )
         if case.contenders:
             console.print(table)
@@ -45,5 +45,5 @@ def print_verdicts(verdicts: Sequence[Verdict], *, console: Console) -> None:
     for name in ("budget", "bound", "measured", ""):
         table.add_column(name)
     for verdict in verdicts:
-        table.add_row(verdict.budget.what, *verdict_told(verdict))
+        table.add_row(verdict.budget.what, *format_verdict(verdict))
     console.print(table)

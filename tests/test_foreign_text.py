@@ -26,9 +26,9 @@ def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.case("C20", "C31")
-@given(told=ANY_TEXT | st.just(HOSTILE))
-def test_no_character_that_acts_or_cannot_be_written_passes(told: str) -> None:
-    made = visible(told)
+@given(expected=ANY_TEXT | st.just(HOSTILE))
+def test_no_character_that_acts_or_cannot_be_written_passes(expected: str) -> None:
+    made = visible(expected)
 
     assert not [letter for letter in made if can_act(letter)]
     assert made.encode().decode() == made
@@ -36,18 +36,18 @@ def test_no_character_that_acts_or_cannot_be_written_passes(told: str) -> None:
 
 
 @pytest.mark.case("C31")
-@given(told=ANY_TEXT)
-def test_a_text_of_several_lines_keeps_its_line_breaks_and_nothing_else_that_acts(told: str) -> None:
-    made = visible(told, lines=True)
+@given(expected=ANY_TEXT)
+def test_a_text_of_several_lines_keeps_its_line_breaks_and_nothing_else_that_acts(expected: str) -> None:
+    made = visible(expected, lines=True)
 
     assert not [letter for letter in made if can_act(letter) and letter not in "\t\n\r"]
-    assert made.count("\n") == told.count("\n")
+    assert made.count("\n") == expected.count("\n")
 
 
 def test_ordinary_text_of_any_language_is_left_alone() -> None:
-    told = "Müller & Söhne, 株式会社, شركة, עברית, 👩‍💻 naïve"
+    reported = "Müller & Söhne, 株式会社, شركة, עברית, 👩‍💻 naïve"
 
-    assert visible(told) == told
+    assert visible(reported) == reported
 
 
 @pytest.mark.case("C20")
@@ -94,9 +94,9 @@ def test_no_part_of_a_secret_is_left_where_a_text_is_cut(secret: str, before: in
     secret = f"QQZ{secret}ZQQ"
     redaction._values[:] = []
     register_secret(secret)
-    told = f"{'x ' * (before // 2)}{secret}{' y' * (after // 2)}"
+    reported = f"{'x ' * (before // 2)}{secret}{' y' * (after // 2)}"
 
-    for cut in (printable(told, most=200), shown(told.encode()), BulkpullError(told, why=told).reason):
+    for cut in (printable(reported, most=200), shown(reported.encode()), BulkpullError(reported, why=reported).reason):
         assert "QQZ" not in cut
 
 

@@ -21,9 +21,9 @@ KNOWN_FAULTS = {
 
 
 def requirements() -> Iterator[Requirement]:
-    told = tomllib.loads(PROJECT.read_text("utf-8"))
-    extras = told["project"].get("optional-dependencies", {}).values()
-    for group in (told["project"]["dependencies"], *extras, *told["dependency-groups"].values()):
+    reported = tomllib.loads(PROJECT.read_text("utf-8"))
+    extras = reported["project"].get("optional-dependencies", {}).values()
+    for group in (reported["project"]["dependencies"], *extras, *reported["dependency-groups"].values()):
         yield from (Requirement(each) for each in group if isinstance(each, str))
 
 

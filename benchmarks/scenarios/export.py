@@ -264,8 +264,8 @@ def _verify(kept: Mapping[str, Path], queries: Mapping[str, str]) -> str:
             if found:
                 unequal[dataset] = found
         if unequal:
-            told = "; ".join(f"{dataset}: {', '.join(found[:3])}" for dataset, found in unequal.items())
-            notes.append(f"{name} differs in {len(unequal)} datasets ({told})")
+            reported = "; ".join(f"{dataset}: {', '.join(found[:3])}" for dataset, found in unequal.items())
+            notes.append(f"{name} differs in {len(unequal)} datasets ({reported})")
     equal = [name for name in peers if not any(note.startswith(f"{name} ") for note in notes)]
     return "; ".join([f"rows and values of all datasets against {', '.join(equal)}" if equal else "nothing", *notes])
 

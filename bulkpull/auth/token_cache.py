@@ -94,10 +94,10 @@ class TokenCache:
 
     def forget(self) -> list[str]:
         """Remove the entry from both places; returns what was removed, in words."""
-        removed = [self._file.told] if self._file.forget() else []
+        removed = [self._file.description] if self._file.forget() else []
         if self._sealed.exists():
             if self._system is not None and self._system.forget():
-                removed.append(self._system.told)
+                removed.append(self._system.description)
             else:
                 self._sealed.unlink()
                 removed.append(f"marked by {self._sealed}; the system's store, out of reach from here, has it still")

@@ -26,8 +26,8 @@ class Identity:
     @property
     def name(self) -> str:
         """A file name that tells nothing; the same for the same sign-in, in whatever case it is written."""
-        told = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
-        return hashlib.sha256(told.casefold().encode()).hexdigest()[:32]
+        identity = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
+        return hashlib.sha256(identity.casefold().encode()).hexdigest()[:32]
 
 
 class Entry(BaseModel):

@@ -35,9 +35,11 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
         origins: Where each setting came from, by name: option, environment, file, default, demo.
         config: The settings file, to be told.
     """
-    told = {name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)}
-    facts = {"credentials": told}
-    listed = "; ".join(f"{name}: {place}" for name, place in told.items()) or "none is set"
+    origin_by_setting = {
+        name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)
+    }
+    facts = {"credentials": origin_by_setting}
+    listed = "; ".join(f"{name}: {place}" for name, place in origin_by_setting.items()) or "none is set"
     try:
         grant = await choose_grant(settings)
     except BulkpullError as error:
@@ -73,10 +75,10 @@ async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], 
             "files", f"{figures.count(len(files), 'file')} with secrets, not readable by everybody", facts=facts
         )
     listed = ", ".join(map(str, open_to_all))
-    told = f"every user of this machine may read the secret in {listed}"
+    message = f"every user of this machine may read the secret in {listed}"
     return trouble(
         "files",
-        told,
+        message,
         fix=f"take that right away: chmod o-r {' '.join(map(shlex.quote, facts['readable_by_all']))}",
         facts=facts,
     )
@@ -109,8 +111,8 @@ async def _check_cache(settings: Settings) -> CheckResult:
         return trouble_of("token cache", error)
     if cache is None:
         off = settings.token_cache_folder is None
-        told = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
-        return fine("token cache", told, facts={"folder": None})
+        message = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
+        return fine("token cache", message, facts={"folder": None})
     facts: dict[str, object] = {"folder": str(cache.folder)}
     try:
         found = await to_thread.run_sync(cache.load)
@@ -124,8 +126,12 @@ async def _check_cache(settings: Settings) -> CheckResult:
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
     used = entry.replaces(seed)
     facts |= {"account": entry.account, "kept_at": entry.kept_at, "encrypted": store.encrypted, "used": used}
-    told = f"a refresh token{f' of {entry.account}' if entry.account else ''}, kept {entry.kept_at}, {store.told}"
-    return fine("token cache", told if used else f"{told}; not used: `refresh_token` was set to another", facts=facts)
+    message = (
+        f"a refresh token{f' of {entry.account}' if entry.account else ''}, kept {entry.kept_at}, {store.description}"
+    )
+    return fine(
+        "token cache", message if used else f"{message}; not used: `refresh_token` was set to another", facts=facts
+    )
 
 
 def check_proxy(settings: Settings) -> CheckResult:

@@ -28,7 +28,7 @@ class CheckResult:
 
     Attributes:
         check: The check's name.
-        told: One sentence.
+        message: One sentence.
         fix: The next step; only where it is trouble.
         exit_code: The exit status that the trouble asks for; 0 where there is none.
         facts: The same for programs.
@@ -36,7 +36,7 @@ class CheckResult:
 
     check: str
     verdict: Verdict
-    told: str
+    message: str
     fix: str | None = None
     exit_code: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -46,27 +46,27 @@ class CheckResult:
         return {
             "check": self.check,
             "verdict": self.verdict.value,
-            "told": self.told,
+            "told": self.message,
             "fix": self.fix,
             "facts": dict(self.facts),
         }
 
 
-def fine(check: str, told: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
+def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
     """A check that found all well."""
-    return CheckResult(check, Verdict.OK, told, facts=facts or {})
+    return CheckResult(check, Verdict.OK, message, facts=facts or {})
 
 
 def trouble(
     check: str,
-    told: str,
+    message: str,
     *,
     fix: str | None,
     exit_code: int = BulkpullError.exit_code,
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
     """A check that found something a person has to see to."""
-    return CheckResult(check, Verdict.TROUBLE, told, fix, exit_code, facts or {})
+    return CheckResult(check, Verdict.TROUBLE, message, fix, exit_code, facts or {})
 
 
 def unchecked(check: str, why: str) -> CheckResult:
@@ -76,7 +76,7 @@ def unchecked(check: str, why: str) -> CheckResult:
 
 def trouble_of(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
     """An error of ours as a finding, with its own words and exit status."""
-    return trouble(check, error.told, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
+    return trouble(check, error.message, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
 
 
 def exit_code_of(findings: Iterable[CheckResult]) -> int:

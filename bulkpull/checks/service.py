@@ -82,9 +82,9 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
     skew_s = (clock.now() - date).total_seconds()
     facts = {"skew_s": round(skew_s, 1)}
     # The service's time comes in whole seconds.
-    told = f"within {max(1.0, abs(skew_s)):,.0f} s of the service's"
+    message = f"within {max(1.0, abs(skew_s)):,.0f} s of the service's"
     if abs(skew_s) <= _MOST_SKEW_S:
-        return fine("clock", told, facts=facts)
+        return fine("clock", message, facts=facts)
     direction = "ahead of" if skew_s > 0 else "behind"
     return trouble(
         "clock",
@@ -96,37 +96,37 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
 
 async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Sign-in, MFA, role and datasets, by the one call that needs all of them."""
-    told: list[Event] = []
+    events: list[Event] = []
     client: InsightsClient | None = None
     hasty = settings.model_copy(update={"request_attempts": min(_TRIES, settings.request_attempts)})
     try:
-        async with connected(settings=hasty, events=Events(told.append), clock=clock) as connection:
+        async with connected(settings=hasty, events=Events(events.append), clock=clock) as connection:
             client = connection.client
             client.ask_for_mfa()
             offered = await client.get_datasets()
             withheld = client.redacted
     except BulkpullError as error:
         allowance = client.pacer.allowance if client else AllowanceState()
-        return _judge(error, told, has_mfa=client.has_mfa if client else None, allowance=allowance)
+        return _judge(error, events, has_mfa=client.has_mfa if client else None, allowance=allowance)
     facts = {"data_redacted": withheld}
     role = fine("role", "the service answers this user, and says of nothing that it is withheld", facts=facts)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
     last = _tell_allowance(client.pacer.allowance)
-    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
+    return [_signed_in(events), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
 
 
 def _judge(
-    error: BulkpullError, told: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
+    error: BulkpullError, events: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
 ) -> list[CheckResult]:
     """Which of the steps an error ends."""
-    if not any(event.name == "token.renewed" for event in told):
+    if not any(event.name == "token.renewed" for event in events):
         return [
             trouble_of("sign-in", error),
             *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets", "allowance")),
         ]
-    first = [_signed_in(told), _tell_mfa(has_mfa)]
+    first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
     if isinstance(error, NotFound):
         nothing = trouble("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
@@ -137,8 +137,8 @@ def _judge(
     return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error), last]
 
 
-def _signed_in(told: Sequence[Event]) -> CheckResult:
-    facts = next(event.facts for event in reversed(told) if event.name == "token.renewed")
+def _signed_in(events: Sequence[Event]) -> CheckResult:
+    facts = next(event.facts for event in reversed(events) if event.name == "token.renewed")
     grant, lives_s = facts["grant"], facts["lives_s"]
     assert isinstance(lives_s, float)
     return fine(
@@ -179,9 +179,9 @@ def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
     twenty = [dataset.name for dataset in catalog.standard]
     missing = [name for name in twenty if name not in names]
     there = len(twenty) - len(missing)
-    told = f"{there} of the {len(twenty)} are offered"
+    message = f"{there} of the {len(twenty)} are offered"
     if len(names) > there:
-        told += f", and {len(names) - there} more"
+        message += f", and {len(names) - there} more"
     if missing:
-        told += f"; not to this account: {', '.join(missing)}"
-    return fine("datasets", told, facts={"offered": sorted(names), "not_offered": missing})
+        message += f"; not to this account: {', '.join(missing)}"
+    return fine("datasets", message, facts={"offered": sorted(names), "not_offered": missing})

@@ -31,9 +31,9 @@ def check_versions() -> CheckResult:
         lacking.append(f"Python {versions['python']} is older than {'.'.join(map(str, _OLDEST_PYTHON))}")
     if lacking:
         return trouble("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
-    told = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
+    message = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))
-    return fine("versions", told + libraries, facts=versions)
+    return fine("versions", message + libraries, facts=versions)
 
 
 def required() -> dict[str, str]:

@@ -119,10 +119,8 @@ def refuse_strangers(start: bytes) -> None:
     text = start.removeprefix(BOM).lstrip()
     if text.startswith(b"<"):
         code = _STORAGE_CODE.search(text)
-        told = (
-            f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
-        )
-        raise NotTheReport("the report's file is a page of XML or HTML", why=told)
+        why = f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
+        raise NotTheReport("the report's file is a page of XML or HTML", why=why)
     if not text:
         raise NotTheReport(
             "the report's file is empty but for blanks",

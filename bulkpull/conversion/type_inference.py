@@ -137,8 +137,8 @@ class Column:
         if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
             forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
             return f"its dates are written in the form {forms}: only text gives both back"
-        told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
-        return f"it is written as {told}: only text holds both"
+        types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+        return f"it is written as {types}: only text holds both"
 
     def _is_in_another_form(self) -> bool:
         before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None

@@ -87,7 +87,7 @@ class WindowCut:
 
     def outcome(self) -> WindowRows:
         """What was found, once the whole file was looked at."""
-        told = self._times.outcome()
+        parsed = self._times.outcome()
         if self._bounds.form is None and not self._is_text:
             self._times.settle()
             is_ambiguous = self._times.dtype == pl.String()
@@ -96,7 +96,7 @@ class WindowCut:
         return replace(
             self._counts,
             undated_sketch=tuple(sorted(self._sketch)),
-            form=self._bounds.form or (None if is_ambiguous or self._is_text else told.format),
+            form=self._bounds.form or (None if is_ambiguous or self._is_text else parsed.format),
             is_ambiguous=is_ambiguous,
         )
 

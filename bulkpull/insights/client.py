@@ -432,7 +432,7 @@ class InsightsClient:
             callback_method=callback_method,
         )
         envelope = await self._channel.ask(self._channel.errand(call))
-        return wire.read_report(wire.single_item(envelope, told=call.told))
+        return wire.read_report(wire.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
         """
@@ -560,7 +560,7 @@ class InsightsClient:
         errand = self._channel.errand(call)
 
         async def make() -> Made:
-            return read(wire.single_item(await self._channel.ask(errand), told=call.told))
+            return read(wire.single_item(await self._channel.ask(errand), operation=call.operation))
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
@@ -574,7 +574,7 @@ class InsightsClient:
         pages = await self._channel.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListNotTold(
-                f"cannot {call.told}: the service does not tell what is there",
+                f"cannot {call.operation}: the service does not tell what is there",
                 why="its list is null, which is not an empty list",
                 fix="run it again; nothing was taken for missing",
             )

@@ -38,7 +38,7 @@ class Call:
 
     Attributes:
         endpoint: The name by which it is counted.
-        told: What it does, as a verb with its object: "create the report X".
+        operation: What it does, as a verb with its object: "create the report X".
         creates: It makes something new each time it is sent.
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
@@ -48,7 +48,7 @@ class Call:
     method: str
     path: str
     endpoint: str
-    told: str
+    operation: str
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     creates: bool = False
@@ -116,8 +116,8 @@ def create_query(*, name: str, text: str, description: str | None) -> Call:
     """
     rules.check_query(name=name, text=text)
     body = _given(Name=name, Description=description, Query=text)
-    told = f"create the query {name!r}"
-    return Call("POST", "ScheduledQueries", "ScheduledQueries", told, body=body, creates=True)
+    operation = f"create the query {name!r}"
+    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=body, creates=True)
 
 
 def delete_query(query_id: str) -> Call:
@@ -222,8 +222,10 @@ def create_report(
         CallbackUrl=callback_url,
         CallbackMethod=callback_method and callback_method.upper(),
     )
-    told = f"create the report {name!r}"
-    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT)
+    operation = f"create the report {name!r}"
+    return Call(
+        "POST", "ScheduledReport", "ScheduledReport", operation, body=body, creates=True, urgency=Urgency.REPORT
+    )
 
 
 def update_report(

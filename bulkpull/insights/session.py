@@ -109,7 +109,7 @@ class ApiSession:
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
             if len(known) > MOST_ITEMS:
                 raise UnexpectedReply(
-                    f"cannot {call.told}",
+                    f"cannot {call.operation}",
                     why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
                     fix="check `api_base_url` and whether a proxy answers in the service's place",
                 )
@@ -117,7 +117,7 @@ class ApiSession:
                 return pages
             errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
-                raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+                raise UnexpectedReply(f"cannot {call.operation}", why="its pages lead in a circle")
             if len(pages) > 1 and len(known) == number:
                 return pages
             asked.add(errand.url)
@@ -199,20 +199,20 @@ class ApiSession:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
             raise
-        told = self.pacer.answered(turn, reply.headers)
+        reported = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._judged(reply, errand)
         except BulkpullError as error:
-            self._take_note(error, told)
+            self._take_note(error, reported)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
+    def _take_note(self, error: BulkpullError, reported: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
-            self.pacer.throttled(error.retry_after_s, told)
+            self.pacer.throttled(error.retry_after_s, reported)
         elif not isinstance(error, ServiceTrouble):
             self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
@@ -226,7 +226,7 @@ class ApiSession:
         judge(
             reply.status,
             reply.body,
-            told=call.told,
+            operation=call.operation,
             reference=f"request id {errand.request_id}, correlation id {self.correlation_id}",
             headers=reply.headers,
             reason=reply.reason,
@@ -234,7 +234,7 @@ class ApiSession:
         )
         if call.may_be_empty and not reply.body.strip():
             return Envelope()
-        envelope = read_envelope(reply.body, told=call.told)
+        envelope = read_envelope(reply.body, operation=call.operation)
         self.redacted = self.redacted or envelope.data_redacted
         return envelope
 
@@ -243,7 +243,7 @@ class ApiSession:
         check_address(url, what="the address of the next page")
         if not same_origin(url, self._base):
             why = "its next page is on another host, which must not get the token"
-            raise UnsafeAddress(f"cannot {page.call.told}", why=why)
+            raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
 
 

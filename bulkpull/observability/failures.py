@@ -66,15 +66,15 @@ def is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
     return manifest.interrupted and record.status == "failed" and record.error is None
 
 
-def group_by_reason(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+def group_by_reason(reasons: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
     """
     Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
 
     Args:
-        told: Dataset and its reason, which may begin with the dataset's name.
+        reasons: Dataset and its reason, which may begin with the dataset's name.
     """
     groups: dict[str, tuple[list[str], str]] = {}
-    for dataset, reason in told:
+    for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
         datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
         datasets.append(dataset)

@@ -14,7 +14,7 @@ from bulkpull import formatting as figures
 from bulkpull.observability.failures import failed_datasets
 from bulkpull.observability.html_markup import Html, element, joined
 from bulkpull.observability.html_sections import draw_datasets, draw_losses, draw_notes, draw_requests
-from bulkpull.observability.html_timeline import draw_timeline, timeline_table, told
+from bulkpull.observability.html_timeline import draw_timeline, phase_label, timeline_table
 from bulkpull.observability.run_summary import Account, Tone, Verdict, verdict_of
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
@@ -67,7 +67,7 @@ def _slowest(account: Account) -> Html | None:
     slowest = account.chronicle.slowest()
     if slowest is None:
         return None
-    words = f"The slowest step: {slowest.dataset}, {told(slowest.phase)}, {figures.duration(slowest.length_s)}."
+    words = f"The slowest step: {slowest.dataset}, {phase_label(slowest.phase)}, {figures.duration(slowest.length_s)}."
     return element("p", words, class_="soft")
 
 

@@ -33,17 +33,17 @@ def draw_losses(account: Account) -> Html:
 
 def _loss(loss: FailureGroup, account: Account) -> Html:
     error, what = loss.error, loss.reason
-    told: list[Html] = []
+    explanation: list[Html] = []
     if error is not None:
         what = error.what.removeprefix(f"{loss.datasets[0]}: ")
-        told += [element("p", element("b", "Why: "), prose(error.why))] if error.why else []
-        told += [element("p", element("b", "What to do: "), prose(error.fix))] if error.fix else []
+        explanation += [element("p", element("b", "Why: "), prose(error.why))] if error.why else []
+        explanation += [element("p", element("b", "What to do: "), prose(error.fix))] if error.fix else []
     command = platforms.current().join_command(["bulkpull", "export", *loss.datasets, "--output", str(account.output)])
     return element(
         "li",
         element("h3", ", ".join(loss.datasets)),
         element("p", prose(_capital(what))),
-        *told,
+        *explanation,
         element("p", "Then, for these alone:", class_="soft small"),
         element("pre", element("code", command)),
     )
@@ -101,7 +101,9 @@ def _dataset(record: DatasetRecord, account: Account) -> Html:
         element("th", breakable(record.dataset), scope="row", role="rowheader"),
         element("td", element("span", f"{sign} {word}", class_=f"status {tone.value}"), role="cell", class_="state"),
         *(_cell(name, value) for name, value in cells.items()),
-        element("td", *(element("p", prose(told)) for told in _told(record, account)), class_="told", role="cell"),
+        element(
+            "td", *(element("p", prose(note)) for note in _dataset_notes(record, account)), class_="told", role="cell"
+        ),
         role="row",
     )
 
@@ -132,23 +134,23 @@ def _change(record: DatasetRecord, before: int | None) -> str:
     return f"{record.rows - before:+,}{share}".replace("-", "−")
 
 
-def _told(record: DatasetRecord, account: Account) -> list[str]:
+def _dataset_notes(record: DatasetRecord, account: Account) -> list[str]:
     """What is particular about a dataset; what hits many in the same way is told once, elsewhere."""
-    told: list[str] = []
+    sentences: list[str] = []
     if record.status == "skipped" and record.reason:
-        told.append(record.reason.removeprefix(f"{record.dataset}: "))
+        sentences.append(record.reason.removeprefix(f"{record.dataset}: "))
     if record.drift:
-        told += _drift(record.drift)
+        sentences += _drift(record.drift)
     if record.files and record.metrics:
         left_out = f"; left out: {', '.join(record.metrics_left_out)}" if record.metrics_left_out else ""
-        told.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
+        sentences.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
     if record.data_redacted:
-        told.append("The service withheld some of the data.")
+        sentences.append("The service withheld some of the data.")
     if record.parts:
-        told.append(f"Asked for in {figures.count(len(record.parts), 'part')}.")
+        sentences.append(f"Asked for in {figures.count(len(record.parts), 'part')}.")
     if breaks := account.chronicle.breaks[record.dataset]:
-        told.append(f"The download went on after {figures.count(breaks, 'break')}.")
-    return told
+        sentences.append(f"The download went on after {figures.count(breaks, 'break')}.")
+    return sentences
 
 
 def _drift(drift: Drift) -> list[str]:
@@ -184,29 +186,31 @@ def _wider(record: DatasetRecord) -> str:
     return f"{record.timespan} was exported, {record.wider_timespan} is offered: `--timespan widest`"
 
 
-def _grouped(told: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(told)]
+def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def draw_requests(account: Account) -> Html:
     """How many calls there were, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
     total, again, throttled = figures.count(requests.total, "call"), requests.retried, requests.throttled
-    told = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
+    sentences = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
     if chronicle.quota_waits:
         longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
         limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
         words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
         times = figures.count(len(chronicle.quota_waits), "time")
-        told.append(f"The quota{words} was reached {times}; the longest wait for it was {figures.duration(longest_s)}.")
+        sentences.append(
+            f"The quota{words} was reached {times}; the longest wait for it was {figures.duration(longest_s)}."
+        )
     if chronicle.allowance is not None:
         limit, lowest = chronicle.allowance
         words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
-        told.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
+        sentences.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
     if chronicle.slowest_pace is not None:
-        told.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+        sentences.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
     return joined(
-        *(element("p", words) for words in told),
+        *(element("p", words) for words in sentences),
         _endpoints(account) if requests.by_endpoint else None,
         _retries(chronicle.retries) if chronicle.retries else None,
     )

@@ -81,14 +81,14 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
     by_hand = f"try it by hand, with {path} as its standard input"
     with ExitStack() as stack:
         try:
-            told = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
+            manifest_file = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
             said = stack.enter_context(await anyio.to_thread.run_sync(tempfile.TemporaryFile))
             environment = environment_for(manifest, os.environ)
             await anyio.to_thread.run_sync(partial(_check_program, words[0], search=environment.get("PATH")))
             guarded, options = stack.enter_context(platforms.current().guarded(words))
             process = await anyio.open_process(
                 guarded,
-                stdin=told,
+                stdin=manifest_file,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environment,

@@ -92,8 +92,8 @@ def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Itera
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
 
-    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-        return _gauge(f"bulkpull_run_{name}", told, output, samples)
+    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_run_{name}", description, output, samples)
 
     yield _gauge(
         "bulkpull_info", "The version that made the last run.", output, [({"version": manifest.tool.version}, 1)]
@@ -116,8 +116,8 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> 
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
 
-    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-        return _gauge(f"bulkpull_dataset_{name}", told, output, samples)
+    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_dataset_{name}", description, output, samples)
 
     def each(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
@@ -151,8 +151,8 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> 
     )
 
 
-def _gauge(name: str, told: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-    family = GaugeMetricFamily(name, told)
+def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+    family = GaugeMetricFamily(name, description)
     for labels, value in samples:
         family.add_sample(name, {"output": output} | labels, value)
     return family

@@ -190,11 +190,11 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
     """What the log tells of the time before the run was last carried on."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            told = [entry for line in lines if (entry := read_entry(line)) is not None]
+            entries = [entry for line in lines if (entry := read_entry(line)) is not None]
     except FileNotFoundError:
         return []
-    starts = [number for number, (event, _) in enumerate(told) if event.name == "run.started"]
-    return told[: starts[-1]] if starts else []
+    starts = [number for number, (event, _) in enumerate(entries) if event.name == "run.started"]
+    return entries[: starts[-1]] if starts else []
 
 
 @asynccontextmanager

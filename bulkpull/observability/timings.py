@@ -176,17 +176,17 @@ class RunTimings:
             self.spans.append(Span(dataset, phase, began_s, at_s))
 
 
-def replay(told: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
+def replay(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
     """
     The sessions that a log tells of, as one; `None` when it tells of none.
 
     Args:
-        told: Events and when they happened, in the log's order.
+        entries: Events and when they happened, in the log's order.
     """
     whole: RunTimings | None = None
     session: RunTimings | None = None
     began_at: datetime | None = None
-    for event, at in told:
+    for event, at in entries:
         if event.name == "run.started":
             whole, session, began_at = _joined(whole, session), RunTimings(), at
         if session is not None and began_at is not None:

@@ -101,7 +101,7 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
         try:
             work()
         except OSError as trouble:
-            undone.append(Undone(dataset, step, disk_trouble(trouble, output).told))
+            undone.append(Undone(dataset, step, disk_trouble(trouble, output).message))
 
     for dataset in datasets:
         snapshot = current.datasets.get(dataset)

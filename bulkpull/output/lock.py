@@ -97,10 +97,10 @@ def find_writer(folder: Path) -> str | None:
 def _may_live(writer: Path) -> bool:
     """Whether the process that wrote the account may still be there; a process of another host may always be."""
     try:
-        told = load_json(writer) or {}
-        if told["host"] != socket.gethostname():
+        writer_info = load_json(writer) or {}
+        if writer_info["host"] != socket.gethostname():
             return True
-        return platforms.current().is_process_alive(int(told["pid"]))
+        return platforms.current().is_process_alive(int(writer_info["pid"]))
     except (ValueError, KeyError, TypeError, OSError):
         return True
 
@@ -114,7 +114,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_holder_when_told(writer),
+                why=_await_holder(writer),
                 fix="wait until it has ended, or give this one another folder with --output",
             ) from None
         except OSError as refused:
@@ -143,7 +143,7 @@ def _clear_asides(folder: Path) -> None:
         clear_asides(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
 
 
-def _holder_when_told(writer: Path) -> str:
+def _await_holder(writer: Path) -> str:
     """Who holds the lock; what the last writer left is not taken for the account of the one that just began."""
     for _ in range(_LOOKS):
         if writer.exists() and _may_live(writer):
@@ -154,7 +154,11 @@ def _holder_when_told(writer: Path) -> str:
 
 def _holder(writer: Path) -> str:
     try:
-        told = load_json(writer)
-        return f"process {told['pid']} on {told['host']}, since {told['since']}" if told else "it has just begun"
+        writer_info = load_json(writer)
+        return (
+            f"process {writer_info['pid']} on {writer_info['host']}, since {writer_info['since']}"
+            if writer_info
+            else "it has just begun"
+        )
     except (ValueError, KeyError, TypeError, OSError):
         return "it has just begun"

@@ -76,7 +76,7 @@ from bulkpull.pipeline.type_merge import (
 )
 from bulkpull.pipeline.vouching import content_notes, vouched_for_all
 from bulkpull.pipeline.window_agreement import WindowAgreement
-from bulkpull.pipeline.window_check import HoldsWhole, told
+from bulkpull.pipeline.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.window_pulls import WindowPulls, may_need_less
 from bulkpull.question import Question, question_of
 
@@ -150,7 +150,7 @@ class DatasetExport:
         except TimeNotReadable as error:
             if self.record.named or self.pull.window is None:
                 raise
-            note = f"exported whole, without the window {told(self.pull.window)}: {error.told}"
+            note = f"exported whole, without the window {describe_window(self.pull.window)}: {error.message}"
         self.pull = replace(self.pull, window=None, notes=(*self.pull.notes, note))
         self._windows = None
         record_query(self.record, self.pull)
@@ -293,7 +293,7 @@ class DatasetExport:
     async def _tell_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-        self.tools.events.warn("window.split", start=start, end=end, reason=error.told)
+        self.tools.events.warn("window.split", start=start, end=end, reason=error.message)
         self._splits.append((pull, error))
         await self.tools.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 
@@ -304,7 +304,7 @@ class DatasetExport:
         (pull, error), *others = self._splits
         assert pull.window is not None
         more = f" (and {len(others):,} more windows)" if others else ""
-        self.record.notes.append(f"{told(pull.window)}{more} was asked for in halves: {error.told}")
+        self.record.notes.append(f"{describe_window(pull.window)}{more} was asked for in halves: {error.message}")
 
     @property
     def _is_divisible(self) -> bool:
@@ -451,7 +451,7 @@ class DatasetExport:
         try:
             await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
         except (LedgerError, DiskTrouble) as trouble:
-            undone = Undone(self.pull.dataset, "ledger", trouble.told)
+            undone = Undone(self.pull.dataset, "ledger", trouble.message)
             tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
 

@@ -150,7 +150,7 @@ async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
         except FileDamaged as damaged:
             if attempt == _WHOLE_TRIES:
                 raise
-            events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+            events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         else:
             return version
     raise AssertionError("the last round returns or raises")

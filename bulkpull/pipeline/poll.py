@@ -201,7 +201,7 @@ class Poller:
             return
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
-            self._failures, self._trouble = min(self._failures + 1, 10), error.told
+            self._failures, self._trouble = min(self._failures + 1, 10), error.message
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
             self._give_up_overdue(pending)
             return
@@ -366,7 +366,7 @@ class Poller:
         except (ReportingError, TransferError) as error:
             watch.settle(
                 error=ExecutionFailed(
-                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.told
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
                 )
             )
 

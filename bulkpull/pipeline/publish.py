@@ -151,7 +151,7 @@ class Publisher:
             named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
             if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
                 raise
-            return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).told)]
+            return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).message)]
         return []
 
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
@@ -217,8 +217,8 @@ def find_drift(
 
 
 def _first_that_did_not_fit(column: PublishedColumn) -> str:
-    told = column.misfit or column.outgrown
-    return f" (row {told['row']:,}: {told['value']!r})" if told else ""
+    misfit = column.misfit or column.outgrown
+    return f" (row {misfit['row']:,}: {misfit['value']!r})" if misfit else ""
 
 
 def hold_back(
@@ -265,5 +265,5 @@ def hold_back(
 
 def describe_drift(drift: Drift) -> str:
     """The differences in one line."""
-    told = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in told if names)
+    changes = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
+    return "; ".join(f"{word}: {', '.join(names)}" for word, names in changes if names)

@@ -130,7 +130,9 @@ class PullRunner:
                     await self.tools.withdraw_report(report, record=self.record)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
-                self.tools.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
+                self.tools.events.warn(
+                    "call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.message
+                )
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
@@ -286,7 +288,7 @@ class PullRunner:
                 if fetch == _FETCHES:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
-                self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+                self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         raise AssertionError("the last round returns or raises")
 
     def _clear_download(self) -> None:

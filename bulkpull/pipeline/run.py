@@ -84,7 +84,7 @@ from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_firs
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
-_MOST_TOLD = 8
+_MOST_LISTED = 8
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -297,7 +297,7 @@ class Run:
         try:
             await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
-            self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+            self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
     def _clear_old_parts(self, folder: OutputFolder) -> None:
         """Windows of datasets that nobody has completed in some days."""
@@ -512,11 +512,13 @@ class Run:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
         if not self._unused:
             return
-        told = figures.some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_TOLD)
+        unused = figures.some(
+            [f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED
+        )
         self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
         many = figures.count(len(self._unused), "scheduled report")
         self._notes.append(
-            f"{many} of this folder that this run does not use: {told}; `bulkpull reports delete --unused` shows and "
+            f"{many} of this folder that this run does not use: {unused}; `bulkpull reports delete --unused` shows and "
             "deletes what is not needed any more"
         )
 
@@ -673,7 +675,7 @@ class Run:
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
-            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.told)
+            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest

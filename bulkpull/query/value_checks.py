@@ -104,7 +104,7 @@ def _of_flag(value: str, words: Sequence[str]) -> ValueWarning | None:
     if folded not in (word.casefold() for word in words):
         return ValueWarning(
             f"the column holds only {' and '.join(words)}, so no row can match",
-            f"write {_told(meant or words)}",
+            f"write {_quoted_choices(meant or words)}",
             is_fatal=True,
         )
     if len(meant) > 1:
@@ -122,7 +122,7 @@ def _of_word(value: str, known: Sequence[str]) -> ValueWarning | None:
     return ValueWarning(f"known values are {', '.join(known)}", f"did you mean '{near}'?", is_fatal=False)
 
 
-def _told(words: Sequence[str]) -> str:
+def _quoted_choices(words: Sequence[str]) -> str:
     return " or ".join(word if word.isdigit() else f"'{word}'" for word in words)
 
 

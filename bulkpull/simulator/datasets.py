@@ -172,11 +172,11 @@ def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
         drift = _known_drift(raw, listing) if scenario.drift else ColumnDrift()
     else:
         drift = scenario.drift.get(raw["name"], ColumnDrift())
-    told = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
+    provenance = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
     return Table(
         name=raw["name"],
         listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
-        columns=(*_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *told),
+        columns=(*_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *provenance),
         metrics=tuple(_metric(each, columns) for each in listing["metrics"]),
         date_ranges=date_ranges,
         minimum_recurrence_h=listing["minimum_recurrence_hours"],

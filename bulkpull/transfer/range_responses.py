@@ -105,11 +105,11 @@ def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, kno
         _check_same(version, known=known if asked is not None else None)
         return BodyRange(0, version.size_bytes, version, whole=True, shares=_serves_ranges(headers),
                      ends_by_itself=_is_chunked(headers))  # fmt: skip
-    told = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-    if told is None or asked is None:
+    content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if content_range is None or asked is None:
         raise RangesUnfit("the storage host answered with something else than one range")
-    start, end = int(told[1]), int(told[2]) + 1
-    total = int(told[3]) if told[3] != "*" else None
+    start, end = int(content_range[1]), int(content_range[2]) + 1
+    total = int(content_range[3]) if content_range[3] != "*" else None
     version = version_of_range(headers, total=total)
     _check_same(version, known=known)
     length = headers.get("Content-Length")
@@ -117,7 +117,7 @@ def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, kno
     if not is_fit or (length is not None and length != str(end - start)):
         raise RangesUnfit(
             "the storage host answered with another range than the one asked for",
-            why=f"asked for bytes {asked.start}-{asked.end - 1}, told {told[0]}",
+            why=f"asked for bytes {asked.start}-{asked.end - 1}, told {content_range[0]}",
         )
     return BodyRange(start, end, version, whole=False, shares=True, ends_by_itself=True)
 
@@ -141,8 +141,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: dateti
     code = headers.get("x-ms-error-code") or _code_in(body)
     why = f"HTTP {status}, {code or 'no error code'}{_request_id(headers)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        told = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        return EndReached("nothing is stored there", size_bytes=int(told[1]) if told else None, why=why)
+        content_range = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        return EndReached(
+            "nothing is stored there", size_bytes=int(content_range[1]) if content_range else None, why=why
+        )
     if status == HTTPStatus.PRECONDITION_FAILED:
         return FileReplaced("the stored file was replaced", why=why)
     if (proxy := _proxy_refusal(status, headers, code=code, why=why)) is not None:
@@ -182,8 +184,8 @@ def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None,
 
 
 def _request_id(headers: Mapping[str, str]) -> str:
-    told = headers.get("x-ms-request-id", "").strip()
-    return f", x-ms-request-id {told}" if _ID.fullmatch(told) else ""
+    request_id = headers.get("x-ms-request-id", "").strip()
+    return f", x-ms-request-id {request_id}" if _ID.fullmatch(request_id) else ""
 
 
 def refuse_error_page(first: bytes) -> None:

@@ -181,7 +181,7 @@ class Transfer:
                 fix="run the export again later",
             )
         self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
-        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.told)
+        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.message)
         await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
 
@@ -218,7 +218,7 @@ class Transfer:
             if not isinstance(error, _Dismissed):
                 self._width.busy(at=self.clock.monotonic())
             self._sharing.give_back(claim)
-            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.told)
+            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.message)
         finally:
             self._helpers -= 1
 
@@ -278,7 +278,7 @@ class Transfer:
             raise
         except AnswerLost as broken:
             if claim.at > began_at and self._ranged:
-                self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.told)
+                self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.message)
             raise
         return None
 

@@ -270,7 +270,7 @@ class Retrier:
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
         self._events.warn(
-            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.told
+            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message
         )
 
 
@@ -298,11 +298,11 @@ def _explained(
     error.was_repeated = advice in (GiveUp.TIRED, GiveUp.TOO_LONG)
     if advice is GiveUp.TOO_LONG:
         before = f" after {waited_s:,.0f} s of waiting" if waited_s else ""
-        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
+        history = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
     elif attempts > 1:
-        told = f"tried {attempts} times over {elapsed_s:,.0f} s"
+        history = f"tried {attempts} times over {elapsed_s:,.0f} s"
     else:
         return error
-    error.why = f"{error.why}, {told}" if error.why else told
+    error.why = f"{error.why}, {history}" if error.why else history
     error.args = (error.reason,)
     return error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.auth import Entry, Identity, Keeper, TokenCache, fingerprint
 from bulkpull.auth.token_rotation import LONGEST_TURN_S
@@ -19,9 +19,13 @@ def cache_in(folder: Path) -> TokenCache:
 
 
 def keeper(
-    folder: Path, *, seed: str | None = "seed-token", told: Told | None = None, clock: FakeClock | None = None
+    folder: Path,
+    *,
+    seed: str | None = "seed-token",
+    recorded: EventRecorder | None = None,
+    clock: FakeClock | None = None,
 ) -> Keeper:
-    return Keeper(cache_in(folder), seed=seed, clock=clock or FakeClock(), events=(told or Told()).hub)
+    return Keeper(cache_in(folder), seed=seed, clock=clock or FakeClock(), events=(recorded or EventRecorder()).hub)
 
 
 async def newest(chain: Keeper) -> str | None:
@@ -150,26 +154,26 @@ async def test_a_cancelled_renewal_gives_its_turn_back(tmp_path: Path) -> None:
 async def test_a_cache_that_cannot_be_written_is_one_warning_that_says_what_follows(tmp_path: Path) -> None:
     in_the_way = tmp_path / "tokens"
     in_the_way.write_text("a file where the folder should be")
-    told = Told()
-    chain = keeper(in_the_way, told=told)
+    recorded = EventRecorder()
+    chain = keeper(in_the_way, recorded=recorded)
     async with chain.turn():
         assert await chain.newest() is None
         await chain.keep("second-token")
         await chain.keep("third-token")
 
-    (warned,) = told.of("token.not_kept")
+    (warned,) = recorded.of("token.not_kept")
     assert "later runs begin again with the refresh token of the settings" in str(warned["follows"])
-    assert "second-token" not in str(told.events)
+    assert "second-token" not in str(recorded.events)
 
 
 async def test_a_damaged_cache_is_a_warning_and_is_written_anew(tmp_path: Path) -> None:
     (tmp_path / f"{IDENTITY.name}.json").write_text("{")
-    told = Told()
-    chain = keeper(tmp_path, seed=None, told=told)
+    recorded = EventRecorder()
+    chain = keeper(tmp_path, seed=None, recorded=recorded)
 
     assert await chain.newest() is None
     await chain.keep("second-token")
 
-    (warned,) = told.of("token.cache_unread")
+    (warned,) = recorded.of("token.cache_unread")
     assert "bulkpull auth login" in str(warned["follows"])
     assert await newest(keeper(tmp_path, seed=None)) == "second-token"

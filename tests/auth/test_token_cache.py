@@ -158,7 +158,7 @@ def test_the_operating_system_encrypts_where_it_can_and_the_cache_says_so(sealed
     found = sealed.load()
     assert found is not None
     assert (store.encrypted, found[0].refresh_token) == (True, TOKEN)
-    assert "encrypted by" in found[1].told
+    assert "encrypted by" in found[1].description
     assert not list(sealed.folder.glob("*.json"))
 
 
@@ -184,7 +184,7 @@ def test_a_store_that_refuses_when_it_is_used_is_replaced_by_a_private_file(
     store = TokenCache(tmp_path / "tokens", IDENTITY, encrypt=True).save(entry())
 
     assert not store.encrypted
-    assert "which only this user may read" in store.told
+    assert "which only this user may read" in store.description
 
 
 def test_a_sealed_token_is_missed_and_not_replaced_where_the_system_cannot_be_asked(

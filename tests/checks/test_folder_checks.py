@@ -59,14 +59,14 @@ async def test_a_folder_that_does_not_exist_is_not_made_by_looking(tmp_path: Pat
     found = await look(tmp_path / "new" / "data")
 
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
-    assert "can be made" in found["output"].told
+    assert "can be made" in found["output"].message
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_existing_folder_is_written_to_for_trial_and_left_as_it_was(tmp_path: Path) -> None:
     found = await look(tmp_path)
 
-    assert "can be written" in found["output"].told
+    assert "can be written" in found["output"].message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -76,7 +76,7 @@ async def test_a_file_in_the_way_of_the_folder_is_trouble(tmp_path: Path, below:
     found = await look(tmp_path / "taken" / below)
 
     assert found["output"].verdict is Verdict.TROUBLE
-    assert "not a folder" in found["output"].told
+    assert "not a folder" in found["output"].message
     assert "--output" in (found["output"].fix or "")
 
 
@@ -86,7 +86,7 @@ async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
     found = await look(tmp_path)
     tmp_path.chmod(0o700)
 
-    assert "no permission" in found["output"].told
+    assert "no permission" in found["output"].message
 
 
 @pytest.mark.case("O5")
@@ -102,18 +102,18 @@ async def test_free_room_is_held_against_what_the_last_complete_run_needed(
 
     assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (Verdict.OK, 5_000_000 + RESERVE_BYTES)
     assert little["disk"].verdict is Verdict.TROUBLE
-    assert "9.2 MB" in little["disk"].told
+    assert "9.2 MB" in little["disk"].message
     assert little["disk"].fix
 
 
 async def test_the_holder_of_the_lock_is_named_and_is_no_trouble(tmp_path: Path) -> None:
-    assert "free" in (await look(tmp_path))["lock"].told
+    assert "free" in (await look(tmp_path))["lock"].message
     async with locked(tmp_path / ".bulkpull", since="2026-11-23T01:00:00Z"):
         held = (await look(tmp_path))["lock"]
     free = (await look(tmp_path))["lock"]
 
     assert held.verdict is Verdict.OK
-    assert f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-23T01:00:00Z" in held.told
+    assert f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-23T01:00:00Z" in held.message
     assert free.facts == {"held": False}
 
 
@@ -135,9 +135,9 @@ async def test_the_ledger_tells_of_its_runs_and_of_the_quota(tmp_path: Path) -> 
     await write_run(tmp_path, reports=5)
     found = await look(tmp_path)
 
-    assert "1 run, the last complete" in found["ledger"].told
+    assert "1 run, the last complete" in found["ledger"].message
     assert found["quota"].facts["made"] == 5
-    assert "until 02:30Z" in found["quota"].told  # made at 01:30, an hour before it opens again
+    assert "until 02:30Z" in found["quota"].message  # made at 01:30, an hour before it opens again
 
 
 async def test_a_ledger_that_cannot_be_read_is_trouble_with_a_next_step(tmp_path: Path) -> None:

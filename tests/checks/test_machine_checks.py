@@ -15,7 +15,7 @@ def test_this_installation_is_fine_and_names_its_versions() -> None:
 
     assert finding.verdict is Verdict.OK
     assert {"python", "bulkpull", "polars", "aiohttp"} <= set(finding.facts)
-    assert finding.facts["polars"] in finding.told
+    assert finding.facts["polars"] in finding.message
 
 
 def test_every_library_that_the_package_asks_for_is_looked_at() -> None:
@@ -23,10 +23,10 @@ def test_every_library_that_the_package_asks_for_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("present", "told"), [("1.9.3", "polars 1.9.3 is older than"), (None, "polars is not installed")]
+    ("present", "expected"), [("1.9.3", "polars 1.9.3 is older than"), (None, "polars is not installed")]
 )
 def test_a_library_that_is_too_old_or_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, present: str | None, told: str
+    monkeypatch: pytest.MonkeyPatch, present: str | None, expected: str
 ) -> None:
     real = metadata.version
 
@@ -41,7 +41,7 @@ def test_a_library_that_is_too_old_or_missing_is_named(
     finding = check_versions()
 
     assert finding.verdict is Verdict.TROUBLE
-    assert told in finding.told
+    assert expected in finding.message
     assert finding.fix
 
 

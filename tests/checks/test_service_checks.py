@@ -47,8 +47,8 @@ async def test_a_good_account_passes_every_step_with_reads_only() -> None:
     assert set(verdicts(found).values()) == {Verdict.OK}
     assert list(found) == ["service", "token host", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
     assert found["datasets"].facts["offered"] == ["OfficeUsage", "Profile"]
-    assert "2 of the 20" in found["datasets"].told
-    assert "AzureUsage" in found["datasets"].told
+    assert "2 of the 20" in found["datasets"].message
+    assert "AzureUsage" in found["datasets"].message
 
 
 async def test_without_credentials_what_can_be_checked_is() -> None:
@@ -123,7 +123,7 @@ async def test_an_account_without_datasets_is_told_so() -> None:
 async def test_a_service_out_of_order_is_trouble_wherever_it_shows() -> None:
     found = await look(Fault("http_status", endpoint="GET ScheduledDataset", times=None, args={"status": 503}))
 
-    assert "503" in found["service"].told
+    assert "503" in found["service"].message
     assert found["token host"].verdict is found["sign-in"].verdict is Verdict.OK
     assert (found["datasets"].verdict, found["datasets"].exit_code) == (Verdict.TROUBLE, 1)
 
@@ -133,7 +133,7 @@ async def test_a_service_that_cannot_be_reached_is_named_with_a_next_step() -> N
     found = {finding.check: finding for finding in await check_service(settings, clock=SystemClock())}
 
     assert found["service"].verdict is found["token host"].verdict is Verdict.TROUBLE
-    assert "127.0.0.1:9" in found["service"].told
+    assert "127.0.0.1:9" in found["service"].message
     assert "HTTPS_PROXY" in (found["service"].fix or "")
     assert found["clock"].verdict is Verdict.UNCHECKED
 

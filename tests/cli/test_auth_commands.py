@@ -56,10 +56,10 @@ def test_where_each_credential_came_from_is_told_and_its_value_is_not(
 
     outcome = command("auth", "check", "--json")
 
-    told = checks(outcome)["credentials"]["facts"]
-    assert told["credentials"]["client_secret"] == f"the file {tmp_path / 'secret'}"
-    assert told["credentials"]["client_id"] == "the settings file bulkpull.toml"
-    assert told["credentials"]["password"] == "BULKPULL_PASSWORD"
+    reported = checks(outcome)["credentials"]["facts"]
+    assert reported["credentials"]["client_secret"] == f"the file {tmp_path / 'secret'}"
+    assert reported["credentials"]["client_id"] == "the settings file bulkpull.toml"
+    assert reported["credentials"]["password"] == "BULKPULL_PASSWORD"
     for secret in (simulator.scenario.client_secret, simulator.scenario.password):
         assert secret not in outcome.out + outcome.err
 

@@ -32,8 +32,8 @@ def run_id(command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> s
     serve(small(**CANARIES, faults=faults))
     for name, canary in CANARIES.items():
         monkeypatch.setenv(f"BULKPULL_{name.upper()}", canary)
-    told: str = command("export", "--output", "data", "--json").json()["run_id"]
-    return told
+    reported: str = command("export", "--output", "data", "--json").json()["run_id"]
+    return reported
 
 
 def test_it_holds_log_manifest_ledger_settings_and_machine(command: Command, run_id: str) -> None:
@@ -96,7 +96,7 @@ def test_a_folder_that_is_not_there_is_told_in_one_sentence(command: Command, ru
 
 
 @pytest.mark.parametrize(
-    ("told", "left"),
+    ("expected", "left"),
     [
         ({"misfit": {"row": 7, "value": "A-12"}}, {"misfit": {"row": 7, "value": "x-99"}}),
         (
@@ -107,8 +107,8 @@ def test_a_folder_that_is_not_there_is_told_in_one_sentence(command: Command, ru
         ({"rows": 7, "status": None, "ok": True}, {"rows": 7, "status": None, "ok": True}),
     ],
 )
-def test_data_is_left_out_wherever_it_stands(told: Any, left: Any) -> None:
-    assert without_data(told) == left
+def test_data_is_left_out_wherever_it_stands(expected: Any, left: Any) -> None:
+    assert without_data(expected) == left
 
 
 def test_a_shape_tells_why_a_value_did_not_fit() -> None:

@@ -79,7 +79,9 @@ def test_what_slows_the_run_down_is_told_while_it_lasts() -> None:
     progress.note(_event("pace.changed", calls_per_s=2.5, wait_s=30), now_s=0.0)
     progress.note(_event("quota.reached", wait_s=600, limit=5), now_s=0.0)
     progress.note(_event("call.retried", endpoint="execution", reason="503 of the service"), now_s=0.0)
-    slowed, quota, repeated = sorted(progress.hindrances(now_s=1.0), key=lambda told: "calls repeated" in told)[:3]
+    slowed, quota, repeated = sorted(progress.hindrances(now_s=1.0), key=lambda reported: "calls repeated" in reported)[
+        :3
+    ]
     assert "10 min" in slowed + quota
     assert "2.5 a second" in slowed + quota
     assert "503 of the service" in repeated
@@ -144,8 +146,8 @@ def test_lengths_are_minutes_and_seconds(elapsed_s: float, text: str) -> None:
 def _downloading(progress: Progress, *arrived: tuple[float, int], dataset: str = "AzureUsage") -> None:
     progress.note(_event("pull.stepped", dataset, step="download"), now_s=arrived[0][0])
     for now_s, done_bytes in arrived:
-        told = _event("download.progressed", dataset, done_bytes=done_bytes, size_bytes=1_000_000_000)
-        progress.note(told, now_s=now_s)
+        reported = _event("download.progressed", dataset, done_bytes=done_bytes, size_bytes=1_000_000_000)
+        progress.note(reported, now_s=now_s)
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

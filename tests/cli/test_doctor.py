@@ -49,15 +49,15 @@ def test_settings_are_shown_with_where_they_came_from(
     serve(SMALL)
     Path("bulkpull.toml").write_text('retain_runs = 3\ntimespan = "widest"\n', encoding="utf-8")
     monkeypatch.setenv("BULKPULL_TIMESPAN", "LAST_MONTH")
-    told = command("doctor", "--output", "data").out
+    reported = command("doctor", "--output", "data").out
     listed = {each["name"]: each for each in command("doctor", "--output", "data", "--json").json()["settings"]}
 
-    assert "retain_runs = 3 (file)" in told
+    assert "retain_runs = 3 (file)" in reported
     assert listed["retain_runs"] == {"name": "retain_runs", "value": 3, "origin": "file"}
     assert (listed["timespan"]["value"], listed["timespan"]["origin"]) == ("LAST_MONTH", "environment")
     assert (listed["output"]["value"], listed["output"]["origin"]) == ("data", "option")
     assert listed["on_drift"]["origin"] == "default"
-    assert "on_drift" not in told
+    assert "on_drift" not in reported
 
 
 def test_no_secret_is_shown_only_that_it_is_set(

@@ -102,7 +102,7 @@ def test_no_form_of_a_command_lets_a_character_through_that_acts(
 ) -> None:
     simulator = serve(small(rows=5))
     query = simulator.service.query_shelf.keep(name="Kept", text="SELECT MPNId FROM Profile", description="kept")
-    told = 0
+    reported = 0
     for form in FORMS:
         report = next(iter(simulator.service.reports), "none")
         words = [{"QUERY": query.query_id, "REPORT": report}.get(word, word) for word in form]
@@ -110,11 +110,11 @@ def test_no_form_of_a_command_lets_a_character_through_that_acts(
         words += ["--json"] if as_json else []
         outcome = command(*words)
         check(outcome, of=" ".join(words))
-        told += "x1b" in outcome.out + outcome.err or "u001b" in outcome.out
+        reported += "x1b" in outcome.out + outcome.err or "u001b" in outcome.out
         if as_json and outcome.out:
             outcome.json()
 
-    assert told >= 10  # the characters did come, and are spelled out
+    assert reported >= 10  # the characters did come, and are spelled out
 
 
 @pytest.mark.case("C31")

@@ -246,11 +246,11 @@ def test_what_one_report_refuses_ends_no_other(command: Command, serve: Serve) -
 
     outcome = command("reports", "delete", "--yes", first, second, third, NOBODY, "--json")
 
-    told = outcome.json()
+    reported = outcome.json()
     assert outcome.code == 1
-    assert [each["report_id"] for each in told["reports"]] == [first, third]
-    assert ([each["id"] for each in told["failed"]], told["not_there"]) == ([second], [NOBODY])
-    assert told["deleted"] is True
+    assert [each["report_id"] for each in reported["reports"]] == [first, third]
+    assert ([each["id"] for each in reported["failed"]], reported["not_there"]) == ([second], [NOBODY])
+    assert reported["deleted"] is True
     assert "1 of 4 reports were not deleted" in outcome.err
     assert second in outcome.err
     assert list(simulator.service.reports) == [second]
@@ -373,8 +373,10 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
 
     read = wire.read_envelope
 
-    def null(body: bytes, *, told: str) -> wire.Envelope:
-        return read(b'{"value": null, "statusCode": 200}' if told == "list the reports" else body, told=told)
+    def null(body: bytes, *, operation: str) -> wire.Envelope:
+        return read(
+            b'{"value": null, "statusCode": 200}' if operation == "list the reports" else body, operation=operation
+        )
 
     monkeypatch.setattr("bulkpull.insights.session.read_envelope", null)
 
@@ -424,14 +426,14 @@ def test_at_a_terminal_the_user_is_asked_and_obeyed(
     )  # fmt: skip
     out, _ = process.communicate()
 
-    told = os.read(person, 10_000).decode()
+    reported = os.read(person, 10_000).decode()
     assert process.returncode == code
-    assert f"Delete the report 'Mine' ({report_id})? [y/N]" in told
+    assert f"Delete the report 'Mine' ({report_id})? [y/N]" in reported
     if answer == "y":
         assert out == f"deleted {report_id} Mine\n"
         assert not simulator.service.reports
     else:
-        assert "nothing was deleted" in told
+        assert "nothing was deleted" in reported
         assert report_id in simulator.service.reports
 
 
@@ -444,15 +446,15 @@ def test_executions_tell_that_there_is_a_link_and_never_the_link(command: Comman
     report_id = ordered(simulator, stored(command))
 
     table = command("executions", report_id)
-    told = command("executions", report_id, "--json")
+    reported = command("executions", report_id, "--json")
 
-    (execution,) = told.json()["executions"]
+    (execution,) = reported.json()["executions"]
     assert (execution["status"], execution["link_available"]) == ("Completed", True)
     moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     assert re.fullmatch(moment, execution["link_expires_at"])
     assert re.search(rf"{moment}; link available, expires {moment}", " ".join(table.out.split()))
     assert narrow(table)
-    for written in (table.out, table.err, told.out, told.err):
+    for written in (table.out, table.err, reported.out, reported.err):
         assert "sig=" not in written
         assert "http" not in written
     for more in (("--all",), ("--status", "completed"), ("--execution-id", execution["execution_id"])):

@@ -81,11 +81,11 @@ def test_how_to_sum_rows_that_are_repeated_is_told(
 ) -> None:
     serve(small(datasets=(dataset,)))
 
-    told = " ".join(command("datasets", dataset).out.split())
+    reported = " ".join(command("datasets", dataset).out.split())
 
     assert command("datasets", dataset, "--json").json()["datasets"][0]["duplicate_flag"] == flag
-    assert ("duplicates" in told) is (flag is not None)
-    assert flag is None or f"sum only rows whose {flag} is 0" in told
+    assert ("duplicates" in reported) is (flag is not None)
+    assert flag is None or f"sum only rows whose {flag} is 0" in reported
 
 
 def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so(

@@ -124,7 +124,7 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
     body = REFUSALS[name]
 
     with pytest.raises(KINDS[body["statusCode"]]) as caught:
-        judge(body["statusCode"], dumps(body).encode(), told="do it")
+        judge(body["statusCode"], dumps(body).encode(), operation="do it")
 
     assert body["message"].split("<")[0].strip() in str(caught.value)
     assert isinstance(caught.value, QuotaExceeded) is name.endswith("Quota")
@@ -146,8 +146,8 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
 def test_every_reply_of_the_description_is_understood(name: str, read: Any) -> None:
     body = dumps(EXAMPLES[name]["value"]).encode()
 
-    judge(200, body, told="do it")
-    envelope = wire.read_envelope(body, told="do it")
+    judge(200, body, operation="do it")
+    envelope = wire.read_envelope(body, operation="do it")
 
     assert [read(item) for item in envelope.items]
     assert (envelope.next_link, envelope.data_redacted) == (None, False)
@@ -337,7 +337,7 @@ async def test_every_documented_refusal_comes_as_described() -> None:
         query_id = (await asker.ask("GET", f"ScheduledReport?reportId={report_id}"))["value"][0]["queryId"]
         often = {"ReportName": "R", "QueryId": query_id, "StartTime": f"{SOON:%Y-%m-%dT%H:%M:%SZ}"}
         often["RecurrenceInterval"] = 24
-        told = [
+        operation = [
             await asker.ask("POST", "ScheduledQueries", json={"Name": "B", "Query": TEXT}),
             await asker.ask(
                 "POST", "ScheduledReport", json={"ReportName": "R", "QueryId": query_id, "ExecuteNow": True}
@@ -347,7 +347,7 @@ async def test_every_documented_refusal_comes_as_described() -> None:
             await asker.ask("GET", "ScheduledDataset", ValidateMfa="true"),
         ]
 
-    assert [each["statusCode"] for each in told] == [400, 400, 200, 400, 401, 200]
+    assert [each["statusCode"] for each in operation] == [400, 400, 200, 400, 401, 200]
     for scenario, status in (({"role": "none"}, 403), ({"requests_per_minute": 1}, 429), ({"mfa": "api"}, 401)):
         async with asking(**scenario) as asker:
             for _ in range(2):

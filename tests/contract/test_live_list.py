@@ -25,10 +25,10 @@ def known(name: str) -> CatalogDataset:
 @pytest.mark.behaviour(52, 58, 159, 164, 165, 166, 167, 168, 169)
 async def test_the_live_edition_lists_what_the_live_service_listed() -> None:
     async with asking(datasets=None) as asker:
-        told = await asker.ask("GET", "ScheduledDataset")
+        reported = await asker.ask("GET", "ScheduledDataset")
 
-    assert told["value"] == CAPTURE["value"]
-    assert {name: told[name] for name in CAPTURE["envelope"]} == CAPTURE["envelope"]
+    assert reported["value"] == CAPTURE["value"]
+    assert {name: reported[name] for name in CAPTURE["envelope"]} == CAPTURE["envelope"]
 
 
 @pytest.mark.behaviour(57, 58, 167)

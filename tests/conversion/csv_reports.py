@@ -54,8 +54,8 @@ class Converted:
 
     def rows_as_text(self) -> list[tuple[str | None, ...]]:
         """Every cell written back the way its column says that it was written."""
-        told = {column.name: column for column in self.table.columns}
-        back = [_written_back(series, told.get(series.name)) for series in self.frame]
+        reported = {column.name: column for column in self.table.columns}
+        back = [_written_back(series, reported.get(series.name)) for series in self.frame]
         return pl.DataFrame(back).rows()
 
 

@@ -97,7 +97,7 @@ def test_a_header_in_latin_1_is_refused_with_its_byte() -> None:
 
 @pytest.mark.fault(70, 86)
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "expected"),
     [
         (b"\xff\xfeM\0P\0", "UTF-16"),
         (b"\xfe\xff\0M\0P", "UTF-16"),
@@ -108,8 +108,8 @@ def test_a_header_in_latin_1_is_refused_with_its_byte() -> None:
         (b"\r\n\r\n", "empty"),
     ],
 )
-def test_what_is_no_table_is_refused_for_what_it_is(start: bytes, told: str) -> None:
-    with pytest.raises(NotTheReport, match=told):
+def test_what_is_no_table_is_refused_for_what_it_is(start: bytes, expected: str) -> None:
+    with pytest.raises(NotTheReport, match=expected):
         refuse_strangers(start)
 
 

@@ -89,7 +89,7 @@ def test_what_a_careful_writer_wrote_is_accepted(rows: list[list[str]], batch_by
 
 @pytest.mark.fault(81)
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         ("only one", "has 1 fields instead of 2"),
         ("1,2,3", "has 3 fields instead of 2"),
@@ -98,10 +98,10 @@ def test_what_a_careful_writer_wrote_is_accepted(rows: list[list[str]], batch_by
     ],
 )
 @pytest.mark.parametrize("batch_bytes", [1, 1 << 20])
-def test_a_row_with_another_number_of_fields_is_told_by_its_number(row: str, told: str, batch_bytes: int) -> None:
+def test_a_row_with_another_number_of_fields_is_told_by_its_number(row: str, expected: str, batch_bytes: int) -> None:
     data = ("a,b\n" * 7 + row + "\n" + "c,d\n" * 7).encode()
 
-    with pytest.raises(NotTheReport, match=rf"row 8 of the report's file {told}"):
+    with pytest.raises(NotTheReport, match=rf"row 8 of the report's file {expected}"):
         checked(data, batch_bytes=batch_bytes)
 
 

@@ -395,7 +395,7 @@ async def test_nothing_yet_is_an_answer_from_which_the_pace_recovers(one: Rig, a
     for _ in range(26):
         await one.client.get_executions(["r-1"], statuses=None)
 
-    assert one.told.of("pace.changed")[-1] == {"calls_per_s": 10.0, "wait_s": 0.0}
+    assert one.recorded.of("pace.changed")[-1] == {"calls_per_s": 10.0, "wait_s": 0.0}
 
 
 @pytest.mark.fault(11)
@@ -519,7 +519,7 @@ async def test_an_entry_without_an_id_costs_itself_alone(one: Rig, answers: Answ
 
     assert [query.query_id for query in await one.client.get_queries()] == ["q-1"]
     assert [each.report_id for each in await one.client.list_reports() or ()] == ["r-1"]
-    assert one.told.names.count("list.odd") == 2
+    assert one.recorded.names.count("list.odd") == 2
 
 
 @pytest.mark.case("C22")

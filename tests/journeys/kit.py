@@ -103,10 +103,10 @@ def assert_holds_what_the_csv_said(output: Path, manifest: Manifest, dataset: st
     assert frame.columns == header
     assert frame.height == len(rows) == record.rows
     for number, column in enumerate(record.columns):
-        told = [row[number] for row in rows]
+        reported = [row[number] for row in rows]
         kept = frame[column.name].to_list()
         assert str(frame.schema[column.name]).startswith(column.type.split("(")[0]), column
-        for text, value in zip(told, kept, strict=True):
+        for text, value in zip(reported, kept, strict=True):
             assert _same(text, value, column.format), f"{dataset}.{column.name}: {text!r} became {value!r}"
 
 

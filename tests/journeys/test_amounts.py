@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from journeys.kit import assert_holds_what_the_csv_said, export, settings_for
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.events import Events
 from bulkpull.model import OfferedDataset, Window
@@ -178,10 +178,10 @@ async def test_the_sums_of_all_windows_are_the_sums_of_the_whole(tmp_path: Path)
 async def test_a_query_refused_because_of_its_metrics_is_asked_once_more_without_them(
     refuse: Refuse, words: str, tmp_path: Path
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
     async with Simulator(Scenario(rows=20, datasets=(DATASET,))) as simulator:
         refuse(simulator, words)
-        manifest = await export(simulator, tmp_path, DATASET, listeners=[told.events.append])
+        manifest = await export(simulator, tmp_path, DATASET, listeners=[recorded.events.append])
         offered = await offered_by(simulator, DATASET)
         record = record_of(manifest)
         truth = await simulator.csv(DATASET, list(offered.columns))
@@ -193,7 +193,7 @@ async def test_a_query_refused_because_of_its_metrics_is_asked_once_more_without
     (note,) = (note for note in record.notes if "exported without" in note)
     assert METRIC in note
     assert words in note
-    (event,) = told.of("metrics.refused")
+    (event,) = recorded.of("metrics.refused")
     assert METRIC in str(event["metrics"])
     assert words in str(event["reason"])
     assert_holds_what_the_csv_said(tmp_path, manifest, DATASET, truth)
@@ -288,7 +288,7 @@ async def test_nights_live_on_a_report_without_metrics_and_try_with_them_once_a_
 
 @pytest.mark.behaviour(56)
 async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path: Path) -> None:
-    told = Told()
+    recorded = EventRecorder()
     async with Simulator(Scenario(rows=20, datasets=(DATASET, "Profile"))) as simulator:
         listing: Any = simulator.service
         list_datasets = listing.list_datasets
@@ -303,7 +303,7 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
             return answer
 
         listing.list_datasets = odd
-        manifest = await export(simulator, tmp_path, DATASET, "Profile", listeners=[told.events.append])
+        manifest = await export(simulator, tmp_path, DATASET, "Profile", listeners=[recorded.events.append])
 
     assert [record.status for record in manifest.datasets] == ["complete", "complete"]
     for record in manifest.datasets:
@@ -312,7 +312,7 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
         assert "Cost (USD)" in record.metrics_left_out
     assert any("without a name" in note for note in manifest.notes)
     assert any("../etc" in note for note in manifest.notes)
-    assert any("Has Azure" in str(facts["reason"]) for facts in told.of("plan.noted"))
+    assert any("Has Azure" in str(facts["reason"]) for facts in recorded.of("plan.noted"))
 
 
 @pytest.mark.behaviour(180)

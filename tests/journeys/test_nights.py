@@ -182,8 +182,10 @@ async def test_the_first_night_asks_for_data_at_once_and_later_ones_create_nothi
         nights.check_objects()
         assert service.created_reports == Counter(dict.fromkeys(FEW, 2))  # a one-off report and the standing one
         assert service.created_queries == Counter(dict.fromkeys(FEW, 1))
-    told = Counter(record.dataset for manifest in later for record in manifest.datasets if record.status == "complete")
-    assert told == {"Profile": 6, "OfficeUsage": 2, "AzureUsage": 2, "CLASAzurePropensity": 1}
+    reported = Counter(
+        record.dataset for manifest in later for record in manifest.datasets if record.status == "complete"
+    )
+    assert reported == {"Profile": 6, "OfficeUsage": 2, "AzureUsage": 2, "CLASAzurePropensity": 1}
     assert {manifest.exit_code for manifest in later} == {0}
 
 
@@ -279,11 +281,11 @@ async def test_a_standing_report_of_no_use_is_replaced_and_the_data_come_again(t
     assert {manifest.exit_code for manifest in manifests} == {0}, [
         record.reason for manifest in manifests for record in manifest.datasets
     ]
-    told = Counter(
+    reported = Counter(
         record.dataset for manifest in manifests for record in manifest.datasets if record.status == "complete"
     )
-    assert told["Profile"] >= 4
-    assert told["OfficeUsage"] >= 1
+    assert reported["Profile"] >= 4
+    assert reported["OfficeUsage"] >= 1
 
 
 @pytest.mark.fault(8)

@@ -52,8 +52,8 @@ class Folder:
         return await Run(request, settings, events, clock=self.clock, resume=resume, account=ACCOUNT).export()
 
     def current(self, dataset: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads((self.output / "current.json").read_text())["datasets"][dataset]
-        return told
+        reported: dict[str, Any] = json.loads((self.output / "current.json").read_text())["datasets"][dataset]
+        return reported
 
     def check_labels(self, manifest: Manifest, dataset: str) -> DatasetRecord:
         """The record, the pointer and the files tell the same question."""
@@ -61,11 +61,11 @@ class Folder:
         current = self.current(dataset)
         names = ("question", "question_sha256", "query", "timespan", "window", "rows")
         assert {name: current[name] for name in names} == {name: json.loads(json.dumps(record[name])) for name in names}
-        told = pl.read_parquet_metadata(self.output / record.files[0].path)
+        reported = pl.read_parquet_metadata(self.output / record.files[0].path)
         window = record.window or {"start": "", "end": ""}
-        assert told["bulkpull.question_sha256"] == record.question_sha256
-        assert told["bulkpull.timespan"] == (record.timespan or "")
-        assert (told["bulkpull.window_start"], told["bulkpull.window_end"]) == (window["start"], window["end"])
+        assert reported["bulkpull.question_sha256"] == record.question_sha256
+        assert reported["bulkpull.timespan"] == (record.timespan or "")
+        assert (reported["bulkpull.window_start"], reported["bulkpull.window_end"]) == (window["start"], window["end"])
         assert (record.timespan is None) or (record.window is None)
         return record
 

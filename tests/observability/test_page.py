@@ -11,7 +11,7 @@ import anyio
 import pytest
 from accounts import account, chronicle, complete, event, failed, manifest
 from journeys.kit import export
-from support import Told
+from support import EventRecorder
 
 from bulkpull.errors import BulkpullError, HeldBack
 from bulkpull.events import Event
@@ -177,9 +177,9 @@ def test_the_table_tells_rows_change_and_drift() -> None:
 
 
 def test_what_is_not_offered_is_told_once_for_all_and_values_that_did_not_fit_are_shown() -> None:
-    told = [DatasetRecord(dataset=name, status="unavailable", reason=f"{name}: not listed") for name in ("A", "B")]
+    reported = [DatasetRecord(dataset=name, status="unavailable", reason=f"{name}: not listed") for name in ("A", "B")]
     column = PublishedColumn(name="Id", type="String", declared="Int64", misfit={"row": 7, "value": "x"})
-    page = Page(render_report(account(complete("AzureUsage", columns=[column]), *told)))
+    page = Page(render_report(account(complete("AzureUsage", columns=[column]), *reported)))
 
     assert "A, B: not listed" in page.words
     assert "AzureUsage.Id (row 7: 'x')" in page.words
@@ -333,31 +333,31 @@ async def test_every_run_leaves_its_page_with_the_change_against_the_run_before(
 
 
 async def test_a_page_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_path: Path) -> None:
-    told = Told()
+    recorded = EventRecorder()
 
     def be_in_the_way(event: Event) -> None:
         if event.name == "run.started":
             (log_of(tmp_path, str(event.facts["run_id"])).parent / "report.html").mkdir(parents=True)
 
     async with Simulator(Scenario(rows=10)) as simulator:
-        done = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, told.events.append])
+        done = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, recorded.events.append])
 
     assert (done.status, done.exit_code) == ("complete", 0)
-    assert [warning["part"] for warning in told.of("account.lacking")] == ["report.html"]
+    assert [warning["part"] for warning in recorded.of("account.lacking")] == ["report.html"]
 
 
 async def test_a_fault_of_ours_in_the_page_is_a_warning_and_harms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
 
     def break_down(_: object) -> str:
         raise ValueError("the floor gave way")
 
     monkeypatch.setattr("bulkpull.observability.recorder.render_report", break_down)
     async with Simulator(Scenario(rows=10)) as simulator:
-        done = await export(simulator, tmp_path, "Profile", listeners=[told.events.append])
+        done = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 
     assert done.exit_code == 0
-    (warning,) = told.of("account.lacking")
+    (warning,) = recorded.of("account.lacking")
     assert "the floor gave way" in str(warning["reason"])

@@ -159,10 +159,10 @@ async def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.fault(5, 7)
 @pytest.mark.parametrize(("number", "words"), [(28, "no room left"), (13, "no permission"), (5, "refused")])
 def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, words: str, tmp_path: Path) -> None:
-    with pytest.raises(DiskTrouble, match=words) as told, explained(tmp_path):
+    with pytest.raises(DiskTrouble, match=words) as reported, explained(tmp_path):
         raise OSError(number, "told by the system")
 
-    assert str(tmp_path) in str(told.value)
+    assert str(tmp_path) in str(reported.value)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -207,14 +207,14 @@ def test_status_and_exit_status_agree(records: list[DatasetRecord], status: str,
 
 def test_the_manifest_has_the_keys_of_the_contract_and_reads_like_its_json() -> None:
     made = manifest(record("complete"))
-    told = made.as_dict()
+    reported = made.as_dict()
 
     assert {
         "version", "run_id", "status", "started_at", "finished_at", "tool", "api_base_url", "requests", "datasets",
-    } <= set(told)  # fmt: skip
+    } <= set(reported)  # fmt: skip
     assert {
         "dataset", "status", "reason", "query", "query_id", "report_id", "execution_id", "data_redacted", "rows",
         "columns", "downloaded_bytes", "files", "seconds",
-    } <= set(told["datasets"][0])  # fmt: skip
-    assert set(told["datasets"][0]["seconds"]) == {"submit", "wait", "download", "convert"}
+    } <= set(reported["datasets"][0])  # fmt: skip
+    assert set(reported["datasets"][0]["seconds"]) == {"submit", "wait", "download", "convert"}
     assert made["datasets"][0]["status"] == "complete"

@@ -84,12 +84,12 @@ def test_an_export_twice_over_on_a_file_system_that_lacks_something_is_complete(
         return done.stderr + done.stdout
 
     export()
-    told = export()
+    reported = export()
 
     assert (tmp_path / "out" / "current.json").is_file()
     assert (tmp_path / "out" / "latest").exists() == (lacks != "NO_LINKS")
     if lacks == "NO_LINKS":
-        assert "no links" in told
+        assert "no links" in reported
     if lacks == "NO_SHARED_MAPS":
         header = (tmp_path / "out" / ".bulkpull" / "ledger.sqlite").read_bytes()[:20]
         assert header[18:20] == b"\x01\x01"  # a rollback journal; 2 stands for the write-ahead journal
@@ -138,9 +138,9 @@ def test_a_file_system_that_lets_no_journal_be_used_is_one_sentence(
 
     monkeypatch.setattr(schema, "_open_checked", refuse)
 
-    with pytest.raises(LedgerError, match="file system") as told:
+    with pytest.raises(LedgerError, match="file system") as reported:
         schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
-    assert "damage" not in told.value.reason
+    assert "damage" not in reported.value.reason
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")

@@ -44,7 +44,7 @@ async def fetch(server: RawServer, parts: Rig, into: Path, *, relinked: list[str
 
     return await download_report(
         SecureLink(server.origin + QUERY), relink=relink, execution_id="execution-1", into=into, segments=4,
-        http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.told.hub,
+        http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.recorded.hub,
     )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ async def test_a_trickle_counts_as_a_stall_and_is_resumed(tmp_path: Path) -> Non
                 writer.write(rest)
                 return
             writer.write(WHOLE[: -len(BODY)])
-            while not parts.told.of("call.sent"):
+            while not parts.recorded.of("call.sent"):
                 await asyncio.sleep(0)  # until the client waits for the body
             parts.clock.advance(61)
             writer.write(BODY[:2])
@@ -148,7 +148,7 @@ async def test_a_trickle_counts_as_a_stall_and_is_resumed(tmp_path: Path) -> Non
             await fetch(server, parts, tmp_path / "report")
 
     assert (tmp_path / "report").read_bytes() == BODY
-    assert "stalled" in str(parts.told.of("download.resumed")[0]["reason"])
+    assert "stalled" in str(parts.recorded.of("download.resumed")[0]["reason"])
 
 
 @pytest.mark.fault(7)

@@ -140,11 +140,11 @@ async def wait_for(
     service: FakeService,
     *reports: Report,
     schedule: PollSchedule | None = None,
-    told: list[Event] | None = None,
+    reported: list[Event] | None = None,
     usual_s: Mapping[str, float] | None = None,
     **options: Any,
 ) -> list[Execution | BulkpullError]:
-    events = Events((told if told is not None else []).append)
+    events = Events((reported if reported is not None else []).append)
     poller = Poller(
         client=service,  # type: ignore[arg-type]
         clock=service.clock,
@@ -204,11 +204,11 @@ async def test_a_joined_form_that_is_refused_is_given_up_for_good() -> None:
         return [execution("Completed", ids[0], link=LINK)] if now > 20 else []
 
     service = FakeService(InstantClock(), answer)
-    told: list[Event] = []
-    outcomes = await wait_for(service, report("r1"), report("r2"), told=told)
+    recorded: list[Event] = []
+    outcomes = await wait_for(service, report("r1"), report("r2"), recorded=recorded)
 
     assert len(outcomes) == 2
-    assert [event.facts["form"] for event in told if event.name == "poll.narrowed"] == ["one_report"]
+    assert [event.facts["form"] for event in recorded if event.name == "poll.narrowed"] == ["one_report"]
     assert [len(ids) for ids, _ in service.asked[2:]] == [1] * (len(service.asked) - 2)
 
 
@@ -268,11 +268,13 @@ async def test_two_bad_ids_are_told_from_a_refused_form() -> None:
             raise RequestRejected("bad id")
         return [execution("Completed", each, link=LINK) for each in ids]
 
-    told: list[Event] = []
-    outcomes = await wait_for(FakeService(InstantClock(), answer), *(report(f"r{n}") for n in range(4)), told=told)
+    recorded: list[Event] = []
+    outcomes = await wait_for(
+        FakeService(InstantClock(), answer), *(report(f"r{n}") for n in range(4)), recorded=recorded
+    )
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Execution"] * 2 + ["RequestRejected"] * 2
-    assert not [event for event in told if event.name == "poll.narrowed"]
+    assert not [event for event in recorded if event.name == "poll.narrowed"]
 
 
 @pytest.mark.behaviour(119)
@@ -347,14 +349,14 @@ async def test_minutes_of_trouble_cost_no_report_and_slow_the_looks_down() -> No
 @pytest.mark.fault(46)
 async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning_half_way() -> None:
     service = FakeService(InstantClock(), lambda *_: [execution("Running")])
-    told: list[Event] = []
+    recorded: list[Event] = []
 
-    (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000), told=told)
+    (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000), recorded=recorded)
 
     assert isinstance(error, ExecutionOverdue)
     assert "report_timeout_seconds" in str(error)
     assert 1_000 <= service.clock.now_s <= 1_060
-    warned = [event.facts["age_s"] for event in told if "deadline_s" in event.facts]
+    warned = [event.facts["age_s"] for event in recorded if "deadline_s" in event.facts]
     assert len(warned) == 1
     assert 500 <= float(str(warned[0])) <= 560
 

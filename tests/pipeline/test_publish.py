@@ -39,10 +39,10 @@ async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_
     assert [file.path for file in published] == [f"datasets/Profile/run={RUN_1}/part-00000.parquet"]
     current = json.loads((tmp_path / "current.json").read_text())
     assert current["version"] == 1
-    told = current["datasets"]["Profile"]
-    assert told["published_at"] == current["updated_at"]
-    assert (told["run_id"], told["rows"], told["files"]) == (RUN_1, 1, [published[0].path])
-    assert told["question_sha256"] == Question(**told["question"]).sha256
+    reported = current["datasets"]["Profile"]
+    assert reported["published_at"] == current["updated_at"]
+    assert (reported["run_id"], reported["rows"], reported["files"]) == (RUN_1, 1, [published[0].path])
+    assert reported["question_sha256"] == Question(**reported["question"]).sha256
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
     assert "latest/" in (tmp_path / "README.md").read_text()
 
@@ -172,9 +172,9 @@ def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
 
 
 @pytest.mark.fault(89)
-@pytest.mark.parametrize("told", ["misfit", "outgrown"])
-def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(told: str) -> None:
-    column = PublishedColumn.model_validate({"name": "B", "type": "String", told: {"row": 1204, "value": "n/a"}})
+@pytest.mark.parametrize("expected", ["misfit", "outgrown"])
+def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(expected: str) -> None:
+    column = PublishedColumn.model_validate({"name": "B", "type": "String", expected: {"row": 1204, "value": "n/a"}})
 
     assert find_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
 

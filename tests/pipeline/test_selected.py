@@ -170,7 +170,7 @@ def test_a_system_query_is_pulled_with_the_text_that_the_service_keeps() -> None
 
 @pytest.mark.behaviour(76)
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "expected"),
     [
         (
             {"q-1": "SELECT Month,Gone,SubscriptionID2 FROM AzureUsage"},
@@ -180,8 +180,8 @@ def test_a_system_query_is_pulled_with_the_text_that_the_service_keeps() -> None
         ({}, "stores no query with the id q-1"),
     ],
 )
-def test_a_system_query_that_fell_behind_is_told(texts: dict[str, str], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_a_system_query_that_fell_behind_is_told(texts: dict[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         plan(Selection(name="mine", system_query="q-1"), system_texts=texts)
 
 

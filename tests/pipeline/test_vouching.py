@@ -28,7 +28,7 @@ def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_byte
 
 @pytest.mark.case("C40")
 @pytest.mark.parametrize(
-    ("vouched", "is_gzip", "told"),
+    ("vouched", "is_gzip", "expected"),
     [
         (("length", "md5"), True, ["length", "md5", "gzip"]),
         (("length",), False, ["length"]),
@@ -39,9 +39,9 @@ def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_byte
     ],
 )
 def test_all_that_vouches_for_a_file_is_named_and_two_readings_only_where_nothing_else_does(
-    vouched: Sequence[str], is_gzip: bool, told: list[str]
+    vouched: Sequence[str], is_gzip: bool, expected: list[str]
 ) -> None:
-    assert vouched_by(part(*vouched, is_gzip=is_gzip)) == told
+    assert vouched_by(part(*vouched, is_gzip=is_gzip)) == expected
 
 
 @pytest.mark.case("C40")

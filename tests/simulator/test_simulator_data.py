@@ -239,9 +239,9 @@ def test_rows_tell_which_question_made_them_where_the_scenario_says_so() -> None
     report = made.report_desk.create(order, correlation_id="c")
     extract = made.extract_of(report.executions[0].execution_id)
     assert extract is not None
-    (told,) = {row["Provenance"] for row in sample(replace(extract, limit=5), made.scenario)}
+    (reported,) = {row["Provenance"] for row in sample(replace(extract, limit=5), made.scenario)}
 
-    facts = json.loads(told)
+    facts = json.loads(reported)
     assert facts.pop("version")
     assert facts == {
         "account": made.scenario.tenant_id,

@@ -185,9 +185,9 @@ async def test_links_that_are_refused_again_and_again_end_in_one_sentence(
 
     assert downloader.relinked == len(pauses)
     assert list(tmp_path.iterdir()) == []
-    told = f"{caught.value!r} {caught.value} {downloader.told.events}"
-    assert "sig=" not in told
-    assert expired.partition("&sig=")[2] not in told
+    reported = f"{caught.value!r} {caught.value} {downloader.recorded.events}"
+    assert "sig=" not in reported
+    assert expired.partition("&sig=")[2] not in reported
 
 
 @pytest.mark.behaviour(131)

@@ -97,10 +97,10 @@ class StorageHost:
             headers[name] = base64.b64encode(digest).decode()
         status = "200 OK" if stretch is None else "206 Partial Content"
         headers["Content_Length"] = str(len(body))
-        told = reply(status, b"", **headers)
+        reported = reply(status, b"", **headers)
         if mishap.closing:
-            told = told.replace(f"Content-Length: {len(body)}\r\n".encode(), b"")
-        writer.write(told)
+            reported = reported.replace(f"Content-Length: {len(body)}\r\n".encode(), b"")
+        writer.write(reported)
         body = body if mishap.cut_after is None else body[: mishap.cut_after]
         if mishap.spoils:
             body = body[:-1] + bytes([body[-1] ^ 1])
@@ -130,7 +130,7 @@ class StorageHost:
         return await download_report(
             SecureLink(link or f"{self.server.origin}{PATH}first"), relink=relink, execution_id=execution_id, into=into,
             segments=segments, http=self.parts.http, retrier=self.parts.retrier, clock=self.parts.clock,
-            events=self.parts.told.hub, background=background,
+            events=self.parts.recorded.hub, background=background,
         )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ async def test_a_body_shorter_than_its_range_is_a_break_and_counts_as_a_try(tmp_
         with pytest.raises(AnswerLost):
             await download_report(
                 SecureLink(server.origin + PATH), relink=relink, execution_id="execution-1", into=tmp_path / "report",
-                segments=4, http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.told.hub,
+                segments=4, http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.recorded.hub,
             )  # fmt: skip
 
     assert len(server.requests) <= 1 + parts.retrier.policy.attempts

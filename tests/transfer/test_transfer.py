@@ -47,7 +47,7 @@ async def kill_when(host: StorageHost, into: Path, *, done_bytes: int, segments:
         if event.name == "download.progressed" and int(str(event.facts["done_bytes"])) >= done_bytes:
             scope.cancel()
 
-    host.parts.told.hub = Events(host.parts.told.events.append, listen)
+    host.parts.recorded.hub = Events(host.parts.recorded.events.append, listen)
     with scope:
         await host.fetch(into, segments=segments)
 
@@ -107,7 +107,7 @@ async def test_a_refused_segment_leaves_the_file_to_one_stream_and_costs_no_try(
     assert (tmp_path / "report").read_bytes() == LARGE
     assert host.sent_bytes <= 1.1 * len(LARGE)
     assert 2 <= len(host.asked) <= 4
-    assert host.parts.told.of("call.retried") == []
+    assert host.parts.recorded.of("call.retried") == []
 
 
 @pytest.mark.fault(75)
@@ -179,7 +179,7 @@ async def test_a_file_whose_process_is_killed_again_and_again_crosses_the_wire_o
             await kill_when(host, into, done_bytes=moment, segments=segments)
             assert not into.exists()
         await host.fetch(into, segments=segments)
-        taken_up = [fact["offset_bytes"] for fact in host.parts.told.of("download.resumed")]
+        taken_up = [fact["offset_bytes"] for fact in host.parts.recorded.of("download.resumed")]
 
     assert into.read_bytes() == LARGE
     lost = sum(moment - int(str(offset)) for moment, offset in zip(moments, taken_up, strict=True))
@@ -395,7 +395,7 @@ async def test_bytes_that_changed_on_the_way_of_a_segment_are_found_by_the_md5(t
 
     assert (tmp_path / "report").read_bytes() == LARGE
     assert host.asked.count(None) == 2
-    assert "MD5" in str(host.parts.told.of("download.resumed")[-1]["reason"])
+    assert "MD5" in str(host.parts.recorded.of("download.resumed")[-1]["reason"])
 
 
 @pytest.mark.fault(68)

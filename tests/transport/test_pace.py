@@ -8,7 +8,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import (
@@ -177,7 +177,7 @@ def test_an_http_date_is_utc() -> None:
 
 async def test_callers_go_in_the_order_in_which_they_asked() -> None:
     clock, gone = FakeClock(), list[int]()
-    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=EventRecorder().hub)
 
     async def caller(number: int) -> None:
         await pacer.turn()
@@ -193,8 +193,8 @@ async def test_callers_go_in_the_order_in_which_they_asked() -> None:
 
 @pytest.mark.fault(37, 106)
 async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
-    clock, told, gone = FakeClock(), Told(), list[float]()
-    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=told.hub)
+    clock, recorded, gone = FakeClock(), EventRecorder(), list[float]()
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=recorded.hub)
 
     async def caller() -> None:
         await pacer.turn()
@@ -207,12 +207,12 @@ async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
         pacer.throttled(57)
 
     assert gone == [0, pytest.approx(57)]
-    assert told.of("pace.changed") == [{"calls_per_s": 0.5, "wait_s": 57.0}]
+    assert recorded.of("pace.changed") == [{"calls_per_s": 0.5, "wait_s": 57.0}]
 
 
 async def test_a_caller_that_is_cancelled_takes_no_turn() -> None:
     clock = FakeClock()
-    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=EventRecorder().hub)
     await pacer.turn()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pacer.turn)
@@ -225,8 +225,8 @@ async def test_a_caller_that_is_cancelled_takes_no_turn() -> None:
 
 
 def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
-    clock, told = FakeClock(), Told()
-    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=told.hub)
+    clock, recorded = FakeClock(), EventRecorder()
+    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
     pacer.succeeded()
     pacer.throttled(1)
     pacer.throttled(1)
@@ -234,14 +234,14 @@ def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
     for _ in range(60):
         pacer.succeeded()
 
-    assert told.of("pace.changed") == [{"calls_per_s": 5.0, "wait_s": 1.0}, {"calls_per_s": 10.0, "wait_s": 0.0}]
+    assert recorded.of("pace.changed") == [{"calls_per_s": 5.0, "wait_s": 1.0}, {"calls_per_s": 10.0, "wait_s": 0.0}]
 
 
 @given(waits=st.lists(st.floats(1e-18, 0.3), max_size=30), rate=st.floats(0.01, 97))
 async def test_no_wait_is_too_short_for_the_clock(waits: list[float], rate: float) -> None:
     """Rounding once left a wait that moved no clock, and the queue stood still."""
     clock = FakeClock()
-    pacer = RateLimiter(calls_per_s=rate, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=rate, burst=1, clock=clock, events=EventRecorder().hub)
     for wait_s in waits:
         clock.advance(wait_s)
         await pacer.turn()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.errors import (
     AccessDenied,
@@ -113,13 +113,13 @@ def test_the_budget_is_a_reserve_a_share_of_the_calls_and_the_time() -> None:
 
 class Rig:
     def __init__(self, policy: RetryPolicy = POLICY) -> None:
-        self.clock, self.told, self.tally = FakeClock(), Told(), RequestCounts()
+        self.clock, self.recorded, self.tally = FakeClock(), EventRecorder(), RequestCounts()
         self.calls = 0
         self.retrier = Retrier(
             policy=policy,
             budget=RetryBudget(clock=self.clock),
             clock=self.clock,
-            events=self.told.hub,
+            events=self.recorded.hub,
             random=lambda: 0.999_999,
             tally=self.tally,
         )
@@ -146,7 +146,10 @@ async def test_a_passing_trouble_costs_time_and_is_told_once_a_retry() -> None:
 
     assert rig.clock.sleeps_s == pytest.approx([0.5, 1.5], abs=1e-3)
     assert rig.tally.retried == 2
-    assert [(told["attempt"], told["reason"]) for told in rig.told.of("call.retried")] == [(1, "down"), (2, "cut")]
+    assert [(reported["attempt"], reported["reason"]) for reported in rig.recorded.of("call.retried")] == [
+        (1, "down"),
+        (2, "cut"),
+    ]
 
 
 @pytest.mark.fault(105)
@@ -197,7 +200,7 @@ async def test_cancellation_passes_through_untouched() -> None:
         await rig.retrier.run(operation, endpoint="x")
 
     assert caught.value is cancelled
-    assert rig.told.events == []
+    assert rig.recorded.events == []
 
 
 @pytest.mark.fault(109)
@@ -278,4 +281,4 @@ async def test_a_single_refusal_is_not_said_to_have_been_tried_often() -> None:
     with pytest.raises(RequestRejected) as caught:
         await rig.run(RequestRejected("no", why="400"))
 
-    assert caught.value.told == "no: 400"
+    assert caught.value.message == "no: 400"

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 import pytest
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 from transport.kept_host import CERTIFICATE, HEAD, Host, hosted, server_context
 
 from bulkpull.errors import AnswerLost
@@ -74,7 +74,9 @@ def _any_line_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[Fetch]:
-    async with Http(ca_file=CERTIFICATE, events=Told().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
+    async with Http(
+        ca_file=CERTIFICATE, events=EventRecorder().hub, clock=FakeClock(), user_agent="bulkpull/test"
+    ) as ready:
         yield Fetch(ready, bytearray())
 
 

@@ -78,7 +78,7 @@ class Disk:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def told(self, kind: str, number: int) -> str | None:
+    def recorded(self, kind: str, number: int) -> str | None:
         """The last fact of that kind up to entry `number`."""
         return next((facts[0] for word, *facts in reversed(self.entries[: number + 1]) if word == kind), None)
 

@@ -112,7 +112,9 @@ def print_finding(finding: CheckResult, console: Console, *, values: Sequence[Ma
     for width in _WIDTHS:
         table.add_column(width=width, no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row(Text(f"{sign} {finding.verdict.value}", _STYLES[finding.verdict]), finding.check, Text(finding.told))
+    table.add_row(
+        Text(f"{sign} {finding.verdict.value}", _STYLES[finding.verdict]), finding.check, Text(finding.message)
+    )
     if finding.fix:
         table.add_row("", Text("fix:", "bold"), Text(finding.fix))
     if finding.check == "settings":

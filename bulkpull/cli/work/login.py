@@ -145,7 +145,7 @@ def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict
             why=trouble.strerror,
             fix="point `token_cache` at a folder that this user may write, and sign in again",
         ) from None
-    return {"told": store.told, "encrypted": store.encrypted, "folder": str(cache.folder)}
+    return {"told": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
 
 
 def _hints(settings: Settings) -> list[str]:
