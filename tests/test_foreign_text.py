@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import can_act
 
-from bulkpull import redact as redaction
+from bulkpull import redact
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import escaped_json, visible, writable
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
@@ -22,7 +22,7 @@ HOSTILE = "\x1b]0;title\x07 \x9b31m \u202eevil\u2066 \u2028 \u200f \x7f \x00 \ud
 
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_values", [])
+    monkeypatch.setattr(redact, "_values", [])
 
 
 @pytest.mark.case("C20", "C31")
@@ -92,7 +92,7 @@ def test_what_can_be_written_is_not_changed(value: dict[str, object]) -> None:
 )
 def test_no_part_of_a_secret_is_left_where_a_text_is_cut(secret: str, before: int, after: int) -> None:
     secret = f"QQZ{secret}ZQQ"
-    redaction._values[:] = []
+    redact._values[:] = []
     register_secret(secret)
     reported = f"{'x ' * (before // 2)}{secret}{' y' * (after // 2)}"
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from anyio import to_thread
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.auth import token_cache
 from bulkpull.auth.sign_in import choose_grant
@@ -17,6 +16,7 @@ from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of
 from bulkpull.config.secrets import is_readable_by_all, vault_reference
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.formatting import plural
 from bulkpull.secret_forms import FROM_COMMAND, SECRETS
 from bulkpull.transport.proxies import Proxies
 from bulkpull.url_safety import origin
@@ -71,9 +71,7 @@ async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], 
     open_to_all = [path for path in files if await to_thread.run_sync(is_readable_by_all, path)]
     facts = {"files": [str(path) for path in files], "readable_by_all": [str(path) for path in open_to_all]}
     if not open_to_all:
-        return fine(
-            "files", f"{figures.count(len(files), 'file')} with secrets, not readable by everybody", facts=facts
-        )
+        return fine("files", f"{plural(len(files), 'file')} with secrets, not readable by everybody", facts=facts)
     listed = ", ".join(map(str, open_to_all))
     message = f"every user of this machine may read the secret in {listed}"
     return trouble(

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
+from bulkpull.formatting import format_size, plural
 from bulkpull.output.atomic_files import RESERVE_BYTES, explained, has_links, sync_folder
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
@@ -96,10 +96,10 @@ def _check_room(output: Path, needed_bytes: int | None) -> CheckResult:
     place = _nearest(output)
     free_bytes = shutil.disk_usage(place).free
     facts = {"free_bytes": free_bytes, "needed_bytes": needed_bytes}
-    message = f"{figures.size(free_bytes)} free"
+    message = f"{format_size(free_bytes)} free"
     if needed_bytes is None:
         return fine("disk", f"{message}; no earlier run tells how much is needed", facts=facts)
-    message += f"; the last complete run needed {figures.size(needed_bytes)}"
+    message += f"; the last complete run needed {format_size(needed_bytes)}"
     if free_bytes < needed_bytes:
         fix = "free some space, keep fewer snapshots (`retain_runs`), or point `output` at a larger disk"
         return trouble("disk", message, fix=fix, facts=facts)
@@ -121,7 +121,7 @@ async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> Chec
 
 def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
     window = f"the last {window_s / 60:,.0f} minutes"
-    message = f"{figures.count(len(made), 'one-off report')} made from here in {window}"
+    message = f"{plural(len(made), 'one-off report')} made from here in {window}"
     if len(made) >= _ONE_OFF_REPORTS:
         opens = max(made[-_ONE_OFF_REPORTS] + timedelta(seconds=window_s), made[-1])
         message += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
@@ -132,7 +132,7 @@ def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
     if not runs:
         return fine("ledger", "no run of this folder is known", facts={"runs": 0})
     last = runs[0]
-    message = f"it can be read: {figures.count(len(runs), 'run')}, the last {last.status or 'unfinished'}"
+    message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
     return fine("ledger", f"{message}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion import date_formats as dates
+from bulkpull.conversion import date_formats
 from bulkpull.conversion.date_formats import first_false
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, is_same_form
 
@@ -334,7 +334,7 @@ class _Dates(_Reading):
 
     def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
         self._declared, self._published_format = declared, published_format
-        self._formats: tuple[dates.Format, ...] | None = None
+        self._formats: tuple[date_formats.Format, ...] | None = None
         self._latest_day, self._first_days_only = 0, True
 
     @property
@@ -346,7 +346,7 @@ class _Dates(_Reading):
     @property
     def is_ambiguous(self) -> bool:
         """Whether every value so far could be read day first as well as month first."""
-        if not self._formats or not dates.needs_proof(self._formats[0]):
+        if not self._formats or not date_formats.needs_proof(self._formats[0]):
             return False
         # Months are written by their first day: the other way round they would not be.
         is_proven = self._latest_day > _MONTHS or (self._declared is ColumnType.MONTH and self._first_days_only)
@@ -356,7 +356,7 @@ class _Dates(_Reading):
         if self._formats is None:
             first = text.is_not_null().arg_max()
             assert first is not None
-            self._formats = dates.formats_of(text[first], self._declared)
+            self._formats = date_formats.formats_of(text[first], self._declared)
             if not self._formats:
                 return first
         readings = [(form, form.read(text)) for form in self._formats]
@@ -365,7 +365,7 @@ class _Dates(_Reading):
             return max(misfit for _, misfit in readings if isinstance(misfit, int))
         self._formats = tuple(form for form, _ in fitting)
         best, typed = fitting[0]
-        if dates.needs_proof(best):
+        if date_formats.needs_proof(best):
             days = typed.dt.day()
             self._latest_day = max(self._latest_day, int(str(days.max())))
             self._first_days_only &= int(str(days.max())) == 1

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.insights import validation as rules
+from bulkpull.insights import validation
 from bulkpull.insights.responses import chunked
 from bulkpull.model import Window
 from bulkpull.transport.pacer import Urgency
@@ -114,7 +114,7 @@ def create_query(*, name: str, text: str, description: str | None) -> Call:
 
     Source: Create Report Query API.
     """
-    rules.check_query(name=name, text=text)
+    validation.check_query(name=name, text=text)
     body = _given(Name=name, Description=description, Query=text)
     operation = f"create the query {name!r}"
     return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=body, creates=True)
@@ -135,7 +135,7 @@ def preview_query(*, query_id: str | None, text: str | None, start: datetime | N
 
     Source: Try Report Queries API.
     """
-    rules.check_span(start, end)
+    validation.check_span(start, end)
     if (query_id is None) == (text is None):
         raise SettingsError("a query is previewed either by its id or by its text", why="both or none were given")
     params = _given(
@@ -191,10 +191,10 @@ def create_report(
 
     Source: Create Report API.
     """
-    rules.check_texts(name=name, description=description)
-    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
-    rules.check_format(format)
-    rules.check_callback(callback_url, callback_method)
+    validation.check_texts(name=name, description=description)
+    validation.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    validation.check_format(format)
+    validation.check_callback(callback_url, callback_method)
     if not query_id.strip():
         raise SettingsError(f"the report {name!r} needs the id of a query")
     if execute_now and (start_at is not None or recurrence_h is not None or recurrence_count is not None):
@@ -206,8 +206,8 @@ def create_report(
             f"the scheduled report {name!r} cannot have a window", why="the service ignores it off one-off reports"
         )
     if window is not None:
-        rules.check_span(window.start, window.end)
-    rules.check_start(start_at, now=now)
+        validation.check_span(window.start, window.end)
+    validation.check_start(start_at, now=now)
     body = _given(
         ReportName=name,
         Description=description,
@@ -254,11 +254,11 @@ def update_report(
 
     Source: Update Report API.
     """
-    rules.check_texts(name=name, description=description)
-    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
-    rules.check_format(format)
-    rules.check_callback(callback_url or None, callback_method)
-    rules.check_start(start_at, now=now)
+    validation.check_texts(name=name, description=description)
+    validation.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    validation.check_format(format)
+    validation.check_callback(callback_url or None, callback_method)
+    validation.check_start(start_at, now=now)
     body = _given(
         ReportName=name,
         Description=description,

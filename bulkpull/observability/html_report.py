@@ -10,7 +10,7 @@ from datetime import datetime
 from importlib.resources import files
 from urllib.parse import urlsplit
 
-from bulkpull import formatting as figures
+from bulkpull.formatting import format_duration, format_size
 from bulkpull.observability.failures import failed_datasets
 from bulkpull.observability.html_markup import Html, element, joined
 from bulkpull.observability.html_sections import draw_datasets, draw_losses, draw_notes, draw_requests
@@ -67,7 +67,7 @@ def _slowest(account: Account) -> Html | None:
     slowest = account.chronicle.slowest()
     if slowest is None:
         return None
-    words = f"The slowest step: {slowest.dataset}, {phase_label(slowest.phase)}, {figures.duration(slowest.length_s)}."
+    words = f"The slowest step: {slowest.dataset}, {phase_label(slowest.phase)}, {format_duration(slowest.length_s)}."
     return element("p", words, class_="soft")
 
 
@@ -76,10 +76,10 @@ def _facts(account: Account) -> list[Html]:
     fresh = [record for record in records if record.status == "complete"]
     facts = {
         "Started (UTC)": _moment(manifest.started_at),
-        "Took": figures.duration(_worked_s(account)),
+        "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
-        "Downloaded": figures.size(sum(record.downloaded_bytes for record in records)),
-        "As Parquet": figures.size(sum(stored_bytes(record) for record in fresh)),
+        "Downloaded": format_size(sum(record.downloaded_bytes for record in records)),
+        "As Parquet": format_size(sum(stored_bytes(record) for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
     return [element("div", element("dt", name), element("dd", value)) for name, value in facts.items()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
+from bulkpull.formatting import format_duration, format_size, join_some, plural
 from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_unfinished
 from bulkpull.observability.html_markup import Html, breakable, element, joined, prose
 from bulkpull.observability.run_summary import Account, Tone
@@ -93,8 +93,8 @@ def _dataset(record: DatasetRecord, account: Account) -> Html:
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
-        "Parquet": figures.size(sum(file.bytes for file in record.files)) if has_data else _NONE,
-        "Took": figures.duration(took_s) if took_s else _NONE,
+        "Parquet": format_size(sum(file.bytes for file in record.files)) if has_data else _NONE,
+        "Took": format_duration(took_s) if took_s else _NONE,
     }
     return element(
         "tr",
@@ -147,9 +147,9 @@ def _dataset_notes(record: DatasetRecord, account: Account) -> list[str]:
     if record.data_redacted:
         sentences.append("The service withheld some of the data.")
     if record.parts:
-        sentences.append(f"Asked for in {figures.count(len(record.parts), 'part')}.")
+        sentences.append(f"Asked for in {plural(len(record.parts), 'part')}.")
     if breaks := account.chronicle.breaks[record.dataset]:
-        sentences.append(f"The download went on after {figures.count(breaks, 'break')}.")
+        sentences.append(f"The download went on after {plural(breaks, 'break')}.")
     return sentences
 
 
@@ -187,21 +187,21 @@ def _wider(record: DatasetRecord) -> str:
 
 
 def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def draw_requests(account: Account) -> Html:
     """How many calls there were, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
-    total, again, throttled = figures.count(requests.total, "call"), requests.retried, requests.throttled
+    total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
     sentences = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
     if chronicle.quota_waits:
         longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
         limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
         words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
-        times = figures.count(len(chronicle.quota_waits), "time")
+        times = plural(len(chronicle.quota_waits), "time")
         sentences.append(
-            f"The quota{words} was reached {times}; the longest wait for it was {figures.duration(longest_s)}."
+            f"The quota{words} was reached {times}; the longest wait for it was {format_duration(longest_s)}."
         )
     if chronicle.allowance is not None:
         limit, lowest = chronicle.allowance
@@ -235,7 +235,7 @@ def _retries(retries: Counter[tuple[str, str]]) -> Html:
     first = {reason: reasons[0] for reasons, reason in group_by_reason((reason, reason) for _, reason in retries)}
     for (_, reason), count in retries.items():
         alike[first.get(reason, reason)] += count
-    lines = [f"{figures.count(count, 'time')}: {reason}" for reason, count in alike.most_common(_MOST_REASONS)]
+    lines = [f"{plural(count, 'time')}: {reason}" for reason, count in alike.most_common(_MOST_REASONS)]
     if len(alike) > _MOST_REASONS:
         lines.append(f"and {len(alike) - _MOST_REASONS} other reasons; all of them are in the log")
     return element(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from bulkpull import formatting as figures
+from bulkpull.formatting import plural
 from bulkpull.observability.failures import failed_datasets
 from bulkpull.observability.timings import RunTimings
 from bulkpull.output.manifest import DatasetRecord, Manifest
@@ -49,7 +49,7 @@ class Verdict:
 
 def verdict_of(manifest: Manifest) -> Verdict:
     """How the run ended."""
-    whole = figures.count(len(manifest.datasets), "dataset")
+    whole = plural(len(manifest.datasets), "dataset")
     there = [record for record in manifest.datasets if record.status in ("complete", "skipped")]
     if manifest.interrupted:
         done = f"{len(there)} of {whole} done" if manifest.datasets else "before anything was ordered"
@@ -70,12 +70,12 @@ def verdict_of(manifest: Manifest) -> Verdict:
 def _all_there(records: list[DatasetRecord]) -> str:
     unchanged = sum(record.status == "skipped" for record in records)
     fresh = len(records) - unchanged
-    rows = figures.count(sum(record.rows for record in records if record.status == "complete"), "row")
+    rows = plural(sum(record.rows for record in records if record.status == "complete"), "row")
     if not unchanged:
-        return f"{figures.count(fresh, 'dataset')} exported, {rows}"
+        return f"{plural(fresh, 'dataset')} exported, {rows}"
     if not fresh:
-        return f"{figures.count(unchanged, 'dataset')} unchanged since the last run"
-    return f"{figures.count(fresh, 'dataset')} exported, {rows}; {unchanged} unchanged since the last run"
+        return f"{plural(unchanged, 'dataset')} unchanged since the last run"
+    return f"{plural(fresh, 'dataset')} exported, {rows}; {unchanged} unchanged since the last run"
 
 
 def _not_offered(manifest: Manifest) -> str:

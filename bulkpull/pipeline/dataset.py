@@ -17,7 +17,6 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
@@ -33,6 +32,7 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
+from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import explained, link_or_copy, makedirs_durable, sync_folder
@@ -196,9 +196,7 @@ class DatasetExport:
         refuse_other_columns(kept, [part for part in new if part not in before], dataset=self.pull.dataset)
         self.record.notes += notes
         if kept:
-            self.record.notes.append(
-                f"{figures.count(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published"
-            )
+            self.record.notes.append(f"{plural(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published")
         return [*kept, *new]
 
     async def _submit_all(self) -> list[Report]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
+from bulkpull.formatting import join_some
 from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
@@ -200,5 +200,5 @@ def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str)
         )
     if not drift.left_out:
         return []
-    left_out = figures.some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
+    left_out = join_some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
     return [f"the system query leaves out {left_out} of {source}; select by `dataset` to have all columns"]

@@ -21,7 +21,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull import formatting as figures
 from bulkpull._version import __version__
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.catalog import load_catalog
@@ -29,6 +28,7 @@ from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
+from bulkpull.formatting import join_some, plural
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
@@ -512,11 +512,9 @@ class Run:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
         if not self._unused:
             return
-        unused = figures.some(
-            [f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED
-        )
+        unused = join_some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED)
         self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
-        many = figures.count(len(self._unused), "scheduled report")
+        many = plural(len(self._unused), "scheduled report")
         self._notes.append(
             f"{many} of this folder that this run does not use: {unused}; `bulkpull reports delete --unused` shows and "
             "deletes what is not needed any more"

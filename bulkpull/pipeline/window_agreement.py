@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bulkpull import formatting as figures
 from bulkpull.conversion.messages import WindowBounds
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
+from bulkpull.formatting import plural
 from bulkpull.model import Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.window_check import (
@@ -133,7 +133,7 @@ class WindowAgreement:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
         if at_end := found[-1].edge:
             self.notes.append(
-                f"{figures.count(at_end, 'row')} of the day of the window's end, {self.whole.end:%Y-%m-%d}, came as "
+                f"{plural(at_end, 'row')} of the day of the window's end, {self.whole.end:%Y-%m-%d}, came as "
                 "well and are left out"
             )
         if outside := sum(rows.before + rows.after for rows in found):
@@ -142,11 +142,11 @@ class WindowAgreement:
                 why = "came because the service answers with whole months"
             elif Manner.WHOLE in manners:
                 why = "came because the service does not keep to windows for it"
-            self.notes.append(f"{figures.count(outside, 'row')} outside of the window {why}; they are left out")
+            self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
         undated = sum(rows.undated for rows, keeps in zip(found, kept, strict=True) if keeps.undated)
         if undated:
             again = " and came with several windows" if any(not keeps.undated for keeps in kept) else ""
-            self.notes.append(f"{figures.count(undated, 'row')} without {self.column}{again}: kept, each once")
+            self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if len(parts) and not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")
 

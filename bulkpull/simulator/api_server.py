@@ -11,8 +11,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator import api_errors as refusals
-from bulkpull.simulator import responses as answers
+from bulkpull.simulator import api_errors, responses
 from bulkpull.simulator.api_errors import Refusal
 from bulkpull.simulator.dispatch import paged, perform
 from bulkpull.simulator.faults import Fault, FaultBox
@@ -85,7 +84,7 @@ class ApiHost:
             await self._clock.sleep(float(late.args.get("seconds", 1.0)))
         fault = self._take("status_after_acting", call)
         if fault is not None:
-            return answers.status_reply(fault, now=self._clock.now())
+            return responses.status_reply(fault, now=self._clock.now())
         return None if self._take("reset_after_acting", call) else reply
 
     def _instead(self, call: Call) -> Reply | None:
@@ -93,10 +92,10 @@ class ApiHost:
         for name in ("http_status", "throttle"):
             fault = self._take(name, call)
             if fault is not None:
-                return answers.status_reply(fault, now=self._clock.now())
+                return responses.status_reply(fault, now=self._clock.now())
         fault = self._take("error_in_ok_envelope", call)
         if fault is not None:
-            return answers.ok_with_error(fault)
+            return responses.ok_with_error(fault)
         fault = self._take("redirect", call)
         if fault is None:
             return None
@@ -122,17 +121,17 @@ class ApiHost:
             self._admit(call, token)
             reply = await self._perform(route, call, body)
         except Refusal as refusal:
-            reply = answers.refusal_reply(refusal)
+            reply = responses.refusal_reply(refusal)
         return replace(reply, headers={**headers, **reply.headers}) if reply is not None else None
 
     def _admit(self, call: Call, token: str | None) -> None:
         """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
         self._throttle.check()
         if self._take("token_refused", call):
-            raise refusals.unauthorized()
+            raise api_errors.unauthorized()
         self._tokens.check(token)
         if self._scenario.role == "none":
-            raise refusals.forbidden()
+            raise api_errors.forbidden()
 
     async def _perform(self, route: Route, call: Call, body: Mapping[str, Any]) -> Reply | None:
         """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
@@ -157,15 +156,15 @@ class ApiHost:
         """The envelope in the scenario's casing, or as a fault leaves it."""
         shaped = body
         if self._scenario.key_casing == "pascal":
-            shaped = answers.pascal(body, records_too=route.verb != "testQueryResult")
+            shaped = responses.pascal(body, records_too=route.verb != "testQueryResult")
         elif route.verb != "testQueryResult" and self._take("alternating_versions", call):
             self._versions += 1
-            shaped = answers.other_version(body) if self._versions % 2 else body
-        reply = answers.json_reply(shaped)
-        for name in answers.REPLY_FAULTS:
+            shaped = responses.other_version(body) if self._versions % 2 else body
+        reply = responses.json_reply(shaped)
+        for name in responses.REPLY_FAULTS:
             fault = self._take(name, call)
             if fault is not None:
-                return answers.spoiled_reply(fault, reply, body)
+                return responses.spoiled_reply(fault, reply, body)
         return reply
 
     def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Reply:
@@ -179,8 +178,8 @@ class ApiHost:
                 case _:
                     body = self._tokens.describe(tenant=tenant, origin=self.api_origin)
         except TokenRefused as refused:
-            return answers.json_reply(refused.body(now=self._clock.now()), status=refused.status)
-        return answers.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
+            return responses.json_reply(refused.body(now=self._clock.now()), status=refused.status)
+        return responses.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
     def _name_is_taken(self, route: Route, call: Call, body: Mapping[str, Any]) -> bool:
         """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
@@ -241,7 +240,7 @@ class ApiHost:
 
 def _generic(status: int, words: str) -> Reply:
     """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
-    return answers.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
+    return responses.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
 
 
 def _read_body(raw: bytes, *, is_form: bool) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal, bad_request
 from bulkpull.simulator.datasets import Table, offered_tables
 from bulkpull.simulator.entities import Execution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
@@ -112,7 +112,7 @@ class Service:
             if wanted is None or table.listed_name.casefold() == wanted.casefold()
         ]
         if not found:
-            raise Refusal(404, refusals.NO_ITEM)
+            raise Refusal(404, api_errors.NO_ITEM)
         return Answer(found, "Dataset fetched successfully")
 
     def create_query(self, body: Fields) -> Answer:
@@ -130,10 +130,10 @@ class Service:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
         text, query_id = params.text("exportQuery"), params.text("queryId")
         if (text is None) == (query_id is None):
-            raise bad_request(refusals.NULL_OR_MISSING)
+            raise bad_request(api_errors.NULL_OR_MISSING)
         parsed = self.query_shelf.accept(text if text is not None else self.query_shelf.find(query_id or "").text)
         times = []
-        for name, message in (("startTime", refusals.START_FORMAT), ("endTime", refusals.END_FORMAT)):
+        for name, message in (("startTime", api_errors.START_FORMAT), ("endTime", api_errors.END_FORMAT)):
             value = params.text(name)
             moment = parse_time(value) if value is not None else None
             if value is not None and moment is None:
@@ -141,7 +141,7 @@ class Service:
             times.append(moment)
         start, end = times
         if start is not None and end is not None and end <= start:
-            raise bad_request(refusals.END_BEFORE_START)
+            raise bad_request(api_errors.END_BEFORE_START)
         now = self._clock.now()
         if start is None and end is None:
             months = months_of_span(parsed.table, parsed.timespan, now=now)

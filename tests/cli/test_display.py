@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from bulkpull import formatting as figures
 from bulkpull.cli.live_display import Display
 from bulkpull.cli.progress import Progress
 from bulkpull.events import Event, Level
+from bulkpull.formatting import format_clock, format_size
 
 LONG = "CompetencyPeformanceRequirement"
 
@@ -135,12 +135,12 @@ def test_a_log_line_stands_above_the_display() -> None:
     [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (48_213_007, "48.2 MB"), (999_950, "1.0 MB"), (2.5e15, "2500 TB")],
 )
 def test_sizes_have_three_digits(size_bytes: float, text: str) -> None:
-    assert figures.size(size_bytes) == text
+    assert format_size(size_bytes) == text
 
 
 @pytest.mark.parametrize(("elapsed_s", "text"), [(0.9, "0:00"), (754, "12:34"), (3754, "1:02:34"), (-5, "0:00")])
 def test_lengths_are_minutes_and_seconds(elapsed_s: float, text: str) -> None:
-    assert figures.length(elapsed_s) == text
+    assert format_clock(elapsed_s) == text
 
 
 def _downloading(progress: Progress, *arrived: tuple[float, int], dataset: str = "AzureUsage") -> None:

@@ -369,11 +369,11 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
     simulator = serve(SMALL)
     query_id = stored(command)
     ordered(simulator, query_id, "Weekly", **scheduled())
-    from bulkpull.insights import responses as wire  # noqa: PLC0415 - the reply is changed on its way
+    from bulkpull.insights import responses  # noqa: PLC0415 - the reply is changed on its way
 
-    read = wire.read_envelope
+    read = responses.read_envelope
 
-    def null(body: bytes, *, operation: str) -> wire.Envelope:
+    def null(body: bytes, *, operation: str) -> responses.Envelope:
         return read(
             b'{"value": null, "statusCode": 200}' if operation == "list the reports" else body, operation=operation
         )

@@ -27,8 +27,7 @@ import bulkpull
 from bulkpull.auth.grants import Credentials, Grant
 from bulkpull.auth.grants import token_form as token_form_of
 from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected, ServiceTrouble, Throttled
-from bulkpull.insights import requests as calls
-from bulkpull.insights import responses as wire
+from bulkpull.insights import requests, responses
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.error_mapping import judge
 from bulkpull.model import ExecutionStatus, Window
@@ -46,36 +45,36 @@ WHOLE: dict[str, Any] = {"description": "d", "callback_url": ADDRESS, "callback_
 SCHEDULE: dict[str, Any] = {"execute_now": False, "start_at": SOON, "recurrence_h": 2_160, "recurrence_count": 20}
 REPORT: dict[str, Any] = {"name": "Report", "query_id": "q-1", "now": START}
 CALLS = (
-    calls.list_datasets(None),
-    calls.list_datasets("AzureUsage"),
+    requests.list_datasets(None),
+    requests.list_datasets("AzureUsage"),
     *(
-        calls.list_queries(name=name, query_id=query_id, include_system=include, only_system=only)
+        requests.list_queries(name=name, query_id=query_id, include_system=include, only_system=only)
         for name, query_id, include, only in product(("A query", None), ("q-1", None), (True, False), (True, False))
     ),
-    calls.create_query(name="A query", text=TEXT, description=None),
-    calls.create_query(name="A query", text=TEXT, description="d"),
-    calls.delete_query("q-1"),
-    calls.preview_query(query_id="q-1", text=None, start=None, end=None),
-    calls.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
+    requests.create_query(name="A query", text=TEXT, description=None),
+    requests.create_query(name="A query", text=TEXT, description="d"),
+    requests.delete_query("q-1"),
+    requests.preview_query(query_id="q-1", text=None, start=None, end=None),
+    requests.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
     *(
-        calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        requests.list_reports(report_id=report_id, name=name, query_id=query_id)
         for report_id, name, query_id in product(("r-1", None), ("A report", None), ("q-1", None))
     ),
-    calls.create_report(**REPORT),
-    calls.create_report(**REPORT, **WHOLE, window=Window(START, SOON)),
-    calls.create_report(**REPORT, **WHOLE, **SCHEDULE),
-    calls.create_report(**REPORT, **SCHEDULE | {"recurrence_count": None}),
-    calls.update_report("r-1", name="Report", start_at=SOON, now=START),
-    calls.update_report("r-1", name="R", start_at=SOON, now=START, recurrence_h=4, recurrence_count=1, **WHOLE),
-    calls.pause_report("r-1"),
-    calls.resume_report("r-1"),
-    calls.delete_report("r-1"),
+    requests.create_report(**REPORT),
+    requests.create_report(**REPORT, **WHOLE, window=Window(START, SOON)),
+    requests.create_report(**REPORT, **WHOLE, **SCHEDULE),
+    requests.create_report(**REPORT, **SCHEDULE | {"recurrence_count": None}),
+    requests.update_report("r-1", name="Report", start_at=SOON, now=START),
+    requests.update_report("r-1", name="R", start_at=SOON, now=START, recurrence_h=4, recurrence_count=1, **WHOLE),
+    requests.pause_report("r-1"),
+    requests.resume_report("r-1"),
+    requests.delete_report("r-1"),
     *(
         call
         for ids, statuses, latest, executions in product(
             (["r-1"], ["r-1", "r-2"]), (None, ["Completed"], tuple(ExecutionStatus)), (True, False), (None, ["e-1"])
         )
-        for call in calls.list_executions(
+        for call in requests.list_executions(
             ids, statuses=statuses, latest=latest, execution_ids=executions, api_base_url=API
         )
     ),
@@ -84,7 +83,7 @@ BEARER = {"Authorization": "Bearer token"}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.address('')}")
-def test_every_call_that_the_client_can_make_is_as_described(call: calls.Call) -> None:
+def test_every_call_that_the_client_can_make_is_as_described(call: requests.Call) -> None:
     check_call(Sent(call.method, call.address(API), BEARER, call.body))
 
 
@@ -134,20 +133,20 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        ("DatasetsSeed", wire.read_dataset),
-        ("DatasetsOfficeUsage", wire.read_dataset),
-        ("QueryCreatedSeed", wire.read_query),
-        ("ReportCreatedSeed", wire.read_report),
-        ("ReportExecuteNowObserved", wire.read_report),
-        ("ExecutionPendingSeed", partial(wire.read_execution, data_redacted=False)),
-        ("ExecutionCompleted", partial(wire.read_execution, data_redacted=False)),
+        ("DatasetsSeed", responses.read_dataset),
+        ("DatasetsOfficeUsage", responses.read_dataset),
+        ("QueryCreatedSeed", responses.read_query),
+        ("ReportCreatedSeed", responses.read_report),
+        ("ReportExecuteNowObserved", responses.read_report),
+        ("ExecutionPendingSeed", partial(responses.read_execution, data_redacted=False)),
+        ("ExecutionCompleted", partial(responses.read_execution, data_redacted=False)),
     ],
 )
 def test_every_reply_of_the_description_is_understood(name: str, read: Any) -> None:
     body = dumps(EXAMPLES[name]["value"]).encode()
 
     judge(200, body, operation="do it")
-    envelope = wire.read_envelope(body, operation="do it")
+    envelope = responses.read_envelope(body, operation="do it")
 
     assert [read(item) for item in envelope.items]
     assert (envelope.next_link, envelope.data_redacted) == (None, False)

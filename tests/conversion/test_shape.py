@@ -11,7 +11,7 @@ from csv_reports import csv_bytes, pieces_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpull.conversion import csv_validator as shape
+from bulkpull.conversion import csv_validator
 from bulkpull.conversion.csv_validator import Batch, batches, first_undecodable
 from bulkpull.conversion.header_line import split_header
 from bulkpull.errors import BulkpullError, FileDamaged, NotTheReport
@@ -151,7 +151,7 @@ def test_quotes_that_two_readers_would_read_differently_are_refused(row: str) ->
 
 @pytest.mark.fault(91)
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shape, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(csv_validator, "MAX_ROW_BYTES", 1000)
     taken = 0
 
     def endless() -> Iterator[bytes]:

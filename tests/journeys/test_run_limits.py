@@ -9,7 +9,7 @@ from journeys.kit import export
 from support import FakeClock
 
 from bulkpull.errors import ConverterDied, RunOverdue
-from bulkpull.pipeline import pull as pull_module
+from bulkpull.pipeline import pull
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK
 
@@ -53,7 +53,7 @@ async def test_a_converter_that_dies_costs_neither_report_nor_download(
 
     async with Simulator(scenario(), clock=clock) as simulator:
         with monkeypatch.context() as patch:
-            patch.setattr(pull_module, "convert_report", die)
+            patch.setattr(pull, "convert_report", die)
             first = await export(simulator, tmp_path, clock=clock, **QUICK)
         downloads = len([call for call in simulator.calls if call.endpoint == "blob"])
         assert first.exit_code == 3

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.output import ledger_db as schema
+from bulkpull.output import ledger_db
 from bulkpull.output.atomic_files import explained, write_json
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.lock import locked
@@ -45,9 +45,9 @@ def test_a_commit_is_on_the_disk_before_the_next_step_begins(
 ) -> None:
     """In both journal modes: with less than FULL a power cut takes the last commits of a write-ahead journal."""
     if not shared_maps:
-        opened = schema._open_checked
-        monkeypatch.setattr(schema, "_open_checked", lambda path, **_: opened(path, shared_maps=False))
-    database, _ = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
+        opened = ledger_db._open_checked
+        monkeypatch.setattr(ledger_db, "_open_checked", lambda path, **_: opened(path, shared_maps=False))
+    database, _ = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
     with closing(database):
         (level,) = database.execute("PRAGMA synchronous").fetchone()
         (mode,) = database.execute("PRAGMA journal_mode").fetchone()

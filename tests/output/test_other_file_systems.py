@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bulkpull.errors import LedgerError
-from bulkpull.output import ledger_db as schema
+from bulkpull.output import ledger_db
 from bulkpull.output.atomic_files import has_links, link_or_copy, replace_symlink, sync_folder
 
 COMPILER = shutil.which("cc")
@@ -117,10 +117,10 @@ class _Stubborn:
 def test_where_the_write_ahead_journal_cannot_be_used_the_ledger_takes_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    connect = schema._connect
-    monkeypatch.setattr(schema, "_connect", lambda *given: _Stubborn(connect(*given), code))
+    connect = ledger_db._connect
+    monkeypatch.setattr(ledger_db, "_connect", lambda *given: _Stubborn(connect(*given), code))
 
-    database, set_aside = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
+    database, set_aside = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
 
     assert set_aside is None
     assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -136,10 +136,10 @@ def test_a_file_system_that_lets_no_journal_be_used_is_one_sentence(
         refused.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
         raise refused
 
-    monkeypatch.setattr(schema, "_open_checked", refuse)
+    monkeypatch.setattr(ledger_db, "_open_checked", refuse)
 
     with pytest.raises(LedgerError, match="file system") as reported:
-        schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
+        ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
     assert "damage" not in reported.value.reason
 
 

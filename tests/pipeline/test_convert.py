@@ -21,7 +21,7 @@ from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, Misfit, Ord
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline import convert as converting
-from bulkpull.pipeline import converter as converter_module
+from bulkpull.pipeline import converter
 from bulkpull.pipeline.convert import BATCH_BYTES, convert_report, warm_up
 from bulkpull.pipeline.converter import Converter
 
@@ -372,7 +372,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
 async def test_a_child_that_is_stopped_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converter_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(converter, "SILENCE_S", 0.05)
     start = converting._start
 
     async def start_stopped(*, threads: int | None = None) -> Converter:
@@ -393,8 +393,8 @@ async def test_a_child_that_lives_and_does_nothing_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a file that nobody writes; its heartbeats alone are no work."""
-    monkeypatch.setattr(converter_module, "STILL_S", 0.0)
-    monkeypatch.setattr(converter_module, "_WORKING_S", 1e9)
+    monkeypatch.setattr(converter, "STILL_S", 0.0)
+    monkeypatch.setattr(converter, "_WORKING_S", 1e9)
 
     with pytest.raises(ConverterDied, match="it stood still"):
         await convert(slow, into)
@@ -435,7 +435,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 @pytest.mark.case("L5")
 @pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
 def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
-    error = converter_module._explained(1, f"Traceback\n{words}\n".encode())
+    error = converter._explained(1, f"Traceback\n{words}\n".encode())
 
     assert "a limit on processes or threads" in error.reason
     assert "defect" not in error.reason

@@ -12,7 +12,7 @@ import pytest
 from bulkpull.clock import SystemClock
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
-from bulkpull.output import atomic_files as files
+from bulkpull.output import atomic_files
 from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
 from bulkpull.pipeline.publish import Publisher, Staged, find_drift, hold_back
 from bulkpull.question import Question
@@ -94,7 +94,7 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    sync = files.sync_folder
+    sync = atomic_files.sync_folder
 
     def note_sync(folder: Path) -> None:
         done.append(f"sync {folder.name}")

@@ -14,7 +14,7 @@ from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from transport.kept_host import CERTIFICATE
 
 from bulkpull.transfer.byte_ranges import Stretch
-from bulkpull.transport import buffered_body as inflow
+from bulkpull.transport import buffered_body
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 
 BODY = np.random.default_rng(2).bytes(64 << 20)
@@ -32,7 +32,7 @@ def over_tls(*cuts: int) -> AbstractAsyncContextManager[StorageHost]:
 @pytest.fixture(autouse=True)
 def taps(monkeypatch: pytest.MonkeyPatch) -> list[ThreadedTlsReader]:
     """The connections that threads have read, however busy the machine is."""
-    monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 0.0)
+    monkeypatch.setattr(buffered_body, "_FAST_BYTES_PER_S", 0.0)
     opened: list[ThreadedTlsReader] = []
     plain = ThreadedTlsReader.into.__func__  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkpull import platforms
-from bulkpull.transfer import partial_file as module
+from bulkpull.transfer import partial_file
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import Stretch
 from bulkpull.transfer.journal import vouch
@@ -44,7 +44,7 @@ async def test_bytes_are_in_the_file_before_the_journal_speaks_of_them(
         there.append((tmp_path / "report.part").read_bytes())
         vouch(*arguments)
 
-    monkeypatch.setattr(module, "vouch", noted)
+    monkeypatch.setattr(partial_file, "vouch", noted)
     partial = await begun(tmp_path)
     await partial.write([BODY[:100]], offset=0)
     await partial.vouch()
