@@ -105,7 +105,7 @@ def _ids_of(raw: Mapping[str, Any]) -> str:
     """The trace id and the correlation id, for support."""
     ids = ((name, text(raw.get(key))) for name, key in (("trace id", "trace_id"), ("correlation id", "correlation_id")))
     valid_ids = [f"{name} {value}" for name, value in ids if value and _ID.fullmatch(value)]
-    return "".join(f", {each}" for each in valid_ids)
+    return "".join(f", {labelled_id}" for labelled_id in valid_ids)
 
 
 def first_sentence(description: str) -> str:

@@ -43,7 +43,7 @@ def required() -> dict[str, str]:
     except metadata.PackageNotFoundError:  # run from a folder without being installed
         return {}
     found = (_REQUIREMENT.match(line) for line in lines)
-    return {each[1]: each[2] for each in found if each}
+    return {match[1]: match[2] for match in found if match}
 
 
 def release(version: str) -> tuple[int, ...]:

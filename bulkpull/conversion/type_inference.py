@@ -67,7 +67,7 @@ class Column:
         self._misfit: Misfit | None = None
         self._outgrown: Misfit | None = None
         self._has_values = False
-        self._published = next((each for each in _NARROW if type_name(each) == plan.published_type), None)
+        self._published = next((dtype for dtype in _NARROW if type_name(dtype) == plan.published_type), None)
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:

@@ -160,12 +160,12 @@ def _naive(moment: datetime) -> datetime:
 
 def _earlier(known: datetime | None, found: object) -> datetime | None:
     moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
-    return min((each for each in (known, moment) if each is not None), default=None)
+    return min((bound for bound in (known, moment) if bound is not None), default=None)
 
 
 def _later(known: datetime | None, found: object) -> datetime | None:
     moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
-    return max((each for each in (known, moment) if each is not None), default=None)
+    return max((bound for bound in (known, moment) if bound is not None), default=None)
 
 
 def _day_of(moment: datetime) -> datetime:

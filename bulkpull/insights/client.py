@@ -500,7 +500,7 @@ class InsightsClient:
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
         )
         urgency = Urgency.USUAL if retry else Urgency.LOOK
-        for call in (replace(each, urgency=urgency) for each in asked):
+        for call in (replace(request, urgency=urgency) for request in asked):
             for page in await self._channel.pages_if_any(call, retry=retry):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
                 found += self._read_listing(page.items, read, what="executions")
@@ -617,4 +617,4 @@ def _matches(wanted: str | None, found: str) -> bool:
 
 
 def _folded(ids: Sequence[str]) -> set[str]:
-    return {each.strip().casefold() for each in ids}
+    return {item_id.strip().casefold() for item_id in ids}

@@ -313,7 +313,7 @@ def list_executions(
     Source: Get Report Executions API.
     """
     params = _given(
-        executionId=";".join(each.strip() for each in execution_ids) if execution_ids else None,
+        executionId=";".join(execution_id.strip() for execution_id in execution_ids) if execution_ids else None,
         executionStatus=";".join(statuses) if statuses else None,
     )
     params["getLatestExecution"] = _flag(latest)
@@ -325,5 +325,5 @@ def list_executions(
     room = LONGEST_ADDRESS - len(call(()).address(api_base_url))
     if execution_ids and room < max(map(len, report_ids), default=0):
         raise SettingsError("too many execution ids for one call", fix="ask for fewer, or for all of the report")
-    for ids in chunked([_id(each) for each in report_ids], most_characters=room):
+    for ids in chunked([_id(report_id) for report_id in report_ids], most_characters=room):
         yield call(ids)

@@ -66,7 +66,7 @@ def _required(raw: Mapping[str, Any], key: str, *, of: str) -> str:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(each for each in map(text, value) if each) if isinstance(value, list) else ()
+    return tuple(item for item in map(text, value) if item) if isinstance(value, list) else ()
 
 
 def read_dataset(item: Mapping[str, Any]) -> OfferedDataset | None:
@@ -201,11 +201,11 @@ def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, 
     """
     part: list[str] = []
     length = 0
-    for each in ids:
-        if part and length + 1 + len(each) > most_characters:
+    for item_id in ids:
+        if part and length + 1 + len(item_id) > most_characters:
             yield tuple(part)
             part, length = [], 0
-        length += len(each) + (1 if part else 0)
-        part.append(each)
+        length += len(item_id) + (1 if part else 0)
+        part.append(item_id)
     if part:
         yield tuple(part)

@@ -217,7 +217,7 @@ def draw_requests(account: Account) -> Html:
 
 
 def _endpoints(account: Account) -> Html:
-    calls = sorted(account.manifest.requests.by_endpoint.items(), key=lambda each: -each[1])
+    calls = sorted(account.manifest.requests.by_endpoint.items(), key=lambda item: -item[1])
     rows = [
         element("tr", element("th", endpoint, scope="row"), element("td", f"{count:,}", class_="number"))
         for endpoint, count in calls

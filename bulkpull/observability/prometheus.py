@@ -119,18 +119,18 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> 
     def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
         return _gauge(f"bulkpull_dataset_{name}", description, output, samples)
 
-    def each(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+    def by_dataset(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", each(success)
+        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
     )
-    yield gauge("rows", "Rows of the snapshot that is current.", each(rows))
-    yield gauge("bytes", "Bytes of Parquet of the snapshot.", each({one.dataset: _stored(one) for one in there}))
+    yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
+    yield gauge("bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: _stored(one) for one in there}))
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
-    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", each(made))
+    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
     downloaded = {record.dataset: record.downloaded_bytes for record in records}
-    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", each(downloaded))
+    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
     yield gauge(
         "status",
         "What became of the dataset in the last run: 1 for its status.",
@@ -159,7 +159,7 @@ def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dic
 
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
-    return [({"status": each}, float(each == status)) for each in known]
+    return [({"status": state}, float(state == status)) for state in known]
 
 
 def _stored(record: DatasetRecord) -> int:

@@ -161,7 +161,7 @@ def read_entry(line: str) -> tuple[Event, datetime] | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     known = {"timestamp", "level", "event", "dataset"}
-    return Event(name, level, dataset, {each: entry[each] for each in entry if each not in known}), at
+    return Event(name, level, dataset, {key: entry[key] for key in entry if key not in known}), at
 
 
 def _about(entry: Entry, event: str, *, lines: int) -> Entry:

@@ -148,8 +148,8 @@ class RunTimings:
 
     def slowest(self) -> Span | None:
         """The longest phase of any pull; `None` when none was gone through."""
-        each = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
-        return max(each, key=lambda span: span.length_s, default=None)
+        spans = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
+        return max(spans, key=lambda span: span.length_s, default=None)
 
     def _turn_to(self, event: Event, *, dataset: str, at_s: float) -> None:
         part = event.facts.get("part")

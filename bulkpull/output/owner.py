@@ -172,7 +172,7 @@ def _is_recorded(output: Path) -> bool:
 
 def _root_of_earlier_version(output: Path) -> str | None:
     """The address of the service that the newest published snapshot came from."""
-    for run_id in sorted({each.run_id for each in Current.load(output).datasets.values()}, reverse=True):
+    for run_id in sorted({snapshot.run_id for snapshot in Current.load(output).datasets.values()}, reverse=True):
         manifest = load_manifest(output, run_id)
         if manifest is not None:
             return normalise_root(manifest.api_base_url)

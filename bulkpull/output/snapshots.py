@@ -21,7 +21,9 @@ def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
 
     Where its manifest is gone or damaged, the Parquet files tell what they can: columns, types and origin.
     """
-    records = {run_id: _records_of(output, run_id) for run_id in {each.run_id for each in current.datasets.values()}}
+    records = {
+        run_id: _records_of(output, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
+    }
     return {
         name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(output, name, snapshot), snapshot)
         for name, snapshot in current.datasets.items()

@@ -77,7 +77,7 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
             return dataset
     names = [dataset.name for dataset in offered]
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
-    hint = did_you_mean(name.text, names if known else (*names, *(each.name for each in catalog.datasets)))
+    hint = did_you_mean(name.text, names if known else (*names, *(dataset.name for dataset in catalog.datasets)))
     raise QueryError(
         what, text=text, at=name.at, length=len(name.text), fix=hint or "see `bulkpull datasets` for the names"
     )
@@ -98,7 +98,7 @@ class _Check:
         names = tuple(self._listed(name) for name in statement.names)
         self._refuse_doubles(names)
         conditions = tuple(self._condition(condition) for condition in statement.conditions)
-        orderings = tuple(replace(each, name=self._listed(each.name)) for each in statement.orderings)
+        orderings = tuple(replace(ordering, name=self._listed(ordering.name)) for ordering in statement.orderings)
         checked = replace(
             statement,
             names=names,
@@ -202,12 +202,12 @@ class _Check:
             )
         if statement.distinct:
             self.warnings.append("DISTINCT drops rows that are alike, which are legitimate in this data")
-        undirected = [each.name.text for each in statement.orderings if each.direction is None]
+        undirected = [ordering.name.text for ordering in statement.orderings if ordering.direction is None]
         if undirected:
             self.warnings.append(f"ORDER BY {_listed(undirected)} sorts descending, because no direction is given")
         if statement.limit is not None and not statement.orderings:
             self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
-        if any("'" in value.text for each in statement.conditions for value in each.values):
+        if any("'" in value.text for condition in statement.conditions for value in condition.values):
             self.warnings.append(
                 "a value holds a quote, which is sent doubled; no document says that this is understood"
             )

@@ -72,11 +72,11 @@ class ExecutionReader:
         Raises:
             Refusal: 404 when nothing matches (behaviours 104 and 105), 400 for an unknown status or a refused `;`.
         """
-        ids = [each for each in report_ids.casefold().split(";") if each]
+        ids = [report_id for report_id in report_ids.casefold().split(";") if report_id]
         statuses = self._statuses(params.text("executionStatus"))
         self._check_joined(ids)
         self._reports.advance()
-        reports = [self._reports.stored[each] for each in ids if each in self._reports.stored]
+        reports = [self._reports.stored[report_id] for report_id in ids if report_id in self._reports.stored]
         if len(ids) > 1:
             reports = self._without_some(reports)
         reports = [report for report in reports if not self._vanishes(report)]
@@ -109,7 +109,7 @@ class ExecutionReader:
     def _check_joined(self, ids: list[str]) -> None:
         if len(ids) < 2:  # noqa: PLR2004 - one id is not joined to another
             return
-        datasets = [self._reports.stored[each].dataset for each in ids if each in self._reports.stored]
+        datasets = [self._reports.stored[report_id].dataset for report_id in ids if report_id in self._reports.stored]
         if not self._scenario.joined_ids or self._refused("ids"):
             raise api_errors.requested_value(";".join(ids))
         if self._faults.take("one_id_spoils_batch", datasets=datasets):
@@ -130,14 +130,14 @@ class ExecutionReader:
 
     def _matching(self, report: StoredReport, statuses: tuple[str, ...] | None, wanted_ids: str | None) -> list[_View]:
         now = self._clock.now()
-        executions = [each for each in report.executions if each.started_at >= now - _KEPT]
+        executions = [execution for execution in report.executions if execution.started_at >= now - _KEPT]
         seed_like = self._scenario.pending_without_status == "200"
         if seed_like and not executions:
             executions = [self._reports.upcoming(report)]
-        views = [self._view(each, report, now=now) for each in executions]
+        views = [self._view(execution, report, now=now) for execution in executions]
         views = [view for view in views if view.status != _UNSEEN]
         if wanted_ids is not None:
-            wanted = {each.strip().casefold() for each in wanted_ids.split(";")}
+            wanted = {part.strip().casefold() for part in wanted_ids.split(";")}
             views = [view for view in views if view.execution.execution_id in wanted]
         if statuses is not None:
             # A status that no document lists cannot be asked for: it shows among those that are not completed.

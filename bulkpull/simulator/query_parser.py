@@ -75,7 +75,9 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
     head = _HEAD.fullmatch(text)
     if head is None:
         raise bad_request("Invalid query")
-    table = next((each for each in tables if each.listed_name.casefold() == head["table"].casefold()), None)
+    table = next(
+        (candidate for candidate in tables if candidate.listed_name.casefold() == head["table"].casefold()), None
+    )
     if table is None:
         raise bad_request("Invalid table name")
     tail = _TAIL.fullmatch(head["rest"])
@@ -95,11 +97,11 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
 def _leading_name(text: str, table: Table) -> tuple[Column, str]:
     """The column or metric that `text` begins with, the longest that fits, and what follows it."""
     lowered = text.casefold()
-    for each in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
-        if lowered.startswith(each.name.casefold()):
-            rest = text[len(each.name) :]
+    for item in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
+        if lowered.startswith(item.name.casefold()):
+            rest = text[len(item.name) :]
             if not rest or not re.match(r"\w", rest):
-                return each, rest
+                return item, rest
     raise bad_request("Incorrect column name")
 
 

@@ -210,8 +210,8 @@ def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
         frame = frame.unique([column.name for column in extract.columns], keep="first", maintain_order=True)
     if extract.orderings:
         frame = frame.sort(
-            [_sortable(each.column) for each in extract.orderings],
-            descending=[each.descending for each in extract.orderings],
+            [_sortable(ordering.column) for ordering in extract.orderings],
+            descending=[ordering.descending for ordering in extract.orderings],
             nulls_last=True,
             maintain_order=True,
         )
@@ -274,4 +274,4 @@ def _order(condition: Condition, text: pl.Expr) -> pl.Expr:
 def _pattern(like: str) -> str:
     """A LIKE pattern as a regular expression: % is anything, _ is one character."""
     special = {"%": ".*", "_": "."}
-    return "(?s)^" + "".join(special.get(each, pl.escape_regex(each)) for each in like) + "$"
+    return "(?s)^" + "".join(special.get(char, pl.escape_regex(char)) for char in like) + "$"

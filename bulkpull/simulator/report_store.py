@@ -90,7 +90,7 @@ class ReportStore:
     def list(self, params: Fields) -> list[StoredReport]:
         """The reports that the filters leave; 404 when they leave none."""
         ids, name, query_id = params.text("reportId"), params.text("reportName"), params.text("queryId")
-        wanted = {each.strip().casefold() for each in ids.split(";")} if ids else None
+        wanted = {part.strip().casefold() for part in ids.split(";")} if ids else None
         shown_until = self._clock.now().timestamp() - self._queries.lag_s()
         self.advance()
         found = [
@@ -237,7 +237,7 @@ class ReportStore:
     def _unfinished(self, now: datetime) -> int:
         """One-off reports whose execution is not completed."""
         return sum(
-            any(report.status_of(each, now=now) != "Completed" for each in report.executions)
+            any(report.status_of(execution, now=now) != "Completed" for execution in report.executions)
             for report in self.stored.values()
             if report.execute_now
         )

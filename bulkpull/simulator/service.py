@@ -250,9 +250,9 @@ class Service:
         facts = {
             "account": self.scenario.tenant_id,
             "span": report.parsed.timespan,
-            "filter": sorted([each.column.name.casefold(), each.operator, *each.values]
-                             for each in report.parsed.conditions),
-            "window": [each and wire_time(each) for each in report.window],
+            "filter": sorted([condition.column.name.casefold(), condition.operator, *condition.values]
+                             for condition in report.parsed.conditions),
+            "window": [moment and wire_time(moment) for moment in report.window],
             "version": wire_time(at),
         }  # fmt: skip
         return json.dumps(facts, sort_keys=True)

@@ -129,7 +129,7 @@ def _version(head: dict[str, Any]) -> Version:
 
 
 def _kept(extents: Iterable[Extent]) -> bytes:
-    return _line({"kept": [[each.stretch.start, each.stretch.end, each.crc] for each in extents]})
+    return _line({"kept": [[extent.stretch.start, extent.stretch.end, extent.crc] for extent in extents]})
 
 
 def _line(value: dict[str, Any]) -> bytes:

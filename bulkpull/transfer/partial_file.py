@@ -141,11 +141,11 @@ class PartialFile:
         subject, extents = found
         if (subject.execution_id, subject.blob) != (execution_id, fingerprint(url)):
             return None
-        sound = [each for each in extents if await anyio.to_thread.run_sync(self._is_sound, each)]
+        sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
         await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
         self._forget()
-        for each in sound:
-            self._keep(each)
+        for extent in sound:
+            self._keep(extent)
         self._unvouched.clear()
         self._keeps_journal = True
         self._digest = _Digest() if subject.version.md5 else None

@@ -202,10 +202,10 @@ class RateLimiter:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
 
     def _next(self) -> _Waiter:
-        looks = [each for each in self._waiting if each.urgency is Urgency.LOOK]
+        looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
-            return min(looks, key=lambda each: each.number)
-        return min(self._waiting, key=lambda each: each.key)
+            return min(looks, key=lambda waiting: waiting.number)
+        return min(self._waiting, key=lambda waiting: waiting.key)
 
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()
