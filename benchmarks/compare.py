@@ -22,7 +22,7 @@ def changes(before: Sequence[Result], after: Sequence[Result]) -> Iterator[str]:
     for result in after:
         old = earlier.get((result.scenario, result.size))
         for case in result.cases:
-            match = next((each for each in old.cases if each.name == case.name), None) if old else None
+            match = next((item for item in old.cases if item.name == case.name), None) if old else None
             if match is None:
                 continue
             for line in _case_changes(match, case):
@@ -33,7 +33,7 @@ def changes(before: Sequence[Result], after: Sequence[Result]) -> Iterator[str]:
 
 
 def _case_changes(before: Case, after: Case) -> Iterator[str]:
-    peers = [each.name for each in after.contenders if each.name != OURS]
+    peers = [contender.name for contender in after.contenders if contender.name != OURS]
     for of, word in _RATIOS.items():
         for peer in peers:
             one, two = ratio(before, peer, of=of), ratio(after, peer, of=of)
@@ -41,7 +41,7 @@ def _case_changes(before: Case, after: Case) -> Iterator[str]:
                 yield f"{direction}: {peer}'s {word} is {_described(two)} ours, it was {_described(one)}"
     own, other = before.contender(OURS), after.contender(OURS)
     for of, word in _COUNTS.items():
-        counts = [median(each, of) if each else None for each in (own, other)]
+        counts = [median(item, of) if item else None for item in (own, other)]
         if None not in counts and counts[0] != counts[1]:
             yield f"{'worse' if counts[1] > counts[0] else 'better'}: {counts[1]:g} {word}, there were {counts[0]:g}"  # type: ignore[operator]  # neither is None
 

@@ -76,7 +76,7 @@ def peer_versions() -> dict[str, str]:
         [python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return {each["name"].lower(): each["version"] for each in json.loads(reported.stdout)}
+    return {item["name"].lower(): item["version"] for item in json.loads(reported.stdout)}
 
 
 @cache

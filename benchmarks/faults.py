@@ -133,13 +133,13 @@ def _provoke(provocations: Sequence[Provocation], *, alone: bool = False) -> dic
     limits_s: dict[str, float] = {}
     with served(rows={_DATASET: _ROWS, "*": 10}) as service:
         query = _query(service)
-        for each in provocations:
-            table[each.name] = {}
+        for provocation in provocations:
+            table[provocation.name] = {}
             for contestant in _contestants(query, alone=alone):
-                say(f"{each.name}: {contestant.name}")
+                say(f"{provocation.name}: {contestant.name}")
                 limit_s = limits_s.get(contestant.name, _LONGEST_S)
-                outcome = _outcome(each, contestant, service, limit_s=limit_s)
-                table[each.name][contestant.name] = outcome
+                outcome = _outcome(provocation, contestant, service, limit_s=limit_s)
+                table[provocation.name][contestant.name] = outcome
                 if outcome is not None:
                     limits_s.setdefault(contestant.name, _LIMIT_S + _TIMES * outcome.seconds)
     return table
@@ -276,9 +276,9 @@ def _lines(table: Mapping[str, Mapping[str, Outcome | None]]) -> Iterator[str]:
     versions = peer_versions()
     names = list(next(iter(table.values())))
     yield f"| | {' | '.join(names)} |\n| --- |{' --- |' * len(names)}"
-    stories = {each.name: each.story for each in PROVOCATIONS}
+    stories = {item.name: item.story for item in PROVOCATIONS}
     for name, outcomes in table.items():
-        cells = [_described(each) for each in outcomes.values()]
+        cells = [_described(outcome) for outcome in outcomes.values()]
         yield f"| **{name}**: {stories[name]} | {' | '.join(cells)} |"
     packages = ("requests", "airbyte-cdk", "dlt", "pyarrow")
     reported = ", ".join(f"{package} {versions[package]}" for package in packages if package in versions)

@@ -24,15 +24,15 @@ def requirements() -> Iterator[Requirement]:
     reported = tomllib.loads(PROJECT.read_text("utf-8"))
     extras = reported["project"].get("optional-dependencies", {}).values()
     for group in (reported["project"]["dependencies"], *extras, *reported["dependency-groups"].values()):
-        yield from (Requirement(each) for each in group if isinstance(each, str))
+        yield from (Requirement(item) for item in group if isinstance(item, str))
 
 
 @pytest.mark.case("C42")
 @pytest.mark.parametrize("name", KNOWN_FAULTS)
 def test_no_version_with_a_known_fault_satisfies_what_we_ask_for(name: str) -> None:
     last, fault = KNOWN_FAULTS[name]
-    asked = [each for each in requirements() if each.name == name]
+    asked = [requirement for requirement in requirements() if requirement.name == name]
 
     assert asked
-    for each in asked:
-        assert not each.specifier.contains(Version(last)), f"{each} admits {last}: {fault}"
+    for item in asked:
+        assert not item.specifier.contains(Version(last)), f"{item} admits {last}: {fault}"

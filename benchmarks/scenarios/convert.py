@@ -70,7 +70,7 @@ def _case(name: str, size_bytes: int, *, wide: bool, options: Options) -> Case:
     case = Case(name=name, title=f"{'80 columns, all text' if wide else '17 typed columns'}: {reported}",
                 contenders=contenders, verified=_verify(kept))  # fmt: skip
     for name_, path in kept.items():
-        case.facts[f"Parquet MB of {name_}"] = round(sum(each.stat().st_size for each in path.iterdir()) / 1e6, 1)
+        case.facts[f"Parquet MB of {name_}"] = round(sum(item.stat().st_size for item in path.iterdir()) / 1e6, 1)
         shutil.rmtree(path)
     return case
 

@@ -104,10 +104,10 @@ def measure(options: Options) -> Result:
     measures = (_unlimited, _limited, _flaky, _killed)
     BUILD.mkdir(parents=True, exist_ok=True)
     cases: list[Case] = []
-    for each in measures:
-        if options.wants_case(each.__name__.lstrip("_")):
+    for item in measures:
+        if options.wants_case(item.__name__.lstrip("_")):
             with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-                cases.append(each(Path(folder), options=options))
+                cases.append(item(Path(folder), options=options))
     return result_of(NAME, cases, options=options, versions={})
 
 
@@ -122,7 +122,7 @@ def _unlimited(folder: Path, *, options: Options) -> Case:
 def _limited(folder: Path, *, options: Options) -> Case:
     size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=100 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE) as host:
-        entries = [each for each in _all(host, folder, segments=4, options=options) if each.name not in _AS_CURL]
+        entries = [item for item in _all(host, folder, segments=4, options=options) if item.name not in _AS_CURL]
         contenders = take_turns(entries, options=options.in_rounds(small=1), case="limited")
     return Case(name="limited", title=f"{_described(size)} from a host that gives 4 MB/s a connection",
                 contenders=contenders, verified="the bytes")  # fmt: skip

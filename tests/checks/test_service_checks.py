@@ -141,7 +141,7 @@ async def test_a_service_that_cannot_be_reached_is_named_with_a_next_step() -> N
 async def test_certificates_that_cannot_be_used_leave_the_service_unchecked(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate", encoding="utf-8")
     found = {
-        each.check: each for each in await check_service(Settings(ca_file=tmp_path / "ca.pem"), clock=SystemClock())
+        item.check: item for item in await check_service(Settings(ca_file=tmp_path / "ca.pem"), clock=SystemClock())
     }
 
     assert (found["service"].verdict, found["service"].exit_code) == (Verdict.TROUBLE, 2)

@@ -28,7 +28,7 @@ def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 
 COMMANDS = dict(_commands())
-LEAVES = [path for path, each in COMMANDS.items() if not hasattr(each, "commands")]
+LEAVES = [path for path, item in COMMANDS.items() if not hasattr(item, "commands")]
 
 
 def test_help_and_version_load_nothing_slow() -> None:

@@ -28,7 +28,7 @@ def person(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Simulator:
 
 
 def checks(outcome: Outcome) -> dict[str, dict[str, Any]]:
-    return {each["check"]: each for each in outcome.json()["checks"]}
+    return {check["check"]: check for check in outcome.json()["checks"]}
 
 
 def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) -> None:

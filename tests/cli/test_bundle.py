@@ -47,7 +47,7 @@ def test_it_holds_log_manifest_ledger_settings_and_machine(command: Command, run
     assert json.loads(files["manifest.json"])["run_id"] == run_id
     assert "report" in {step["step"] for step in json.loads(files["ledger.json"])["steps"]}
     assert {"pull.finished", "call.sent"} <= {json.loads(line)["event"] for line in files["log.jsonl"].splitlines()}
-    settings = {each["name"]: each for each in json.loads(files["settings.json"])}
+    settings = {item["name"]: item for item in json.loads(files["settings.json"])}
     assert settings["output"] == {"name": "output", "value": "data", "origin": "option"}
     assert settings["client_secret"] == {"name": "client_secret", "value": "set", "origin": "environment"}
     machine = json.loads(files["machine.json"])
@@ -72,7 +72,7 @@ def test_no_secret_no_link_and_no_data_is_in_it(command: Command, run_id: str, m
     assert "sig=" not in written.replace("sig=***", "")
     assert "Contoso 4711" not in written
     assert '"value": "xxxxxxx 9999"' in files["log.jsonl"]
-    settings = {each["name"]: each["value"] for each in json.loads(files["settings.json"])}
+    settings = {item["name"]: item["value"] for item in json.loads(files["settings.json"])}
     assert (settings["notify_url"], settings["notify_command"]) == ("set", "tell-the-team …")
 
 

@@ -116,8 +116,8 @@ def variable(name: str, value: str) -> Callable[[Path, pytest.MonkeyPatch], obje
 
 def both(*preparations: Callable[[Path, pytest.MonkeyPatch], object]) -> Callable[[Path, pytest.MonkeyPatch], object]:
     def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:
-        for each in preparations:
-            each(folder, patch)
+        for preparation in preparations:
+            preparation(folder, patch)
 
     return prepare
 

@@ -157,7 +157,7 @@ def test_a_reason_phrase_in_latin_1_and_a_lone_surrogate_are_told_in_a_manifest(
 
     assert outcome.code == 3, outcome.err
     manifest = outcome.json()
-    records = {each["dataset"]: each for each in manifest["datasets"]}
+    records = {record["dataset"]: record for record in manifest["datasets"]}
     assert records["Profile"]["status"] == "complete"
     assert "\\ud800 half" in records["OfficeUsage"]["reason"]
     assert "Accès refusé" in records["MSLearn"]["reason"]

@@ -32,7 +32,7 @@ def test_a_look_tells_which_reports_of_a_submitted_run_are_ready(command: Comman
     looked = outcome.json()
     calls = [call for call in simulator.calls[before:] if call.endpoint != "token"]
     assert (outcome.code, looked["run_id"], looked["ready"], looked["waiting"]) == (0, run_id, 2, 0)
-    assert sorted((each["dataset"], each["status"]) for each in looked["reports"]) == [
+    assert sorted((report["dataset"], report["status"]) for report in looked["reports"]) == [
         ("MSLearn", "Completed"),
         ("Profile", "Completed"),
     ]

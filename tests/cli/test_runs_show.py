@@ -66,7 +66,7 @@ def test_an_export_is_shown_with_every_pull_its_ids_steps_and_reason(command: Co
 
     reported = shown(command)
 
-    pulls = {each["dataset"]: each for each in reported["datasets"]}
+    pulls = {item["dataset"]: item for item in reported["datasets"]}
     assert (reported["run_id"], reported["status"]) == (manifest["run_id"], "partial")
     assert reported["requests"] == manifest["requests"]
     for record in manifest["datasets"]:

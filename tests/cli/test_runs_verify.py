@@ -112,7 +112,7 @@ def test_a_file_of_another_run_in_the_place_of_ours_is_found_by_its_metadata(com
 
     reported = troubles(command)
 
-    assert any("belongs to Profile, run" in each["what"] for each in reported)
+    assert any("belongs to Profile, run" in entry["what"] for entry in reported)
 
 
 def test_a_pointer_to_a_run_that_nobody_knows_is_told(command: Command) -> None:
@@ -133,7 +133,7 @@ def test_a_pointer_whose_rows_or_files_do_not_add_up_is_told(command: Command) -
 
     reported = troubles(command)
 
-    assert {(each["path"], each["dataset"]) for each in reported} == {
+    assert {(entry["path"], entry["dataset"]) for entry in reported} == {
         ("current.json", "Profile"),
         ("current.json", "MSLearn"),
     }
@@ -146,10 +146,10 @@ def test_a_link_that_leads_elsewhere_or_is_missing_is_told_with_the_command_that
 
     reported = troubles(command)
 
-    assert {each["path"] for each in reported} == {"latest/Profile", "latest/MSLearn"}
+    assert {entry["path"] for entry in reported} == {"latest/Profile", "latest/MSLearn"}
     assert (
         f"ln -sfn ../datasets/Profile/run={NEW} data/latest/Profile"
-        in {each["dataset"]: each for each in reported}["Profile"]["fix"]
+        in {entry["dataset"]: entry for entry in reported}["Profile"]["fix"]
     )
 
 
@@ -169,7 +169,7 @@ def test_a_damaged_account_is_told_and_nothing_else_goes_wrong(command: Command,
 
     reported = troubles(command)
 
-    assert name in {each["path"] for each in reported}
+    assert name in {entry["path"] for entry in reported}
 
 
 def test_where_nothing_is_published_there_is_nothing_that_could_be_well(command: Command) -> None:
@@ -209,7 +209,7 @@ def test_a_skipped_dataset_is_verified_by_the_snapshot_that_stayed_current(comma
 
     reported = troubles(command, NEW)
 
-    assert [each["path"] for each in reported] == [f"datasets/Profile/run={OLD}/part-00000.parquet"]
+    assert [entry["path"] for entry in reported] == [f"datasets/Profile/run={OLD}/part-00000.parquet"]
 
 
 def test_what_a_killed_run_published_is_known_from_the_ledger(command: Command) -> None:
@@ -275,7 +275,7 @@ def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> Non
     manifest["datasets"][0]["files"][0]["rows"] = 9
     write_json(OUT / "runs" / NEW / "manifest.json", manifest)
 
-    reported = " ".join(each["what"] for each in troubles(command))
+    reported = " ".join(problem["what"] for problem in troubles(command))
 
     assert "1 rows, and the manifest tells 9" in reported
     assert "1 rows for it, and 9 for its files" in reported

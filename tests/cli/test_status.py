@@ -27,7 +27,7 @@ def ran(ago: timedelta, *datasets: str) -> str:
 
 
 def by_name(reported: Any) -> dict[str, Any]:
-    return {each["dataset"]: each for each in reported["datasets"]}
+    return {record["dataset"]: record for record in reported["datasets"]}
 
 
 def test_an_export_of_just_now_is_current(command: Command, serve: Serve) -> None:

@@ -113,7 +113,7 @@ def test_a_call_that_is_not_as_described_is_found_out(wrong: Sent) -> None:
 
 
 EXAMPLES = document()["components"]["examples"]
-REFUSALS = {name: each["value"] for name, each in EXAMPLES.items() if re.fullmatch(r"E[45]\d\d\w*", name)}
+REFUSALS = {name: item["value"] for name, item in EXAMPLES.items() if re.fullmatch(r"E[45]\d\d\w*", name)}
 KINDS = {400: RequestRejected, 401: AuthError, 404: NotFound, 429: Throttled, 500: ServiceTrouble}
 
 
@@ -263,7 +263,7 @@ async def test_from_python_the_service_is_one_call_away(monkeypatch: pytest.Monk
 
 def test_every_operation_is_a_method_of_the_client() -> None:
     methods = {name for name, _ in inspect.getmembers(InsightsClient, inspect.iscoroutinefunction)}
-    operations = {re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in ALL}
+    operations = {re.sub(r"(?<!^)(?=[A-Z])", "_", item).lower() for item in ALL}
 
     # Tokens and files are fetched by other parts.
     assert operations - {"get_token_v1", "get_token_v2", "download_report"} <= methods
@@ -346,7 +346,7 @@ async def test_every_documented_refusal_comes_as_described() -> None:
             await asker.ask("GET", "ScheduledDataset", ValidateMfa="true"),
         ]
 
-    assert [each["statusCode"] for each in operation] == [400, 400, 200, 400, 401, 200]
+    assert [item["statusCode"] for item in operation] == [400, 400, 200, 400, 401, 200]
     for scenario, status in (({"role": "none"}, 403), ({"requests_per_minute": 1}, 429), ({"mfa": "api"}, 401)):
         async with asking(**scenario) as asker:
             for _ in range(2):

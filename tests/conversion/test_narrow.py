@@ -547,7 +547,7 @@ def test_over_any_nights_a_type_only_ever_widens_and_every_value_comes_back(
 
 
 @pytest.mark.fault(89)
-@pytest.mark.parametrize("declared", [each for each in ColumnType if each not in (ColumnType.STRING, ColumnType.GUID)])
+@pytest.mark.parametrize("declared", [item for item in ColumnType if item not in (ColumnType.STRING, ColumnType.GUID)])
 def test_a_column_published_as_text_stays_text(declared: ColumnType) -> None:
     taken, reported = narrowed(declared, ["1"], published="String")
 

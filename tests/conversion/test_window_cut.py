@@ -59,7 +59,7 @@ def test_a_value_names_its_first_moment(values: list[object], dtype: pl.DataType
     frame = pl.DataFrame({"Month": pl.Series(values, dtype=dtype)})
 
     at = frame.select(instant_of(pl.col("Month"), dtype=dtype)).to_series()
-    assert [each == EDGE.replace(tzinfo=None) for each in at] == found
+    assert [item == EDGE.replace(tzinfo=None) for item in at] == found
 
 
 @pytest.mark.case("W1", "W2")

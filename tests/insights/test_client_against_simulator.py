@@ -228,7 +228,7 @@ async def test_an_older_report_of_the_same_name_is_neither_taken_nor_deleted(fau
 
         await stage.clock.sleep(60)
         assert (made.report_id != older.report_id, made.window) == (True, window)
-        assert {each.report_id for each in await stage.client.get_reports()} == {older.report_id, made.report_id}
+        assert {item.report_id for item in await stage.client.get_reports()} == {older.report_id, made.report_id}
 
 
 @pytest.mark.fault(33)
@@ -485,7 +485,7 @@ async def test_several_reports_are_asked_for_in_one_call() -> None:
 
         found = await stage.client.get_executions([first.report_id, second.report_id], statuses=ALL)
 
-        assert {each.report_id for each in found} == {first.report_id, second.report_id}
+        assert {match.report_id for match in found} == {first.report_id, second.report_id}
         assert sum(call.endpoint == "execution" for call in stage.simulator.calls) == 1
 
 

@@ -92,7 +92,7 @@ class Service:
         if self.listing is not None:
             return self.listing()
         old_enough = self.one.clock.elapsed_s - self.lag_s
-        shown = [each for each in self.reports if each["made_at"] <= old_enough]
+        shown = [report for report in self.reports if report["made_at"] <= old_enough]
         return Answers.reply(payload=envelope(*shown)) if shown else Answers.reply(status=404)
 
     def _delete(self, url: object, **__: Any) -> Any:
@@ -100,7 +100,7 @@ class Service:
             return Answers.reply(status=403)
         number = str(url).rpartition("/")[2]
         self.deleted.append(number)
-        self.reports = [each for each in self.reports if each["reportId"] != number]
+        self.reports = [report for report in self.reports if report["reportId"] != number]
         return Answers.reply(payload=envelope())
 
     async def order(self, **more: Any) -> Any:

@@ -352,7 +352,7 @@ def test_any_casing_and_any_odd_value_is_read_or_refused(flips: list[bool], odd:
 def test_chunks_lose_nothing_keep_the_order_and_fit(ids: list[str], most: int) -> None:
     parts = list(chunked(ids, most_characters=most))
 
-    assert [each for part in parts for each in part] == ids
+    assert [item for part in parts for item in part] == ids
     assert all(len(";".join(part)) <= most or len(part) == 1 for part in parts)
     for one, following in itertools.pairwise(parts):
         assert len(";".join((*one, following[0]))) > most

@@ -59,7 +59,7 @@ async def lose(run: Run) -> None:
 
 def _holds_killed(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        return any(_holds_killed(each) for each in error.exceptions)
+        return any(_holds_killed(exception) for exception in error.exceptions)
     return isinstance(error, Killed)
 
 
@@ -98,7 +98,7 @@ def rows_of_csv(content: bytes) -> tuple[list[str], list[list[str | None]]]:
 def assert_holds_what_the_csv_said(output: Path, manifest: Manifest, dataset: str, content: bytes) -> None:
     """Every cell of the published Parquet, written back, is the CSV's."""
     header, rows = rows_of_csv(content)
-    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    (record,) = (item for item in manifest.datasets if item.dataset == dataset)
     frame = pl.read_parquet([output / file.path for file in record.files], glob=False)
     assert frame.columns == header
     assert frame.height == len(rows) == record.rows

@@ -72,7 +72,7 @@ Refuse = Callable[..., None]
 
 
 def record_of(manifest: Manifest, dataset: str = DATASET) -> DatasetRecord:
-    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    (record,) = (item for item in manifest.datasets if item.dataset == dataset)
     return record
 
 

@@ -55,8 +55,8 @@ class Nights:
     def newest(self, dataset: str) -> datetime:
         """When the newest execution of its scheduled report was completed."""
         (report,) = self.scheduled(dataset)
-        done = [at for each in report.executions if (at := report.completed_at(each))]
-        return max(each for each in done if each <= self.clock.now())
+        done = [at for execution in report.executions if (at := report.completed_at(execution))]
+        return max(item for item in done if item <= self.clock.now())
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ async def nights_of(tmp_path: Path, **changes: Any) -> AsyncIterator[Nights]:
 
 
 def the(manifest: Manifest, dataset: str = DATASET) -> DatasetRecord:
-    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    (record,) = (item for item in manifest.datasets if item.dataset == dataset)
     return record
 
 
@@ -275,7 +275,7 @@ async def test_another_lead_and_another_name_are_seen(tmp_path: Path) -> None:
         (report,) = nights.scheduled()
         report.name = "Weekly"
         await nights.night()
-        assert [each.report_id for each in nights.scheduled()] == [report.report_id]
+        assert [item.report_id for item in nights.scheduled()] == [report.report_id]
 
         await nights.night(standing_lead_hours=8.0)
         (moved,) = nights.scheduled()
@@ -292,7 +292,7 @@ async def test_a_night_that_was_cut_off_is_followed_by_one_that_looks_at_every_d
         request = ExportRequest((DATASET, "Profile"), nightly=True)
         nights.clock.advance(3 * 86_400.0)  # the data of both have changed
         await lose(Run(request, settings, Events(cut), clock=nights.clock, account=ACCOUNT))
-        before = {name: each.run_id for name, each in Current.load(nights.output).datasets.items()}
+        before = {name: item.run_id for name, item in Current.load(nights.output).datasets.items()}
         created = Counter(nights.simulator.service.created_reports)
         (done,) = (name for name, run_id in before.items() if run_id == max(before.values()))
         nights.clock.advance(timedelta(hours=23, minutes=58).total_seconds())

@@ -92,7 +92,7 @@ async def test_one_dataset_without_room_costs_no_other_and_the_next_night_is_a_n
 ) -> None:
     async with Simulator(Scenario(rows={"Profile": 5, "OfficeUsage": 20_000})) as simulator:
         first = await export(simulator, tmp_path, "Profile", "OfficeUsage")
-        sizes = {each.dataset: each.downloaded_bytes + each.files[0].bytes for each in first.datasets}
+        sizes = {record.dataset: record.downloaded_bytes + record.files[0].bytes for record in first.datasets}
         free_bytes = RESERVE_BYTES + sizes["OfficeUsage"] // 2
         plain = shutil.disk_usage
 

@@ -132,7 +132,7 @@ class Nights:
     def standing(self, dataset: str) -> StoredReport:
         """The one standing report of ours."""
         (report,) = (
-            each for each in self.simulator.service.standing_reports(dataset) if each.name.startswith("bulkpull")
+            item for item in self.simulator.service.standing_reports(dataset) if item.name.startswith("bulkpull")
         )
         return report
 
@@ -357,8 +357,8 @@ async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_pa
             ours = {report_id for report_id in service.reports if report_id not in theirs}
             assert theirs <= set(service.reports)
             assert len(ours) <= len(twenty), f"night {number}: {len(ours)} reports"
-            queries = [each for each in service.queries.values() if not each.is_system]
-            assert len(queries) <= len(twenty) + 1, (number, sorted(each.name for each in queries))
+            queries = [query for query in service.queries.values() if not query.is_system]
+            assert len(queries) <= len(twenty) + 1, (number, sorted(query.name for query in queries))
         assert {nights.standing(dataset).status for dataset in twenty} == {"Active"}
         assert Current.load(nights.output).datasets.keys() == set(twenty)
 

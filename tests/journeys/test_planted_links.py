@@ -133,7 +133,7 @@ async def test_a_path_in_the_pointer_that_is_no_file_of_ours_is_told_in_a_senten
 
         with pytest.raises(DiskTrouble, match="Profile"):
             bulkpull.scan(tmp_path, "Profile")
-        assert [each.dataset for each in find_freshness(tmp_path)] == ["Profile"]
+        assert [item.dataset for item in find_freshness(tmp_path)] == ["Profile"]
         again = await export(simulator, tmp_path, "Profile")
 
     assert again.status == "complete"

@@ -57,7 +57,7 @@ class Folder:
 
     def check_labels(self, manifest: Manifest, dataset: str) -> DatasetRecord:
         """The record, the pointer and the files tell the same question."""
-        (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+        (record,) = (item for item in manifest.datasets if item.dataset == dataset)
         current = self.current(dataset)
         names = ("question", "question_sha256", "query", "timespan", "window", "rows")
         assert {name: current[name] for name in names} == {name: json.loads(json.dumps(record[name])) for name in names}
@@ -152,7 +152,7 @@ async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_i
     assert [record.status for record in finished.datasets] == ["complete", "complete"]
     record = folder.check_labels(finished, "OfficeUsage")
     assert (record.timespan, record.window) == ("LAST_6_MONTHS", None)
-    assert {each.run_id for each in Current.load(folder.output).datasets.values()} == {finished.run_id}
+    assert {item.run_id for item in Current.load(folder.output).datasets.values()} == {finished.run_id}
 
 
 @pytest.mark.case("N12")

@@ -42,7 +42,7 @@ async def test_a_full_export_uses_the_allowance_up_and_is_not_refused(tmp_path: 
         offered = sum(simulator.service.created_reports.values())
 
     total = calls.total()
-    assert not [each for each in manifest.datasets if each.status == "failed"]
+    assert not [record for record in manifest.datasets if record.status == "failed"]
     assert manifest.requests.throttled == 0
     assert until_last_look_s(simulator.calls) <= 1.1 * max(total / 10 * 60, 60)
     assert total <= 2 * offered + calls["execution"] + 4

@@ -103,7 +103,7 @@ async def test_a_column_that_was_never_filled_binds_no_later_night(tmp_path: Pat
     filled = await a_night(tmp_path, CustomerTpid=["007"], Month=["2026-10-01T00:00:00Z"])
     empty_again = await a_night(tmp_path, CustomerTpid=["007"], Month=[""])
 
-    assert [types(each)["Month"] for each in (empty, filled, empty_again)] == [
+    assert [types(item)["Month"] for item in (empty, filled, empty_again)] == [
         "Date",
         "Datetime(us, UTC)",
         "Datetime(us, UTC)",

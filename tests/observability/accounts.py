@@ -61,11 +61,11 @@ def event(name: str, dataset: str | None = None, **facts: object) -> Event:
 def chronicle(*reported: tuple[float, Event]) -> RunTimings:
     """What these events, each at its second, make of a run."""
     made = RunTimings()
-    for at_s, each in reported:
-        made.note(each, at_s=at_s)
+    for at_s, item in reported:
+        made.note(item, at_s=at_s)
     return made
 
 
 def logged(*reported: tuple[str, Event]) -> list[tuple[Event, datetime]]:
     """Events as a log has them, each at its time of one day."""
-    return [(each, datetime.fromisoformat(f"2026-11-23T{at}Z")) for at, each in reported]
+    return [(item, datetime.fromisoformat(f"2026-11-23T{at}Z")) for at, item in reported]

@@ -230,7 +230,7 @@ def test_hostile_text_stays_text_and_secrets_stay_out() -> None:
 
     assert not tags & {"script", "img"}
     assert not [name for _, attributes in Page(text).tags for name in attributes if name.startswith("on")]
-    assert not {each for each in (CANARY, "abc%2Bdef", "\x1b", "\u202e") if each in text}
+    assert not {item for item in (CANARY, "abc%2Bdef", "\x1b", "\u202e") if item in text}
 
 
 def test_it_needs_nothing_but_itself() -> None:

@@ -51,12 +51,12 @@ class Receiver:
         return span
 
     def above(self, span: ReadableSpan) -> str | None:
-        return next((each.name for each in self.spans if span.parent and each.context == span.parent), None)
+        return next((item.name for item in self.spans if span.parent and item.context == span.parent), None)
 
     def counted(self, name: str) -> dict[tuple[Any, ...], Any]:
         data: Any = self.reader.get_metrics_data()
-        metrics = [each for part in data.resource_metrics for scope in part.scope_metrics for each in scope.metrics]
-        points = [point for each in metrics if each.name == name for point in each.data.data_points]
+        metrics = [metric for part in data.resource_metrics for scope in part.scope_metrics for metric in scope.metrics]
+        points = [point for metric in metrics if metric.name == name for point in metric.data.data_points]
         return {
             tuple(value for _, value in sorted(point.attributes.items())): getattr(point, "value", None)
             or getattr(point, "sum", None)
@@ -67,8 +67,8 @@ class Receiver:
 def listen(*reported: tuple[float, Event], parent: str | None = None) -> Receiver:
     receiver = Receiver()
     telemetry = Telemetry(receiver.providers, parent=parent)
-    for at_s, each in reported:
-        telemetry.note(each, at=START + timedelta(seconds=at_s))
+    for at_s, item in reported:
+        telemetry.note(item, at=START + timedelta(seconds=at_s))
     return receiver
 
 

@@ -178,7 +178,7 @@ async def test_who_only_reads_moves_nothing(tmp_path: Path, harm: object) -> Non
         async with opened_ledger(tmp_path, read_only=True) as ledger:
             await ledger.steps("run-1")
 
-    assert [each.name for each in tmp_path.iterdir()] == ["ledger.sqlite"]
+    assert [item.name for item in tmp_path.iterdir()] == ["ledger.sqlite"]
     assert path.read_bytes() == damaged
 
 

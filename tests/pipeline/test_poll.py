@@ -154,17 +154,19 @@ async def wait_for(
     )
     outcomes: list[Execution | BulkpullError] = []
 
-    async def wait(each: Report) -> None:
+    async def wait(awaited_report: Report) -> None:
         try:
-            outcomes.append(await poller.wait_for_completion(each, usual_s=(usual_s or {}).get(each.report_id)))
+            outcomes.append(
+                await poller.wait_for_completion(awaited_report, usual_s=(usual_s or {}).get(awaited_report.report_id))
+            )
         except BulkpullError as error:
             outcomes.append(error)
 
     async with anyio.create_task_group() as group:
         group.start_soon(poller.run)
         async with anyio.create_task_group() as waiting:
-            for each in reports:
-                waiting.start_soon(wait, each)
+            for item in reports:
+                waiting.start_soon(wait, item)
         group.cancel_scope.cancel()
     return outcomes
 
@@ -173,7 +175,7 @@ async def wait_for(
 async def test_one_call_asks_for_every_pending_report() -> None:
     service = FakeService(
         InstantClock(),
-        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= 10 * int(each)],
+        lambda now, ids, _: [execution("Completed", item_id, link=LINK) for item_id in ids if now >= 10 * int(item_id)],
     )
     outcomes = await wait_for(service, *(report(str(n)) for n in range(1, 21)))
 
@@ -187,7 +189,9 @@ async def test_reports_of_one_to_ten_seconds_cost_at_most_sixty_looks_and_a_fift
     latencies = {str(n): 1 + 9 * n / 19 for n in range(20)}
     service = FakeService(
         InstantClock(),
-        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= latencies[each]],
+        lambda now, ids, _: [
+            execution("Completed", item_id, link=LINK) for item_id in ids if now >= latencies[item_id]
+        ],
     )
     await wait_for(service, *map(report, latencies), schedule=PollSchedule(initial_s=0.1, longest_s=60))
 
@@ -218,7 +222,7 @@ async def test_joined_statuses_that_are_refused_are_given_up_and_joined_reports_
     def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
         if len(statuses) > 1:
             raise RequestRejected("no semicolons")
-        return [execution("Completed", each, link=LINK) for each in ids] if now > 20 else []
+        return [execution("Completed", item_id, link=LINK) for item_id in ids] if now > 20 else []
 
     service = FakeService(InstantClock(), answer)
     remembered: list[Form] = []
@@ -236,7 +240,9 @@ async def test_joined_statuses_that_are_refused_are_given_up_and_joined_reports_
 
 @pytest.mark.behaviour(107)
 async def test_a_form_that_earlier_runs_learnt_is_not_tried_again() -> None:
-    service = FakeService(InstantClock(), lambda _, ids, __: [execution("Completed", each, link=LINK) for each in ids])
+    service = FakeService(
+        InstantClock(), lambda _, ids, __: [execution("Completed", item_id, link=LINK) for item_id in ids]
+    )
 
     await wait_for(service, report("r1"), report("r2"), form=Form.ONE_REPORT)
 
@@ -249,7 +255,7 @@ async def test_one_bad_id_of_eight_is_found_by_halving_and_left_out(works_alone:
     def answer(now: float, ids: Sequence[str], _: Sequence[str]) -> list[Execution]:
         if "r5" in ids and (len(ids) > 1 or not works_alone):
             raise RequestRejected("bad id")
-        return [execution("Completed", each, link=LINK) for each in ids] if now > 60 else []
+        return [execution("Completed", item_id, link=LINK) for item_id in ids] if now > 60 else []
 
     service = FakeService(InstantClock(), answer)
     outcomes = await wait_for(service, *(report(f"r{n}") for n in range(8)))
@@ -266,7 +272,7 @@ async def test_two_bad_ids_are_told_from_a_refused_form() -> None:
     def answer(_: float, ids: Sequence[str], __: Sequence[str]) -> list[Execution]:
         if {"r0", "r3"} & set(ids):
             raise RequestRejected("bad id")
-        return [execution("Completed", each, link=LINK) for each in ids]
+        return [execution("Completed", item_id, link=LINK) for item_id in ids]
 
     recorded: list[Event] = []
     outcomes = await wait_for(
@@ -290,7 +296,9 @@ async def test_the_first_look_comes_when_earlier_runs_say_that_the_report_is_due
 async def test_one_report_that_is_usually_slow_delays_no_look_at_another() -> None:
     service = FakeService(
         InstantClock(),
-        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= 9 or each == "r2"],
+        lambda now, ids, _: [
+            execution("Completed", item_id, link=LINK) for item_id in ids if now >= 9 or item_id == "r2"
+        ],
     )
 
     await wait_for(service, report("r2"), report("r1"), usual_s={"r2": 3_000.0}, random=lambda: 0.5)
@@ -325,7 +333,7 @@ async def test_a_report_that_spoils_the_batch_harms_no_other() -> None:
     def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
         if "bad" in ids:
             raise RequestRejected("bad id")
-        return [execution("Completed", each, link=LINK) for each in ids]
+        return [execution("Completed", item_id, link=LINK) for item_id in ids]
 
     good, bad = await wait_for(FakeService(InstantClock(), answer), report("good"), report("bad"))
 

@@ -98,7 +98,7 @@ def test_a_window_applies_where_rows_can_be_held_against_it_and_is_refused_by_na
     made = plan(of_azure(), Selection(name="other", dataset="Profile"), without_time, window=window)
 
     assert [(pull.dataset, pull.window) for pull in made.pulls] == [(of_azure().name, window)]
-    assert [(each.dataset, each.failed) for each in made.unavailable] == [("other", True), ("timeless", True)]
+    assert [(item.dataset, item.failed) for item in made.unavailable] == [("other", True), ("timeless", True)]
     assert "no time axis" in made.unavailable[0].reason
     assert "Month is not selected" in made.unavailable[1].reason
 
@@ -126,7 +126,7 @@ def test_a_selection_that_is_wrong_harms_nothing_else() -> None:
     made = plan(of_azure(select="Mont"), Selection(name="good", dataset="Profile"), only_selections=False)
 
     assert [pull.dataset for pull in made.pulls] == ["AzureUsage", "Profile", "good"]
-    (failed,) = [each for each in made.unavailable if each.failed]
+    (failed,) = [item for item in made.unavailable if item.failed]
     assert failed.reason == "mine: AzureUsage has no column Mont; did you mean Month?"
 
 

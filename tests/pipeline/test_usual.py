@@ -21,12 +21,12 @@ def at(seconds: float) -> str:
 def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[StepEntry], list[StepEntry]]:
     """Reports that took so long, each seen `seen_s` after it was completed."""
     ordered, executed = [], []
-    for number, each in enumerate(took_s):
+    for number, item in enumerate(took_s):
         start = 10_000.0 * number
         facts = {"report_id": f"{dataset}-{number}"}
         ordered.append(StepEntry(dataset, "report", at(start), facts | {"created_at": at(start)}))
         executed.append(
-            StepEntry(dataset, "execution", at(start + each + seen_s), facts | {"generated_at": at(start + each)})
+            StepEntry(dataset, "execution", at(start + item + seen_s), facts | {"generated_at": at(start + item)})
         )
     return ordered, executed
 
@@ -57,7 +57,7 @@ def test_datasets_without_a_past_go_first_and_then_the_slowest() -> None:
 
     order = slowest_first(pulls, usual_s={"Quick": 5, "Slow": 500}, rows={"NewAndLarge": 1_000_000, "Quick": 9})
 
-    assert [each.dataset for each in order] == ["NewAndLarge", "NewAndWide", "New", "Slow", "Quick"]
+    assert [item.dataset for item in order] == ["NewAndLarge", "NewAndWide", "New", "Slow", "Quick"]
 
 
 @pytest.mark.behaviour(107)

@@ -115,7 +115,7 @@ def test_each_row_of_the_truth_is_there_once_or_the_window_is_refused(  # noqa: 
         bench = Bench(Path(folder), rows, form=form, manner=manner)
         agreement = WindowAgreement(whole, "Day", is_limited=False, convert=bench.convert)
         windows = split_months(whole)
-        parts = [bench.part(each, made_at=NOW + timedelta(hours=reading[n % 8])) for n, each in enumerate(windows)]
+        parts = [bench.part(item, made_at=NOW + timedelta(hours=reading[n % 8])) for n, item in enumerate(windows)]
 
         async def join() -> list[ConvertedPull]:
             try:

@@ -38,7 +38,7 @@ LITERALS = st.one_of(
 )
 CONDITIONS = st.one_of(
     st.builds(
-        Condition, NAMES, st.sampled_from([each for each in Operator if not each.takes_list]), st.tuples(LITERALS)
+        Condition, NAMES, st.sampled_from([item for item in Operator if not item.takes_list]), st.tuples(LITERALS)
     ),
     st.builds(
         Condition,

@@ -93,7 +93,7 @@ def test_the_locked_requirements_fit_the_project_and_name_no_host() -> None:
 def test_a_fault_of_the_locked_requirements_is_found(text: str, fault: str) -> None:
     found = find_faults(text, [Requirement("thing>=2")])
 
-    assert any(each.startswith(fault) for each in found)
+    assert any(match.startswith(fault) for match in found)
     assert find_faults("thing==2.1 \\\n    --hash=sha256:00\n", [Requirement("thing>=2")]) == []
 
 

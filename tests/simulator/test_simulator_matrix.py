@@ -28,7 +28,7 @@ def test_ids_are_unique_and_rows_in_order() -> None:
     ids = [row.id for row in FAULT_TABLE]
     numbers = [row.number for row in FAULT_TABLE]
 
-    assert [each for each, count in Counter(ids).items() if count > 1] == []
+    assert [item for item, count in Counter(ids).items() if count > 1] == []
     assert numbers == sorted(numbers)
 
 

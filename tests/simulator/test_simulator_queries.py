@@ -249,9 +249,9 @@ async def test_rows_come_in_the_order_asked_for_descending_unless_told_otherwise
 @pytest.mark.behaviour(64)
 async def test_distinct_drops_rows_that_are_alike() -> None:
     all_of_them = await rows_of("SELECT CustomerMarket FROM AzureUsage")
-    each = await rows_of("SELECT DISTINCT CustomerMarket FROM AzureUsage ORDER BY CustomerMarket ASC")
+    distinct = await rows_of("SELECT DISTINCT CustomerMarket FROM AzureUsage ORDER BY CustomerMarket ASC")
 
-    assert [row["CustomerMarket"] for row in each] == sorted({row["CustomerMarket"] for row in all_of_them})
+    assert [row["CustomerMarket"] for row in distinct] == sorted({row["CustomerMarket"] for row in all_of_them})
 
 
 @pytest.mark.behaviour(66)

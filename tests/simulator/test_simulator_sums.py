@@ -228,8 +228,8 @@ async def test_queries_with_metrics_can_be_refused_in_several_words(words: str, 
         plain = await caller.post("/ScheduledQueries", Name="B", Query="SELECT Month FROM AzureUsage")
         other = await caller.post("/ScheduledQueries", Name="C", Query="SELECT TotalRevenue FROM ResellerPerformance")
 
-    assert [(each.status, each.message) for each in (stored, tested)] == [(400, message)] * 2
-    assert [each.status for each in (plain, other)] == [200, 200]
+    assert [(item.status, item.message) for item in (stored, tested)] == [(400, message)] * 2
+    assert [item.status for item in (plain, other)] == [200, 200]
 
 
 @pytest.mark.behaviour(181)

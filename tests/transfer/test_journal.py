@@ -23,8 +23,8 @@ EXTENTS = [Extent(Stretch(0, 100), 11), Extent(Stretch(500, 600), 22), Extent(St
 def journal(tmp_path: Path) -> Path:
     path = tmp_path / "report.journal"
     begin_journal(path, SUBJECT)
-    for each in EXTENTS:
-        vouch(path, [each])
+    for item in EXTENTS:
+        vouch(path, [item])
     return path
 
 

@@ -60,7 +60,7 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
         front.at = front.end
         front = claim_front()
 
-    assert sum(each.size_bytes for each in fetched) == SIZE
+    assert sum(item.size_bytes for item in fetched) == SIZE
     assert merged(fetched) == [Stretch(0, SIZE)]
 
 

@@ -16,7 +16,7 @@ stretches = st.lists(
 
 
 def numbers(of: list[Stretch]) -> set[int]:
-    return {number for each in of for number in range(each.start, each.end)}
+    return {number for item in of for number in range(item.start, item.end)}
 
 
 @given(stretches)

@@ -31,14 +31,14 @@ MADE: dict[type[BaseException], BaseException] = {
     aiohttp.ClientConnectorCertificateError: aiohttp.ClientConnectorCertificateError(KEY, UNTRUSTED),
     aiohttp.ServerFingerprintMismatch: aiohttp.ServerFingerprintMismatch(b"a", b"b", "account.example", 443),
 }
-for each in (
+for item in (
     aiohttp.ClientResponseError,
     aiohttp.ClientHttpProxyError,
     aiohttp.ContentTypeError,
     aiohttp.TooManyRedirects,
     aiohttp.WSServerHandshakeError,
 ):
-    MADE[each] = each(INFO, (), status=502, message="verysecret")
+    MADE[item] = item(INFO, (), status=502, message="verysecret")
 
 MEANINGS: dict[type[BaseException], type[TransferError]] = {
     aiohttp.ClientConnectorError: NotConnected,

@@ -83,7 +83,7 @@ def kill(process: anyio.abc.Process) -> None:
 def children_of(pid: int) -> list[int]:
     """The children of a process, where /proc tells."""
     try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+        return [int(part) for part in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
     except OSError:
         return []
 

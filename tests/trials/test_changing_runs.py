@@ -126,7 +126,7 @@ class ChangingRuns(RuleBasedStateMachine):
             note(f"{name}: {text}")
             assert reported["account"] == self.simulator.scenario.tenant_id
             assert reported["span"] == snapshot["timespan"] or window
-            assert reported["filter"] == [list(each) for each in question["filter"]]
+            assert reported["filter"] == [list(item) for item in question["filter"]]
             if window is None:
                 assert reported["window"] == [None, None]
             else:
