@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bulkpull import platforms
-from bulkpull.auth.token_entry import Entry, Identity, read_entry
+from bulkpull.auth.token_entry import Identity, TokenEntry, parse_token_entry
 from bulkpull.auth.token_stores import PrivateFile, Store, system_store
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
@@ -56,7 +56,7 @@ class TokenCache:
         self._make_folder()
         return system_store(self._sealed)
 
-    def load(self) -> tuple[Entry, Store] | None:
+    def load(self) -> tuple[TokenEntry, Store] | None:
         """
         The entry and where it lies; `None` when there is none.
 
@@ -74,7 +74,7 @@ class TokenCache:
         text = self._file.load()
         return (self._read(text), self._file) if text else None
 
-    def save(self, entry: Entry) -> Store:
+    def save(self, entry: TokenEntry) -> Store:
         """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""
         self._make_folder()
         text = entry.model_dump_json()
@@ -116,8 +116,8 @@ class TokenCache:
         """Give the lock back."""
         self._lock.release()
 
-    def _read(self, text: str) -> Entry:
-        entry = read_entry(text)
+    def _read(self, text: str) -> TokenEntry:
+        entry = parse_token_entry(text)
         register_secret(entry.refresh_token)
         return entry
 

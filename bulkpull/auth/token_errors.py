@@ -68,7 +68,7 @@ def judge_token_reply(status: int, body: bytes, *, grant: str, retry_after_s: fl
     if raw is None or "error" not in raw:
         why = f"{status} {shown(body)}".strip()
         raise UnexpectedReply("the answer is not a token endpoint's", why=why, fix="check `token_url`")
-    refused = refusal(raw, code=code, grant=grant)
+    refused = token_error(raw, code=code, grant=grant)
     raise refused if known is not None else UnknownRefusal(refused)
 
 
@@ -81,7 +81,7 @@ def aadsts_code(raw: Mapping[str, Any]) -> int | None:
     return next((code for code in candidates if code in TOKEN_CODES), candidates[0] if candidates else None)
 
 
-def refusal(raw: Mapping[str, Any], *, code: int | None, grant: str) -> AuthError:
+def token_error(raw: Mapping[str, Any], *, code: int | None, grant: str) -> AuthError:
     """The sentence for a refusal: in our words where a table knows it, else quoted."""
     label = _label(raw, code=code)
     what = f"no token by the grant {grant}"

@@ -12,7 +12,7 @@ from anyio import to_thread
 from bulkpull import platforms
 from bulkpull.auth import token_cache
 from bulkpull.auth.sign_in import choose_grant
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from
 from bulkpull.config.secrets import is_readable_by_all, vault_reference
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import AuthError, BulkpullError
@@ -46,7 +46,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
         why = f" ({error.why})" if error.why else ""
         # What to do about missing ones is told where the sign-in fails for want of them.
         fix = None if isinstance(error, AuthError) else error.fix
-        found = trouble("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
+        found = problem("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
     else:
         found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant, **facts})
     secret_files = await check_secret_files(settings, origins=origins, config=config)
@@ -74,7 +74,7 @@ async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], 
         return fine("files", f"{plural(len(files), 'file')} with secrets, not readable by everybody", facts=facts)
     listed = ", ".join(map(str, open_to_all))
     message = f"every user of this machine may read the secret in {listed}"
-    return trouble(
+    return problem(
         "files",
         message,
         fix=f"take that right away: chmod o-r {' '.join(map(shlex.quote, facts['readable_by_all']))}",
@@ -106,7 +106,7 @@ async def _check_cache(settings: Settings) -> CheckResult:
     try:
         cache = token_cache(settings)
     except BulkpullError as error:
-        return trouble_of("token cache", error)
+        return problem_from("token cache", error)
     if cache is None:
         off = settings.token_cache_folder is None
         message = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
@@ -117,7 +117,7 @@ async def _check_cache(settings: Settings) -> CheckResult:
     except (OSError, ValueError) as refused:
         why = getattr(refused, "strerror", None) or str(refused)
         fix = "sign in again from here: `bulkpull auth login`; for cron, set `encrypt_token_cache` to false first"
-        return trouble("token cache", f"{cache.folder} cannot be read: {why}", fix=fix, exit_code=4, facts=facts)
+        return problem("token cache", f"{cache.folder} cannot be read: {why}", fix=fix, exit_code=4, facts=facts)
     if found is None:
         return fine("token cache", f"{cache.folder} holds nothing for this tenant and client", facts=facts)
     entry, store = found

@@ -13,11 +13,11 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from bulkpull import platforms
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
-from bulkpull.output.atomic_files import RESERVE_BYTES, explained, has_links, sync_folder
+from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
 from bulkpull.output.run_history import PRIVATE, manifests
@@ -27,7 +27,7 @@ _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
 
 
-async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
+async def check_output_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
     private = output / PRIVATE
     needed_bytes: int | None = None
@@ -39,7 +39,7 @@ async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> 
             needed_bytes = await run_sync(_needed_by_last, output)
             known = _tell_runs(runs)
         except BulkpullError as error:
-            known, quota = trouble_of("ledger", error), unchecked("quota", "the ledger cannot be read")
+            known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
     else:
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     return [
@@ -56,7 +56,7 @@ def _check_writable(output: Path) -> CheckResult:
     output, place = output.absolute(), _nearest(output)
     facts = {"path": str(output), "exists": output == place}
     try:
-        with explained(output):
+        with disk_errors(output):
             if not place.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             # Tried in either case: /proc and its like call themselves writable.
@@ -69,7 +69,7 @@ def _check_writable(output: Path) -> CheckResult:
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
     except BulkpullError as error:
-        return trouble_of("output", error)
+        return problem_from("output", error)
     message = "can be written" if output == place else "does not exist yet and can be made"
     return fine("output", f"{output} {message}", facts=facts)
 
@@ -102,7 +102,7 @@ def _check_room(output: Path, needed_bytes: int | None) -> CheckResult:
     message += f"; the last complete run needed {format_size(needed_bytes)}"
     if free_bytes < needed_bytes:
         fix = "free some space, keep fewer snapshots (`retain_runs`), or point `output` at a larger disk"
-        return trouble("disk", message, fix=fix, facts=facts)
+        return problem("disk", message, fix=fix, facts=facts)
     return fine("disk", message, facts=facts)
 
 

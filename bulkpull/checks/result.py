@@ -13,7 +13,7 @@ from bulkpull.errors import AuthError, BulkpullError, SettingsError
 _WORST_FIRST = (SettingsError.exit_code, AuthError.exit_code, BulkpullError.exit_code)
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -35,7 +35,7 @@ class CheckResult:
     """
 
     check: str
-    verdict: Verdict
+    verdict: CheckStatus
     message: str
     fix: str | None = None
     exit_code: int = 0
@@ -54,10 +54,10 @@ class CheckResult:
 
 def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
     """A check that found all well."""
-    return CheckResult(check, Verdict.OK, message, facts=facts or {})
+    return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
 
 
-def trouble(
+def problem(
     check: str,
     message: str,
     *,
@@ -66,17 +66,17 @@ def trouble(
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
     """A check that found something a person has to see to."""
-    return CheckResult(check, Verdict.TROUBLE, message, fix, exit_code, facts or {})
+    return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
 
 
 def unchecked(check: str, why: str) -> CheckResult:
     """A check that could not be made, because of another one's trouble."""
-    return CheckResult(check, Verdict.UNCHECKED, why)
+    return CheckResult(check, CheckStatus.UNCHECKED, why)
 
 
-def trouble_of(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
+def problem_from(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
     """An error of ours as a finding, with its own words and exit status."""
-    return trouble(check, error.message, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
+    return problem(check, error.message, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
 
 
 def exit_code_of(findings: Iterable[CheckResult]) -> int:

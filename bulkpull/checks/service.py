@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from bulkpull._version import __version__
 from bulkpull.catalog import load_catalog
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, NotFound
@@ -50,7 +50,7 @@ async def check_service(settings: Settings, *, clock: Clock) -> list[CheckResult
             api, date = await _reach("service", f"{settings.api_base_url}/ScheduledDataset", http=http)
             token_host, _ = await _reach("token host", settings.token_address, http=http)
     except BulkpullError as error:  # the certificates of `ca_file`
-        found.append(trouble_of("service", error))
+        found.append(problem_from("service", error))
         return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
     found += [api, token_host, _check_clock(date, clock=clock)]
     return [*found, *await _check_account(settings, clock=clock)]
@@ -67,11 +67,11 @@ async def _reach(check: str, url: str, *, http: Http) -> tuple[CheckResult, date
     try:
         reply = await http.send(Request("GET", url, endpoint=f"the {check}", timeouts=_PATIENCE))
     except BulkpullError as error:
-        return trouble_of(check, error), None
+        return problem_from(check, error), None
     date = parse_http_date(reply.headers.get("Date"))
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         fix = "wait: the service (or the proxy on the way) is out of order"
-        return trouble(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
+        return problem(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
     secured = "name, TLS and certificate are good" if url.startswith("https:") else "without TLS, on this machine"
     return fine(check, f"{host} answers{way}: {secured}", facts={"host": host, "proxied": bool(proxy)}), date
 
@@ -86,7 +86,7 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
     if abs(skew_s) <= _MOST_SKEW_S:
         return fine("clock", message, facts=facts)
     direction = "ahead of" if skew_s > 0 else "behind"
-    return trouble(
+    return problem(
         "clock",
         f"{abs(skew_s):,.0f} s {direction} the service's: tokens and secure links would be refused",
         fix="set this machine's clock (`timedatectl set-ntp true` on Linux with systemd)",
@@ -112,7 +112,7 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResul
     role = fine("role", "the service answers this user, and says of nothing that it is withheld", facts=facts)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
-        role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
+        role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
     last = _tell_allowance(client.pacer.allowance)
     return [_signed_in(events), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
 
@@ -123,18 +123,18 @@ def _judge(
     """Which of the steps an error ends."""
     if not any(event.name == "token.renewed" for event in events):
         return [
-            trouble_of("sign-in", error),
+            problem_from("sign-in", error),
             *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets", "allowance")),
         ]
     first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
     if isinstance(error, NotFound):
-        nothing = trouble("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
+        nothing = problem("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
         return [*first, fine("role", "the service answers this user"), nothing, last]
     if isinstance(error, AuthError | AccessDenied):
-        role = trouble_of("role", error, exit_code=AuthError.exit_code)
+        role = problem_from("role", error, exit_code=AuthError.exit_code)
         return [*first, role, unchecked("datasets", "the service does not answer this user"), last]
-    return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error), last]
+    return [*first, unchecked("role", "the list of datasets did not come"), problem_from("datasets", error), last]
 
 
 def _signed_in(events: Sequence[Event]) -> CheckResult:
@@ -153,7 +153,7 @@ def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer
         return fine("mfa", "the service does not tell whether the token carries the claim of MFA", facts=facts)
     if has_mfa:
         return fine("mfa", "the token carries the claim of multi-factor authentication", facts=facts)
-    return trouble(
+    return problem(
         "mfa",
         "the token carries no claim of multi-factor authentication: Partner Center demands it since April 2026",
         fix="sign in once with MFA: `bulkpull auth login`",

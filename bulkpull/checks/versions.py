@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 
 from bulkpull._version import __version__
-from bulkpull.checks.result import CheckResult, fine, trouble
+from bulkpull.checks.result import CheckResult, fine, problem
 
 _OLDEST_PYTHON = (3, 11)
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
@@ -30,7 +30,7 @@ def check_versions() -> CheckResult:
     if sys.version_info < _OLDEST_PYTHON:
         lacking.append(f"Python {versions['python']} is older than {'.'.join(map(str, _OLDEST_PYTHON))}")
     if lacking:
-        return trouble("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
+        return problem("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
     message = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))
     return fine("versions", message + libraries, facts=versions)

@@ -52,7 +52,7 @@ _WIDER: dict[tuple[pl.DataType, pl.DataType], pl.DataType] = {
 }
 
 
-class Column:
+class ColumnTyper:
     """
     What is known of one column's type so far.
 
@@ -154,7 +154,7 @@ class Column:
             return typed
         if published == typed.dtype:
             return None if self._is_in_another_form() else typed
-        both = wider(published, typed.dtype)
+        both = widen(published, typed.dtype)
         if both is None:
             return None
         if both == published:
@@ -165,7 +165,7 @@ class Column:
         return typed
 
 
-def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     """The one of two types that holds the values of both; `None` when only text does."""
     return one if one == other else _WIDER.get((one, other)) or _WIDER.get((other, one))
 

@@ -18,7 +18,7 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion.forms import read_dates
 from bulkpull.conversion.instants import instant_of
 from bulkpull.conversion.messages import ColumnPlan, Misfit, WindowBounds, WindowRows
-from bulkpull.conversion.type_inference import Column
+from bulkpull.conversion.type_inference import ColumnTyper
 
 _DAY = timedelta(days=1)
 _TIMES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
@@ -42,7 +42,7 @@ class WindowCut:
         self._bounds = bounds
         declared = plan.declared if plan.declared in _TIMES else ColumnType.DATE
         # A reading of its own: the published column may be text, for reasons that do not concern the window.
-        self._times = Column(ColumnPlan(plan.name, declared))
+        self._times = ColumnTyper(ColumnPlan(plan.name, declared))
         self._start, self._end = _naive(bounds.start), _naive(bounds.end)
         self._first_day_end = _day_of(self._start) + _DAY
         self._edge_end = _day_of(self._end) + _DAY

@@ -28,9 +28,9 @@ from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.idempotent_create import Made, Outcome, create_once
+from bulkpull.insights.idempotent_create import Created, Made, create_once
 from bulkpull.insights.lookup import SharedLookup
-from bulkpull.insights.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, QueryOrder, ReportOrder
+from bulkpull.insights.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, RequestedQuery, RequestedReport
 from bulkpull.insights.requests import Call
 from bulkpull.insights.responses import Envelope, Read
 from bulkpull.insights.session import ApiSession
@@ -191,7 +191,7 @@ class InsightsClient:
         """
         call = requests.create_query(name=name, text=text, description=description)
         placed = self._placed(name_is_unique=False)
-        order = QueryOrder(name=name, text=text, description=description)
+        order = RequestedQuery(name=name, text=text, description=description)
 
         async def find() -> list[Query]:
             return [query for query in await self._lost_queries.find(name) if order.is_answered_by(query, placed)]
@@ -308,7 +308,7 @@ class InsightsClient:
             callback_method=callback_method,
         )
         placed = self._placed(name_is_unique=name_is_unique)
-        order = ReportOrder(
+        order = RequestedReport(
             name=name,
             query_id=query_id,
             description=description,
@@ -557,7 +557,7 @@ class InsightsClient:
 
     async def _create_once(
         self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
-    ) -> Outcome[Made]:
+    ) -> Created[Made]:
         errand = self._channel.errand(call)
 
         async def make() -> Made:

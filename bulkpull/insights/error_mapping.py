@@ -57,7 +57,7 @@ class GatewayTimeout(ServiceTrouble):
     """The service took too long (504); for a test query that means "no preview". Source: behaviour 79."""
 
 
-def judge(
+def raise_for_error(
     status: int,
     body: bytes,
     *,

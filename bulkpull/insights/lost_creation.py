@@ -48,7 +48,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryOrder:
+class RequestedQuery:
     """A query that is to be stored."""
 
     name: str
@@ -67,7 +67,7 @@ class QueryOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOrder:
+class RequestedReport:
     """A report that is to be made; `None` where the order says nothing."""
 
     name: str

@@ -114,7 +114,7 @@ def create_query(*, name: str, text: str, description: str | None) -> Call:
 
     Source: Create Report Query API.
     """
-    validation.check_query(name=name, text=text)
+    validation.check_query_text(name=name, text=text)
     body = _given(Name=name, Description=description, Query=text)
     operation = f"create the query {name!r}"
     return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=body, creates=True)

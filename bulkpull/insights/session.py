@@ -27,7 +27,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
-from bulkpull.insights.error_mapping import TokenRejected, judge
+from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
 from bulkpull.transport.allowance import AllowanceHeaders
@@ -223,7 +223,7 @@ class ApiSession:
             self.clock_skew_s = (sent_at - now).total_seconds()
         if compliant := reply.headers.get("isMfaCompliant"):
             self.has_mfa = compliant.strip().casefold() == "true"
-        judge(
+        raise_for_error(
             reply.status,
             reply.body,
             operation=call.operation,

@@ -58,10 +58,10 @@ def failure_groups(manifest: Manifest) -> list[FailureGroup]:
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
     """What was asked for and failed, in the manifest's order."""
-    return [record for record in manifest.datasets if is_lost(record) and not is_unfinished(record, manifest)]
+    return [record for record in manifest.datasets if is_lost(record) and not is_interrupted_pull(record, manifest)]
 
 
-def is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
+def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
     """Whether an interruption cut it off; the same command again carries it on."""
     return manifest.interrupted and record.status == "failed" and record.error is None
 

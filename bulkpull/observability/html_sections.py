@@ -7,31 +7,31 @@ from collections.abc import Sequence
 
 from bulkpull import platforms
 from bulkpull.formatting import format_duration, format_size, join_some, plural
-from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_unfinished
+from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_interrupted_pull
 from bulkpull.observability.html_markup import Html, breakable, element, joined, prose
-from bulkpull.observability.run_summary import Account, Tone
+from bulkpull.observability.run_summary import RunSummary, Severity
 from bulkpull.output.manifest import DatasetRecord, Drift, is_lost
 
 _UNFINISHED = "unfinished"
 _STATUSES = {
-    "complete": (Tone.GOOD, "✓"),
-    "skipped": (Tone.QUIET, "→"),
-    "unavailable": (Tone.MIXED, "–"),
-    "failed": (Tone.BAD, "✕"),
-    _UNFINISHED: (Tone.MIXED, "…"),
+    "complete": (Severity.GOOD, "✓"),
+    "skipped": (Severity.QUIET, "→"),
+    "unavailable": (Severity.MIXED, "–"),
+    "failed": (Severity.BAD, "✕"),
+    _UNFINISHED: (Severity.MIXED, "…"),
 }
 _MOST_REASONS = 6
 _NONE = "–"
 
 
-def draw_losses(account: Account) -> Html:
+def draw_losses(account: RunSummary) -> Html:
     """What failed, each reason once, with the next command."""
     return element(
         "ol", *(_loss(loss, account) for loss in failure_groups(account.manifest)), class_="losses", role="list"
     )
 
 
-def _loss(loss: FailureGroup, account: Account) -> Html:
+def _loss(loss: FailureGroup, account: RunSummary) -> Html:
     error, what = loss.error, loss.reason
     explanation: list[Html] = []
     if error is not None:
@@ -53,7 +53,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def draw_datasets(account: Account) -> Html:
+def draw_datasets(account: RunSummary) -> Html:
     """Every dataset: status, rows and their change, size, and what is to be told of it."""
     names = ("Rows", "Change", "Parquet", "Took")
     head = element(
@@ -85,8 +85,8 @@ def _column(name: str, **attributes: str) -> Html:
     return element("th", name, scope="col", role="columnheader", **attributes)
 
 
-def _dataset(record: DatasetRecord, account: Account) -> Html:
-    word = _UNFINISHED if is_unfinished(record, account.manifest) else record.status
+def _dataset(record: DatasetRecord, account: RunSummary) -> Html:
+    word = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
     tone, sign = _STATUSES[word]
     has_data = record.status in ("complete", "skipped")
     took_s = _took_s(record, account)
@@ -108,7 +108,7 @@ def _dataset(record: DatasetRecord, account: Account) -> Html:
     )
 
 
-def _took_s(record: DatasetRecord, account: Account) -> float:
+def _took_s(record: DatasetRecord, account: RunSummary) -> float:
     """From its first step to its last; the steps of parts that ran side by side are not added up."""
     if spans := account.chronicle.of(record.dataset):
         return max(span.ended_s for span in spans) - min(span.began_s for span in spans)
@@ -134,7 +134,7 @@ def _change(record: DatasetRecord, before: int | None) -> str:
     return f"{record.rows - before:+,}{share}".replace("-", "−")
 
 
-def _dataset_notes(record: DatasetRecord, account: Account) -> list[str]:
+def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
     """What is particular about a dataset; what hits many in the same way is told once, elsewhere."""
     sentences: list[str] = []
     if record.status == "skipped" and record.reason:
@@ -158,7 +158,7 @@ def _drift(drift: Drift) -> list[str]:
     return [f"{word}: {', '.join(names)}." for word, names in words if names]
 
 
-def draw_notes(account: Account) -> Html | None:
+def draw_notes(account: RunSummary) -> Html | None:
     """What is worth knowing without being a fault; `None` when there is nothing."""
     manifest = account.manifest
     noted = [(record.dataset, _not_offered(record)) for record in manifest.datasets]
@@ -190,7 +190,7 @@ def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
-def draw_requests(account: Account) -> Html:
+def draw_requests(account: RunSummary) -> Html:
     """How many calls there were, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
     total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
@@ -216,7 +216,7 @@ def draw_requests(account: Account) -> Html:
     )
 
 
-def _endpoints(account: Account) -> Html:
+def _endpoints(account: RunSummary) -> Html:
     calls = sorted(account.manifest.requests.by_endpoint.items(), key=lambda item: -item[1])
     rows = [
         element("tr", element("th", endpoint, scope="row"), element("td", f"{count:,}", class_="number"))

@@ -29,7 +29,7 @@ from bulkpull.clock import Clock
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Events
-from bulkpull.output.atomic_files import disk_trouble
+from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import Manifest
 from bulkpull.transport.http import Http
 from bulkpull.transport.messages import Request, Timeouts
@@ -97,7 +97,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
         except OSError as trouble:
-            error = disk_trouble(trouble, Path(words[0]))
+            error = to_disk_error(trouble, Path(words[0]))
             raise BulkpullError("`notify_command` could not be run", why=error.reason, fix=by_hand) from None
         try:
             with anyio.move_on_after(within_s):

@@ -26,7 +26,7 @@ _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class EarlierMetrics:
     """
     What earlier runs reached, and this one must not forget.
 
@@ -41,7 +41,7 @@ class Remembered:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
-def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -> str:
+def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
     """
     The file's content (pure).
 
@@ -53,7 +53,7 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -
     return generate_latest(registry).decode("utf-8")
 
 
-def read_metrics(text: str, *, output: str) -> Remembered:
+def read_metrics(text: str, *, output: str) -> EarlierMetrics:
     """
     What an earlier file for the same folder remembers (pure).
 
@@ -70,7 +70,7 @@ def read_metrics(text: str, *, output: str) -> Remembered:
                 run_success = sample.value
             elif sample.name == _DATASET_SUCCESS:
                 dataset_success[sample.labels["dataset"]] = sample.value
-    return Remembered(run_success, dataset_success)
+    return EarlierMetrics(run_success, dataset_success)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,12 +81,12 @@ class _Numbers(Collector):
         return self.families
 
 
-def _families(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     yield from _of_run(manifest, output=output, remembered=remembered)
     yield from _of_datasets(manifest, output=output, remembered=remembered)
 
 
-def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
@@ -110,7 +110,7 @@ def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Itera
     yield gauge("requests_retried", "Calls sent again in the last run.", [({}, requests.retried)])
 
 
-def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     ended, records = _unix(manifest.finished_at), manifest.datasets
     there = [record for record in records if record.status in ("complete", "skipped")]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}

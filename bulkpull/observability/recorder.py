@@ -25,11 +25,11 @@ from bulkpull.observability.event_context import EventContext
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.prometheus_values import write_numbers
-from bulkpull.observability.run_log import RunLog, log_of, read_entry
-from bulkpull.observability.run_summary import Account
+from bulkpull.observability.run_log import RunLog, log_of, parse_entry
+from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
-from bulkpull.observability.timings import RunTimings, replay
-from bulkpull.output.atomic_files import disk_trouble, write_atomically
+from bulkpull.observability.timings import RunTimings, timings_from_log
+from bulkpull.output.atomic_files import to_disk_error, write_atomically
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
 
@@ -45,7 +45,7 @@ _GRACE_S = 5.0
 _HURRY_S = 2.0
 
 
-class Keeper:
+class RunRecorder:
     """Keeps the account of one run; made by `recorded_run`."""
 
     def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
@@ -119,7 +119,7 @@ class Keeper:
         try:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
-            self._lack(path, disk_trouble(trouble, path).reason)
+            self._lack(path, to_disk_error(trouble, path).reason)
         except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
             self._lack(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
@@ -131,7 +131,7 @@ class Keeper:
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
             log = log_of(self._output, self._run_id)
-            self._lack(log, disk_trouble(trouble, log).reason)
+            self._lack(log, to_disk_error(trouble, log).reason)
 
     def _note_telemetry(self, event: Event) -> None:
         if self._telemetry is None:
@@ -144,8 +144,8 @@ class Keeper:
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
         chronicle = self._chronicle
-        earlier = replay(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
-        account = Account(
+        earlier = timings_from_log(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
+        account = RunSummary(
             manifest,
             self._settings.output,
             earlier.followed_by(chronicle) if earlier is not None else chronicle,
@@ -190,7 +190,7 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
     """What the log tells of the time before the run was last carried on."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            entries = [entry for line in lines if (entry := read_entry(line)) is not None]
+            entries = [entry for line in lines if (entry := parse_entry(line)) is not None]
     except FileNotFoundError:
         return []
     starts = [number for number, (event, _) in enumerate(entries) if event.name == "run.started"]
@@ -198,7 +198,7 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
 
 
 @asynccontextmanager
-async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[Keeper]:
+async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
     """
     Keep the account of the run that begins within the block: every event goes into its log.
 
@@ -207,7 +207,7 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
     Args:
         settings: `output` as the user named it, and what else is to be left where.
     """
-    keeper = Keeper(settings, events=events, clock=clock)
+    keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()
     try:
         with events.joined(keeper):

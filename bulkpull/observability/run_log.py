@@ -152,7 +152,7 @@ def as_entry(event: Event, *, run_id: str, at: datetime) -> Entry:
     return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | values
 
 
-def read_entry(line: str) -> tuple[Event, datetime] | None:
+def parse_entry(line: str) -> tuple[Event, datetime] | None:
     """An event, and when it happened, from a line of the log (pure); `None` for a line that is none."""
     try:
         entry: Mapping[str, Any] = json.loads(line)

@@ -176,7 +176,7 @@ class RunTimings:
             self.spans.append(Span(dataset, phase, began_s, at_s))
 
 
-def replay(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
+def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
     """
     The sessions that a log tells of, as one; `None` when it tells of none.
 

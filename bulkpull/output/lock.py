@@ -24,7 +24,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.output.atomic_files import clear_asides, explained, load_json, makedirs_durable, write_json
+from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
 from bulkpull.output.no_follow import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -107,7 +107,7 @@ def _may_live(writer: Path) -> bool:
 
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     writer = folder / "writer.json"
-    with explained(folder):
+    with disk_errors(folder):
         makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
         try:
             lock.acquire()
@@ -125,7 +125,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
                 fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
             ) from None
     try:
-        with explained(writer):
+        with disk_errors(writer):
             _clear_asides(folder)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
@@ -136,11 +136,11 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
 def _clear_asides(folder: Path) -> None:
     """Remove what a killed run had not finished writing; only what is named as our own files are."""
     output = folder.parent
-    clear_asides(folder, root=folder, names={"writer.json"})
-    clear_asides(output, root=output, names={"current.json", "README.md"})
-    clear_asides(output / "latest", root=output)
+    remove_stale_temp_files(folder, root=folder, names={"writer.json"})
+    remove_stale_temp_files(output, root=output, names={"current.json", "README.md"})
+    remove_stale_temp_files(output / "latest", root=output)
     for name in names_beneath(output / "runs", root=output):
-        clear_asides(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
+        remove_stale_temp_files(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
 
 
 def _await_holder(writer: Path) -> str:

@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ConvertedColumn, ConvertedTable, Misfit, ParquetFile
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, ParquetFile
 from bulkpull.errors import HeldBack
 from bulkpull.model import Execution, Pull, Window
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.download import StoredFile
+from bulkpull.pipeline.download import DownloadedFile
 from bulkpull.pipeline.window_check import describe_window
 from bulkpull.question import OPEN, Question
 
@@ -150,7 +150,7 @@ def _part(
         generated_at=datetime.fromisoformat(part_record.generated_at) if part_record.generated_at else None,
     )
     declared = [column for column in record.columns if column.declared is not None]
-    table = ConvertedTable(
+    table = ConversionResult(
         files=(ParquetFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
         rows=file.rows,
         columns=tuple(map(_column, declared)),
@@ -158,7 +158,7 @@ def _part(
         extra_columns=tuple(column.name for column in record.columns if column.declared is None),
         content_hash=file.sha256,
     )
-    stored = StoredFile(path, part_record.downloaded_bytes, vouched_by=tuple(part_record.vouched_by))
+    stored = DownloadedFile(path, part_record.downloaded_bytes, vouched_by=tuple(part_record.vouched_by))
     return ConvertedPull(replace(pull, window=window, keeps_history=False), None, execution, stored, table)
 
 

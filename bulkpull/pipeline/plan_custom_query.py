@@ -19,7 +19,7 @@ from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.time_column import held_against_window
 from bulkpull.pipeline.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
-from bulkpull.query.drift import find_drift
+from bulkpull.query.drift import find_query_drift
 from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
@@ -188,7 +188,7 @@ def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str)
     Returns:
         What it leaves out, as a note (77).
     """
-    drift = find_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
+    drift = find_query_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
     assert drift is not None
     if drift.missing:
         near = {name: did_you_mean(name, (*offered.columns, *offered.metrics)) for name in drift.missing}

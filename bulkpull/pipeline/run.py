@@ -33,8 +33,8 @@ from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull, Report
-from bulkpull.observability.recorder import Keeper, recorded_run
-from bulkpull.output.atomic_files import explained
+from bulkpull.observability.recorder import RunRecorder, recorded_run
+from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
@@ -127,7 +127,7 @@ class Run:
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
-    _keeper: Keeper = field(init=False, repr=False)
+    _keeper: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
         """
@@ -145,7 +145,7 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
-        with explained(output):
+        with disk_errors(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
@@ -167,13 +167,13 @@ class Run:
             locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
-            with explained(output):
+            with disk_errors(output):
                 current = await anyio.to_thread.run_sync(Current.load, output)
             await self._look_back(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
-            with explained(output):
+            with disk_errors(output):
                 look = partial(
                     open_folder,
                     output,
@@ -232,7 +232,7 @@ class Run:
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
-        with explained(output):
+        with disk_errors(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
     async def _look_back(self, ledger: Ledger, current: Current) -> None:
@@ -661,7 +661,7 @@ class Run:
             interrupted=interrupted,
         )
         counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
-        with explained(output):
+        with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status

@@ -34,7 +34,7 @@ class QueryDrift:
     left_out: tuple[str, ...] = ()
 
 
-def find_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
+def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
     """
     Hold a query against what the service lists; names are compared without case (behaviour 60).
 

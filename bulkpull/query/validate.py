@@ -17,7 +17,7 @@ from bulkpull.model import OfferedDataset
 from bulkpull.query.ast import Condition, Literal, Name, Operator, Statement
 from bulkpull.query.parser import parse
 from bulkpull.query.render import build
-from bulkpull.query.value_checks import Kind, check_value
+from bulkpull.query.value_checks import ColumnValues, check_value
 from bulkpull.suggestions import did_you_mean
 
 _SHOWN = 12
@@ -168,17 +168,17 @@ class _Check:
         return replace(condition, name=name, values=tuple(self._sent(value, kind) for value in condition.values))
 
     @staticmethod
-    def _sent(value: Literal, kind: Kind) -> Literal:
+    def _sent(value: Literal, kind: ColumnValues) -> Literal:
         """The value as it is sent: text in quotes, so that nobody takes 007 for a number (behaviours 66 and 152)."""
         return replace(value, quoted=True) if kind.is_text else value
 
-    def _kind(self, name: Name) -> Kind:
+    def _kind(self, name: Name) -> ColumnValues:
         if name.folded not in self.columns:
-            return Kind(self.catalog.metric(name.text).type)
+            return ColumnValues(self.catalog.metric(name.text).type)
         column = self._documented(name.text)
         if column is None:
-            return Kind()
-        return Kind(column.type, values=column.values, known_values=column.known_values)
+            return ColumnValues()
+        return ColumnValues(column.type, values=column.values, known_values=column.known_values)
 
     def _timespan(self, name: Name) -> Name:
         ranges = self.dataset.date_ranges

@@ -37,7 +37,7 @@ _KINDS: dict[ColumnType | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ColumnValues:
     """What a column holds, as far as it is documented; nothing is known of one that has no type."""
 
     type: ColumnType | None = None
@@ -66,7 +66,7 @@ class ValueWarning:
     is_fatal: bool
 
 
-def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning | None:
+def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueWarning | None:
     """
     What is wrong with comparing a column of that kind with `value`; `None` when nothing is known to be.
 
@@ -85,11 +85,11 @@ def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning |
     return None if fits(value) else ValueWarning(_holds(kind), fix, is_fatal=kind.type is not ColumnType.GUID)
 
 
-def _holds(kind: Kind) -> str:
+def _holds(kind: ColumnValues) -> str:
     return f"the column holds {_KINDS[kind.type]}, so no row can match"
 
 
-def _of_pattern(value: str, kind: Kind) -> ValueWarning | None:
+def _of_pattern(value: str, kind: ColumnValues) -> ValueWarning | None:
     if "%" not in value and "_" not in value:
         return ValueWarning("LIKE without % or _ finds only the whole value", f"write '%{value}%'", is_fatal=False)
     if kind.type in _KINDS and kind.type is not ColumnType.GUID:

@@ -16,8 +16,8 @@ from bulkpull.simulator.api_errors import Refusal
 from bulkpull.simulator.dispatch import paged, perform
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.rate_limit import Throttle
-from bulkpull.simulator.request_log import Call
-from bulkpull.simulator.responses import Reply
+from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator.responses import Response
 from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
@@ -37,7 +37,13 @@ class ApiHost:
     """
 
     def __init__(
-        self, scenario: Scenario, service: Service, *, clock: SimulatorClock, faults: FaultBox, calls: list[Call]
+        self,
+        scenario: Scenario,
+        service: Service,
+        *,
+        clock: SimulatorClock,
+        faults: FaultBox,
+        calls: list[LoggedRequest],
     ) -> None:
         self._scenario, self._service, self._clock, self._faults = scenario, service, clock, faults
         self._calls = calls
@@ -70,8 +76,8 @@ class ApiHost:
         return self._response(reply)
 
     async def _reply(
-        self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
-    ) -> Reply | None:
+        self, request: web.Request, route: Route | None, call: LoggedRequest, body: Mapping[str, Any]
+    ) -> Response | None:
         """The answer, `None` for a connection that is reset instead."""
         if self._take("reset_before_acting", call):
             return None
@@ -87,7 +93,7 @@ class ApiHost:
             return responses.status_reply(fault, now=self._clock.now())
         return None if self._take("reset_after_acting", call) else reply
 
-    def _instead(self, call: Call) -> Reply | None:
+    def _instead(self, call: LoggedRequest) -> Response | None:
         """What a gateway answers in the service's place; `None` when it lets the request through."""
         for name in ("http_status", "throttle"):
             fault = self._take(name, call)
@@ -100,11 +106,11 @@ class ApiHost:
         if fault is None:
             return None
         target = f"{self.blob_origin if fault.args.get('to') != 'loop' else self.api_origin}{call.path}"
-        return Reply(status=int(fault.args.get("status", 302)), body=b"", headers={"Location": target})
+        return Response(status=int(fault.args.get("status", 302)), body=b"", headers={"Location": target})
 
     async def _act(
-        self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
-    ) -> Reply | None:
+        self, request: web.Request, route: Route | None, call: LoggedRequest, body: Mapping[str, Any]
+    ) -> Response | None:
         """What the service itself answers; `None` for an answer that is lost."""
         if len(request.raw_path) > self._scenario.longest_address:
             return _generic(414, "Request-URI too long")
@@ -124,7 +130,7 @@ class ApiHost:
             reply = responses.refusal_reply(refusal)
         return replace(reply, headers={**headers, **reply.headers}) if reply is not None else None
 
-    def _admit(self, call: Call, token: str | None) -> None:
+    def _admit(self, call: LoggedRequest, token: str | None) -> None:
         """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
         self._throttle.check()
         if self._take("token_refused", call):
@@ -133,7 +139,7 @@ class ApiHost:
         if self._scenario.role == "none":
             raise api_errors.forbidden()
 
-    async def _perform(self, route: Route, call: Call, body: Mapping[str, Any]) -> Reply | None:
+    async def _perform(self, route: Route, call: LoggedRequest, body: Mapping[str, Any]) -> Response | None:
         """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
         if self._name_is_taken(route, call, body):
             return None
@@ -152,7 +158,7 @@ class ApiHost:
         )
         return self._shaped(whole, route, call)
 
-    def _shaped(self, body: dict[str, Any], route: Route, call: Call) -> Reply:
+    def _shaped(self, body: dict[str, Any], route: Route, call: LoggedRequest) -> Response:
         """The envelope in the scenario's casing, or as a fault leaves it."""
         shaped = body
         if self._scenario.key_casing == "pascal":
@@ -167,7 +173,7 @@ class ApiHost:
                 return responses.spoiled_reply(fault, reply, body)
         return reply
 
-    def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Reply:
+    def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Response:
         tenant = route.subject or ""
         try:
             match route.endpoint:
@@ -181,7 +187,7 @@ class ApiHost:
             return responses.json_reply(refused.body(now=self._clock.now()), status=refused.status)
         return responses.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
-    def _name_is_taken(self, route: Route, call: Call, body: Mapping[str, Any]) -> bool:
+    def _name_is_taken(self, route: Route, call: LoggedRequest, body: Mapping[str, Any]) -> bool:
         """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
         fields = Fields(body)
         name, text = fields.text("Name"), fields.text("Query")
@@ -194,15 +200,15 @@ class ApiHost:
         self._service.query_shelf.keep(name=name, text=other, description=None)
         return True
 
-    def _take(self, name: str, call: Call) -> Fault | None:
+    def _take(self, name: str, call: LoggedRequest) -> Fault | None:
         fault = self._faults.take(name, datasets=call.datasets, endpoint=call.endpoint or "", method=call.method)
         if fault is not None and call.fault is None:
             call.fault = fault.name
         return fault
 
-    def _note(self, request: web.Request, route: Route | None) -> Call:
+    def _note(self, request: web.Request, route: Route | None) -> LoggedRequest:
         headers = request.headers
-        call = Call(
+        call = LoggedRequest(
             at=self._clock.now(),
             method=request.method,
             path=request.path,
@@ -227,7 +233,7 @@ class ApiHost:
             headers["isMfaCompliant"] = str(self._tokens.is_mfa_compliant(token)).lower()
         return headers
 
-    def _response(self, reply: Reply) -> web.Response:
+    def _response(self, reply: Response) -> web.Response:
         response = web.Response(
             status=reply.status,
             reason=reply.reason,
@@ -238,7 +244,7 @@ class ApiHost:
         return response
 
 
-def _generic(status: int, words: str) -> Reply:
+def _generic(status: int, words: str) -> Response:
     """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
     return responses.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
 

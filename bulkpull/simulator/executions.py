@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal
-from bulkpull.simulator.entities import Execution, StoredReport, wire_execution, wire_time
+from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_execution, wire_time
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -36,7 +36,7 @@ _WORDS = {
 }
 """What a plight shows as status, unless its arguments have another word."""
 
-LinkMaker = Callable[[StoredReport, Execution], str]
+LinkMaker = Callable[[StoredReport, StoredExecution], str]
 """Signs a link to an execution's file; every reading gives a fresh one (behaviour 122)."""
 
 
@@ -44,7 +44,7 @@ LinkMaker = Callable[[StoredReport, Execution], str]
 class _View:
     """An execution as it shows itself at this reading."""
 
-    execution: Execution
+    execution: StoredExecution
     report: StoredReport
     status: str
     link: str | None = None
@@ -146,13 +146,13 @@ class ExecutionReader:
         completed = [view for view in views if view.status == "Completed"]
         return completed or (views if seed_like else [])
 
-    def _view(self, execution: Execution, report: StoredReport, *, now: datetime) -> _View:
+    def _view(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> _View:
         status = report.status_of(execution, now=now)
         if execution.plight is not None:
             return self._view_in_plight(execution, report, execution.plight, status=status)
         return self._plain(execution, report, status=status)
 
-    def _view_in_plight(self, execution: Execution, report: StoredReport, plight: Fault, *, status: str) -> _View:
+    def _view_in_plight(self, execution: StoredExecution, report: StoredReport, plight: Fault, *, status: str) -> _View:
         """What a fault of the execution shows; a plight of completed executions counts only their readings."""
         done, args = status == "Completed", plight.args
         if not done and plight.name in _PLIGHTS_OF_COMPLETED:
@@ -174,7 +174,7 @@ class ExecutionReader:
             return replace(view, link="" if args.get("link") == "empty" else None)
         return replace(view, generated_at=args.get("value")) if plight.name == "generated_time_odd" else view
 
-    def _plain(self, execution: Execution, report: StoredReport, *, status: str) -> _View:
+    def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> _View:
         if status != "Completed":
             return _View(execution, report, status)
         link = self._sign(report, execution)

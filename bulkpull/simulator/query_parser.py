@@ -35,7 +35,7 @@ _DIRECTION = re.compile(r"\s+(ASC|DESC)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ParsedCondition:
     """One comparison of WHERE; `operator` is upper case with single blanks, lists come only with IN and NOT IN."""
 
     column: Column
@@ -44,7 +44,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordering:
+class ParsedOrdering:
     """One column of ORDER BY; descending when no direction is given (behaviour 65)."""
 
     column: Column
@@ -63,8 +63,8 @@ class ParsedQuery:
 
     table: Table
     columns: tuple[Column, ...]
-    conditions: tuple[Condition, ...]
-    orderings: tuple[Ordering, ...]
+    conditions: tuple[ParsedCondition, ...]
+    orderings: tuple[ParsedOrdering, ...]
     distinct: bool
     limit: int | None
     timespan: str | None
@@ -122,7 +122,7 @@ def _names(text: str, table: Table) -> list[Column]:
         rest = rest[1:]
 
 
-def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
+def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
     found = []
     rest = text.strip()
     while True:
@@ -132,7 +132,7 @@ def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
             raise bad_request("Invalid query")
         word = re.sub(r"\s+", " ", operator["op"].upper())
         values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))
-        found.append(Condition(column, "!=" if word == "<>" else word, values))
+        found.append(ParsedCondition(column, "!=" if word == "<>" else word, values))
         if not rest.strip():
             return tuple(found)
         joint = _AND.match(rest)
@@ -166,13 +166,13 @@ def _literal(text: str) -> tuple[str, str]:
     return value, text[found.end() :]
 
 
-def _orderings(text: str, table: Table) -> tuple[Ordering, ...]:
+def _orderings(text: str, table: Table) -> tuple[ParsedOrdering, ...]:
     found = []
     rest = text.strip()
     while True:
         column, rest = _leading_name(rest.lstrip(), table)
         direction = _DIRECTION.match(rest)
-        found.append(Ordering(column, descending=direction is None or direction[1].upper() == "DESC"))
+        found.append(ParsedOrdering(column, descending=direction is None or direction[1].upper() == "DESC"))
         rest = (rest[direction.end() :] if direction else rest).lstrip()
         if not rest:
             return tuple(found)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal, bad_request
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -188,10 +188,10 @@ class ReportStore:
                 if not report.was_paused_at(due_at):
                     self._begin(report, at=due_at)
 
-    def upcoming(self, report: StoredReport) -> Execution:
+    def upcoming(self, report: StoredReport) -> StoredExecution:
         """The execution that comes next; the seed's service shows it as Pending before its time (behaviour 103)."""
         if report.next_execution is None:
-            report.next_execution = Execution(
+            report.next_execution = StoredExecution(
                 execution_id=str(uuid4()),
                 report_id=report.report_id,
                 started_at=report.start_at,
@@ -202,7 +202,7 @@ class ReportStore:
     def _begin(self, report: StoredReport, *, at: datetime) -> None:
         plight = self._faults.take_any(PLIGHTS, datasets=(report.dataset,))
         if plight is not None and plight.name == "old_execution_first":
-            older = Execution(
+            older = StoredExecution(
                 execution_id=str(uuid4()),
                 report_id=report.report_id,
                 started_at=at - timedelta(days=1),

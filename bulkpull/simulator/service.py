@@ -17,7 +17,7 @@ from typing import Any
 from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal, bad_request
 from bulkpull.simulator.datasets import Table, offered_tables
-from bulkpull.simulator.entities import Execution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
+from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
 from bulkpull.simulator.executions import ExecutionReader, LinkMaker
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_parser import ParsedQuery
@@ -34,7 +34,7 @@ TEST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceResult:
     """What a successful call brings: records and the envelope's message, which is null on several (behaviour 31)."""
 
     records: list[dict[str, Any]]
@@ -77,7 +77,7 @@ class Service:
         return self.report_desk.created
 
     @property
-    def executions(self) -> list[Execution]:
+    def executions(self) -> list[StoredExecution]:
         """Every execution of every report that has begun by now."""
         self.report_desk.advance()
         return [execution for report in self.reports.values() for execution in report.executions]
@@ -97,7 +97,7 @@ class Service:
         self.report_desk.advance()
         return [report for report in self.reports.values() if report.dataset == dataset and report.is_standing]
 
-    def list_datasets(self, params: Fields) -> Answer:
+    def list_datasets(self, params: Fields) -> ServiceResult:
         """The offered datasets, or the one that is asked for."""
         wanted = params.text("datasetName")
         found = [
@@ -113,18 +113,20 @@ class Service:
         ]
         if not found:
             raise Refusal(404, api_errors.NO_ITEM)
-        return Answer(found, "Dataset fetched successfully")
+        return ServiceResult(found, "Dataset fetched successfully")
 
-    def create_query(self, body: Fields) -> Answer:
-        return Answer([wire_query(self.query_shelf.create(body))], "Query created successfully")
+    def create_query(self, body: Fields) -> ServiceResult:
+        return ServiceResult([wire_query(self.query_shelf.create(body))], "Query created successfully")
 
-    def list_queries(self, params: Fields) -> Answer:
-        return Answer([wire_query(query) for query in self.query_shelf.list(params)], "Queries fetched successfully")
+    def list_queries(self, params: Fields) -> ServiceResult:
+        return ServiceResult(
+            [wire_query(query) for query in self.query_shelf.list(params)], "Queries fetched successfully"
+        )
 
-    def delete_query(self, query_id: str) -> Answer:
+    def delete_query(self, query_id: str) -> ServiceResult:
         query = self.query_shelf.delete(query_id)
         self.report_desk.lose_query(query.query_id)
-        return Answer([wire_query(query)], "Query deleted successfully")
+        return ServiceResult([wire_query(query)], "Query deleted successfully")
 
     def test_query(self, params: Fields) -> Extract:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
@@ -152,28 +154,30 @@ class Service:
         days = days_between(start, end, now=now, inclusive=self.scenario.inclusive_end)
         return replace(extract, window=days if months is not None else None)
 
-    def create_report(self, body: Fields, *, correlation_id: str) -> Answer:
+    def create_report(self, body: Fields, *, correlation_id: str) -> ServiceResult:
         report = self.report_desk.create(body, correlation_id=correlation_id)
-        return Answer([wire_report(report)], "Report created successfully")
+        return ServiceResult([wire_report(report)], "Report created successfully")
 
-    def list_reports(self, params: Fields) -> Answer:
-        return Answer([wire_report(report) for report in self.report_desk.list(params)], "Reports fetched successfully")
+    def list_reports(self, params: Fields) -> ServiceResult:
+        return ServiceResult(
+            [wire_report(report) for report in self.report_desk.list(params)], "Reports fetched successfully"
+        )
 
-    def update_report(self, report_id: str, body: Fields, *, correlation_id: str) -> Answer:
+    def update_report(self, report_id: str, body: Fields, *, correlation_id: str) -> ServiceResult:
         report = self.report_desk.update(report_id, body, correlation_id=correlation_id)
-        return Answer([wire_report(report)], "Report updated successfully")
+        return ServiceResult([wire_report(report)], "Report updated successfully")
 
-    def delete_report(self, report_id: str) -> Answer:
-        return Answer([wire_report(self.report_desk.delete(report_id))], "Report deleted successfully")
+    def delete_report(self, report_id: str) -> ServiceResult:
+        return ServiceResult([wire_report(self.report_desk.delete(report_id))], "Report deleted successfully")
 
-    def pause_report(self, report_id: str) -> Answer:
-        return Answer([wire_report(self.report_desk.pause(report_id))], "Report paused successfully")
+    def pause_report(self, report_id: str) -> ServiceResult:
+        return ServiceResult([wire_report(self.report_desk.pause(report_id))], "Report paused successfully")
 
-    def resume_report(self, report_id: str) -> Answer:
-        return Answer([wire_report(self.report_desk.resume(report_id))], "Report resumed successfully")
+    def resume_report(self, report_id: str) -> ServiceResult:
+        return ServiceResult([wire_report(self.report_desk.resume(report_id))], "Report resumed successfully")
 
-    def read_executions(self, report_ids: str, params: Fields) -> Answer:
-        return Answer(self._reader.read(report_ids, params))
+    def read_executions(self, report_ids: str, params: Fields) -> ServiceResult:
+        return ServiceResult(self._reader.read(report_ids, params))
 
     def extract_of(self, execution_id: str) -> Extract | None:
         """What the file of an execution holds; `None` when the execution is gone with its report (behaviour 97)."""
@@ -218,12 +222,12 @@ class Service:
             return extract
         return replace(extract, window=days_between(*window, now=at, inclusive=False))
 
-    def _pairs(self) -> Iterator[tuple[Execution, StoredReport]]:
+    def _pairs(self) -> Iterator[tuple[StoredExecution, StoredReport]]:
         for report in self.reports.values():
             for execution in report.executions:
                 yield execution, report
 
-    def _extract_of(self, report: StoredReport, execution: Execution) -> Extract:
+    def _extract_of(self, report: StoredReport, execution: StoredExecution) -> Extract:
         table, at = report.parsed.table, execution.started_at
         manner = self.scenario.windows
         start, end = (None, None) if manner == "ignored" else report.window

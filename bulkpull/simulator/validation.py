@@ -25,7 +25,7 @@ _PLACEHOLDER = "string"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOrder:
+class ReportBody:
     """A report's body that keeps all rules; `start_at` and `interval_h` are `None` for a one-off report."""
 
     name: str
@@ -84,7 +84,7 @@ class Fields:
 
 def read_order(
     fields: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: int, correlation_id: str
-) -> ReportOrder:
+) -> ReportBody:
     """
     Check the body of a new report.
 
@@ -108,7 +108,7 @@ def read_order(
         interval_h = _interval(fields.get("RecurrenceInterval"), minimum_h=minimum_recurrence_h)
         count = _count(fields.get("RecurrenceCount"))
         _check_lead(start_at, now=now)
-    return ReportOrder(
+    return ReportBody(
         name=name,
         description=description,
         execute_now=one_off,

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
 from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
 from bulkpull.transport.rate_limit import parse_retry_after
 
@@ -88,7 +88,9 @@ class BodyRange:
     ends_by_itself: bool
 
 
-def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, known: Version | None) -> BodyRange:
+def check_response(
+    status: int, headers: Mapping[str, str], *, asked: ByteRange | None, known: Version | None
+) -> BodyRange:
     """
     Check a reply with data, status 200 or 206.
 
@@ -128,7 +130,7 @@ def _check_same(version: Version, *, known: Version | None) -> None:
         raise FileReplaced(f"the stored file has another {word} than before")
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
+def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
     """
     What a reply without data means; `body` is its beginning.
 

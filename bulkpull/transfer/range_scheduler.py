@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bulkpull.transfer.byte_ranges import Stretch, merged
+from bulkpull.transfer.byte_ranges import ByteRange, merged
 
 ENDLESS = 1 << 62
 """The end of a file whose length is not known yet."""
@@ -48,9 +48,9 @@ class Segment:
         return self.at >= self.end
 
     @property
-    def rest(self) -> Stretch:
+    def rest(self) -> ByteRange:
         """What has not arrived yet."""
-        return Stretch(self.at, self.end)
+        return ByteRange(self.at, self.end)
 
     @property
     def shareable_bytes(self) -> int:
@@ -67,7 +67,7 @@ class RangeScheduler:
         gaps: What is missing at the start, in order.
     """
 
-    gaps: list[Stretch]
+    gaps: list[ByteRange]
     front: Segment | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class RangeScheduler:
             last = self.gaps.pop()
             start = last.start if last.size_bytes < 2 * size else last.end - size
             if start > last.start:
-                self.gaps.append(Stretch(last.start, start))
+                self.gaps.append(ByteRange(last.start, start))
             return Segment(start, last.end)
         front = self.front
         if front is None or front.end == ENDLESS or front.shareable_bytes < size + _SMALLEST_PIECE:

@@ -34,19 +34,19 @@ from bulkpull.events import Events, Level
 from bulkpull.model import SecureLink
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch, missing
+from bulkpull.transfer.byte_ranges import ByteRange, missing
 from bulkpull.transfer.checkpoints import Checkpoints
 from bulkpull.transfer.disk_room import check_room
 from bulkpull.transfer.partial_file import PartialFile
-from bulkpull.transfer.progress import Progress
+from bulkpull.transfer.progress import TransferProgress
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
     EndReached,
     FileReplaced,
     RangesUnfit,
-    judge,
-    refusal,
+    check_response,
+    error_for_status,
 )
 from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 from bulkpull.transfer.signed_link import SignedLink
@@ -100,7 +100,7 @@ class Transfer:
     minimum_bytes_per_s: float
     known_md5: bytes | None = None
     version: Version | None = None
-    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([Stretch(0, ENDLESS)]))
+    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([ByteRange(0, ENDLESS)]))
     _width: StreamCount = field(default_factory=lambda: StreamCount(1))
     _checkpoints: Checkpoints = field(init=False)
     _group: TaskGroup = field(init=False)
@@ -110,8 +110,8 @@ class Transfer:
     _shares: bool = False
     _restarts: int = 0
     _whole_answers: int = 0
-    _progress: Progress = field(default_factory=Progress)
-    _link_progress: Progress = field(default_factory=Progress)
+    _progress: TransferProgress = field(default_factory=TransferProgress)
+    _link_progress: TransferProgress = field(default_factory=TransferProgress)
     _ended: tuple[int, bool] | None = None
 
     def __post_init__(self) -> None:
@@ -155,9 +155,9 @@ class Transfer:
 
     def _reset(self) -> None:
         self.version, self._ended = None, None
-        self._sharing = RangeScheduler([Stretch(0, ENDLESS)])
+        self._sharing = RangeScheduler([ByteRange(0, ENDLESS)])
         self._width = StreamCount(self.segments)
-        self._progress, self._link_progress = Progress(), Progress()
+        self._progress, self._link_progress = TransferProgress(), TransferProgress()
 
     async def _take_up(self) -> None:
         link = self.links.link
@@ -289,12 +289,12 @@ class Transfer:
     def _size_bytes(self) -> int | None:
         return self.version.size_bytes if self.version else None
 
-    def _range(self, claim: Segment) -> Stretch | None:
+    def _range(self, claim: Segment) -> ByteRange | None:
         """The range to ask for; `None` for the whole file."""
         nothing_yet = claim.at == 0 and not self.partial.done_bytes and not self._helpers
         return None if self.version is None or not self._ranged or nothing_yet else claim.rest
 
-    def _request(self, link: SecureLink, asked: Stretch | None) -> Request:
+    def _request(self, link: SecureLink, asked: ByteRange | None) -> Request:
         headers: dict[str, str] = {}
         if asked is not None and self.version is not None:
             is_last = asked.end in (ENDLESS, self.version.size_bytes)
@@ -303,16 +303,16 @@ class Transfer:
                 headers["If-Match"] = self.version.etag
         return Request("GET", link.url, endpoint="blob", headers=headers, timeouts=TRANSFER_TIMEOUTS)
 
-    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: Stretch | None) -> BodyRange | None:
+    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: ByteRange | None) -> BodyRange | None:
         """The reply's data if they are what was asked for; `None` when there is nothing more to come."""
         if reply.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             body = await reply.read_error_body(ERROR_PAGE_BYTES)
-            error = refusal(reply.status, reply.headers, body, now=self.clock.now())
+            error = error_for_status(reply.status, reply.headers, body, now=self.clock.now())
             if isinstance(error, EndReached):
                 self._end_reached(error, claim)
                 return None
             raise error
-        offer = judge(reply.status, reply.headers, asked=asked, known=self.version)
+        offer = check_response(reply.status, reply.headers, asked=asked, known=self.version)
         if not offer.whole:
             self._learn_size(offer, claim)
             claim.reach = offer.end or claim.end

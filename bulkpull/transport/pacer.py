@@ -32,10 +32,10 @@ from bulkpull.transport.allowance import (
     wait_for_allowance,
 )
 from bulkpull.transport.rate_limit import (
+    after_429,
     after_call,
     after_success,
-    after_throttling,
-    at_rest,
+    initial_state,
     wait_before_call,
     with_burst,
 )
@@ -97,7 +97,7 @@ class RateLimiter:
         self._clock = clock
         self._events = events
         self._full_burst = burst
-        self._state = at_rest(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
+        self._state = initial_state(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
         self._allowance = AllowanceState(window_s=window_s)
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
@@ -185,7 +185,7 @@ class RateLimiter:
             reported: What the 429 said about the allowance.
         """
         before, at = self._state, self._clock.monotonic()
-        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s)
+        self._state = after_429(before, at=at, retry_after_s=retry_after_s)
         self._allowance = after_refusal(
             self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
         )

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from support import EventRecorder, FakeClock
 
-from bulkpull.auth import Entry, Identity, Keeper, TokenCache, fingerprint
+from bulkpull.auth import Identity, TokenCache, TokenEntry, TokenRotation, token_fingerprint
 from bulkpull.auth.token_rotation import LONGEST_TURN_S
 
 IDENTITY = Identity("tenant-1", "app-1", "https://login.contoso.example/token")
@@ -24,11 +24,13 @@ def keeper(
     seed: str | None = "seed-token",
     recorded: EventRecorder | None = None,
     clock: FakeClock | None = None,
-) -> Keeper:
-    return Keeper(cache_in(folder), seed=seed, clock=clock or FakeClock(), events=(recorded or EventRecorder()).hub)
+) -> TokenRotation:
+    return TokenRotation(
+        cache_in(folder), seed=seed, clock=clock or FakeClock(), events=(recorded or EventRecorder()).hub
+    )
 
 
-async def newest(chain: Keeper) -> str | None:
+async def newest(chain: TokenRotation) -> str | None:
     found = await chain.newest()
     return found.refresh_token if found else None
 
@@ -56,11 +58,11 @@ async def test_a_new_seed_begins_a_new_chain(tmp_path: Path) -> None:
 
     found = cache_in(tmp_path).load()
     assert found is not None
-    assert found[0].descends_from == fingerprint("another-seed")
+    assert found[0].descends_from == token_fingerprint("another-seed")
 
 
 async def test_who_signed_in_is_remembered_along_the_chain(tmp_path: Path) -> None:
-    first = Entry(
+    first = TokenEntry(
         tenant_id="t",
         client_id="c",
         token_url="u",
@@ -92,12 +94,12 @@ async def test_who_signs_out_while_a_run_is_under_way_has_signed_out(tmp_path: P
 async def test_who_signs_in_while_a_run_is_under_way_is_who_it_goes_on_as(tmp_path: Path) -> None:
     chain = keeper(tmp_path)
     await chain.keep("second-token")
-    signed_in = Entry(
+    signed_in = TokenEntry(
         tenant_id="t",
         client_id="c",
         token_url="u",
         public=True,
-        descends_from=fingerprint("seed-token"),
+        descends_from=token_fingerprint("seed-token"),
         kept_at="x",
         refresh_token="of-a-person",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msal_extensions import FilePersistence
 
-from bulkpull.auth import Entry, Identity, TokenCache, fingerprint, token_cache
+from bulkpull.auth import Identity, TokenCache, TokenEntry, token_cache, token_fingerprint
 from bulkpull.auth import token_cache as cache
 from bulkpull.auth.token_stores import SystemStore, system_store
 from bulkpull.config.settings import Settings
@@ -21,9 +21,9 @@ IDENTITY = Identity("tenant-1", "app-1", "https://login.contoso.example/token")
 TOKEN = "refresh-token-of-the-cache"
 
 
-def entry(refresh_token: str = TOKEN, **more: object) -> Entry:
+def entry(refresh_token: str = TOKEN, **more: object) -> TokenEntry:
     given = {"tenant_id": "tenant-1", "client_id": "app-1", "token_url": IDENTITY.token_url, "kept_at": "2026-11-23"}
-    return Entry.model_validate(given | {"refresh_token": refresh_token} | more)
+    return TokenEntry.model_validate(given | {"refresh_token": refresh_token} | more)
 
 
 def mode(path: Path) -> int:
@@ -230,10 +230,10 @@ def test_each_sign_in_has_its_own_place_in_whatever_case_it_is_written() -> None
     ("seed", "kept", "descends_from", "is_used"),
     [
         (None, "t2", None, True),
-        (None, "t2", fingerprint("t1"), True),
-        ("t1", "t2", fingerprint("t1"), True),
+        (None, "t2", token_fingerprint("t1"), True),
+        ("t1", "t2", token_fingerprint("t1"), True),
         ("t2", "t2", None, True),
-        ("t9", "t2", fingerprint("t1"), False),
+        ("t9", "t2", token_fingerprint("t1"), False),
         ("t1", "t2", None, False),
     ],
 )
@@ -245,7 +245,7 @@ def test_the_kept_token_is_used_only_if_it_came_from_the_one_in_the_settings(
 
 
 def test_a_fingerprint_does_not_tell_the_token() -> None:
-    assert TOKEN not in fingerprint(TOKEN)
+    assert TOKEN not in token_fingerprint(TOKEN)
     assert TOKEN in json.loads(entry().model_dump_json()).values()
 
 

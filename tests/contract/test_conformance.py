@@ -29,7 +29,7 @@ from bulkpull.auth.grants import token_form as token_form_of
 from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected, ServiceTrouble, Throttled
 from bulkpull.insights import requests, responses
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.error_mapping import judge
+from bulkpull.insights.error_mapping import raise_for_error
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
@@ -123,7 +123,7 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
     body = REFUSALS[name]
 
     with pytest.raises(KINDS[body["statusCode"]]) as caught:
-        judge(body["statusCode"], dumps(body).encode(), operation="do it")
+        raise_for_error(body["statusCode"], dumps(body).encode(), operation="do it")
 
     assert body["message"].split("<")[0].strip() in str(caught.value)
     assert isinstance(caught.value, QuotaExceeded) is name.endswith("Quota")
@@ -145,7 +145,7 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
 def test_every_reply_of_the_description_is_understood(name: str, read: Any) -> None:
     body = dumps(EXAMPLES[name]["value"]).encode()
 
-    judge(200, body, operation="do it")
+    raise_for_error(200, body, operation="do it")
     envelope = responses.read_envelope(body, operation="do it")
 
     assert [read(item) for item in envelope.items]

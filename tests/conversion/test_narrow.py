@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.forms import read_dates, read_time, write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit
-from bulkpull.conversion.type_inference import Column, _written_bytes
+from bulkpull.conversion.type_inference import ColumnTyper, _written_bytes
 
 Values = Sequence[str | None]
 
@@ -40,7 +40,7 @@ def narrowed(
         published_format=published_format,
         amount=amount,
     )
-    column, first_row, taken = Column(plan), 1, pl.Series(dtype=pl.String)
+    column, first_row, taken = ColumnTyper(plan), 1, pl.Series(dtype=pl.String)
     for values in batches:
         taken = column.take(pl.Series("Column", values, pl.String), first_row=first_row)
         assert taken.len() == len(values)
@@ -507,7 +507,7 @@ def test_a_metric_is_whole_numbers_until_a_value_needs_a_decimal(
 def test_a_flag_without_values_has_the_type_of_the_words_that_it_is_written_in(
     words: tuple[str, ...], kind: str
 ) -> None:
-    column = Column(ColumnPlan("Column", ColumnType.BOOL, flag_words=words))
+    column = ColumnTyper(ColumnPlan("Column", ColumnType.BOOL, flag_words=words))
 
     assert column.outcome().type == kind
 

@@ -18,7 +18,7 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion import convert as converting
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.forms import write_dates
-from bulkpull.conversion.messages import ColumnPlan, Misfit, Order, ParquetFile
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Misfit, ParquetFile
 from bulkpull.conversion.parquet_footer import read_footer
 from bulkpull.conversion.write_parquet import write_parquet
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, NotTheReport, TooLarge
@@ -263,7 +263,7 @@ def test_a_file_with_tabs_is_converted_whatever_was_asked_for() -> None:
 def test_the_file_tells_where_it_came_from(tmp_path: Path) -> None:
     (tmp_path / "stored").write_bytes(b"A\n1\n")
     (tmp_path / "into").mkdir()
-    order = Order(tmp_path / "stored", tmp_path / "into", texts("A"), {"bulkpull.run": "run-7"}, 100, 100)
+    order = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A"), {"bulkpull.run": "run-7"}, 100, 100)
 
     (file,) = convert(order).files
 
@@ -314,7 +314,7 @@ def test_what_is_not_the_report_leaves_no_file_behind(
 ) -> None:
     (tmp_path / "stored").write_bytes(file)
     (tmp_path / "into").mkdir()
-    order = Order(tmp_path / "stored", tmp_path / "into", texts("A", "B"), {}, 1_000, 16)
+    order = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A", "B"), {}, 1_000, 16)
 
     with pytest.raises(error, match=expected):
         convert(order)
@@ -353,7 +353,7 @@ def test_a_parquet_file_with_another_number_of_rows_is_caught(monkeypatch: pytes
 @pytest.mark.fault(8)
 def test_a_folder_that_is_not_there_is_trouble_with_the_disk(tmp_path: Path) -> None:
     (tmp_path / "stored").write_bytes(b"A\n1\n")
-    order = Order(tmp_path / "stored", tmp_path / "nowhere", texts("A"), {}, 1_000, 16)
+    order = ConversionRequest(tmp_path / "stored", tmp_path / "nowhere", texts("A"), {}, 1_000, 16)
 
     with pytest.raises(DiskTrouble, match="does not exist"):
         convert(order)
@@ -412,7 +412,7 @@ def test_the_form_of_dates_stands_in_the_parquet_file_and_gives_the_text_back(tm
     (tmp_path / "stored").write_bytes(csv_bytes([plan.name for plan in plans], rows))
     (tmp_path / "into").mkdir()
 
-    (file,) = convert(Order(tmp_path / "stored", tmp_path / "into", plans, {}, 10_000, batch_bytes)).files
+    (file,) = convert(ConversionRequest(tmp_path / "stored", tmp_path / "into", plans, {}, 10_000, batch_bytes)).files
 
     formats = read_footer(file.path).formats
     assert formats == {"Month": "%^b-%Y", "Start": "%Y%m%d", "End": "%-m/%-d/%Y"}

@@ -14,7 +14,7 @@ import pytest
 from certificates import PASSPHRASE, loopback_authority, made
 from support import EventRecorder, FakeClock
 
-from bulkpull.auth import Entry, fingerprint, token_cache
+from bulkpull.auth import TokenEntry, token_cache, token_fingerprint
 from bulkpull.auth.grants import Grant
 from bulkpull.auth.sign_in import choose_grant, prepare_sign_in
 from bulkpull.config.settings import Settings
@@ -72,10 +72,10 @@ async def connection(settings: Settings, *, clock: FakeClock | None = None) -> A
         yield made_up
 
 
-def kept(settings: Settings, refresh_token: str, **more: Any) -> Entry:
+def kept(settings: Settings, refresh_token: str, **more: Any) -> TokenEntry:
     cache = token_cache(settings)
     assert cache is not None
-    entry = Entry(
+    entry = TokenEntry(
         tenant_id=cache.identity.tenant_id,
         client_id=cache.identity.client_id,
         token_url=cache.identity.token_url,
@@ -163,7 +163,7 @@ async def test_a_refresh_token_that_is_no_longer_set_is_taken_from_the_cache(
     async with serving(authority) as service:
         scenario = service.simulator.scenario
         settings = service.settings(client_secret=scenario.client_secret)
-        kept(settings, scenario.refresh_token, descends_from=fingerprint("an-older-token"))
+        kept(settings, scenario.refresh_token, descends_from=token_fingerprint("an-older-token"))
 
         assert await choose_grant(settings) == "refresh_token"
         async with connection(settings) as made_up:

@@ -20,7 +20,7 @@ from bulkpull.errors import (
     UnexpectedReply,
 )
 from bulkpull.insights.api_codes import API_STATUSES, kind_of_status
-from bulkpull.insights.error_mapping import WITHHELD, GatewayTimeout, TokenRejected, judge
+from bulkpull.insights.error_mapping import WITHHELD, GatewayTimeout, TokenRejected, raise_for_error
 from bulkpull.transport.answer_kinds import AnswerKind
 
 HTML = b"<html><body>Bad gateway</body></html>"
@@ -29,7 +29,7 @@ HTML = b"<html><body>Bad gateway</body></html>"
 def verdict(status: int, body: bytes | dict[str, Any] = b"", **more: Any) -> BulkpullError | None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        judge(status, raw, operation="create the report 'X'", **more)
+        raise_for_error(status, raw, operation="create the report 'X'", **more)
     except BulkpullError as error:
         return error
     return None

@@ -30,7 +30,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import Standing
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.validation import Fields
 
 pytestmark = pytest.mark.timeout(600)
@@ -152,7 +152,7 @@ class Nights:
         assert {self.standing(dataset).status for dataset in self.datasets} == {"Active"}
 
 
-def is_done(report: StoredReport, execution: Execution, *, at: datetime) -> bool:
+def is_done(report: StoredReport, execution: StoredExecution, *, at: datetime) -> bool:
     return report.status_of(execution, now=at) == "Completed"
 
 

@@ -12,12 +12,12 @@ from journeys.kit import export
 from support import EventRecorder, FakeClock
 
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 
 POLLING: dict[str, Any] = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
 
 
-def until_last_look_s(calls: Sequence[Call]) -> float:
+def until_last_look_s(calls: Sequence[LoggedRequest]) -> float:
     """
     Seconds from the first call to the look that found the last report ready.
 

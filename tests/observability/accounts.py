@@ -8,7 +8,7 @@ from typing import Any
 
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Event, Level
-from bulkpull.observability.run_summary import Account
+from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.timings import RunTimings
 from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile, Requests, Seconds, Tool, status_of
 
@@ -47,10 +47,10 @@ def manifest(*records: DatasetRecord, **changes: Any) -> Manifest:
     return Manifest(**(given | changes))
 
 
-def account(*records: DatasetRecord, **changes: Any) -> Account:
+def account(*records: DatasetRecord, **changes: Any) -> RunSummary:
     """The account of such a run."""
     of_account = {name: changes.pop(name) for name in ("chronicle", "rows_before") if name in changes}
-    return Account(manifest(*records, **changes), Path("data"), **of_account)
+    return RunSummary(manifest(*records, **changes), Path("data"), **of_account)
 
 
 def event(name: str, dataset: str | None = None, **facts: object) -> Event:

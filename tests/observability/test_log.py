@@ -15,7 +15,7 @@ from journeys.kit import export
 from support import EventRecorder
 
 from bulkpull.events import Event, Level
-from bulkpull.observability.run_log import RunLog, log_of, read_entry
+from bulkpull.observability.run_log import RunLog, log_of, parse_entry
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
 
@@ -67,7 +67,7 @@ def test_a_run_that_is_carried_on_goes_on_in_the_same_file_after_a_line_that_a_k
     resumed_log.close()
     lines = log_of(tmp_path, RUN).read_text(encoding="utf-8").splitlines()
 
-    assert [read_entry(line) is not None for line in lines] == [True, False, True]
+    assert [parse_entry(line) is not None for line in lines] == [True, False, True]
 
 
 def test_secrets_and_control_characters_never_reach_it(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_its_size_is_bounded_calls_go_first_and_the_end_is_always_told(tmp_path:
 def test_an_event_is_read_back_as_it_was_told(tmp_path: Path) -> None:
     first = event("quota.reached", Level.WARNING, "AzureUsage", wait_s=3.5, limit=5)
     write_log(tmp_path, first)
-    read = read_entry(log_of(tmp_path, RUN).read_text(encoding="utf-8"))
+    read = parse_entry(log_of(tmp_path, RUN).read_text(encoding="utf-8"))
 
     assert read is not None
     assert (read[0].name, read[0].level, read[0].dataset) == (first.name, first.level, first.dataset)
@@ -106,7 +106,7 @@ def test_an_event_is_read_back_as_it_was_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["", "[]", "7", "{}", '{"timestamp":"x","level":"info","event":"a"}', "{"])
 def test_what_is_no_line_of_a_log_is_read_as_none(line: str) -> None:
-    assert read_entry(line) is None
+    assert parse_entry(line) is None
 
 
 async def test_a_run_leaves_its_log_with_datasets_told_also_by_those_who_know_only_reports(tmp_path: Path) -> None:
@@ -175,6 +175,6 @@ def test_a_disk_that_is_full_for_a_moment_costs_no_line(tmp_path: Path, monkeypa
     tell(4)
 
     assert written.close() is None
-    lines = [read_entry(line) for line in log_of(tmp_path, RUN).read_text().splitlines()]
+    lines = [parse_entry(line) for line in log_of(tmp_path, RUN).read_text().splitlines()]
     write_log = [entry[0].facts["number"] for entry in lines if entry is not None and "number" in entry[0].facts]
     assert write_log == [1, 2, 3, 4]

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support import EventRecorder
 
 from bulkpull.errors import AuthError, BulkpullError
-from bulkpull.observability.prometheus import Remembered, read_metrics, render_metrics
+from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.simulator import Fault, Scenario, Simulator
 
@@ -38,8 +38,8 @@ class Numbers:
         return found[0] if found else None
 
 
-def numbers(*records: DatasetRecord, remembered: Remembered | None = None, **changes: Any) -> Numbers:
-    return Numbers(render_metrics(manifest(*records, **changes), output=OUT, remembered=remembered or Remembered()))
+def numbers(*records: DatasetRecord, remembered: EarlierMetrics | None = None, **changes: Any) -> Numbers:
+    return Numbers(render_metrics(manifest(*records, **changes), output=OUT, remembered=remembered or EarlierMetrics()))
 
 
 def test_every_series_has_its_help_its_type_and_the_folder() -> None:
@@ -83,7 +83,7 @@ def test_a_dataset_found_unchanged_is_well() -> None:
 
 
 def test_a_failed_run_forgets_nothing() -> None:
-    before = Remembered(run_success=100, dataset_success={"AzureUsage": 50, "Other": 40}, rows={"AzureUsage": 9})
+    before = EarlierMetrics(run_success=100, dataset_success={"AzureUsage": 50, "Other": 40}, rows={"AzureUsage": 9})
     recorded = numbers(failed("AzureUsage", BulkpullError("no")), remembered=before)
 
     assert recorded.of("dataset_last_success_timestamp_seconds", dataset="AzureUsage") == 50
@@ -98,10 +98,10 @@ def test_an_interrupted_run_says_so() -> None:
 
 def test_odd_names_are_kept_and_another_folders_file_is_not_read() -> None:
     odd = 'A"b\\c\nd'
-    text = render_metrics(manifest(complete(odd)), output=OUT, remembered=Remembered())
+    text = render_metrics(manifest(complete(odd)), output=OUT, remembered=EarlierMetrics())
 
-    assert read_metrics(text, output=OUT) == Remembered(ENDED, {odd: ENDED})
-    assert read_metrics(text, output="/elsewhere") == Remembered()
+    assert read_metrics(text, output=OUT) == EarlierMetrics(ENDED, {odd: ENDED})
+    assert read_metrics(text, output="/elsewhere") == EarlierMetrics()
     with pytest.raises(ValueError, match="Invalid"):
         read_metrics("{ this is JSON", output=OUT)
 

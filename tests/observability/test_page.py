@@ -20,7 +20,7 @@ from bulkpull.observability.html_report import render_report
 from bulkpull.observability.html_timeline import ticks
 from bulkpull.observability.recorder import rows_before, tidy
 from bulkpull.observability.run_log import log_of
-from bulkpull.observability.run_summary import verdict_of
+from bulkpull.observability.run_summary import run_outcome
 from bulkpull.output.manifest import DatasetRecord, Drift, Manifest, PublishedColumn
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -130,7 +130,7 @@ def test_the_verdict_stands_on_top_in_one_sentence() -> None:
 def test_every_end_of_a_run_has_its_verdict(
     records: list[DatasetRecord], changes: dict[str, bool], word: str, sentence: str
 ) -> None:
-    verdict = verdict_of(manifest(*records, **changes))
+    verdict = run_outcome(manifest(*records, **changes))
 
     assert (verdict.word, verdict.sentence) == (word, sentence)
 

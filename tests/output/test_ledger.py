@@ -12,7 +12,7 @@ import pytest
 
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.output import ledger_db
-from bulkpull.output.atomic_files import explained, write_json
+from bulkpull.output.atomic_files import disk_errors, write_json
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
@@ -159,7 +159,7 @@ async def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.fault(5, 7)
 @pytest.mark.parametrize(("number", "words"), [(28, "no room left"), (13, "no permission"), (5, "refused")])
 def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, words: str, tmp_path: Path) -> None:
-    with pytest.raises(DiskTrouble, match=words) as reported, explained(tmp_path):
+    with pytest.raises(DiskTrouble, match=words) as reported, disk_errors(tmp_path):
         raise OSError(number, "told by the system")
 
     assert str(tmp_path) in str(reported.value)

@@ -226,5 +226,5 @@ def test_a_disk_that_refuses_the_ledger_is_told_as_for_any_file(tmp_path: Path, 
     trouble = sqlite3.OperationalError("told by SQLite")
     trouble.sqlite_errorcode = getattr(sqlite3, code)
 
-    with pytest.raises(DiskTrouble, match=words), ledger_db.explained(tmp_path):
+    with pytest.raises(DiskTrouble, match=words), ledger_db.ledger_errors(tmp_path):
         raise trouble

@@ -21,8 +21,8 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Event, Events
 from bulkpull.model import Execution, Query, Report, SecureLink
-from bulkpull.pipeline.poll import Form, Poller
-from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
+from bulkpull.pipeline.poll import Poller, PollForm
+from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LINK = SecureLink("https://example.blob.core.windows.net/c/b?sig=x")
@@ -46,32 +46,32 @@ READY = execution("Completed", link=LINK)
 @pytest.mark.parametrize(
     ("answers", "verdict"),
     [
-        ([], Verdict.ABSENT),
-        ([execution("Completed", "stranger", link=LINK)], Verdict.ABSENT),
-        ([execution("Pending")], Verdict.PENDING),
-        ([execution("Running")], Verdict.PENDING),
-        ([execution("Pondering")], Verdict.PENDING),
-        ([execution("paused")], Verdict.PAUSED),
-        ([execution("Failed")], Verdict.FAILED),
-        ([execution("CancelledByUser")], Verdict.FAILED),
-        ([execution("InternalError")], Verdict.FAILED),
-        ([execution("Completed")], Verdict.WITHOUT_LINK),
-        ([execution("COMPLETED", link=LINK)], Verdict.READY),
-        ([execution("Pending"), READY], Verdict.READY),
-        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], Verdict.ABSENT),
-        ([execution("Completed", link=LINK, at=NOW - timedelta(minutes=1))], Verdict.READY),
-        ([execution("Completed", link=LINK, at=NOW + timedelta(days=1))], Verdict.READY),
+        ([], ExecutionState.ABSENT),
+        ([execution("Completed", "stranger", link=LINK)], ExecutionState.ABSENT),
+        ([execution("Pending")], ExecutionState.PENDING),
+        ([execution("Running")], ExecutionState.PENDING),
+        ([execution("Pondering")], ExecutionState.PENDING),
+        ([execution("paused")], ExecutionState.PAUSED),
+        ([execution("Failed")], ExecutionState.FAILED),
+        ([execution("CancelledByUser")], ExecutionState.FAILED),
+        ([execution("InternalError")], ExecutionState.FAILED),
+        ([execution("Completed")], ExecutionState.WITHOUT_LINK),
+        ([execution("COMPLETED", link=LINK)], ExecutionState.READY),
+        ([execution("Pending"), READY], ExecutionState.READY),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], ExecutionState.ABSENT),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(minutes=1))], ExecutionState.READY),
+        ([execution("Completed", link=LINK, at=NOW + timedelta(days=1))], ExecutionState.READY),
     ],
 )
-def test_what_an_answer_means_for_a_report(answers: list[Execution], verdict: Verdict) -> None:
-    assert judge(report(), answers)[0] is verdict
+def test_what_an_answer_means_for_a_report(answers: list[Execution], verdict: ExecutionState) -> None:
+    assert execution_state(report(), answers)[0] is verdict
 
 
 @pytest.mark.behaviour(178)
 def test_of_several_completed_executions_the_newest_is_taken() -> None:
     old, new = (execution("Completed", link=LINK, at=NOW + timedelta(hours=h)) for h in (1, 2))
 
-    assert judge(report(), [old, new, READY])[1] is new
+    assert execution_state(report(), [old, new, READY])[1] is new
 
 
 @pytest.mark.behaviour(119)
@@ -225,15 +225,15 @@ async def test_joined_statuses_that_are_refused_are_given_up_and_joined_reports_
         return [execution("Completed", item_id, link=LINK) for item_id in ids] if now > 20 else []
 
     service = FakeService(InstantClock(), answer)
-    remembered: list[Form] = []
+    remembered: list[PollForm] = []
 
-    async def remember(form: Form) -> None:
+    async def remember(form: PollForm) -> None:
         remembered.append(form)
 
     outcomes = await wait_for(service, report("r1"), report("r2"), remember=remember)
 
     assert [type(outcome) for outcome in outcomes] == [Execution, Execution]
-    assert remembered == [Form.ONE_STATUS]
+    assert remembered == [PollForm.ONE_STATUS]
     assert [len(statuses) for _, statuses in service.asked] == [4] + [1] * (len(service.asked) - 1)
     assert {len(ids) for ids, _ in service.asked} == {2}
 
@@ -244,7 +244,7 @@ async def test_a_form_that_earlier_runs_learnt_is_not_tried_again() -> None:
         InstantClock(), lambda _, ids, __: [execution("Completed", item_id, link=LINK) for item_id in ids]
     )
 
-    await wait_for(service, report("r1"), report("r2"), form=Form.ONE_REPORT)
+    await wait_for(service, report("r1"), report("r2"), form=PollForm.ONE_REPORT)
 
     assert service.asked == [(("r1",), ("Completed",)), (("r2",), ("Completed",))]
 

@@ -14,7 +14,7 @@ from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.output import atomic_files
 from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
-from bulkpull.pipeline.publish import Publisher, Staged, find_drift, hold_back
+from bulkpull.pipeline.publish import Publisher, Staged, find_schema_drift, hold_back
 from bulkpull.question import Question
 
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
@@ -164,11 +164,11 @@ def columns(**types: str) -> list[PublishedColumn]:
 
 @pytest.mark.behaviour(54)
 def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
-    drift = find_drift({"A": "String", "B": "Int64"}, columns(B="String", C="Date"))
+    drift = find_schema_drift({"A": "String", "B": "Int64"}, columns(B="String", C="Date"))
 
     assert (drift.appeared, drift.vanished, drift.retyped) == (["C"], ["A"], ["B: Int64 → String"])
-    assert not find_drift({}, columns(A="String"))
-    assert not find_drift({"A": "String"}, columns(A="String"))
+    assert not find_schema_drift({}, columns(A="String"))
+    assert not find_schema_drift({"A": "String"}, columns(A="String"))
 
 
 @pytest.mark.fault(89)
@@ -176,7 +176,7 @@ def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
 def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(expected: str) -> None:
     column = PublishedColumn.model_validate({"name": "B", "type": "String", expected: {"row": 1204, "value": "n/a"}})
 
-    assert find_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
+    assert find_schema_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
 
 
 DEFAULTS = {

@@ -8,7 +8,7 @@ import pytest
 
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import StepEntry
-from bulkpull.pipeline.poll import Form
+from bulkpull.pipeline.poll import PollForm
 from bulkpull.pipeline.usual_durations import LOOK_FORM, remembered_form, slowest_first, usual_durations
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -64,13 +64,13 @@ def test_datasets_without_a_past_go_first_and_then_the_slowest() -> None:
 @pytest.mark.parametrize(
     ("age_d", "form", "expected"),
     [
-        (1, "one_report", Form.ONE_REPORT),
-        (6, "one_status", Form.ONE_STATUS),
-        (8, "one_report", Form.ALL_STATUSES),
-        (1, "unheard_of", Form.ALL_STATUSES),
+        (1, "one_report", PollForm.ONE_REPORT),
+        (6, "one_status", PollForm.ONE_STATUS),
+        (8, "one_report", PollForm.ALL_STATUSES),
+        (1, "unheard_of", PollForm.ALL_STATUSES),
     ],
 )
-def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: Form) -> None:
+def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: PollForm) -> None:
     noted = [StepEntry("", LOOK_FORM, at(-age_d * 86_400), {"form": form})]
 
     assert remembered_form(noted, now=NOW) is expected

@@ -13,7 +13,7 @@ from bulkpull.catalog import ColumnType
 from bulkpull.errors import QueryError
 from bulkpull.model import OfferedDataset
 from bulkpull.query import CheckedQuery, Operator, check_query
-from bulkpull.query.value_checks import Kind, check_value
+from bulkpull.query.value_checks import ColumnValues, check_value
 
 
 def check(text: str, *more: OfferedDataset) -> CheckedQuery:
@@ -165,12 +165,12 @@ def test_identifiers_are_sent_as_text_whatever_they_look_like(condition: str, se
     ],
 )
 def test_usual_forms_of_a_value_pass_without_a_word(type_: ColumnType, value: str) -> None:
-    assert check_value(value, kind=Kind(type_), operator=Operator.EQUAL) is None
+    assert check_value(value, kind=ColumnValues(type_), operator=Operator.EQUAL) is None
 
 
 @given(st.text(), st.sampled_from(ColumnType), st.sampled_from(Operator))
 def test_any_value_is_judged(value: str, type_: ColumnType, operator: Operator) -> None:
-    doubt = check_value(value, kind=Kind(type_, values=("0", "1")), operator=operator)
+    doubt = check_value(value, kind=ColumnValues(type_, values=("0", "1")), operator=operator)
 
     assert doubt is None or doubt.why
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from support import EventRecorder, FakeClock
 
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import StoredFile, download_report
+from bulkpull.pipeline.download import DownloadedFile, download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
@@ -41,7 +41,7 @@ class Downloader:
         self.recorded = EventRecorder()
         self.relinked = 0
 
-    async def fetch(self, link: str, *, into: Path, fresh: Sequence[str] = ()) -> StoredFile:
+    async def fetch(self, link: str, *, into: Path, fresh: Sequence[str] = ()) -> DownloadedFile:
         """
         Fetch the file behind `link`.
 

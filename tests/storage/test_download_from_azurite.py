@@ -25,7 +25,7 @@ from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import BulkpullError, FileDamaged, FileGone, LinkExpired
 from bulkpull.pipeline.convert import convert_report
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.report_data import csv_blocks
 from bulkpull.transfer import signed_link
 
@@ -389,7 +389,7 @@ class _Elsewhere(Simulator):
         self._names: dict[str, str] = {}
         self.stored: dict[str, bytes] = {}
 
-    def _sign(self, report: StoredReport, execution: Execution) -> str:
+    def _sign(self, report: StoredReport, execution: StoredExecution) -> str:
         if execution.execution_id not in self._names:
             extract = self.service.extract_of(execution.execution_id)
             assert extract is not None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bulkpull import platforms
 from bulkpull.transfer import partial_file
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.journal import vouch
 from bulkpull.transfer.partial_file import PartialFile
 
@@ -113,9 +113,9 @@ async def test_what_the_journal_cannot_vouch_for_is_fetched_again(tmp_path: Path
     await again.close()
 
     expected = {
-        "edited": [Stretch(2_000, 3_000)],
-        "truncated": [Stretch(0, 1_000)],
-        "longer": [Stretch(0, 1_000), Stretch(2_000, 3_000)],
+        "edited": [ByteRange(2_000, 3_000)],
+        "truncated": [ByteRange(0, 1_000)],
+        "longer": [ByteRange(0, 1_000), ByteRange(2_000, 3_000)],
     }
     assert again.kept == expected.get(change, [])
     assert taken == (change in expected)
@@ -151,7 +151,7 @@ async def test_bytes_in_any_order_give_the_file_its_md5_and_a_journal_that_holds
     assert (tmp_path / "report.part").read_bytes() == BODY
     assert digest == digest_again == VERSION.md5
     assert taken
-    assert (again.kept, again.done_bytes) == ([Stretch(0, len(BODY))], len(BODY))
+    assert (again.kept, again.done_bytes) == ([ByteRange(0, len(BODY))], len(BODY))
 
 
 async def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

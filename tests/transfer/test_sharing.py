@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpull.transfer.byte_ranges import Stretch, merged
+from bulkpull.transfer.byte_ranges import ByteRange, merged
 from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 
 MEGABYTE = 1 << 20
@@ -17,9 +17,9 @@ SIZE = 200 * MEGABYTE
 def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch for each thing that streams can do
     data: st.DataObject,
 ) -> None:
-    sharing = RangeScheduler([Stretch(0, SIZE)])
+    sharing = RangeScheduler([ByteRange(0, SIZE)])
     helpers: list[Segment] = []
-    fetched: list[Stretch] = []
+    fetched: list[ByteRange] = []
 
     def claim_front() -> Segment | None:
         front = sharing.claim_front()
@@ -34,7 +34,7 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
         for _ in range(data.draw(st.integers(0, 2))):
             piece = sharing.claim_piece(streams=data.draw(st.integers(1, 8)))
             helpers.extend([piece] if piece is not None else [])
-        fetched.append(Stretch(claim.at, claim.at + size))
+        fetched.append(ByteRange(claim.at, claim.at + size))
         claim.at += size
 
     front = claim_front()
@@ -61,18 +61,18 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
         front = claim_front()
 
     assert sum(item.size_bytes for item in fetched) == SIZE
-    assert merged(fetched) == [Stretch(0, SIZE)]
+    assert merged(fetched) == [ByteRange(0, SIZE)]
 
 
 def test_one_stream_asks_for_the_whole_file_at_once() -> None:
-    front = RangeScheduler([Stretch(0, SIZE)]).claim_front()
+    front = RangeScheduler([ByteRange(0, SIZE)]).claim_front()
 
     assert front is not None
-    assert front.rest == Stretch(0, SIZE)
+    assert front.rest == ByteRange(0, SIZE)
 
 
 def test_pieces_come_off_the_end_and_get_smaller_so_that_all_streams_end_together() -> None:
-    sharing = RangeScheduler([Stretch(0, SIZE)])
+    sharing = RangeScheduler([ByteRange(0, SIZE)])
     sharing.claim_front()
     pieces = []
     while (piece := sharing.claim_piece(streams=4)) is not None:
@@ -85,7 +85,7 @@ def test_pieces_come_off_the_end_and_get_smaller_so_that_all_streams_end_togethe
 
 
 def test_a_piece_that_is_given_back_is_left_to_the_reply_that_brings_it_anyway() -> None:
-    sharing = RangeScheduler([Stretch(0, SIZE)])
+    sharing = RangeScheduler([ByteRange(0, SIZE)])
     front = sharing.claim_front()
     assert front is not None
     front.reach = SIZE
@@ -98,7 +98,7 @@ def test_a_piece_that_is_given_back_is_left_to_the_reply_that_brings_it_anyway()
 
 
 def test_a_file_of_unknown_length_is_not_shared() -> None:
-    sharing = RangeScheduler([Stretch(0, ENDLESS)])
+    sharing = RangeScheduler([ByteRange(0, ENDLESS)])
     sharing.claim_front()
 
     assert sharing.claim_piece(streams=4) is None

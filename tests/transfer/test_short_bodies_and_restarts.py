@@ -15,7 +15,7 @@ from bulkpull.model import SecureLink
 from bulkpull.pipeline.download import download_report
 from bulkpull.transfer import disk_room
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.partial_file import PartialFile
 
 BODY = bytes(range(256)) * 40
@@ -107,7 +107,7 @@ async def test_the_journal_of_a_version_is_gone_before_its_bytes_are(
 @pytest.mark.behaviour(131)
 @pytest.mark.fault(55)
 async def test_a_file_that_changes_with_every_request_is_given_up(tmp_path: Path) -> None:
-    def change(number: int, _: Stretch | None) -> Mishap:
+    def change(number: int, _: ByteRange | None) -> Mishap:
         if number < 60:  # so that a transfer which does not count ends as well
             host.body, host.etag = bytes([number]) * 300_000, f'"version-{number}"'
             return Mishap(cut_after=1_000)

@@ -29,7 +29,15 @@ from bulkpull.errors import (
     UnsafeAddress,
 )
 from bulkpull.transport.messages import RequestCounts
-from bulkpull.transport.retry import GiveUp, Retrier, RetryBudget, RetryPolicy, advise, backoff, wait_for_budget
+from bulkpull.transport.retry import (
+    Retrier,
+    RetryBudget,
+    RetryPolicy,
+    StopReason,
+    backoff,
+    retry_delay,
+    wait_for_budget,
+)
 
 POLICY = RetryPolicy()
 RETRIABLE = [
@@ -57,8 +65,8 @@ HOPELESS = [
 ]
 
 
-def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> float | GiveUp:
-    return advise(error, attempt=attempt, policy=POLICY, creates=creates, draw=0.5)
+def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> float | StopReason:
+    return retry_delay(error, attempt=attempt, policy=POLICY, creates=creates, draw=0.5)
 
 
 @pytest.mark.behaviour(40)
@@ -66,21 +74,21 @@ def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> 
 def test_what_may_pass_is_repeated_until_the_tries_are_used_up(error: BaseException) -> None:
     assert advice(error) == 0.375
     assert advice(error, attempt=5) == 30.375
-    assert advice(error, attempt=6) is GiveUp.TIRED
+    assert advice(error, attempt=6) is StopReason.TIRED
 
 
 @pytest.mark.behaviour(26, 42)
 @pytest.mark.fault(13, 28, 72)
 @pytest.mark.parametrize("error", HOPELESS, ids=lambda error: type(error).__name__)
 def test_what_cannot_pass_is_not_repeated(error: BaseException) -> None:
-    assert advice(error) is GiveUp.HOPELESS
+    assert advice(error) is StopReason.HOPELESS
 
 
 @pytest.mark.behaviour(45)
 @pytest.mark.fault(30, 31, 37)
 @pytest.mark.parametrize("error", RETRIABLE, ids=lambda error: type(error).__name__)
 def test_a_creation_is_repeated_only_when_nothing_was_done(error: BaseException) -> None:
-    given_up = advice(error, creates=True) is GiveUp.DOUBTFUL
+    given_up = advice(error, creates=True) is StopReason.DOUBTFUL
 
     assert given_up is not isinstance(error, NotConnected | Throttled)
 
@@ -92,7 +100,7 @@ def test_the_services_own_word_beats_the_formula(
 ) -> None:
     assert advice(kind("x", retry_after_s=57)) == 57
     assert advice(kind("x", retry_after_s=0)) == 0
-    assert advice(kind("x", retry_after_s=3_601)) is GiveUp.TOO_LONG
+    assert advice(kind("x", retry_after_s=3_601)) is StopReason.TOO_LONG
 
 
 @given(attempt=st.integers(1, 10_000), draw=st.floats(0, 1, exclude_max=True))
