@@ -288,11 +288,11 @@ WAITS = (
         "observability/recorder.py",
         "those who are told of a run's end",
         f"`notify_seconds`, and {recorder._GRACE_S:g} s",
-        "`Keeper`",
+        "`RunRecorder`",
         "a warning",
     ),
     Wait(
-        "observability/notifications.py", "the notify command and address", "`notify_seconds`", "`Keeper`", "a warning"
+        "observability/notifications.py", "the notify command and address", "`notify_seconds`", "`RunRecorder`", "a warning"
     ),
     Wait("observability/run_log.py", "the log's last lines", f"{run_log._CLOSING_S:g} s", "the log", "they are lost"),
     Wait(

@@ -1,5 +1,5 @@
 """
-Keeper: listens to a run from its beginning to its end, and leaves what is told of it beside its manifest.
+Listens to a run from its beginning to its end, and leaves what is told of it beside its manifest.
 
 Whatever goes wrong here is a warning: it harms no data and changes no exit status.
 """
