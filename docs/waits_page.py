@@ -292,7 +292,11 @@ WAITS = (
         "a warning",
     ),
     Wait(
-        "observability/notifications.py", "the notify command and address", "`notify_seconds`", "`RunRecorder`", "a warning"
+        "observability/notifications.py",
+        "the notify command and address",
+        "`notify_seconds`",
+        "`RunRecorder`",
+        "a warning",
     ),
     Wait("observability/run_log.py", "the log's last lines", f"{run_log._CLOSING_S:g} s", "the log", "they are lost"),
     Wait(

@@ -78,7 +78,7 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
             found = await to_thread.run_sync(cache.load)
         except (OSError, ValueError) as trouble:
             found, unread = None, getattr(trouble, "strerror", None) or str(trouble)
-        if found is not None and found[0].replaces(seed):
+        if found is not None and found[0].supersedes(seed):
             entry = found[0]
     try:
         grant = settings.chosen_grant(kept=entry is not None, public=entry is not None and entry.public)

@@ -54,7 +54,7 @@ class TokenEntry(BaseModel):
     kept_at: str
     refresh_token: str = Field(repr=False, min_length=1)
 
-    def replaces(self, seed: str | None) -> bool:
+    def supersedes(self, seed: str | None) -> bool:
         """Whether this token is to be used although the settings hold `seed`."""
         return seed is None or self.refresh_token == seed or self.descends_from == token_fingerprint(seed)
 

@@ -39,7 +39,7 @@ class TokenRotation:
         self._warned: set[str] = set()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def locked(self) -> AsyncIterator[None]:
         """One renewal at a time among all processes; without a usable lock, or after too long a wait, none waits."""
         is_mine = await self._wait_for_turn()
         try:
@@ -49,7 +49,7 @@ class TokenRotation:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(self._cache.release)
 
-    async def newest(self) -> TokenEntry | None:
+    async def latest(self) -> TokenEntry | None:
         """What is kept, if it is to be used in place of the settings' refresh token."""
         try:
             found = await to_thread.run_sync(self._cache.load)
@@ -58,12 +58,12 @@ class TokenRotation:
             return None
         # Somebody signed out while this run is under way: it goes on with what it has, and keeps nothing again.
         self._is_forgotten = found is None and self._last is not None
-        if found is None or not found[0].replaces(self._seed):
+        if found is None or not found[0].supersedes(self._seed):
             return None
         self._last = found[0]
         return found[0]
 
-    async def keep(self, refresh_token: str) -> None:
+    async def store(self, refresh_token: str) -> None:
         """Store a new refresh token, durably; where that fails a warning says what follows."""
         if self._is_forgotten:
             return

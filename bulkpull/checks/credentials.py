@@ -122,7 +122,7 @@ async def _check_cache(settings: Settings) -> CheckResult:
         return fine("token cache", f"{cache.folder} holds nothing for this tenant and client", facts=facts)
     entry, store = found
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
-    used = entry.replaces(seed)
+    used = entry.supersedes(seed)
     facts |= {"account": entry.account, "kept_at": entry.kept_at, "encrypted": store.encrypted, "used": used}
     message = (
         f"a refresh token{f' of {entry.account}' if entry.account else ''}, kept {entry.kept_at}, {store.description}"

@@ -25,10 +25,10 @@ import xxhash
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import Layout, read_header, refuse_strangers
+from bulkpull.conversion.header import Layout, read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
 from bulkpull.conversion.messages import FORMAT_KEY, ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
-from bulkpull.conversion.prefetch import ahead
+from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
 from bulkpull.conversion.type_inference import ColumnTyper
 from bulkpull.conversion.window_cut import WindowCut
@@ -65,8 +65,8 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
         for _ in range(_PASSES):
             with ExitStack() as stack:
                 reading = _Reading(order, read_bytes=read_bytes, known=known)
-                raw = stack.enter_context(ahead(reading.batches(), depth=1))
-                frames = stack.enter_context(ahead(reading.frames(raw), depth=1))
+                raw = stack.enter_context(prefetch(reading.batches(), depth=1))
+                frames = stack.enter_context(prefetch(reading.frames(raw), depth=1))
                 file = _write(frames, known=known, path=path, metadata=order.metadata)
             if file is not None:
                 return reading.outcome(file)
@@ -115,10 +115,10 @@ class _Known:
         if outgrown or self._rows >= self.row_group_rows:
             self._rows = self._bytes = 0
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Decide what only the whole file tells."""
         for column in self.columns.values():
-            column.settle()
+            column.finalize()
 
 
 def _write(
@@ -149,7 +149,7 @@ def _write(
     )
     for frame in frames:  # only to learn the rest
         known.look_at(frame)
-    known.settle()
+    known.finalize()
     if changed or known.schema != schema or known.formats != formats:
         path.unlink()
         return None
@@ -173,7 +173,7 @@ class _Reading:
         self._unpacked_bytes = self._rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
-        refuse_strangers(start)
+        reject_non_csv(start)
         header, self._pieces = split_header(self._pieces)
         self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
         self._layout = read_header(header.line, columns=order.columns)
@@ -203,7 +203,7 @@ class _Reading:
             text = read_text(batch, layout=layout)
             frame = pl.DataFrame(
                 [
-                    column.take(text.to_series(index), first_row=batch.first_row).alias(name)
+                    column.convert(text.to_series(index), first_row=batch.first_row).alias(name)
                     for (name, column), index in zip(self._columns.items(), fields, strict=True)
                 ]
             )

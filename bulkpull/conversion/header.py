@@ -104,7 +104,7 @@ def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[Column
     return tuple(extra)
 
 
-def refuse_strangers(start: bytes) -> None:
+def reject_non_csv(start: bytes) -> None:
     """
     Refuse a file that is no table at all, whatever its lines look like.
 

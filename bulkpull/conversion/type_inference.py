@@ -81,7 +81,7 @@ class ColumnTyper:
             self.dtype = self._published or _unseen_type(plan)
             self._reading = _reading_of(plan, published=self._published)
 
-    def take(self, text: pl.Series, *, first_row: int) -> pl.Series:
+    def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """
         Read the next batch; `dtype` changes when its values ask for it.
 
@@ -98,20 +98,20 @@ class ColumnTyper:
         typed = self._reading.read(text)
         if isinstance(typed, int):
             self._misfit = _shown(text, typed, first_row=first_row)
-            self._give_in(self._reading.why_not(str(text[typed])))
+            self._fall_back_to_text(self._reading.why_not(str(text[typed])))
             return text
         held = self._hold_with_published(typed, text, first_row=first_row)
         if held is None:
             self._misfit = _shown(text, _first_value(text), first_row=first_row)
-            self._give_in(self._why_only_text(typed))
+            self._fall_back_to_text(self._why_only_text(typed))
             return text
         self.dtype = held.dtype
         return held
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Decide, after the last batch, what no single batch could tell."""
         if isinstance(self._reading, _Dates) and self._reading.is_ambiguous:
-            self._give_in("its dates do not tell whether the month or the day comes first")
+            self._fall_back_to_text("its dates do not tell whether the month or the day comes first")
 
     def outcome(self) -> ConvertedColumn:
         """The column as it was published."""
@@ -144,7 +144,7 @@ class ColumnTyper:
         before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
         return before is not None and now is not None and not is_same_form(before, now)
 
-    def _give_in(self, why: str) -> None:
+    def _fall_back_to_text(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
 
     def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:

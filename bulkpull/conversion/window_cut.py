@@ -89,7 +89,7 @@ class WindowCut:
         """What was found, once the whole file was looked at."""
         parsed = self._times.outcome()
         if self._bounds.form is None and not self._is_text:
-            self._times.settle()
+            self._times.finalize()
             is_ambiguous = self._times.dtype == pl.String()
         else:
             is_ambiguous = False
@@ -107,7 +107,7 @@ class WindowCut:
         elif self._is_text:
             typed = text
         else:
-            typed = self._times.take(text, first_row=first_row)
+            typed = self._times.convert(text, first_row=first_row)
             self._is_text = self._times.dtype == pl.String()
         return pl.DataFrame({name: typed}).select(instant_of(pl.col(name), dtype=typed.dtype)).to_series()
 

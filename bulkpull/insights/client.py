@@ -198,11 +198,11 @@ class InsightsClient:
 
         made = await self._create_once(call, read=responses.read_query, find=find)
         self._told_ids.add(made.one.query_id)
-        if made.spare is not None:
+        if made.duplicates is not None:
             self._events.emit("query.adopted", query_id=made.one.query_id)
-        for spare in made.spare or ():
+        for duplicates in made.duplicates or ():
             # Another machine may have stored the same query at the same time, and use it.
-            self._events.warn("query.doubled", query_id=spare.query_id)
+            self._events.warn("query.doubled", query_id=duplicates.query_id)
         return made.one
 
     async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
@@ -327,15 +327,15 @@ class InsightsClient:
 
         made = await self._create_once(call, read=responses.read_report, find=find)
         self._told_ids.add(made.one.report_id)
-        if made.spare is not None:
+        if made.duplicates is not None:
             self._events.emit("report.adopted", report_id=made.one.report_id)
-        for spare in made.spare or ():
+        for duplicates in made.duplicates or ():
             if not name_is_unique:
-                self._events.warn("report.doubled", report_id=spare.report_id)
+                self._events.warn("report.doubled", report_id=duplicates.report_id)
                 continue
             with _best_effort():
-                await self.delete_report(spare.report_id)
-                self._events.warn("report.deleted", report_id=spare.report_id)
+                await self.delete_report(duplicates.report_id)
+                self._events.warn("report.deleted", report_id=duplicates.report_id)
         return made.one
 
     async def get_reports(
@@ -432,7 +432,7 @@ class InsightsClient:
             callback_url=callback_url,
             callback_method=callback_method,
         )
-        envelope = await self._channel.ask(self._channel.errand(call))
+        envelope = await self._channel.send_with_retry(self._channel.errand(call))
         return responses.read_report(responses.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
@@ -552,7 +552,7 @@ class InsightsClient:
             return await self.get_reports(name=name, whole=True)
 
     async def _switch(self, call: Call) -> Report | None:
-        envelope = await self._channel.ask(self._channel.errand(call))
+        envelope = await self._channel.send_with_retry(self._channel.errand(call))
         return responses.read_report(envelope.items[0]) if envelope.items else None
 
     async def _create_once(
@@ -561,7 +561,7 @@ class InsightsClient:
         errand = self._channel.errand(call)
 
         async def make() -> Made:
-            return read(responses.single_item(await self._channel.ask(errand), operation=call.operation))
+            return read(responses.single_item(await self._channel.send_with_retry(errand), operation=call.operation))
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 

@@ -41,7 +41,7 @@ class Created(Generic[Made]):
     """
 
     one: Made
-    spare: tuple[Made, ...] | None = None
+    duplicates: tuple[Made, ...] | None = None
 
 
 async def create_once(

@@ -85,7 +85,7 @@ class ApiSession:
             operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
         )
 
-    async def ask(self, errand: ApiRequest) -> Envelope:
+    async def send_with_retry(self, errand: ApiRequest) -> Envelope:
         """Send it until it succeeds or its error says that another try cannot help."""
         return await self.repeat(lambda: self.send(errand), of=errand)
 
@@ -103,7 +103,7 @@ class ApiSession:
         asked, known = {errand.url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            page = await (self.ask(errand) if retry else self.send(errand))
+            page = await (self.send_with_retry(errand) if retry else self.send(errand))
             pages.append(page)
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
@@ -173,7 +173,7 @@ class ApiSession:
     async def _send_with(self, token: AccessToken, errand: ApiRequest) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
         call = errand.call
-        turn = await self.pacer.turn(call.urgency)
+        turn = await self.pacer.acquire(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",

@@ -90,11 +90,11 @@ class RunRecorder:
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         page = self._output / "runs" / manifest.run_id / PAGE
-        await self._leave(self._output / "runs", partial(tidy, self._output))
-        await self._leave(page, partial(self._write_page, page, manifest))
+        await self._write_artifact(self._output / "runs", partial(tidy, self._output))
+        await self._write_artifact(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
         if (numbers := self._metrics_file) is not None:
-            await self._leave(numbers, partial(write_numbers, numbers, manifest, output=self._output))
+            await self._write_artifact(numbers, partial(write_numbers, numbers, manifest, output=self._output))
 
     async def send_notices(self) -> None:
         """Tell those whom the settings name that the run has ended, once its account is complete."""
@@ -115,13 +115,13 @@ class RunRecorder:
         if patience.cancelled_caught:
             self._events.warn("notice.lost", reason=f"not all were told within {within_s:g} s")
 
-    async def _leave(self, path: Path, write: Callable[[], None]) -> None:
+    async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
         try:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
-            self._lack(path, to_disk_error(trouble, path).reason)
+            self._warn_missing(path, to_disk_error(trouble, path).reason)
         except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
-            self._lack(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
+            self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
         """End the log."""
@@ -131,7 +131,7 @@ class RunRecorder:
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
             log = log_of(self._output, self._run_id)
-            self._lack(log, to_disk_error(trouble, log).reason)
+            self._warn_missing(log, to_disk_error(trouble, log).reason)
 
     def _note_telemetry(self, event: Event) -> None:
         if self._telemetry is None:
@@ -148,12 +148,12 @@ class RunRecorder:
         account = RunSummary(
             manifest,
             self._settings.output,
-            earlier.followed_by(chronicle) if earlier is not None else chronicle,
+            earlier.then(chronicle) if earlier is not None else chronicle,
             rows_before(manifest, manifests(self._output)),
         )
         write_atomically(page, render_report(account))
 
-    def _lack(self, path: Path, reason: str) -> None:
+    def _warn_missing(self, path: Path, reason: str) -> None:
         self._events.warn("account.lacking", part=path.name, reason=reason)
 
 

@@ -141,7 +141,7 @@ async def _settle(partial: PartialFile) -> None:
     """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
     with suppress(OSError):  # also when it was published, and is gone
         await partial.sync()
-        await partial.vouch()
+        await partial.write_journal()
 
 
 async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:

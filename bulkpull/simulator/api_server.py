@@ -195,9 +195,9 @@ class ApiHost:
             return False
         if not self._take("name_taken", call):
             return False
-        parsed = self._service.query_shelf.parse(text)
+        parsed = self._service.query_store.parse(text)
         other = f"SELECT {parsed.columns[0].name} FROM {parsed.table.listed_name} LIMIT 1"  # noqa: S608 - not SQL
-        self._service.query_shelf.keep(name=name, text=other, description=None)
+        self._service.query_store.keep(name=name, text=other, description=None)
         return True
 
     def _take(self, name: str, call: LoggedRequest) -> Fault | None:

@@ -147,9 +147,9 @@ class Simulator:
         """Let another tool of the same partner make so many calls, out of the one allowance (behaviour 173)."""
         self._api.spend(calls)
 
-    def struck(self, name: str) -> int:
+    def times_fired(self, name: str) -> int:
         """How often armed faults of that name have struck."""
-        return self._faults.struck(name)
+        return self._faults.times_fired(name)
 
     async def csv(
         self,

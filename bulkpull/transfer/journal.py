@@ -93,7 +93,7 @@ def begin_journal(path: Path, subject: JournalHeader, *, extents: Iterable[Journ
     platforms.current().replace_file(aside, path)
 
 
-def vouch(path: Path, extents: Iterable[JournaledRange]) -> None:
+def append_ranges(path: Path, extents: Iterable[JournaledRange]) -> None:
     """Add extents that are in the file already."""
     with path.open("ab") as file:
         file.write(_kept(extents))

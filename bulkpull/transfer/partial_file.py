@@ -35,10 +35,10 @@ from bulkpull.transfer.byte_ranges import ByteRange, merged
 from bulkpull.transfer.journal import (
     JournaledRange,
     JournalHeader,
+    append_ranges,
     begin_journal,
     blob_fingerprint,
     load_journal,
-    vouch,
 )
 
 # What a damaged checksum costs at most.
@@ -113,7 +113,7 @@ class PartialFile:
         return self._digest is not None
 
     @property
-    def kept(self) -> list[ByteRange]:
+    def complete_ranges(self) -> list[ByteRange]:
         """The stretches that have arrived, in order."""
         return merged(extent.stretch for extent in self._extents.values())
 
@@ -135,7 +135,7 @@ class PartialFile:
         self._keeps_journal = version.is_pinned
         self._digest = _Digest() if version.md5 else None
 
-    async def take_up(self, *, execution_id: str, url: str) -> Version | None:
+    async def resume(self, *, execution_id: str, url: str) -> Version | None:
         """
         Take up what an earlier process left, as far as its journal vouches for it and the bytes are still the same.
 
@@ -205,7 +205,7 @@ class PartialFile:
             self._keep(JournaledRange(ByteRange(extent.stretch.start, at), crc))
         return at - offset
 
-    async def vouch(self) -> None:
+    async def append_ranges(self) -> None:
         """
         Say in the journal what has been written: it outlives the process.
 
@@ -216,12 +216,12 @@ class PartialFile:
         starts, self._unvouched = self._unvouched, set()
         extents = [self._extents[start] for start in sorted(starts)]
         try:
-            await anyio.to_thread.run_sync(vouch, self.journal, extents)
+            await anyio.to_thread.run_sync(append_ranges, self.journal, extents)
         except BaseException:
             self._unvouched |= starts
             raise
 
-    async def sync(self) -> None:
+    async def fsync(self) -> None:
         """
         Make durable what has been written.
 

@@ -50,11 +50,11 @@ class FileReplaced(TransferError):
     """The stored file is not the one that this transfer began with: start over."""
 
 
-class RangesUnfit(FileReplaced):
+class InvalidRangeResponse(FileReplaced):
     """The host's ranges are not to be trusted: start over, and ask for no range any more."""
 
 
-class EndReached(TransferError):
+class RangeNotSatisfiable(TransferError):
     """
     Nothing is stored at or beyond the byte that was asked for.
 
@@ -109,7 +109,7 @@ def check_response(
                      ends_by_itself=_is_chunked(headers))  # fmt: skip
     content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if content_range is None or asked is None:
-        raise RangesUnfit("the storage host answered with something else than one range")
+        raise InvalidRangeResponse("the storage host answered with something else than one range")
     start, end = int(content_range[1]), int(content_range[2]) + 1
     total = int(content_range[3]) if content_range[3] != "*" else None
     version = version_of_range(headers, total=total)
@@ -117,7 +117,7 @@ def check_response(
     length = headers.get("Content-Length")
     is_fit = start == asked.start < end <= min(total or end, asked.end)
     if not is_fit or (length is not None and length != str(end - start)):
-        raise RangesUnfit(
+        raise InvalidRangeResponse(
             "the storage host answered with another range than the one asked for",
             why=f"asked for bytes {asked.start}-{asked.end - 1}, told {content_range[0]}",
         )
@@ -144,7 +144,7 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, no
     why = f"HTTP {status}, {code or 'no error code'}{_request_id(headers)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         content_range = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        return EndReached(
+        return RangeNotSatisfiable(
             "nothing is stored there", size_bytes=int(content_range[1]) if content_range else None, why=why
         )
     if status == HTTPStatus.PRECONDITION_FAILED:

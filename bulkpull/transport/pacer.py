@@ -128,7 +128,7 @@ class RateLimiter:
         limit = self._allowance.limit
         return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
 
-    async def turn(self, urgency: Urgency = Urgency.USUAL) -> Turn:
+    async def acquire(self, urgency: Urgency = Urgency.USUAL) -> Turn:
         """
         Wait until the call may go; a cancelled wait uses nothing up.
 

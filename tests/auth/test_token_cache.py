@@ -241,7 +241,7 @@ def test_the_kept_token_is_used_only_if_it_came_from_the_one_in_the_settings(
     seed: str | None, kept: str, descends_from: str | None, is_used: bool
 ) -> None:
     """Who sets another refresh token means that one."""
-    assert entry(kept, descends_from=descends_from).replaces(seed) is is_used
+    assert entry(kept, descends_from=descends_from).supersedes(seed) is is_used
 
 
 def test_a_fingerprint_does_not_tell_the_token() -> None:

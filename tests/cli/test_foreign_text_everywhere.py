@@ -100,7 +100,7 @@ def test_no_form_of_a_command_lets_a_character_through_that_acts(
     command: Command, serve: Serve, hostile: None, as_json: bool
 ) -> None:
     simulator = serve(small(rows=5))
-    query = simulator.service.query_shelf.keep(name="Kept", text="SELECT MPNId FROM Profile", description="kept")
+    query = simulator.service.query_store.keep(name="Kept", text="SELECT MPNId FROM Profile", description="kept")
     reported = 0
     for form in FORMS:
         report = next(iter(simulator.service.reports), "none")

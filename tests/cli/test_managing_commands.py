@@ -30,7 +30,7 @@ def ordered(simulator: Simulator, query_id: str, name: str = "Mine", **more: Any
     from bulkpull.simulator.validation import Fields  # noqa: PLC0415 - the one helper that needs it
 
     body = {"ReportName": name, "QueryId": query_id, "ExecuteNow": True} | more
-    return simulator.service.report_desk.create(Fields(body), correlation_id="").report_id
+    return simulator.service.report_store.create(Fields(body), correlation_id="").report_id
 
 
 def scheduled() -> dict[str, Any]:

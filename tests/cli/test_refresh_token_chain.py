@@ -21,13 +21,13 @@ KILLED_ONCE_KEPT = """
 import os
 from bulkpull.auth import TokenRotation
 
-keep = TokenRotation.keep
+store = TokenRotation.store
 
-async def keep_and_die(self, refresh_token):
-    await keep(self, refresh_token)
+async def store_and_die(self, refresh_token):
+    await store(self, refresh_token)
     os._exit(9)
 
-TokenRotation.keep = keep_and_die
+TokenRotation.store = store_and_die
 from bulkpull.cli import main
 main()
 """

@@ -58,7 +58,7 @@ def test_a_slip_is_pointed_at_and_leaves_no_trace(command: Command, serve: Serve
         "                     ^^^^^^^",
         "fix:   did you mean ACR_USD?",
     ]
-    assert simulator.service.query_shelf.created.total() == 0
+    assert simulator.service.query_store.created.total() == 0
     assert not Path("data").exists()
 
 

@@ -42,10 +42,10 @@ def narrowed(
     )
     column, first_row, taken = ColumnTyper(plan), 1, pl.Series(dtype=pl.String)
     for values in batches:
-        taken = column.take(pl.Series("Column", values, pl.String), first_row=first_row)
+        taken = column.convert(pl.Series("Column", values, pl.String), first_row=first_row)
         assert taken.len() == len(values)
         first_row += len(values)
-    column.settle()
+    column.finalize()
     return taken, column.outcome()
 
 

@@ -145,8 +145,8 @@ def test_every_text_of_every_night_comes_back_when_all_nights_are_read_together(
     nights = (["2026-11-23"], ["11/23/2026 1:02:03 PM"], ["n/a"])
     for run_id, values in zip((OLD, NEW, NEWEST), nights, strict=True):
         reported = ColumnTyper(ColumnPlan("C", ColumnType.DATETIME))
-        taken = reported.take(pl.Series("C", values, pl.String), first_row=1)
-        reported.settle()
+        taken = reported.convert(pl.Series("C", values, pl.String), first_row=1)
+        reported.finalize()
         record = publish(tmp_path, "Profile", run_id=run_id, frame=taken.to_frame())
         record.columns[0].format = reported.outcome().format
         write_manifest(tmp_path, DatasetRecord.model_validate(record.model_dump()), run_id=run_id)

@@ -43,7 +43,7 @@ def selects_metrics(text: str, simulator: Simulator) -> bool:
 
 def refuse_at_query(simulator: Simulator, words: str, *, always: bool = False) -> None:
     """From now on the service refuses to store a query with metrics, or any query."""
-    shelf: Any = simulator.service.query_shelf
+    shelf: Any = simulator.service.query_store
     create = shelf.create
 
     def refusing(body: Any) -> Any:
@@ -56,11 +56,11 @@ def refuse_at_query(simulator: Simulator, words: str, *, always: bool = False) -
 
 def refuse_at_report(simulator: Simulator, words: str, *, always: bool = False) -> None:
     """From now on the service stores every query, and refuses reports on those with metrics, or all."""
-    desk: Any = simulator.service.report_desk
+    desk: Any = simulator.service.report_store
     create = desk.create
 
     def refusing(body: Any, **rest: Any) -> Any:
-        text = simulator.service.query_shelf.find(body.required("QueryId")).text
+        text = simulator.service.query_store.find(body.required("QueryId")).text
         if always or selects_metrics(text, simulator):
             raise bad_request(words)
         return create(body, **rest)
@@ -319,7 +319,7 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
 async def test_a_stored_query_of_the_same_name_and_another_text_is_not_used(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10, datasets=("Profile",))) as simulator:
         first = record_of(await export(simulator, tmp_path, "Profile"), "Profile")
-        shelf = simulator.service.query_shelf
+        shelf = simulator.service.query_store
         (ours,) = (query for query in shelf.stored.values() if query.name.startswith("bulkpull"))
         del shelf.stored[ours.query_id]
         other = shelf.keep(name=ours.name, text="SELECT City FROM Profile", description=None)

@@ -258,9 +258,9 @@ async def test_a_report_with_our_name_and_another_query_is_neither_published_nor
         await nights.night()
         (ours,) = nights.scheduled()
         service = nights.simulator.service
-        theirs = service.query_shelf.keep(name="Theirs", text=text, description=None)
+        theirs = service.query_store.keep(name="Theirs", text=text, description=None)
         ours.query_id, ours.query_text = theirs.query_id, theirs.text
-        ours.parsed = service.query_shelf.parse(text)
+        ours.parsed = service.query_store.parse(text)
         record = the(await nights.night(output=tmp_path / "other"))
 
         assert ours.report_id in service.reports

@@ -99,7 +99,7 @@ async def test_a_query_of_somebody_else_is_neither_used_nor_deleted_though_it_sa
     async with Simulator(Scenario(datasets=(DATASET,), rows=12), clock=clock) as simulator:
         text = (await export(simulator, tmp_path / "before", DATASET, clock=clock)).datasets[0].query
         assert text is not None
-        shelf = simulator.service.query_shelf
+        shelf = simulator.service.query_store
         for query in [query for query in shelf.stored.values() if not query.is_system]:
             shelf.delete(query.query_id)
         theirs = shelf.keep(name="Contoso usage", text=text, description=None)

@@ -247,7 +247,7 @@ async def delete(nights: Nights) -> None:
 
 
 async def exhaust(nights: Nights) -> None:
-    nights.simulator.service.report_desk.exhaust(nights.standing("OfficeUsage").report_id)
+    nights.simulator.service.report_store.exhaust(nights.standing("OfficeUsage").report_id)
 
 
 async def lose_query(nights: Nights) -> None:
@@ -366,7 +366,7 @@ async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_pa
 def order_for_somebody(nights: Nights, number: int) -> None:
     """A standing report that is none of ours."""
     service = nights.simulator.service
-    shelf = service.query_shelf
+    shelf = service.query_store
     known = next((query for query in shelf.stored.values() if query.name == "Theirs"), None)
     query = known or shelf.keep(name="Theirs", text="SELECT MpnId FROM Profile", description=None)
     body = {"ReportName": f"Theirs_{number}", "QueryId": query.query_id, "RecurrenceInterval": 24}

@@ -255,6 +255,6 @@ async def test_failed_is_a_word_to_ask_for_only_where_the_scenario_says_so(accep
 )
 def test_what_the_live_list_lacks_is_refused(text: str, message: str) -> None:
     with pytest.raises(Refusal) as refused:
-        service().query_shelf.parse(text)
+        service().query_store.parse(text)
 
     assert (refused.value.status, refused.value.message) == (400, message)

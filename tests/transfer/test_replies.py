@@ -11,9 +11,9 @@ from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble
 from bulkpull.transfer.blob_version import Version, read_md5, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.range_responses import (
-    EndReached,
     FileReplaced,
-    RangesUnfit,
+    InvalidRangeResponse,
+    RangeNotSatisfiable,
     check_response,
     error_for_status,
     refuse_error_page,
@@ -55,7 +55,7 @@ def test_a_shorter_range_is_taken_as_far_as_it_goes() -> None:
     ],
 )
 def test_another_range_than_the_one_asked_for_is_not_trusted(change: dict[str, str]) -> None:
-    with pytest.raises(RangesUnfit):
+    with pytest.raises(InvalidRangeResponse):
         check_response(206, GOOD | change, asked=ASKED, known=KNOWN)
 
 
@@ -81,7 +81,7 @@ def test_another_version_is_never_joined_to_what_is_there(status: int, change: d
 
 
 def test_a_partial_answer_to_a_request_for_the_whole_file_is_not_taken() -> None:
-    with pytest.raises(RangesUnfit):
+    with pytest.raises(InvalidRangeResponse):
         check_response(206, GOOD, asked=None, known=None)
 
 
@@ -162,7 +162,7 @@ def test_a_401_of_the_storage_host_itself_asks_for_a_fresh_link() -> None:
         (404, FileGone),
         (410, FileGone),
         (412, FileReplaced),
-        (416, EndReached),
+        (416, RangeNotSatisfiable),
         (429, StorageTrouble),
         (500, StorageTrouble),
         (503, StorageTrouble),
@@ -180,7 +180,7 @@ def test_each_refusal_means_something_else(status: int, kind: type[BulkpullError
 def test_a_range_beyond_the_end_tells_the_size() -> None:
     error = error_for_status(416, {"Content-Range": "bytes */1000"}, b"", now=NOW)
 
-    assert isinstance(error, EndReached)
+    assert isinstance(error, RangeNotSatisfiable)
     assert error.size_bytes == 1_000
 
 

@@ -24,18 +24,18 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
     def claim_front() -> Segment | None:
         front = sharing.claim_front()
         if front is not None:
-            front.reach = data.draw(st.sampled_from([front.end, SIZE]))
+            front.response_end = data.draw(st.sampled_from([front.end, SIZE]))
         return front
 
     def advance(claim: Segment) -> None:
         """One step: it begins, helpers come and take pieces, it ends."""
         size = min(data.draw(st.integers(1, 40 * MEGABYTE)), claim.rest.size_bytes)
-        claim.settled = claim.at + size
+        claim.reserved_until = claim.position + size
         for _ in range(data.draw(st.integers(0, 2))):
             piece = sharing.claim_piece(streams=data.draw(st.integers(1, 8)))
             helpers.extend([piece] if piece is not None else [])
-        fetched.append(ByteRange(claim.at, claim.at + size))
-        claim.at += size
+        fetched.append(ByteRange(claim.position, claim.position + size))
+        claim.position += size
 
     front = claim_front()
     for _ in range(data.draw(st.integers(0, 60))):
@@ -48,16 +48,16 @@ def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch
                 piece = sharing.claim_piece(streams=data.draw(st.integers(1, 8)))
                 helpers += [piece] if piece is not None else []
             case "give back" if helpers:
-                sharing.give_back(helpers.pop())
+                sharing.release(helpers.pop())
         helpers = [helper for helper in helpers if not helper.is_done]
         if front is None or front.is_done:
             front = claim_front()
     for helper in helpers:
-        sharing.give_back(helper)
+        sharing.release(helper)
     front = front or claim_front()
     while front is not None:
         fetched.append(front.rest)
-        front.at = front.end
+        front.position = front.end
         front = claim_front()
 
     assert sum(item.size_bytes for item in fetched) == SIZE
@@ -88,11 +88,11 @@ def test_a_piece_that_is_given_back_is_left_to_the_reply_that_brings_it_anyway()
     sharing = RangeScheduler([ByteRange(0, SIZE)])
     front = sharing.claim_front()
     assert front is not None
-    front.reach = SIZE
+    front.response_end = SIZE
     piece = sharing.claim_piece(streams=2)
     assert piece is not None
 
-    sharing.give_back(piece)
+    sharing.release(piece)
 
     assert (front.end, sharing.gaps) == (SIZE, [])
 

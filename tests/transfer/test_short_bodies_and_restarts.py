@@ -85,7 +85,7 @@ async def test_the_journal_of_a_version_is_gone_before_its_bytes_are(
     partial = await PartialFile.opened(tmp_path / "report.part")
     await partial.begin(Version(size_bytes=len(BODY), etag=ETAG), execution_id="execution-1", url=URL)
     await partial.write([BODY], offset=0)
-    await partial.vouch()
+    await partial.write_journal()
     journal = tmp_path / "report.journal"
     assert journal.exists()
     there: list[bool] = []

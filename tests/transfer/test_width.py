@@ -18,7 +18,7 @@ def streams_over_time(
     """How many streams there are, tick by tick, on a line that gives so many bytes a second to so many streams."""
     reported = []
     for tick in range(int(seconds / 0.05)):
-        width.arrived(int(rate(width.streams) * 0.05), at=at + tick * 0.05)
+        width.record_bytes(int(rate(width.streams) * 0.05), at=at + tick * 0.05)
         reported.append(width.streams)
     return reported
 
@@ -59,18 +59,18 @@ def test_a_busy_host_gets_half_as_many_at_once_and_one_for_good_after_the_third_
     streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=5)
     assert width.streams == 8
 
-    width.busy(at=5.0)
+    width.back_off(at=5.0)
     assert width.streams == 4
     assert set(streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=29, at=5.0)) == {4}
     assert streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=5, at=36.0)[-1] == 8
 
-    width.busy(at=50.0)
-    width.busy(at=51.0)
+    width.back_off(at=50.0)
+    width.back_off(at=51.0)
     assert set(streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=500, at=51.0)) == {1}
 
 
 def test_the_pause_that_a_busy_host_asks_for_is_kept() -> None:
     width = StreamCount(2)
-    width.busy(at=0.0, retry_after_s=90.0)
+    width.back_off(at=0.0, retry_after_s=90.0)
 
     assert set(streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=89)) == {1}

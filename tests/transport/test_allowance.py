@@ -358,16 +358,16 @@ def pacer(clock: FakeClock, recorded: EventRecorder, **changes: float) -> RateLi
 async def test_no_burst_goes_before_the_service_has_told_what_it_bears() -> None:
     clock = FakeClock()
     one = pacer(clock, EventRecorder(), calls_per_s=10)
-    turn = await one.turn()
+    turn = await one.acquire()
     for _ in range(2):
-        await one.turn()
+        await one.acquire()
     assert clock.elapsed_s == 0
-    await one.turn()
+    await one.acquire()
     assert clock.elapsed_s == pytest.approx(0.1, abs=1e-4)
 
     one.answered(turn, {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "90"})
     for _ in range(7):
-        await one.turn()
+        await one.acquire()
 
     assert clock.elapsed_s == pytest.approx(0.1, abs=1e-4)
 
@@ -375,11 +375,11 @@ async def test_no_burst_goes_before_the_service_has_told_what_it_bears() -> None
 async def test_a_wait_for_the_allowance_is_told_once() -> None:
     clock, recorded = FakeClock(), EventRecorder()
     one = pacer(clock, recorded)
-    one.answered(await one.turn(), {"X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0"})
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0"})
 
     async with anyio.create_task_group() as group:
         for _ in range(2):
-            group.start_soon(one.turn)
+            group.start_soon(one.acquire)
 
     assert recorded.of("allowance.told") == [{"limit": 1, "remaining": 0, "lowest": 0}]
     assert recorded.of("allowance.awaited")[0] == {"limit": 1, "wait_s": 60.0}
@@ -391,7 +391,7 @@ async def order_of(one: RateLimiter, *asked: Urgency) -> list[Urgency]:
     gone: list[Urgency] = []
 
     async def caller(urgency: Urgency) -> None:
-        turn = await one.turn(urgency)
+        turn = await one.acquire(urgency)
         gone.append(urgency)
         one.answered(turn, {})
 
@@ -403,7 +403,7 @@ async def order_of(one: RateLimiter, *asked: Urgency) -> list[Urgency]:
 
 async def test_reports_go_before_other_calls_and_tidying_goes_last() -> None:
     one = pacer(FakeClock(), EventRecorder(), calls_per_s=1, burst=1)
-    await one.turn()
+    await one.acquire()
 
     gone = await order_of(one, Urgency.TIDYING, Urgency.LOOK, Urgency.USUAL, Urgency.REPORT, Urgency.REPORT)
 
@@ -412,7 +412,7 @@ async def test_reports_go_before_other_calls_and_tidying_goes_last() -> None:
 
 async def test_a_look_goes_at_the_latest_after_nine_other_calls() -> None:
     one = pacer(FakeClock(), EventRecorder(), calls_per_s=1, burst=1)
-    await one.turn(Urgency.LOOK)
+    await one.acquire(Urgency.LOOK)
 
     gone = await order_of(one, *[Urgency.REPORT] * 20, Urgency.LOOK)
 
@@ -422,12 +422,12 @@ async def test_a_look_goes_at_the_latest_after_nine_other_calls() -> None:
 async def test_tidying_leaves_two_thirds_of_the_allowance_to_the_looks() -> None:
     clock = FakeClock()
     one = pacer(clock, EventRecorder())
-    one.answered(await one.turn(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
     for remaining in (8, 7):
-        one.answered(await one.turn(Urgency.TIDYING), {"X-RateLimit-Remaining": str(remaining)})
+        one.answered(await one.acquire(Urgency.TIDYING), {"X-RateLimit-Remaining": str(remaining)})
     assert clock.elapsed_s == 0
 
-    await one.turn(Urgency.TIDYING)
+    await one.acquire(Urgency.TIDYING)
 
     assert clock.elapsed_s == pytest.approx(60)
 
@@ -436,6 +436,6 @@ async def test_looks_are_spaced_so_that_they_leave_a_third_of_the_allowance() ->
     one = pacer(FakeClock(), EventRecorder())
     assert one.look_spacing_s == 0
 
-    one.answered(await one.turn(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
 
     assert one.look_spacing_s == pytest.approx(9)

@@ -180,7 +180,7 @@ async def test_callers_go_in_the_order_in_which_they_asked() -> None:
     pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=EventRecorder().hub)
 
     async def caller(number: int) -> None:
-        await pacer.turn()
+        await pacer.acquire()
         gone.append(number)
 
     async with anyio.create_task_group() as tasks:
@@ -197,7 +197,7 @@ async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
     pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=recorded.hub)
 
     async def caller() -> None:
-        await pacer.turn()
+        await pacer.acquire()
         gone.append(clock.elapsed_s)
 
     await caller()
@@ -213,13 +213,13 @@ async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
 async def test_a_caller_that_is_cancelled_takes_no_turn() -> None:
     clock = FakeClock()
     pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=EventRecorder().hub)
-    await pacer.turn()
+    await pacer.acquire()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pacer.turn)
+        tasks.start_soon(pacer.acquire)
         await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
 
-    await pacer.turn()
+    await pacer.acquire()
 
     assert clock.elapsed_s == pytest.approx(1)
 
@@ -244,4 +244,4 @@ async def test_no_wait_is_too_short_for_the_clock(waits: list[float], rate: floa
     pacer = RateLimiter(calls_per_s=rate, burst=1, clock=clock, events=EventRecorder().hub)
     for wait_s in waits:
         clock.advance(wait_s)
-        await pacer.turn()
+        await pacer.acquire()
