@@ -159,7 +159,7 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
         reply = await http.send(request)
     if reply.status not in _GOOD:
         raise BulkpullError(
-            f"{request.told} answered {reply.status} {reply.reason}".rstrip(),
+            f"{request.label} answered {reply.status} {reply.reason}".rstrip(),
             fix="check the address, and that it takes a POST of JSON",
         )
 

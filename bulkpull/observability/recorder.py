@@ -72,7 +72,7 @@ class RunRecorder:
         if self._run_id:
             event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
-            self._chronicle.note(event, at_s=self._clock.monotonic() - self._began_s)
+            self._chronicle.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._note_telemetry(event)
 
     async def open(self) -> None:

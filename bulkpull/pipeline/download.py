@@ -140,14 +140,14 @@ async def download_report(
 async def _settle(partial: PartialFile) -> None:
     """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
     with suppress(OSError):  # also when it was published, and is gone
-        await partial.sync()
+        await partial.fsync()
         await partial.write_journal()
 
 
 async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
     for attempt in range(1, _WHOLE_TRIES + 1):
         try:
-            version = await transfer.fetch(take_up=attempt == 1)
+            version = await transfer.fetch(resume=attempt == 1)
             await _check(transfer.partial, version)
         except FileDamaged as damaged:
             if attempt == _WHOLE_TRIES:

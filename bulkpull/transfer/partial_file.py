@@ -205,7 +205,7 @@ class PartialFile:
             self._keep(JournaledRange(ByteRange(extent.stretch.start, at), crc))
         return at - offset
 
-    async def append_ranges(self) -> None:
+    async def write_journal(self) -> None:
         """
         Say in the journal what has been written: it outlives the process.
 

@@ -412,7 +412,7 @@ class Transfer:
             self.links.confirm()
         if not self._shares:
             return
-        self._width.arrived(size_bytes, at=self.clock.monotonic())
+        self._width.record_bytes(size_bytes, at=self.clock.monotonic())
         while 1 + self._helpers < self._width.streams:
             piece = self._sharing.claim_piece(streams=self._width.streams)
             if piece is None:

@@ -8,7 +8,7 @@ import pytest
 from csv_reports import texts
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.header import Layout, read_header, refuse_strangers
+from bulkpull.conversion.header import Layout, read_header, reject_non_csv
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import NotTheReport
 
@@ -110,11 +110,11 @@ def test_a_header_in_latin_1_is_refused_with_its_byte() -> None:
 )
 def test_what_is_no_table_is_refused_for_what_it_is(start: bytes, expected: str) -> None:
     with pytest.raises(NotTheReport, match=expected):
-        refuse_strangers(start)
+        reject_non_csv(start)
 
 
 def test_a_table_passes() -> None:
-    refuse_strangers(b"\xef\xbb\xbfMPNId,Month\r\n1,2")
+    reject_non_csv(b"\xef\xbb\xbfMPNId,Month\r\n1,2")
 
 
 def test_messages_stay_short_however_wide_the_table_is() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkpull.conversion import csv_index
-from bulkpull.conversion.csv_index import Bits, CsvIndex, count, index_csv, just_after, just_before, positions
+from bulkpull.conversion.csv_index import Bits, CsvIndex, count, index_csv, just_before, positions, shift_right
 
 # Long plain stretches, so that marks and quotes reach over the borders of words.
 TEXT = st.lists(
@@ -103,5 +103,5 @@ def test_neighbours_are_found_over_the_borders_of_words(places: set[int]) -> Non
     bits = bits_at(places)
 
     assert count(bits) == len(places)
-    assert set(positions(just_after(bits)).tolist()) == {at + 1 for at in places} - {256}
+    assert set(positions(shift_right(bits)).tolist()) == {at + 1 for at in places} - {256}
     assert set(positions(just_before(bits)).tolist()) == {at - 1 for at in places} - {-1}

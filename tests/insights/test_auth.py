@@ -487,15 +487,15 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
             self.newer: Kept | None = None
 
         @asynccontextmanager
-        async def turn(self) -> AsyncIterator[None]:
+        async def locked(self) -> AsyncIterator[None]:
             self.recorded.append("turn")
             yield
             self.recorded.append("end of turn")
 
-        async def newest(self) -> Kept | None:
+        async def latest(self) -> Kept | None:
             return self.newer
 
-        async def keep(self, refresh_token: str) -> None:
+        async def store(self, refresh_token: str) -> None:
             assert rig.recorded.of("token.renewed") == []
             self.recorded.append(f"kept {refresh_token}")
 

@@ -62,7 +62,7 @@ def chronicle(*reported: tuple[float, Event]) -> RunTimings:
     """What these events, each at its second, make of a run."""
     made = RunTimings()
     for at_s, item in reported:
-        made.note(item, at_s=at_s)
+        made.record(item, at_s=at_s)
     return made
 
 

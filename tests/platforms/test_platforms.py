@@ -102,7 +102,7 @@ async def test_a_partial_file_is_closed_while_it_is_renamed_on_windows(
     monkeypatch.setattr(Path, "replace", rename)
     await partial.rename(tmp_path / "file")
     await partial.write([b"def\n"], offset=4)
-    await partial.sync()
+    await partial.fsync()
 
     assert (tmp_path / "file").read_bytes() == b"abc\ndef\n"
     assert open_at_rename == [False]

@@ -65,7 +65,7 @@ def transfer(answer: Answer, into: Path, *, attempts: int = 6, longest_s: float 
             try:
                 await download_report(
                     SecureLink(f"{server.origin}/f?sig=first"), relink=relink, execution_id="e", into=into / "report",
-                    segments=1, http=http, retrier=retrier, clock=clock,
+                    segments=1, http=http, retrier=retrier, clock=clock, events=recorded.hub,
                 )  # fmt: skip
             except BulkpullError as error:
                 return error, len(server.requests)

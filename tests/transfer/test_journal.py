@@ -11,10 +11,10 @@ from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.journal import (
     JournaledRange,
     JournalHeader,
+    append_ranges,
     begin_journal,
     blob_fingerprint,
     load_journal,
-    vouch,
 )
 
 LINK = "https://storage.contoso.example/container/report.csv?sv=2018-03-28&sig=a%2Bb%3D"
@@ -35,7 +35,7 @@ def journal(tmp_path: Path) -> Path:
     path = tmp_path / "report.journal"
     begin_journal(path, SUBJECT)
     for item in EXTENTS:
-        vouch(path, [item])
+        append_ranges(path, [item])
     return path
 
 

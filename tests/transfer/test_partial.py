@@ -15,7 +15,7 @@ from bulkpull import platforms
 from bulkpull.transfer import partial_file
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.byte_ranges import ByteRange
-from bulkpull.transfer.journal import vouch
+from bulkpull.transfer.journal import append_ranges
 from bulkpull.transfer.partial_file import PartialFile
 
 URL = "https://storage.contoso.example/container/report.csv?sig=a"
@@ -42,9 +42,9 @@ async def test_bytes_are_in_the_file_before_the_journal_speaks_of_them(
 
     def noted(*arguments: Any) -> None:
         there.append((tmp_path / "report.part").read_bytes())
-        vouch(*arguments)
+        append_ranges(*arguments)
 
-    monkeypatch.setattr(partial_file, "vouch", noted)
+    monkeypatch.setattr(partial_file, "append_ranges", noted)
     partial = await begun(tmp_path)
     await partial.write([BODY[:100]], offset=0)
     await partial.write_journal()

@@ -13,10 +13,10 @@ from support import EventRecorder, FakeClock
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import (
     PaceState,
+    after_429,
     after_call,
     after_success,
-    after_throttling,
-    at_rest,
+    initial_state,
     parse_http_date,
     parse_retry_after,
     wait_before_call,
@@ -48,7 +48,7 @@ def play(story: list[tuple[str, float]], state: PaceState) -> tuple[list[float],
             case "idle":
                 at += value
             case "throttled":
-                state = after_throttling(state, at=at, retry_after_s=value)
+                state = after_429(state, at=at, retry_after_s=value)
                 pauses.append((at, at + value))
             case _:
                 state = after_success(state, at=at)
@@ -61,7 +61,7 @@ def play(story: list[tuple[str, float]], state: PaceState) -> tuple[list[float],
 def test_over_no_window_are_there_more_calls_than_burst_and_rate_allow(
     story: list[tuple[str, float]], rate: float, burst: int
 ) -> None:
-    calls, _ = play(story, at_rest(calls_per_s=rate, burst=burst, at=0))
+    calls, _ = play(story, initial_state(calls_per_s=rate, burst=burst, at=0))
 
     for first in range(len(calls)):
         for last in range(first, len(calls)):
@@ -73,13 +73,13 @@ def test_over_no_window_are_there_more_calls_than_burst_and_rate_allow(
 @pytest.mark.behaviour(37)
 @given(story=actions)
 def test_no_call_falls_within_anyones_retry_after(story: list[tuple[str, float]]) -> None:
-    calls, pauses = play(story, at_rest(calls_per_s=10, burst=10, at=0))
+    calls, pauses = play(story, initial_state(calls_per_s=10, burst=10, at=0))
 
     assert not [call for call in calls for begin, end in pauses if begin < call < end - 1e-9]
 
 
 def test_a_burst_goes_at_once_and_the_next_call_waits_its_share() -> None:
-    state = at_rest(calls_per_s=10, burst=3, at=0)
+    state = initial_state(calls_per_s=10, burst=3, at=0)
     for _ in range(3):
         assert wait_before_call(state, at=0) == 0
         state = after_call(state, at=0)
@@ -89,30 +89,30 @@ def test_a_burst_goes_at_once_and_the_next_call_waits_its_share() -> None:
 
 @pytest.mark.behaviour(37, 39)
 def test_a_refusal_halves_the_rate_once_within_its_pause() -> None:
-    state = at_rest(calls_per_s=8, burst=8, at=0)
+    state = initial_state(calls_per_s=8, burst=8, at=0)
     for _ in range(5):
-        state = after_throttling(state, at=0, retry_after_s=10)
+        state = after_429(state, at=0, retry_after_s=10)
 
     assert (state.rate, state.burst, state.closed_until) == (4, 1, 10)
 
 
 def test_a_longer_pause_named_within_a_pause_prolongs_it() -> None:
-    state = after_throttling(at_rest(calls_per_s=8, burst=8, at=0), at=0, retry_after_s=10)
+    state = after_429(initial_state(calls_per_s=8, burst=8, at=0), at=0, retry_after_s=10)
 
-    assert after_throttling(state, at=5, retry_after_s=57).closed_until == 62
-    assert after_throttling(state, at=5, retry_after_s=1).closed_until == 10
+    assert after_429(state, at=5, retry_after_s=57).closed_until == 62
+    assert after_429(state, at=5, retry_after_s=1).closed_until == 10
 
 
 def test_the_rate_never_falls_below_a_sixteenth() -> None:
-    state = at_rest(calls_per_s=16, burst=8, at=0)
+    state = initial_state(calls_per_s=16, burst=8, at=0)
     for minute in range(20):
-        state = after_throttling(state, at=60 * minute, retry_after_s=1)
+        state = after_429(state, at=60 * minute, retry_after_s=1)
 
     assert state.rate == 1
 
 
 def test_half_the_rate_is_made_up_for_after_25_answers() -> None:
-    state = after_throttling(at_rest(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1)
+    state = after_429(initial_state(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1)
     answers = 0
     while state.is_slowed:
         state, answers = after_success(state, at=2), answers + 1
@@ -121,14 +121,14 @@ def test_half_the_rate_is_made_up_for_after_25_answers() -> None:
 
 
 def test_an_answer_within_a_pause_proves_nothing() -> None:
-    state = after_throttling(at_rest(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=5)
+    state = after_429(initial_state(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=5)
 
     assert after_success(state, at=1) == state
 
 
 @pytest.mark.fault(107)
 def test_an_absurd_pause_stops_nobody_else() -> None:
-    state = after_throttling(at_rest(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1e9)
+    state = after_429(initial_state(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1e9)
 
     assert wait_before_call(after_call(state, at=1), at=1) < 1
 
