@@ -11,14 +11,14 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
-from bulkpull.output.atomic_files import RESERVE_BYTES, explained, has_links, sync_folder
+from bulkpull.formatting import format_size, plural
+from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
@@ -30,7 +30,7 @@ _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
 
 
-async def check_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
+async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
     output, quota_window_s = settings.output, settings.one_off_quota_window_seconds
     private = output / PRIVATE
@@ -41,7 +41,7 @@ async def check_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]
                 quota = await _check_quota(ledger, clock=clock, window_s=quota_window_s)
             known = _tell_runs(runs)
         except BulkpullError as error:
-            known, quota = trouble_of("ledger", error), unchecked("quota", "the ledger cannot be read")
+            known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
     else:
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     return [
@@ -58,7 +58,7 @@ def _check_writable(output: Path) -> CheckResult:
     output, place = output.absolute(), _nearest(output)
     facts = {"path": str(output), "exists": output == place}
     try:
-        with explained(output):
+        with disk_errors(output):
             if not place.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             # Tried in either case: /proc and its like call themselves writable.
@@ -71,9 +71,9 @@ def _check_writable(output: Path) -> CheckResult:
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
     except BulkpullError as error:
-        return trouble_of("output", error)
-    told = "can be written" if output == place else "does not exist yet and can be made"
-    return fine("output", f"{output} {told}", facts=facts)
+        return problem_from("output", error)
+    message = "can be written" if output == place else "does not exist yet and can be made"
+    return fine("output", f"{output} {message}", facts=facts)
 
 
 def _check_links(output: Path) -> CheckResult:
@@ -100,16 +100,16 @@ def _check_room(settings: Settings) -> CheckResult:
     try:
         datasets = list(Current.load(output).datasets) or [dataset.name for dataset in load_catalog().standard]
     except BulkpullError as error:
-        return trouble_of("disk", error)
+        return problem_from("disk", error)
     except OSError:
         return unchecked("disk", "the output folder cannot be read")
     room = estimate_room(output, datasets, settings=settings, place=_nearest(output))
     facts = {"free_bytes": room.free_bytes + RESERVE_BYTES, "needed_bytes": room.needed_bytes + RESERVE_BYTES}
     message = (
-        f"{figures.size(facts['free_bytes'])} free; an export of {figures.count(len(datasets), 'dataset')} needs "
-        f"{figures.size(facts['needed_bytes'])} with its reserve ({describe_basis(room.sizes)})"
+        f"{format_size(facts['free_bytes'])} free; an export of {plural(len(datasets), 'dataset')} needs "
+        f"{format_size(facts['needed_bytes'])} with its reserve ({describe_basis(room.sizes)})"
     )
-    return trouble("disk", message, fix=FIX, facts=facts) if room.too_large else fine("disk", message, facts=facts)
+    return problem("disk", message, fix=FIX, facts=facts) if room.too_large else fine("disk", message, facts=facts)
 
 
 def _check_lock(private: Path) -> CheckResult:
@@ -127,19 +127,19 @@ async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> Chec
 
 def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
     window = f"the last {window_s / 60:,.0f} minutes"
-    told = f"{figures.count(len(made), 'one-off report')} made from here in {window}"
+    message = f"{plural(len(made), 'one-off report')} made from here in {window}"
     if len(made) >= _ONE_OFF_REPORTS:
         opens = max(made[-_ONE_OFF_REPORTS] + timedelta(seconds=window_s), made[-1])
-        told += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
-    return fine("quota", told, facts={"made": len(made), "window_s": window_s})
+        message += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
+    return fine("quota", message, facts={"made": len(made), "window_s": window_s})
 
 
 def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
     if not runs:
         return fine("ledger", "no run of this folder is known", facts={"runs": 0})
     last = runs[0]
-    told = f"it can be read: {figures.count(len(runs), 'run')}, the last {last.status or 'unfinished'}"
-    return fine("ledger", f"{told}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
+    message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
+    return fine("ledger", f"{message}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
 
 
 def _nearest(path: Path) -> Path:

@@ -153,7 +153,7 @@ class WindowRows:
 
 
 @dataclass(frozen=True, slots=True)
-class ConvertedTable:
+class ConversionResult:
     """
     A whole report as Parquet.
 
@@ -182,7 +182,7 @@ class ConvertedTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ConversionRequest:
     """
     One conversion, as the parent process asks for it.
 
@@ -203,7 +203,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class WidenOrder:
+class WideningRequest:
     """
     Columns of a published Parquet file in wider types, as the parent process asks for it.
 

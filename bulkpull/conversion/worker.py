@@ -24,8 +24,8 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
 from bulkpull import platforms
-from bulkpull.conversion.frames import Kind, alive, frame
-from bulkpull.conversion.messages import ConvertedTable, Order, ParquetFile, WidenOrder
+from bulkpull.conversion.frames import FrameType, alive, frame
+from bulkpull.conversion.messages import ConversionRequest, ConversionResult, ParquetFile, WideningRequest
 from bulkpull.errors import BulkpullError
 
 LENGTH = struct.Struct("!Q")
@@ -60,7 +60,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
     channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_share))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: SimpleQueue[Order | WidenOrder] = SimpleQueue()
+    orders: SimpleQueue[ConversionRequest | WideningRequest] = SimpleQueue()
     Thread(target=_receive, args=(orders, channel), daemon=True).start()
     Thread(target=channel.beat, daemon=True).start()
 
@@ -70,13 +70,13 @@ def main() -> None:
 
     while True:
         order = orders.get()
-        answer: ConvertedTable | ParquetFile | BulkpullError
+        answer: ConversionResult | ParquetFile | BulkpullError
         try:
-            answer = convert(order) if isinstance(order, Order) else widen_file(order)
+            answer = convert(order) if isinstance(order, ConversionRequest) else widen_file(order)
         except BulkpullError as error:
             answer = error
         channel.at_work.clear()
-        channel.write(frame(Kind.REPLY, pickle.dumps(answer)))
+        channel.write(frame(FrameType.REPLY, pickle.dumps(answer)))
 
 
 def _read_share() -> bytes:
@@ -84,10 +84,10 @@ def _read_share() -> bytes:
     return _exactly(length)
 
 
-def _receive(orders: SimpleQueue[Order | WidenOrder], channel: _Channel) -> None:
+def _receive(orders: SimpleQueue[ConversionRequest | WideningRequest], channel: _Channel) -> None:
     while True:
         (length,) = LENGTH.unpack(_exactly(LENGTH.size))
-        order: Order | WidenOrder = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
+        order: ConversionRequest | WideningRequest = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
         channel.at_work.set()
         orders.put(order)
 

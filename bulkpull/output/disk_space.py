@@ -9,10 +9,10 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
+from bulkpull.formatting import format_size
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import manifests
@@ -77,13 +77,13 @@ async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Set
     room = await anyio.to_thread.run_sync(lambda: estimate_room(output, datasets, settings=settings))
     if not room.too_large:
         return {}
-    needed, free = figures.size(sum(size.total_bytes for size in room.too_large)), figures.size(room.free_bytes)
+    needed, free = format_size(sum(size.total_bytes for size in room.too_large)), format_size(room.free_bytes)
     subject = "it needs" if len(room.too_large) == 1 else f"these {len(room.too_large)} datasets need"
-    others = f", and the other datasets of the run need {figures.size(room.fitting_bytes)}" if room.fitting else ""
+    others = f", and the other datasets of the run need {format_size(room.fitting_bytes)}" if room.fitting else ""
     refused = DiskTrouble(
         f"there is not enough room in {output}",
         why=f"{subject} {needed} ({describe_basis(room.too_large)}); {free} are free beside a reserve of "
-        f"{figures.size(RESERVE_BYTES)}{others}",
+        f"{format_size(RESERVE_BYTES)}{others}",
         fix=FIX,
     )
     return {size.dataset: refused for size in room.too_large}
@@ -91,7 +91,7 @@ async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Set
 
 def describe_basis(sizes: Sequence[ExpectedSize]) -> str:
     """What the expected sizes are taken from, in words."""
-    assumed = f"{figures.size(2 * ASSUMED_BYTES)} for each that was never exported"
+    assumed = f"{format_size(2 * ASSUMED_BYTES)} for each that was never exported"
     if not any(size.is_known for size in sizes):
         return assumed
     return "by the last export" if all(size.is_known for size in sizes) else f"by the last export, and {assumed}"

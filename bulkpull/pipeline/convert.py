@@ -14,7 +14,14 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_environment import without_secrets
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, Order, ParquetFile, WidenOrder, WindowBounds
+from bulkpull.conversion.messages import (
+    ColumnPlan,
+    ConversionRequest,
+    ConversionResult,
+    ParquetFile,
+    WideningRequest,
+    WindowBounds,
+)
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.pipeline import converter
 from bulkpull.pipeline.converter import Converter
@@ -48,7 +55,7 @@ async def convert_report(
     max_unpacked_bytes: int,
     limiter: anyio.CapacityLimiter,
     bounds: WindowBounds | None = None,
-) -> ConvertedTable:
+) -> ConversionResult:
     """
     Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
 
@@ -74,7 +81,7 @@ async def convert_report(
 
     Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
     """
-    order = Order(
+    order = ConversionRequest(
         source=source,
         into=into,
         columns=tuple(columns),
@@ -105,7 +112,7 @@ async def widen_file(
         DiskTrouble: `into` cannot be written.
     """
     async with limiter:
-        return await _in_child(WidenOrder(source, into, dict(types)), threads=None)
+        return await _in_child(WideningRequest(source, into, dict(types)), threads=None)
 
 
 async def warm_up(limiter: anyio.CapacityLimiter) -> None:
@@ -131,23 +138,25 @@ async def warm_up(limiter: anyio.CapacityLimiter) -> None:
 
 
 @overload
-async def _in_child(order: Order, *, threads: int | None) -> ConvertedTable: ...
+async def _in_child(order: ConversionRequest, *, threads: int | None) -> ConversionResult: ...
 
 
 @overload
-async def _in_child(order: WidenOrder, *, threads: int | None) -> ParquetFile: ...
+async def _in_child(order: WideningRequest, *, threads: int | None) -> ParquetFile: ...
 
 
-async def _in_child(order: Order | WidenOrder, *, threads: int | None) -> ConvertedTable | ParquetFile:
+async def _in_child(
+    order: ConversionRequest | WideningRequest, *, threads: int | None
+) -> ConversionResult | ParquetFile:
     while True:
         async with _child(threads) as (child, keep):
             was_spare = child.is_spare
             reply = await _ask(child, order)
             if reply is not None:
-                answer: ConvertedTable | ParquetFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                answer: ConversionResult | ParquetFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
                     raise answer
-                if isinstance(answer, ConvertedTable) and answer.unpacked_bytes <= _SMALL_BYTES:
+                if isinstance(answer, ConversionResult) and answer.unpacked_bytes <= _SMALL_BYTES:
                     keep.append(child)
                 return answer
             if not was_spare:
@@ -184,6 +193,6 @@ async def _start(*, threads: int | None = None) -> Converter:
     return await converter.start(without_secrets(os.environ), threads=threads)
 
 
-async def _ask(child: Converter, order: Order | WidenOrder) -> bytes | None:
+async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:
     """Send the order; the reply, `None` when the child ended without one."""
     return await child.ask(pickle.dumps(order))

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ConvertedColumn, ConvertedTable
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn
 from bulkpull.conversion.parquet_types import common_type
 from bulkpull.model import Execution, OfferedDataset, Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.download import StoredFile
-from bulkpull.pipeline.type_merge import Goal, as_text, columns_of, disagreements
+from bulkpull.pipeline.download import DownloadedFile
+from bulkpull.pipeline.type_merge import Goal, as_text, disagreements, published_columns
 
 
 def part(kind: str, form: str | None = None, *, empty: bool = False) -> ConvertedPull:
     column = ConvertedColumn("Month", kind, ColumnType.MONTH, format=form, empty=empty)
     pull = Pull("AzureUsage", OfferedDataset("AzureUsage", ("Month",)), ("Month",), "SELECT Month FROM AzureUsage")
-    table = ConvertedTable((), 1, (column,), 10, ())
-    return ConvertedPull(pull, None, Execution("e", "r", "Completed"), StoredFile(Path("report"), 10), table)
+    table = ConversionResult((), 1, (column,), 10, ())
+    return ConvertedPull(pull, None, Execution("e", "r", "Completed"), DownloadedFile(Path("report"), 10), table)
 
 
 @pytest.mark.case("W9")
@@ -70,6 +70,6 @@ def test_forms_that_could_not_be_agreed_on_become_text() -> None:
 
 @pytest.mark.case("W9")
 def test_an_empty_first_part_does_not_hide_the_form_of_the_others() -> None:
-    (column,) = columns_of([part("Date", empty=True), part("Date", "%^b-%Y")])
+    (column,) = published_columns([part("Date", empty=True), part("Date", "%^b-%Y")])
 
     assert (column.type, column.format, column.empty) == ("Date", "%^b-%Y", False)
