@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from anyio import from_thread, to_thread
 
-from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, refusal
+from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, token_error
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
@@ -73,7 +73,7 @@ async def sign_in_by_device_code(
     scope = f"{settings.resource.rstrip('/')}/user_impersonation"
     flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
     if "user_code" not in flow:
-        raise refusal(flow, code=aadsts_code(flow), grant=GRANT)
+        raise token_error(flow, code=aadsts_code(flow), grant=GRANT)
     register_secret(str(flow["device_code"]))
     lives_s = float(flow["expires_in"])
     show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
@@ -102,7 +102,7 @@ def _read(result: Mapping[str, Any]) -> SignedIn:
     if error in _ENDINGS:
         raise _unfinished(error)
     if error:
-        raise refusal(result, code=aadsts_code(result), grant=GRANT)
+        raise token_error(result, code=aadsts_code(result), grant=GRANT)
     refresh_token = result.get("refresh_token")
     for name in ("access_token", "refresh_token", "id_token"):
         register_secret(str(result.get(name) or ""))

@@ -24,15 +24,15 @@ class KeptToken(Protocol):
 class RefreshTokens(Protocol):
     """Where the newest refresh token is kept, beyond this process."""
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def locked(self) -> AbstractAsyncContextManager[None]:
         """One renewal at a time among all who share the token."""
         ...
 
-    async def newest(self) -> KeptToken | None:
+    async def latest(self) -> KeptToken | None:
         """The token that was kept last, if it is newer than the one that the credentials brought."""
         ...
 
-    async def keep(self, refresh_token: str) -> None:
+    async def store(self, refresh_token: str) -> None:
         """Store a new token durably, or tell that it could not be."""
         ...
 
@@ -41,11 +41,11 @@ class InMemory:
     """A refresh token that nobody stores lives as long as the run."""
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def locked(self) -> AsyncIterator[None]:
         yield
 
-    async def newest(self) -> KeptToken | None:
+    async def latest(self) -> KeptToken | None:
         return None
 
-    async def keep(self, refresh_token: str) -> None:
+    async def store(self, refresh_token: str) -> None:
         pass

@@ -169,8 +169,8 @@ class TokenEndpoint:
 
     async def _fetch(self) -> AccessToken:
         if self._grant is Grant.REFRESH_TOKEN:
-            async with self._kept.turn():
-                if (newest := await self._kept.newest()) is not None:
+            async with self._kept.locked():
+                if (newest := await self._kept.latest()) is not None:
                     self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
                     raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
@@ -246,4 +246,4 @@ class TokenEndpoint:
             return
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
-            await self._kept.keep(refresh_token)
+            await self._kept.store(refresh_token)

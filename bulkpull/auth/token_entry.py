@@ -26,11 +26,11 @@ class Identity:
     @property
     def name(self) -> str:
         """A file name that tells nothing; the same for the same sign-in, in whatever case it is written."""
-        told = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
-        return hashlib.sha256(told.casefold().encode()).hexdigest()[:32]
+        identity = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
+        return hashlib.sha256(identity.casefold().encode()).hexdigest()[:32]
 
 
-class Entry(BaseModel):
+class TokenEntry(BaseModel):
     """
     One sign-in.
 
@@ -54,17 +54,17 @@ class Entry(BaseModel):
     kept_at: str
     refresh_token: str = Field(repr=False, min_length=1)
 
-    def replaces(self, seed: str | None) -> bool:
+    def supersedes(self, seed: str | None) -> bool:
         """Whether this token is to be used although the settings hold `seed`."""
-        return seed is None or self.refresh_token == seed or self.descends_from == fingerprint(seed)
+        return seed is None or self.refresh_token == seed or self.descends_from == token_fingerprint(seed)
 
 
-def fingerprint(refresh_token: str) -> str:
+def token_fingerprint(refresh_token: str) -> str:
     """A token's SHA-256: enough to know it again, useless to anybody else."""
     return hashlib.sha256(refresh_token.encode()).hexdigest()
 
 
-def read_entry(text: str) -> Entry:
+def parse_token_entry(text: str) -> TokenEntry:
     """
     The entry in `text`.
 
@@ -72,6 +72,6 @@ def read_entry(text: str) -> Entry:
         ValueError: It is none, or of a later version; the content is not told.
     """
     try:
-        return Entry.model_validate_json(text)
+        return TokenEntry.model_validate_json(text)
     except ValidationError:
         raise ValueError("it is damaged, or of a later version of bulkpull") from None

@@ -27,7 +27,7 @@ class Store(Protocol):
     """
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """How it is kept, for people."""
         ...
 
@@ -58,8 +58,8 @@ class PrivateFile:
         self._path = path
 
     @property
-    def told(self) -> str:
-        """As `Store.told`."""
+    def description(self) -> str:
+        """As `Store.description`."""
         return f"unencrypted in {self._path}, which only this user may read"
 
     def load(self) -> str | None:
@@ -98,8 +98,8 @@ class SystemStore:
         self._path, self._persistence = path, persistence
 
     @property
-    def told(self) -> str:
-        """As `Store.told`."""
+    def description(self) -> str:
+        """As `Store.description`."""
         return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
 
     def load(self) -> str | None:

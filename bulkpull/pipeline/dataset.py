@@ -17,7 +17,6 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
@@ -33,9 +32,10 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
+from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
-from bulkpull.output.atomic_files import explained, link_or_copy, makedirs_durable, sync_folder
+from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
@@ -54,7 +54,7 @@ from bulkpull.pipeline.kept_history import (
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.outcome import record_query
-from bulkpull.pipeline.publish import Staged, describe_drift, find_drift, hold_back
+from bulkpull.pipeline.publish import Staged, describe_drift, find_schema_drift, hold_back
 from bulkpull.pipeline.pull import PullRunner
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.reusable_work import SPLIT
@@ -62,21 +62,21 @@ from bulkpull.pipeline.splitting import is_divisible, split_pull
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import (
     as_text,
-    columns_of,
-    digest_of,
+    common_type,
     disagreements,
     empty_columns,
     known_formats,
     known_types,
     part_record,
     present_goals,
+    published_columns,
     published_types,
-    wider,
+    types_digest,
     with_goals,
 )
 from bulkpull.pipeline.vouching import content_notes, vouched_for_all
 from bulkpull.pipeline.window_agreement import WindowAgreement
-from bulkpull.pipeline.window_check import HoldsWhole, told
+from bulkpull.pipeline.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.window_pulls import WindowPulls, may_need_less
 from bulkpull.question import Question, question_of
 
@@ -150,7 +150,7 @@ class DatasetExport:
         except TimeNotReadable as error:
             if self.record.named or self.pull.window is None:
                 raise
-            note = f"exported whole, without the window {told(self.pull.window)}: {error.told}"
+            note = f"exported whole, without the window {describe_window(self.pull.window)}: {error.message}"
         self.pull = replace(self.pull, window=None, notes=(*self.pull.notes, note))
         self._windows = None
         record_query(self.record, self.pull)
@@ -196,9 +196,7 @@ class DatasetExport:
         refuse_other_columns(kept, [part for part in new if part not in before], dataset=self.pull.dataset)
         self.record.notes += notes
         if kept:
-            self.record.notes.append(
-                f"{figures.count(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published"
-            )
+            self.record.notes.append(f"{plural(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published")
         return [*kept, *new]
 
     async def _submit_all(self) -> list[Report]:
@@ -293,7 +291,7 @@ class DatasetExport:
     async def _tell_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-        self.tools.events.warn("window.split", start=start, end=end, reason=error.told)
+        self.tools.events.warn("window.split", start=start, end=end, reason=error.message)
         self._splits.append((pull, error))
         await self.tools.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 
@@ -304,7 +302,7 @@ class DatasetExport:
         (pull, error), *others = self._splits
         assert pull.window is not None
         more = f" (and {len(others):,} more windows)" if others else ""
-        self.record.notes.append(f"{told(pull.window)}{more} was asked for in halves: {error.told}")
+        self.record.notes.append(f"{describe_window(pull.window)}{more} was asked for in halves: {error.message}")
 
     @property
     def _is_divisible(self) -> bool:
@@ -384,7 +382,7 @@ class DatasetExport:
             raise NotTheReport(
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
-        for choose in (wider, as_text):
+        for choose in (common_type, as_text):
             goals = disagreements(parts, choose=choose)
             if not goals:
                 break
@@ -415,7 +413,7 @@ class DatasetExport:
         if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
-        drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
+        drift = find_schema_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
         if self.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
         if drift:
@@ -451,7 +449,7 @@ class DatasetExport:
         try:
             await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
         except (LedgerError, DiskTrouble) as trouble:
-            undone = Undone(self.pull.dataset, "ledger", trouble.told)
+            undone = Undone(self.pull.dataset, "ledger", trouble.message)
             tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
 
@@ -472,13 +470,13 @@ class DatasetExport:
         """Fill in what the parts tell."""
         record, first = self.record, parts[0]
         hashes = [part.table.content_hash for part in parts]
-        record.columns = columns_of(parts)
+        record.columns = published_columns(parts)
         there = {column.name.casefold() for column in record.columns}
         known, formats = known_types(self._typed_before), known_formats(self._typed_before)
         record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
         record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
-        record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
+        record.content_hash = hashes[0] if len(hashes) == 1 else types_digest(hashes)
         record.vouched_by = vouched_for_all(parts)
         record.notes += content_notes(parts)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
@@ -525,7 +523,7 @@ class DatasetExport:
                 link_or_copy(file.path, folder / named.path)
             sync_folder(folder)
 
-        with explained(folder):
+        with disk_errors(folder):
             await anyio.to_thread.run_sync(gather)
         return Staged(
             dataset=self.pull.dataset,

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import is_ahead, iso_utc
+from bulkpull.formatting import join_some, plural
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.manifest import DatasetRecord, DecisionRecord
 from bulkpull.pipeline.report_memory import ReportMemory
@@ -131,7 +131,7 @@ class Decision:
         schedule: For a night; `None` where no scheduled report is looked at (a window cannot have one: behaviour 83).
         missed: The report of which an execution was due and has not come, and when it was due.
         due_at: When the last execution was due, where nothing has come of it yet.
-        notes: What is to be told of it, each one sentence.
+        notes: For the manifest, each one sentence.
         seen_at: When the newest data that are published, or brought nothing new, were made.
     """
 
@@ -199,9 +199,9 @@ def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
     """The decision, where an order is not needed because reports or windows of an earlier run are there."""
     if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
         return decision
-    found = [f"report {figures.some(list(facts.collectable))}"] if facts.collectable else []
+    found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
     if facts.kept_windows:
-        found.append(f"{figures.count(facts.kept_windows, 'window')} on the disk")
+        found.append(f"{plural(facts.kept_windows, 'window')} on the disk")
     reason = f"{decision.reason}; {' and '.join(found)} of an earlier run answer the same question"
     return replace(decision, action=Action.COLLECT_REPORT, reason=reason)
 

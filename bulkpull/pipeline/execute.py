@@ -134,7 +134,7 @@ class DecisionExecutor:
                 report, decision, schedule = await self._make(decision, schedule, record)
             except BulkpullError as error:
                 record.notes.append(f"no standing report could be made, the next night tries again: {error.reason}")
-                self.context.events.warn("report.lacking", reason=error.told)
+                self.context.events.warn("report.lacking", reason=error.message)
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
                     return decision, schedule, False
                 raise

@@ -34,7 +34,7 @@ class QueryDrift:
     left_out: tuple[str, ...] = ()
 
 
-def find_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
+def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
     """
     Hold a query against what the service lists; names are compared without case (behaviour 60).
 
@@ -45,22 +45,22 @@ def find_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDr
         statement = parse(query_text, names=odd_names(offered))
     except QueryError:
         return None
-    dataset = next((each for each in offered if each.name.casefold() == statement.dataset.folded), None)
+    dataset = next((candidate for candidate in offered if candidate.name.casefold() == statement.dataset.folded), None)
     if dataset is None:
         return QueryDrift(statement.dataset.text, offered=False)
     named = {
-        each.folded: each.text
-        for each in (
+        name.folded: name.text
+        for name in (
             *statement.names,
             *(condition.name for condition in statement.conditions),
             *(ordering.name for ordering in statement.orderings),
         )
     }
-    there = {each.casefold() for each in (*dataset.columns, *dataset.metrics)}
-    selected = {each.folded for each in statement.names}
+    there = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
+    selected = {name.folded for name in statement.names}
     return QueryDrift(
         statement.dataset.text,
         offered=True,
         missing=tuple(text for folded, text in named.items() if folded not in there),
-        left_out=tuple(each for each in dataset.columns if each.casefold() not in selected),
+        left_out=tuple(name for name in dataset.columns if name.casefold() not in selected),
     )

@@ -23,10 +23,10 @@ from bulkpull.query.ast import Condition, Direction, Literal, Name, Operator, Or
 from bulkpull.query.lexer import KEYWORDS, Reader
 from bulkpull.suggestions import nearest
 
-_SIGNS = {each.value: each for each in Operator if not each.value.isupper()} | {"<>": Operator.UNEQUAL}
+_SIGNS = {operator.value: operator for operator in Operator if not operator.value.isupper()} | {"<>": Operator.UNEQUAL}
 _SLIPS = {"==": "=", "=>": ">=", "=<": "<=", "!": "!=", "><": "!=", "~": "LIKE", "^=": "!="}
 _WORDS = ("LIKE", "NOT LIKE", "IN", "NOT IN")
-_OPERATORS = (*(each.value for each in Operator),)
+_OPERATORS = (*(operator.value for operator in Operator),)
 _LIMIT = re.compile(r"[0-9]{1,18}")
 
 

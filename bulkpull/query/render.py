@@ -53,8 +53,8 @@ def _plain(text: str) -> str:
 
 def _condition(condition: Condition) -> str:
     values = ", ".join(map(_literal, condition.values))
-    told = f"({values})" if condition.operator.takes_list else values
-    return f"{condition.name.text} {condition.operator} {told}"
+    rendered = f"({values})" if condition.operator.takes_list else values
+    return f"{condition.name.text} {condition.operator} {rendered}"
 
 
 def _ordering(ordering: Ordering) -> str:

@@ -17,7 +17,7 @@ from bulkpull.model import OfferedDataset
 from bulkpull.query.ast import Condition, Literal, Name, Operator, Statement
 from bulkpull.query.parser import parse
 from bulkpull.query.render import build
-from bulkpull.query.value_checks import Kind, check_value
+from bulkpull.query.value_checks import ColumnValues, check_value
 from bulkpull.suggestions import did_you_mean
 
 _SHOWN = 12
@@ -77,7 +77,7 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
             return dataset
     names = [dataset.name for dataset in offered]
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
-    hint = did_you_mean(name.text, names if known else (*names, *(each.name for each in catalog.datasets)))
+    hint = did_you_mean(name.text, names if known else (*names, *(dataset.name for dataset in catalog.datasets)))
     raise QueryError(
         what, text=text, at=name.at, length=len(name.text), fix=hint or "see `bulkpull datasets` for the names"
     )
@@ -98,7 +98,7 @@ class _Check:
         names = tuple(self._listed(name) for name in statement.names)
         self._refuse_doubles(names)
         conditions = tuple(self._condition(condition) for condition in statement.conditions)
-        orderings = tuple(replace(each, name=self._listed(each.name)) for each in statement.orderings)
+        orderings = tuple(replace(ordering, name=self._listed(ordering.name)) for ordering in statement.orderings)
         checked = replace(
             statement,
             names=names,
@@ -168,17 +168,17 @@ class _Check:
         return replace(condition, name=name, values=tuple(self._sent(value, kind) for value in condition.values))
 
     @staticmethod
-    def _sent(value: Literal, kind: Kind) -> Literal:
+    def _sent(value: Literal, kind: ColumnValues) -> Literal:
         """The value as it is sent: text in quotes, so that nobody takes 007 for a number (behaviours 66 and 152)."""
         return replace(value, quoted=True) if kind.is_text else value
 
-    def _kind(self, name: Name) -> Kind:
+    def _kind(self, name: Name) -> ColumnValues:
         if name.folded not in self.columns:
-            return Kind(self.catalog.metric(name.text).type)
+            return ColumnValues(self.catalog.metric(name.text).type)
         column = self._documented(name.text)
         if column is None:
-            return Kind()
-        return Kind(column.type, values=column.values, known_values=column.known_values)
+            return ColumnValues()
+        return ColumnValues(column.type, values=column.values, known_values=column.known_values)
 
     def _timespan(self, name: Name) -> Name:
         ranges = self.dataset.date_ranges
@@ -202,12 +202,12 @@ class _Check:
             )
         if statement.distinct:
             self.warnings.append("DISTINCT drops rows that are alike, which are legitimate in this data")
-        undirected = [each.name.text for each in statement.orderings if each.direction is None]
+        undirected = [ordering.name.text for ordering in statement.orderings if ordering.direction is None]
         if undirected:
             self.warnings.append(f"ORDER BY {_listed(undirected)} sorts descending, because no direction is given")
         if statement.limit is not None and not statement.orderings:
             self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
-        if any("'" in value.text for each in statement.conditions for value in each.values):
+        if any("'" in value.text for condition in statement.conditions for value in condition.values):
             self.warnings.append(
                 "a value holds a quote, which is sent doubled; no document says that this is understood"
             )

@@ -37,7 +37,7 @@ _KINDS: dict[ColumnType | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ColumnValues:
     """What a column holds, as far as it is documented; nothing is known of one that has no type."""
 
     type: ColumnType | None = None
@@ -66,7 +66,7 @@ class ValueWarning:
     is_fatal: bool
 
 
-def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning | None:
+def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueWarning | None:
     """
     What is wrong with comparing a column of that kind with `value`; `None` when nothing is known to be.
 
@@ -85,11 +85,11 @@ def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning |
     return None if fits(value) else ValueWarning(_holds(kind), fix, is_fatal=kind.type is not ColumnType.GUID)
 
 
-def _holds(kind: Kind) -> str:
+def _holds(kind: ColumnValues) -> str:
     return f"the column holds {_KINDS[kind.type]}, so no row can match"
 
 
-def _of_pattern(value: str, kind: Kind) -> ValueWarning | None:
+def _of_pattern(value: str, kind: ColumnValues) -> ValueWarning | None:
     if "%" not in value and "_" not in value:
         return ValueWarning("LIKE without % or _ finds only the whole value", f"write '%{value}%'", is_fatal=False)
     if kind.type in _KINDS and kind.type is not ColumnType.GUID:
@@ -104,7 +104,7 @@ def _of_flag(value: str, words: Sequence[str]) -> ValueWarning | None:
     if folded not in (word.casefold() for word in words):
         return ValueWarning(
             f"the column holds only {' and '.join(words)}, so no row can match",
-            f"write {_told(meant or words)}",
+            f"write {_quoted_choices(meant or words)}",
             is_fatal=True,
         )
     if len(meant) > 1:
@@ -122,7 +122,7 @@ def _of_word(value: str, known: Sequence[str]) -> ValueWarning | None:
     return ValueWarning(f"known values are {', '.join(known)}", f"did you mean '{near}'?", is_fatal=False)
 
 
-def _told(words: Sequence[str]) -> str:
+def _quoted_choices(words: Sequence[str]) -> str:
     return " or ".join(word if word.isdigit() else f"'{word}'" for word in words)
 
 

@@ -10,17 +10,17 @@ It is at least as strict as the documents, its clock is an argument, and what go
 
 from bulkpull.simulator.fault_matrix import FAULT_TABLE, FaultRow
 from bulkpull.simulator.faults import STORIES, Fault
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.scenario import ColumnDrift, Scenario, SimulatorClock
 from bulkpull.simulator.simulator import Simulator
 
 __all__ = [
     "FAULT_TABLE",
     "STORIES",
-    "Call",
     "ColumnDrift",
     "Fault",
     "FaultRow",
+    "LoggedRequest",
     "Scenario",
     "Simulator",
     "SimulatorClock",

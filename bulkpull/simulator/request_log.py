@@ -8,7 +8,7 @@ from datetime import datetime
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class LoggedRequest:
     """
     A request as it was received; `status` follows with the answer.
 

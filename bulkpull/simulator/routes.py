@@ -121,7 +121,9 @@ def datasets_of(route: Route, body: Mapping[str, Any], service: Service) -> tupl
             ids = (route.subject or params.get("reportId") or "").casefold().split(";")
             name = params.get("reportName")
             reports = [
-                each for each in service.reports.values() if each.report_id in ids or (name and each.name == name)
+                report
+                for report in service.reports.values()
+                if report.report_id in ids or (name and report.name == name)
             ]
             found = [report.dataset for report in reports]
             found += [service.dataset_of_query(query_id)] if isinstance(query_id, str) else []

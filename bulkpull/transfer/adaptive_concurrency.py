@@ -44,7 +44,7 @@ class StreamCount:
     _window_from: float | None = None
     _window_bytes: int = field(default=0)
 
-    def arrived(self, size_bytes: int, *, at: float) -> None:
+    def record_bytes(self, size_bytes: int, *, at: float) -> None:
         """
         Take note of bytes, over all streams; now and then this changes `streams`.
 
@@ -62,7 +62,7 @@ class StreamCount:
         if elapsed_s >= _WINDOW_S:
             self._judge(self._window_bytes / elapsed_s, at=at)
 
-    def busy(self, *, at: float, retry_after_s: float | None = None) -> None:
+    def back_off(self, *, at: float, retry_after_s: float | None = None) -> None:
         """The host is busy, or refuses more streams: half as many, and no trial for a while."""
         self._busy += 1
         if self._busy >= _PATIENCE:
@@ -71,7 +71,7 @@ class StreamCount:
         self._become(max(1, min(self.streams // 2, self.ceiling)), at=at)
         self._on_trial = False
 
-    def alone(self) -> None:
+    def limit_to_one(self) -> None:
         """The host serves no ranges: one stream for good."""
         self.ceiling = self.streams = 1
 

@@ -94,5 +94,5 @@ def read_md5(header: str | None) -> bytes | None:
 
 
 def _encoding(headers: Mapping[str, str]) -> str | None:
-    told = headers.get("Content-Encoding", "").strip().casefold()
-    return told if told not in ("", "identity") else None
+    encoding = headers.get("Content-Encoding", "").strip().casefold()
+    return encoding if encoding not in ("", "identity") else None

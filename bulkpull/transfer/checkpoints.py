@@ -57,11 +57,11 @@ class Checkpoints:
             OSError: The disk refused the journal, or the sync.
         """
         try:
-            await self.partial.vouch()
+            await self.partial.write_journal()
             await check_room(self.partial.path.parent, needed_bytes=max(0, (size_bytes or 0) - self.partial.done_bytes))
             began_s = self.clock.monotonic()
             if began_s - self._synced_s >= max(_SYNC_EVERY_S, self._sync_s * _SYNC_SHARE):
-                await self.partial.sync()
+                await self.partial.fsync()
                 self._synced_s = self.clock.monotonic()
                 self._sync_s = self._synced_s - began_s
         finally:

@@ -41,21 +41,21 @@ from zlib import crc32
 
 from bulkpull import platforms
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class JournaledRange:
     """Bytes on disk and their CRC-32."""
 
-    stretch: Stretch
+    stretch: ByteRange
     crc: int
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class JournalHeader:
     """
     What a journal is about.
 
@@ -69,13 +69,13 @@ class Subject:
     version: Version
 
 
-def fingerprint(url: str) -> str:
+def blob_fingerprint(url: str) -> str:
     """Which blob an address leads to, without telling: SHA-256 of host and path, never of the signed query."""
     parts = urlsplit(url)
     return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()
 
 
-def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = ()) -> None:
+def begin_journal(path: Path, subject: JournalHeader, *, extents: Iterable[JournaledRange] = ()) -> None:
     """Replace the journal by one that vouches for these extents, which are in the file already."""
     version = subject.version
     head = {
@@ -93,13 +93,13 @@ def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = (
     platforms.current().replace_file(aside, path)
 
 
-def vouch(path: Path, extents: Iterable[Extent]) -> None:
+def append_ranges(path: Path, extents: Iterable[JournaledRange]) -> None:
     """Add extents that are in the file already."""
     with path.open("ab") as file:
         file.write(_kept(extents))
 
 
-def load_journal(path: Path) -> tuple[Subject, list[Extent]] | None:
+def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | None:
     """
     The journal at `path`: what it is about, and its extents in order.
 
@@ -110,8 +110,8 @@ def load_journal(path: Path) -> tuple[Subject, list[Extent]] | None:
         head, *rest = _whole_lines(path.read_bytes())
         if head["bulkpull_journal"] != FORMAT:
             return None
-        subject = Subject(str(head["execution"]), str(head["blob"]), _version(head))
-        extents = {int(start): Extent(Stretch(int(start), int(end)), int(crc))
+        subject = JournalHeader(str(head["execution"]), str(head["blob"]), _version(head))
+        extents = {int(start): JournaledRange(ByteRange(int(start), int(end)), int(crc))
                    for line in rest for start, end, crc in line["kept"]}  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -128,8 +128,8 @@ def _version(head: dict[str, Any]) -> Version:
     )
 
 
-def _kept(extents: Iterable[Extent]) -> bytes:
-    return _line({"kept": [[each.stretch.start, each.stretch.end, each.crc] for each in extents]})
+def _kept(extents: Iterable[JournaledRange]) -> bytes:
+    return _line({"kept": [[extent.stretch.start, extent.stretch.end, extent.crc] for extent in extents]})
 
 
 def _line(value: dict[str, Any]) -> bytes:

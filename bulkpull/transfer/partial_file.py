@@ -31,8 +31,15 @@ from isal.isal_zlib import crc32
 
 from bulkpull import platforms
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch, merged
-from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
+from bulkpull.transfer.byte_ranges import ByteRange, merged
+from bulkpull.transfer.journal import (
+    JournaledRange,
+    JournalHeader,
+    append_ranges,
+    begin_journal,
+    blob_fingerprint,
+    load_journal,
+)
 
 # What a damaged checksum costs at most.
 _EXTENT_BYTES = 16 << 20
@@ -55,7 +62,7 @@ class PartialFile:
     path: Path
     journal: Path
     _descriptor: int
-    _extents: dict[int, Extent] = field(default_factory=dict)
+    _extents: dict[int, JournaledRange] = field(default_factory=dict)
     _start_by_end: dict[int, int] = field(default_factory=dict)
     _unvouched: set[int] = field(default_factory=set)
     _is_durable: bool = True
@@ -106,7 +113,7 @@ class PartialFile:
         return self._digest is not None
 
     @property
-    def kept(self) -> list[Stretch]:
+    def complete_ranges(self) -> list[ByteRange]:
         """The stretches that have arrived, in order."""
         return merged(extent.stretch for extent in self._extents.values())
 
@@ -121,14 +128,14 @@ class PartialFile:
             if os.fstat(self._descriptor).st_size:
                 os.ftruncate(self._descriptor, 0)
             if version.is_pinned:
-                begin_journal(self.journal, Subject(execution_id, fingerprint(url), version))
+                begin_journal(self.journal, JournalHeader(execution_id, blob_fingerprint(url), version))
 
         self._forget()
         await anyio.to_thread.run_sync(work)
         self._keeps_journal = version.is_pinned
         self._digest = _Digest() if version.md5 else None
 
-    async def take_up(self, *, execution_id: str, url: str) -> Version | None:
+    async def resume(self, *, execution_id: str, url: str) -> Version | None:
         """
         Take up what an earlier process left, as far as its journal vouches for it and the bytes are still the same.
 
@@ -139,13 +146,13 @@ class PartialFile:
         if found is None:
             return None
         subject, extents = found
-        if (subject.execution_id, subject.blob) != (execution_id, fingerprint(url)):
+        if (subject.execution_id, subject.blob) != (execution_id, blob_fingerprint(url)):
             return None
-        sound = [each for each in extents if await anyio.to_thread.run_sync(self._is_sound, each)]
+        sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
         await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
         self._forget()
-        for each in sound:
-            self._keep(each)
+        for extent in sound:
+            self._keep(extent)
         self._unvouched.clear()
         self._keeps_journal = True
         self._digest = _Digest() if subject.version.md5 else None
@@ -181,7 +188,7 @@ class PartialFile:
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
         if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
-            extent = Extent(Stretch(offset, offset), 0)
+            extent = JournaledRange(ByteRange(offset, offset), 0)
         crc, at = extent.crc, offset
 
         def put(piece: bytes | memoryview) -> None:
@@ -195,10 +202,10 @@ class PartialFile:
         await anyio.to_thread.run_sync(pour, put)
         if at > offset:
             self._is_durable = False
-            self._keep(Extent(Stretch(extent.stretch.start, at), crc))
+            self._keep(JournaledRange(ByteRange(extent.stretch.start, at), crc))
         return at - offset
 
-    async def vouch(self) -> None:
+    async def write_journal(self) -> None:
         """
         Say in the journal what has been written: it outlives the process.
 
@@ -209,12 +216,12 @@ class PartialFile:
         starts, self._unvouched = self._unvouched, set()
         extents = [self._extents[start] for start in sorted(starts)]
         try:
-            await anyio.to_thread.run_sync(vouch, self.journal, extents)
+            await anyio.to_thread.run_sync(append_ranges, self.journal, extents)
         except BaseException:
             self._unvouched |= starts
             raise
 
-    async def sync(self) -> None:
+    async def fsync(self) -> None:
         """
         Make durable what has been written.
 
@@ -247,7 +254,7 @@ class PartialFile:
             await anyio.to_thread.run_sync(digest.catch_up, self._descriptor, until)
         return digest.state.digest()
 
-    def _keep(self, extent: Extent) -> None:
+    def _keep(self, extent: JournaledRange) -> None:
         start, end = extent.stretch.start, extent.stretch.end
         before = self._extents.get(start)
         if before is not None:
@@ -264,7 +271,7 @@ class PartialFile:
         self._unvouched.clear()
         self.done_bytes = 0
 
-    def _is_sound(self, extent: Extent) -> bool:
+    def _is_sound(self, extent: JournaledRange) -> bool:
         crc, at = 0, extent.stretch.start
         for block in _blocks(self._descriptor, extent.stretch):
             crc, at = crc32(block, crc), at + len(block)
@@ -288,13 +295,13 @@ class _Digest:
         self.at += len(piece)  # last: another stream's thread asks for it
 
     def catch_up(self, descriptor: int, until: int) -> None:
-        for block in _blocks(descriptor, Stretch(self.at, until)):
+        for block in _blocks(descriptor, ByteRange(self.at, until)):
             self.update(block)
         if self.at < until:
             raise OSError(f"the partial file ends at byte {self.at}, not at {until}")
 
 
-def _blocks(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
+def _blocks(descriptor: int, stretch: ByteRange) -> Iterator[bytes]:
     at = stretch.start
     while at < stretch.end:
         block = platforms.current().read_at(descriptor, min(_READ_BYTES, stretch.end - at), at)

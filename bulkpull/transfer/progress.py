@@ -18,7 +18,7 @@ def share_of(size_bytes: int | None) -> int:
 
 
 @dataclass(slots=True)
-class Progress:
+class TransferProgress:
     """
     The highest mark that a transfer has reached.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bulkpull.transfer.byte_ranges import Stretch, merged
+from bulkpull.transfer.byte_ranges import ByteRange, merged
 
 ENDLESS = 1 << 62
 """The end of a file whose length is not known yet."""
@@ -37,25 +37,25 @@ class Segment:
         settled: Up to here no helper takes anything, though it has not arrived yet.
     """
 
-    at: int
+    position: int
     end: int
-    reach: int = 0
-    settled: int = 0
+    response_end: int = 0
+    reserved_until: int = 0
 
     @property
     def is_done(self) -> bool:
         """Whether all its bytes have arrived."""
-        return self.at >= self.end
+        return self.position >= self.end
 
     @property
-    def rest(self) -> Stretch:
+    def rest(self) -> ByteRange:
         """What has not arrived yet."""
-        return Stretch(self.at, self.end)
+        return ByteRange(self.position, self.end)
 
     @property
     def shareable_bytes(self) -> int:
         """How much a helper could take of it."""
-        return self.end - max(self.at, self.settled)
+        return self.end - max(self.position, self.reserved_until)
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class RangeScheduler:
         gaps: What is missing at the start, in order.
     """
 
-    gaps: list[Stretch]
+    gaps: list[ByteRange]
     front: Segment | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class RangeScheduler:
             last = self.gaps.pop()
             start = last.start if last.size_bytes < 2 * size else last.end - size
             if start > last.start:
-                self.gaps.append(Stretch(last.start, start))
+                self.gaps.append(ByteRange(last.start, start))
             return Segment(start, last.end)
         front = self.front
         if front is None or front.end == ENDLESS or front.shareable_bytes < size + _SMALLEST_PIECE:
@@ -101,10 +101,10 @@ class RangeScheduler:
         front.end -= size
         return Segment(front.end, front.end + size)
 
-    def give_back(self, claim: Segment) -> None:
+    def release(self, claim: Segment) -> None:
         """A helper fetches the rest of its piece no more."""
         front = self.front
-        if front is not None and front.end == claim.at and not front.is_done and claim.end <= front.reach:
+        if front is not None and front.end == claim.position and not front.is_done and claim.end <= front.response_end:
             front.end = claim.end
         else:
             self.gaps = merged([*self.gaps, claim.rest])

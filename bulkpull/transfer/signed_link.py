@@ -38,11 +38,11 @@ class SignedLink:
     _looks: int = 0
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
-    def worked(self) -> None:
+    def confirm(self) -> None:
         """A share of the file came: whatever is refused from now on is refused for its age."""
         self._fresh = self._looks = 0
 
-    async def renew(self, refused: SecureLink, *, error: LinkExpired) -> None:
+    async def refresh(self, refused: SecureLink, *, error: LinkExpired) -> None:
         """
         Exchange a link that was refused, unless another stream has done so meanwhile.
 
@@ -64,7 +64,7 @@ class SignedLink:
             self._fresh += 1
             self.link = await self._relinked()
 
-    async def look_again(self, asked: SecureLink, *, gone: FileGone) -> None:
+    async def refresh_after_404(self, asked: SecureLink, *, gone: FileGone) -> None:
         """
         Read the execution again after its file was not found (behaviour 133).
 

@@ -34,19 +34,19 @@ from bulkpull.events import Events, Level
 from bulkpull.model import SecureLink
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch, missing
+from bulkpull.transfer.byte_ranges import ByteRange, missing
 from bulkpull.transfer.checkpoints import Checkpoints
 from bulkpull.transfer.disk_room import check_room
 from bulkpull.transfer.partial_file import PartialFile
-from bulkpull.transfer.progress import Progress
+from bulkpull.transfer.progress import TransferProgress
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
-    EndReached,
     FileReplaced,
-    RangesUnfit,
-    judge,
-    refusal,
+    InvalidRangeResponse,
+    RangeNotSatisfiable,
+    check_response,
+    error_for_status,
 )
 from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 from bulkpull.transfer.signed_link import SignedLink
@@ -100,7 +100,7 @@ class Transfer:
     minimum_bytes_per_s: float
     known_md5: bytes | None = None
     version: Version | None = None
-    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([Stretch(0, ENDLESS)]))
+    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([ByteRange(0, ENDLESS)]))
     _width: StreamCount = field(default_factory=lambda: StreamCount(1))
     _checkpoints: Checkpoints = field(init=False)
     _group: TaskGroup = field(init=False)
@@ -110,14 +110,14 @@ class Transfer:
     _shares: bool = False
     _restarts: int = 0
     _whole_answers: int = 0
-    _progress: Progress = field(default_factory=Progress)
-    _link_progress: Progress = field(default_factory=Progress)
+    _progress: TransferProgress = field(default_factory=TransferProgress)
+    _link_progress: TransferProgress = field(default_factory=TransferProgress)
     _ended: tuple[int, bool] | None = None
 
     def __post_init__(self) -> None:
         self._checkpoints = Checkpoints.of(self.partial, clock=self.clock)
 
-    async def fetch(self, *, take_up: bool) -> Version:
+    async def fetch(self, *, resume: bool) -> Version:
         """
         Fetch all that is missing.
 
@@ -134,7 +134,7 @@ class Transfer:
             Unchanged: It is the file of `known_md5`.
         """
         self._reset()
-        if take_up:
+        if resume:
             await self._take_up()
         while self._sharing.gaps:
             try:
@@ -145,27 +145,29 @@ class Transfer:
                 if self.version is None or not self._ranged or not self.partial.done_bytes:
                     raise
                 # It may be the ranges that it cannot serve: once more as one stream (fault 75).
-                await self._start_over(RangesUnfit("the storage host does not serve the rest", why=trouble.why))
+                await self._start_over(
+                    InvalidRangeResponse("the storage host does not serve the rest", why=trouble.why)
+                )
         assert self.version is not None
         return self.version
 
     async def save(self) -> None:
         """Note what has arrived, so that a later process can go on."""
-        await self.partial.vouch()
+        await self.partial.write_journal()
 
     def _reset(self) -> None:
         self.version, self._ended = None, None
-        self._sharing = RangeScheduler([Stretch(0, ENDLESS)])
+        self._sharing = RangeScheduler([ByteRange(0, ENDLESS)])
         self._width = StreamCount(self.segments)
-        self._progress, self._link_progress = Progress(), Progress()
+        self._progress, self._link_progress = TransferProgress(), TransferProgress()
 
     async def _take_up(self) -> None:
         link = self.links.link
-        version = await self.partial.take_up(execution_id=self.execution_id, url=link.url)
+        version = await self.partial.resume(execution_id=self.execution_id, url=link.url)
         if version is None or version.size_bytes is None:
             return
         self.version, self._shares = version, version.size_bytes >= _LARGE_BYTES
-        self._sharing = RangeScheduler(missing(self.partial.kept, size_bytes=version.size_bytes))
+        self._sharing = RangeScheduler(missing(self.partial.complete_ranges, size_bytes=version.size_bytes))
         self.events.warn(
             "download.resumed", offset_bytes=self.partial.done_bytes, reason="an earlier process was interrupted"
         )
@@ -180,8 +182,8 @@ class Transfer:
                 why=replaced.what,
                 fix="run the export again later",
             )
-        self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
-        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.told)
+        self._ranged = self._ranged and not isinstance(replaced, InvalidRangeResponse)
+        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.message)
         await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
 
@@ -216,9 +218,9 @@ class Transfer:
                 piece = self._sharing.claim_piece(streams=self._width.streams) if wanted else None
         except (_Dismissed, AnswerLost, NotConnected) as error:
             if not isinstance(error, _Dismissed):
-                self._width.busy(at=self.clock.monotonic())
-            self._sharing.give_back(claim)
-            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.told)
+                self._width.back_off(at=self.clock.monotonic())
+            self._sharing.release(claim)
+            self.events.warn("download.resumed", offset_bytes=claim.position, reason=error.message)
         finally:
             self._helpers -= 1
 
@@ -241,9 +243,9 @@ class Transfer:
         )
         match refused:
             case _Refused(link, LinkExpired() as error):
-                await self.links.renew(link, error=error)
+                await self.links.refresh(link, error=error)
             case _Refused(link, FileGone() as gone):
-                await self.links.look_again(link, gone=gone)
+                await self.links.refresh_after_404(link, gone=gone)
 
     async def _advance_helper(self, claim: Segment) -> _Refused | None:
         try:
@@ -262,23 +264,23 @@ class Transfer:
         Raises:
             AnswerLost, StorageTrouble, …: It broke off, or brought nothing; worth another try.
         """
-        link, began_at = self.links.link, claim.at
+        link, began_at = self.links.link, claim.position
         asked = self._range(claim)  # once: a helper may lower the claim's end while the answer is on its way
         try:
             async with self.http.stream(self._request(link, asked)) as reply:
                 since_s = self.clock.monotonic()
                 offer = await self._judge(reply, claim, asked=asked)
                 if offer is not None:
-                    began_at = claim.at
+                    began_at = claim.position
                     await self._receive(reply, offer, claim, since_s=since_s)
         except (LinkExpired, FileGone) as error:
             return _Refused(link, error)
         except StorageTrouble as trouble:
-            self._width.busy(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
+            self._width.back_off(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
             raise
         except AnswerLost as broken:
-            if claim.at > began_at and self._ranged:
-                self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.told)
+            if claim.position > began_at and self._ranged:
+                self.events.warn("download.resumed", offset_bytes=claim.position, reason=broken.message)
             raise
         return None
 
@@ -289,12 +291,12 @@ class Transfer:
     def _size_bytes(self) -> int | None:
         return self.version.size_bytes if self.version else None
 
-    def _range(self, claim: Segment) -> Stretch | None:
+    def _range(self, claim: Segment) -> ByteRange | None:
         """The range to ask for; `None` for the whole file."""
-        nothing_yet = claim.at == 0 and not self.partial.done_bytes and not self._helpers
+        nothing_yet = claim.position == 0 and not self.partial.done_bytes and not self._helpers
         return None if self.version is None or not self._ranged or nothing_yet else claim.rest
 
-    def _request(self, link: SecureLink, asked: Stretch | None) -> Request:
+    def _request(self, link: SecureLink, asked: ByteRange | None) -> Request:
         headers: dict[str, str] = {}
         if asked is not None and self.version is not None:
             is_last = asked.end in (ENDLESS, self.version.size_bytes)
@@ -303,25 +305,25 @@ class Transfer:
                 headers["If-Match"] = self.version.etag
         return Request("GET", link.url, endpoint="blob", headers=headers, timeouts=TRANSFER_TIMEOUTS)
 
-    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: Stretch | None) -> BodyRange | None:
+    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: ByteRange | None) -> BodyRange | None:
         """The reply's data if they are what was asked for; `None` when there is nothing more to come."""
         if reply.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             body = await reply.read_error_body(ERROR_PAGE_BYTES)
-            error = refusal(reply.status, reply.headers, body, now=self.clock.now())
-            if isinstance(error, EndReached):
+            error = error_for_status(reply.status, reply.headers, body, now=self.clock.now())
+            if isinstance(error, RangeNotSatisfiable):
                 self._end_reached(error, claim)
                 return None
             raise error
-        offer = judge(reply.status, reply.headers, asked=asked, known=self.version)
+        offer = check_response(reply.status, reply.headers, asked=asked, known=self.version)
         if not offer.whole:
             self._learn_size(offer, claim)
-            claim.reach = offer.end or claim.end
+            claim.response_end = offer.end or claim.end
             return offer
         if asked is not None:
             if claim is not self._sharing.front:
-                self._width.alone()
+                self._width.limit_to_one()
                 raise _Dismissed("the storage host answers a range with the whole file")
-            if self._ended == (claim.at, True):
+            if self._ended == (claim.position, True):
                 self._confirm_end(claim, known_by="end_mark")
                 return None
             self._whole_answers += 1
@@ -341,8 +343,8 @@ class Transfer:
         await check_room(self.partial.path.parent, needed_bytes=size or 0)
         await self.partial.begin(offer.version, execution_id=self.execution_id, url=self.links.link.url)
         self._sharing.gaps.clear()
-        claim.at, claim.end = 0, ENDLESS if size is None else size
-        claim.reach = claim.end
+        claim.position, claim.end = 0, ENDLESS if size is None else size
+        claim.response_end = claim.end
         self._shares = self._ranged and offer.shares and offer.version.is_pinned and claim.end >= _LARGE_BYTES
 
     def _learn_size(self, offer: BodyRange, claim: Segment) -> None:
@@ -364,10 +366,10 @@ class Transfer:
         ).run()
         if offer.end is None:
             self._end_unannounced(offer, claim)
-        elif claim.at < min(offer.end, claim.end):
-            raise AnswerLost("the connection ended early", why=f"at byte {claim.at:,}")
+        elif claim.position < min(offer.end, claim.end):
+            raise AnswerLost("the connection ended early", why=f"at byte {claim.position:,}")
         elif not claim.is_done:  # a byte a reply, each of them whole, would go on for ever
-            raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.at:,}")
+            raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.position:,}")
 
     def _end_unannounced(self, offer: BodyRange, claim: Segment) -> None:
         """
@@ -378,39 +380,39 @@ class Transfer:
         """
         assert self.version is not None
         seen = self._ended[0] if self._ended else None
-        self._ended = (claim.at, offer.ends_by_itself)
+        self._ended = (claim.position, offer.ends_by_itself)
         if self.version.md5:
             self._confirm_end(claim, known_by="md5")
-        elif seen == claim.at:
+        elif seen == claim.position:
             self._confirm_end(claim, known_by="readings")
         elif offer.ends_by_itself and not (self._ranged and offer.shares):
             self._confirm_end(claim, known_by="end_mark")
         elif seen is not None:
-            raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.at:,}")
+            raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.position:,}")
 
-    def _end_reached(self, error: EndReached, claim: Segment) -> None:
+    def _end_reached(self, error: RangeNotSatisfiable, claim: Segment) -> None:
         """416: good news where the length was not known, else a reason to distrust the ranges (fault 65)."""
         if self.version is None:
             raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
         known = self._size_bytes
-        if known is None and error.size_bytes in (None, claim.at):
+        if known is None and error.size_bytes in (None, claim.position):
             self._confirm_end(claim, known_by="length")
         elif error.size_bytes in (None, known):
-            raise RangesUnfit("the storage host refuses a range within the file", why=error.why)
+            raise InvalidRangeResponse("the storage host refuses a range within the file", why=error.why)
         else:
             raise FileReplaced("the stored file has another length than before", why=error.why)
 
     def _confirm_end(self, claim: Segment, *, known_by: str) -> None:
         assert self.version is not None
-        claim.end = claim.at
-        self.version = self.version.of_size(claim.at, known_by=known_by)
+        claim.end = claim.position
+        self.version = self.version.of_size(claim.position, known_by=known_by)
 
     def _note_arrival(self, size_bytes: int) -> None:
         if self._link_progress.advanced(self.partial.done_bytes, size_bytes=self._size_bytes):
-            self.links.worked()
+            self.links.confirm()
         if not self._shares:
             return
-        self._width.arrived(size_bytes, at=self.clock.monotonic())
+        self._width.record_bytes(size_bytes, at=self.clock.monotonic())
         while 1 + self._helpers < self._width.streams:
             piece = self._sharing.claim_piece(streams=self._width.streams)
             if piece is None:

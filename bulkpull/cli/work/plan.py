@@ -155,13 +155,13 @@ def _decision_values(decision: Decision | None) -> dict[str, Any]:
     if decision is None or schedule is None:
         return {}
     is_kept = decision.action is Action.KEEP
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "standing_report": schedule.action,
         "reason": decision.reason if is_kept else schedule.why_replaced,
     }
     if decision.execution is not None:
-        return told | {"action": "publish", "execution_id": decision.execution.execution_id}
-    return told | {"action": "skip" if is_kept else "pull"}
+        return values | {"action": "publish", "execution_id": decision.execution.execution_id}
+    return values | {"action": "skip" if is_kept else "pull"}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
