@@ -1,7 +1,7 @@
 """
-The private token cache: the newest refresh token of each sign-in, kept between runs.
+Sign-in, access tokens, and the private token cache with the newest refresh token of each sign-in.
 
-It lies in a folder of the user's own, never in an output folder, encrypted by the operating system where it can be.
+The cache is in a folder of the user, never in an output folder, and encrypted by the operating system where possible.
 """
 
 from __future__ import annotations

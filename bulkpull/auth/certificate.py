@@ -1,5 +1,5 @@
 """
-An application that proves itself by a certificate: a signed assertion in place of a secret.
+Certificate sign-in: a signed assertion instead of a client secret.
 
 The key never leaves the machine; what is sent is valid for ten minutes and for one token endpoint.
 

@@ -1,4 +1,4 @@
-"""How this run signs in: settings, what is kept of an earlier sign-in, and secrets that lie elsewhere."""
+"""Chooses how a run signs in: from settings, the cached sign-in, and secrets stored elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bulkpull.secret_forms import FROM_COMMAND
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The grant, what it needs, and who keeps the refresh token (nobody, for other grants or without a cache)."""
+    """The grant, its credentials, and the storage of the refresh token (none for other grants or without a cache)."""
 
     grant: Grant
     credentials: Credentials

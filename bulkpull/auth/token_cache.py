@@ -1,5 +1,5 @@
 """
-One sign-in's place in the cache: its entry, and the lock that processes take turns by.
+The token cache of one sign-in: its entry, and the lock between processes.
 
 A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
 Where the folder that the settings name is shared with others, it keeps its mode, and a private one is made within it.

@@ -1,8 +1,8 @@
 """
-An access token and its expiry, renewed before it ends.
+Access tokens from a token endpoint, renewed before they expire.
 
-Anything with `get_token` and `renew` will do as a `TokenSource`; ours speaks to a token endpoint as the walkthrough
-shows. The forms stand in `grants`, the sentences for refusals in `refusals`.
+Any object with `get_token` and `renew` can be a `TokenSource`; this one calls a token endpoint as Microsoft's
+walkthrough shows. `grants` has the request forms, `token_errors` the error messages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _STORE_WITHIN_S = 10.0
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """
-    What opens the API for a while.
+    A bearer token for the API, and its expiry.
 
     Attributes:
         expires: The moment it ends, by the clock's `monotonic`: a stepped wall clock does not matter.
@@ -51,7 +51,7 @@ class AccessToken:
 
 
 class TokenSource(Protocol):
-    """Where tokens come from."""
+    """A source of access tokens."""
 
     async def get_token(self) -> AccessToken:
         """A token that is good for now."""

@@ -1,7 +1,7 @@
 """
-What the token endpoint's answers mean: its error codes as sentences that a person can act on. Pure.
+Maps error replies of the token endpoint to errors with a next step. Pure.
 
-Its own description is quoted by its first sentence only: the rest carries trace ids and sometimes names of users.
+Only the first sentence of the endpoint's own description is quoted: the rest has trace ids and sometimes user names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 class UnknownRefusal(UnexpectedReply):
     """
-    A refusal that no table knows: it may be worth another try, and is quoted if it stays so.
+    An error that no table knows: it is retried, and quoted if it stays.
 
     Attributes:
         final: What it is told as once it was repeated often enough.

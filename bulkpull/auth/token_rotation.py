@@ -1,8 +1,8 @@
 """
-The chain of refresh tokens across runs and processes.
+Rotation of refresh tokens across runs and processes.
 
-Whoever renews takes a turn, reads what the process before left there, and stores what it gets before it uses it. A
-cache that cannot be used is a warning: the run goes on with the token of the settings.
+A renewal takes the lock, reads the token that another process may have stored, and stores its new token before using
+it. A cache that cannot be used causes a warning: the run continues with the token in the settings.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TokenRotation:
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """One renewal at a time among all processes; without a usable lock, or after too long a wait, none waits."""
+        """Hold the lock for one renewal; without a usable lock, or after too long a wait, go on without it."""
         is_mine = await self._wait_for_turn()
         try:
             yield
@@ -50,7 +50,7 @@ class TokenRotation:
                     await to_thread.run_sync(self._cache.release)
 
     async def latest(self) -> TokenEntry | None:
-        """What is kept, if it is to be used in place of the settings' refresh token."""
+        """The cached token, if it supersedes the refresh token of the settings."""
         try:
             found = await to_thread.run_sync(self._cache.load)
         except (OSError, ValueError) as trouble:
@@ -64,7 +64,7 @@ class TokenRotation:
         return found[0]
 
     async def store(self, refresh_token: str) -> None:
-        """Store a new refresh token, durably; where that fails a warning says what follows."""
+        """Store a new refresh token durably; a failure causes a warning that says what follows."""
         if self._is_forgotten:
             return
         identity, last = self._cache.identity, self._last
@@ -94,7 +94,7 @@ class TokenRotation:
                 if await to_thread.run_sync(self._cache.take_turn):
                     return True
             except (OSError, NotImplementedError):
-                return False  # a folder that cannot be written is told when something is to be kept in it
+                return False  # `store` warns about a folder that cannot be written
             if self._clock.monotonic() >= deadline:
                 return False
             await self._clock.sleep(_LOOK_EVERY_S)

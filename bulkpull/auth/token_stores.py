@@ -1,7 +1,7 @@
 """
-Where an entry lies: in a file that only its user may read, or with the operating system, which encrypts it.
+Storage of a cache entry: a file that only its user can read, or the operating system's encrypted store.
 
-The system's store comes from msal-extensions: DPAPI, the keychain, or libsecret where a session of its user runs.
+The encrypted store uses msal-extensions: DPAPI, the keychain, or libsecret where a user session runs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-Whether a stored query still fits the dataset of today.
+Compares a stored query with the dataset's current columns.
 
-Datasets change their columns, and stored queries do not: even the service's own select columns that are gone (76), and
-leave out newer ones (77).
+Datasets change their columns and stored queries do not: even system queries select removed columns (behaviour 76) and
+leave out new ones (behaviour 77).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class QueryDrift:
     Attributes:
         dataset: As the query spells it.
         offered: Whether the service lists the dataset for this account.
-        missing: What the query names and the dataset has not: neither as a column nor as a metric.
+        missing: Names in the query that are neither a column nor a metric of the dataset.
         left_out: Columns that the dataset has and the query does not select.
     """
 
@@ -36,7 +36,7 @@ class QueryDrift:
 
 def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
     """
-    Hold a query against what the service lists; names are compared without case (behaviour 60).
+    Compare a query with what the service lists; names ignore case (behaviour 60).
 
     Returns:
         `None` for a text that is no query.

@@ -1,4 +1,4 @@
-"""A query's text, read from left to right: words, names, values, and the error that points at a place."""
+"""Reads a query's text from left to right: words, names, values, and errors with their position."""
 
 from __future__ import annotations
 

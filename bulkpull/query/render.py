@@ -1,4 +1,4 @@
-"""From a tree to its text, and texts made comparable."""
+"""Renders a query tree as text, and normalises query texts for comparison."""
 
 from __future__ import annotations
 

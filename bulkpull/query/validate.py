@@ -1,8 +1,8 @@
 """
-A query × what the service offers today → the query as it is sent, or the place where it is wrong.
+Checks a query against what the service lists today, and returns the query to send or an error with its position.
 
-The service's own answers to a wrong query name neither the column nor the place (behaviour 73), and a value that cannot
-occur is not answered at all (67). So everything is looked at here, before any call creates something.
+The service's errors name neither the column nor the position (behaviour 73), and it does not report a value that cannot
+occur (behaviour 67). So everything is checked here, before any call creates something.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CheckedQuery:
         text: What is sent: one line, every name as the service spells it today.
         columns: The names selected, in the order of the file; metrics among them.
         metrics: Those of them that are metrics, in the same order.
-        warnings: What may surprise, each one sentence.
+        warnings: Possible surprises, one sentence each.
     """
 
     text: str
@@ -47,7 +47,7 @@ def check_query(
     text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog, is_whole: bool = False
 ) -> CheckedQuery:
     """
-    Read a query and hold it against what is offered: dataset, names, values, time span.
+    Parse a query and check dataset, names, values and time span against what the service lists.
 
     Args:
         offered: What the service lists.
@@ -84,7 +84,7 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
 
 
 class _Check:
-    """One dataset against which a statement is held."""
+    """The checks of one statement against one dataset."""
 
     def __init__(self, text: str, dataset: OfferedDataset, catalog: Catalog, *, is_whole: bool) -> None:
         self.text, self.dataset, self.catalog = text, dataset, catalog
@@ -133,7 +133,7 @@ class _Check:
         hint = None
         if documented is not None:
             today = next((alias for alias in self._spellings(documented) if alias.casefold() in self.columns), None)
-            why = "the documents know it, and the service does not list it today"
+            why = "it is documented, but the service does not list it today"
             hint = f"it is listed as {today}" if today else None
         hint = hint or did_you_mean(name.text, (*self.dataset.columns, *self.dataset.metrics))
         fix = hint or f"`bulkpull datasets {self._label}` lists the columns"

@@ -1,8 +1,8 @@
 """
-Can a value occur in a column at all? The service does not ask: it answers 200 and no rows (behaviour 67).
+Checks whether a value can occur in a column: the service answers 200 and no rows if it cannot (behaviour 67).
 
-What the documents declare decides. They are silent on how dates are written (155), so any usual form passes, and they
-are not always right, so a doubt is told and only what no row can match is refused.
+The documented types decide. No document says how dates are written (behaviour 155), so any usual format passes. The
+documents are not always right, so a doubt is a warning, and only a value that no row can match is an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KINDS: dict[ColumnType | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ColumnValues:
-    """What a column holds, as far as it is documented; nothing is known of one that has no type."""
+    """The documented content of a column; `type` is `None` where nothing is documented."""
 
     type: ColumnType | None = None
     values: tuple[str, ...] = ()
@@ -53,12 +53,12 @@ class ColumnValues:
 @dataclass(frozen=True, slots=True)
 class ValueWarning:
     """
-    What is wrong with a value.
+    A problem with a value in a condition.
 
     Attributes:
         why: What the column holds instead.
         fix: What to write.
-        is_fatal: No row can match, so there is no use in asking.
+        is_fatal: No row can match, so the query is not sent.
     """
 
     why: str

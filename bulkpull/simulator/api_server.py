@@ -1,4 +1,4 @@
-"""The API host: HTTP in, the service's answer out, with throttling, tokens, pages and faults around it."""
+"""The API server: routes HTTP requests to the service and applies throttling, tokens, paging and faults."""
 
 from __future__ import annotations
 

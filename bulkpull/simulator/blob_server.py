@@ -1,4 +1,4 @@
-"""The storage host: signed links, conditions, ranges, and what goes wrong there (behaviours 120 to 135)."""
+"""The storage host: signed links, conditional requests, ranges, and transfer faults (behaviours 120 to 135)."""
 
 from __future__ import annotations
 

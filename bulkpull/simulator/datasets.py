@@ -1,5 +1,5 @@
 """
-What the simulated service offers: the catalog's datasets with their live columns.
+The datasets that the simulated service lists, with their live columns.
 
 There are two editions. "live" lists what the one public list of the live service had (February 2023): amounts are
 metrics there (behaviour 159). "documents" lists what the documents describe, where amounts are columns. The simulator

@@ -1,4 +1,4 @@
-"""From a call to the service's method, and from its answer to the envelope with its pages."""
+"""Maps a request to a service method, and its result to the reply envelope with paging."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTINGS = frozenset({"ScheduledDataset", "ScheduledQueries", "ScheduledReport"
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What a method of the service may need of a call."""
+    """The parts of a request that service methods use."""
 
     fields: Fields
     params: Fields

@@ -1,4 +1,4 @@
-"""The objects that the simulated service keeps: stored queries, reports and their executions."""
+"""The objects that the simulated service stores: queries, reports and executions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StoredQuery:
 @dataclass(slots=True, kw_only=True)
 class StoredExecution:
     """
-    One making of a report.
+    One execution of a report.
 
     Attributes:
         started_at: When it was queued.

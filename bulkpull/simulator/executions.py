@@ -1,4 +1,4 @@
-"""Reading executions: filters, the latest of each report, and what faults make of them (behaviours 102 to 119)."""
+"""Lists executions: filters, the latest of each report, and execution faults (behaviours 102 to 119)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LinkMaker = Callable[[StoredReport, StoredExecution], str]
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """An execution as it shows itself at this reading."""
+    """An execution as this reply shows it."""
 
     execution: StoredExecution
     report: StoredReport
@@ -57,7 +57,7 @@ class _View:
 
 
 class ExecutionReader:
-    """Answers the call that asks after executions."""
+    """Answers the call that lists executions."""
 
     def __init__(
         self, scenario: Scenario, reports: ReportStore, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker

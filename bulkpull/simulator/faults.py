@@ -1,7 +1,7 @@
 """
-Faults by name: what a simulated service does wrong, when, to whom and how often.
+Faults by name: what the simulated service does wrong, when, for which datasets and how often.
 
-A fault has a name and a story (`STORIES`). Arming one is data; the places where it strikes ask the `FaultBox`.
+Each fault has a name and a description (`STORIES`). Code that can apply a fault asks the `FaultBox`.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class _Armed:
 
 
 class FaultBox:
-    """The armed faults, and how often each has struck."""
+    """The armed faults, and how often each was applied."""
 
     def __init__(self, faults: Collection[Fault] = ()) -> None:
         self._armed = [_Armed(fault) for fault in faults]

@@ -1,8 +1,8 @@
 """
-Values for a column, many at a time, each a pure function of seed, dataset, column and row.
+Generated column values; each is a pure function of seed, dataset, column and row.
 
-A value is a draw from a pool: the pool makes it look real (leading zeros, commas, quotes, line breaks, several scripts,
-padded blanks, the words NULL and NA, credits, empty fields with and without quotes), the row's number decides the draw.
+A value is drawn from a pool by its row number. The pools hold realistic edge cases: leading zeros, commas, quotes, line
+breaks, several scripts, padding blanks, the words NULL and NA, negative amounts, empty fields with and without quotes.
 Customers are the same in all columns and datasets.
 """
 

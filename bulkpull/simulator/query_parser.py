@@ -1,5 +1,5 @@
 """
-The service's query language, read and checked.
+Parses and checks queries in the service's query language.
 
     SELECT [DISTINCT] names FROM dataset [WHERE a AND b] [ORDER BY …] [LIMIT n] [TIMESPAN t]
 

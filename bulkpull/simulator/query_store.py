@@ -1,4 +1,4 @@
-"""The stored queries of the simulated service: its own and the user's (behaviours 59 to 80)."""
+"""The stored queries of the simulated service: system queries and user queries (behaviours 59 to 80)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
 
 
 class QueryStore:
-    """Keeps queries; `stored` may be looked at and tampered with, `created` counts the user's per dataset."""
+    """Stores queries; tests may read and change `stored`, and `created` counts the user's queries per dataset."""
 
     def __init__(
         self, scenario: Scenario, tables: dict[str, Table], *, clock: SimulatorClock, faults: FaultBox

@@ -1,4 +1,4 @@
-"""The API's allowance: so many calls in a window, told with every reply, then 429 until the window ends."""
+"""The API's rate limit: a number of calls per window, reported with every reply, then 429 until the window ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulkpull.simulator.scenario import Scenario, SimulatorClock
 
 class Throttle:
     """
-    Counts every request of the partner, the refused ones too (behaviours 37, 38, 172 and 173).
+    Counts every request of the partner, including rejected ones (behaviours 37, 38, 172 and 173).
 
     A window begins with the first request after the last window. No reply says how long a window is.
     """

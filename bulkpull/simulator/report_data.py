@@ -1,8 +1,8 @@
 """
-What a file holds, and its text: rows made in blocks, never all at once.
+The content of a report file: rows generated in blocks, never all at once.
 
-A query that asks for metrics, DISTINCT or an order looks at all its rows first, or month by month where no group can
-span two months. Any other is made block by block.
+A query with metrics, DISTINCT or ORDER BY reads all its rows first, or month by month where no group can span two
+months. Any other query is generated block by block.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BLOCK_ROWS = 50_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extract:
     """
-    One query's answer.
+    The result of one query.
 
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.

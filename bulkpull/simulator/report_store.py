@@ -1,4 +1,4 @@
-"""The reports of the simulated service, and the executions that follow from them and time (behaviours 81 to 101)."""
+"""The reports of the simulated service and their executions over time (behaviours 81 to 101)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLIGHTS = (
 
 
 class ReportStore:
-    """Takes orders for reports; `stored` may be looked at and tampered with, `created` counts them per dataset."""
+    """Creates reports; tests may read and change `stored`, and `created` counts reports per dataset."""
 
     def __init__(self, scenario: Scenario, queries: QueryStore, *, clock: SimulatorClock, faults: FaultBox) -> None:
         self._scenario, self._queries, self._clock, self._faults = scenario, queries, clock, faults

@@ -1,4 +1,4 @@
-"""What was asked of the simulator: one entry per request, without any secret."""
+"""A log of the requests to the simulator: one entry per request, without secrets."""
 
 from __future__ import annotations
 

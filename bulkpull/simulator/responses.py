@@ -1,4 +1,4 @@
-"""Replies of the API as bytes: the envelope, the error forms, and what faults make of them (behaviours 29 to 36)."""
+"""API responses as bytes: the envelope, the error formats, and response faults (behaviours 29 to 36)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     body: bytes

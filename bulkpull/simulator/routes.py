@@ -1,4 +1,4 @@
-"""From an address to an endpoint: which call a request is, and what it is about."""
+"""Maps the path of a request to an endpoint and to the datasets that it concerns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _METHODS: Mapping[tuple[str, bool], frozenset[str]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
-    A call of the API, or one of the directory: a token, a device code, or what it says of itself (`discovery`).
+    An API call, or a call of the directory: a token, a device code, or its metadata (`discovery`).
 
     Attributes:
         endpoint: As faults and calls name it; pause and resume are forms of `ScheduledReport`.

@@ -1,8 +1,8 @@
 """
 The service's state, without any network: datasets, queries, reports, executions.
 
-Everything follows from what was asked and from the clock; nothing runs in the background. Tests may look at
-`queries`, `reports` and `executions` and tamper with them.
+All state follows from the requests and the clock; nothing runs in the background. Tests may read and change `queries`,
+`reports` and `executions`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TEST_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class ServiceResult:
-    """What a successful call brings: records and the envelope's message, which is null on several (behaviour 31)."""
+    """The result of a successful call: records and the envelope's message, null for some calls (behaviour 31)."""
 
     records: list[dict[str, Any]]
     message: str | None = None

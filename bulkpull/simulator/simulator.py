@@ -1,4 +1,4 @@
-"""The simulator itself: two servers on loopback, one state, one clock."""
+"""The simulator: two servers on loopback that share one state and one clock."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LINE_BYTES = 64 * 1024
 
 class Simulator:
     """
-    The service in a box, as an async context manager.
+    The simulated service, as an async context manager.
 
     The API and the token endpoint listen on one origin, the storage host on another, so that a client that sends its
     token to the wrong one is found out. All that a client needs stands in `environment`.

@@ -1,4 +1,4 @@
-"""What happens to a transfer on its way: cuts, stalls, other ranges than asked for, redirects, a compressing proxy."""
+"""Transfer faults: cut or stalled bodies, wrong ranges, redirects, a compressing proxy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-The rules for the body of a report, and for other values that callers send.
+Validation of request bodies and other values that callers send.
 
-The order of the checks is ours; the words are those of `refusals`. Keys are matched without case (behaviour 34).
+The order of the checks is ours; the error texts are those of `api_errors`. Keys ignore case (behaviour 34).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLACEHOLDER = "string"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportBody:
-    """A report's body that keeps all rules; `start_at` and `interval_h` are `None` for a one-off report."""
+    """A valid report body; `start_at` and `interval_h` are `None` for a one-off report."""
 
     name: str
     description: str | None
@@ -162,7 +162,7 @@ def read_change(
 
 @dataclass(frozen=True, slots=True)
 class _TimeClerk:
-    """Reads times, and knows how this service answers to bad ones."""
+    """Parses times, and rejects bad ones as this service does."""
 
     status: int
     correlation_id: str

@@ -1,4 +1,4 @@
-"""What tells one version of a stored file from another (behaviours 131 and 132)."""
+"""Identifies the version of a stored file by its response headers (behaviours 131 and 132)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True, slots=True)
 class Version:
     """
-    One version of a stored file, as far as its headers tell.
+    One version of a stored file, by its headers.
 
     Attributes:
         size_bytes: Stored bytes; `None` when the reply did not say.

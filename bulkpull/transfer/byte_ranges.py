@@ -1,4 +1,4 @@
-"""Stretches of bytes, and what is missing between them."""
+"""Byte ranges: merging them, and finding what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ByteRange:
 
 
 def merged(stretches: Iterable[ByteRange]) -> list[ByteRange]:
-    """The same bytes in as few stretches as possible, in order; empty ones vanish."""
+    """The same bytes in as few ranges as possible, in order; empty ranges are dropped."""
     whole: list[ByteRange] = []
     for stretch in sorted(stretches):
         if stretch.size_bytes <= 0:
@@ -33,7 +33,7 @@ def merged(stretches: Iterable[ByteRange]) -> list[ByteRange]:
 
 
 def missing(present: Iterable[ByteRange], *, size_bytes: int) -> list[ByteRange]:
-    """What lacks of a file of that size, in order; bytes beyond its end do not count."""
+    """The ranges missing from a file of that size, in order; bytes beyond its end are ignored."""
     gaps: list[ByteRange] = []
     at = 0
     for stretch in merged(present):

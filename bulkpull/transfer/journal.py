@@ -1,13 +1,13 @@
 r"""
-The journal: which bytes of a partial file a later process may believe.
+The journal of a partial file: which of its bytes a later process can trust.
 
-A text file beside the partial file, written at its end only. Every line stands for itself:
+An append-only text file beside the partial file. Each line is independent:
 
     3f1c09aa {"bulkpull_journal":1,"execution":"…","blob":"…","size":104857600,"etag":"\"0x8D…\"",…}
     9b02e7d1 {"kept":[[0,16777216,2774099152],[16777216,18874368,311427290]]}
     └ CRC-32 of the rest of the line, 8 hexadecimal digits
 
-The first line says what the bytes belong to:
+The first line identifies the file:
 
 | field              | meaning                                                                                  |
 |--------------------|------------------------------------------------------------------------------------------|
@@ -21,11 +21,10 @@ The first line says what the bytes belong to:
 
 Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were in the file before the line was
 written, and their CRC-32 was `crc`. An extent replaces an earlier one with the same start. The first line that is cut
-or damaged ends the journal, so that any beginning of it is a journal as well; it only vouches for less.
+or damaged ends the journal, so any prefix of a journal is a valid journal that covers fewer bytes.
 
-A process that is killed leaves all of this behind. After a power cut some may be missing, of the file or of the
-journal, in any combination: a lost line costs bytes, and lost bytes do not have their checksum, so that they are
-fetched again.
+A killed process leaves all of this behind. After a power loss, parts of the file or of the journal may be missing, in
+any combination: bytes whose line is lost, or whose checksum no longer matches, are fetched again.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ class JournaledRange:
 @dataclass(frozen=True, slots=True)
 class JournalHeader:
     """
-    What a journal is about.
+    The file that a journal describes.
 
     Args:
-        execution_id: The execution that made the file.
-        blob: As `fingerprint` gives it.
+        execution_id: The execution that produced the file.
+        blob: See `blob_fingerprint`.
     """
 
     execution_id: str
@@ -70,13 +69,13 @@ class JournalHeader:
 
 
 def blob_fingerprint(url: str) -> str:
-    """Which blob an address leads to, without telling: SHA-256 of host and path, never of the signed query."""
+    """SHA-256 of host and path of a blob's address: identifies the blob without its signed query."""
     parts = urlsplit(url)
     return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()
 
 
 def begin_journal(path: Path, subject: JournalHeader, *, extents: Iterable[JournaledRange] = ()) -> None:
-    """Replace the journal by one that vouches for these extents, which are in the file already."""
+    """Replace the journal by one with these extents, which are in the file already."""
     version = subject.version
     head = {
         "bulkpull_journal": FORMAT,

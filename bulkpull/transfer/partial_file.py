@@ -1,8 +1,7 @@
 """
-The bytes on disk: large writes at their own offsets, checksums, durability.
+The partial file on disk: large writes at given offsets, checksums, durability.
 
-Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): once the network is fast, the way of a chunk to
-the disk decides.
+Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): on a fast network, the cost of writing decides.
 
 - One thread hop a megabyte. A hop per 64 KiB, as aiofiles makes it, costs more than the write.
 - Checksums do not let go of the interpreter's lock: they are faster than getting it back.
@@ -11,8 +10,8 @@ the disk decides.
   first: 1.5 GB took 0.5 to 0.8 seconds of the processor by 64 or 128 KiB, 1.9 to 2.8 by 512 KiB or 1 MiB.
 - Chunks are written as they came: joining them first would copy every byte once more, under the interpreter's lock.
 - One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
-- The sync runs beside the transfer and is never waited for by it. While it runs, the kernel's way to the disk takes
-  nearly as much of the processor as all the rest, so a transfer of a few seconds does without.
+- The sync runs beside the transfer, which never waits for it. It costs nearly as much processor time as everything
+  else, so a transfer of a few seconds does without.
 
 `os.pwrite` does not exist on Windows; downloads are not supported there.
 """
@@ -54,7 +53,7 @@ Put = Callable[[bytes | memoryview], None]
 @dataclass(slots=True)
 class PartialFile:
     """
-    What has arrived so far of one version of a file.
+    The bytes received so far of one version of a file.
 
     Use `opened` to make one; its methods that begin with `async` do their work in a thread.
     """
@@ -79,7 +78,7 @@ class PartialFile:
         return cls(path, journal_beside(path), descriptor)
 
     async def close(self) -> None:
-        """Let go of the file; what was not vouched for may be fetched again."""
+        """Close the file; bytes that are not in the journal may be fetched again."""
         if self._descriptor >= 0:
             await anyio.to_thread.run_sync(os.close, self._descriptor)
 
@@ -114,7 +113,7 @@ class PartialFile:
 
     @property
     def complete_ranges(self) -> list[ByteRange]:
-        """The stretches that have arrived, in order."""
+        """The received ranges, in order."""
         return merged(extent.stretch for extent in self._extents.values())
 
     async def begin(self, version: Version, *, execution_id: str, url: str) -> None:
@@ -137,10 +136,10 @@ class PartialFile:
 
     async def resume(self, *, execution_id: str, url: str) -> Version | None:
         """
-        Take up what an earlier process left, as far as its journal vouches for it and the bytes are still the same.
+        Reuse what an earlier process left: the ranges of its journal whose checksums still match.
 
         Returns:
-            The version that the bytes belong to; `None` when there is nothing to take up.
+            The version that the bytes belong to; `None` when there is nothing to resume.
         """
         found = await anyio.to_thread.run_sync(load_journal, self.journal)
         if found is None:
@@ -198,7 +197,7 @@ class PartialFile:
                 self._digest.update(piece)
             crc, at = crc32(piece, crc), at + len(piece)
 
-        # A stop waits for the thread and is told afterwards: what came is kept.
+        # Cancellation takes effect only after the thread has ended, so that received bytes are kept.
         await anyio.to_thread.run_sync(pour, put)
         if at > offset:
             self._is_durable = False
@@ -207,9 +206,9 @@ class PartialFile:
 
     async def write_journal(self) -> None:
         """
-        Say in the journal what has been written: it outlives the process.
+        Record the written ranges in the journal, so that they survive the end of the process.
 
-        What outlives the machine is what `sync` has made durable besides; of the rest the journal's checksums tell.
+        Only what `fsync` has written to disk is sure to survive a power loss; checksums detect the rest.
         """
         if not self._keeps_journal or not self._unvouched:
             return

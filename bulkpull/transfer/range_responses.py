@@ -1,8 +1,8 @@
 """
-Is this reply what was asked for, and if not, what does it mean? (behaviours 124 and 130 to 133)
+Checks replies of the storage host, and maps failures to errors (behaviours 124 and 130 to 133).
 
-Nothing of a reply is believed before it was judged here. What the storage host refuses, by status or in an error page
-under status 200, becomes the error that says what to do next.
+No reply is used before it was checked here. A refusal, by status or in an error page under status 200, becomes the
+error that says what to do next.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ _PROXY_FIX = "check user name and password in HTTPS_PROXY, or let the storage ho
 
 
 class FileReplaced(TransferError):
-    """The stored file is not the one that this transfer began with: start over."""
+    """The stored file has changed since this transfer began: restart."""
 
 
 class InvalidRangeResponse(FileReplaced):
-    """The host's ranges are not to be trusted: start over, and ask for no range any more."""
+    """The host returned a wrong range: restart without range requests."""
 
 
 class RangeNotSatisfiable(TransferError):
     """
-    Nothing is stored at or beyond the byte that was asked for.
+    The file has no byte at the requested offset.
 
     Args:
         size_bytes: Of the stored file, as the host tells it; `None` when it does not.
@@ -70,7 +70,7 @@ class RangeNotSatisfiable(TransferError):
 @dataclass(frozen=True, slots=True)
 class BodyRange:
     """
-    What a good reply brings.
+    The byte range that a valid reply carries.
 
     Attributes:
         start: Its first byte within the file.
@@ -100,7 +100,7 @@ def check_response(
 
     Raises:
         FileReplaced: It belongs to another version.
-        RangesUnfit: It is not the range that was asked for (fault 64).
+        InvalidRangeResponse: It is not the requested range (fault 64).
     """
     if status == HTTPStatus.OK:
         version = version_of_whole(headers)
@@ -109,7 +109,7 @@ def check_response(
                      ends_by_itself=_is_chunked(headers))  # fmt: skip
     content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if content_range is None or asked is None:
-        raise InvalidRangeResponse("the storage host answered with something else than one range")
+        raise InvalidRangeResponse("the storage host did not answer with one range")
     start, end = int(content_range[1]), int(content_range[2]) + 1
     total = int(content_range[3]) if content_range[3] != "*" else None
     version = version_of_range(headers, total=total)
@@ -119,7 +119,7 @@ def check_response(
     if not is_fit or (length is not None and length != str(end - start)):
         raise InvalidRangeResponse(
             "the storage host answered with another range than the one asked for",
-            why=f"asked for bytes {asked.start}-{asked.end - 1}, told {content_range[0]}",
+            why=f"requested bytes {asked.start}-{asked.end - 1}, received {content_range[0]}",
         )
     return BodyRange(start, end, version, whole=False, shares=True, ends_by_itself=True)
 
@@ -132,13 +132,13 @@ def _check_same(version: Version, *, known: Version | None) -> None:
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
     """
-    What a reply without data means; `body` is its beginning.
+    The error for a reply without data; `body` is its beginning.
 
-    A code that is known decides, else the status (`storage_codes`).
+    A known code decides, else the status (`storage_codes`).
 
     Returns:
-        `FileReplaced` (412), `EndReached` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for what passes and for
-        what is not understood, `TransferError` for what nothing here can mend.
+        `FileReplaced` (412), `RangeNotSatisfiable` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for temporary and
+        unknown failures, `TransferError` for permanent ones.
     """
     code = headers.get("x-ms-error-code") or _code_in(body)
     why = f"HTTP {status}, {code or 'no error code'}{_request_id(headers)}"

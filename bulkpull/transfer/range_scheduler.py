@@ -1,12 +1,12 @@
 """
-Who fetches what of a file: one front stream, and helpers that take pieces off its end.
+Assigns byte ranges to streams: one front stream, and helpers that take segments from the end.
 
     file   ├──────────── front, going on →────────────┊◄── piece ──┊◄── piece ──┤
-                         ▲ at                         ▲ end, moves to the left
+                         ▲ position                   ▲ end, moves to the left
 
-The front stream asks for everything up to the end of its gap in one request, so a file that one connection fetches
-costs one request. A helper takes its piece off the far end of what nobody has begun. The front stops where it meets the
-pieces. A piece that a helper gives back goes to the front again, as long as it lies next to it.
+The front stream requests everything up to the end of its gap at once, so a file that one connection fetches costs one
+request. A helper takes its segment from the far end of the unassigned bytes. The front stops at the first helper
+segment. A released segment goes back to the front if it is adjacent.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _LARGEST_PIECE = 32 << 20
 @dataclass(slots=True, eq=False)
 class Segment:
     """
-    A stretch that one stream fetches.
+    A byte range assigned to one stream.
 
     Attributes:
-        at: The next byte to arrive.
-        end: Where to stop; helpers lower that of the front while it goes on.
-        reach: Where the reply under way would end by itself.
-        settled: Up to here no helper takes anything, though it has not arrived yet.
+        position: The next byte to arrive.
+        end: Where to stop; helpers lower the end of the front segment while it runs.
+        response_end: Where the reply in progress ends by itself.
+        reserved_until: No helper takes bytes below this offset, though they have not arrived yet.
     """
 
     position: int
@@ -54,14 +54,14 @@ class Segment:
 
     @property
     def shareable_bytes(self) -> int:
-        """How much a helper could take of it."""
+        """How many bytes a helper could take."""
         return self.end - max(self.position, self.reserved_until)
 
 
 @dataclass(slots=True)
 class RangeScheduler:
     """
-    What nobody fetches yet, and what the front fetches.
+    The unassigned gaps of a file, and the front segment.
 
     Args:
         gaps: What is missing at the start, in order.
@@ -74,7 +74,7 @@ class RangeScheduler:
         self.gaps = merged(self.gaps)
 
     def claim_front(self) -> Segment | None:
-        """The first gap as a whole, for the front stream; `None` when nothing is left to begin."""
+        """Assign the whole first gap to the front stream; `None` when no gap is left."""
         self.front = None
         if self.gaps:
             gap = self.gaps.pop(0)
@@ -83,7 +83,7 @@ class RangeScheduler:
 
     def claim_piece(self, *, streams: int) -> Segment | None:
         """
-        A piece off the end of what nobody has begun, for a helper; `None` when too little is left to share.
+        Assign a segment from the end of the unassigned bytes to a helper; `None` when too little is left.
 
         Args:
             streams: How many share the rest. Pieces shrink with it, so that all end at about the same time.
@@ -102,7 +102,7 @@ class RangeScheduler:
         return Segment(front.end, front.end + size)
 
     def release(self, claim: Segment) -> None:
-        """A helper fetches the rest of its piece no more."""
+        """Return the rest of a helper's segment."""
         front = self.front
         if front is not None and front.end == claim.position and not front.is_done and claim.end <= front.response_end:
             front.end = claim.end

@@ -1,4 +1,4 @@
-"""The secure link as it is now, shared by all streams of a file, and its renewal (behaviours 124 and 125)."""
+"""The current signed link of a file, shared by all its streams, and its renewal (behaviours 124 and 125)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LOOK_PAUSES_S = (1.0, 5.0, 20.0)
 @dataclass(slots=True)
 class SignedLink:
     """
-    The way to the bytes.
+    The current link to a file.
 
     Args:
         link: The first link; a secret, kept in memory only.
-        relink: Asked one at a time, however many streams are refused at once.
+        relink: Called once at a time, however many streams are refused at once.
     """
 
     link: SecureLink
@@ -39,12 +39,12 @@ class SignedLink:
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     def confirm(self) -> None:
-        """A share of the file came: whatever is refused from now on is refused for its age."""
+        """Reset the limits after a share of the file has arrived: a later refusal is a new expiry."""
         self._fresh = self._looks = 0
 
     async def refresh(self, refused: SecureLink, *, error: LinkExpired) -> None:
         """
-        Exchange a link that was refused, unless another stream has done so meanwhile.
+        Replace a refused link, unless another stream has done so already.
 
         Raises:
             LinkExpired: Fresh links were refused too, for about a minute.

@@ -1,12 +1,12 @@
 """
 A whole transfer: requests, breaks, restarts.
 
-    front    one request for all there is; after a break, on from its byte
-    helpers  pieces off the end, as many at once as `StreamCount` says; a refusal sends a helper home, never the file
-    restart  another version, or ranges that cannot be trusted: from the first byte, nothing joined
+    front    one request for everything; after a break it continues at the next byte
+    helpers  segments from the end, as many at once as `StreamCount` allows; a refusal ends a helper, not the transfer
+    restart  after another version or untrustworthy ranges: from the first byte, nothing is joined
 
-Tries are counted by the `Retrier` alone; a share of the file (`progress`) begins a new count. Whatever the host
-answers, each stream waits at least `PAUSE_S` before it asks for the same stretch again (case C10).
+Only the `Retrier` counts attempts; progress by a share of the file (`progress`) resets the count. Whatever the host
+answers, each stream waits at least `PAUSE_S` before it requests the same range again (case C10).
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, StreamedRe
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import origin
 
-# Smaller files are there before a second connection would have got up to speed.
+# Smaller files are complete before a second connection would reach full speed.
 _LARGE_BYTES = 16 << 20
 _RESTARTS = 3
 PAUSE_S = 0.25
-"""The least pause before a stretch is asked for again."""
-# A host that answers a range by the whole file once may have had its reasons.
+"""The shortest pause before the same range is requested again."""
+# One reply with the whole file instead of a range may be an exception.
 _WHOLE_ANSWERS = 2
 
 
 class _Dismissed(TransferError):
-    """The host does not want this stream besides the others."""
+    """The host refuses this additional stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A link that was refused, and how."""
+    """A refused link, and the error."""
 
     link: SecureLink
     error: LinkExpired | FileGone
@@ -79,10 +79,10 @@ class _Refused:
 @dataclass(slots=True)
 class Transfer:
     """
-    The way of one file from the storage host to its partial file.
+    Downloads one file from the storage host into its partial file.
 
     Args:
-        partial: Where the bytes go; what it holds already is taken up by `fetch`.
+        partial: Where the bytes go; `fetch` can reuse what it holds already.
         segments: Streams at once, at most.
         execution_id: Names the file in the journal.
         minimum_bytes_per_s: The least average rate over a minute, of all streams together.
@@ -122,7 +122,7 @@ class Transfer:
         Fetch all that is missing.
 
         Args:
-            take_up: Believe the journal of an earlier process; else begin with the first byte.
+            resume: Reuse what the journal of an earlier process covers; else start at the first byte.
 
         Returns:
             The version that the partial file holds now, with its size.
@@ -152,7 +152,7 @@ class Transfer:
         return self.version
 
     async def save(self) -> None:
-        """Note what has arrived, so that a later process can go on."""
+        """Record the received ranges, so that a later process can continue."""
         await self.partial.write_journal()
 
     def _reset(self) -> None:
@@ -174,7 +174,7 @@ class Transfer:
         await check_room(self.partial.path.parent, needed_bytes=version.size_bytes - self.partial.done_bytes)
 
     async def _start_over(self, replaced: FileReplaced) -> None:
-        """Begin the file again: what has arrived is not joined with what comes (behaviour 131)."""
+        """Restart the file: bytes of the old and the new version are never joined (behaviour 131)."""
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise FileDamaged(
@@ -188,7 +188,7 @@ class Transfer:
         self._reset()
 
     async def _run_streams(self) -> None:
-        """The front, and the helpers that it calls in; returns when none of them has anything left to do."""
+        """Run the front stream and its helpers until nothing is left to fetch."""
         self._failure, self._helpers = None, 0
         async with anyio.create_task_group() as self._group:
             self._group.start_soon(self._guard, self._front)
@@ -196,7 +196,7 @@ class Transfer:
             raise self._failure
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
-        """The first stream that fails ends the others, and its error is the one that counts."""
+        """Run one stream; the first that fails cancels the others, and its error is raised."""
         try:
             await work()
         except (BulkpullError, OSError) as error:
@@ -208,7 +208,7 @@ class Transfer:
             await self._complete(claim, advance=self._advance)
 
     async def _help(self, claim: Segment) -> None:
-        """Fetch pieces as long as this many streams are wanted. Whatever is wrong with that is left to the front."""
+        """Fetch segments as long as this many streams are wanted. Errors are left to the front stream."""
         piece: Segment | None = claim
         try:
             while piece is not None:
@@ -225,7 +225,7 @@ class Transfer:
             self._helpers -= 1
 
     async def _complete(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
-        """Requests, one after the other, until the claim has all its bytes."""
+        """Send requests, one after the other, until the segment is complete."""
         is_first = True
         while not claim.is_done:
             if not is_first:
@@ -234,7 +234,7 @@ class Transfer:
             is_first = False
 
     async def _ask(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
-        """One request that ends as it should, with as many tries as are allowed; or a fresh link for a refused one."""
+        """Send one request with retries; a refused link is replaced by a fresh one."""
         refused = await self.retrier.run(
             lambda: advance(claim),
             endpoint="blob",
@@ -306,7 +306,7 @@ class Transfer:
         return Request("GET", link.url, endpoint="blob", headers=headers, timeouts=TRANSFER_TIMEOUTS)
 
     async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: ByteRange | None) -> BodyRange | None:
-        """The reply's data if they are what was asked for; `None` when there is nothing more to come."""
+        """The reply's byte range if it is the requested one; `None` when the file has no more bytes."""
         if reply.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             body = await reply.read_error_body(ERROR_PAGE_BYTES)
             error = error_for_status(reply.status, reply.headers, body, now=self.clock.now())
@@ -335,7 +335,7 @@ class Transfer:
         return offer
 
     async def _begin(self, offer: BodyRange, claim: Segment) -> None:
-        """The first byte of a version: whatever was there before goes."""
+        """Start a new version: earlier bytes are dropped."""
         self.version = offer.version
         if self.known_md5 is not None and offer.version.md5 == self.known_md5:
             raise Unchanged("the stored file is the one that was fetched before", why="its MD5 is the same")
@@ -373,7 +373,7 @@ class Transfer:
 
     def _end_unannounced(self, offer: BodyRange, claim: Segment) -> None:
         """
-        The end of a body whose length nobody told may be a cut (fault 60).
+        Decide whether a body without a length is complete or was cut (fault 60).
 
         An MD5 decides that. Else the byte after the end is asked for; and where no ranges are served, an end mark, or a
         second reading that ends at the same byte, is believed.

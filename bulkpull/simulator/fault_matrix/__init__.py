@@ -1,7 +1,7 @@
 """
-The fault matrix as data: what goes wrong, and what a client is to make of it.
+The fault matrix as data: each fault and what a client should do about it.
 
-Tests and `bulkpull simulate --fault ID` read the same table. Rows that a service cannot bring about (locks, disks,
+Tests and `bulkpull simulate --fault ID` read the same table. Faults that a service cannot cause (locks, disks,
 certificates, signals) are not in it.
 """
 
