@@ -34,10 +34,10 @@ _PATIENCE = 4
 @dataclass(frozen=True, slots=True)
 class Created(Generic[Made]):
     """
-    What exists now.
+    The created or found object.
 
     Attributes:
-        spare: Others that answer the order as well; `None` when `one` came by a plain answer and nothing was looked up.
+        duplicates: Other objects that match the request; `None` when the reply arrived and nothing was looked up.
     """
 
     one: Made
