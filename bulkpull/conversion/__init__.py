@@ -8,17 +8,20 @@ Converts the stored CSV to Parquet without losing a character.
     csv_validator   bytes → batches of whole rows, counted and checked independently of the CSV reader
     header          the header line and the requested columns → which field is which column
     read_csv        a batch → text columns, with exactly the rows and the content that were counted
+    parquet_types   type names, and which type can hold the values of which
     type_inference  a text column → a narrower type, if every value can be written back unchanged
     forms           date formats: their notation, and formatting back to the original text
     date_formats    the date and time formats that are recognised
     iso_dates       fixed-width formats, parsed digit by digit
+    column_metadata metadata of single columns of a Parquet file
     write_parquet   batches → one Parquet file, in bounded memory
+    widen           a published Parquet file → the same with wider types
     prefetch        runs one stage of the pipeline in its own thread
     convert         the passes over the file that connect these stages
     worker          the child process that runs all of it
 
-A running export may import only `messages` (the values) and `worker` (the module that the child runs): the others
-import polars and numpy, which the parent process must not load.
+A running export may import only `messages` (the values), `parquet_types` and `worker` (the module that the child runs):
+the others import polars and numpy, which the parent process must not load.
 """
 
 CONVERSIONS_AT_ONCE = 2
