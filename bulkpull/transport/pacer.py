@@ -1,12 +1,12 @@
 """
-Who may call the API next, and when.
+Decides which API call is sent next, and when.
 
-Two limits hold a call back: the rate that the settings allow (`pace`) and the allowance that the service tells
-(`allowance`). Where both are open, calls go in the order of their urgency, and calls of one urgency in the order in
-which they asked. No urgency starves another: after 29 other calls a look at executions goes first, and after three
-windows it does not wait for orders that are still to come (`order_ahead`). So looks cost the orders of an ordinary
-export no further window of ten calls. Tidying is different: it goes only while two thirds of the allowance are left,
-nobody else waits, and no call is under way, whose answer others may wait for.
+Two limits delay a call: the rate that the settings allow (`rate_limit`) and the allowance that the service reports
+(`allowance`). When both permit a call, calls are sent by urgency, and first come, first served within one urgency. No
+urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no longer
+waits for orders that are still to come (`order_ahead`). So polls cost the orders of an ordinary export no further
+window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else waits, and no
+call is under way, because its caller may have an order to place.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from bulkpull.transport.rate_limit import (
 
 # A wait smaller than what a clock can resolve would be waited again and again.
 _SHORTEST_SLEEP_S = 1e-6
-# Calls that may go at once as long as the service has not told how many it bears.
+# Calls that may be sent at once until the service reports an allowance.
 _CAREFUL_BURST = 3
 PLENTY = 1_000
 """Calls a window from which on nobody has to spare them."""
@@ -57,7 +57,7 @@ _REPORTED_FROM_S = 1.0
 
 
 class Urgency(IntEnum):
-    """Who goes first."""
+    """The priority of a call."""
 
     REPORT = 0
     """Orders a report: the service's own work begins."""
@@ -70,7 +70,7 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A call that may go: when it was let go, monotonic seconds."""
+    """Permission to send one call: when it was given, monotonic seconds."""
 
     sent_at: float
 
@@ -87,11 +87,11 @@ class _Waiter:
 
 class RateLimiter:
     """
-    Lets calls go one by one.
+    Delays calls so that they respect both limits.
 
     Args:
         calls_per_s: The ceiling of the rate.
-        burst: How many may go at once, once the service has told an allowance; three until then.
+        burst: How many may be sent at once after the service has reported an allowance; three until then.
         window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
     """
 
@@ -124,13 +124,13 @@ class RateLimiter:
 
     @property
     def has_plenty(self) -> bool:
-        """Whether no limit is in sight: none is told, or one of a thousand calls a window and more."""
+        """Whether no limit is near: none is reported, or one of at least a thousand calls per window."""
         limit = self._allowance.limit
         return not self._allowance.is_known or (limit is not None and limit >= PLENTY)
 
     @property
     def look_spacing_s(self) -> float:
-        """Seconds between two looks, so that looks alone use two thirds of the allowance; 0 where none is told."""
+        """Seconds between two polls, so that polls alone use two thirds of the allowance; 0 without an allowance."""
         limit = self._allowance.limit
         return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
 
@@ -204,7 +204,7 @@ class RateLimiter:
         self._notify()
 
     def succeeded(self) -> None:
-        """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
+        """Record a reply other than 429; emits one event when the rate is back at its ceiling."""
         before = self._state
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
