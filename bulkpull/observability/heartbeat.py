@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bulkpull import formatting as figures
+from bulkpull.formatting import join_some
 from bulkpull.observability.progress import Progress
 
 INTERVAL_S = 60.0
@@ -29,7 +29,7 @@ def progress_facts(progress: Progress, *, now_s: float) -> dict[str, Any]:
         in `slowed_by` what holds the run up.
     """
     done, failed, total = progress.counts()
-    datasets = {state: figures.some(names, most=_MOST_NAMED) for state, names in progress.datasets_by_state().items()}
+    datasets = {state: join_some(names, most=_MOST_NAMED) for state, names in progress.datasets_by_state().items()}
     return {
         "done": done,
         "failed": failed,

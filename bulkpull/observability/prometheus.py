@@ -1,8 +1,8 @@
 """
-A run in numbers, for Prometheus: a text file as the node exporter's textfile collector reads it.
+Prometheus metrics of a run: a text file for the node exporter's textfile collector.
 
-Moments instead of ages: an age in a file stands still when nobody writes it any more, which is what is to be noticed.
-`time() - bulkpull_dataset_last_success_timestamp_seconds` is the age at every moment, also of a cron that never ran.
+It has timestamps instead of ages: an age in a file would stop growing when the file is no longer written, which is what
+an alert must detect. `time() - bulkpull_dataset_last_success_timestamp_seconds` is always the current age.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class EarlierMetrics:
     """
-    What earlier runs reached, and this one must not forget.
+    Values of earlier runs that the new file keeps.
 
     Attributes:
         run_success: When a run last ended with status 0, Unix time; `None` when that is not known.
@@ -50,7 +50,7 @@ class Remembered:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
-def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -> str:
+def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
     """
     The file's content (pure).
 
@@ -97,7 +97,7 @@ def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: 
     yield _gauge(downloaded, description, output, [({}, progress.done_bytes())])
 
 
-def read_metrics(text: str, *, output: str) -> Remembered:
+def read_metrics(text: str, *, output: str) -> EarlierMetrics:
     """
     What an earlier file for the same folder remembers (pure).
 
@@ -114,7 +114,7 @@ def read_metrics(text: str, *, output: str) -> Remembered:
                 run_success = sample.value
             elif sample.name == _DATASET_SUCCESS:
                 dataset_success[sample.labels["dataset"]] = sample.value
-    return Remembered(run_success, dataset_success)
+    return EarlierMetrics(run_success, dataset_success)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,12 +125,12 @@ class _Numbers(Collector):
         return self.families
 
 
-def _families(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     yield from _of_run(manifest, output=output, remembered=remembered)
     yield from _of_datasets(manifest, output=output, remembered=remembered)
 
 
-def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
@@ -155,7 +155,7 @@ def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Itera
     yield gauge("requests_retried", "Calls sent again in the last run.", [({}, requests.retried)])
 
 
-def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     ended, records = _unix(manifest.finished_at), manifest.datasets
     there = [record for record in records if record.status in ("complete", "skipped")]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
@@ -205,7 +205,7 @@ def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dic
 
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
-    return [({"status": name}, float(name == status)) for name in known]
+    return [({"status": state}, float(state == status)) for state in known]
 
 
 def _stored(record: DatasetRecord) -> int:

@@ -1,4 +1,4 @@
-"""The metrics file: replaced whole, each minute while a run lasts and at its end; earlier successes stay in it."""
+"""The metrics file: replaced whole, each minute while a run lasts and at its end; values of earlier runs stay in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
 from bulkpull.observability.progress import Progress
-from bulkpull.observability.prometheus import Remembered, read_metrics, render_metrics, render_progress
+from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics, render_progress
 from bulkpull.output.atomic_files import write_atomically
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
@@ -53,8 +53,8 @@ def _replace(path: Path, text: str) -> None:
     path.chmod(0o644)  # the collector runs as another user
 
 
-def _remember(path: Path, folder: Path) -> Remembered:
-    before = Remembered()
+def _remember(path: Path, folder: Path) -> EarlierMetrics:
+    before = EarlierMetrics()
     with suppress(OSError, ValueError):
         before = read_metrics(path.read_text(encoding="utf-8"), output=str(folder))
     current = Current()
@@ -64,7 +64,7 @@ def _remember(path: Path, folder: Path) -> Remembered:
     for name, at in before.dataset_success.items():
         success[name] = max(at, success.get(name, at))
     rows = {name: snapshot.rows for name, snapshot in current.datasets.items()}
-    return Remembered(before.run_success, success, rows)
+    return EarlierMetrics(before.run_success, success, rows)
 
 
 def _made_at(folder: Path, run_id: str) -> float:

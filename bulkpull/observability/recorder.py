@@ -1,8 +1,7 @@
 """
-The recorder of a run: it listens from the beginning to the end, and writes log, page, metrics file and notifications.
+Listens to the events of a run, and writes its log, report, metrics and notifications.
 
-Each minute it tells how far the run is. Whatever goes wrong here is a warning: it harms no data and changes no exit
-status.
+Each minute it tells how far the run is. Any failure here is a warning: it affects no data and no exit status.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.progress import Progress
 from bulkpull.observability.prometheus_values import write_numbers, write_progress
-from bulkpull.observability.run_log import RunLog, log_of, read_entry
-from bulkpull.observability.run_summary import Account
+from bulkpull.observability.run_log import RunLog, log_of, parse_entry
+from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
-from bulkpull.observability.timings import RunTimings, replay
-from bulkpull.output.atomic_files import disk_trouble, write_atomically
+from bulkpull.observability.timings import RunTimings, timings_from_log
+from bulkpull.output.atomic_files import to_disk_error, write_atomically
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
 
@@ -48,8 +47,8 @@ _GRACE_S = 5.0
 _HURRY_S = 2.0
 
 
-class Keeper:
-    """Keeps the account of one run; made by `recorded_run`."""
+class RunRecorder:
+    """Records one run; created by `recorded_run`."""
 
     def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
         # A program that changes its folder in mid-run moves no file.
@@ -78,7 +77,7 @@ class Keeper:
         if self._run_id:
             event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
-            self._chronicle.note(event, at_s=self._clock.monotonic() - self._began_s)
+            self._chronicle.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._progress.note(event, now_s=self._clock.monotonic())
             self._note_telemetry(event)
 
@@ -97,12 +96,12 @@ class Keeper:
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         page = self._output / "runs" / manifest.run_id / PAGE
-        await self._leave(self._output / "runs", partial(tidy, self._output))
-        await self._leave(page, partial(self._write_page, page, manifest))
+        await self._write_artifact(self._output / "runs", partial(tidy, self._output))
+        await self._write_artifact(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
         if (path := self._metrics_file) is not None:
             async with self._metrics_turn:
-                await self._leave(path, partial(write_numbers, path, manifest, output=self._output))
+                await self._write_artifact(path, partial(write_numbers, path, manifest, output=self._output))
 
     async def report_progress(self) -> None:
         """Each minute until the run has ended: emit `run.progressed`, and renew the metrics file."""
@@ -122,7 +121,7 @@ class Keeper:
             self._is_shown_running = is_running
             now = self._clock.now()
             write = partial(write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
-            await self._leave(path, write)
+            await self._write_artifact(path, write)
 
     async def send_notices(self) -> None:
         """Tell those whom the settings name that the run has ended, once its account is complete."""
@@ -143,13 +142,13 @@ class Keeper:
         if patience.cancelled_caught:
             self._events.warn("notice.lost", reason=f"not all were told within {within_s:g} s")
 
-    async def _leave(self, path: Path, write: Callable[[], None]) -> None:
+    async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
         try:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
-            self._lack(path, disk_trouble(trouble, path).reason)
+            self._warn_missing(path, to_disk_error(trouble, path).reason)
         except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
-            self._lack(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
+            self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
         """End the log; a run that ended without a manifest is not shown as running any more."""
@@ -161,7 +160,7 @@ class Keeper:
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
             log = log_of(self._output, self._run_id)
-            self._lack(log, disk_trouble(trouble, log).reason)
+            self._warn_missing(log, to_disk_error(trouble, log).reason)
 
     def _note_telemetry(self, event: Event) -> None:
         if self._telemetry is None:
@@ -174,16 +173,16 @@ class Keeper:
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
         chronicle = self._chronicle
-        earlier = replay(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
-        account = Account(
+        earlier = timings_from_log(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
+        account = RunSummary(
             manifest,
             self._settings.output,
-            earlier.followed_by(chronicle) if earlier is not None else chronicle,
+            earlier.then(chronicle) if earlier is not None else chronicle,
             rows_before(manifest, manifests(self._output)),
         )
         write_atomically(page, render_report(account))
 
-    def _lack(self, path: Path, reason: str) -> None:
+    def _warn_missing(self, path: Path, reason: str) -> None:
         self._events.warn("account.lacking", part=path.name, reason=reason)
 
 
@@ -220,15 +219,15 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
     """What the log tells of the time before the run was last carried on."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            told = [entry for line in lines if (entry := read_entry(line)) is not None]
+            entries = [entry for line in lines if (entry := parse_entry(line)) is not None]
     except FileNotFoundError:
         return []
-    starts = [number for number, (event, _) in enumerate(told) if event.name == "run.started"]
-    return told[: starts[-1]] if starts else []
+    starts = [number for number, (event, _) in enumerate(entries) if event.name == "run.started"]
+    return entries[: starts[-1]] if starts else []
 
 
 @asynccontextmanager
-async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[Keeper]:
+async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
     """
     Record the run that begins within the block: every event goes into its log, and each minute its progress is told.
 
@@ -237,7 +236,7 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
     Args:
         settings: `output` as the user named it, and what else is to be left where.
     """
-    keeper = Keeper(settings, events=events, clock=clock)
+    keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()
     failure: Exception | None = None
     try:

@@ -1,8 +1,8 @@
 """
-What is published, held against what was written down of it: files, hashes, rows, pointer and links.
+Verifies published data against its records: files, hashes, rows, pointer and links.
 
-Reads only, beside whatever run is writing. What retention takes away in the meantime was not damaged, and what became
-current in the meantime is looked at instead of what was.
+It only reads, also beside a running export. What retention deletes meanwhile does not count as damaged, and a snapshot
+that becomes current meanwhile is checked instead of the earlier one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
+from bulkpull.formatting import join_some, plural
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_fault, look_into
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
@@ -36,7 +36,7 @@ def _pause() -> None:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """
-    Something published that is not as it was written down.
+    Something published that differs from its record.
 
     Attributes:
         path: Relative to the output folder.
@@ -58,7 +58,7 @@ AskLedger = Callable[[str], Mapping[str, DatasetRecord] | None]
 @dataclass(slots=True)
 class Findings:
     """
-    What was looked at, and what is wrong.
+    What was checked, and the problems found.
 
     Attributes:
         gone: Snapshots of the run that was asked for which retention has removed since, by dataset.
@@ -74,7 +74,7 @@ class Findings:
 @dataclass(slots=True)
 class Verifier:
     """
-    Looks at an output folder.
+    Verifies an output folder.
 
     Args:
         quick: Only whether files are there and have their size; nothing is read.
@@ -137,11 +137,11 @@ class Verifier:
             self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
             return
         state = "names no dataset" if (self.output / CURRENT).exists() else "is gone"
-        snapshots = figures.count(sum(orphans.values()), "snapshot")
+        snapshots = plural(sum(orphans.values()), "snapshot")
         command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
         self._tell(
             CURRENT,
-            what=f"it {state}, and datasets/ holds {snapshots} of {figures.some(list(orphans))}",
+            what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
             fix=f"restore it from a backup, or run `{command}`: it publishes them anew",
         )
 
