@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 from journeys.kit import export, settings_for
-from support import FakeClock, Told
+from support import FakeClock, EventRecorder
 
 from bulkpull.catalog import load_catalog
 from bulkpull.events import Events
@@ -65,8 +65,8 @@ async def test_a_column_that_nobody_asked_for_is_told_as_on_drift_says(tmp_path:
     extra = {"OfficeUsage": b"MPNId,Surprise\r\n0012,x\r\n"}
     async with Simulator(Scenario(tables=extra, drift=drift)) as simulator:
 
-        async def once(folder: str, on_drift: str) -> tuple[DatasetRecord, Told]:
-            heard = Told()
+        async def once(folder: str, on_drift: str) -> tuple[DatasetRecord, EventRecorder]:
+            heard = EventRecorder()
             manifest = await export(
                 simulator, tmp_path / folder, "OfficeUsage", metrics="none", on_drift=on_drift,
                 listeners=[heard.events.append],
