@@ -1,49 +1,49 @@
 """
-Everything that can go wrong, as one tree.
+All errors, as one class hierarchy.
 
     BulkpullError
     ├── SettingsError            a setting, an option or a dataset's name is wrong            (exit 2)
     │   └── QueryError             a query is not what the service understands or offers
     ├── AuthError                credentials are missing, refused, or lack the role           (exit 4)
     ├── OutputLocked             another run is writing to the same output folder             (exit 5)
-    ├── ReportingError           the service answered, and the answer is no
-    │   ├── RequestRejected        400: the request itself is at fault; repeating it cannot help
-    │   │   └── QuotaExceeded        400 as well, but it passes with time or after a clean-up
+    ├── ReportingError           the service answered with an error
+    │   ├── RequestRejected        400: the request is invalid; a retry cannot help
+    │   │   └── QuotaExceeded        400 as well, but temporary, or solved by a clean-up
     │   ├── AccessDenied           403: the role or the program does not allow it
     │   ├── NotFound               404: nothing matches (for executions: nothing yet)
-    │   ├── Throttled              429: asked too often
-    │   ├── ServiceTrouble         5xx: the service's own fault
-    │   ├── UnexpectedReply        an answer that is not understood is never guessed at
-    │   │   └── ListNotTold          a list of the service is null: what there is is unknown
-    │   ├── ReportLost             the report, or the query under it, is gone from the service
+    │   ├── Throttled              429: too many requests
+    │   ├── ServiceTrouble         5xx: an error of the service
+    │   ├── UnexpectedReply        a reply that is not understood
+    │   │   └── ListNotTold          a list of the service is null: its content is unknown
+    │   ├── ReportLost             the report, or its query, no longer exists on the service
     │   ├── ExecutionFailed        the service gave up on this execution
     │   └── ExecutionOverdue       it was not ready before the deadline
-    ├── TransferError            bytes did not arrive, or not as they should
+    ├── TransferError            a transfer failed
     │   ├── NotConnected           nothing was sent
-    │   ├── AnswerLost             the request was sent, and no whole answer came back
+    │   ├── AnswerLost             the request was sent, but no complete reply arrived
     │   ├── ProxyRefused           the proxy refuses its user name or password
-    │   ├── TlsRefused             the other side's certificate cannot be trusted
-    │   ├── UnsafeAddress          an address that credentials or data must not go to
-    │   ├── HeadTooLong            the head of an answer is beyond every limit
-    │   ├── LinkExpired            the secure link is no longer valid: ask for a fresh one
-    │   ├── FileGone               the stored file does not exist any more
-    │   ├── StorageTrouble         the storage host is busy or at fault
-    │   ├── FileDamaged            length, MD5 or gzip say that the bytes are not the file
-    │   └── Unchanged              the stored file is the one that is published already
-    ├── ConversionError          the file is not what was asked for, or cannot be converted
+    │   ├── TlsRefused             the server's certificate is not trusted
+    │   ├── UnsafeAddress          an address that must not receive credentials or data
+    │   ├── HeadTooLong            the response headers exceed the limit
+    │   ├── LinkExpired            the secure link has expired: request a new one
+    │   ├── FileGone               the stored file no longer exists
+    │   ├── StorageTrouble         the storage host is busy or has an error
+    │   ├── FileDamaged            length, MD5 or gzip checks failed
+    │   └── Unchanged              the stored file is already published
+    ├── ConversionError          the file is not the requested one, or cannot be converted
     │   ├── NotTheReport           wrong header, wrong number of fields, wrong encoding, an error page
-    │   │   ├── WindowNotHonoured    rows outside of the window that was asked for
-    │   │   └── TimeNotReadable      the time column does not tell which rows lie within a window
-    │   ├── TooLarge               more unpacked bytes than allowed
-    │   └── ConverterDied          the converting process ended without an answer
-    ├── TooManyReports           as many reports were ordered for a dataset as one export may order
-    ├── HeldBack                 the data arrived, but publishing it would hurt: `on_shrink`, `on_drift`, redaction
-    ├── NotDone                  of several things that were named, some could not be done
-    ├── RunOverdue               the time of `run_timeout_seconds` is over
-    ├── DiskTrouble              no room, no permission, no such folder
+    │   │   ├── WindowNotHonoured    rows outside of the requested window
+    │   │   └── TimeNotReadable      the time column does not show which rows lie within a window
+    │   ├── TooLarge               more decompressed bytes than allowed
+    │   └── ConverterDied          the conversion process ended without a reply
+    ├── TooManyReports           one export may not create more reports for this dataset
+    ├── HeldBack                 the data arrived but were not published: `on_shrink`, `on_drift`, redaction
+    ├── NotDone                  some of several named items failed
+    ├── RunOverdue               `run_timeout_seconds` has passed
+    ├── DiskTrouble              no disk space, no permission, no such folder
     └── LedgerError              the run ledger cannot be read or written
 
-Catch the base class to print one clear sentence::
+Catch the base class to print one message::
 
     try:
         manifest = await bulkpull.export(output="data")
@@ -77,29 +77,29 @@ class Step(StrEnum):
 
 class BulkpullError(Exception):
     """
-    The base of every error that this package raises on purpose.
+    The base class of all errors of this package.
 
     Args:
         what: What happened, and to which dataset, setting or address.
-        why: The cause, as far as it is known.
+        why: The cause, if known.
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
 
-    Secrets are removed and control characters are escaped before the text is kept, whatever the caller passed.
+    Secrets are removed and control characters are escaped in all texts.
     """
 
     exit_code: int = 1
     restart_from: ClassVar[Step | None] = None
-    """The step to go back to; `None` where trying again cannot help."""
+    """The step to restart from; `None` where a retry cannot help."""
     cause: ClassVar[str] = ""
     """The usual cause, in a few words; for the page of errors."""
     remedy: ClassVar[str] = ""
-    """What a person can do next where the one who raises it knows nothing better."""
+    """The default for `fix`."""
     was_repeated: bool = False
-    """It was tried as often as allowed already, so that no layer above tries again."""
+    """All allowed retries were made, so no layer above retries."""
 
     @property
     def excerpt(self) -> str | None:
-        """Lines that point at the place of the fault in what was given; `None` where there is no such place."""
+        """Lines that show the position of the error in the input; `None` if there is no position."""
         return None
 
     def __init__(self, what: str, *, why: str | None = None, fix: str | None = None) -> None:
@@ -116,7 +116,7 @@ class BulkpullError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened and why, without the next step: for what goes on all the same."""
+        """What happened and why, without the next step: for problems that do not stop the run."""
         return self.what if not self.why else f"{self.what}: {self.why}"
 
     def __str__(self) -> str:
@@ -137,10 +137,10 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
 
 class _WithPause(BulkpullError):
     """
-    The other side may say how long to wait.
+    The server may say how long to wait.
 
     Args:
-        retry_after_s: The pause that it asked for, seconds; `None` when it named none.
+        retry_after_s: The requested pause, seconds; `None` without one.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class SettingsError(BulkpullError):
     exit_code = 2
 
     def within(self, place: str) -> Self:
-        """The same error, told with the file, table or key in which it was found."""
+        """The same error, with the file, table or key in which it was found."""
         wrapped = copy(self)
         wrapped.what = f"{printable(place)}: {self.what}"
         wrapped.args = (wrapped.reason,)
