@@ -169,7 +169,7 @@ async def _check(partial: PartialFile, version: Version) -> None:
         raise FileDamaged(
             "the service's file is empty (0 bytes)",
             why="even a report without rows has a header line",
-            fix="run the export again later; if it stays so, report it to the service's support",
+            fix="run the export again later; if it happens again, report it to the service's support",
         )
     if version.md5 is None:
         return

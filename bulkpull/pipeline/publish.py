@@ -234,7 +234,7 @@ def hold_back(
     fail_on_redacted: bool,
 ) -> None:
     """
-    Refuse to publish what would hurt readers (pure). What was fetched is kept, and the fix tells how to publish it.
+    Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
 
     Args:
         run_id: The run that holds it back.
