@@ -3,15 +3,18 @@ Decides which API call is sent next, and when.
 
 Two limits delay a call: the rate that the settings allow (`rate_limit`) and the allowance that the service reports
 (`allowance`). When both permit a call, calls are sent by urgency, and first come, first served within one urgency. No
-urgency starves another: after nine other calls a poll of executions goes first. Clean-up calls are sent only while two
-thirds of the allowance are left and nothing else waits.
+urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no longer
+waits for orders that are still to come (`order_ahead`). So polls cost the orders of an ordinary export no further
+window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else waits, and no
+call is under way, because its caller may have an order to place.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -46,7 +49,8 @@ _SHORTEST_SLEEP_S = 1e-6
 _CAREFUL_BURST = 3
 PLENTY = 1_000
 """Calls a window from which on nobody has to spare them."""
-_CALLS_PER_LOOK = 9
+_CALLS_PER_LOOK = 29
+_WINDOWS_PER_LOOK = 3
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
 _REPORTED_FROM_S = 1.0
@@ -102,6 +106,8 @@ class RateLimiter:
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
         self._since_look = 0
+        self._looked_at = clock.monotonic()
+        self._orders_ahead = 0
         self._changed = anyio.Event()
         self._reported_until = -math.inf
 
@@ -149,7 +155,10 @@ class RateLimiter:
             self._waiting.remove(waiter)
             self._notify()
         at = self._clock.monotonic()
-        self._since_look = 0 if urgency is Urgency.LOOK else self._since_look + 1
+        if urgency is Urgency.LOOK:
+            self._since_look, self._looked_at = 0, at
+        else:
+            self._since_look += 1
         self._state = after_call(self._state, at=at)
         self._allowance = after_sending(self._allowance, at=at)
         return Turn(at)
@@ -201,6 +210,16 @@ class RateLimiter:
         if before.is_slowed and not self._state.is_slowed:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
 
+    @contextmanager
+    def order_ahead(self) -> Iterator[None]:
+        """Somebody has a report to order and waits for calls elsewhere: looks let it go first, within bounds."""
+        self._orders_ahead += 1
+        try:
+            yield
+        finally:
+            self._orders_ahead -= 1
+            self._notify()
+
     def _next(self) -> _Waiter:
         looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
@@ -211,11 +230,15 @@ class RateLimiter:
         at = self._clock.monotonic()
         reserve = 0
         if urgency is Urgency.TIDYING and self._allowance.limit is not None:
+            if self._allowance.under_way:
+                return math.inf  # until an answer comes, which wakes everybody
             reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
             self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
+        if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
+            wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
         return max(wait_s, wait_before_call(self._state, at=at))
 
     def _notify(self) -> None:
