@@ -179,17 +179,17 @@ def _locked(cache: TokenCache) -> Iterator[None]:
 
 
 def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
-    from bulkpull.auth import Entry, fingerprint
+    from bulkpull.auth import TokenEntry, token_fingerprint
 
     identity = cache.identity
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
-    entry = Entry(
+    entry = TokenEntry(
         tenant_id=identity.tenant_id,
         client_id=identity.client_id,
         token_url=identity.token_url,
         account=signed_in.account,
         public=True,
-        descends_from=fingerprint(seed) if seed else None,
+        descends_from=token_fingerprint(seed) if seed else None,
         kept_at=iso_utc(SystemClock().now()),
         refresh_token=signed_in.refresh_token,
     )
@@ -202,7 +202,7 @@ def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict
             why=trouble.strerror,
             fix="point `token_cache` at a folder that this user may write, and sign in again",
         ) from None
-    return {"told": store.told, "encrypted": store.encrypted, "folder": str(cache.folder)}
+    return {"told": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
 
 
 def _hints(settings: Settings) -> list[str]:

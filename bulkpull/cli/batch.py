@@ -76,7 +76,7 @@ class BatchResult(Generic[T]):
 
     def as_values(self) -> dict[str, Any]:
         """What was not done, as JSON values."""
-        failed = [{"id": item_id, "why": error.told, "fix": error.fix} for item_id, error in self.failed.items()]
+        failed = [{"id": item_id, "why": error.message, "fix": error.fix} for item_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
     def report(self, kind: Kind, *, done: str, common: CommonOptions) -> None:

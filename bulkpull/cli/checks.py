@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull import formatting as figures
-from bulkpull.checks.result import CheckResult, Verdict, exit_code_of, trouble_of
+from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
 from bulkpull.cli.console import data_console, print_table
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
 
-_SIGNS = {Verdict.OK: "✓", Verdict.TROUBLE: "✗", Verdict.UNCHECKED: "–"}
-_ASCII_SIGNS = {Verdict.OK: "+", Verdict.TROUBLE: "x", Verdict.UNCHECKED: "-"}
-_STYLES = {Verdict.OK: "green", Verdict.TROUBLE: "bold red", Verdict.UNCHECKED: "yellow"}
+_SIGNS = {CheckStatus.OK: "✓", CheckStatus.TROUBLE: "✗", CheckStatus.UNCHECKED: "–"}
+_ASCII_SIGNS = {CheckStatus.OK: "+", CheckStatus.TROUBLE: "x", CheckStatus.UNCHECKED: "-"}
+_STYLES = {CheckStatus.OK: "green", CheckStatus.TROUBLE: "bold red", CheckStatus.UNCHECKED: "yellow"}
 # Sign and verdict, then the check's name.
 _WIDTHS = (11, 11)
 
@@ -49,7 +49,7 @@ class CheckList:
 
     def add_error(self, check: str, error: SettingsError) -> None:
         """Add an error that ended the checks."""
-        self.add(trouble_of(check, error))
+        self.add(problem_from(check, error))
 
     def finish(self, **more: Any) -> int:
         """
@@ -63,7 +63,7 @@ class CheckList:
             checks = [result.as_values() for result in self._results]
             print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **more})
         else:
-            problems = sum(result.verdict is Verdict.TROUBLE for result in self._results)
+            problems = sum(result.verdict is CheckStatus.TROUBLE for result in self._results)
             last_line = figures.count(problems, "problem") if problems else "all checks passed"
             self._console.print(Text(last_line, style="bold"))
         return code
@@ -77,7 +77,7 @@ class CheckList:
             table.add_column(width=width, no_wrap=True)
         table.add_column(overflow="fold")
         verdict = Text(f"{sign} {result.verdict.value}", _STYLES[result.verdict])
-        table.add_row(verdict, result.check, Text(result.told))
+        table.add_row(verdict, result.check, Text(result.message))
         if result.fix:
             table.add_row("", Text("fix:", "bold"), Text(result.fix))
         for line in details:

@@ -41,7 +41,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
     import anyio  # slow to load, as all of these
 
     from bulkpull.checks.credentials import check_proxy, check_secret_files
-    from bulkpull.checks.output_folder import check_folder
+    from bulkpull.checks.output_folder import check_output_folder
     from bulkpull.checks.service import check_service
     from bulkpull.checks.versions import check_versions
     from bulkpull.config.settings import DEFAULT_FILE
@@ -54,8 +54,7 @@ def doctor(*, demo: options.Demo = False, output: options.Output = None, common:
         came_from = {setting["name"]: setting["origin"] for setting in values}
         file = str(common.config or DEFAULT_FILE)
         checks.add(await check_secret_files(settings, origins=came_from, config=file))
-        quota_window_s = settings.one_off_quota_window_seconds
-        checks.add(*await check_folder(settings.output, clock=clock, quota_window_s=quota_window_s))
+        checks.add(*await check_output_folder(settings, clock=clock))
         checks.add(check_proxy(settings))
         checks.add(*await check_service(settings, clock=clock))
 

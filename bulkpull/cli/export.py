@@ -153,7 +153,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
             config=common.config,
             demo=options.demo,
             command="nightly" if nightly else "export",
-            span=_span_options(options),
+            options=_options_to_repeat(options),
         )
         return run_with_display(
             lambda listener: Run(request, settings, Events(listener), account=account),
@@ -162,13 +162,14 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         )
 
 
-def _span_options(options: ExportOptions) -> tuple[str, ...]:
-    """The options for the time that was asked for, for the command that the summary suggests."""
+def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
+    """The options that decide what is asked for, for the command that the summary suggests."""
     since, until = shared.day_of(options.since), shared.day_of(options.until)
     given = {
         "--since": since and since.isoformat(),
         "--until": until and until.isoformat(),
         "--timespan": options.timespan,
+        "--metrics": options.metrics.value if options.metrics else None,
     }
     return tuple(word for option, value in given.items() if value for word in (option, value))
 

@@ -14,7 +14,7 @@ from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import print_message
 from bulkpull.cli.options import CommonOptions
 from bulkpull.errors import SettingsError
-from bulkpull.output.atomic_files import explained, write_atomically
+from bulkpull.output.atomic_files import disk_errors, write_atomically
 
 app = new_app()
 
@@ -75,7 +75,7 @@ def init(
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
     check_alone(values)
-    with explained(file):
+    with disk_errors(file):
         write_atomically(file, settings_text(values, use=chosen))
     _print_next_steps(file, values, use=chosen)
 

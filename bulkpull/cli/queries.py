@@ -24,7 +24,7 @@ from bulkpull.cli.target import command_settings, load_settings
 from bulkpull.errors import AccessDenied, ListNotTold, NotFound, SettingsError
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.query import check_query
-from bulkpull.query.drift import QueryDrift, find_drift
+from bulkpull.query.drift import QueryDrift, find_query_drift
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonO
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     else:
-        _print_one(queries[0], find_drift(queries[0].text, offered=offered))
+        _print_one(queries[0], find_query_drift(queries[0].text, offered=offered))
 
 
 @command(
@@ -132,7 +132,7 @@ def create_query(
 
     name = name.strip()
     check_query_name(name)
-    validation.check_query(name=name, text=text)
+    validation.check_query_text(name=name, text=text)
 
     # Stored is the text that was checked: on one line, with every name as the service spells it today.
     async def store(client: InsightsClient) -> Query:
@@ -203,7 +203,7 @@ def check_query_name(name: str) -> None:
 
 def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any]:
     """A query as JSON values, with what has become of the columns that it selects (pure)."""
-    drift = find_drift(query.text, offered=offered)
+    drift = find_query_drift(query.text, offered=offered)
     return query_values(query) | {
         "dataset": drift.dataset if drift else None,
         "dataset_offered": drift.offered if drift else None,
@@ -247,7 +247,7 @@ def _table(queries: Sequence[Query], offered: Sequence[OfferedDataset]) -> Table
     table = new_table("query", "name", "drifted", fold=["name", "drifted"])
     for query in queries:
         table.add_row(
-            query.query_id, printable(query.name), printable(drift_words(find_drift(query.text, offered=offered)))
+            query.query_id, printable(query.name), printable(drift_words(find_query_drift(query.text, offered=offered)))
         )
     return table
 

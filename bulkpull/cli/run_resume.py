@@ -46,7 +46,8 @@ def resume_run(
     runs = ask_ledger(settings.output, Ledger.runs) or []
     run = choose_run(run_id, runs=runs, output=settings.output)
     command = "nightly" if run.request.get("nightly") else "export"
-    invocation = Invocation(output=settings.output, config=common.config, command=command)
+    options = _options_to_repeat(run, settings)
+    invocation = Invocation(output=settings.output, config=common.config, command=command, options=options)
     if run.status == "complete":
         return _show_ended(run, settings, invocation, common=common)
     request, settings = resumed_request(run, settings=settings)
@@ -70,6 +71,17 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
     known = load_catalog().find(dataset) if dataset else None
     names = None if dataset is None else (known.name if known else dataset.strip(),)
     return resume_run(run_id, output=output, common=common, published_anyway=names)
+
+
+def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
+    """The options that the run was begun with, as far as the settings do not say the same."""
+    asked = {
+        "--since": str(run.request.get("since") or "")[:10],
+        "--until": str(run.request.get("until") or "")[:10],
+        "--timespan": run.request.get("timespan") if run.request.get("timespan") != settings.timespan else None,
+        "--metrics": run.request.get("metrics") if run.request.get("metrics") != settings.metrics else None,
+    }
+    return tuple(word for option, value in asked.items() if value for word in (option, value))
 
 
 def _show_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, common: CommonOptions) -> int:

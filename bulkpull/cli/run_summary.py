@@ -21,7 +21,7 @@ from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
-from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_unfinished
+from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 _UNFINISHED = "unfinished"
@@ -44,18 +44,18 @@ class Invocation:
     Attributes:
         output: As the user wrote it, so that it can be pasted.
         command: `export` or `nightly`.
-        span: The options that say which time was asked for, as they were given.
+        options: Those that decide what was asked for (time, metrics), as they were given.
     """
 
     output: Path
     config: Path | None = None
     demo: bool = False
     command: str = "export"
-    span: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def export(self, names: Sequence[str] = ()) -> str:
         """The command that exports `names` into the same folder."""
-        return self._with_where(self.command, *names, *self.span, demo=self.demo)
+        return self._with_where(self.command, *names, *self.options, demo=self.demo)
 
     def resume(self, run_id: str) -> str:
         """The command that carries a run on."""
@@ -158,7 +158,7 @@ def _table(manifest: Manifest) -> Table:
     table = new_table("dataset", "status", *numbers, right=numbers, fold=["dataset"])
     table.columns[0].max_width = DATASET_WIDTH
     for record in manifest.datasets:
-        status = _UNFINISHED if is_unfinished(record, manifest) else record.status
+        status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
         has_data = bool(record.files)
         spent = record.seconds
         seconds = spent.submit + spent.wait + spent.download + spent.convert

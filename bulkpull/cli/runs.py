@@ -21,7 +21,7 @@ from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
-from bulkpull.output.atomic_files import disk_trouble, explained, sync_folder
+from bulkpull.output.atomic_files import disk_errors, sync_folder, to_disk_error
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -190,7 +190,7 @@ def forget(
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
             del current.datasets[name]
             current.updated_at = now
-            with explained(folder):
+            with disk_errors(folder):
                 current.save(folder)
                 link = folder / "latest" / name
                 if link.is_symlink():
@@ -278,7 +278,7 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
             fix=f"see what is known of it: bulkpull runs show {run_id}",
         ) from None
     except OSError as trouble:
-        raise disk_trouble(trouble, path) from trouble
+        raise to_disk_error(trouble, path) from trouble
     print_json({"version": 1, "run_id": run_id, "log": [entry for entry in entries if entry is not None]})
 
 

@@ -21,7 +21,7 @@ from bulkpull.cli.target import load_settings
 from bulkpull.errors import DiskTrouble, SettingsError
 
 if TYPE_CHECKING:
-    from bulkpull.sql import Answer
+    from bulkpull.sql import SqlResult
 
 app = new_app()
 
@@ -58,7 +58,7 @@ def sql(
     common: CommonOptions,
 ) -> None:
     """
-    Answer QUERY over what is published in an output folder; every dataset is a view by its name.
+    SqlResult QUERY over what is published in an output folder; every dataset is a view by its name.
 
     Needs the extra `sql` (DuckDB). Only reads, and may run beside an export.
     """
@@ -83,7 +83,7 @@ def sql(
             _copy_to_standard_output(path)
 
 
-def _print(found: Answer) -> None:
+def _print(found: SqlResult) -> None:
     table = new_table(*found.columns, fold=found.columns)
     for row in found.rows:
         table.add_row(*map(_cell, row))

@@ -1,4 +1,4 @@
-"""The file's first line × the columns asked for → the separator, and which field of a row is which column."""
+"""Matches a file's header line with the requested columns: the separator, and which field is which column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES_SHOWN = 8
 @dataclass(frozen=True, slots=True)
 class Layout:
     """
-    How the rows of a file are to be read.
+    The layout of a file's rows.
 
     Attributes:
         separator: The byte between two fields.
@@ -104,7 +104,7 @@ def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[Column
     return tuple(extra)
 
 
-def refuse_strangers(start: bytes) -> None:
+def reject_non_csv(start: bytes) -> None:
     """
     Refuse a file that is no table at all, whatever its lines look like.
 
@@ -119,10 +119,8 @@ def refuse_strangers(start: bytes) -> None:
     text = start.removeprefix(BOM).lstrip()
     if text.startswith(b"<"):
         code = _STORAGE_CODE.search(text)
-        told = (
-            f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
-        )
-        raise NotTheReport("the report's file is a page of XML or HTML", why=told)
+        why = f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
+        raise NotTheReport("the report's file is a page of XML or HTML", why=why)
     if not text:
         raise NotTheReport(
             "the report's file is empty but for blanks",

@@ -1,8 +1,7 @@
 """
-What a run did: the manifest, one record a dataset; and `current.json`, which points readers to the newest snapshots.
+The manifest of a run, with one record per dataset; and `current.json`, which points readers to the current snapshots.
 
-The fields are the contract's, by the same names. Objects read as the JSON does: `manifest["status"]` is
-`manifest.status`.
+The fields have the names of the documented format: `manifest["status"]` in the JSON file is `manifest.status` here.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class PublishedFile(_Record):
 
 class PublishedColumn(_Record):
     """
-    A column as it stands in Parquet.
+    A column as it is in Parquet.
 
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
@@ -111,6 +110,19 @@ class PartRecord(_Record):
     vouched_by: list[str] = Field(default_factory=list)
 
 
+class DecisionRecord(_Record):
+    """
+    Where the run took a dataset's data from, and why.
+
+    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a night what
+    became of the scheduled report: `keep`, `make`, `replace` or `leave`.
+    """
+
+    action: str
+    reason: str
+    scheduled_report: str | None = None
+
+
 class DatasetRecord(_Record):
     """
     One dataset's part of the manifest. `reason` is one sentence that a person can act on.
@@ -150,6 +162,7 @@ class DatasetRecord(_Record):
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
     due_at: str | None = None
+    decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
@@ -165,8 +178,8 @@ class DatasetRecord(_Record):
     error: BulkpullError | None = Field(default=None, exclude=True)
 
     def __repr__(self) -> str:
-        told = f"{self.rows:,} rows" if self.reason is None else self.reason
-        return f"<DatasetRecord {self.dataset} {self.status}: {told}>"
+        description = f"{self.rows:,} rows" if self.reason is None else self.reason
+        return f"<DatasetRecord {self.dataset} {self.status}: {description}>"
 
     __str__ = __repr__
 
@@ -189,7 +202,7 @@ class Requests(_Record):
 
 class Manifest(_Record):
     """
-    A run's account. Times are UTC in ISO 8601 with `Z`.
+    The manifest of a run. Times are UTC in ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
     run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
@@ -212,9 +225,9 @@ class Manifest(_Record):
 
     def __repr__(self) -> str:
         statuses = Counter(record.status for record in self.datasets)
-        told = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
+        description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
         rows = sum(record.rows for record in self.datasets if record.status == "complete")
-        return f"<Manifest {self.run_id} {self.status}: {told}; {rows:,} rows>"
+        return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows>"
 
     __str__ = __repr__
 
@@ -284,8 +297,8 @@ class CurrentSnapshot(_Record):
 
     @model_serializer(mode="wrap")
     def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        told: dict[str, Any] = serialise(self)
-        return {name: value for name, value in told.items() if value or name not in ("published_at", "replaced")}
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if value or name not in ("published_at", "replaced")}
 
 
 class Current(_Record):

@@ -8,7 +8,7 @@ again in halves (`window_pulls`). Whatever the number, readers get one snapshot,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
+from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.errors import (
     BulkpullError,
     DiskTrouble,
@@ -33,15 +33,17 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
+from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
-from bulkpull.output.atomic_files import explained, link_or_copy, makedirs_durable, sync_folder
+from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.convert import widen_file
+from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull, column_names
 from bulkpull.pipeline.date_windows import restated_from
 from bulkpull.pipeline.kept_history import (
     is_open,
@@ -54,7 +56,7 @@ from bulkpull.pipeline.kept_history import (
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.outcome import record_query
-from bulkpull.pipeline.publish import Staged, describe_drift, find_drift, hold_back
+from bulkpull.pipeline.publish import Staged, describe_drift, find_schema_drift, hold_back
 from bulkpull.pipeline.pull import PullRunner
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.reusable_work import SPLIT
@@ -62,21 +64,20 @@ from bulkpull.pipeline.splitting import is_divisible, split_pull
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import (
     as_text,
-    columns_of,
-    digest_of,
     disagreements,
     empty_columns,
     known_formats,
     known_types,
     part_record,
     present_goals,
+    published_columns,
     published_types,
-    wider,
+    types_digest,
     with_goals,
 )
 from bulkpull.pipeline.vouching import content_notes, vouched_for_all
 from bulkpull.pipeline.window_agreement import WindowAgreement
-from bulkpull.pipeline.window_check import HoldsWhole, told
+from bulkpull.pipeline.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.window_pulls import WindowPulls, may_need_less
 from bulkpull.question import Question, question_of
 
@@ -150,7 +151,7 @@ class DatasetExport:
         except TimeNotReadable as error:
             if self.record.named or self.pull.window is None:
                 raise
-            note = f"exported whole, without the window {told(self.pull.window)}: {error.told}"
+            note = f"exported whole, without the window {describe_window(self.pull.window)}: {error.message}"
         self.pull = replace(self.pull, window=None, notes=(*self.pull.notes, note))
         self._windows = None
         record_query(self.record, self.pull)
@@ -193,13 +194,42 @@ class DatasetExport:
         self._windows.whole = Window(covered_until, window.end)
         new = await self._bring_all(split_pull(asked, catalog=self.tools.catalog, now=window.end))
         new, notes = without_emptied(new, before)
+        kept, new = await self._with_common_types(kept, new)
         refuse_other_columns(kept, [part for part in new if part not in before], dataset=self.pull.dataset)
         self.record.notes += notes
         if kept:
-            self.record.notes.append(
-                f"{figures.count(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published"
-            )
+            self.record.notes.append(f"{plural(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published")
         return [*kept, *new]
+
+    async def _with_common_types(
+        self, kept: Sequence[ConvertedPull], new: Sequence[ConvertedPull]
+    ) -> tuple[list[ConvertedPull], list[ConvertedPull]]:
+        """The same parts; published ones are written anew where a new one has needed a wider type than theirs."""
+        parts = [*kept, *new]
+        arrived = [part for part in parts if not self._is_published(part)]
+        published = [part for part in parts if self._is_published(part)]
+        if not arrived or not published or column_names(arrived[0]) != column_names(published[0]):
+            return list(kept), list(new)
+        types = {
+            name: goal.type
+            for name, goal in disagreements([published[0], arrived[0]], choose=common_type).items()
+            if goal.type == {column.name: column.type for column in arrived[0].table.columns}[name] != TEXT
+        }
+        if types:
+            parts = [await self._widened(part, types) if self._is_published(part) else part for part in parts]
+        return parts[: len(kept)], parts[len(kept) :]
+
+    async def _widened(self, part: ConvertedPull, types: Mapping[str, str]) -> ConvertedPull:
+        folder = self._folder / "widened"
+        with disk_errors(folder):
+            await anyio.to_thread.run_sync(partial(makedirs_durable, folder, root=self.tools.private))
+        file = await widen_file(part.table.files[0].path, into=folder, types=types, limiter=self.tools.conversions)
+        columns = tuple(replace(column, type=types.get(column.name, column.type)) for column in part.table.columns)
+        return replace(
+            part,
+            stored=replace(part.stored, path=file.path),
+            table=replace(part.table, files=(file,), columns=columns, content_hash=file.sha256),
+        )
 
     async def _submit_all(self) -> list[Report]:
         return [await self._journey(pull).submit() for pull in self._pulls()]
@@ -293,7 +323,7 @@ class DatasetExport:
     async def _tell_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-        self.tools.events.warn("window.split", start=start, end=end, reason=error.told)
+        self.tools.events.warn("window.split", start=start, end=end, reason=error.message)
         self._splits.append((pull, error))
         await self.tools.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 
@@ -304,7 +334,7 @@ class DatasetExport:
         (pull, error), *others = self._splits
         assert pull.window is not None
         more = f" (and {len(others):,} more windows)" if others else ""
-        self.record.notes.append(f"{told(pull.window)}{more} was asked for in halves: {error.told}")
+        self.record.notes.append(f"{describe_window(pull.window)}{more} was asked for in halves: {error.message}")
 
     @property
     def _is_divisible(self) -> bool:
@@ -384,7 +414,7 @@ class DatasetExport:
             raise NotTheReport(
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
-        for choose in (wider, as_text):
+        for choose in (common_type, as_text):
             goals = disagreements(parts, choose=choose)
             if not goals:
                 break
@@ -415,7 +445,7 @@ class DatasetExport:
         if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
-        drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
+        drift = find_schema_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
         if self.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
         if drift:
@@ -440,6 +470,7 @@ class DatasetExport:
             record.notes.append(
                 f"{rows:,} rows where the snapshot before had {baseline.rows:,}: look whether that is right"
             )
+        self._note_first_sums(rows)
         if record.data_redacted:
             record.notes.append(WITHHELD)
         self._tell_replaced_dataset()
@@ -451,9 +482,20 @@ class DatasetExport:
         try:
             await tools.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
         except (LedgerError, DiskTrouble) as trouble:
-            undone = Undone(self.pull.dataset, "ledger", trouble.told)
+            undone = Undone(self.pull.dataset, "ledger", trouble.message)
             tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
+
+    def _note_first_sums(self, rows: int) -> None:
+        """Say why the first snapshot with metrics has fewer rows than the one before it (behaviour 163)."""
+        before, record = self._baseline or self._published, self.record
+        if before is None or before.metrics or not record.metrics or rows >= before.rows:
+            return
+        if (before.timespan, before.window) == (record.timespan, record.window):
+            record.notes.append(
+                f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are alike "
+                f"in every column now come as one, with the sums of {join_some(record.metrics)}"
+            )
 
     def _tell_replaced_dataset(self) -> None:
         """A window may take the place of a whole dataset, and its readers are to know."""
@@ -472,13 +514,13 @@ class DatasetExport:
         """Fill in what the parts tell."""
         record, first = self.record, parts[0]
         hashes = [part.table.content_hash for part in parts]
-        record.columns = columns_of(parts)
+        record.columns = published_columns(parts)
         there = {column.name.casefold() for column in record.columns}
         known, formats = known_types(self._typed_before), known_formats(self._typed_before)
         record.earlier_types = {name: kind for name, kind in known.items() if name.casefold() not in there}
         record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in there}
         record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
-        record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
+        record.content_hash = hashes[0] if len(hashes) == 1 else types_digest(hashes)
         record.vouched_by = vouched_for_all(parts)
         record.notes += content_notes(parts)
         record.stored_md5 = first.stored.md5 if len(parts) == 1 else None
@@ -525,7 +567,7 @@ class DatasetExport:
                 link_or_copy(file.path, folder / named.path)
             sync_folder(folder)
 
-        with explained(folder):
+        with disk_errors(folder):
             await anyio.to_thread.run_sync(gather)
         return Staged(
             dataset=self.pull.dataset,

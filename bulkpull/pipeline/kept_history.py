@@ -13,13 +13,13 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ConvertedColumn, ConvertedTable, Misfit, ParquetFile
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, ParquetFile
 from bulkpull.errors import HeldBack
 from bulkpull.model import Execution, Pull, Window
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.download import StoredFile
-from bulkpull.pipeline.window_check import told
+from bulkpull.pipeline.download import DownloadedFile
+from bulkpull.pipeline.window_check import describe_window
 from bulkpull.question import OPEN, Question
 
 
@@ -33,8 +33,8 @@ def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -
     if record is None or len(record.parts) != len(record.files):
         return []
     parts = [
-        _part(told_part, file, record, pull, output=output)
-        for told_part, file in zip(record.parts, record.files, strict=True)
+        _part(part_record, file, record, pull, output=output)
+        for part_record, file in zip(record.parts, record.files, strict=True)
     ]
     return sorted(parts, key=lambda part: _window(part).start)
 
@@ -107,7 +107,9 @@ def without_emptied(
             chosen.append(part)
             continue
         chosen.append(earlier)
-        notes.append(f"{told(_window(part))} came without rows: its {earlier.table.rows:,} published rows are kept")
+        notes.append(
+            f"{describe_window(_window(part))} came without rows: its {earlier.table.rows:,} published rows are kept"
+        )
     return chosen, notes
 
 
@@ -137,18 +139,18 @@ def _types(part: ConvertedPull) -> dict[str, str]:
 
 
 def _part(
-    told_part: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path
+    part_record: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path
 ) -> ConvertedPull:
-    window = Window(datetime.fromisoformat(told_part.start), datetime.fromisoformat(told_part.end))
+    window = Window(datetime.fromisoformat(part_record.start), datetime.fromisoformat(part_record.end))
     path = output / file.path
     execution = Execution(
-        told_part.execution_id or "",
-        told_part.report_id or "",
+        part_record.execution_id or "",
+        part_record.report_id or "",
         "Completed",
-        generated_at=datetime.fromisoformat(told_part.generated_at) if told_part.generated_at else None,
+        generated_at=datetime.fromisoformat(part_record.generated_at) if part_record.generated_at else None,
     )
     declared = [column for column in record.columns if column.declared is not None]
-    table = ConvertedTable(
+    table = ConversionResult(
         files=(ParquetFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
         rows=file.rows,
         columns=tuple(map(_column, declared)),
@@ -156,7 +158,7 @@ def _part(
         extra_columns=tuple(column.name for column in record.columns if column.declared is None),
         content_hash=file.sha256,
     )
-    stored = StoredFile(path, told_part.downloaded_bytes, vouched_by=tuple(told_part.vouched_by))
+    stored = DownloadedFile(path, part_record.downloaded_bytes, vouched_by=tuple(part_record.vouched_by))
     return ConvertedPull(replace(pull, window=window, keeps_history=False), None, execution, stored, table)
 
 

@@ -80,7 +80,7 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
     first = rows.first_outside
     shown = f"row {first.row:,} has {column} {first.value!r}" if first else "rows lie outside of it"
     raise WindowNotHonoured(
-        f"the service did not keep to the window {told(window)}",
+        f"the service did not keep to the window {describe_window(window)}",
         why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
     )
 
@@ -160,7 +160,7 @@ def _come_again(rows: Sequence[WindowRows | None]) -> bool:
     return False
 
 
-def told(window: Window) -> str:
+def describe_window(window: Window) -> str:
     """A window as messages name it: its days, where it consists of days."""
     return f"{_moment(window.start)} to {_moment(window.end)}"
 

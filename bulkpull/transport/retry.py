@@ -1,9 +1,9 @@
 """
-Whether a failed call goes out again, and when. Nothing else in the program repeats a call.
+Decides whether and when a failed call is retried. Nothing else in the program retries a call.
 
-In numbers: before try n+1 passes 0.5 × 3^(n-1) s, at most 60 s, of which a random half to whole; the service's own
-Retry-After beats the formula. All retries of a run come out of one budget (`RetryBudget`), so that an outage of the
-service ends in one sentence and not in a storm.
+The wait before attempt n+1 is 0.5 × 3^(n-1) s, at most 60 s, with jitter from half to the whole; the service's
+Retry-After overrides it. All retries of a run share one budget (`RetryBudget`), so that an outage of the service ends
+the run with one message instead of flooding the service.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    How patient a call is.
+    The limits for retries of one call.
 
     Attributes:
         attempts: Tries of one call in all.
@@ -51,8 +51,8 @@ class RetryPolicy:
     outage_s: float = 900
 
 
-class GiveUp(Enum):
-    """Why a call is not repeated."""
+class StopReason(Enum):
+    """Why a call is not retried."""
 
     HOPELESS = "repeating it cannot help"
     DOUBTFUL = "it may have had its effect: look before repeating it"
@@ -67,9 +67,9 @@ def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
     return whole * (0.5 + draw / 2)
 
 
-def advise(  # noqa: PLR0911 - one line a kind of error
+def retry_delay(  # noqa: PLR0911 - one line a kind of error
     error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float, waited_s: float = 0.0
-) -> float | GiveUp:
+) -> float | StopReason:
     """
     What an error asks for.
 
@@ -86,24 +86,24 @@ def advise(  # noqa: PLR0911 - one line a kind of error
     asked_s: float | None = None
     match error:
         case BulkpullError(was_repeated=True):
-            return GiveUp.HOPELESS  # the layer below has tried it often enough (case C15)
+            return StopReason.HOPELESS  # the layer below has tried it often enough (case C15)
         case NotConnected():
             pass
         case Throttled():
             asked_s = error.retry_after_s
         case ServiceTrouble() | StorageTrouble():
             if creates:
-                return GiveUp.DOUBTFUL
+                return StopReason.DOUBTFUL
             asked_s = error.retry_after_s
         case AnswerLost() | UnexpectedReply():
             if creates:
-                return GiveUp.DOUBTFUL
+                return StopReason.DOUBTFUL
         case _:  # cancellation, refusals, certificates, unsafe addresses
-            return GiveUp.HOPELESS
+            return StopReason.HOPELESS
     if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
-        return GiveUp.TOO_LONG
+        return StopReason.TOO_LONG
     if attempt >= policy.attempts:
-        return GiveUp.TIRED
+        return StopReason.TIRED
     return backoff(attempt, policy=policy, draw=draw) if asked_s is None else asked_s
 
 
@@ -124,7 +124,7 @@ def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> floa
 
 
 class RetryBudget:
-    """The retries of one run."""
+    """The retry budget of one run."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
@@ -146,7 +146,7 @@ class RetryBudget:
 
 class Retrier:
     """
-    Repeats calls as `advise` says.
+    Retries calls by the rules of `retry_delay`.
 
     Args:
         budget: Shared by everything that retries within a run.
@@ -185,7 +185,7 @@ class Retrier:
         Do `operation` until it succeeds or its error says that another try cannot help.
 
         Args:
-            endpoint: The name by which retries are told.
+            endpoint: The name used in retry events.
             origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
                 during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
             creates: See `advise`.
@@ -193,7 +193,7 @@ class Retrier:
                 is no retry of the same thing, and does not come out of the budget; it has its pause all the same.
 
         Raises:
-            BulkpullError: The last error, with the number of tries told. Cancellation passes through untouched.
+            BulkpullError: The last error, with the number of attempts. Cancellation is passed on.
         """
         self._budget.first_call()
         began = self._clock.monotonic()
@@ -256,8 +256,8 @@ class Retrier:
         """
         draw = self._random()
         policy = self.policy if attempts is None else replace(self.policy, attempts=attempts)
-        advice = advise(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
-        if isinstance(advice, GiveUp):
+        advice = retry_delay(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
+        if isinstance(advice, StopReason):
             elapsed_s = self._clock.monotonic() - began
             raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
         if patience:
@@ -270,13 +270,13 @@ class Retrier:
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
         self._events.warn(
-            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.told
+            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message
         )
 
 
 @dataclass(slots=True)
 class _Outage:
-    """Failures to connect in a row, within one call."""
+    """Consecutive connection failures within one call."""
 
     since: float | None = None
     failures: int = 0
@@ -291,18 +291,18 @@ class _Outage:
 
 
 def _explained(
-    error: BulkpullError, advice: GiveUp, *, attempts: int, elapsed_s: float, waited_s: float
+    error: BulkpullError, advice: StopReason, *, attempts: int, elapsed_s: float, waited_s: float
 ) -> BulkpullError:
     if error.was_repeated:
         return error
-    error.was_repeated = advice in (GiveUp.TIRED, GiveUp.TOO_LONG)
-    if advice is GiveUp.TOO_LONG:
+    error.was_repeated = advice in (StopReason.TIRED, StopReason.TOO_LONG)
+    if advice is StopReason.TOO_LONG:
         before = f" after {waited_s:,.0f} s of waiting" if waited_s else ""
-        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
+        history = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
     elif attempts > 1:
-        told = f"tried {attempts} times over {elapsed_s:,.0f} s"
+        history = f"tried {attempts} times over {elapsed_s:,.0f} s"
     else:
         return error
-    error.why = f"{error.why}, {told}" if error.why else told
+    error.why = f"{error.why}, {history}" if error.why else history
     error.args = (error.reason,)
     return error
