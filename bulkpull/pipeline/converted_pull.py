@@ -37,6 +37,11 @@ class ConvertedPull:
     table: ConversionResult
 
 
+def column_names(part: ConvertedPull) -> list[str]:
+    """The columns that were asked for, in their order."""
+    return [column.name for column in part.table.columns]
+
+
 @dataclass(frozen=True, slots=True)
 class _Converted:
     """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""

@@ -8,7 +8,7 @@ again in halves (`window_pulls`). Whatever the number, readers get one snapshot,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import anyio.to_thread
 from bulkpull.catalog import CatalogColumn, ColumnType
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
+from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.errors import (
     BulkpullError,
     DiskTrouble,
@@ -32,7 +33,7 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
-from bulkpull.formatting import plural
+from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder
@@ -41,7 +42,8 @@ from bulkpull.output.manifest import DatasetRecord, PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.context import RunContext
-from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.convert import widen_file
+from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull, column_names
 from bulkpull.pipeline.date_windows import restated_from
 from bulkpull.pipeline.kept_history import (
     is_open,
@@ -62,7 +64,6 @@ from bulkpull.pipeline.splitting import is_divisible, split_pull
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import (
     as_text,
-    common_type,
     disagreements,
     empty_columns,
     known_formats,
@@ -193,11 +194,42 @@ class DatasetExport:
         self._windows.whole = Window(covered_until, window.end)
         new = await self._bring_all(split_pull(asked, catalog=self.tools.catalog, now=window.end))
         new, notes = without_emptied(new, before)
+        kept, new = await self._with_common_types(kept, new)
         refuse_other_columns(kept, [part for part in new if part not in before], dataset=self.pull.dataset)
         self.record.notes += notes
         if kept:
             self.record.notes.append(f"{plural(len(kept), 'window')} up to {covered_until:%Y-%m-%d} stay as published")
         return [*kept, *new]
+
+    async def _with_common_types(
+        self, kept: Sequence[ConvertedPull], new: Sequence[ConvertedPull]
+    ) -> tuple[list[ConvertedPull], list[ConvertedPull]]:
+        """The same parts; published ones are written anew where a new one has needed a wider type than theirs."""
+        parts = [*kept, *new]
+        arrived = [part for part in parts if not self._is_published(part)]
+        published = [part for part in parts if self._is_published(part)]
+        if not arrived or not published or column_names(arrived[0]) != column_names(published[0]):
+            return list(kept), list(new)
+        types = {
+            name: goal.type
+            for name, goal in disagreements([published[0], arrived[0]], choose=common_type).items()
+            if goal.type == {column.name: column.type for column in arrived[0].table.columns}[name] != TEXT
+        }
+        if types:
+            parts = [await self._widened(part, types) if self._is_published(part) else part for part in parts]
+        return parts[: len(kept)], parts[len(kept) :]
+
+    async def _widened(self, part: ConvertedPull, types: Mapping[str, str]) -> ConvertedPull:
+        folder = self._folder / "widened"
+        with disk_errors(folder):
+            await anyio.to_thread.run_sync(partial(makedirs_durable, folder, root=self.tools.private))
+        file = await widen_file(part.table.files[0].path, into=folder, types=types, limiter=self.tools.conversions)
+        columns = tuple(replace(column, type=types.get(column.name, column.type)) for column in part.table.columns)
+        return replace(
+            part,
+            stored=replace(part.stored, path=file.path),
+            table=replace(part.table, files=(file,), columns=columns, content_hash=file.sha256),
+        )
 
     async def _submit_all(self) -> list[Report]:
         return [await self._journey(pull).submit() for pull in self._pulls()]
@@ -438,6 +470,7 @@ class DatasetExport:
             record.notes.append(
                 f"{rows:,} rows where the snapshot before had {baseline.rows:,}: look whether that is right"
             )
+        self._note_first_sums(rows)
         if record.data_redacted:
             record.notes.append(WITHHELD)
         self._tell_replaced_dataset()
@@ -452,6 +485,17 @@ class DatasetExport:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
             tools.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
+
+    def _note_first_sums(self, rows: int) -> None:
+        """Say why the first snapshot with metrics has fewer rows than the one before it (behaviour 163)."""
+        before, record = self._baseline or self._published, self.record
+        if before is None or before.metrics or not record.metrics or rows >= before.rows:
+            return
+        if (before.timespan, before.window) == (record.timespan, record.window):
+            record.notes.append(
+                f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are alike "
+                f"in every column now come as one, with the sums of {join_some(record.metrics)}"
+            )
 
     def _tell_replaced_dataset(self) -> None:
         """A window may take the place of a whole dataset, and its readers are to know."""

@@ -1,0 +1,39 @@
+"""A published Parquet file written anew with wider types: the same rows, values, names and metadata."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from bulkpull.conversion.messages import FORMAT_KEY, ParquetFile, WideningRequest
+from bulkpull.conversion.parquet_footer import formats_of
+from bulkpull.conversion.type_inference import NARROW_BY_NAME
+from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_lazy
+
+_ROW_GROUP_ROWS = 65_536
+_ARROW_SCHEMA = "ARROW:schema"  # of the present types; the writer adds its own
+
+
+def widen_file(request: WideningRequest) -> ParquetFile:
+    """
+    Write the file of `request` with the types of `request`, in this process.
+
+    Raises:
+        DiskTrouble: The file cannot be written.
+    """
+    there = pl.read_parquet_metadata(request.source)
+    metadata = {name: text for name, text in there.items() if name != _ARROW_SCHEMA and not name.startswith(FORMAT_KEY)}
+    frame = pl.scan_parquet(request.source, glob=False).with_columns(
+        pl.col(name).cast(NARROW_BY_NAME[kind]) for name, kind in request.types.items()
+    )
+    path = request.into / request.source.name
+    try:
+        written = write_lazy(
+            frame, path=path, row_group_rows=_ROW_GROUP_ROWS, metadata=metadata, formats=formats_of(there)
+        )
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        if disk_error := conversion_disk_error(error, folder=request.into):
+            raise disk_error from error
+        raise
+    assert written.rows == rows_in(request.source), "a cast changes no number of rows"
+    return written
