@@ -1,4 +1,4 @@
-"""What earlier runs of an output folder mean for this one, carried on, closed or left alone; and what they left."""
+"""Finds earlier runs of an output folder to resume or close, and their reusable work."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _UNFINISHED = (None, INTERRUPTED, SUBMITTED)
 @dataclass(frozen=True, slots=True)
 class EarlierRuns:
     """
-    What earlier runs mean for this one.
+    The earlier runs that affect this one.
 
     Attributes:
         carried_on: The run that the same command goes on with.
@@ -169,7 +169,7 @@ async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder
 @dataclass(frozen=True, slots=True)
 class ReusableWork:
     """
-    What this run takes over, and what it has to clear away.
+    What this run reuses, and what it has to delete.
 
     Attributes:
         done: What the run that is carried on has published, by dataset.
