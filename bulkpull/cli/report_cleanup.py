@@ -22,13 +22,11 @@ from bulkpull.model import Report
 from bulkpull.output.ledger import STANDING, Ledger, RunEntry
 from bulkpull.output.owner import check_owner
 from bulkpull.output.past import ask_ledger
-from bulkpull.output.run_history import run_start_time
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.report_memory import ReportMemory
 from bulkpull.pipeline.request import ExportRequest
-from bulkpull.pipeline.resume import is_unfinished
-from bulkpull.pipeline.reusable_work import FRESH
+from bulkpull.pipeline.resume import is_unfinished, is_young
 
 
 def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:
@@ -58,7 +56,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
         BulkpullError: The service does not list the reports; nothing is deleted on a guess.
     """
     check_owner(settings.output.absolute(), settings.account)
-    memories, used = ask_ledger(settings.output, _reports_of_last_night) or ({}, set())
+    memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
     if listed is None:
         raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
@@ -81,7 +79,7 @@ def _delete_or_show(
     return COMPLETE
 
 
-async def _reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
+async def reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
     """
     What the ledger knows of scheduled reports, and the ids of those that the last finished night used.
 
@@ -111,11 +109,11 @@ def find_orphans(
 
     Args:
         runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left
-            alone; it may be for a day after it began.
+            alone; it may be for a day after it last did something.
         older_than: Younger reports may belong to a run of another folder or another machine.
         now: The service's time.
     """
-    alive = {run.run_id for run in runs if is_unfinished(run) and now - run_start_time(run.run_id) < FRESH}
+    alive = {run.run_id for run in runs if is_unfinished(run) and is_young(run, now=now)}
     marked = [(parse_report_name(report.name), report) for report in reports]
     return [
         report
