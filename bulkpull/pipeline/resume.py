@@ -125,13 +125,13 @@ def review(
         published: Ids of the runs that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
-    young = [run for run in unfinished if _is_young(run, now=now)]
+    young = [run for run in unfinished if is_young(run, now=now)]
     if resume is not None:
         wanted = next((run for run in runs if run.run_id == resume), None)
     else:
         wanted = next((run for run in runs if is_same_request(run.request, key)), None)
         wanted = wanted if wanted in unfinished else None
-    carried_on = wanted if wanted is not None and _is_young(wanted, now=now) else None
+    carried_on = wanted if wanted is not None and is_young(wanted, now=now) else None
     taken_over = None
     if resume is None and key.get("nightly") and carried_on is not None and carried_on.run_id in published:
         carried_on, taken_over = None, carried_on
@@ -144,7 +144,7 @@ def review(
     )
 
 
-def _is_young(run: RunEntry, *, now: datetime) -> bool:
+def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it did something within a day: many windows under a quota take longer than that in all."""
     did = (run.started_at, run.ended_at, run.active_at)
     return now - max(datetime.fromisoformat(moment) for moment in did if moment) < FRESH
