@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 from journeys.kit import export, settings_for
-from support import FakeClock, EventRecorder
+from support import EventRecorder, FakeClock
 
 from bulkpull.catalog import load_catalog
 from bulkpull.events import Events
