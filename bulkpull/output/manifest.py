@@ -22,9 +22,8 @@ from pydantic import (
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
-
-CURRENT = "current.json"
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -250,7 +249,7 @@ class Manifest(_Record):
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        path = output / "runs" / self.run_id / "manifest.json"
+        path = Layout(output).manifest(self.run_id)
         makedirs_durable(path.parent, root=output)
         write_json(path, self.as_dict())
         return path
@@ -325,7 +324,7 @@ class Current(_Record):
         Raises:
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
-        path = output / CURRENT
+        path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
             content = load_json(path)
@@ -340,4 +339,4 @@ class Current(_Record):
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
-        write_json(output / CURRENT, self.model_dump(mode="json"))
+        write_json(Layout(output).current, self.model_dump(mode="json"))

@@ -19,9 +19,10 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_fault, look_into
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
-from bulkpull.output.manifest import CURRENT, Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
+from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
-from bulkpull.output.run_history import RUN_ID, RUNS, load_manifest, run_ids
+from bulkpull.output.run_history import load_manifest, run_ids
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -188,7 +189,8 @@ class Verifier:
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
     def _troubles_of_link(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
-        link, target = self.output / "latest" / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+        link = Layout(self.output).latest_link(dataset)
+        target = latest_target(dataset, snapshot.run_id)
         if is_without_links(self.output) and not os.path.lexists(link):
             return  # left out, as the folder's README says
         what = "the link is missing"
@@ -198,7 +200,7 @@ class Verifier:
                 return
         command = platforms.current().join_command(["ln", "-sfn", target, str(link)])
         yield Trouble(
-            f"latest/{dataset}",
+            f"{LATEST}/{dataset}",
             what=f"{what}, and {CURRENT} names {snapshot.run_id}",
             fix=f"run `{command}`; the next export of the dataset sets it as well",
             dataset=dataset,
@@ -215,7 +217,7 @@ class Verifier:
         manifest = load_manifest(self.output, run_id)
         if manifest is not None:
             return manifest.datasets
-        path = f"{RUNS}/{run_id}/manifest.json"
+        path = Layout(self.output).manifest(run_id).relative_to(self.output).as_posix()
         is_new = all(trouble.path != path for trouble in self.findings.troubles)
         if is_new and (self.output / path).is_file() and load_manifest(self.output, run_id) is None:
             self._tell(path, what="the manifest is damaged", fix="restore it; the data that it describes can be read")
@@ -232,7 +234,7 @@ class Verifier:
         return snapshot.run_id if snapshot else None
 
     def _folder(self, dataset: str, run_id: str) -> Path:
-        return self.output / "datasets" / dataset / f"run={run_id}"
+        return Layout(self.output).snapshot(dataset, run_id)
 
     def _anew(self, dataset: str) -> str:
         command = platforms.current().join_command(["bulkpull", "export", dataset, "--output", str(self.output)])
