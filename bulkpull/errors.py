@@ -424,7 +424,7 @@ class StorageTrouble(_WithPause, TransferError):
     """The storage host is busy or at fault (500, 503). Source: behaviour 133."""
 
     cause = "Azure Storage limits or repairs itself"
-    remedy = "run the same command again later: it carries on from the last durable byte"
+    remedy = "run the same command again later: the report stays on the service, and its file is fetched again"
 
 
 class FileDamaged(TransferError):

@@ -50,6 +50,7 @@ from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.converted_pull import PARTS
 from bulkpull.pipeline.create_context import equip
 from bulkpull.pipeline.dataset import DatasetExport
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.nightly.decide import NightlyDecision
@@ -320,8 +321,10 @@ class Run:
                 self.request,
                 connection,
                 settings=self.settings,
+                now=datetime.fromisoformat(self._started_at),  # of the run that is carried on, where it is one
                 refusals=refusals,
                 published=published_datasets(folder.published, catalog=load_catalog()),
+                history_starts=history_starts(folder.published),
             )
             reports = await self._list_reports(connection.client, folder)
             nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
@@ -544,7 +547,7 @@ class Run:
                         only_news=self.request.nightly,
                         reset_types=self.request.reset_types,
                     )
-                    await assembly.travel()
+                    await assembly.run()
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":

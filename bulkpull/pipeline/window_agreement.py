@@ -20,10 +20,10 @@ from bulkpull.pipeline.window_check import (
     Kept,
     Manner,
     divide_edges,
+    format_window,
     manner_of,
     refuse_foreign_rows,
     refuse_unread_times,
-    told,
 )
 
 Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
@@ -66,7 +66,7 @@ class WindowAgreement:
             return  # how its dates are to be read may be told by another part
         if self.is_limited and rows.left_out:
             raise WindowNotHonoured(
-                f"the service did not keep to the window {told(self.whole)} of a query with LIMIT",
+                f"the service did not keep to the window {format_window(self.whole)} of a query with LIMIT",
                 why=f"{rows.left_out:,} of its rows lie outside",
             )
         manner = manner_of(part, whole=self.whole)
@@ -148,7 +148,7 @@ class WindowAgreement:
             again = " and came with several windows" if any(not keeps.undated for keeps in kept) else ""
             self.notes.append(f"{figures.count(undated, 'row')} without {self.column}{again}: kept, each once")
         if len(parts) and not sum(part.table.rows for part in parts):
-            self.notes.append(f"no row lies within the window {told(self.whole)}")
+            self.notes.append(f"no row lies within the window {format_window(self.whole)}")
 
 
 __all__ = ["HoldsWhole", "TimeNotReadable", "WindowAgreement"]

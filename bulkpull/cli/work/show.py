@@ -65,7 +65,7 @@ def show_run(
         print_json({"version": 1, "output": str(folder), **account})
     else:
         is_short = not verbose and len(account["datasets"]) > _MOST_IN_FULL
-        lines = _short_lines(account) if is_short else _lines(account)
+        lines = _short_lines(account) if is_short else run_lines(account)
         print_data("\n".join(_safe(line) for line in lines))
 
 
@@ -154,7 +154,8 @@ def _between(earlier: str | None, later: str) -> float | None:
         return None
 
 
-def _lines(account: Mapping[str, Any]) -> list[str]:
+def run_lines(account: Mapping[str, Any]) -> list[str]:
+    """A run in full; of a dataset in many windows, each kind of step once."""
     took = _between(account["started_at"], account["finished_at"]) if account["finished_at"] else None
     lines = [f"run       {account['run_id']}", f"status    {account['status']}"]
     lines.append(f"began     {account['started_at']}" + (f", took {figures.length(took)}" if took is not None else ""))

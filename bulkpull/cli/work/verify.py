@@ -28,8 +28,15 @@ def verify(
     Raises:
         SettingsError: A setting is wrong, or there is no such run.
     """
-    folder = Settings.load(config, output=output).output
-    verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
+    settings = Settings.load(config, output=output)
+    folder = settings.output
+    verifier = Verifier(
+        folder,
+        quick=quick,
+        ask_ledger=partial(published_by, folder),
+        queries=[query.name for query in settings.queries],
+        config=config,
+    )
     if run is None:
         findings = verifier.verify_all()
     else:

@@ -88,7 +88,7 @@ class NightlyExecutor:
 
     async def _travel(self, assembly: DatasetExport) -> None:
         try:
-            await assembly.travel()
+            await assembly.run()
         except Unchanged as same:
             record, execution = assembly.record, assembly.execution
             if execution is not None and execution.generated_at is not None:

@@ -17,6 +17,7 @@ from bulkpull.output.ledger import StepEntry, opened_ledger
 from bulkpull.output.manifest import Current
 from bulkpull.output.run_history import PRIVATE
 from bulkpull.output.snapshots import load_published
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.decide import NightlyDecision
 from bulkpull.pipeline.nightly.scheduled_reports import UNCHANGED, decide_nightly, remember_reports, schedule_of
@@ -49,8 +50,10 @@ async def plan_nightly(
             request,
             connection,
             settings=settings,
+            now=clock.now(),
             refusals=refusals,
             published=published_datasets(published, catalog=load_catalog()),
+            history_starts=history_starts(published),
         )
         nights = await decide_nightly(
             [pull for pull in plan.pulls if pull.window is None],
