@@ -31,8 +31,8 @@ def day_of(given: object, *, name: str) -> date:
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         if moment.time() != time():
-            told = f"{moment:%Y-%m-%dT%H:%M:%S.%f}".removesuffix(".000000")
-            raise SettingsError(f"`{name}` has a time of day", why=f"{given} is {told}Z, not midnight UTC", fix=_FIX)
+            text = f"{moment:%Y-%m-%dT%H:%M:%S.%f}".removesuffix(".000000")
+            raise SettingsError(f"`{name}` has a time of day", why=f"{given} is {text}Z, not midnight UTC", fix=_FIX)
         return moment.date()
     if isinstance(value, date):
         return value

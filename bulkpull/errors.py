@@ -112,10 +112,10 @@ class BulkpullError(Exception):
     @property
     def reason(self) -> str:
         """One sentence that a person can act on."""
-        return self.told if not self.fix else f"{self.told}; {self.fix}"
+        return self.message if not self.fix else f"{self.message}; {self.fix}"
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What happened and why, without the next step: for what goes on all the same."""
         return self.what if not self.why else f"{self.what}: {self.why}"
 
@@ -159,10 +159,10 @@ class SettingsError(BulkpullError):
 
     def within(self, place: str) -> Self:
         """The same error, told with the file, table or key in which it was found."""
-        told = copy(self)
-        told.what = f"{printable(place)}: {self.what}"
-        told.args = (told.reason,)
-        return told
+        wrapped = copy(self)
+        wrapped.what = f"{printable(place)}: {self.what}"
+        wrapped.args = (wrapped.reason,)
+        return wrapped
 
 
 class QueryError(SettingsError):

@@ -105,7 +105,7 @@ class Events:
         """Tell every listener; the dataset is the one that `about` bound."""
         event = Event(name, level, _dataset.get(), facts)
         for listener in self._listeners:
-            if self._dropped and any(listener is each for each in self._dropped):
+            if self._dropped and any(listener is dropped for dropped in self._dropped):
                 continue
             try:
                 _call(listener, event)

@@ -49,7 +49,7 @@ def register_secret(value: str) -> None:
 def _forms_of(value: str) -> set[str]:
     """A secret as it stands, and as addresses, forms, JSON, HTML and tracebacks write it."""
     encoded = {quote(value, safe=""), quote_plus(value)}
-    lowered = {_PERCENT.sub(lambda found: found[0].lower(), each) for each in encoded}
+    lowered = {_PERCENT.sub(lambda found: found[0].lower(), form) for form in encoded}
     return {
         value,
         *encoded,
@@ -122,7 +122,7 @@ def printable_value(value: Any, *, name: str) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple)):
-        return [printable_value(each, name=name) for each in value]
+        return [printable_value(item, name=name) for item in value]
     if isinstance(value, dict):
-        return {printable(str(inner)): printable_value(each, name=str(inner)) for inner, each in value.items()}
+        return {printable(str(inner)): printable_value(item, name=str(inner)) for inner, item in value.items()}
     return printable(f"{name}={value}").removeprefix(f"{name}=")

@@ -58,11 +58,11 @@ def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> d
         ranks: The origins, the highest first; the last one is that of what is not given.
     """
     *given, default = ranks
-    told: dict[str, str] = {}
+    effective: dict[str, str] = {}
     for family in _FAMILIES:
         best = next((rank for rank in given if any(origins[form] == rank for form in family)), default)
-        told |= {form: best if origins[form] == best else default for form in family}
+        effective |= {form: best if origins[form] == best else default for form in family}
         own = forms_of(family[0])
-        if any(told[form] != default for form in own):
-            told[family[0]] = best
-    return told
+        if any(effective[form] != default for form in own):
+            effective[family[0]] = best
+    return effective

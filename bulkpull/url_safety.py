@@ -77,7 +77,9 @@ def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str)
     """
     host = (_parts(url, what=what).hostname or "").casefold()
     reach = reach_of(host)
-    if reach <= reach_of(_parts(from_url, what=what).hostname or "") or host in {each.casefold() for each in allowed}:
+    if reach <= reach_of(_parts(from_url, what=what).hostname or "") or host in {
+        near_host.casefold() for near_host in allowed
+    }:
         return
     where = "this machine" if reach is Reach.LOOPBACK else "a private network"
     raise UnsafeAddress(

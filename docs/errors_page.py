@@ -75,7 +75,7 @@ def errors_page() -> str:
     tokens = [f"| AADSTS{code} | {one.kind} | {one.cause} | {one.step} |" for code, one in sorted(TOKEN_CODES.items())]
     tokens += [f"| `{word}` | {one.kind} | {one.cause} | {one.step} |" for word, one in sorted(TOKEN_ERRORS.items())]
     statuses = [f"| {status} | {kind} | {meaning} |" for status, (kind, meaning) in sorted(API_STATUSES.items())]
-    storage = [f"| {code} | {one.kind_told} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
+    storage = [f"| {code} | {one.description} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
     tables = ((SIGN_IN, tokens), (STATUSES, statuses), (STORAGE, storage))
     return HEAD + "\n".join(sections) + "".join(f"\n{head}" + "\n".join(rows) + "\n" for head, rows in tables)
 
@@ -102,13 +102,13 @@ def _parent(kind: type[BulkpullError]) -> type[BulkpullError] | None:
 def _section(kind: type[BulkpullError]) -> str:
     happened = _ASIDE.sub("", (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " "))
     depth, parent = 2, _parent(kind)
-    told = f"{'#' * depth} {kind.__name__}\n\n{happened}\n\n"
+    reported = f"{'#' * depth} {kind.__name__}\n\n{happened}\n\n"
     if parent not in (BulkpullError, None):
-        told += f"A kind of [{parent.__name__}](#{parent.__name__.lower()}).\n\n"
-    told += f"- **Cause:** {kind.cause}.\n- **Remedy:** {kind.remedy}.\n- **Exit status:** {kind.exit_code}\n"
+        reported += f"A kind of [{parent.__name__}](#{parent.__name__.lower()}).\n\n"
+    reported += f"- **Cause:** {kind.cause}.\n- **Remedy:** {kind.remedy}.\n- **Exit status:** {kind.exit_code}\n"
     if kind.restart_from is not None:
-        told += f"- **Tried again from:** {kind.restart_from}\n"
-    return told
+        reported += f"- **Tried again from:** {kind.restart_from}\n"
+    return reported
 
 
 def main() -> int:

@@ -49,8 +49,8 @@ def test_a_secret_is_known_in_every_form_in_which_it_is_quoted(form: str, secret
     register_secret(secret)
     quoted = FORMS[form](secret)
 
-    for told in (redact, plain, printable):
-        assert "cAnArY" not in told(f"{before}{quoted}{after}")
+    for reported in (redact, plain, printable):
+        assert "cAnArY" not in reported(f"{before}{quoted}{after}")
 
 
 @given(secrets=st.lists(SECRETS, min_size=1, max_size=4, unique=True), texts=st.lists(TEXTS, min_size=5, max_size=5))
@@ -58,9 +58,9 @@ def test_secrets_side_by_side_and_within_one_another_all_go(secrets: list[str], 
     nested = secrets[0] + secrets[-1]
     for secret in (*secrets, nested):
         register_secret(secret)
-    told = "".join(text + secret for text, secret in zip(texts, [*secrets, nested], strict=False))
+    reported = "".join(text + secret for text, secret in zip(texts, [*secrets, nested], strict=False))
 
-    assert "cAnArY" not in redact(told)
+    assert "cAnArY" not in redact(reported)
 
 
 @given(secret=SECRETS, text=TEXTS, cuts=st.lists(st.integers(0, 120), max_size=4), is_json=st.booleans())
@@ -95,5 +95,5 @@ def test_an_error_holds_no_secret_in_any_of_its_parts(secret: str, text: str) ->
     register_secret(secret)
     error = BulkpullError(f"{text}{secret}", why=f"{secret}{text}", fix=f"{text}{secret}{text}")
 
-    told = f"{error} {error!r} {error.args} {error.__dict__} {error.reason}"
-    assert "cAnArY" not in told
+    reported = f"{error} {error!r} {error.args} {error.__dict__} {error.reason}"
+    assert "cAnArY" not in reported

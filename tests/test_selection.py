@@ -69,7 +69,7 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("name = 'x'", "give one of `dataset`, `query` and `system_query`; it has none of them"),
         ("name = 'x'\ndataset = 'a'\nquery = 'b'", "it has dataset and query"),
@@ -84,11 +84,11 @@ def test_the_settings_file_names_queries_in_three_ways() -> None:
         ("name = 'Profil'\ndataset = 'a'", "the dataset Profile, whose snapshots it would replace"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_entry_and_key(text: str, told: str) -> None:
+def test_what_is_wrong_is_told_with_file_entry_and_key(text: str, expected: str) -> None:
     error = refused(f"[[queries]]\nname = 'first'\ndataset = 'AzureUsage'\n[[queries]]\n{text}\n")
 
     assert error.reason.startswith("settings file my.toml: [[queries]] entry 2")
-    assert told in error.reason
+    assert expected in error.reason
     assert error.exit_code == 2
 
 

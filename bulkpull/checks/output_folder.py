@@ -12,12 +12,12 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import BulkpullError
-from bulkpull.output.atomic_files import RESERVE_BYTES, explained, has_links, sync_folder
+from bulkpull.formatting import format_size, plural
+from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
 from bulkpull.output.run_history import PRIVATE, manifests
@@ -27,7 +27,7 @@ _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
 
 
-async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
+async def check_output_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
     private = output / PRIVATE
     needed_bytes: int | None = None
@@ -39,7 +39,7 @@ async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> 
             needed_bytes = await run_sync(_needed_by_last, output)
             known = _tell_runs(runs)
         except BulkpullError as error:
-            known, quota = trouble_of("ledger", error), unchecked("quota", "the ledger cannot be read")
+            known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
     else:
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     return [
@@ -56,7 +56,7 @@ def _check_writable(output: Path) -> CheckResult:
     output, place = output.absolute(), _nearest(output)
     facts = {"path": str(output), "exists": output == place}
     try:
-        with explained(output):
+        with disk_errors(output):
             if not place.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             # Tried in either case: /proc and its like call themselves writable.
@@ -69,9 +69,9 @@ def _check_writable(output: Path) -> CheckResult:
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
     except BulkpullError as error:
-        return trouble_of("output", error)
-    told = "can be written" if output == place else "does not exist yet and can be made"
-    return fine("output", f"{output} {told}", facts=facts)
+        return problem_from("output", error)
+    message = "can be written" if output == place else "does not exist yet and can be made"
+    return fine("output", f"{output} {message}", facts=facts)
 
 
 def _check_links(output: Path) -> CheckResult:
@@ -96,14 +96,14 @@ def _check_room(output: Path, needed_bytes: int | None) -> CheckResult:
     place = _nearest(output)
     free_bytes = shutil.disk_usage(place).free
     facts = {"free_bytes": free_bytes, "needed_bytes": needed_bytes}
-    told = f"{figures.size(free_bytes)} free"
+    message = f"{format_size(free_bytes)} free"
     if needed_bytes is None:
-        return fine("disk", f"{told}; no earlier run tells how much is needed", facts=facts)
-    told += f"; the last complete run needed {figures.size(needed_bytes)}"
+        return fine("disk", f"{message}; no earlier run tells how much is needed", facts=facts)
+    message += f"; the last complete run needed {format_size(needed_bytes)}"
     if free_bytes < needed_bytes:
         fix = "free some space, keep fewer snapshots (`retain_runs`), or point `output` at a larger disk"
-        return trouble("disk", told, fix=fix, facts=facts)
-    return fine("disk", told, facts=facts)
+        return problem("disk", message, fix=fix, facts=facts)
+    return fine("disk", message, facts=facts)
 
 
 def _check_lock(private: Path) -> CheckResult:
@@ -121,19 +121,19 @@ async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> Chec
 
 def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
     window = f"the last {window_s / 60:,.0f} minutes"
-    told = f"{figures.count(len(made), 'one-off report')} made from here in {window}"
+    message = f"{plural(len(made), 'one-off report')} made from here in {window}"
     if len(made) >= _ONE_OFF_REPORTS:
         opens = max(made[-_ONE_OFF_REPORTS] + timedelta(seconds=window_s), made[-1])
-        told += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
-    return fine("quota", told, facts={"made": len(made), "window_s": window_s})
+        message += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
+    return fine("quota", message, facts={"made": len(made), "window_s": window_s})
 
 
 def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
     if not runs:
         return fine("ledger", "no run of this folder is known", facts={"runs": 0})
     last = runs[0]
-    told = f"it can be read: {figures.count(len(runs), 'run')}, the last {last.status or 'unfinished'}"
-    return fine("ledger", f"{told}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
+    message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
+    return fine("ledger", f"{message}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
 
 
 def _needed_by_last(output: Path) -> int | None:

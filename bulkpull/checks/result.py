@@ -13,7 +13,7 @@ from bulkpull.errors import AuthError, BulkpullError, SettingsError
 _WORST_FIRST = (SettingsError.exit_code, AuthError.exit_code, BulkpullError.exit_code)
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -28,15 +28,15 @@ class CheckResult:
 
     Attributes:
         check: The check's name.
-        told: One sentence.
+        message: One sentence.
         fix: The next step; only where it is trouble.
         exit_code: The exit status that the trouble asks for; 0 where there is none.
         facts: The same for programs.
     """
 
     check: str
-    verdict: Verdict
-    told: str
+    verdict: CheckStatus
+    message: str
     fix: str | None = None
     exit_code: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -46,37 +46,37 @@ class CheckResult:
         return {
             "check": self.check,
             "verdict": self.verdict.value,
-            "told": self.told,
+            "told": self.message,
             "fix": self.fix,
             "facts": dict(self.facts),
         }
 
 
-def fine(check: str, told: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
+def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
     """A check that found all well."""
-    return CheckResult(check, Verdict.OK, told, facts=facts or {})
+    return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
 
 
-def trouble(
+def problem(
     check: str,
-    told: str,
+    message: str,
     *,
     fix: str | None,
     exit_code: int = BulkpullError.exit_code,
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
     """A check that found something a person has to see to."""
-    return CheckResult(check, Verdict.TROUBLE, told, fix, exit_code, facts or {})
+    return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
 
 
 def unchecked(check: str, why: str) -> CheckResult:
     """A check that could not be made, because of another one's trouble."""
-    return CheckResult(check, Verdict.UNCHECKED, why)
+    return CheckResult(check, CheckStatus.UNCHECKED, why)
 
 
-def trouble_of(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
+def problem_from(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
     """An error of ours as a finding, with its own words and exit status."""
-    return trouble(check, error.told, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
+    return problem(check, error.message, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
 
 
 def exit_code_of(findings: Iterable[CheckResult]) -> int:

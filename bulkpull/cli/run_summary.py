@@ -20,7 +20,7 @@ from rich.text import Text
 from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.cli.errors import write_json_line
-from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_unfinished
+from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 _UNFINISHED = "unfinished"
@@ -158,7 +158,7 @@ def _table(manifest: Manifest) -> Table:
     for name in ("rows", "size", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for record in manifest.datasets:
-        status = _UNFINISHED if is_unfinished(record, manifest) else record.status
+        status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
         has_data = bool(record.files)
         spent = record.seconds
         seconds = spent.submit + spent.wait + spent.download + spent.convert

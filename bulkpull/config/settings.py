@@ -37,11 +37,11 @@ from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
     Origin,
+    describe_origin,
     in_use,
     origin_of,
     read_settings_file,
     refuse_unknown_variables,
-    told_origin,
     unknown_setting,
 )
 from bulkpull.config.secrets import read_secret_file
@@ -222,8 +222,8 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         if isinstance(env_settings, EnvSettingsSource):
             # A file of variables with the line ends of Windows leaves a CR behind every value.
-            told = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
-            env_settings.env_vars = {name: value for name, value in told.items() if value}
+            variables = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
+            env_settings.env_vars = {name: value for name, value in variables.items() if value}
         file_settings = InitSettingsSource(settings_cls, in_use.get().content)
         return init_settings, _Below(settings_cls, env_settings), _Below(settings_cls, file_settings)
 
@@ -291,14 +291,14 @@ class Settings(BaseSettings):
         given = dict(given)
         if (twice := given_twice(given)) is not None:
             one, other = twice
-            where = told_origin(other)
+            where = describe_origin(other)
             raise SettingsError(f"{where}: `{other}` is given besides `{one}`", fix="set one of the two")
         for name in SECRETS:
             path = given.get(f"{name}_file")
             if path is None:
                 continue
             if isinstance(path, str | Path):
-                where = told_origin(f"{name}_file")
+                where = describe_origin(f"{name}_file")
                 given[name] = read_secret_file(Path(path), setting=f"{name}_file", where=where)
         return given
 
@@ -484,5 +484,5 @@ def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> Setting
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return unknown_setting(name, where="settings", known=Settings.model_fields)
-    where = told_origin(name, options=options)
+    where = describe_origin(name, options=options)
     return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))

@@ -25,14 +25,14 @@ import xxhash
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import Layout, read_header, refuse_strangers
+from bulkpull.conversion.header import Layout, read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
-from bulkpull.conversion.messages import FORMAT_KEY, ColumnPlan, ConvertedTable, Order, ParquetFile
-from bulkpull.conversion.prefetch import ahead
+from bulkpull.conversion.messages import FORMAT_KEY, ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
+from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
-from bulkpull.conversion.type_inference import Column
+from bulkpull.conversion.type_inference import ColumnTyper
 from bulkpull.conversion.window_cut import WindowCut
-from bulkpull.conversion.write_parquet import disk_trouble, rows_in, write_parquet
+from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_parquet
 
 PART = "part-00000.parquet"
 
@@ -45,7 +45,7 @@ _START_BYTES = 64 * 1024
 _PASSES = 2
 
 
-def convert(order: Order, *, read_bytes: int = READ_BYTES) -> ConvertedTable:
+def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> ConversionResult:
     """
     Convert `order.source` into `order.into`, in this process.
 
@@ -65,14 +65,14 @@ def convert(order: Order, *, read_bytes: int = READ_BYTES) -> ConvertedTable:
         for _ in range(_PASSES):
             with ExitStack() as stack:
                 reading = _Reading(order, read_bytes=read_bytes, known=known)
-                raw = stack.enter_context(ahead(reading.batches(), depth=1))
-                frames = stack.enter_context(ahead(reading.frames(raw), depth=1))
+                raw = stack.enter_context(prefetch(reading.batches(), depth=1))
+                frames = stack.enter_context(prefetch(reading.frames(raw), depth=1))
                 file = _write(frames, known=known, path=path, metadata=order.metadata)
             if file is not None:
                 return reading.outcome(file)
     except Exception as error:
         path.unlink(missing_ok=True)
-        if trouble := disk_trouble(error, folder=order.into):
+        if trouble := conversion_disk_error(error, folder=order.into):
             raise trouble from error
         raise
     raise AssertionError("what was settled by the whole file did not hold on a second look")
@@ -88,7 +88,7 @@ class _Known:
         row_group_rows: Rows of one row group, as many as should fit into its bytes.
     """
 
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, ColumnTyper] = field(default_factory=dict)
     row_group_rows: int = 0
     _rows: int = 0
     _bytes: int = 0
@@ -115,10 +115,10 @@ class _Known:
         if outgrown or self._rows >= self.row_group_rows:
             self._rows = self._bytes = 0
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Decide what only the whole file tells."""
         for column in self.columns.values():
-            column.settle()
+            column.finalize()
 
 
 def _write(
@@ -149,7 +149,7 @@ def _write(
     )
     for frame in frames:  # only to learn the rest
         known.look_at(frame)
-    known.settle()
+    known.finalize()
     if changed or known.schema != schema or known.formats != formats:
         path.unlink()
         return None
@@ -159,7 +159,7 @@ def _write(
 class _Reading:
     """One pass over the file: opened and its header read on creation."""
 
-    def __init__(self, order: Order, *, read_bytes: int, known: _Known) -> None:
+    def __init__(self, order: ConversionRequest, *, read_bytes: int, known: _Known) -> None:
         self._order = order
         self._pieces = self._counted(
             unpacked(
@@ -173,13 +173,13 @@ class _Reading:
         self._unpacked_bytes = self._rows = self._kept_rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
-        refuse_strangers(start)
+        reject_non_csv(start)
         header, self._pieces = split_header(self._pieces)
         self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
         self._layout = read_header(header.line, columns=order.columns)
         self._columns = known.columns
         for plan in _plans(order, self._layout):
-            self._columns.setdefault(plan.name, Column(plan))
+            self._columns.setdefault(plan.name, ColumnTyper(plan))
         self._cut, self._time_at = self._window_cut()
 
     def batches(self) -> Iterator[Batch]:
@@ -208,13 +208,13 @@ class _Reading:
                     continue
             yield pl.DataFrame(
                 [
-                    column.take(text.to_series(index), first_row=self._kept_rows + 1).alias(name)
+                    column.convert(text.to_series(index), first_row=self._kept_rows + 1).alias(name)
                     for (name, column), index in zip(self._columns.items(), fields, strict=True)
                 ]
             )
             self._kept_rows += text.height
 
-    def outcome(self, file: ParquetFile) -> ConvertedTable:
+    def outcome(self, file: ParquetFile) -> ConversionResult:
         """The account of a finished pass, once its bytes add up and three counts of its rows agree."""
         if self._accounted_bytes != self._unpacked_bytes:
             raise counts_differ(
@@ -225,7 +225,7 @@ class _Reading:
         wanted = self._rows - (window.left_out if window else 0)
         if not wanted == file.rows == found:
             raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the Parquet file")
-        return ConvertedTable(
+        return ConversionResult(
             files=(file,),
             rows=found,
             columns=tuple(self._columns[plan.name].outcome() for plan in self._order.columns),
@@ -256,7 +256,7 @@ class _Reading:
             yield piece
 
 
-def _plans(order: Order, layout: Layout) -> Iterator[ColumnPlan]:
+def _plans(order: ConversionRequest, layout: Layout) -> Iterator[ColumnPlan]:
     yield from order.columns
     for name, _ in layout.extra:
         yield ColumnPlan(name, declared=ColumnType.STRING)

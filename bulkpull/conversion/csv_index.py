@@ -112,7 +112,7 @@ def _place(at: Positions) -> tuple[Positions, Bits]:
     return at // _WORD, (at % _WORD).astype(np.uint64)
 
 
-def just_after(bits: Bits) -> Bits:
+def shift_right(bits: Bits) -> Bits:
     """The bytes that have a mark right before them."""
     moved = bits << np.uint64(1)
     moved[1:] |= bits[:-1] >> np.uint64(_WORD - 1)

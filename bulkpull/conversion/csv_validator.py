@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, just_after, positions
+from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, positions, shift_right
 from bulkpull.conversion.syntax import BOM, check_quotes, check_returns, ends_in_quotes, refused
 
 # A row this long means an unclosed quote.
@@ -161,7 +161,7 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
     content = len(block) - count(marks.separators) - marks.ends.size - count(marks.returns)
     if marks.opening.any():
         # Each quote is syntax, except one of each doubled pair.
-        doubled = count(marks.opening & just_after(marks.closing))
+        doubled = count(marks.opening & shift_right(marks.closing))
         content -= count(marks.opening) + count(marks.closing) - doubled
     return Batch(
         data=_guarded(block, marks) if block.startswith(BOM) else block,

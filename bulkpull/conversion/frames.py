@@ -19,7 +19,7 @@ LONGEST_PAYLOAD_BYTES = 64 << 20
 _SECONDS = struct.Struct("!d")
 
 
-class Kind(IntEnum):
+class FrameType(IntEnum):
     """What a frame is."""
 
     REPLY = 1
@@ -30,17 +30,17 @@ class NotAFrame(Exception):
     """What came is not a frame of ours."""
 
 
-def frame(kind: Kind, payload: bytes) -> bytes:
+def frame(kind: FrameType, payload: bytes) -> bytes:
     """A frame, ready to be written."""
     return HEAD.pack(MARK, kind, len(payload)) + payload
 
 
 def alive(processor_s: float) -> bytes:
     """A sign of life."""
-    return frame(Kind.ALIVE, _SECONDS.pack(processor_s))
+    return frame(FrameType.ALIVE, _SECONDS.pack(processor_s))
 
 
-def read_head(head: bytes) -> tuple[Kind, int]:
+def read_head(head: bytes) -> tuple[FrameType, int]:
     """
     Kind and length of the payload.
 
@@ -48,9 +48,9 @@ def read_head(head: bytes) -> tuple[Kind, int]:
         NotAFrame: It has no mark, an unknown kind, or a length beyond the ceiling.
     """
     mark, kind, length = HEAD.unpack(head)
-    if mark != MARK or kind not in tuple(Kind) or length > LONGEST_PAYLOAD_BYTES:
+    if mark != MARK or kind not in tuple(FrameType) or length > LONGEST_PAYLOAD_BYTES:
         raise NotAFrame
-    return Kind(kind), length
+    return FrameType(kind), length
 
 
 def processor_seconds(payload: bytes) -> float:

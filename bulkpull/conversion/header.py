@@ -104,7 +104,7 @@ def _extra(names: Sequence[str], wanted: Sequence[int], columns: Sequence[Column
     return tuple(extra)
 
 
-def refuse_strangers(start: bytes) -> None:
+def reject_non_csv(start: bytes) -> None:
     """
     Refuse a file that is no table at all, whatever its lines look like.
 
@@ -119,10 +119,8 @@ def refuse_strangers(start: bytes) -> None:
     text = start.removeprefix(BOM).lstrip()
     if text.startswith(b"<"):
         code = _STORAGE_CODE.search(text)
-        told = (
-            f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
-        )
-        raise NotTheReport("the report's file is a page of XML or HTML", why=told)
+        why = f"the storage answered {code[1].decode('ascii')}" if code else "it did not come from the report's storage"
+        raise NotTheReport("the report's file is a page of XML or HTML", why=why)
     if not text:
         raise NotTheReport(
             "the report's file is empty but for blanks",

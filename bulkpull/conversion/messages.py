@@ -153,7 +153,7 @@ class WindowRows:
 
 
 @dataclass(frozen=True, slots=True)
-class ConvertedTable:
+class ConversionResult:
     """
     A whole report as Parquet.
 
@@ -182,7 +182,7 @@ class ConvertedTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ConversionRequest:
     """
     One conversion, as the parent process asks for it.
 

@@ -38,9 +38,11 @@ def read_footer(path: Path) -> Footer:
         ValueError: It is no Parquet file.
     """
     try:
-        rows, told = rows_in(path), pl.read_parquet_metadata(path)
+        rows, metadata = rows_in(path), pl.read_parquet_metadata(path)
     except pl.exceptions.PolarsError as error:
         raise ValueError(str(error)) from None
-    formats = {name.removeprefix(FORMAT_KEY): told.pop(name) for name in list(told) if name.startswith(FORMAT_KEY)}
-    lineage = {name.removeprefix(_PREFIX): told[name] for name in told if name.startswith(_PREFIX)}
+    formats = {
+        name.removeprefix(FORMAT_KEY): metadata.pop(name) for name in list(metadata) if name.startswith(FORMAT_KEY)
+    }
+    lineage = {name.removeprefix(_PREFIX): metadata[name] for name in metadata if name.startswith(_PREFIX)}
     return Footer(rows, lineage, formats)

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def ahead(items: Iterator[Item], *, depth: int) -> Iterator[Iterator[Item]]:
+def prefetch(items: Iterator[Item], *, depth: int) -> Iterator[Iterator[Item]]:
     """
     Work `items` off in a thread, at most `depth` of them ahead.
 

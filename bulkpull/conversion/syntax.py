@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bulkpull.conversion.csv_index import CsvIndex, just_after, just_before, positions
+from bulkpull.conversion.csv_index import CsvIndex, just_before, positions, shift_right
 from bulkpull.errors import FileDamaged, NotTheReport
 
 BOM = b"\xef\xbb\xbf"
@@ -42,7 +42,7 @@ def check_quotes(marks: CsvIndex, *, first_row: int) -> None:
     """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
     if not marks.opening.any():
         return
-    starts = just_after(marks.separators | marks.line_ends | marks.closing)
+    starts = shift_right(marks.separators | marks.line_ends | marks.closing)
     starts[0] |= np.uint64(1)
     # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
     stops = just_before(marks.separators | marks.line_ends | marks.opening | marks.returns)

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion import date_formats as dates
+from bulkpull.conversion import date_formats
 from bulkpull.conversion.date_formats import first_false
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, is_same_form
 
@@ -52,7 +52,7 @@ _WIDER: dict[tuple[pl.DataType, pl.DataType], pl.DataType] = {
 }
 
 
-class Column:
+class ColumnTyper:
     """
     What is known of one column's type so far.
 
@@ -67,7 +67,7 @@ class Column:
         self._misfit: Misfit | None = None
         self._outgrown: Misfit | None = None
         self._has_values = False
-        self._published = next((each for each in _NARROW if type_name(each) == plan.published_type), None)
+        self._published = next((dtype for dtype in _NARROW if type_name(dtype) == plan.published_type), None)
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:
@@ -81,7 +81,7 @@ class Column:
             self.dtype = self._published or _unseen_type(plan)
             self._reading = _reading_of(plan, published=self._published)
 
-    def take(self, text: pl.Series, *, first_row: int) -> pl.Series:
+    def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """
         Read the next batch; `dtype` changes when its values ask for it.
 
@@ -98,20 +98,20 @@ class Column:
         typed = self._reading.read(text)
         if isinstance(typed, int):
             self._misfit = _shown(text, typed, first_row=first_row)
-            self._give_in(self._reading.why_not(str(text[typed])))
+            self._fall_back_to_text(self._reading.why_not(str(text[typed])))
             return text
         held = self._hold_with_published(typed, text, first_row=first_row)
         if held is None:
             self._misfit = _shown(text, _first_value(text), first_row=first_row)
-            self._give_in(self._why_only_text(typed))
+            self._fall_back_to_text(self._why_only_text(typed))
             return text
         self.dtype = held.dtype
         return held
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Decide, after the last batch, what no single batch could tell."""
         if isinstance(self._reading, _Dates) and self._reading.is_ambiguous:
-            self._give_in("its dates do not tell whether the month or the day comes first")
+            self._fall_back_to_text("its dates do not tell whether the month or the day comes first")
 
     def outcome(self) -> ConvertedColumn:
         """The column as it was published."""
@@ -137,14 +137,14 @@ class Column:
         if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
             forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
             return f"its dates are written in the form {forms}: only text gives both back"
-        told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
-        return f"it is written as {told}: only text holds both"
+        types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+        return f"it is written as {types}: only text holds both"
 
     def _is_in_another_form(self) -> bool:
         before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
         return before is not None and now is not None and not is_same_form(before, now)
 
-    def _give_in(self, why: str) -> None:
+    def _fall_back_to_text(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
 
     def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
@@ -154,7 +154,7 @@ class Column:
             return typed
         if published == typed.dtype:
             return None if self._is_in_another_form() else typed
-        both = wider(published, typed.dtype)
+        both = widen(published, typed.dtype)
         if both is None:
             return None
         if both == published:
@@ -165,7 +165,7 @@ class Column:
         return typed
 
 
-def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     """The one of two types that holds the values of both; `None` when only text does."""
     return one if one == other else _WIDER.get((one, other)) or _WIDER.get((other, one))
 
@@ -334,7 +334,7 @@ class _Dates(_Reading):
 
     def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
         self._declared, self._published_format = declared, published_format
-        self._formats: tuple[dates.Format, ...] | None = None
+        self._formats: tuple[date_formats.Format, ...] | None = None
         self._latest_day, self._first_days_only = 0, True
 
     @property
@@ -346,7 +346,7 @@ class _Dates(_Reading):
     @property
     def is_ambiguous(self) -> bool:
         """Whether every value so far could be read day first as well as month first."""
-        if not self._formats or not dates.needs_proof(self._formats[0]):
+        if not self._formats or not date_formats.needs_proof(self._formats[0]):
             return False
         # Months are written by their first day: the other way round they would not be.
         is_proven = self._latest_day > _MONTHS or (self._declared is ColumnType.MONTH and self._first_days_only)
@@ -356,7 +356,7 @@ class _Dates(_Reading):
         if self._formats is None:
             first = text.is_not_null().arg_max()
             assert first is not None
-            self._formats = dates.formats_of(text[first], self._declared)
+            self._formats = date_formats.formats_of(text[first], self._declared)
             if not self._formats:
                 return first
         readings = [(form, form.read(text)) for form in self._formats]
@@ -365,7 +365,7 @@ class _Dates(_Reading):
             return max(misfit for _, misfit in readings if isinstance(misfit, int))
         self._formats = tuple(form for form, _ in fitting)
         best, typed = fitting[0]
-        if dates.needs_proof(best):
+        if date_formats.needs_proof(best):
             days = typed.dt.day()
             self._latest_day = max(self._latest_day, int(str(days.max())))
             self._first_days_only &= int(str(days.max())) == 1

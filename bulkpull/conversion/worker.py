@@ -24,8 +24,8 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
 from bulkpull import platforms
-from bulkpull.conversion.frames import Kind, alive, frame
-from bulkpull.conversion.messages import ConvertedTable, Order
+from bulkpull.conversion.frames import FrameType, alive, frame
+from bulkpull.conversion.messages import ConversionRequest, ConversionResult
 from bulkpull.errors import BulkpullError
 
 LENGTH = struct.Struct("!Q")
@@ -60,7 +60,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
     channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_share))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: SimpleQueue[Order] = SimpleQueue()
+    orders: SimpleQueue[ConversionRequest] = SimpleQueue()
     Thread(target=_receive, args=(orders, channel), daemon=True).start()
     Thread(target=channel.beat, daemon=True).start()
 
@@ -69,13 +69,13 @@ def main() -> None:
 
     while True:
         order = orders.get()
-        answer: ConvertedTable | BulkpullError
+        answer: ConversionResult | BulkpullError
         try:
             answer = convert(order)
         except BulkpullError as error:
             answer = error
         channel.at_work.clear()
-        channel.write(frame(Kind.REPLY, pickle.dumps(answer)))
+        channel.write(frame(FrameType.REPLY, pickle.dumps(answer)))
 
 
 def _read_share() -> bytes:
@@ -83,10 +83,10 @@ def _read_share() -> bytes:
     return _exactly(length)
 
 
-def _receive(orders: SimpleQueue[Order], channel: _Channel) -> None:
+def _receive(orders: SimpleQueue[ConversionRequest], channel: _Channel) -> None:
     while True:
         (length,) = LENGTH.unpack(_exactly(LENGTH.size))
-        order: Order = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
+        order: ConversionRequest = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
         channel.at_work.set()
         orders.put(order)
 

@@ -102,7 +102,7 @@ def rows_in(path: Path) -> int:
     return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
-def disk_trouble(error: BaseException, *, folder: Path) -> DiskTrouble | None:
+def conversion_disk_error(error: BaseException, *, folder: Path) -> DiskTrouble | None:
     """
     What an error says about the disk under `folder`; `None` when it is about something else.
 

@@ -32,7 +32,7 @@ _PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[Made]):
+class Created(Generic[Made]):
     """
     What exists now.
 
@@ -41,7 +41,7 @@ class Outcome(Generic[Made]):
     """
 
     one: Made
-    spare: tuple[Made, ...] | None = None
+    duplicates: tuple[Made, ...] | None = None
 
 
 async def create_once(
@@ -51,7 +51,7 @@ async def create_once(
     endpoint: str,
     retrier: Retrier,
     clock: Clock,
-) -> Outcome[Made]:
+) -> Created[Made]:
     """
     Make an object on the service, exactly one.
 
@@ -72,12 +72,12 @@ async def create_once(
     while True:
         attempt += 1
         try:
-            return Outcome(await make())
+            return Created(await make())
         except (AnswerLost, ServiceTrouble, UnexpectedReply) as doubt:
             found = await _look_for(find, clock=clock)
             if found:
                 found.sort(key=_age_key)
-                return Outcome(found.pop(), tuple(found))
+                return Created(found.pop(), tuple(found))
             await retrier.pause(
                 doubt, endpoint=endpoint, attempt=attempt, began=began, attempts=tries, patience=_PATIENCE
             )

@@ -48,7 +48,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryOrder:
+class RequestedQuery:
     """A query that is to be stored."""
 
     name: str
@@ -62,12 +62,12 @@ class QueryOrder:
             and not query.is_system
             and _same_text(query.name, self.name)
             and normalise(query.text) == normalise(self.text)
-            and _told(query.description) == _told(self.description)
+            and _stripped(query.description) == _stripped(self.description)
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOrder:
+class RequestedReport:
     """A report that is to be made; `None` where the order says nothing."""
 
     name: str
@@ -88,13 +88,13 @@ class ReportOrder:
             placed.may_have_brought(report.report_id, report.created_at)
             and _same_text(report.name, self.name)
             and _same_text(report.query_id, self.query_id)
-            and _told(report.description) == _told(self.description)
+            and _stripped(report.description) == _stripped(self.description)
             and report.execute_now == self.execute_now
             and report.window == self.window
             and (self.execute_now or self._is_same_schedule(report))
             # What the service adds or leaves out by itself says nothing against it.
             and (report.format is None or report.format == self.format.casefold())
-            and _told(report.callback_url) == _told(self.callback_url)
+            and _stripped(report.callback_url) == _stripped(self.callback_url)
             and (None in (self.callback_method, report.callback_method) or self._is_same_method(report))
         )
 
@@ -112,5 +112,5 @@ def _same_text(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
-def _told(text: str | None) -> str:
+def _stripped(text: str | None) -> str:
     return (text or "").strip()

@@ -29,7 +29,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
-from bulkpull.insights.error_mapping import TokenRejected, judge
+from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
 from bulkpull.transport.allowance import AllowanceHeaders
@@ -87,7 +87,7 @@ class ApiSession:
             operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
         )
 
-    async def ask(self, errand: ApiRequest) -> Envelope:
+    async def send_with_retry(self, errand: ApiRequest) -> Envelope:
         """Send it until it succeeds or its error says that another try cannot help."""
         return await self.repeat(lambda: self.send(errand), of=errand)
 
@@ -105,13 +105,13 @@ class ApiSession:
         asked, known = {errand.url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            page = await (self.ask(errand) if retry else self.send(errand))
+            page = await (self.send_with_retry(errand) if retry else self.send(errand))
             pages.append(page)
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
             if len(known) > MOST_ITEMS:
                 raise UnexpectedReply(
-                    f"cannot {call.told}",
+                    f"cannot {call.operation}",
                     why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
                     fix="check `api_base_url` and whether a proxy answers in the service's place",
                 )
@@ -119,7 +119,7 @@ class ApiSession:
                 return pages
             errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
-                raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+                raise UnexpectedReply(f"cannot {call.operation}", why="its pages lead in a circle")
             if len(pages) > 1 and len(known) == number:
                 return pages
             asked.add(errand.url)
@@ -175,7 +175,7 @@ class ApiSession:
     async def _send_with(self, token: AccessToken, errand: ApiRequest) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
         call = errand.call
-        turn = await self.pacer.turn(call.urgency)
+        turn = await self.pacer.acquire(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
@@ -203,20 +203,20 @@ class ApiSession:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
             raise
-        told = self.pacer.answered(turn, reply.headers)
+        reported = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._judged(reply, errand)
         except BulkpullError as error:
-            self._take_note(error, told)
+            self._take_note(error, reported)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
+    def _take_note(self, error: BulkpullError, reported: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
-            self.pacer.throttled(error.retry_after_s, told)
+            self.pacer.throttled(error.retry_after_s, reported)
         elif not isinstance(error, ServiceTrouble):
             self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
@@ -227,10 +227,10 @@ class ApiSession:
             self.clock_skew_s = (sent_at - now).total_seconds()
         if compliant := reply.headers.get("isMfaCompliant"):
             self.has_mfa = compliant.strip().casefold() == "true"
-        judge(
+        raise_for_error(
             reply.status,
             reply.body,
-            told=call.told,
+            operation=call.operation,
             reference=f"request id {errand.request_id}, correlation id {self.correlation_id}",
             headers=reply.headers,
             reason=reply.reason,
@@ -238,7 +238,7 @@ class ApiSession:
         )
         if call.may_be_empty and not reply.body.strip():
             return Envelope()
-        envelope = read_envelope(reply.body, told=call.told)
+        envelope = read_envelope(reply.body, operation=call.operation)
         self.redacted = self.redacted or envelope.data_redacted
         return envelope
 
@@ -247,7 +247,7 @@ class ApiSession:
         check_address(url, what="the address of the next page")
         if not same_origin(url, self._base):
             why = "its next page is on another host, which must not get the token"
-            raise UnsafeAddress(f"cannot {page.call.told}", why=why)
+            raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
 
 

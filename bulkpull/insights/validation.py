@@ -37,7 +37,7 @@ def earliest_start(now: datetime) -> datetime:
     return earliest.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
-def check_query(*, name: str, text: str) -> None:
+def check_query_text(*, name: str, text: str) -> None:
     """
     A query to be stored. Source: behaviours 71 and 73.
 

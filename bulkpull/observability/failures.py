@@ -58,23 +58,23 @@ def failure_groups(manifest: Manifest) -> list[FailureGroup]:
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
     """What was asked for and failed, in the manifest's order."""
-    return [record for record in manifest.datasets if is_lost(record) and not is_unfinished(record, manifest)]
+    return [record for record in manifest.datasets if is_lost(record) and not is_interrupted_pull(record, manifest)]
 
 
-def is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
+def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
     """Whether an interruption cut it off; the same command again carries it on."""
     return manifest.interrupted and record.status == "failed" and record.error is None
 
 
-def group_by_reason(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+def group_by_reason(reasons: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
     """
     Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
 
     Args:
-        told: Dataset and its reason, which may begin with the dataset's name.
+        reasons: Dataset and its reason, which may begin with the dataset's name.
     """
     groups: dict[str, tuple[list[str], str]] = {}
-    for dataset, reason in told:
+    for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
         datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
         datasets.append(dataset)

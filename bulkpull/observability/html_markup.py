@@ -32,10 +32,10 @@ def element(name: str, /, *content: Content, **attributes: Content | bool) -> Ht
         attributes: `class_` is `class`, and other underscores are hyphens; `None` and `False` leave one out, and
             `True` is an attribute without a value.
     """
-    told = "".join(_attribute(key, value) for key, value in attributes.items())
+    attribute_text = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
-        return Html(f"<{name}{told}/>" if name in ("rect", "line") else f"<{name}{told}>")
-    return Html(f"<{name}{told}>{joined(*content)}</{name}>")
+        return Html(f"<{name}{attribute_text}/>" if name in ("rect", "line") else f"<{name}{attribute_text}>")
+    return Html(f"<{name}{attribute_text}>{joined(*content)}</{name}>")
 
 
 def joined(*content: Content) -> Html:

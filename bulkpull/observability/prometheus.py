@@ -26,7 +26,7 @@ _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class EarlierMetrics:
     """
     What earlier runs reached, and this one must not forget.
 
@@ -41,7 +41,7 @@ class Remembered:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
-def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -> str:
+def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
     """
     The file's content (pure).
 
@@ -53,7 +53,7 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -
     return generate_latest(registry).decode("utf-8")
 
 
-def read_metrics(text: str, *, output: str) -> Remembered:
+def read_metrics(text: str, *, output: str) -> EarlierMetrics:
     """
     What an earlier file for the same folder remembers (pure).
 
@@ -70,7 +70,7 @@ def read_metrics(text: str, *, output: str) -> Remembered:
                 run_success = sample.value
             elif sample.name == _DATASET_SUCCESS:
                 dataset_success[sample.labels["dataset"]] = sample.value
-    return Remembered(run_success, dataset_success)
+    return EarlierMetrics(run_success, dataset_success)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,19 +81,19 @@ class _Numbers(Collector):
         return self.families
 
 
-def _families(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     yield from _of_run(manifest, output=output, remembered=remembered)
     yield from _of_datasets(manifest, output=output, remembered=remembered)
 
 
-def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
 
-    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-        return _gauge(f"bulkpull_run_{name}", told, output, samples)
+    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_run_{name}", description, output, samples)
 
     yield _gauge(
         "bulkpull_info", "The version that made the last run.", output, [({"version": manifest.tool.version}, 1)]
@@ -110,27 +110,27 @@ def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Itera
     yield gauge("requests_retried", "Calls sent again in the last run.", [({}, requests.retried)])
 
 
-def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     ended, records = _unix(manifest.finished_at), manifest.datasets
     there = [record for record in records if record.status in ("complete", "skipped")]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
 
-    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-        return _gauge(f"bulkpull_dataset_{name}", told, output, samples)
+    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_dataset_{name}", description, output, samples)
 
-    def each(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+    def by_dataset(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", each(success)
+        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
     )
-    yield gauge("rows", "Rows of the snapshot that is current.", each(rows))
-    yield gauge("bytes", "Bytes of Parquet of the snapshot.", each({one.dataset: _stored(one) for one in there}))
+    yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
+    yield gauge("bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: _stored(one) for one in there}))
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
-    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", each(made))
+    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
     downloaded = {record.dataset: record.downloaded_bytes for record in records}
-    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", each(downloaded))
+    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
     yield gauge(
         "status",
         "What became of the dataset in the last run: 1 for its status.",
@@ -151,15 +151,15 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> 
     )
 
 
-def _gauge(name: str, told: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-    family = GaugeMetricFamily(name, told)
+def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+    family = GaugeMetricFamily(name, description)
     for labels, value in samples:
         family.add_sample(name, {"output": output} | labels, value)
     return family
 
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
-    return [({"status": each}, float(each == status)) for each in known]
+    return [({"status": state}, float(state == status)) for state in known]
 
 
 def _stored(record: DatasetRecord) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
-from bulkpull.observability.prometheus import Remembered, read_metrics, render_metrics
+from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics
 from bulkpull.output.atomic_files import write_atomically
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
@@ -32,8 +32,8 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
     path.chmod(0o644)  # the collector runs as another user
 
 
-def _remember(path: Path, folder: Path) -> Remembered:
-    before = Remembered()
+def _remember(path: Path, folder: Path) -> EarlierMetrics:
+    before = EarlierMetrics()
     with suppress(OSError, ValueError):
         before = read_metrics(path.read_text(encoding="utf-8"), output=str(folder))
     current = Current()
@@ -43,7 +43,7 @@ def _remember(path: Path, folder: Path) -> Remembered:
     for name, at in before.dataset_success.items():
         success[name] = max(at, success.get(name, at))
     rows = {name: snapshot.rows for name, snapshot in current.datasets.items()}
-    return Remembered(before.run_success, success, rows)
+    return EarlierMetrics(before.run_success, success, rows)
 
 
 def _made_at(folder: Path, run_id: str) -> float:

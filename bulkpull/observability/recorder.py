@@ -1,5 +1,5 @@
 """
-Keeper: listens to a run from its beginning to its end, and leaves what is told of it beside its manifest.
+Listens to a run from its beginning to its end, and leaves what is told of it beside its manifest.
 
 Whatever goes wrong here is a warning: it harms no data and changes no exit status.
 """
@@ -25,11 +25,11 @@ from bulkpull.observability.event_context import EventContext
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.prometheus_values import write_numbers
-from bulkpull.observability.run_log import RunLog, log_of, read_entry
-from bulkpull.observability.run_summary import Account
+from bulkpull.observability.run_log import RunLog, log_of, parse_entry
+from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
-from bulkpull.observability.timings import RunTimings, replay
-from bulkpull.output.atomic_files import disk_trouble, write_atomically
+from bulkpull.observability.timings import RunTimings, timings_from_log
+from bulkpull.output.atomic_files import to_disk_error, write_atomically
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
 
@@ -45,7 +45,7 @@ _GRACE_S = 5.0
 _HURRY_S = 2.0
 
 
-class Keeper:
+class RunRecorder:
     """Keeps the account of one run; made by `recorded_run`."""
 
     def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
@@ -72,7 +72,7 @@ class Keeper:
         if self._run_id:
             event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
-            self._chronicle.note(event, at_s=self._clock.monotonic() - self._began_s)
+            self._chronicle.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._note_telemetry(event)
 
     async def open(self) -> None:
@@ -90,11 +90,11 @@ class Keeper:
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
         page = self._output / "runs" / manifest.run_id / PAGE
-        await self._leave(self._output / "runs", partial(tidy, self._output))
-        await self._leave(page, partial(self._write_page, page, manifest))
+        await self._write_artifact(self._output / "runs", partial(tidy, self._output))
+        await self._write_artifact(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
         if (numbers := self._metrics_file) is not None:
-            await self._leave(numbers, partial(write_numbers, numbers, manifest, output=self._output))
+            await self._write_artifact(numbers, partial(write_numbers, numbers, manifest, output=self._output))
 
     async def send_notices(self) -> None:
         """Tell those whom the settings name that the run has ended, once its account is complete."""
@@ -115,13 +115,13 @@ class Keeper:
         if patience.cancelled_caught:
             self._events.warn("notice.lost", reason=f"not all were told within {within_s:g} s")
 
-    async def _leave(self, path: Path, write: Callable[[], None]) -> None:
+    async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
         try:
             await anyio.to_thread.run_sync(write)
         except OSError as trouble:
-            self._lack(path, disk_trouble(trouble, path).reason)
+            self._warn_missing(path, to_disk_error(trouble, path).reason)
         except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
-            self._lack(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
+            self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
         """End the log."""
@@ -131,7 +131,7 @@ class Keeper:
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
             log = log_of(self._output, self._run_id)
-            self._lack(log, disk_trouble(trouble, log).reason)
+            self._warn_missing(log, to_disk_error(trouble, log).reason)
 
     def _note_telemetry(self, event: Event) -> None:
         if self._telemetry is None:
@@ -144,16 +144,16 @@ class Keeper:
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
         chronicle = self._chronicle
-        earlier = replay(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
-        account = Account(
+        earlier = timings_from_log(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
+        account = RunSummary(
             manifest,
             self._settings.output,
-            earlier.followed_by(chronicle) if earlier is not None else chronicle,
+            earlier.then(chronicle) if earlier is not None else chronicle,
             rows_before(manifest, manifests(self._output)),
         )
         write_atomically(page, render_report(account))
 
-    def _lack(self, path: Path, reason: str) -> None:
+    def _warn_missing(self, path: Path, reason: str) -> None:
         self._events.warn("account.lacking", part=path.name, reason=reason)
 
 
@@ -190,15 +190,15 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
     """What the log tells of the time before the run was last carried on."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            told = [entry for line in lines if (entry := read_entry(line)) is not None]
+            entries = [entry for line in lines if (entry := parse_entry(line)) is not None]
     except FileNotFoundError:
         return []
-    starts = [number for number, (event, _) in enumerate(told) if event.name == "run.started"]
-    return told[: starts[-1]] if starts else []
+    starts = [number for number, (event, _) in enumerate(entries) if event.name == "run.started"]
+    return entries[: starts[-1]] if starts else []
 
 
 @asynccontextmanager
-async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[Keeper]:
+async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
     """
     Keep the account of the run that begins within the block: every event goes into its log.
 
@@ -207,7 +207,7 @@ async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> A
     Args:
         settings: `output` as the user named it, and what else is to be left where.
     """
-    keeper = Keeper(settings, events=events, clock=clock)
+    keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()
     try:
         with events.joined(keeper):

@@ -31,7 +31,7 @@ from bulkpull.redact import printable_value
 # A night of twenty datasets takes a hundred kilobytes. What a storm of retries adds is cut here, calls first.
 MOST_BYTES = 16 << 20
 # Told whatever was cut before, so that a cut log still says how the run ended.
-_ALWAYS_TOLD = frozenset({"run.started", "pull.finished", "run.finished"})
+_ALWAYS_LOGGED = frozenset({"run.started", "pull.finished", "run.finished"})
 _CLOSING_S = 5.0
 # Lines that wait for a disk that refuses them; a full disk of some minutes costs none.
 _MOST_WAITING = 20_000
@@ -119,7 +119,7 @@ class RunLog:
         self._last = entry
         line = _line(entry)
         most = self._most_bytes if entry["level"] != "debug" else self._most_bytes // 2
-        if self._size_bytes + len(line) > most and entry["event"] not in _ALWAYS_TOLD:
+        if self._size_bytes + len(line) > most and entry["event"] not in _ALWAYS_LOGGED:
             self._cut += 1
         else:
             self._write_all(line)
@@ -148,20 +148,20 @@ def as_entry(event: Event, *, run_id: str, at: datetime) -> Entry:
     """An event as it stands in the log (pure)."""
     facts = {name: value for name, value in event.facts.items() if value is not None and name != "run_id"}
     about = {"run_id": run_id} | ({"dataset": event.dataset} if event.dataset is not None else {})
-    told = {name: printable_value(value, name=name) for name, value in facts.items()}
-    return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | told
+    values = {name: printable_value(value, name=name) for name, value in facts.items()}
+    return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | values
 
 
-def read_entry(line: str) -> tuple[Event, datetime] | None:
+def parse_entry(line: str) -> tuple[Event, datetime] | None:
     """An event, and when it happened, from a line of the log (pure); `None` for a line that is none."""
     try:
-        told: Mapping[str, Any] = json.loads(line)
-        at = datetime.fromisoformat(told["timestamp"])
-        level, name, dataset = Level[told["level"].upper()], str(told["event"]), told.get("dataset")
+        entry: Mapping[str, Any] = json.loads(line)
+        at = datetime.fromisoformat(entry["timestamp"])
+        level, name, dataset = Level[entry["level"].upper()], str(entry["event"]), entry.get("dataset")
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     known = {"timestamp", "level", "event", "dataset"}
-    return Event(name, level, dataset, {each: told[each] for each in told if each not in known}), at
+    return Event(name, level, dataset, {key: entry[key] for key in entry if key not in known}), at
 
 
 def _about(entry: Entry, event: str, *, lines: int) -> Entry:

@@ -50,7 +50,7 @@ class Bundle:
 
 def files_of(bundle: Bundle) -> dict[str, str]:
     """The bundle's files: name and text."""
-    lines = [told for line in bundle.log if (told := _line(line))]
+    lines = [cleaned for line in bundle.log if (cleaned := _line(line))]
     machine = dict(bundle.machine) | {"clock_skew_s": clock_skew(lines)}
     parts: dict[str, Any] = {
         "manifest.json": without_data(bundle.manifest),
@@ -67,33 +67,33 @@ def files_of(bundle: Bundle) -> dict[str, str]:
     return files
 
 
-def without_data(told: Any, *, name: str = "") -> Any:
+def without_data(value: Any, *, name: str = "") -> Any:
     """JSON values without secrets and without anything that stood in the data."""
-    if isinstance(told, Mapping):
-        return {key: without_data(value, name=key) for key, value in told.items()}
-    if isinstance(told, (list, tuple)):
-        return [without_data(each, name=name) for each in told]
-    if isinstance(told, str):
+    if isinstance(value, Mapping):
+        return {key: without_data(item, name=key) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_data(item, name=name) for item in value]
+    if isinstance(value, str):
         if name in _VALUES:
-            return shape_of(told)
+            return shape_of(value)
         if name in _QUERIES:
-            told = _QUOTED.sub("'…'", told)
-    return printable_value(told, name=name)
+            value = _QUOTED.sub("'…'", value)
+    return printable_value(value, name=name)
 
 
 def shape_of(value: str) -> str:
     """`12-AB` → `99-xx`: enough to see why a value is no number or date, and not what it was."""
-    return "".join("9" if each.isdigit() else "x" if each.isalpha() else each for each in plain(value))
+    return "".join("9" if char.isdigit() else "x" if char.isalpha() else char for char in plain(value))
 
 
 def clock_skew(lines: Iterable[str]) -> dict[str, float]:
     """By endpoint, how far the other side's clock was ahead of this one's, as its answers told; the median, seconds."""
-    told: dict[str, list[float]] = {}
+    skews_s: dict[str, list[float]] = {}
     for line in lines:
         entry = json.loads(line) if '"skew_s"' in line else {}
         if isinstance(entry.get("skew_s"), (int, float)):
-            told.setdefault(str(entry.get("endpoint")), []).append(entry["skew_s"])
-    return {endpoint: median(each) for endpoint, each in sorted(told.items())}
+            skews_s.setdefault(str(entry.get("endpoint")), []).append(entry["skew_s"])
+    return {endpoint: median(values) for endpoint, values in sorted(skews_s.items())}
 
 
 def _line(line: str) -> str | None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from bulkpull.output.atomic_files import disk_trouble, makedirs_durable, replace_symlink, sync_folder, write_atomically
+from bulkpull.output.atomic_files import makedirs_durable, replace_symlink, sync_folder, to_disk_error, write_atomically
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.no_follow import NotBeneath, remove_beneath
 from bulkpull.output.retention import retire_snapshots
@@ -101,7 +101,7 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
         try:
             work()
         except OSError as trouble:
-            undone.append(Undone(dataset, step, disk_trouble(trouble, output).told))
+            undone.append(Undone(dataset, step, to_disk_error(trouble, output).message))
 
     for dataset in datasets:
         snapshot = current.datasets.get(dataset)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
+from bulkpull.formatting import format_size
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import manifests
@@ -32,12 +32,12 @@ async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Set
         free = max(0, shutil.disk_usage(output).free - RESERVE_BYTES)  # downloads leave it too
         records = last_exported(output, datasets)
         fitting = choose_fitting(records, free_bytes=free, keep_raw=settings.keep_raw, at_once=at_once)
-        beside = figures.size(needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once))
+        beside = format_size(needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once))
         return {
             record.dataset: DiskTrouble(
                 f"{record.dataset}: there is not enough room in {output}",
-                why=f"by its last size it needs {figures.size(needed_bytes([record], keep_raw=True, at_once=1))}, "
-                f"{figures.size(free)} are free beside a reserve of {figures.size(RESERVE_BYTES)}, and the other "
+                why=f"by its last size it needs {format_size(needed_bytes([record], keep_raw=True, at_once=1))}, "
+                f"{format_size(free)} are free beside a reserve of {format_size(RESERVE_BYTES)}, and the other "
                 f"datasets of the run need {beside}",
                 fix="free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output",
             )

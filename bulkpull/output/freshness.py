@@ -71,16 +71,16 @@ def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshne
     """
     now = now or datetime.now(UTC)
     current = Current.load(output).datasets
-    told = manifests(output)
-    newest = next(told, None)
+    recent = manifests(output)
+    newest = next(recent, None)
     asked = newest.datasets if newest else []
-    looks = last_looks(current, chain([newest] if newest else [], told))
+    looks = last_looks(current, chain([newest] if newest else [], recent))
     names = dict.fromkeys([*(record.dataset for record in asked), *current])
     news = {record.dataset: record for record in asked}
     return [_freshness(name, output, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 
-def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, datetime]:
+def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:
     """
     When each dataset was last complete or found unchanged (pure).
 
@@ -89,11 +89,11 @@ def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, 
 
     Args:
         published: The datasets to find a look for; no more manifests are read once all have one.
-        told: Newest run first.
+        recent: Newest run first.
     """
     looks: dict[str, datetime] = {}
     wanted = set(published)
-    for manifest in told:
+    for manifest in recent:
         for record in [] if manifest.submitted else manifest.datasets:
             finished_at = datetime.fromisoformat(manifest.finished_at)
             is_waiting = record.status == "skipped" and record.due_at is not None

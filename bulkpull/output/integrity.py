@@ -47,9 +47,9 @@ def faults_of(
         if what is not None:
             yield file.path, what
     folder = f"datasets/{record.dataset}/run={run_id}"
-    told = sum(file.rows for file in record.files)
-    if told != record.rows:
-        yield folder, f"the manifest tells {record.rows:,} rows for it, and {told:,} for its files"
+    file_rows = sum(file.rows for file in record.files)
+    if file_rows != record.rows:
+        yield folder, f"the manifest tells {record.rows:,} rows for it, and {file_rows:,} for its files"
     for stranger in sorted(
         set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
     ):

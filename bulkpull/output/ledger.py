@@ -23,8 +23,8 @@ from bulkpull.foreign_text import writable
 from bulkpull.output.ledger_db import (
     SetAside,
     damaged_ledger,
-    digest_of,
-    explained,
+    ledger_digest,
+    ledger_errors,
     open_to_read,
     open_to_write,
     version_of,
@@ -69,7 +69,7 @@ class StepEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunEnding:
     """One ending of a run: when, its status then, and its counts per dataset status."""
 
     at: str
@@ -136,12 +136,12 @@ class Ledger:
         rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE run_id = ? ORDER BY number", (run_id,))
         return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
 
-    async def endings(self, run_id: str) -> list[Ending]:
+    async def endings(self, run_id: str) -> list[RunEnding]:
         """How a run ended, each time that it did, the last one last."""
         rows = await self._read(
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
         )
-        return [Ending(at, status, self._loads(summary)) for at, status, summary in rows]
+        return [RunEnding(at, status, self._loads(summary)) for at, status, summary in rows]
 
     async def resumptions(self, run_id: str) -> list[str]:
         """When a run was taken up again; none is known from before the ledger kept count."""
@@ -196,7 +196,7 @@ class Ledger:
 
         def work() -> None:
             with self._database:
-                self._database.execute(statement, (*values, digest_of(values)))
+                self._database.execute(statement, (*values, ledger_digest(values)))
 
         await self._change(work)
 
@@ -216,7 +216,7 @@ class Ledger:
             raise damaged_ledger(self._path, why="a row of it holds no JSON") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        with explained(self._path):
+        with ledger_errors(self._path):
             return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
 
 

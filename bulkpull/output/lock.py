@@ -24,7 +24,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.output.atomic_files import clear_asides, explained, load_json, makedirs_durable, write_json
+from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
 from bulkpull.output.no_follow import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -97,24 +97,24 @@ def find_writer(folder: Path) -> str | None:
 def _may_live(writer: Path) -> bool:
     """Whether the process that wrote the account may still be there; a process of another host may always be."""
     try:
-        told = load_json(writer) or {}
-        if told["host"] != socket.gethostname():
+        writer_info = load_json(writer) or {}
+        if writer_info["host"] != socket.gethostname():
             return True
-        return platforms.current().is_process_alive(int(told["pid"]))
+        return platforms.current().is_process_alive(int(writer_info["pid"]))
     except (ValueError, KeyError, TypeError, OSError):
         return True
 
 
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
     writer = folder / "writer.json"
-    with explained(folder):
+    with disk_errors(folder):
         makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
         try:
             lock.acquire()
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_holder_when_told(writer),
+                why=_await_holder(writer),
                 fix="wait until it has ended, or give this one another folder with --output",
             ) from None
         except OSError as refused:
@@ -125,7 +125,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
                 fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
             ) from None
     try:
-        with explained(writer):
+        with disk_errors(writer):
             _clear_asides(folder)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
@@ -136,14 +136,14 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
 def _clear_asides(folder: Path) -> None:
     """Remove what a killed run had not finished writing; only what is named as our own files are."""
     output = folder.parent
-    clear_asides(folder, root=folder, names={"writer.json"})
-    clear_asides(output, root=output, names={"current.json", "README.md"})
-    clear_asides(output / "latest", root=output)
+    remove_stale_temp_files(folder, root=folder, names={"writer.json"})
+    remove_stale_temp_files(output, root=output, names={"current.json", "README.md"})
+    remove_stale_temp_files(output / "latest", root=output)
     for name in names_beneath(output / "runs", root=output):
-        clear_asides(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
+        remove_stale_temp_files(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
 
 
-def _holder_when_told(writer: Path) -> str:
+def _await_holder(writer: Path) -> str:
     """Who holds the lock; what the last writer left is not taken for the account of the one that just began."""
     for _ in range(_LOOKS):
         if writer.exists() and _may_live(writer):
@@ -154,7 +154,11 @@ def _holder_when_told(writer: Path) -> str:
 
 def _holder(writer: Path) -> str:
     try:
-        told = load_json(writer)
-        return f"process {told['pid']} on {told['host']}, since {told['since']}" if told else "it has just begun"
+        writer_info = load_json(writer)
+        return (
+            f"process {writer_info['pid']} on {writer_info['host']}, since {writer_info['since']}"
+            if writer_info
+            else "it has just begun"
+        )
     except (ValueError, KeyError, TypeError, OSError):
         return "it has just begun"

@@ -167,8 +167,8 @@ class DatasetRecord(_Record):
     error: BulkpullError | None = Field(default=None, exclude=True)
 
     def __repr__(self) -> str:
-        told = f"{self.rows:,} rows" if self.reason is None else self.reason
-        return f"<DatasetRecord {self.dataset} {self.status}: {told}>"
+        description = f"{self.rows:,} rows" if self.reason is None else self.reason
+        return f"<DatasetRecord {self.dataset} {self.status}: {description}>"
 
     __str__ = __repr__
 
@@ -214,9 +214,9 @@ class Manifest(_Record):
 
     def __repr__(self) -> str:
         statuses = Counter(record.status for record in self.datasets)
-        told = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
+        description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
         rows = sum(record.rows for record in self.datasets if record.status == "complete")
-        return f"<Manifest {self.run_id} {self.status}: {told}; {rows:,} rows>"
+        return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows>"
 
     __str__ = __repr__
 
@@ -286,8 +286,8 @@ class CurrentSnapshot(_Record):
 
     @model_serializer(mode="wrap")
     def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        told: dict[str, Any] = serialise(self)
-        return {name: value for name, value in told.items() if value or name not in ("published_at", "replaced")}
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if value or name not in ("published_at", "replaced")}
 
 
 class Current(_Record):

@@ -54,9 +54,9 @@ def load_owner(output: Path) -> Owner | None:
             why="it is damaged, so that nobody can tell whose data lie in the folder",
             fix="restore it, or choose another folder with --output",
         ) from None
-    told = Current.load(output).account
+    account_facts = Current.load(output).account
     with suppress(KeyError, TypeError, AttributeError):
-        return Owner(Account.from_dict(told)) if told else None
+        return Owner(Account.from_dict(account_facts)) if account_facts else None
     return None
 
 
@@ -112,10 +112,10 @@ def _account_of_run(output: Path, run_id: str) -> tuple[Account | None, str | No
     """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
     path = output / RUNS / run_id / "manifest.json"
     try:
-        told = path.stat()
+        status = path.stat()
     except OSError:
         return None, None
-    return _read_account(path, output, (told.st_mtime_ns, told.st_size))
+    return _read_account(path, output, (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=1_024)
@@ -131,9 +131,9 @@ def _read_account(path: Path, output: Path, _version: tuple[int, int]) -> tuple[
 
 def _other_in_pointer(output: Path, owner: Owner) -> Account | None:
     """The account that `current.json` names, where it is another one than the folder's."""
-    told = Current.load(output).account
+    account_facts = Current.load(output).account
     with suppress(KeyError, TypeError, AttributeError):
-        account = Account.from_dict(told) if told else owner.account
+        account = Account.from_dict(account_facts) if account_facts else owner.account
         return None if account == owner.account else account
     return None
 
@@ -172,7 +172,7 @@ def _is_recorded(output: Path) -> bool:
 
 def _root_of_earlier_version(output: Path) -> str | None:
     """The address of the service that the newest published snapshot came from."""
-    for run_id in sorted({each.run_id for each in Current.load(output).datasets.values()}, reverse=True):
+    for run_id in sorted({snapshot.run_id for snapshot in Current.load(output).datasets.values()}, reverse=True):
         manifest = load_manifest(output, run_id)
         if manifest is not None:
             return normalise_root(manifest.api_base_url)

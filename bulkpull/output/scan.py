@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.conversion.forms import write_dates
-from bulkpull.conversion.type_inference import wider
+from bulkpull.conversion.type_inference import widen
 
 RUN_COLUMN = "_run_id"
 
@@ -84,7 +84,7 @@ def _common(types: Iterable[tuple[pl.DataType, bool]]) -> pl.DataType:
     telling = [dtype for dtype, is_empty in types if not is_empty]
     if not telling:
         return types[-1][0]
-    return reduce(lambda one, other: wider(one, other) or pl.String(), telling)
+    return reduce(lambda one, other: widen(one, other) or pl.String(), telling)
 
 
 def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | None) -> pl.Expr:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
-from bulkpull.output.atomic_files import disk_trouble, makedirs_durable
+from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.manifest import Current, DatasetRecord
 from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
@@ -83,5 +83,5 @@ def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> di
                 if folder.exists() and not folder.is_dir():
                     raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
             except OSError as trouble:
-                blocked.setdefault(dataset, disk_trouble(trouble, folder))
+                blocked.setdefault(dataset, to_disk_error(trouble, folder))
     return blocked

@@ -158,6 +158,6 @@ class RunContext:
             except NotFound:
                 pass  # somebody was faster
             except BulkpullError as error:
-                record.notes.append(f"report {report.report_id} could not be deleted: {error.told}")
+                record.notes.append(f"report {report.report_id} could not be deleted: {error.message}")
             else:
                 self.events.emit("report.deleted", report_id=report.report_id)

@@ -13,7 +13,7 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_environment import without_secrets
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, Order, WindowBounds
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, WindowBounds
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.pipeline import converter
 from bulkpull.pipeline.converter import Converter
@@ -47,7 +47,7 @@ async def convert_report(
     max_unpacked_bytes: int,
     limiter: anyio.CapacityLimiter,
     bounds: WindowBounds | None = None,
-) -> ConvertedTable:
+) -> ConversionResult:
     """
     Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
 
@@ -73,7 +73,7 @@ async def convert_report(
 
     Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
     """
-    order = Order(
+    order = ConversionRequest(
         source=source,
         into=into,
         columns=tuple(columns),
@@ -111,13 +111,13 @@ async def warm_up(limiter: anyio.CapacityLimiter) -> None:
                 await child.end()
 
 
-async def _in_child(order: Order, *, threads: int | None) -> ConvertedTable:
+async def _in_child(order: ConversionRequest, *, threads: int | None) -> ConversionResult:
     while True:
         async with _child(threads) as (child, keep):
             was_spare = child.is_spare
             reply = await _ask(child, order)
             if reply is not None:
-                answer: ConvertedTable | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                answer: ConversionResult | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
                     raise answer
                 if answer.unpacked_bytes <= _SMALL_BYTES:
@@ -157,6 +157,6 @@ async def _start(*, threads: int | None = None) -> Converter:
     return await converter.start(without_secrets(os.environ), threads=threads)
 
 
-async def _ask(child: Converter, order: Order) -> bytes | None:
+async def _ask(child: Converter, order: ConversionRequest) -> bytes | None:
     """Send the order; the reply, `None` when the child ended without one."""
     return await child.ask(pickle.dumps(order))

@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, WindowBounds
+from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.no_follow import status_beneath
-from bulkpull.pipeline.download import StoredFile
+from bulkpull.pipeline.download import DownloadedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class ConvertedPull:
     pull: Pull
     report: Report | None
     execution: Execution
-    stored: StoredFile
-    table: ConvertedTable
+    stored: DownloadedFile
+    table: ConversionResult
     bounds: WindowBounds | None = None
     published_by: str | None = None
 
@@ -54,8 +54,8 @@ class _Converted:
     report_id: str
     generated_at: str | None
     data_redacted: bool
-    stored: StoredFile
-    table: ConvertedTable
+    stored: DownloadedFile
+    table: ConversionResult
     columns: tuple[ColumnPlan, ...]
     bounds: WindowBounds | None
     unbelieved_at: str | None = None

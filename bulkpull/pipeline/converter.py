@@ -22,7 +22,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from bulkpull import platforms
-from bulkpull.conversion.frames import HEAD, Kind, NotAFrame, processor_seconds, read_head
+from bulkpull.conversion.frames import HEAD, FrameType, NotAFrame, processor_seconds, read_head
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied
 from bulkpull.redact import printable
@@ -107,7 +107,7 @@ class Converter:
         while True:
             try:
                 received = await self._frame()
-                if received is None or received[0] is Kind.REPLY:
+                if received is None or received[0] is FrameType.REPLY:
                     return received and received[1]
                 now_s, used_s = anyio.current_time(), processor_seconds(received[1])
             except NotAFrame:
@@ -120,7 +120,7 @@ class Converter:
                 why = f"it stood still for {now_s - since_s:,.0f} s"
                 raise died(why, fix="check the disk or the network drive under the output folder")
 
-    async def _frame(self) -> tuple[Kind, bytes] | None:
+    async def _frame(self) -> tuple[FrameType, bytes] | None:
         head = await self._exactly(HEAD.size)
         if head is None:
             return None

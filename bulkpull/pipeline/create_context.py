@@ -18,7 +18,7 @@ from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.in_flight import UNLEARNT, ReportsInFlight
-from bulkpull.pipeline.poll import Form, Poller
+from bulkpull.pipeline.poll import Poller, PollForm
 from bulkpull.pipeline.poll_rules import PollSchedule
 from bulkpull.pipeline.publish import Publisher
 from bulkpull.pipeline.report_quota import OneOffQuota
@@ -125,7 +125,7 @@ async def _poller(
     """The poller, which knows what the service made earlier runs fall back to."""
     now = clock.now()
 
-    async def remember(form: Form) -> None:
+    async def remember(form: PollForm) -> None:
         facts = {"form": form.name.lower()}
         await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
 

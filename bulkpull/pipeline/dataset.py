@@ -17,7 +17,6 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
 from bulkpull.errors import (
@@ -32,6 +31,7 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
+from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.cleanup import Undone
@@ -45,7 +45,7 @@ from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.outcome import record_query
-from bulkpull.pipeline.publish import Staged, describe_drift, find_drift, hold_back
+from bulkpull.pipeline.publish import Staged, describe_drift, find_schema_drift, hold_back
 from bulkpull.pipeline.pull import PullRunner
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.reusable_work import SPLIT
@@ -56,15 +56,15 @@ from bulkpull.pipeline.step_times import StepTimes
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import (
     as_text,
+    common_type,
     disagreements,
     empty_columns,
     present_goals,
     published_types,
-    wider,
     with_goals,
 )
 from bulkpull.pipeline.window_agreement import WindowAgreement
-from bulkpull.pipeline.window_check import HoldsWhole, format_window
+from bulkpull.pipeline.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.window_pulls import WindowPulls, may_need_less
 from bulkpull.question import Question, question_of
 
@@ -147,7 +147,7 @@ class DatasetExport:
         except TimeNotReadable as error:
             if self.record.named or self.pull.window is None:
                 raise
-            note = f"exported whole, without the window {format_window(self.pull.window)}: {error.told}"
+            note = f"exported whole, without the window {describe_window(self.pull.window)}: {error.message}"
         self.pull = replace(self.pull, window=None, notes=(*self.pull.notes, note))
         self._windows = None
         record_query(self.record, self.pull)
@@ -261,7 +261,7 @@ class DatasetExport:
         many = "report" if len(ids) == 1 else "reports"
         verb, them = ("stays", "it") if len(ids) == 1 else ("stay", "them")
         self.record.notes.append(
-            f"{many} {figures.some(ids, most=_IDS_SHOWN)} {verb} on the service: the same command uses {them} within a "
+            f"{many} {join_some(ids, most=_IDS_SHOWN)} {verb} on the service: the same command uses {them} within a "
             "day, and orders nothing twice"
         )
 
@@ -301,7 +301,7 @@ class DatasetExport:
     async def _note_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-        self.context.events.warn("window.split", start=start, end=end, reason=error.told)
+        self.context.events.warn("window.split", start=start, end=end, reason=error.message)
         self._splits.append((pull, error))
         await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 
@@ -311,8 +311,8 @@ class DatasetExport:
             return
         (pull, error), *others = self._splits
         assert pull.window is not None
-        more = f" (and {figures.count(len(others), 'other window')})" if others else ""
-        self.record.notes.append(f"{format_window(pull.window)}{more} was asked for in halves: {error.told}")
+        more = f" (and {plural(len(others), 'other window')})" if others else ""
+        self.record.notes.append(f"{describe_window(pull.window)}{more} was asked for in halves: {error.message}")
 
     def _window_agreement(self) -> WindowAgreement | None:
         column = time_column_of(self.pull, self.context.catalog)
@@ -358,7 +358,7 @@ class DatasetExport:
             raise NotTheReport(
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
-        for choose in (wider, as_text):
+        for choose in (common_type, as_text):
             goals = disagreements(parts, choose=choose)
             if not goals:
                 break
@@ -389,7 +389,7 @@ class DatasetExport:
         if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
-        drift = find_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
+        drift = find_schema_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
         if self.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
         if drift:
@@ -425,7 +425,7 @@ class DatasetExport:
         try:
             await context.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
         except (LedgerError, DiskTrouble) as trouble:
-            undone = Undone(self.pull.dataset, "ledger", trouble.told)
+            undone = Undone(self.pull.dataset, "ledger", trouble.message)
             context.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
 

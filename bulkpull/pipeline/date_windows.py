@@ -103,7 +103,7 @@ def _edges(window: Window, *, step: _Step) -> list[datetime]:
     return edges
 
 
-def _widest_days(ranges: Sequence[str]) -> int | None:
+def _widest_days(ranges: Sequence[str]) -> float | None:
     """The days of the widest listed span that tells where the data begin; `None` where none does."""
     known = (span_days(span) for span in ranges)
     return max((days for days in known if days is not None and days < _ENDLESS_DAYS), default=None)

@@ -20,7 +20,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import FileDamaged
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
-from bulkpull.output.atomic_files import explained, sync_folder
+from bulkpull.output.atomic_files import disk_errors, sync_folder
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.signed_link import Relink, SignedLink
@@ -34,7 +34,7 @@ _SAVING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class DownloadedFile:
     """
     A file as the service stores it, whole and checked.
 
@@ -66,7 +66,7 @@ async def download_report(
     events: Events,
     background: TaskGroup | None = None,
     known_md5: str | None = None,
-) -> StoredFile:
+) -> DownloadedFile:
     """
     Fetch the file behind `link` into `into`.
 
@@ -97,7 +97,7 @@ async def download_report(
     """
     began_s = clock.monotonic()
     aside = into.with_name(f"{into.name}.part")
-    with explained(aside):
+    with disk_errors(aside):
         if await anyio.to_thread.run_sync(into.exists):
             await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process: its journal tells
         partial = await PartialFile.opened(aside)
@@ -132,25 +132,27 @@ async def download_report(
                 await partial.close()
     size_bytes = partial.done_bytes
     events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
-    return StoredFile(into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by)
+    return DownloadedFile(
+        into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by
+    )
 
 
 async def _settle(partial: PartialFile) -> None:
     """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
     with suppress(OSError):  # also when it was published, and is gone
-        await partial.sync()
-        await partial.vouch()
+        await partial.fsync()
+        await partial.write_journal()
 
 
 async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
     for attempt in range(1, _WHOLE_TRIES + 1):
         try:
-            version = await transfer.fetch(take_up=attempt == 1)
+            version = await transfer.fetch(resume=attempt == 1)
             await _check(transfer.partial, version)
         except FileDamaged as damaged:
             if attempt == _WHOLE_TRIES:
                 raise
-            events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+            events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         else:
             return version
     raise AssertionError("the last round returns or raises")

@@ -13,16 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ConvertedColumn, ConvertedTable, Misfit, ParquetFile
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, ParquetFile
 from bulkpull.errors import HeldBack
+from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Window
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.date_windows import restated_from
-from bulkpull.pipeline.download import StoredFile
-from bulkpull.pipeline.window_check import format_window
+from bulkpull.pipeline.download import DownloadedFile
+from bulkpull.pipeline.window_check import describe_window
 from bulkpull.question import OPEN
 
 
@@ -53,7 +53,7 @@ class Growth:
         chosen, notes = without_emptied(fetched, self.published)
         refuse_other_columns(self.kept, [part for part in chosen if not part.is_published], dataset=self.dataset)
         if self.kept:
-            many = figures.count(len(self.kept), "window")
+            many = plural(len(self.kept), "window")
             notes.append(f"{many} up to {self.covered_until:%Y-%m-%d} kept as published")
         return [*self.kept, *chosen], notes
 
@@ -169,7 +169,7 @@ def without_emptied(
             continue
         chosen.append(earlier)
         notes.append(
-            f"{format_window(_window(part))} came without rows: its {earlier.table.rows:,} published rows are kept"
+            f"{describe_window(_window(part))} came without rows: its {earlier.table.rows:,} published rows are kept"
         )
     return chosen, notes
 
@@ -211,7 +211,7 @@ def _part(
         generated_at=datetime.fromisoformat(published.generated_at) if published.generated_at else None,
     )
     declared = [column for column in record.columns if column.declared is not None]
-    table = ConvertedTable(
+    table = ConversionResult(
         files=(ParquetFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
         rows=file.rows,
         columns=tuple(_column(column, rows=file.rows, rows_before=rows_before) for column in declared),
@@ -219,7 +219,7 @@ def _part(
         extra_columns=tuple(column.name for column in record.columns if column.declared is None),
         content_hash=file.sha256,
     )
-    stored = StoredFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by))
+    stored = DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by))
     fetched_by = published.run_id or Path(file.path).parent.name.removeprefix("run=")
     return ConvertedPull(
         replace(pull, window=window, keeps_history=False), None, execution, stored, table, published_by=fetched_by

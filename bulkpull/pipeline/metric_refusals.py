@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from bulkpull import formatting as figures
 from bulkpull.errors import BulkpullError, ExecutionFailed, QuotaExceeded, RequestRejected
+from bulkpull.formatting import join_some
 from bulkpull.model import Pull
 from bulkpull.output.ledger import StepEntry
 from bulkpull.query.names import unique_names
@@ -53,7 +53,7 @@ class MetricRefusal:
     @property
     def note(self) -> str:
         """Which metrics are missing, why, and until when, in one sentence."""
-        missing = figures.some(list(self.metrics), most=_METRICS_SHOWN)
+        missing = join_some(list(self.metrics), most=_METRICS_SHOWN)
         again = self.refused_at + RETRY_AFTER
         return (
             f"exported without {missing}: the service refused the query with these metrics on "

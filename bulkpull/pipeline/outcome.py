@@ -71,8 +71,8 @@ def record_error(record: DatasetRecord, error: Exception) -> None:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if record.status == "complete":  # readers see it: what went wrong afterwards is told, and changes nothing
-        told = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
-        record.notes.append(f"published; what went wrong afterwards: {told}")
+        reason = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
+        record.notes.append(f"published; what went wrong afterwards: {reason}")
         return
     if isinstance(error, Unchanged):
         record.status, record.reason = "skipped", error.reason

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
+from bulkpull.formatting import join_some
 from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.date_windows import first_listed_month
@@ -21,7 +21,7 @@ from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.time_column import held_against_window
 from bulkpull.pipeline.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
-from bulkpull.query.drift import find_drift
+from bulkpull.query.drift import find_query_drift
 from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.redact import printable
 from bulkpull.suggestions import did_you_mean
@@ -195,7 +195,7 @@ def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str)
     Returns:
         What it leaves out, as a note (77).
     """
-    drift = find_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
+    drift = find_query_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
     assert drift is not None
     if drift.missing:
         near = {name: did_you_mean(name, (*offered.columns, *offered.metrics)) for name in drift.missing}
@@ -207,5 +207,5 @@ def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str)
         )
     if not drift.left_out:
         return []
-    left_out = figures.some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
+    left_out = join_some(list(drift.left_out), most=_LEFT_OUT_SHOWN)
     return [f"the system query leaves out {left_out} of {source}; select by `dataset` to have all columns"]

@@ -31,7 +31,7 @@ from bulkpull.errors import (
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
-from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
+from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
 
 _ALL_STATUSES = tuple(ExecutionStatus)
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
@@ -39,7 +39,7 @@ _LINK_GRACE_TICKS = 3
 _PAIR = 2
 
 
-class Form(IntEnum):
+class PollForm(IntEnum):
     """How executions are asked for, from the cheapest form to the one that every client saw working."""
 
     ALL_STATUSES = 0
@@ -96,8 +96,8 @@ class Poller:
         clock: Clock,
         events: Events,
         schedule: PollSchedule,
-        form: Form = Form.ALL_STATUSES,
-        remember: Callable[[Form], Awaitable[None]] | None = None,
+        form: PollForm = PollForm.ALL_STATUSES,
+        remember: Callable[[PollForm], Awaitable[None]] | None = None,
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
         on_queued: Callable[[int], None] = lambda _: None,
@@ -201,7 +201,7 @@ class Poller:
             return
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
-            self._failures, self._trouble = min(self._failures + 1, 10), error.told
+            self._failures, self._trouble = min(self._failures + 1, 10), error.message
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
             self._give_up_overdue(pending)
             return
@@ -225,7 +225,7 @@ class Poller:
     async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
         self._calls = 0
         ids = [watch.report.report_id for watch in pending]
-        is_single = self._form is Form.ONE_REPORT
+        is_single = self._form is PollForm.ONE_REPORT
         joined = [] if is_single else [each for each in ids if each not in self._alone]
         answers: list[Execution] = []
         most = self._most_joined or max(1, len(joined))
@@ -236,11 +236,11 @@ class Poller:
         return answers
 
     async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
-        if self._form is Form.ALL_STATUSES:
+        if self._form is PollForm.ALL_STATUSES:
             if (answers := await self._ask_for(ids, statuses=_ALL_STATUSES)) is not None:
                 return answers
             if (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
-                await self._fall_back(Form.ONE_STATUS)
+                await self._fall_back(PollForm.ONE_STATUS)
                 return answers
         elif (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
             return answers
@@ -285,7 +285,7 @@ class Poller:
                 bad += alone is None
                 found += alone or []
         if not bad:
-            await self._fall_back(Form.ONE_REPORT)
+            await self._fall_back(PollForm.ONE_REPORT)
         return found
 
     async def _ask_alone(self, report_id: str) -> list[Execution] | None:
@@ -307,14 +307,14 @@ class Poller:
         self._joined_works = self._joined_works or len(ids) > 1
         return answers
 
-    async def _fall_back(self, form: Form) -> None:
+    async def _fall_back(self, form: PollForm) -> None:
         self._form = form
         self._events.warn("poll.narrowed", form=form.name.lower())
         if self._remember is not None:
             await self._remember(form)
 
     async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
-        verdict, execution = judge(watch.report, answers)
+        verdict, execution = execution_state(watch.report, answers)
         now = self._clock.monotonic()
         if execution is not None:
             watch.seen, watch.absent_since_s = True, None
@@ -329,19 +329,19 @@ class Poller:
                     age_s=round(now - watch.since_s, 1),
                 )
         match verdict:
-            case Verdict.READY:
+            case ExecutionState.READY:
                 watch.settle(execution=execution)
-            case Verdict.FAILED:
+            case ExecutionState.FAILED:
                 assert execution is not None
                 watch.settle(error=_failed(execution, f"its status is {execution.status}"))
-            case Verdict.WITHOUT_LINK:
+            case ExecutionState.WITHOUT_LINK:
                 assert execution is not None
                 await self._miss_link(watch, execution)
-            case Verdict.PAUSED:
+            case ExecutionState.PAUSED:
                 await self._wake(watch)
-            case Verdict.ABSENT:
+            case ExecutionState.ABSENT:
                 await self._look_into(watch, now)
-            case Verdict.PENDING:
+            case ExecutionState.PENDING:
                 pass
 
     async def _miss_link(self, watch: _Watch, execution: Execution) -> None:
@@ -350,8 +350,8 @@ class Poller:
         if watch.without_link <= _LINK_GRACE_TICKS:
             return
         history = await self._ask_patiently(watch, latest=False)
-        verdict, found = judge(watch.report, history)
-        if verdict is Verdict.READY:
+        verdict, found = execution_state(watch.report, history)
+        if verdict is ExecutionState.READY:
             watch.settle(execution=found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
             watch.settle(error=_failed(execution, "it is completed, but the service gives no link to its file"))
@@ -366,7 +366,7 @@ class Poller:
         except (ReportingError, TransferError) as error:
             watch.settle(
                 error=ExecutionFailed(
-                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.told
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
                 )
             )
 

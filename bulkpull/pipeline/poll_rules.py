@@ -55,7 +55,7 @@ class PollSchedule:
         return max(2 * self.longest_s, 4 * self.initial_s)
 
 
-class Verdict(Enum):
+class ExecutionState(Enum):
     """What an answer means for one report."""
 
     PENDING = "pending"
@@ -66,7 +66,7 @@ class Verdict(Enum):
     ABSENT = "absent"
 
 
-def judge(report: Report, answers: Iterable[Execution]) -> tuple[Verdict, Execution | None]:
+def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[ExecutionState, Execution | None]:
     """
     Pick this report's execution out of an answer and say what it means (pure).
 
@@ -77,16 +77,16 @@ def judge(report: Report, answers: Iterable[Execution]) -> tuple[Verdict, Execut
     completed = [each for each in mine if each.is_completed]
     ready = [each for each in completed if each.link is not None]
     if ready:
-        return Verdict.READY, max(ready, key=lambda each: each.generated_at or _NEVER)
+        return ExecutionState.READY, max(ready, key=lambda each: each.generated_at or _NEVER)
     if completed:
-        return Verdict.WITHOUT_LINK, completed[0]
+        return ExecutionState.WITHOUT_LINK, completed[0]
     if not mine:
-        return Verdict.ABSENT, None
+        return ExecutionState.ABSENT, None
     latest = mine[0]
     if latest.has_failed:
-        return Verdict.FAILED, latest
+        return ExecutionState.FAILED, latest
     paused = latest.status.casefold() == ExecutionStatus.PAUSED.casefold()
-    return (Verdict.PAUSED if paused else Verdict.PENDING), latest
+    return (ExecutionState.PAUSED if paused else ExecutionState.PENDING), latest
 
 
 def _is_older(execution: Execution, report: Report) -> bool:

@@ -20,7 +20,7 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
 from bulkpull.identity import Account
-from bulkpull.output.atomic_files import disk_trouble, explained, link_or_copy, makedirs_durable, sync_folder
+from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import names_beneath, open_beneath, remove_beneath, rename_beneath
@@ -98,7 +98,7 @@ class Publisher:
         """
         async with self._turn:
             # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
-            with anyio.CancelScope(shield=True), explained(self.output):
+            with anyio.CancelScope(shield=True), disk_errors(self.output):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
         self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
         for each in published.undone:
@@ -151,7 +151,7 @@ class Publisher:
             named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
             if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
                 raise
-            return [Undone(dataset, "pointer", disk_trouble(trouble, self.output).told)]
+            return [Undone(dataset, "pointer", to_disk_error(trouble, self.output).message)]
         return []
 
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
@@ -191,7 +191,7 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def find_drift(
+def find_schema_drift(
     published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
 ) -> Drift:
     """
@@ -217,8 +217,8 @@ def find_drift(
 
 
 def _first_that_did_not_fit(column: PublishedColumn) -> str:
-    told = column.misfit or column.outgrown
-    return f" (row {told['row']:,}: {told['value']!r})" if told else ""
+    misfit = column.misfit or column.outgrown
+    return f" (row {misfit['row']:,}: {misfit['value']!r})" if misfit else ""
 
 
 def hold_back(
@@ -265,5 +265,5 @@ def hold_back(
 
 def describe_drift(drift: Drift) -> str:
     """The differences in one line."""
-    told = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in told if names)
+    changes = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
+    return "; ".join(f"{word}: {', '.join(names)}" for word, names in changes if names)

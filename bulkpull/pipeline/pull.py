@@ -36,7 +36,7 @@ from bulkpull.errors import (
     Step,
 )
 from bulkpull.model import Execution, Pull, Report, SecureLink
-from bulkpull.output.atomic_files import explained, makedirs_durable
+from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath
 from bulkpull.pipeline.context import RunContext
@@ -51,7 +51,7 @@ from bulkpull.pipeline.converted_pull import (
     from_facts,
     is_stored,
 )
-from bulkpull.pipeline.download import StoredFile, download_report
+from bulkpull.pipeline.download import DownloadedFile, download_report
 from bulkpull.pipeline.in_flight import Place
 from bulkpull.pipeline.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -134,7 +134,9 @@ class PullRunner:
                     await self.context.withdraw_report(report, record=self.record)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
-                self.context.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.told)
+                self.context.events.warn(
+                    "call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.message
+                )
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
@@ -170,7 +172,7 @@ class PullRunner:
         rank = -window.start.timestamp() if window else 0.0
         return self.context.in_flight.place(self.pull.dataset, rank=rank, is_ordered=is_ordered)
 
-    async def convert(self, stored: StoredFile, execution: Execution, *, report: Report | None) -> ConvertedPull:
+    async def convert(self, stored: DownloadedFile, execution: Execution, *, report: Report | None) -> ConvertedPull:
         """
         Convert the stored file, also once more with other `columns` or another `bounds`.
 
@@ -179,7 +181,7 @@ class PullRunner:
             ConversionError, DiskTrouble: As `convert_report`.
         """
         context, began_s, into = self.context, self.context.clock.monotonic(), self._folder / _PARQUET
-        with explained(into):
+        with disk_errors(into):
             await anyio.to_thread.run_sync(_make_empty, into, context.private)
         with self._step(Step.CONVERT):
             convert = convert_report(
@@ -277,7 +279,7 @@ class PullRunner:
         """Download and convert; a file that turns out damaged only in unpacking is fetched once more (fault 76)."""
         folder = self._folder
         for fetch in range(1, _FETCHES + 1):
-            with explained(folder):
+            with disk_errors(folder):
                 # What an interrupted run has fetched is taken up; what turned out damaged is not.
                 await anyio.to_thread.run_sync(_make_ready, folder, self.context.private, fetch == 1)
             stored = await self._download(execution, folder / "report")
@@ -290,14 +292,14 @@ class PullRunner:
                 if fetch == _FETCHES:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
-                self.context.events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+                self.context.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         raise AssertionError("the last round returns or raises")
 
     def _clear_download(self) -> None:
         """What is of no use is not what a later run carries on with."""
         remove_beneath(self._folder, root=self.context.private)
 
-    async def _download(self, execution: Execution, into: Path) -> StoredFile:
+    async def _download(self, execution: Execution, into: Path) -> DownloadedFile:
         context = self.context
 
         async def relink() -> SecureLink:

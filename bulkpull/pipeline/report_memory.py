@@ -47,13 +47,13 @@ class ReportMemory:
 
     def question_of(self, report_id: str) -> str | None:
         """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
-        told = self.facts.get(report_id, {}).get("question_sha256")
-        return str(told) if told else None
+        value = self.facts.get(report_id, {}).get("question_sha256")
+        return str(value) if value else None
 
     def lead_h(self, report_id: str) -> float | None:
         """How many hours before the nightly hour a report was made to run; `None` where it is not known."""
-        told = self.facts.get(report_id, {}).get("lead_h")
-        return float(told) if isinstance(told, int | float) else None
+        value = self.facts.get(report_id, {}).get("lead_h")
+        return float(value) if isinstance(value, int | float) else None
 
     def serving(self, question_sha256: str) -> list[Report]:
         """The reports noted for a question, the last one first, as far as the ledger knows them."""

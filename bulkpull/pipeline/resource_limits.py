@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.events import Events
+from bulkpull.formatting import format_size
 
 # Files and sockets: the ledger, the lock, logs, the event loop, what libraries hold.
 _FILES_OF_RUN = 48
@@ -118,7 +118,7 @@ def _why(wanted: Concurrency, limits: Limits, *, calls: int) -> str:
     if limits.open_files is not None and wanted.files + calls > limits.open_files:
         reasons.append(f"{limits.open_files} files may be open, {wanted.files + calls} would be: raise `ulimit -n`")
     if limits.memory_bytes is not None and wanted.memory_bytes > limits.memory_bytes:
-        there, needed = figures.size(limits.memory_bytes), figures.size(wanted.memory_bytes)
+        there, needed = format_size(limits.memory_bytes), format_size(wanted.memory_bytes)
         reasons.append(f"there is {there} of memory, and {needed} would be needed")
     return "; ".join(reasons)
 

@@ -21,7 +21,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull import formatting as figures
 from bulkpull._version import __version__
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.catalog import load_catalog
@@ -29,12 +28,13 @@ from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
+from bulkpull.formatting import join_some, plural
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull, Report
-from bulkpull.observability.recorder import Keeper, recorded_run
-from bulkpull.output.atomic_files import explained
+from bulkpull.observability.recorder import RunRecorder, recorded_run
+from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
@@ -85,7 +85,7 @@ from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_firs
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
-_MOST_TOLD = 8
+_MOST_LISTED = 8
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -128,7 +128,7 @@ class Run:
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
-    _keeper: Keeper = field(init=False, repr=False)
+    _keeper: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
         """
@@ -146,7 +146,7 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
-        with explained(output):
+        with disk_errors(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
@@ -168,13 +168,13 @@ class Run:
             locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
-            with explained(output):
+            with disk_errors(output):
                 current = await anyio.to_thread.run_sync(Current.load, output)
             await self._look_back(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
-            with explained(output):
+            with disk_errors(output):
                 look = partial(
                     open_folder,
                     output,
@@ -233,7 +233,7 @@ class Run:
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
-        with explained(output):
+        with disk_errors(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
     async def _look_back(self, ledger: Ledger, current: Current) -> None:
@@ -298,7 +298,7 @@ class Run:
         try:
             await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
-            self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+            self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
     def _clear_old_parts(self, folder: OutputFolder) -> None:
         """Windows of datasets that nobody has completed in some days."""
@@ -515,11 +515,11 @@ class Run:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
         if not self._unused:
             return
-        told = figures.some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_TOLD)
+        unused = join_some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED)
         self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
-        many = figures.count(len(self._unused), "scheduled report")
+        many = plural(len(self._unused), "scheduled report")
         self._notes.append(
-            f"{many} of this folder that this run does not use: {told}; `bulkpull reports delete --unused` shows and "
+            f"{many} of this folder that this run does not use: {unused}; `bulkpull reports delete --unused` shows and "
             "deletes what is not needed any more"
         )
 
@@ -664,7 +664,7 @@ class Run:
             interrupted=interrupted,
         )
         counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
-        with explained(output):
+        with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
@@ -676,7 +676,7 @@ class Run:
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
-            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.told)
+            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest

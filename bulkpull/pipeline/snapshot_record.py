@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bulkpull.clock import iso_utc
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.type_merge import columns_of, digest_of, known_formats, known_types, part_record
+from bulkpull.pipeline.type_merge import known_formats, known_types, part_record, published_columns, types_digest
 from bulkpull.pipeline.vouching import content_notes, vouched_for_all
 
 
@@ -23,13 +23,13 @@ def describe_snapshot(
         has_window: Whether days were asked for, so that the windows are listed also where it is only one.
     """
     first, hashes = parts[0], [part.table.content_hash for part in parts]
-    record.columns = columns_of(parts)
+    record.columns = published_columns(parts)
     names = {column.name.casefold() for column in record.columns}
     types, formats = known_types(earlier), known_formats(earlier)
     record.earlier_types = {name: kind for name, kind in types.items() if name.casefold() not in names}
     record.earlier_formats = {name: form for name, form in formats.items() if name.casefold() not in names}
     record.downloaded_bytes = sum(part.stored.size_bytes for part in parts)
-    record.content_hash = hashes[0] if len(hashes) == 1 else digest_of(hashes)
+    record.content_hash = hashes[0] if len(hashes) == 1 else types_digest(hashes)
     record.vouched_by = vouched_for_all(parts)
     record.notes += content_notes(parts)
     record.stored_md5 = first.stored.md5 if len(parts) == 1 else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull.output.atomic_files import explained, link_or_copy, makedirs_durable, sync_folder
+from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder
 from bulkpull.output.manifest import PublishedFile
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.pipeline.converted_pull import ConvertedPull
@@ -42,6 +42,6 @@ async def stage_files(
             link_or_copy(file.path, folder / published.path)
         sync_folder(folder)
 
-    with explained(folder):
+    with disk_errors(folder):
         await anyio.to_thread.run_sync(gather)
     return named

@@ -122,7 +122,7 @@ class Submitter:
         try:
             return await order(query)
         except RequestRejected as error:
-            if "queryid" not in error.told.casefold().replace(" ", ""):
+            if "queryid" not in error.message.casefold().replace(" ", ""):
                 raise
             # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
             self._forget(query)

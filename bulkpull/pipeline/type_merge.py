@@ -74,7 +74,7 @@ def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
     return {column.name: Goal(column.type, column.format) for column in columns}
 
 
-def wider(types: frozenset[str]) -> str:
+def common_type(types: frozenset[str]) -> str:
     """The type in which all of `types` have room, as `type_name` writes them."""
     return _WIDER.get(types, TEXT)
 
@@ -113,7 +113,7 @@ def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozens
     return Goal(next(iter(types)), max((first, *others), key=lambda form: form.count("%-")))
 
 
-def columns_of(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
+def published_columns(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
     """
     The columns as they are published; of several parts, the first that has something to tell of one tells it.
 
@@ -122,11 +122,14 @@ def columns_of(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
     rows_before = list(accumulate((part.table.rows for part in parts), initial=0))
     columns: list[PublishedColumn] = []
     for place in range(len(parts[0].table.columns)):
-        told = [_numbered_from(part.table.columns[place], rows) for part, rows in zip(parts, rows_before, strict=False)]
+        candidates = [
+            _numbered_from(part.table.columns[place], rows) for part, rows in zip(parts, rows_before, strict=False)
+        ]
         # A part that was converted once more, to agree with another, knows no misfit of its own.
-        told.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
-        form = next((column.format for column in told if column.format and not column.empty), None)
-        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told), format=form)))
+        candidates.sort(key=lambda column: (column.misfit is None, column.why_text is None, column.outgrown is None))
+        form = next((column.format for column in candidates if column.format and not column.empty), None)
+        is_empty = all(column.empty for column in candidates)
+        columns.append(_published_column(replace(candidates[0], empty=is_empty, format=form)))
     return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]
 
 
@@ -173,6 +176,6 @@ def part_record(part: ConvertedPull) -> PartRecord:
     )
 
 
-def digest_of(hashes: Sequence[str]) -> str:
+def types_digest(hashes: Sequence[str]) -> str:
     """One hash for the content of several files, in their order."""
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

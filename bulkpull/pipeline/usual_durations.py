@@ -13,7 +13,7 @@ from statistics import median
 
 from bulkpull.model import Pull
 from bulkpull.output.ledger import StepEntry
-from bulkpull.pipeline.poll import Form
+from bulkpull.pipeline.poll import PollForm
 
 LOOK_FORM = "look_form"
 """The ledger's step for a form of looks that the service made a run fall back to."""
@@ -66,13 +66,13 @@ def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: 
     return sorted(pulls, key=key)
 
 
-def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> Form:
+def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> PollForm:
     """The form of looks that the latest run fell back to within a week; else the cheapest one."""
     for entry in reversed(noted):
         name = str(entry.facts.get("form", "")).upper()
-        if name in Form.__members__:
-            return Form[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else Form.ALL_STATUSES
-    return Form.ALL_STATUSES
+        if name in PollForm.__members__:
+            return PollForm[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else PollForm.ALL_STATUSES
+    return PollForm.ALL_STATUSES
 
 
 def _between(begin: object, end: object) -> float | None:

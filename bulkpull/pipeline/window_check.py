@@ -80,7 +80,7 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
     first = rows.first_outside
     shown = f"row {first.row:,} of its report has {column} {first.value!r}" if first else "rows lie outside of it"
     raise WindowNotHonoured(
-        f"the service did not keep to the window {format_window(window)}",
+        f"the service did not keep to the window {describe_window(window)}",
         why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
     )
 
@@ -98,7 +98,7 @@ def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
     first = rows.first_unread
     shown = "day and month may stand either way round"
     if first:
-        report = f"the report of {format_window(part.pull.window)}" if part.pull.window else "its report"
+        report = f"the report of {describe_window(part.pull.window)}" if part.pull.window else "its report"
         shown = f"{first.value!r} in row {first.row:,} of {report}"
     raise TimeNotReadable(f"its time column {column} does not tell which rows lie within a window", why=shown)
 
@@ -163,7 +163,7 @@ def _come_again(rows: Sequence[WindowRows | None]) -> bool:
     return False
 
 
-def format_window(window: Window) -> str:
+def describe_window(window: Window) -> str:
     """A window as messages name it: its days, where it consists of days."""
     return f"{_moment(window.start)} to {_moment(window.end)}"
 

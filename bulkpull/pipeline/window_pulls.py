@@ -30,7 +30,7 @@ from bulkpull.errors import (
 from bulkpull.model import Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.date_windows import split_in_half
-from bulkpull.pipeline.window_check import HoldsWhole, format_window
+from bulkpull.pipeline.window_check import HoldsWhole, describe_window
 
 # How many windows go ahead of the others.
 _FIRST = 2
@@ -201,7 +201,7 @@ class WindowPulls:
         if pull.window is None or isinstance(error, _OF_NO_WINDOW):
             return error
         explained = copy(error)
-        explained.what = f"the window {format_window(pull.window)}: {error.what}"
+        explained.what = f"the window {describe_window(pull.window)}: {error.what}"
         if self.parts:
             kept = f"{len(self.parts):,} of {count:,} windows are kept for the next run"
             explained.fix = f"{kept}; {error.fix}" if error.fix else kept

@@ -1,4 +1,4 @@
-"""From a tree to its text, and texts made comparable."""
+"""Renders a query tree as text, and normalises query texts for comparison."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _plain(text: str) -> str:
 
 def _condition(condition: Condition) -> str:
     values = ", ".join(map(_literal, condition.values))
-    told = f"({values})" if condition.operator.takes_list else values
-    return f"{condition.name.text} {condition.operator} {told}"
+    rendered = f"({values})" if condition.operator.takes_list else values
+    return f"{condition.name.text} {condition.operator} {rendered}"
 
 
 def _ordering(ordering: Ordering) -> str:

@@ -164,24 +164,24 @@ _MEANINGS = (
 )
 
 
-def translate(error: BaseException, *, told: str) -> BulkpullError:
+def translate(error: BaseException, *, label: str) -> BulkpullError:
     """
     Turn an exception of aiohttp or of the system into ours, without the address and headers that it carries.
 
     Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_AUTHENTICATION:
-        return ProxyRefused(f"{told}: the proxy refuses the credentials")
+        return ProxyRefused(f"{label}: the proxy refuses the credentials")
     if _is_too_long(error):
-        return HeadTooLong(f"{told}: the head of the answer is too long", why=_head_words(error), fix=_HEAD_FIX)
+        return HeadTooLong(f"{label}: the head of the answer is too long", why=_head_words(error), fix=_HEAD_FIX)
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
-        return NotConnected(f"{told}: no connection", why="the other side hung up while TLS was agreed on")
+        return NotConnected(f"{label}: no connection", why="the other side hung up while TLS was agreed on")
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and _offers_old_tls_only(error):
-        return TlsRefused(f"{told}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+        return TlsRefused(f"{label}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
-    return meaning.kind(f"{told}: {meaning.what}", why=why, fix=meaning.fix)
+    return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix)
 
 
 _TRANSLATED = (aiohttp.ClientError, OSError)
@@ -212,7 +212,7 @@ class StreamedReply:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     _content: aiohttp.StreamReader = field(repr=False)
-    _told: str
+    _label: str
     _inflow: BufferedBody | None = field(default=None, repr=False)
     _error_body_s: float = ERROR_BODY_S
 
@@ -230,7 +230,7 @@ class StreamedReply:
             try:
                 chunk, ends_a_chunk = await self._read()
             except _TRANSLATED as error:
-                ours = translate(error, told=self._told)
+                ours = translate(error, label=self._label)
                 chunk, ends_a_chunk = self._left_behind(), True
             if chunk:
                 yield chunk
@@ -270,7 +270,7 @@ class StreamedReply:
         try:
             return await self._inflow.tapped()
         except _TRANSLATED as error:
-            ours = translate(error, told=self._told)
+            ours = translate(error, label=self._label)
         raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
@@ -358,7 +358,7 @@ class Http:
             UnexpectedReply: The answer is longer than 32 MiB.
             HeadTooLong: A header is longer than 64 KiB, or there are more than a thousand.
         """
-        check_address(request.url, what=request.told)
+        check_address(request.url, what=request.label)
         with self._under_way():
             for _ in range(MAX_REDIRECTS + 1):
                 reply = await self._exchange(request)
@@ -367,18 +367,18 @@ class Http:
                 if reply.status not in followed or not location:
                     return reply
                 request = _redirected(request, location)
-        raise UnsafeAddress(f"{request.told}: it redirects without end")
+        raise UnsafeAddress(f"{request.label}: it redirects without end")
 
     async def _exchange(self, request: Request) -> Reply:
         response = await self._open(request, auto_decompress=True)
         try:
             body = bytearray()
             async for chunk in StreamedReply(
-                response.status, response.headers, response.content, request.told
+                response.status, response.headers, response.content, request.label
             ).chunks():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
-                    raise UnexpectedReply(f"{request.told}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
+                    raise UnexpectedReply(f"{request.label}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
         finally:
             response.release()
         return Reply(response.status, response.headers, bytes(body), request.url, response.reason or "")
@@ -397,7 +397,7 @@ class Http:
         """
         bare = {name: value for name, value in request.headers.items() if name.lower() not in _CREDENTIALS}
         request = replace(request, headers={"Accept-Encoding": "identity", **bare})
-        self._check_link(request.url, what=request.told)
+        self._check_link(request.url, what=request.label)
         with self._under_way():
             response, is_tls_direct = await self._open_redirected(request)
             try:
@@ -406,7 +406,7 @@ class Http:
                         response.status,
                         response.headers,
                         response.content,
-                        request.told,
+                        request.label,
                         inflow,
                         request.timeouts.error_body_s,
                     )
@@ -427,16 +427,16 @@ class Http:
                 proxy = self._proxies.proxy_for(request.url)
                 return response, proxy is None or not proxy.is_tls
             response.release()
-            target = join_address(request.url, location, what=f"{request.told}: a redirect")
-            self._check_link(target, what=f"{request.told}: a redirect")
-            check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.told}: a redirect")
+            target = join_address(request.url, location, what=f"{request.label}: a redirect")
+            self._check_link(target, what=f"{request.label}: a redirect")
+            check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.label}: a redirect")
             request = replace(request, url=target)
-        raise UnsafeAddress(f"{request.told}: it redirects without end")
+        raise UnsafeAddress(f"{request.label}: it redirects without end")
 
     async def _open(self, request: Request, *, auto_decompress: bool) -> aiohttp.ClientResponse:
         if self._session is None or self._session.closed:
             raise BulkpullError(
-                f"{request.told}: the connection is closed",
+                f"{request.label}: the connection is closed",
                 why="it lives as long as its `async with` block",
                 fix="make the call within the block, or open a new one",
             )
@@ -468,7 +468,7 @@ class Http:
                     **options,
                 )
         except (_BrokenError, *_TRANSLATED) as error:
-            failure = translate(error.cause if isinstance(error, _BrokenError) else error, told=request.told)
+            failure = translate(error.cause if isinstance(error, _BrokenError) else error, label=request.label)
         if failure is None or isinstance(failure, AnswerLost):
             self.tally.sent(request.endpoint)
         if isinstance(failure, ProxyRefused):
@@ -541,9 +541,9 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
 
 
 def _redirected(request: Request, location: str) -> Request:
-    target = join_address(request.url, location, what=f"{request.told}: a redirect")
+    target = join_address(request.url, location, what=f"{request.label}: a redirect")
     if not same_origin(request.url, target):
         raise UnsafeAddress(
-            f"{request.told}: a redirect is not followed", why="it leads to another host, which must not get the token"
+            f"{request.label}: a redirect is not followed", why="it leads to another host, which must not get the token"
         )
     return replace(request, url=target)

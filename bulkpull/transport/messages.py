@@ -65,7 +65,7 @@ class Request:
     creates: bool = False
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """How errors name it: endpoint and host, never the path or the query."""
         return f"{self.endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
 

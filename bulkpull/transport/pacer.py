@@ -32,10 +32,10 @@ from bulkpull.transport.allowance import (
     wait_for_allowance,
 )
 from bulkpull.transport.rate_limit import (
+    after_429,
     after_call,
     after_success,
-    after_throttling,
-    at_rest,
+    initial_state,
     wait_before_call,
     with_burst,
 )
@@ -49,7 +49,7 @@ PLENTY = 1_000
 _CALLS_PER_LOOK = 9
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
-_TOLD_FROM_S = 1.0
+_REPORTED_FROM_S = 1.0
 
 
 class Urgency(IntEnum):
@@ -97,13 +97,13 @@ class RateLimiter:
         self._clock = clock
         self._events = events
         self._full_burst = burst
-        self._state = at_rest(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
+        self._state = initial_state(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
         self._allowance = AllowanceState(window_s=window_s)
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
         self._since_look = 0
         self._changed = anyio.Event()
-        self._told_until = -math.inf
+        self._reported_until = -math.inf
 
     @property
     def allowance(self) -> AllowanceState:
@@ -128,7 +128,7 @@ class RateLimiter:
         limit = self._allowance.limit
         return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
 
-    async def turn(self, urgency: Urgency = Urgency.USUAL) -> Turn:
+    async def acquire(self, urgency: Urgency = Urgency.USUAL) -> Turn:
         """
         Wait until the call may go; a cancelled wait uses nothing up.
 
@@ -161,15 +161,15 @@ class RateLimiter:
         Returns:
             What it said, for `throttled`.
         """
-        told, before = read_allowance(headers), self._allowance
+        reported, before = read_allowance(headers), self._allowance
         at = self._clock.monotonic()
-        self._allowance = now = after_answer(before, told, sent_at=turn.sent_at, at=at)
+        self._allowance = now = after_answer(before, reported, sent_at=turn.sent_at, at=at)
         if now.is_known and not before.is_known:
             self._state = with_burst(self._state, self._full_burst, at=at)
         if (now.limit, now.lowest) != (before.limit, before.lowest):
             self._events.debug("allowance.told", limit=now.limit, remaining=now.remaining, lowest=now.lowest)
         self._notify()
-        return told
+        return reported
 
     def lost(self, turn: Turn, *, was_sent: bool) -> None:
         """Take note of a call without a reply; `was_sent` when it may have reached the service."""
@@ -177,17 +177,17 @@ class RateLimiter:
         self._allowance = after_loss(self._allowance, sent_at=turn.sent_at, at=at, was_sent=was_sent)
         self._notify()
 
-    def throttled(self, retry_after_s: float | None, told: AllowanceHeaders | None = None) -> None:
+    def throttled(self, retry_after_s: float | None, reported: AllowanceHeaders | None = None) -> None:
         """
         Take note of a 429: everyone waits until its pause has passed.
 
         Args:
-            told: What the 429 said about the allowance.
+            reported: What the 429 said about the allowance.
         """
         before, at = self._state, self._clock.monotonic()
-        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s)
+        self._state = after_429(before, at=at, retry_after_s=retry_after_s)
         self._allowance = after_refusal(
-            self._allowance, at=at, retry_after_s=retry_after_s, told=told or AllowanceHeaders()
+            self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
         )
         if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
             wait_s = round(max(0.0, self._state.closed_until - at), 1)
@@ -202,10 +202,10 @@ class RateLimiter:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
 
     def _next(self) -> _Waiter:
-        looks = [each for each in self._waiting if each.urgency is Urgency.LOOK]
+        looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
-            return min(looks, key=lambda each: each.number)
-        return min(self._waiting, key=lambda each: each.key)
+            return min(looks, key=lambda waiting: waiting.number)
+        return min(self._waiting, key=lambda waiting: waiting.key)
 
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()
@@ -213,8 +213,8 @@ class RateLimiter:
         if urgency is Urgency.TIDYING and self._allowance.limit is not None:
             reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
-        if _TOLD_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._told_until:
-            self._told_until = at + wait_s
+        if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
+            self._reported_until = at + wait_s
             self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
         return max(wait_s, wait_before_call(self._state, at=at))
 

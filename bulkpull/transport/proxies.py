@@ -59,7 +59,7 @@ class Proxies:
     def __init__(self, by_scheme: Mapping[str, str] | None = None) -> None:
         self._asks_system = by_scheme is None and not getproxies_environment()
         named = getproxies() if by_scheme is None else by_scheme
-        self._exceptions = [each.casefold() for each in named.get("no", "").replace(",", " ").split()]
+        self._exceptions = [host.casefold() for host in named.get("no", "").replace(",", " ").split()]
         self._by_scheme = {
             scheme: proxy for scheme in ("https", "http") if (proxy := _first(named, (f"{scheme}", "all"))) is not None
         }

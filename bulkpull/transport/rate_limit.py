@@ -58,7 +58,7 @@ class PaceState:
         return self.rate < self.ceiling
 
 
-def at_rest(*, calls_per_s: float, burst: int, at: float) -> PaceState:
+def initial_state(*, calls_per_s: float, burst: int, at: float) -> PaceState:
     """The state before the first call: a full bucket."""
     return PaceState(calls_per_s, burst, rate=calls_per_s, burst=burst, room=burst, at=at)
 
@@ -89,7 +89,7 @@ def after_call(state: PaceState, *, at: float) -> PaceState:
     return replace(state, room=state.room - 1)
 
 
-def after_throttling(state: PaceState, *, at: float, retry_after_s: float | None) -> PaceState:
+def after_429(state: PaceState, *, at: float, retry_after_s: float | None) -> PaceState:
     """
     The state after a 429.
 

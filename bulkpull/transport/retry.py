@@ -51,7 +51,7 @@ class RetryPolicy:
     outage_s: float = 900
 
 
-class GiveUp(Enum):
+class StopReason(Enum):
     """Why a call is not repeated."""
 
     HOPELESS = "repeating it cannot help"
@@ -67,9 +67,9 @@ def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
     return whole * (0.5 + draw / 2)
 
 
-def advise(  # noqa: PLR0911 - one line a kind of error
+def retry_delay(  # noqa: PLR0911 - one line a kind of error
     error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float, waited_s: float = 0.0
-) -> float | GiveUp:
+) -> float | StopReason:
     """
     What an error asks for.
 
@@ -86,24 +86,24 @@ def advise(  # noqa: PLR0911 - one line a kind of error
     asked_s: float | None = None
     match error:
         case BulkpullError(was_repeated=True):
-            return GiveUp.HOPELESS  # the layer below has tried it often enough (case C15)
+            return StopReason.HOPELESS  # the layer below has tried it often enough (case C15)
         case NotConnected():
             pass
         case Throttled():
             asked_s = error.retry_after_s
         case ServiceTrouble() | StorageTrouble():
             if creates:
-                return GiveUp.DOUBTFUL
+                return StopReason.DOUBTFUL
             asked_s = error.retry_after_s
         case AnswerLost() | UnexpectedReply():
             if creates:
-                return GiveUp.DOUBTFUL
+                return StopReason.DOUBTFUL
         case _:  # cancellation, refusals, certificates, unsafe addresses
-            return GiveUp.HOPELESS
+            return StopReason.HOPELESS
     if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
-        return GiveUp.TOO_LONG
+        return StopReason.TOO_LONG
     if attempt >= policy.attempts:
-        return GiveUp.TIRED
+        return StopReason.TIRED
     return backoff(attempt, policy=policy, draw=draw) if asked_s is None else asked_s
 
 
@@ -256,8 +256,8 @@ class Retrier:
         """
         draw = self._random()
         policy = self.policy if attempts is None else replace(self.policy, attempts=attempts)
-        advice = advise(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
-        if isinstance(advice, GiveUp):
+        advice = retry_delay(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
+        if isinstance(advice, StopReason):
             elapsed_s = self._clock.monotonic() - began
             raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
         if patience:
@@ -270,7 +270,7 @@ class Retrier:
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
         self._events.warn(
-            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.told
+            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message
         )
 
 
@@ -291,18 +291,18 @@ class _Outage:
 
 
 def _explained(
-    error: BulkpullError, advice: GiveUp, *, attempts: int, elapsed_s: float, waited_s: float
+    error: BulkpullError, advice: StopReason, *, attempts: int, elapsed_s: float, waited_s: float
 ) -> BulkpullError:
     if error.was_repeated:
         return error
-    error.was_repeated = advice in (GiveUp.TIRED, GiveUp.TOO_LONG)
-    if advice is GiveUp.TOO_LONG:
+    error.was_repeated = advice in (StopReason.TIRED, StopReason.TOO_LONG)
+    if advice is StopReason.TOO_LONG:
         before = f" after {waited_s:,.0f} s of waiting" if waited_s else ""
-        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
+        history = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
     elif attempts > 1:
-        told = f"tried {attempts} times over {elapsed_s:,.0f} s"
+        history = f"tried {attempts} times over {elapsed_s:,.0f} s"
     else:
         return error
-    error.why = f"{error.why}, {told}" if error.why else told
+    error.why = f"{error.why}, {history}" if error.why else history
     error.args = (error.reason,)
     return error

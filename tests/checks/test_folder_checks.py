@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 from support import START, FakeClock
 
-from bulkpull.checks.output_folder import check_folder
-from bulkpull.checks.result import CheckResult, Verdict
+from bulkpull.checks.output_folder import check_output_folder
+from bulkpull.checks.result import CheckResult, CheckStatus
 from bulkpull.clock import iso_utc
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.ledger import opened_ledger
@@ -32,7 +32,7 @@ class Usage(NamedTuple):
 
 
 async def look(output: Path) -> dict[str, CheckResult]:
-    found = await check_folder(output, clock=FakeClock(), quota_window_s=3600)
+    found = await check_output_folder(output, clock=FakeClock(), quota_window_s=3600)
     return {finding.check: finding for finding in found}
 
 
@@ -58,15 +58,15 @@ async def write_run(output: Path, *, reports: int = 0, downloaded_bytes: int = 0
 async def test_a_folder_that_does_not_exist_is_not_made_by_looking(tmp_path: Path) -> None:
     found = await look(tmp_path / "new" / "data")
 
-    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
-    assert "can be made" in found["output"].told
+    assert {finding.verdict for finding in found.values()} == {CheckStatus.OK}
+    assert "can be made" in found["output"].message
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_existing_folder_is_written_to_for_trial_and_left_as_it_was(tmp_path: Path) -> None:
     found = await look(tmp_path)
 
-    assert "can be written" in found["output"].told
+    assert "can be written" in found["output"].message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,8 +75,8 @@ async def test_a_file_in_the_way_of_the_folder_is_trouble(tmp_path: Path, below:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     found = await look(tmp_path / "taken" / below)
 
-    assert found["output"].verdict is Verdict.TROUBLE
-    assert "not a folder" in found["output"].told
+    assert found["output"].verdict is CheckStatus.TROUBLE
+    assert "not a folder" in found["output"].message
     assert "--output" in (found["output"].fix or "")
 
 
@@ -86,7 +86,7 @@ async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
     found = await look(tmp_path)
     tmp_path.chmod(0o700)
 
-    assert "no permission" in found["output"].told
+    assert "no permission" in found["output"].message
 
 
 @pytest.mark.case("O5")
@@ -100,20 +100,20 @@ async def test_free_room_is_held_against_what_the_last_complete_run_needed(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free, 0, free))
     little = await look(tmp_path)
 
-    assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (Verdict.OK, 5_000_000 + RESERVE_BYTES)
-    assert little["disk"].verdict is Verdict.TROUBLE
-    assert "9.2 MB" in little["disk"].told
+    assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (CheckStatus.OK, 5_000_000 + RESERVE_BYTES)
+    assert little["disk"].verdict is CheckStatus.TROUBLE
+    assert "9.2 MB" in little["disk"].message
     assert little["disk"].fix
 
 
 async def test_the_holder_of_the_lock_is_named_and_is_no_trouble(tmp_path: Path) -> None:
-    assert "free" in (await look(tmp_path))["lock"].told
+    assert "free" in (await look(tmp_path))["lock"].message
     async with locked(tmp_path / ".bulkpull", since="2026-11-23T01:00:00Z"):
         held = (await look(tmp_path))["lock"]
     free = (await look(tmp_path))["lock"]
 
-    assert held.verdict is Verdict.OK
-    assert f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-23T01:00:00Z" in held.told
+    assert held.verdict is CheckStatus.OK
+    assert f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-23T01:00:00Z" in held.message
     assert free.facts == {"held": False}
 
 
@@ -135,9 +135,9 @@ async def test_the_ledger_tells_of_its_runs_and_of_the_quota(tmp_path: Path) -> 
     await write_run(tmp_path, reports=5)
     found = await look(tmp_path)
 
-    assert "1 run, the last complete" in found["ledger"].told
+    assert "1 run, the last complete" in found["ledger"].message
     assert found["quota"].facts["made"] == 5
-    assert "until 02:30Z" in found["quota"].told  # made at 01:30, an hour before it opens again
+    assert "until 02:30Z" in found["quota"].message  # made at 01:30, an hour before it opens again
 
 
 async def test_a_ledger_that_cannot_be_read_is_trouble_with_a_next_step(tmp_path: Path) -> None:
@@ -146,6 +146,6 @@ async def test_a_ledger_that_cannot_be_read_is_trouble_with_a_next_step(tmp_path
     (private / "ledger.sqlite").write_bytes(b"this is no database, whatever its name says" * 50)
     found = await look(tmp_path)
 
-    assert found["ledger"].verdict is Verdict.TROUBLE
+    assert found["ledger"].verdict is CheckStatus.TROUBLE
     assert found["ledger"].fix
-    assert found["quota"].verdict is Verdict.UNCHECKED
+    assert found["quota"].verdict is CheckStatus.UNCHECKED

@@ -6,16 +6,16 @@ from importlib import metadata
 
 import pytest
 
-from bulkpull.checks.result import Verdict, exit_code_of, fine, trouble
+from bulkpull.checks.result import CheckStatus, exit_code_of, fine, problem
 from bulkpull.checks.versions import check_versions, release, required
 
 
 def test_this_installation_is_fine_and_names_its_versions() -> None:
     finding = check_versions()
 
-    assert finding.verdict is Verdict.OK
+    assert finding.verdict is CheckStatus.OK
     assert {"python", "bulkpull", "polars", "aiohttp"} <= set(finding.facts)
-    assert finding.facts["polars"] in finding.told
+    assert finding.facts["polars"] in finding.message
 
 
 def test_every_library_that_the_package_asks_for_is_looked_at() -> None:
@@ -23,10 +23,10 @@ def test_every_library_that_the_package_asks_for_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("present", "told"), [("1.9.3", "polars 1.9.3 is older than"), (None, "polars is not installed")]
+    ("present", "expected"), [("1.9.3", "polars 1.9.3 is older than"), (None, "polars is not installed")]
 )
 def test_a_library_that_is_too_old_or_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, present: str | None, told: str
+    monkeypatch: pytest.MonkeyPatch, present: str | None, expected: str
 ) -> None:
     real = metadata.version
 
@@ -40,8 +40,8 @@ def test_a_library_that_is_too_old_or_missing_is_named(
     monkeypatch.setattr(metadata, "version", version)
     finding = check_versions()
 
-    assert finding.verdict is Verdict.TROUBLE
-    assert told in finding.told
+    assert finding.verdict is CheckStatus.TROUBLE
+    assert expected in finding.message
     assert finding.fix
 
 
@@ -54,6 +54,6 @@ def test_versions_compare_by_their_leading_numbers(version: str, numbers: tuple[
 
 @pytest.mark.parametrize(("codes", "worst"), [((), 0), ((1,), 1), ((1, 4), 4), ((4, 2, 1), 2), ((0, 5), 1)])
 def test_the_worst_trouble_gives_the_exit_status(codes: tuple[int, ...], worst: int) -> None:
-    found = [fine("a", "well"), *(trouble("b", "ill", fix=None, exit_code=code) for code in codes)]
+    found = [fine("a", "well"), *(problem("b", "ill", fix=None, exit_code=code) for code in codes)]
 
     assert exit_code_of(found) == worst

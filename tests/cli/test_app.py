@@ -28,13 +28,13 @@ def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 
 COMMANDS = dict(_commands())
-LEAVES = [path for path, each in COMMANDS.items() if not hasattr(each, "commands")]
+LEAVES = [path for path, item in COMMANDS.items() if not hasattr(item, "commands")]
 
 
 def test_help_and_version_load_nothing_slow() -> None:
     program = f"import sys, bulkpull.cli; print([name for name in {SLOW!r} if name in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
-    assert told.stdout == "[]\n"
+    reported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    assert reported.stdout == "[]\n"
 
 
 def test_version_is_told(command: Command) -> None:
@@ -109,10 +109,10 @@ def test_help_is_told_in_sections(command: Command) -> None:
 
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path not in LEAVES], ids=" ".join)
 def test_a_group_tells_each_command_whole_and_ends_with_examples(command: Command, path: tuple[str, ...]) -> None:
-    _usage, *told = command(*path, "--help").out.splitlines()
+    _usage, *reported = command(*path, "--help").out.splitlines()
 
-    assert not [line for line in told if line.endswith("...")]
-    assert "  Examples:" in told
+    assert not [line for line in reported if line.endswith("...")]
+    assert "  Examples:" in reported
 
 
 def _invocations(example: str) -> Iterator[list[str]]:

@@ -189,7 +189,7 @@ def test_a_plan_is_one_json_object_and_creates_nothing(command: Command, serve: 
     assert outcome.code == 0
     plan = outcome.json()
     assert plan["version"] == 1
-    assert [(each["dataset"], each["action"], each["timespan"]) for each in plan["plan"]] == [
+    assert [(item["dataset"], item["action"], item["timespan"]) for item in plan["plan"]] == [
         ("Profile", "pull", None),
         ("OfficeUsage", "pull", "LAST_MONTH"),
     ]

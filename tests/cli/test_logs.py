@@ -37,12 +37,12 @@ def test_in_json_each_event_is_one_object_with_time_level_run_and_dataset() -> N
         _event("download.completed", dataset="AzureUsage", size_bytes=48_213_007),
     )
     assert json.loads(first)["run_id"] == "20261123T020405Z-0a1b2c"
-    told = json.loads(second)
-    assert (told["event"], told["level"], told["dataset"]) == ("download.completed", "info", "AzureUsage")
-    assert (told["run_id"], told["size_bytes"]) == ("20261123T020405Z-0a1b2c", 48_213_007)
-    age = datetime.now(UTC) - datetime.fromisoformat(told["timestamp"])
+    reported = json.loads(second)
+    assert (reported["event"], reported["level"], reported["dataset"]) == ("download.completed", "info", "AzureUsage")
+    assert (reported["run_id"], reported["size_bytes"]) == ("20261123T020405Z-0a1b2c", 48_213_007)
+    age = datetime.now(UTC) - datetime.fromisoformat(reported["timestamp"])
     assert timedelta(0) <= age < timedelta(minutes=5)
-    assert told["timestamp"].endswith("Z")
+    assert reported["timestamp"].endswith("Z")
 
 
 def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
@@ -121,8 +121,8 @@ def test_warnings_of_libraries_take_the_same_way_out() -> None:
         logging.getLogger("aiohttp.client").warning("closed: %s", "https://h.contoso.example/?sig=abcdef")
         logging.getLogger("asyncio").info("not worth a line")
     logging.getLogger("aiohttp.client").debug("after the command nothing is led anywhere")
-    (told,) = map(json.loads, lines)
-    assert (told["logger"], told["level"]) == ("aiohttp.client", "warning")
+    (reported,) = map(json.loads, lines)
+    assert (reported["logger"], reported["level"]) == ("aiohttp.client", "warning")
     assert "abcdef" not in lines[0]
 
 

@@ -32,7 +32,7 @@ def test_a_look_tells_which_reports_of_a_submitted_run_are_ready(command: Comman
     looked = outcome.json()
     calls = [call for call in simulator.calls[before:] if call.endpoint != "token"]
     assert (outcome.code, looked["run_id"], looked["ready"], looked["waiting"]) == (0, run_id, 2, 0)
-    assert sorted((each["dataset"], each["status"]) for each in looked["reports"]) == [
+    assert sorted((report["dataset"], report["status"]) for report in looked["reports"]) == [
         ("MSLearn", "Completed"),
         ("Profile", "Completed"),
     ]
@@ -76,8 +76,8 @@ def test_a_notice_can_be_tried(command: Command, monkeypatch: pytest.MonkeyPatch
 
     assert outcome.code == 0
     assert outcome.json() == {"version": 1, "notices": [{"to": "notify_command", "sent": True, "why": None}]}
-    told = json.loads(kept.read_text(encoding="utf-8"))
-    assert (told["run_id"], told["status"], told["datasets"]) == ("test", "complete", [])
+    reported = json.loads(kept.read_text(encoding="utf-8"))
+    assert (reported["run_id"], reported["status"], reported["datasets"]) == ("test", "complete", [])
 
 
 def test_a_notice_that_is_not_taken_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:
     "row", [row for row in FAULT_TABLE if row.scenario.datasets is not None][:5], ids=lambda r: r.id
 )
 def test_a_fault_that_is_served_says_which_datasets_are_offered(row: FaultRow) -> None:
-    (told,) = simulate.stage({}, latency=None, faults=(row.id,)).told
+    (reported,) = simulate.stage({}, latency=None, faults=(row.id,)).told
 
     for dataset in row.scenario.datasets or ():
-        assert dataset in told
+        assert dataset in reported

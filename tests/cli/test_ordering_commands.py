@@ -321,7 +321,9 @@ def test_orphans_are_only_shown_until_their_deletion_is_asked_for(command: Comma
     stored.name = f"bulkpull_Profile_0123456789ab_{DEAD}_1"
     stored.created_at = simulator.service.reports[theirs].created_at = datetime.now(UTC) - 3 * DAY
 
-    assert [each["report_id"] for each in command("reports", "list", "--mine", "--json").json()["reports"]] == [orphan]
+    assert [report["report_id"] for report in command("reports", "list", "--mine", "--json").json()["reports"]] == [
+        orphan
+    ]
     shown = command("reports", "delete", "--orphans")
     assert (shown.code, shown.err) == (0, "1 report would be deleted: add --yes\n")
     assert orphan in shown.out
@@ -331,7 +333,10 @@ def test_orphans_are_only_shown_until_their_deletion_is_asked_for(command: Comma
 
     outcome = command("reports", "delete", "--orphans", "--older-than", "2d", "--yes", "--json")
     assert outcome.code == 0
-    assert (outcome.json()["deleted"], [each["report_id"] for each in outcome.json()["reports"]]) == (True, [orphan])
+    assert (outcome.json()["deleted"], [report["report_id"] for report in outcome.json()["reports"]]) == (
+        True,
+        [orphan],
+    )
     assert set(simulator.service.reports) == {theirs}
 
 

@@ -55,7 +55,7 @@ def test_a_signal_ends_an_export_with_130_its_manifest_and_the_way_to_carry_on(
         outcome = finish(process)
     assert outcome.code == 130
     manifest = outcome.json()
-    assert {each["dataset"]: each["status"] for each in manifest["datasets"]}["OfficeUsage"] == "failed"
+    assert {record["dataset"]: record["status"] for record in manifest["datasets"]}["OfficeUsage"] == "failed"
     assert "interrupted: nothing half-written is visible; the same command again carries on" in outcome.err
     assert "Traceback" not in outcome.err
 

@@ -25,10 +25,10 @@ def test_with_json_it_is_one_object_and_a_line_that_a_kill_cut_is_left_out(comma
     run_id = command("export", "Profile", "--output", "data", "--json").json()["run_id"]
     with log_of(Path("data"), run_id).open("a", encoding="utf-8") as file:
         file.write('{"timestamp":')
-    told = command("runs", "show", run_id, "--log", "--output", "data", "--json").json()
+    reported = command("runs", "show", run_id, "--log", "--output", "data", "--json").json()
 
-    assert told["run_id"] == run_id
-    assert (told["log"][0]["event"], told["log"][-1]["event"]) == ("run.started", "run.finished")
+    assert reported["run_id"] == run_id
+    assert (reported["log"][0]["event"], reported["log"][-1]["event"]) == ("run.started", "run.finished")
 
 
 def test_a_run_without_a_log_is_told_with_the_next_command(command: Command, serve: Serve) -> None:

@@ -51,11 +51,11 @@ def test_an_error_without_a_cure_of_its_own_is_told_with_that_of_its_kind(capsys
 
 def test_an_unexpected_fault_shows_no_traceback_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     tell(ValueError(f"no such key: {CANARY}"), OutputOptions())
-    told_lines = capsys.readouterr().err
-    assert "unexpected fault (ValueError)" in told_lines
-    assert "--log-level debug" in told_lines
-    assert "Traceback" not in told_lines
-    assert CANARY not in told_lines
+    error_text = capsys.readouterr().err
+    assert "unexpected fault (ValueError)" in error_text
+    assert "--log-level debug" in error_text
+    assert "Traceback" not in error_text
+    assert CANARY not in error_text
 
 
 def test_at_debug_level_the_traceback_comes_first_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,9 +63,9 @@ def test_at_debug_level_the_traceback_comes_first_without_secrets(capsys: pytest
         raise ValueError(f"no such key: {CANARY}")
     except ValueError as error:
         tell(error, OutputOptions(log_level=LogLevel.DEBUG))
-    told_lines = capsys.readouterr().err
-    assert told_lines.startswith("Traceback")
-    assert CANARY not in told_lines
+    error_text = capsys.readouterr().err
+    assert error_text.startswith("Traceback")
+    assert CANARY not in error_text
 
 
 def test_among_json_log_lines_an_error_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkpull.conversion.prefetch import ahead
+from bulkpull.conversion.prefetch import prefetch
 
 
 def test_items_come_in_their_order() -> None:
-    with ahead(iter(range(1, 100)), depth=3) as items:
+    with prefetch(iter(range(1, 100)), depth=3) as items:
         assert list(items) == list(range(1, 100))
 
 
@@ -20,7 +20,7 @@ def test_what_the_stage_raises_comes_where_its_item_would_have() -> None:
         yield 1
         raise ZeroDivisionError
 
-    with ahead(stage(), depth=2) as items:
+    with prefetch(stage(), depth=2) as items:
         assert next(items) == 1
         with pytest.raises(ZeroDivisionError):
             next(items)
@@ -37,7 +37,7 @@ def test_a_stage_is_never_further_ahead_than_it_may(depth: int) -> None:
             made += 1
             yield made
 
-    with ahead(stage(), depth=depth) as items:
+    with prefetch(stage(), depth=depth) as items:
         for taken in range(1, 20):
             assert next(items) == taken
             assert made <= taken + depth
@@ -51,7 +51,7 @@ def test_stages_run_beside_the_one_that_takes() -> None:
         met.wait()  # would break if the stage ran only when asked
         yield 1
 
-    with ahead(stage(), depth=1) as items:
+    with prefetch(stage(), depth=1) as items:
         next_item = threading.Thread(target=met.wait)
         next_item.start()
         assert next(items) == 1
@@ -61,7 +61,7 @@ def test_stages_run_beside_the_one_that_takes() -> None:
 def test_leaving_early_ends_the_thread() -> None:
     before = threading.active_count()
 
-    with ahead(iter(range(1, 1_000)), depth=2) as items:
+    with prefetch(iter(range(1, 1_000)), depth=2) as items:
         next(items)
 
     assert threading.active_count() == before

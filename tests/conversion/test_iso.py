@@ -92,6 +92,6 @@ def test_empty_values_stay_empty_and_hide_nothing(empty: int) -> None:
     values[empty] = None
     want = [first, datetime(1970, 1, 1, tzinfo=UTC), first]
 
-    assert read(values, "2026-11-23T01:02:03Z") == [None if at == empty else each for at, each in enumerate(want)]
+    assert read(values, "2026-11-23T01:02:03Z") == [None if at == empty else item for at, item in enumerate(want)]
     assert read([*values, None, "2026-02-30T00:00:00Z", None], "2026-11-23T01:02:03Z") == 4
     assert read([None, None, "2026-11-23"], "2026-11-23T01:02:03Z") == 2

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpull.conversion import csv_index as marks
-from bulkpull.conversion.csv_index import Bits, CsvIndex, count, index_csv, just_after, just_before, positions
+from bulkpull.conversion import csv_index
+from bulkpull.conversion.csv_index import Bits, CsvIndex, count, index_csv, just_before, positions, shift_right
 
 # Long plain stretches, so that marks and quotes reach over the borders of words.
 TEXT = st.lists(
@@ -86,7 +86,7 @@ def test_marks_up_to_the_end_of_a_row_are_the_marks_of_the_bytes_up_to_there(blo
 def test_marks_do_not_depend_on_how_much_is_looked_at_at_once(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     block = b'a,"b\n",c\r\n' * 40
     whole = shown(index_csv(block, separator=ord(",")))
-    monkeypatch.setattr(marks, "_CHUNK", chunk)
+    monkeypatch.setattr(csv_index, "_CHUNK", chunk)
 
     assert shown(index_csv(block, separator=ord(","))) == whole
 
@@ -103,5 +103,5 @@ def test_neighbours_are_found_over_the_borders_of_words(places: set[int]) -> Non
     bits = bits_at(places)
 
     assert count(bits) == len(places)
-    assert set(positions(just_after(bits)).tolist()) == {at + 1 for at in places} - {256}
+    assert set(positions(shift_right(bits)).tolist()) == {at + 1 for at in places} - {256}
     assert set(positions(just_before(bits)).tolist()) == {at - 1 for at in places} - {-1}

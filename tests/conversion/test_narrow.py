@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.forms import read_dates, read_time, write_dates
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit
-from bulkpull.conversion.type_inference import Column, _written_bytes
+from bulkpull.conversion.type_inference import ColumnTyper, _written_bytes
 
 Values = Sequence[str | None]
 
@@ -40,12 +40,12 @@ def narrowed(
         published_format=published_format,
         amount=amount,
     )
-    column, first_row, taken = Column(plan), 1, pl.Series(dtype=pl.String)
+    column, first_row, taken = ColumnTyper(plan), 1, pl.Series(dtype=pl.String)
     for values in batches:
-        taken = column.take(pl.Series("Column", values, pl.String), first_row=first_row)
+        taken = column.convert(pl.Series("Column", values, pl.String), first_row=first_row)
         assert taken.len() == len(values)
         first_row += len(values)
-    column.settle()
+    column.finalize()
     return taken, column.outcome()
 
 
@@ -59,9 +59,9 @@ NEVER_NARROWED = [
 @pytest.mark.behaviour(152)
 @pytest.mark.parametrize("declared", list(ColumnType))
 def test_an_identifier_stays_text_whatever_was_declared(declared: ColumnType) -> None:
-    taken, told = narrowed(declared, ["12", "34"], identifier=True)
+    taken, reported = narrowed(declared, ["12", "34"], identifier=True)
 
-    assert (taken.to_list(), told.type, told.misfit) == (["12", "34"], "String", None)
+    assert (taken.to_list(), reported.type, reported.misfit) == (["12", "34"], "String", None)
 
 
 @pytest.mark.fault(87)
@@ -70,12 +70,12 @@ def test_an_identifier_stays_text_whatever_was_declared(declared: ColumnType) ->
 def test_what_would_not_come_back_the_same_keeps_its_column_text(declared: ColumnType, odd: str) -> None:
     good = {ColumnType.INT: "7", ColumnType.BOOL: "1", ColumnType.DATE: "2026-11-23"}.get(declared, "2026-11-23T00:00")
 
-    taken, told = narrowed(declared, [good, None], [None, good, odd, good, "x"])
+    taken, reported = narrowed(declared, [good, None], [None, good, odd, good, "x"])
 
     assert taken.to_list() == [None, good, odd, good, "x"]
-    assert told.type == "String"
-    assert told.misfit == Misfit(row=5, value=odd)
-    assert told.why_text
+    assert reported.type == "String"
+    assert reported.misfit == Misfit(row=5, value=odd)
+    assert reported.why_text
 
 
 @pytest.mark.fault(88)
@@ -85,10 +85,10 @@ def test_what_would_not_come_back_the_same_keeps_its_column_text(declared: Colum
      "1" * 21, ".", "+", "--5", "5\n", "٣"],
 )  # fmt: skip
 def test_what_is_no_plain_amount_keeps_its_column_text(odd: str) -> None:
-    taken, told = narrowed(ColumnType.DECIMAL, ["1.50", odd, "2"])
+    taken, reported = narrowed(ColumnType.DECIMAL, ["1.50", odd, "2"])
 
     assert taken.to_list() == ["1.50", odd, "2"]
-    assert (told.type, told.misfit) == ("String", Misfit(row=2, value=odd))
+    assert (reported.type, reported.misfit) == ("String", Misfit(row=2, value=odd))
 
 
 AMOUNTS = st.from_regex(re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,18})?|\.[0-9]{1,18})", re.ASCII), fullmatch=True)
@@ -98,9 +98,9 @@ AMOUNTS = st.from_regex(re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,18})?|\.[0-9]{1
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), AMOUNTS), min_size=1))
 def test_an_amount_is_the_number_that_python_reads_from_the_same_text(values: list[str | None]) -> None:
-    taken, told = narrowed(ColumnType.DECIMAL, values)
+    taken, reported = narrowed(ColumnType.DECIMAL, values)
 
-    assert told.type == "Decimal(38, 18)"
+    assert reported.type == "Decimal(38, 18)"
     assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
 
 
@@ -128,18 +128,18 @@ def test_whole_numbers_are_measured_at_every_length() -> None:
     edges = [sign * (10**digits + step) for digits in range(19) for step in (-1, 0, 1) for sign in (1, -1)]
     edges += [2**63 - 1, -(2**63)]
     for values in (edges, *([edge] for edge in edges)):
-        taken, told = narrowed(ColumnType.INT, [*map(str, values), None])
+        taken, reported = narrowed(ColumnType.INT, [*map(str, values), None])
 
-        assert (told.type, taken.to_list()) == ("Int64", [*values, None])
+        assert (reported.type, taken.to_list()) == ("Int64", [*values, None])
     assert _written_bytes(pl.Series(edges)) == sum(len(str(edge)) for edge in edges)
 
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1))
 def test_whole_numbers_become_int64(values: list[int | None]) -> None:
-    taken, told = narrowed(ColumnType.INT, [None if value is None else str(value) for value in values])
+    taken, reported = narrowed(ColumnType.INT, [None if value is None else str(value) for value in values])
 
-    assert told.type == "Int64"
+    assert reported.type == "Int64"
     assert taken.to_list() == values
 
 
@@ -152,9 +152,9 @@ def test_whole_numbers_become_int64(values: list[int | None]) -> None:
 )
 def test_every_type_gives_every_text_back(declared: ColumnType, values: list[str | None], sample: str) -> None:
     values = [*values, sample]
-    taken, told = narrowed(declared, values)
+    taken, reported = narrowed(declared, values)
 
-    back = write_dates(taken, told.format) if told.format else taken.cast(pl.String)
+    back = write_dates(taken, reported.format) if reported.format else taken.cast(pl.String)
 
     assert back.to_list() == values
 
@@ -184,9 +184,9 @@ def test_every_type_gives_every_text_back(declared: ColumnType, values: list[str
 def test_dates_of_one_format_are_narrowed_and_the_format_is_told(
     declared: ColumnType, values: Values, kind: str, pattern: str, first: date
 ) -> None:
-    taken, told = narrowed(declared, values)
+    taken, reported = narrowed(declared, values)
 
-    assert (told.type, told.format, told.why_text) == (kind, pattern, None)
+    assert (reported.type, reported.format, reported.why_text) == (kind, pattern, None)
     assert taken[0] == first
     assert write_dates(taken, pattern).to_list() == list(values)
 
@@ -220,11 +220,11 @@ def test_dates_of_one_format_are_narrowed_and_the_format_is_told(
 )
 def test_dates_that_do_not_share_a_sure_format_stay_text(values: Values, row: int) -> None:
     for batches in ([values], [[value] for value in values]):
-        taken, told = narrowed(ColumnType.DATETIME, *batches)
+        taken, reported = narrowed(ColumnType.DATETIME, *batches)
 
         assert taken.to_list() == list(batches[-1])
-        assert (told.type, told.format) == ("String", None)
-        assert told.misfit == Misfit(row=row, value=str(values[row - 1]))
+        assert (reported.type, reported.format) == ("String", None)
+        assert reported.misfit == Misfit(row=row, value=str(values[row - 1]))
 
 
 @pytest.mark.behaviour(155)
@@ -247,24 +247,24 @@ def test_slashed_dates_stay_text_until_a_day_above_twelve_proves_the_month_first
     ],
 )
 def test_flags_become_what_gives_their_spelling_back(values: Values, kind: str, read: list[object]) -> None:
-    taken, told = narrowed(ColumnType.BOOL, values)
+    taken, reported = narrowed(ColumnType.BOOL, values)
 
-    assert (taken.to_list(), told.type, told.misfit) == (read, kind, None)
+    assert (taken.to_list(), reported.type, reported.misfit) == (read, kind, None)
 
 
 @pytest.mark.behaviour(154)
 @pytest.mark.parametrize("value", ["Y", "N", "Yes", "No", "True", "FALSE", "2", "01"])
 def test_other_flags_stay_text_and_say_why(value: str) -> None:
-    taken, told = narrowed(ColumnType.BOOL, [None, value])
+    taken, reported = narrowed(ColumnType.BOOL, [None, value])
 
-    assert (taken.to_list(), told.type, told.misfit) == ([None, value], "String", Misfit(row=2, value=value))
-    assert value in str(told.why_text)
+    assert (taken.to_list(), reported.type, reported.misfit) == ([None, value], "String", Misfit(row=2, value=value))
+    assert value in str(reported.why_text)
 
 
 def test_flags_of_two_spellings_stay_text() -> None:
-    _, told = narrowed(ColumnType.BOOL, ["0", "1"], ["true"])
+    _, reported = narrowed(ColumnType.BOOL, ["0", "1"], ["true"])
 
-    assert (told.type, told.misfit) == ("String", Misfit(row=3, value="true"))
+    assert (reported.type, reported.misfit) == ("String", Misfit(row=3, value="true"))
 
 
 @pytest.mark.fault(90)
@@ -278,9 +278,9 @@ def test_flags_of_two_spellings_stay_text() -> None:
 )  # fmt: skip
 def test_a_column_without_values_has_the_type_that_was_declared(declared: ColumnType, kind: str) -> None:
     for batches in ([], [[None, None]]):
-        taken, told = narrowed(declared, *batches)
+        taken, reported = narrowed(declared, *batches)
 
-        assert (told.type, told.misfit, told.why_text) == (kind, None, None)
+        assert (reported.type, reported.misfit, reported.why_text) == (kind, None, None)
         assert taken.null_count() == taken.len()
 
 
@@ -299,9 +299,9 @@ def test_a_column_without_values_has_the_type_that_was_declared(declared: Column
 def test_a_column_without_values_keeps_the_type_it_was_published_with(
     declared: ColumnType, published: str, kind: str
 ) -> None:
-    _, told = narrowed(declared, [None], published=published)
+    _, reported = narrowed(declared, [None], published=published)
 
-    assert told.type == kind
+    assert reported.type == kind
 
 
 DAY, MOMENT, MOMENT_UTC = "2026-11-23", "2026-11-23T01:02:03", "2026-11-23T01:02:03Z"
@@ -322,12 +322,12 @@ DAY, MOMENT, MOMENT_UTC = "2026-11-23", "2026-11-23T01:02:03", "2026-11-23T01:02
 def test_what_would_fit_a_narrower_type_keeps_the_one_it_was_published_with(
     declared: ColumnType, published: str, value: str, kind: str
 ) -> None:
-    taken, told = narrowed(declared, [None, value], published=published)
+    taken, reported = narrowed(declared, [None, value], published=published)
 
-    assert (told.type, told.misfit, told.outgrown, told.why_text) == (kind, None, None, None)
+    assert (reported.type, reported.misfit, reported.outgrown, reported.why_text) == (kind, None, None, None)
     assert taken.null_count() == 1
-    if told.format:
-        assert write_dates(taken, told.format).to_list() == [None, value]
+    if reported.format:
+        assert write_dates(taken, reported.format).to_list() == [None, value]
 
 
 @pytest.mark.fault(89)
@@ -342,9 +342,9 @@ def test_what_would_fit_a_narrower_type_keeps_the_one_it_was_published_with(
 def test_a_type_gives_way_to_a_wider_one_and_the_first_value_that_did_not_fit_is_told(
     declared: ColumnType, published: str, batches: list[Values], kind: str, outgrown: Misfit | None
 ) -> None:
-    _, told = narrowed(declared, *batches, published=published)
+    _, reported = narrowed(declared, *batches, published=published)
 
-    assert (told.type, told.outgrown, told.misfit) == (kind, outgrown, None)
+    assert (reported.type, reported.outgrown, reported.misfit) == (kind, outgrown, None)
 
 
 @pytest.mark.fault(89)
@@ -364,11 +364,11 @@ def test_a_type_gives_way_to_a_wider_one_and_the_first_value_that_did_not_fit_is
 def test_what_no_type_but_text_holds_together_with_what_was_published_becomes_text(
     declared: ColumnType, published: str, value: str
 ) -> None:
-    taken, told = narrowed(declared, [None, value], [value], published=published)
+    taken, reported = narrowed(declared, [None, value], [value], published=published)
 
-    assert (taken.to_list(), told.type) == ([value], "String")
-    assert (told.misfit, told.outgrown) == (Misfit(2, value), None)
-    assert told.why_text
+    assert (taken.to_list(), reported.type) == ([value], "String")
+    assert (reported.misfit, reported.outgrown) == (Misfit(2, value), None)
+    assert reported.why_text
 
 
 @pytest.mark.fault(89, 90)
@@ -408,9 +408,9 @@ def test_months_and_dates_of_one_form_are_dates_and_come_back_as_they_were_writt
     declared: ColumnType, values: Values, pattern: str, first: date
 ) -> None:
     for batches in ([values], [[value] for value in values if value]):
-        taken, told = narrowed(declared, *batches)
+        taken, reported = narrowed(declared, *batches)
 
-        assert (told.type, told.format, told.why_text) == ("Date", pattern, None)
+        assert (reported.type, reported.format, reported.why_text) == ("Date", pattern, None)
         assert write_dates(taken, pattern).to_list() == list(batches[-1])
     assert narrowed(declared, values)[0][0] == first
     assert read_dates(pl.Series(values), pattern).to_list() == narrowed(declared, values)[0].to_list()
@@ -439,10 +439,10 @@ def test_months_and_dates_of_one_form_are_dates_and_come_back_as_they_were_writt
 def test_months_and_dates_without_one_sure_form_stay_text(
     declared: ColumnType, values: Values, misfit: Misfit | None
 ) -> None:
-    _, told = narrowed(declared, values)
+    _, reported = narrowed(declared, values)
 
-    assert (told.type, told.format, told.misfit) == ("String", None, misfit)
-    assert told.why_text
+    assert (reported.type, reported.format, reported.misfit) == ("String", None, misfit)
+    assert reported.why_text
 
 
 @pytest.mark.behaviour(155, 185)
@@ -462,13 +462,13 @@ def test_months_and_dates_without_one_sure_form_stay_text(
 def test_dates_in_another_form_than_before_become_text(
     declared: ColumnType, before: str, value: str | None, kind: str, form: str | None
 ) -> None:
-    taken, told = narrowed(declared, [None, value], published="Date", published_format=before)
+    taken, reported = narrowed(declared, [None, value], published="Date", published_format=before)
 
-    assert (told.type, told.format) == (kind, form)
+    assert (reported.type, reported.format) == (kind, form)
     assert (write_dates(taken, form) if form else taken).to_list() == [None, value]
     if kind == "String":
-        assert told.misfit == Misfit(2, str(value))
-        assert before in str(told.why_text)
+        assert reported.misfit == Misfit(2, str(value))
+        assert before in str(reported.why_text)
 
 
 @pytest.mark.behaviour(162)
@@ -491,9 +491,9 @@ def test_dates_in_another_form_than_before_become_text(
 def test_a_metric_is_whole_numbers_until_a_value_needs_a_decimal(
     declared: ColumnType, amount: bool, batches: list[Values], published: str | None, kind: str
 ) -> None:
-    taken, told = narrowed(declared, *batches, published=published, amount=amount)
+    taken, reported = narrowed(declared, *batches, published=published, amount=amount)
 
-    assert told.type == kind
+    assert reported.type == kind
     last = [None if value is None else Decimal(value) for value in batches[-1]]
     assert (taken.to_list() if kind != "String" else list(map(Decimal, taken))) == last
 
@@ -507,7 +507,7 @@ def test_a_metric_is_whole_numbers_until_a_value_needs_a_decimal(
 def test_a_flag_without_values_has_the_type_of_the_words_that_it_is_written_in(
     words: tuple[str, ...], kind: str
 ) -> None:
-    column = Column(ColumnPlan("Column", ColumnType.BOOL, flag_words=words))
+    column = ColumnTyper(ColumnPlan("Column", ColumnType.BOOL, flag_words=words))
 
     assert column.outcome().type == kind
 
@@ -530,39 +530,39 @@ def test_over_any_nights_a_type_only_ever_widens_and_every_value_comes_back(
     """Also where the declared type changes with a newer catalog."""
     published: ConvertedColumn | None = None
     for number, values in enumerate(nights):
-        taken, told = narrowed(
+        taken, reported = narrowed(
             declared[0] if is_steady else declared[number],
             values,
             published=published.type if published else None,
             published_empty=published.empty if published else False,
         )
-        if published is not None and not published.empty and told.type != published.type:
-            assert told.type == "String" or (published.type, told.type) in WIDER
-        if told.type.startswith("Decimal"):
+        if published is not None and not published.empty and reported.type != published.type:
+            assert reported.type == "String" or (published.type, reported.type) in WIDER
+        if reported.type.startswith("Decimal"):
             assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
         else:
-            back = write_dates(taken, told.format) if told.format else taken.cast(pl.String)
+            back = write_dates(taken, reported.format) if reported.format else taken.cast(pl.String)
             assert back.to_list() == values
-        published = told
+        published = reported
 
 
 @pytest.mark.fault(89)
-@pytest.mark.parametrize("declared", [each for each in ColumnType if each not in (ColumnType.STRING, ColumnType.GUID)])
+@pytest.mark.parametrize("declared", [item for item in ColumnType if item not in (ColumnType.STRING, ColumnType.GUID)])
 def test_a_column_published_as_text_stays_text(declared: ColumnType) -> None:
-    taken, told = narrowed(declared, ["1"], published="String")
+    taken, reported = narrowed(declared, ["1"], published="String")
 
-    assert (taken.to_list(), told.type, told.misfit) == (["1"], "String", None)
-    assert "published as text" in str(told.why_text)
+    assert (taken.to_list(), reported.type, reported.misfit) == (["1"], "String", None)
+    assert "published as text" in str(reported.why_text)
 
 
 def test_values_after_a_batch_without_any_still_decide() -> None:
-    taken, told = narrowed(ColumnType.DATE, [None, None], [None, "2026-11-23T01:02:03Z"])
+    taken, reported = narrowed(ColumnType.DATE, [None, None], [None, "2026-11-23T01:02:03Z"])
 
-    assert told.type == "Datetime(us, UTC)"
+    assert reported.type == "Datetime(us, UTC)"
     assert taken.to_list() == [None, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)]
 
 
 def test_a_long_misfit_is_cut() -> None:
-    _, told = narrowed(ColumnType.INT, ["x" * 10_000])
+    _, reported = narrowed(ColumnType.INT, ["x" * 10_000])
 
-    assert told.misfit == Misfit(row=1, value="x" * 200)
+    assert reported.misfit == Misfit(row=1, value="x" * 200)

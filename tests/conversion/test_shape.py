@@ -11,7 +11,7 @@ from csv_reports import csv_bytes, pieces_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpull.conversion import csv_validator as shape
+from bulkpull.conversion import csv_validator
 from bulkpull.conversion.csv_validator import Batch, batches, first_undecodable
 from bulkpull.conversion.header_line import split_header
 from bulkpull.errors import BulkpullError, FileDamaged, NotTheReport
@@ -89,7 +89,7 @@ def test_what_a_careful_writer_wrote_is_accepted(rows: list[list[str]], batch_by
 
 @pytest.mark.fault(81)
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         ("only one", "has 1 fields instead of 2"),
         ("1,2,3", "has 3 fields instead of 2"),
@@ -98,10 +98,10 @@ def test_what_a_careful_writer_wrote_is_accepted(rows: list[list[str]], batch_by
     ],
 )
 @pytest.mark.parametrize("batch_bytes", [1, 1 << 20])
-def test_a_row_with_another_number_of_fields_is_told_by_its_number(row: str, told: str, batch_bytes: int) -> None:
+def test_a_row_with_another_number_of_fields_is_told_by_its_number(row: str, expected: str, batch_bytes: int) -> None:
     data = ("a,b\n" * 7 + row + "\n" + "c,d\n" * 7).encode()
 
-    with pytest.raises(NotTheReport, match=rf"row 8 of the report's file {told}"):
+    with pytest.raises(NotTheReport, match=rf"row 8 of the report's file {expected}"):
         checked(data, batch_bytes=batch_bytes)
 
 
@@ -151,7 +151,7 @@ def test_quotes_that_two_readers_would_read_differently_are_refused(row: str) ->
 
 @pytest.mark.fault(91)
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shape, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(csv_validator, "MAX_ROW_BYTES", 1000)
     taken = 0
 
     def endless() -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulkpull.conversion.write_parquet import disk_trouble, rows_in, write_parquet
+from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_parquet
 
 FRAME = pl.DataFrame({"A": [str(number) for number in range(1_000)], "B": list(range(1_000))})
 
@@ -52,7 +52,7 @@ def test_a_full_disk_is_told_as_such() -> None:
     with pytest.raises(pl.exceptions.PolarsError) as caught:
         write_parquet(iter([FRAME]), path=Path("/dev/full"), schema=FRAME.schema, row_group_rows=300, metadata={})
 
-    trouble = disk_trouble(caught.value, folder=Path("/out"))
+    trouble = conversion_disk_error(caught.value, folder=Path("/out"))
 
     assert "no room left" in str(trouble)
     assert "/out" in str(trouble)
@@ -61,13 +61,13 @@ def test_a_full_disk_is_told_as_such() -> None:
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT])
 def test_errors_of_the_disk_are_told_by_number_and_by_text(number: int) -> None:
-    by_number = disk_trouble(OSError(number, "x"), folder=Path("/out"))
-    by_text = disk_trouble(pl.exceptions.ComputeError(f"x (os error {number})"), folder=Path("/out"))
+    by_number = conversion_disk_error(OSError(number, "x"), folder=Path("/out"))
+    by_text = conversion_disk_error(pl.exceptions.ComputeError(f"x (os error {number})"), folder=Path("/out"))
 
     assert by_number is not None
     assert str(by_number) == str(by_text)
 
 
 def test_other_errors_are_none_of_the_disks() -> None:
-    assert disk_trouble(ValueError("x"), folder=Path("/out")) is None
-    assert disk_trouble(OSError(errno.EINTR, "x"), folder=Path("/out")) is None
+    assert conversion_disk_error(ValueError("x"), folder=Path("/out")) is None
+    assert conversion_disk_error(OSError(errno.EINTR, "x"), folder=Path("/out")) is None

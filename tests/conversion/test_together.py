@@ -14,7 +14,7 @@ from published import lost, publish, write_manifest
 import bulkpull
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ColumnPlan
-from bulkpull.conversion.type_inference import AMOUNT, Column
+from bulkpull.conversion.type_inference import AMOUNT, ColumnTyper
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.scan import common_types
@@ -144,11 +144,11 @@ def test_a_column_that_never_had_a_value_has_the_last_type() -> None:
 def test_every_text_of_every_night_comes_back_when_all_nights_are_read_together(tmp_path: Path) -> None:
     nights = (["2026-11-23"], ["11/23/2026 1:02:03 PM"], ["n/a"])
     for run_id, values in zip((OLD, NEW, NEWEST), nights, strict=True):
-        told = Column(ColumnPlan("C", ColumnType.DATETIME))
-        taken = told.take(pl.Series("C", values, pl.String), first_row=1)
-        told.settle()
+        reported = ColumnTyper(ColumnPlan("C", ColumnType.DATETIME))
+        taken = reported.convert(pl.Series("C", values, pl.String), first_row=1)
+        reported.finalize()
         record = publish(tmp_path, "Profile", run_id=run_id, frame=taken.to_frame())
-        record.columns[0].format = told.outcome().format
+        record.columns[0].format = reported.outcome().format
         write_manifest(tmp_path, DatasetRecord.model_validate(record.model_dump()), run_id=run_id)
 
     assert together(tmp_path)["C"].to_list() == [value for values in nights for value in values]

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import anyio
 import pytest
-from support import TOKEN_URL, Answers, FakeClock, Told
+from support import TOKEN_URL, Answers, EventRecorder, FakeClock
 
 from bulkpull.auth.grants import life_of, margin_of, token_form
 from bulkpull.auth.token_codes import LOOP_PAUSE_S, TOKEN_CODES, TOKEN_ERRORS
@@ -50,7 +50,7 @@ def refused(code: int, error: str = "invalid_grant", **more: Any) -> dict[str, A
 class Rig:
     endpoint: TokenEndpoint
     clock: FakeClock
-    told: Told
+    recorded: EventRecorder
     answers: Answers
     http: Http
 
@@ -69,13 +69,13 @@ async def endpoint(
     credentials: Credentials = PERSON,
     kept: RefreshTokens | None = None,
 ) -> AsyncIterator[Rig]:
-    clock, told = FakeClock(), Told()
-    async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="x") as http:
+    clock, recorded = FakeClock(), EventRecorder()
+    async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="x") as http:
         retrier = Retrier(
             policy=RetryPolicy(),
             budget=RetryBudget(clock=clock),
             clock=clock,
-            events=told.hub,
+            events=recorded.hub,
             random=lambda: 0.5,
             tally=http.tally,
         )
@@ -83,7 +83,7 @@ async def endpoint(
             http=http,
             retrier=retrier,
             clock=clock,
-            events=told.hub,
+            events=recorded.hub,
             token_url=TOKEN_URL,
             resource=RESOURCE,
             grant=grant,
@@ -91,7 +91,7 @@ async def endpoint(
             kept=kept,
         )
         with Answers() as answers:
-            yield Rig(made, clock, told, answers, http)
+            yield Rig(made, clock, recorded, answers, http)
 
 
 @pytest.mark.behaviour(1, 2, 6)
@@ -112,7 +112,7 @@ async def test_the_password_grant_sends_the_walkthroughs_form() -> None:
             "password": "user-password",
         }
     ]
-    assert rig.told.of("token.renewed") == [{"grant": "password", "lives_s": 3599.0}]
+    assert rig.recorded.of("token.renewed") == [{"grant": "password", "lives_s": 3599.0}]
 
 
 @pytest.mark.behaviour(1, 14, 15)
@@ -158,7 +158,7 @@ async def test_credentials_do_not_go_to_plain_http() -> None:
                 http=rig.http,
                 retrier=Any,  # type: ignore[arg-type]  # never reached
                 clock=rig.clock,
-                events=rig.told.hub,
+                events=rig.recorded.hub,
                 token_url="http://login.example/token",
                 resource=RESOURCE,
                 grant=Grant.PASSWORD,
@@ -301,7 +301,7 @@ async def test_a_passing_fault_of_the_directory_is_waited_for(code: int) -> None
         assert (await rig.endpoint.get_token()).value == "access-token-1"
 
     assert len(rig.forms) == 3
-    assert f"AADSTS{code}" in str(rig.told.of("call.retried")[0]["reason"])
+    assert f"AADSTS{code}" in str(rig.recorded.of("call.retried")[0]["reason"])
 
 
 @pytest.mark.case("C17")
@@ -373,7 +373,7 @@ async def test_a_refresh_token_that_no_form_carries_is_lost_alone() -> None:
         await rig.endpoint.get_token()
 
     assert [form["grant_type"] for form in rig.forms] == ["password", "password"]
-    assert "token.unusable" in rig.told.names
+    assert "token.unusable" in rig.recorded.names
 
 
 @pytest.mark.case("C22")
@@ -483,28 +483,28 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
 
     class Shelf:
         def __init__(self) -> None:
-            self.told: list[str] = []
+            self.recorded: list[str] = []
             self.newer: Kept | None = None
 
         @asynccontextmanager
-        async def turn(self) -> AsyncIterator[None]:
-            self.told.append("turn")
+        async def locked(self) -> AsyncIterator[None]:
+            self.recorded.append("turn")
             yield
-            self.told.append("end of turn")
+            self.recorded.append("end of turn")
 
-        async def newest(self) -> Kept | None:
+        async def latest(self) -> Kept | None:
             return self.newer
 
-        async def keep(self, refresh_token: str) -> None:
-            assert rig.told.of("token.renewed") == []
-            self.told.append(f"kept {refresh_token}")
+        async def store(self, refresh_token: str) -> None:
+            assert rig.recorded.of("token.renewed") == []
+            self.recorded.append(f"kept {refresh_token}")
 
     shelf = Shelf()
     credentials = Credentials("app-1", "app-secret", refresh_token="refresh-token-1")
     async with endpoint(Grant.REFRESH_TOKEN, credentials, kept=shelf) as rig:
         rig.answer(token(1, refresh_token="refresh-token-2"))
         await rig.endpoint.get_token()
-        rig.told.events.clear()
+        rig.recorded.events.clear()
         shelf.newer = Kept("refresh-token-9")  # another process went on with it meanwhile
         rig.answer(token(2, refresh_token="refresh-token-9"))
         rig.clock.advance(3_400)
@@ -520,7 +520,7 @@ async def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used
         ("refresh-token-9", "app-secret"),
         ("refresh-token-of-a-person", None),
     ]
-    assert shelf.told == ["turn", "kept refresh-token-2", "end of turn", *(["turn", "end of turn"] * 2)]
+    assert shelf.recorded == ["turn", "kept refresh-token-2", "end of turn", *(["turn", "end of turn"] * 2)]
 
 
 @pytest.mark.behaviour(7, 21)

@@ -15,7 +15,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity.aio import AuthorizationCodeCredential, ClientSecretCredential
 from certificates import loopback_authority
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 import bulkpull
 from bulkpull.auth.azure_identity import CredentialTokens
@@ -65,9 +65,9 @@ class Credential:
             return str((await reply.json())["access_token"])
 
 
-def tokens(credential: Any, clock: FakeClock | None = None, told: Told | None = None) -> CredentialTokens:
+def tokens(credential: Any, clock: FakeClock | None = None, recorded: EventRecorder | None = None) -> CredentialTokens:
     return CredentialTokens(
-        credential, resource=f" {RESOURCE}/ ", clock=clock or FakeClock(), events=(told or Told()).hub
+        credential, resource=f" {RESOURCE}/ ", clock=clock or FakeClock(), events=(recorded or EventRecorder()).hub
     )
 
 
@@ -194,7 +194,9 @@ async def test_the_librarys_own_credentials_sign_in_over_tls(tmp_path: Path, kin
         settings = Settings(api_base_url=simulator.api_base_url, ca_file=ca_file)
         async with (
             credential,
-            connected(settings=settings, events=Told().hub, clock=SystemClock(), credential=credential) as connection,
+            connected(
+                settings=settings, events=EventRecorder().hub, clock=SystemClock(), credential=credential
+            ) as connection,
         ):
             if kind == "user":
                 assert len(await connection.client.get_datasets()) == 1
@@ -218,7 +220,7 @@ async def test_the_grant_azure_takes_the_machines_own_credential_and_closes_it(
     async with Simulator(Scenario(rows=20, datasets=("Profile",))) as simulator:
         monkeypatch.setattr("azure.identity.aio.DefaultAzureCredential", lambda: Machine(simulator))
         settings = Settings(api_base_url=simulator.api_base_url, grant="azure")
-        async with connected(settings=settings, events=Told().hub, clock=FakeClock()) as connection:
+        async with connected(settings=settings, events=EventRecorder().hub, clock=FakeClock()) as connection:
             assert len(await connection.client.get_datasets()) == 1
 
     assert Machine.closed
@@ -228,5 +230,5 @@ async def test_the_grant_azure_without_the_library_says_what_to_install(monkeypa
     monkeypatch.setitem(sys.modules, "azure.identity.aio", None)
 
     with pytest.raises(SettingsError, match=r"pip install 'bulkpull\[azure\]'"):
-        async with connected(settings=Settings(grant="azure"), events=Told().hub, clock=FakeClock()):
+        async with connected(settings=Settings(grant="azure"), events=EventRecorder().hub, clock=FakeClock()):
             pass

@@ -11,8 +11,7 @@ from support import API
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.insights import requests as calls
-from bulkpull.insights import validation as rules
+from bulkpull.insights import requests, validation
 from bulkpull.model import Window
 
 NOW = datetime(2026, 11, 23, 2, 0, 0, 999, tzinfo=UTC)
@@ -21,9 +20,9 @@ SCHEDULED: dict[str, Any] = {"execute_now": False, "start_at": SOON, "recurrence
 STATUSES = ("Pending", "Running", "Paused", "Completed")
 
 
-def report(**more: Any) -> calls.Call:
+def report(**more: Any) -> requests.Call:
     given: dict[str, Any] = {"name": "Report", "query_id": " q-1 ", "now": NOW}
-    return calls.create_report(**(given | more))
+    return requests.create_report(**(given | more))
 
 
 @pytest.mark.behaviour(46, 82, 179)
@@ -105,7 +104,7 @@ def test_a_report_that_the_service_would_refuse_or_cut_is_not_sent(wrong: dict[s
 
 @pytest.mark.behaviour(81)
 def test_the_earliest_start_that_is_told_is_one_that_is_taken() -> None:
-    earliest = rules.earliest_start(NOW)
+    earliest = validation.earliest_start(NOW)
 
     assert report(**SCHEDULED | {"start_at": earliest}).body
     with pytest.raises(SettingsError, match=iso_utc(earliest)):
@@ -114,8 +113,8 @@ def test_the_earliest_start_that_is_told_is_one_that_is_taken() -> None:
 
 @pytest.mark.behaviour(91, 95)
 def test_a_change_says_what_is_given_and_always_name_and_start() -> None:
-    least = calls.update_report("r-1", name="Report", start_at=SOON, now=NOW)
-    most = calls.update_report(
+    least = requests.update_report("r-1", name="Report", start_at=SOON, now=NOW)
+    most = requests.update_report(
         "r-1",
         name="Report",
         start_at=SOON,
@@ -157,7 +156,7 @@ def test_a_change_that_the_service_would_refuse_is_not_sent(wrong: dict[str, Any
     given: dict[str, Any] = {"name": "Report", "start_at": SOON, "now": NOW}
 
     with pytest.raises(SettingsError, match=rule):
-        calls.update_report("r-1", **(given | wrong))
+        requests.update_report("r-1", **(given | wrong))
 
 
 @pytest.mark.behaviour(71, 73)
@@ -166,7 +165,7 @@ def test_a_change_that_the_service_would_refuse_is_not_sent(wrong: dict[str, Any
 )
 def test_a_query_that_the_service_would_refuse_is_not_sent(name: str, text: str) -> None:
     with pytest.raises(SettingsError):
-        calls.create_query(name=name, text=text, description=None)
+        requests.create_query(name=name, text=text, description=None)
 
 
 @pytest.mark.behaviour(74)
@@ -182,35 +181,35 @@ def test_a_query_that_the_service_would_refuse_is_not_sent(name: str, text: str)
     ],
 )
 def test_queries_are_asked_for_with_explicit_kinds(flags: dict[str, bool], params: dict[str, str]) -> None:
-    assert calls.list_queries(name=None, query_id=None, **flags).params == params
+    assert requests.list_queries(name=None, query_id=None, **flags).params == params
 
 
 @pytest.mark.behaviour(45)
 def test_only_the_two_creations_are_marked_as_such() -> None:
     assert report().creates
-    assert calls.create_query(name="n", text="t", description=None).creates
-    assert not calls.delete_report("r").creates
-    assert not calls.resume_report("r").creates
-    assert not calls.update_report("r", name="n", start_at=SOON, now=NOW).creates
+    assert requests.create_query(name="n", text="t", description=None).creates
+    assert not requests.delete_report("r").creates
+    assert not requests.resume_report("r").creates
+    assert not requests.update_report("r", name="n", start_at=SOON, now=NOW).creates
 
 
 @pytest.mark.behaviour(46)
 @pytest.mark.parametrize(
     ("call", "path"),
     [
-        (calls.delete_report(" r-1 "), "ScheduledReport/r-1"),
-        (calls.pause_report("../x"), "ScheduledReport/pause/..%2Fx"),
-        (calls.resume_report("a?b#c"), "ScheduledReport/resume/a%3Fb%23c"),
-        (calls.delete_query("a b"), "ScheduledQueries/a%20b"),
+        (requests.delete_report(" r-1 "), "ScheduledReport/r-1"),
+        (requests.pause_report("../x"), "ScheduledReport/pause/..%2Fx"),
+        (requests.resume_report("a?b#c"), "ScheduledReport/resume/a%3Fb%23c"),
+        (requests.delete_query("a b"), "ScheduledQueries/a%20b"),
     ],
 )
-def test_ids_are_trimmed_and_cannot_leave_their_place_in_the_path(call: calls.Call, path: str) -> None:
+def test_ids_are_trimmed_and_cannot_leave_their_place_in_the_path(call: requests.Call, path: str) -> None:
     assert call.address(API) == f"{API}/{path}"
 
 
 @pytest.mark.behaviour(102, 103, 106, 111)
 def test_executions_are_asked_for_together_with_explicit_filters() -> None:
-    (call,) = calls.list_executions([" r-1", "r-2"], statuses=STATUSES, latest=True, api_base_url=API)
+    (call,) = requests.list_executions([" r-1", "r-2"], statuses=STATUSES, latest=True, api_base_url=API)
 
     parts = urlsplit(call.address(API))
     assert parts.path.endswith("/ScheduledReport/execution/r-1;r-2")
@@ -224,32 +223,34 @@ def test_executions_are_asked_for_together_with_explicit_filters() -> None:
 def test_a_hundred_reports_are_asked_for_in_few_calls_with_short_addresses() -> None:
     ids = [f"cdc61cfe-d028-4333-a215-{number:012}" for number in range(100)]
 
-    made = list(calls.list_executions(ids, statuses=STATUSES, latest=True, api_base_url=API))
+    made = list(requests.list_executions(ids, statuses=STATUSES, latest=True, api_base_url=API))
 
     assert len(made) == 3
-    assert all(len(call.address(API)) <= calls.LONGEST_ADDRESS for call in made)
+    assert all(len(call.address(API)) <= requests.LONGEST_ADDRESS for call in made)
     assert all(number in "".join(call.path for call in made) for number in ids)
 
 
 @pytest.mark.behaviour(106)
 def test_single_executions_are_asked_for_by_their_ids() -> None:
-    (call,) = calls.list_executions(
+    (call,) = requests.list_executions(
         ["r-1"], statuses=None, latest=False, execution_ids=[" e-1", "e-2"], api_base_url=API
     )
 
     assert call.params == {"executionId": "e-1;e-2", "getLatestExecution": "false"}
     with pytest.raises(SettingsError, match="too many"):
-        list(calls.list_executions(["r-1"], statuses=None, latest=True, execution_ids=["e" * 1_800], api_base_url=API))
+        list(
+            requests.list_executions(["r-1"], statuses=None, latest=True, execution_ids=["e" * 1_800], api_base_url=API)
+        )
 
 
 def test_no_reports_are_asked_for_by_no_call() -> None:
-    assert list(calls.list_executions([], statuses=None, latest=True, api_base_url=API)) == []
+    assert list(requests.list_executions([], statuses=None, latest=True, api_base_url=API)) == []
 
 
 @pytest.mark.behaviour(69, 78)
 def test_a_query_is_previewed_by_one_of_id_and_text() -> None:
-    by_id = calls.preview_query(query_id=" q-1", text=None, start=NOW, end=None)
-    by_text = calls.preview_query(query_id=None, text="SELECT a FROM b WHERE c = '50%'", start=None, end=None)
+    by_id = requests.preview_query(query_id=" q-1", text=None, start=NOW, end=None)
+    by_text = requests.preview_query(query_id=None, text="SELECT a FROM b WHERE c = '50%'", start=None, end=None)
 
     assert by_id.params == {"queryId": "q-1", "startTime": "2026-11-23T02:00:00Z"}
     assert "exportQuery=SELECT%20a%20FROM%20b%20WHERE%20c%20%3D%20%2750%25%27" in by_text.address(API)
@@ -261,9 +262,9 @@ def test_a_query_is_previewed_by_one_of_id_and_text() -> None:
 @pytest.mark.parametrize(("query_id", "text"), [(None, None), ("q-1", "SELECT"), (None, "SELECT " + "a, " * 1_000)])
 def test_a_preview_that_cannot_work_is_not_sent(query_id: str | None, text: str | None) -> None:
     with pytest.raises(SettingsError):
-        calls.preview_query(query_id=query_id, text=text, start=None, end=None)
+        requests.preview_query(query_id=query_id, text=text, start=None, end=None)
     with pytest.raises(SettingsError, match="before it begins"):
-        calls.preview_query(query_id="q-1", text=None, start=SOON, end=NOW)
+        requests.preview_query(query_id="q-1", text=None, start=SOON, end=NOW)
 
 
 @pytest.mark.behaviour(32)
@@ -284,4 +285,4 @@ def test_a_preview_that_cannot_work_is_not_sent(query_id: str | None, text: str 
 def test_a_next_link_is_absolute_or_relative_to_the_api(link: str, address: str) -> None:
     page = f"{API}/ScheduledQueries?page=1"
 
-    assert calls.next_address(link, page_url=page, api_base_url=API) == address
+    assert requests.next_address(link, page_url=page, api_base_url=API) == address

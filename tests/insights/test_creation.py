@@ -92,7 +92,7 @@ class Service:
         if self.listing is not None:
             return self.listing()
         old_enough = self.one.clock.elapsed_s - self.lag_s
-        shown = [each for each in self.reports if each["made_at"] <= old_enough]
+        shown = [report for report in self.reports if report["made_at"] <= old_enough]
         return Answers.reply(payload=envelope(*shown)) if shown else Answers.reply(status=404)
 
     def _delete(self, url: object, **__: Any) -> Any:
@@ -100,7 +100,7 @@ class Service:
             return Answers.reply(status=403)
         number = str(url).rpartition("/")[2]
         self.deleted.append(number)
-        self.reports = [each for each in self.reports if each["reportId"] != number]
+        self.reports = [report for report in self.reports if report["reportId"] != number]
         return Answers.reply(payload=envelope())
 
     async def order(self, **more: Any) -> Any:
@@ -120,7 +120,7 @@ async def test_a_plain_creation_is_one_call(service: Service) -> None:
 
     made = await service.order()
 
-    assert (made.report_id, service.posts, service.one.told.names) == ("r-1", 1, [])
+    assert (made.report_id, service.posts, service.one.recorded.names) == ("r-1", 1, [])
     (sent,) = service.answers.sent("POST")
     assert sent["json"] == {"ReportName": "Report", "QueryId": "q-1", "ExecuteNow": True, "Format": "csv"}
     assert json.loads(json.dumps(sent["json"])) == sent["json"]
@@ -145,7 +145,7 @@ async def test_what_was_made_though_its_answer_is_lost_is_adopted(service: Servi
     made = await service.order()
 
     assert (made.report_id, service.posts, len(service.reports)) == ("r-1", 1, 1)
-    assert service.one.told.of("report.adopted") == [{"report_id": "r-1"}]
+    assert service.one.recorded.of("report.adopted") == [{"report_id": "r-1"}]
 
 
 @pytest.mark.behaviour(45)
@@ -195,7 +195,7 @@ async def test_of_two_the_newest_is_adopted_and_the_other_deleted_and_told(servi
 
     assert made.report_id == "r-2"
     assert service.deleted == ["r-1"]
-    assert service.one.told.of("report.deleted") == [{"report_id": "r-1"}]
+    assert service.one.recorded.of("report.deleted") == [{"report_id": "r-1"}]
 
 
 @pytest.mark.case("M1")
@@ -211,7 +211,7 @@ async def test_of_two_under_a_name_that_others_may_use_none_is_deleted(service: 
     made = await service.order()
 
     assert (made.report_id, service.deleted) == ("r-2", [])
-    assert service.one.told.of("report.doubled") == [{"report_id": "r-1"}]
+    assert service.one.recorded.of("report.doubled") == [{"report_id": "r-1"}]
 
 
 SCHEDULED: dict[str, Any] = {"execute_now": False, "start_at": START + timedelta(hours=6), "recurrence_h": 24}
@@ -281,7 +281,7 @@ async def test_a_query_that_was_stored_before_is_neither_taken_nor_deleted() -> 
             made = await one.client.create_query(name="Query", text="SELECT a FROM b")
 
             assert made.query_id in ("q-1", "q-2")
-            assert len(one.told.of("query.doubled")) == 1
+            assert len(one.recorded.of("query.doubled")) == 1
             assert answers.sent("DELETE") == []
 
 
@@ -514,7 +514,7 @@ async def test_a_query_is_adopted_by_its_name_and_its_words() -> None:
             made = await one.client.create_query(name="Query", text="SELECT a FROM b ")
 
             assert made.query_id == "q-1"
-            assert one.told.of("query.adopted") == [{"query_id": "q-1"}]
+            assert one.recorded.of("query.adopted") == [{"query_id": "q-1"}]
             assert answers.sent("DELETE") == []
 
 

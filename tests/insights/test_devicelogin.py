@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from certificates import loopback_authority
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.auth.device_code import DeviceCode, SignedIn, sign_in_by_device_code
 from bulkpull.config.settings import Settings
@@ -32,7 +32,7 @@ class Rig:
 
     async def sign_in(self, **changes: Any) -> SignedIn:
         settings = self.settings.model_copy(update=changes)
-        http = Http(ca_file=settings.ca_file, events=Told().hub, clock=self.clock, user_agent="test")
+        http = Http(ca_file=settings.ca_file, events=EventRecorder().hub, clock=self.clock, user_agent="test")
         async with http:
             return await sign_in_by_device_code(settings, http=http, clock=self.clock, show=self.shown.append)
 

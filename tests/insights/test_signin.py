@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import pytest
 from certificates import PASSPHRASE, loopback_authority, made
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
-from bulkpull.auth import Entry, fingerprint, token_cache
+from bulkpull.auth import TokenEntry, token_cache, token_fingerprint
 from bulkpull.auth.grants import Grant
 from bulkpull.auth.sign_in import choose_grant, prepare_sign_in
 from bulkpull.config.settings import Settings
@@ -68,14 +68,14 @@ async def serving(authority: tuple[ssl.SSLContext, Path], **parameters: Any) -> 
 
 @asynccontextmanager
 async def connection(settings: Settings, *, clock: FakeClock | None = None) -> AsyncIterator[Connection]:
-    async with connected(settings=settings, events=Told().hub, clock=clock or FakeClock()) as made_up:
+    async with connected(settings=settings, events=EventRecorder().hub, clock=clock or FakeClock()) as made_up:
         yield made_up
 
 
-def kept(settings: Settings, refresh_token: str, **more: Any) -> Entry:
+def kept(settings: Settings, refresh_token: str, **more: Any) -> TokenEntry:
     cache = token_cache(settings)
     assert cache is not None
-    entry = Entry(
+    entry = TokenEntry(
         tenant_id=cache.identity.tenant_id,
         client_id=cache.identity.client_id,
         token_url=cache.identity.token_url,
@@ -163,7 +163,7 @@ async def test_a_refresh_token_that_is_no_longer_set_is_taken_from_the_cache(
     async with serving(authority) as service:
         scenario = service.simulator.scenario
         settings = service.settings(client_secret=scenario.client_secret)
-        kept(settings, scenario.refresh_token, descends_from=fingerprint("an-older-token"))
+        kept(settings, scenario.refresh_token, descends_from=token_fingerprint("an-older-token"))
 
         assert await choose_grant(settings) == "refresh_token"
         async with connection(settings) as made_up:
@@ -180,11 +180,11 @@ async def test_a_person_who_signed_in_needs_neither_secret_nor_token_in_the_sett
 
         assert await choose_grant(settings) == "refresh_token"
         secretive = settings.model_copy(update={"client_secret": None})
-        sign_in = await prepare_sign_in(secretive, events=Told().hub, clock=FakeClock())
+        sign_in = await prepare_sign_in(secretive, events=EventRecorder().hub, clock=FakeClock())
         assert (sign_in.grant, sign_in.credentials.client_secret) == (Grant.REFRESH_TOKEN, None)
         with_password = service.settings(client_secret="x-secret", username="u", password="pass-word")
         kept(with_password, service.simulator.scenario.refresh_token, public=True)
-        sign_in = await prepare_sign_in(with_password, events=Told().hub, clock=FakeClock())
+        sign_in = await prepare_sign_in(with_password, events=EventRecorder().hub, clock=FakeClock())
         assert (sign_in.grant, sign_in.credentials.client_secret) == (Grant.REFRESH_TOKEN, None)
 
 
@@ -220,7 +220,7 @@ async def test_a_reference_to_a_vault_without_the_libraries_says_what_to_install
     )
 
     with pytest.raises(SettingsError, match=r"secret name of https://contoso.*pip install 'bulkpull\[azure\]'"):
-        await prepare_sign_in(settings, events=Told().hub, clock=FakeClock())
+        await prepare_sign_in(settings, events=EventRecorder().hub, clock=FakeClock())
 
 
 class Vault:
@@ -261,11 +261,11 @@ async def test_a_secret_is_fetched_from_the_vault_only_where_the_grant_needs_it(
         token_cache="off",
     )
 
-    sign_in = await prepare_sign_in(settings, events=Told().hub, clock=FakeClock())
+    sign_in = await prepare_sign_in(settings, events=EventRecorder().hub, clock=FakeClock())
 
     assert sign_in.credentials.client_secret == "the-secret-of-the-vault"
     assert Vault.asked == [("https://contoso.vault.azure.net", "app-secret", None)]
     missing = settings.model_copy(update={"client_secret": Settings(client_secret=f"{root}/missing").client_secret})
     with pytest.raises(AuthError, match=r"was not found.*Key Vault Secrets User") as refused:
-        await prepare_sign_in(missing, events=Told().hub, clock=FakeClock())
+        await prepare_sign_in(missing, events=EventRecorder().hub, clock=FakeClock())
     assert "canary" not in str(refused.value)

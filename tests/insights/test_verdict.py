@@ -20,7 +20,7 @@ from bulkpull.errors import (
     UnexpectedReply,
 )
 from bulkpull.insights.api_codes import API_STATUSES, kind_of_status
-from bulkpull.insights.error_mapping import WITHHELD, GatewayTimeout, TokenRejected, judge
+from bulkpull.insights.error_mapping import WITHHELD, GatewayTimeout, TokenRejected, raise_for_error
 from bulkpull.transport.answer_kinds import AnswerKind
 
 HTML = b"<html><body>Bad gateway</body></html>"
@@ -29,7 +29,7 @@ HTML = b"<html><body>Bad gateway</body></html>"
 def verdict(status: int, body: bytes | dict[str, Any] = b"", **more: Any) -> BulkpullError | None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        judge(status, raw, told="create the report 'X'", **more)
+        raise_for_error(status, raw, operation="create the report 'X'", **more)
     except BulkpullError as error:
         return error
     return None
@@ -88,7 +88,7 @@ def test_the_services_words_come_through_in_every_form(body: bytes | dict[str, A
     error = verdict(400, body)
 
     assert isinstance(error, RequestRejected)
-    assert error.told == f"the service refused to create the report 'X': 400 {words}"
+    assert error.message == f"the service refused to create the report 'X': 400 {words}"
 
 
 @pytest.mark.behaviour(44)
@@ -96,7 +96,7 @@ def test_the_ids_that_support_asks_for_stand_in_the_error() -> None:
     error = verdict(503, b"", reference="request id r-1, correlation id c-1")
 
     assert error is not None
-    assert error.told.endswith("503 no explanation (request id r-1, correlation id c-1)")
+    assert error.message.endswith("503 no explanation (request id r-1, correlation id c-1)")
 
 
 @pytest.mark.behaviour(72, 85, 86)
@@ -251,7 +251,7 @@ def test_another_answer_is_not_guessed_at(status: int) -> None:
 def test_secrets_and_control_characters_in_the_services_words_are_not_repeated() -> None:
     words = "see https://account.example/f?sig=verysecretvalue\x1b[31m\r\nnext line"
 
-    told = str(verdict(400, {"message": words}))
+    operation = str(verdict(400, {"message": words}))
 
-    assert "verysecretvalue" not in told
-    assert told.isprintable()
+    assert "verysecretvalue" not in operation
+    assert operation.isprintable()

@@ -81,7 +81,7 @@ def pascal(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(reply: dict[str, Any]) -> Any:
-    return read_envelope(json.dumps(reply).encode(), told="list the reports")
+    return read_envelope(json.dumps(reply).encode(), operation="list the reports")
 
 
 CASINGS = pytest.mark.parametrize("cased", [dict, pascal], ids=["camelCase", "PascalCase"])
@@ -255,7 +255,7 @@ def test_an_envelope_gives_its_next_page_and_whether_data_is_withheld() -> None:
 )
 def test_a_body_that_is_no_envelope_is_an_error_that_shows_its_beginning(body: bytes) -> None:
     with pytest.raises(UnexpectedReply) as caught:
-        read_envelope(body, told="list the reports")
+        read_envelope(body, operation="list the reports")
 
     assert len(str(caught.value)) < 400
 
@@ -265,13 +265,15 @@ def test_what_is_shown_of_a_strange_body_holds_no_secret() -> None:
     body = f"<a href='https://x.example/?sig={secret}'>".encode() + b" " * 120 + f"sig={secret}".encode()
 
     with pytest.raises(UnexpectedReply) as caught:
-        read_envelope(body, told="x")
+        read_envelope(body, operation="x")
 
     assert "ssss" not in str(caught.value)
 
 
 def test_a_byte_order_mark_does_not_matter() -> None:
-    assert read_envelope(b"\xef\xbb\xbf" + json.dumps(envelope(SEED_QUERY)).encode(), told="x").items == (SEED_QUERY,)
+    assert read_envelope(b"\xef\xbb\xbf" + json.dumps(envelope(SEED_QUERY)).encode(), operation="x").items == (
+        SEED_QUERY,
+    )
 
 
 @pytest.mark.behaviour(189)
@@ -350,7 +352,7 @@ def test_any_casing_and_any_odd_value_is_read_or_refused(flips: list[bool], odd:
 def test_chunks_lose_nothing_keep_the_order_and_fit(ids: list[str], most: int) -> None:
     parts = list(chunked(ids, most_characters=most))
 
-    assert [each for part in parts for each in part] == ids
+    assert [item for part in parts for item in part] == ids
     assert all(len(";".join(part)) <= most or len(part) == 1 for part in parts)
     for one, following in itertools.pairwise(parts):
         assert len(";".join((*one, following[0]))) > most

@@ -56,9 +56,9 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
 
     def restated(day: date | None, name: str, made_at: datetime) -> str:
         assert day is not None
-        told = f"{name} of {made_at:%Y-%m}" if made_at.date() - day < timedelta(days=62) else f"{name} old"
-        last_reading[name] = told
-        return told
+        reported = f"{name} of {made_at:%Y-%m}" if made_at.date() - day < timedelta(days=62) else f"{name} old"
+        last_reading[name] = reported
+        return reported
 
     truth = Truth(of_months("2023-01-01", 48, each=1), restated=restated)
 

@@ -205,8 +205,11 @@ async def test_a_window_is_asked_for_by_the_report_and_told_in_the_manifest(tmp_
         manifest = await export(simulator, tmp_path, "OfficeUsage", "Profile", window=window)
         asked += [call for call in simulator.calls if call.method == "POST" and call.endpoint == "ScheduledReport"]
 
-    told = {record.dataset: record.window for record in manifest.datasets}
-    assert told == {"OfficeUsage": {"start": "2026-05-01T00:00:00Z", "end": "2026-06-01T00:00:00Z"}, "Profile": None}
+    reported = {record.dataset: record.window for record in manifest.datasets}
+    assert reported == {
+        "OfficeUsage": {"start": "2026-05-01T00:00:00Z", "end": "2026-06-01T00:00:00Z"},
+        "Profile": None,
+    }
     refused = next(record for record in manifest.datasets if record.dataset == "Profile")
     assert (refused.status, "no time axis" in str(refused.reason)) == ("failed", True)
     assert len(asked) == 1
@@ -242,7 +245,7 @@ async def test_an_empty_answer_does_not_replace_good_data(tmp_path: Path) -> Non
 @pytest.mark.behaviour(54)
 @pytest.mark.fault(23)
 async def test_drifted_columns_are_told_and_the_export_goes_on(tmp_path: Path) -> None:
-    told: list[Event] = []
+    reported: list[Event] = []
     async with Simulator(Scenario(rows=10)) as simulator:
         await export(simulator, tmp_path, "Profile")
     drift = {"Profile": ColumnDrift(added=("NewColumn",), removed=("City",))}
@@ -250,13 +253,13 @@ async def test_drifted_columns_are_told_and_the_export_goes_on(tmp_path: Path) -
         refused = await export(simulator, tmp_path, "Profile", on_drift="fail")
         assert (refused.exit_code, refused.datasets[0].status) == (3, "failed")
 
-        manifest = await export(simulator, tmp_path, "Profile", listeners=[told.append])
+        manifest = await export(simulator, tmp_path, "Profile", listeners=[reported.append])
 
     (record,) = manifest.datasets
     assert record.status == "complete"
     assert record.drift is not None
     assert (record.drift.appeared, record.drift.vanished) == (["NewColumn"], ["City"])
-    assert "drift.found" in [event.name for event in told]
+    assert "drift.found" in [event.name for event in reported]
 
 
 async def test_a_misspelled_name_leaves_no_trace_and_a_new_dataset_is_exported(tmp_path: Path) -> None:

@@ -52,20 +52,20 @@ class Folder:
         return await Run(request, settings, events, clock=self.clock, resume=resume, account=ACCOUNT).export()
 
     def current(self, dataset: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads((self.output / "current.json").read_text())["datasets"][dataset]
-        return told
+        reported: dict[str, Any] = json.loads((self.output / "current.json").read_text())["datasets"][dataset]
+        return reported
 
     def check_labels(self, manifest: Manifest, dataset: str) -> DatasetRecord:
         """The record, the pointer and the files tell the same question."""
-        (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+        (record,) = (item for item in manifest.datasets if item.dataset == dataset)
         current = self.current(dataset)
         names = ("question", "question_sha256", "query", "timespan", "window", "rows")
         assert {name: current[name] for name in names} == {name: json.loads(json.dumps(record[name])) for name in names}
-        told = pl.read_parquet_metadata(self.output / record.files[0].path)
+        reported = pl.read_parquet_metadata(self.output / record.files[0].path)
         window = record.window or {"start": "", "end": ""}
-        assert told["bulkpull.question_sha256"] == record.question_sha256
-        assert told["bulkpull.timespan"] == (record.timespan or "")
-        assert (told["bulkpull.window_start"], told["bulkpull.window_end"]) == (window["start"], window["end"])
+        assert reported["bulkpull.question_sha256"] == record.question_sha256
+        assert reported["bulkpull.timespan"] == (record.timespan or "")
+        assert (reported["bulkpull.window_start"], reported["bulkpull.window_end"]) == (window["start"], window["end"])
         assert (record.timespan is None) or (record.window is None)
         return record
 
@@ -152,7 +152,7 @@ async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_i
     assert [record.status for record in finished.datasets] == ["complete", "complete"]
     record = folder.check_labels(finished, "OfficeUsage")
     assert (record.timespan, record.window) == ("LAST_6_MONTHS", None)
-    assert {each.run_id for each in Current.load(folder.output).datasets.values()} == {finished.run_id}
+    assert {item.run_id for item in Current.load(folder.output).datasets.values()} == {finished.run_id}
 
 
 @pytest.mark.case("N12")

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 from journeys.kit import export
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 
 POLLING: dict[str, Any] = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
 
 
-def until_last_look_s(calls: Sequence[Call]) -> float:
+def until_last_look_s(calls: Sequence[LoggedRequest]) -> float:
     """
     Seconds from the first call to the look that found the last report ready.
 
@@ -33,22 +33,22 @@ def api_calls(simulator: Simulator) -> Counter[str]:
 
 @pytest.mark.behaviour(38, 172, 173)
 async def test_a_full_export_uses_the_allowance_up_and_is_not_refused(tmp_path: Path) -> None:
-    clock, told = FakeClock(), Told()
+    clock, recorded = FakeClock(), EventRecorder()
     scenario = Scenario(rows=5, requests_per_minute=10, latency_s={"*": 60.0})
     async with Simulator(scenario, clock=clock) as simulator:
-        manifest = await export(simulator, tmp_path, clock=clock, listeners=[told.events.append], **POLLING)
+        manifest = await export(simulator, tmp_path, clock=clock, listeners=[recorded.events.append], **POLLING)
         calls = api_calls(simulator)
         ordered = [call.endpoint for call in simulator.calls if call.method == "POST" and call.endpoint != "token"]
         offered = sum(simulator.service.created_reports.values())
 
     total = calls.total()
-    assert not [each for each in manifest.datasets if each.status == "failed"]
+    assert not [record for record in manifest.datasets if record.status == "failed"]
     assert manifest.requests.throttled == 0
     assert until_last_look_s(simulator.calls) <= 1.1 * max(total / 10 * 60, 60)
     assert total <= 2 * offered + calls["execution"] + 4
     # The first reports are ordered in the first minute, not after all queries.
     assert ordered[:8].count("ScheduledReport") >= 3
-    assert told.of("allowance.awaited")
+    assert recorded.of("allowance.awaited")
 
 
 @pytest.mark.behaviour(97, 172)

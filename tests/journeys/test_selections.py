@@ -95,7 +95,7 @@ async def test_a_query_that_went_wrong_overnight_harms_no_dataset(tmp_path: Path
     (failed,) = [record for record in manifest.datasets if record.status == "failed"]
     assert failed.reason is not None
     assert failed.source == "AzureUsage"
-    assert failed.reason.startswith("recent: AzureUsage has no column UsageQuantity: the documents know it")
+    assert failed.reason.startswith("recent: AzureUsage has no column UsageQuantity: it is documented")
 
 
 @pytest.mark.behaviour(67, 73)

@@ -232,9 +232,9 @@ async def test_a_day_restated_between_two_windows_is_there_once_in_its_later_rea
     def restated(day: date | None, name: str, made_at: datetime) -> str:
         if day != date(2026, 5, 1):
             return name
-        told = f"{name} of {made_at:%H:%M:%S.%f}"
-        readings.setdefault(name, []).append(told)
-        return told
+        reported = f"{name} of {made_at:%H:%M:%S.%f}"
+        readings.setdefault(name, []).append(reported)
+        return reported
 
     truth = Truth(of_months("2025-11-01", 13), inclusive=True, restated=restated)
     manifest, record, _ = await pull(truth, YEAR, tmp_path, reports_at_once=1, latency_s=(60.0, 60.0))
@@ -243,7 +243,7 @@ async def test_a_day_restated_between_two_windows_is_there_once_in_its_later_rea
     found = names(tmp_path, manifest)
     assert found.total() == truth.within(YEAR).total()
     mays = [name for name in found if name.startswith("2026-05/")]
-    assert sorted(mays) == sorted(max(told) for told in readings.values())
+    assert sorted(mays) == sorted(max(reported) for reported in readings.values())
 
 
 @pytest.mark.case("W4", "W14", "N11")

@@ -35,8 +35,8 @@ NAMED = (
     Change(
         "a body that is shorter than its range counts as no break",
         "if offer.end is None:\n            self._end_unannounced(offer, claim)",
-        "if offer.end is None:\n            self._end_unannounced(offer, claim)\n        elif claim.at < offer.end:\n"
-        "            return",
+        "if offer.end is None:\n            self._end_unannounced(offer, claim)\n"
+        "        elif claim.position < offer.end:\n            return",
         _TRANSFER,
     ),
     Change(

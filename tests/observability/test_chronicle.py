@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts import chronicle, event, logged
 
-from bulkpull.observability.timings import Phase, RunTimings, Span, replay
+from bulkpull.observability.timings import Phase, RunTimings, Span, timings_from_log
 
 
 def of(made: RunTimings, dataset: str = "AzureUsage") -> list[tuple[str, float, float]]:
@@ -85,7 +85,7 @@ def test_what_held_a_run_up_is_counted() -> None:
 
 
 def test_a_log_is_replayed_without_the_hours_between_its_sessions() -> None:
-    made = replay(
+    made = timings_from_log(
         logged(
             ("02:00:00", event("run.started", run_id="r")),
             ("02:00:10", event("pull.stepped", "AzureUsage", step="poll")),
@@ -102,7 +102,7 @@ def test_a_log_is_replayed_without_the_hours_between_its_sessions() -> None:
 
 
 def test_a_wall_clock_that_was_set_back_does_not_turn_time_around() -> None:
-    made = replay(
+    made = timings_from_log(
         logged(
             ("02:00:00", event("run.started", run_id="r")),
             ("02:00:30", event("pull.stepped", "AzureUsage", step="poll")),
@@ -115,5 +115,5 @@ def test_a_wall_clock_that_was_set_back_does_not_turn_time_around() -> None:
 
 
 def test_an_empty_log_tells_nothing() -> None:
-    assert replay([]) is None
+    assert timings_from_log([]) is None
     assert RunTimings().slowest() is None

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from journeys.kit import export
-from support import Told
+from support import EventRecorder
 
 from bulkpull.events import Event, Level
-from bulkpull.observability.run_log import RunLog, log_of, read_entry
+from bulkpull.observability.run_log import RunLog, log_of, parse_entry
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
 
@@ -24,7 +24,7 @@ AT = datetime(2026, 11, 23, 2, 4, 5, 678_000, UTC)
 CANARY = "canary-log-0b7e"
 
 
-def told(output: Path, *events: Event, **options: Any) -> list[dict[str, Any]]:
+def write_log(output: Path, *events: Event, **options: Any) -> list[dict[str, Any]]:
     """The log after a run that told these events, one a second."""
     log = RunLog(output, **options)
     log.start()
@@ -39,7 +39,7 @@ def event(name: str, level: Level = Level.INFO, dataset: str | None = None, **fa
 
 
 def test_each_event_is_a_line_with_time_level_run_and_dataset(tmp_path: Path) -> None:
-    (line,) = told(tmp_path, event("pull.stepped", dataset="Profile", step="poll", none=None))
+    (line,) = write_log(tmp_path, event("pull.stepped", dataset="Profile", step="poll", none=None))
 
     assert line == {
         "timestamp": "2026-11-23T02:04:05.678Z",
@@ -52,22 +52,22 @@ def test_each_event_is_a_line_with_time_level_run_and_dataset(tmp_path: Path) ->
 
 
 def test_calls_are_logged_and_progress_of_transfers_is_not(tmp_path: Path) -> None:
-    lines = told(tmp_path, event("call.sent", Level.DEBUG), event("download.progressed", Level.TRACE))
+    lines = write_log(tmp_path, event("call.sent", Level.DEBUG), event("download.progressed", Level.TRACE))
 
     assert [line["event"] for line in lines] == ["call.sent"]
 
 
 def test_a_run_that_is_carried_on_goes_on_in_the_same_file_after_a_line_that_a_kill_cut(tmp_path: Path) -> None:
-    told(tmp_path, event("run.started", run_id=RUN))
+    write_log(tmp_path, event("run.started", run_id=RUN))
     with log_of(tmp_path, RUN).open("a") as file:
         file.write('{"timestamp":"2026-11')
-    told_again = RunLog(tmp_path)
-    told_again.start()
-    told_again.tell(event("run.started", run_id=RUN, resumed=True), run_id=RUN, at=AT)
-    told_again.close()
+    resumed_log = RunLog(tmp_path)
+    resumed_log.start()
+    resumed_log.tell(event("run.started", run_id=RUN, resumed=True), run_id=RUN, at=AT)
+    resumed_log.close()
     lines = log_of(tmp_path, RUN).read_text(encoding="utf-8").splitlines()
 
-    assert [read_entry(line) is not None for line in lines] == [True, False, True]
+    assert [parse_entry(line) is not None for line in lines] == [True, False, True]
 
 
 def test_secrets_and_control_characters_never_reach_it(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_secrets_and_control_characters_never_reach_it(tmp_path: Path) -> None:
     evil = event(
         "call.retried", reason=f"said {CANARY}\nfor ?sig=abc%2Fdef&x=1 \x1b[31m", nested={"password": "hunter22"}
     )
-    told(tmp_path, evil)
+    write_log(tmp_path, evil)
     written = log_of(tmp_path, RUN).read_text(encoding="utf-8")
 
     assert not {text for text in (CANARY, "abc%2F", "hunter22", "\x1b", "\\u001b") if text in written}
@@ -85,7 +85,7 @@ def test_secrets_and_control_characters_never_reach_it(tmp_path: Path) -> None:
 def test_its_size_is_bounded_calls_go_first_and_the_end_is_always_told(tmp_path: Path) -> None:
     calls = [event("call.sent", Level.DEBUG, endpoint="x" * 100) for _ in range(200)]
     steps = [event("pull.stepped", step="poll") for _ in range(100)]
-    lines = told(tmp_path, *calls, *steps, event("run.finished", status="complete"), most_bytes=20_000)
+    lines = write_log(tmp_path, *calls, *steps, event("run.finished", status="complete"), most_bytes=20_000)
     names = [line["event"] for line in lines]
 
     assert log_of(tmp_path, RUN).stat().st_size < 21_000
@@ -96,8 +96,8 @@ def test_its_size_is_bounded_calls_go_first_and_the_end_is_always_told(tmp_path:
 
 def test_an_event_is_read_back_as_it_was_told(tmp_path: Path) -> None:
     first = event("quota.reached", Level.WARNING, "AzureUsage", wait_s=3.5, limit=5)
-    told(tmp_path, first)
-    read = read_entry(log_of(tmp_path, RUN).read_text(encoding="utf-8"))
+    write_log(tmp_path, first)
+    read = parse_entry(log_of(tmp_path, RUN).read_text(encoding="utf-8"))
 
     assert read is not None
     assert (read[0].name, read[0].level, read[0].dataset) == (first.name, first.level, first.dataset)
@@ -106,7 +106,7 @@ def test_an_event_is_read_back_as_it_was_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["", "[]", "7", "{}", '{"timestamp":"x","level":"info","event":"a"}', "{"])
 def test_what_is_no_line_of_a_log_is_read_as_none(line: str) -> None:
-    assert read_entry(line) is None
+    assert parse_entry(line) is None
 
 
 async def test_a_run_leaves_its_log_with_datasets_told_also_by_those_who_know_only_reports(tmp_path: Path) -> None:
@@ -132,17 +132,17 @@ async def test_no_secret_and_no_link_is_in_the_log_of_a_run(tmp_path: Path) -> N
 
 async def test_a_log_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
-    told = Told()
+    write_log = EventRecorder()
 
     def be_in_the_way(event: Event) -> None:
         if event.name == "run.started":
             (tmp_path / "runs" / str(event.facts["run_id"]) / "log.jsonl").mkdir(parents=True)
 
     async with Simulator(Scenario(rows=10)) as simulator:
-        manifest = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, told.events.append])
+        manifest = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, write_log.events.append])
 
     assert (manifest.status, manifest.exit_code) == ("complete", 0)
-    (warning,) = told.of("account.lacking")
+    (warning,) = write_log.of("account.lacking")
     assert warning["part"] == "log.jsonl"
     assert "log.jsonl" in str(warning["reason"])
 
@@ -175,6 +175,6 @@ def test_a_disk_that_is_full_for_a_moment_costs_no_line(tmp_path: Path, monkeypa
     tell(4)
 
     assert written.close() is None
-    lines = [read_entry(line) for line in log_of(tmp_path, RUN).read_text().splitlines()]
-    told = [entry[0].facts["number"] for entry in lines if entry is not None and "number" in entry[0].facts]
-    assert told == [1, 2, 3, 4]
+    lines = [parse_entry(line) for line in log_of(tmp_path, RUN).read_text().splitlines()]
+    write_log = [entry[0].facts["number"] for entry in lines if entry is not None and "number" in entry[0].facts]
+    assert write_log == [1, 2, 3, 4]

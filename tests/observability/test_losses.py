@@ -36,9 +36,9 @@ def test_credentials_come_first_then_what_hit_most_and_last_what_is_not_offered(
         failed("Profile", AuthError("the secret has expired", fix="make a new one")),
     ]
 
-    told = [(loss.datasets, loss.reason) for loss in failure_groups(manifest(*records))]
+    reported = [(loss.datasets, loss.reason) for loss in failure_groups(manifest(*records))]
 
-    assert told == [
+    assert reported == [
         (["Profile"], "the secret has expired; make a new one"),
         (["OfficeUsage", "MSLearn"], "tried 6 times over 37 s"),
         (["AzureUsage"], held.reason),

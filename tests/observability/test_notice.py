@@ -18,7 +18,7 @@ import pytest
 from accounts import RUN, complete, failed, manifest
 from journeys.kit import settings_for
 from pydantic import SecretStr
-from support import Told
+from support import EventRecorder
 
 from bulkpull.child_process import end_process
 from bulkpull.config.settings import Settings
@@ -47,14 +47,16 @@ def python(program: str, *arguments: object) -> str:
     return shlex.join([sys.executable, "-c", program, *map(str, arguments)])
 
 
-async def run(output: Path, *, told: Told | None = None, faults: tuple[Fault, ...] = (), **changes: Any) -> Manifest:
+async def run(
+    output: Path, *, recorded: EventRecorder | None = None, faults: tuple[Fault, ...] = (), **changes: Any
+) -> Manifest:
     """An export of one dataset whose settings name others to be told."""
     if "notify_url" in changes:
         changes["notify_url"] = SecretStr(changes["notify_url"])
     async with Simulator(Scenario(rows=10, client_secret=CANARY, faults=faults)) as simulator:
         settings = settings_for(simulator, output).model_copy(update=changes)
         return await Run(
-            ExportRequest(("Profile",)), settings, Events(*((told.events.append,) if told else ()))
+            ExportRequest(("Profile",)), settings, Events(*((recorded.events.append,) if recorded else ()))
         ).export()
 
 
@@ -95,8 +97,8 @@ async def test_the_command_gets_the_manifest_and_what_became_of_the_run(
     monkeypatch.setenv("BULKPULL_CLIENT_SECRET", CANARY)
     monkeypatch.setenv("SOMEBODY_ELSES_COPY", f"x{CANARY}")
     monkeypatch.setenv("TEAM", "data")
-    told = Told()
-    done = await run(tmp_path / "out", told=told, notify_command=python(KEEP, tmp_path / "kept"))
+    recorded = EventRecorder()
+    done = await run(tmp_path / "out", recorded=recorded, notify_command=python(KEEP, tmp_path / "kept"))
     kept = json.loads((tmp_path / "kept").read_text())
 
     assert kept["manifest"] == done.as_dict()
@@ -109,7 +111,7 @@ async def test_the_command_gets_the_manifest_and_what_became_of_the_run(
     assert (environment["TEAM"], environment["PATH"]) == ("data", os.environ["PATH"])
     assert CANARY not in json.dumps(kept)
     assert capfd.readouterr().out == ""
-    assert told.names[-1] == "notice.sent"
+    assert recorded.names[-1] == "notice.sent"
 
 
 async def test_a_failed_run_is_told_as_well(tmp_path: Path) -> None:
@@ -123,9 +125,11 @@ async def test_a_failed_run_is_told_as_well(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_says_so_in_the_commands_environment() -> None:
-    told = environment_for(manifest(complete("Profile"), interrupted=True), {"PATH": "/bin", "bulkpull_output": "x"})
+    reported = environment_for(
+        manifest(complete("Profile"), interrupted=True), {"PATH": "/bin", "bulkpull_output": "x"}
+    )
 
-    assert told == {
+    assert reported == {
         "PATH": "/bin",
         "BULKPULL_RUN_ID": RUN,
         "BULKPULL_STATUS": "interrupted",
@@ -134,9 +138,9 @@ def test_an_interrupted_run_says_so_in_the_commands_environment() -> None:
 
 
 def test_refused_credentials_are_told_by_their_exit_status() -> None:
-    told = environment_for(manifest(failed("Profile", AuthError("no"))), {})
+    reported = environment_for(manifest(failed("Profile", AuthError("no"))), {})
 
-    assert (told["BULKPULL_STATUS"], told["BULKPULL_EXIT_CODE"]) == ("failed", "4")
+    assert (reported["BULKPULL_STATUS"], reported["BULKPULL_EXIT_CODE"]) == ("failed", "4")
 
 
 async def test_the_address_gets_the_manifest_as_json(tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ async def test_others_are_told_when_the_folder_is_free_again(tmp_path: Path) -> 
             free.append(True)
 
     async with hook() as kept, asyncio.TaskGroup() as group:
-        told = Told()
+        recorded = EventRecorder()
 
         def when_posted(event: Event) -> None:
             if event.name == "call.sent" and event.facts["endpoint"] == "notify_url":
@@ -166,7 +170,7 @@ async def test_others_are_told_when_the_folder_is_free_again(tmp_path: Path) -> 
         async with Simulator(Scenario(rows=10)) as simulator:
             settings = settings_for(simulator, tmp_path / "out")
             settings = settings.model_copy(update={"notify_url": SecretStr(kept.url)})
-            await Run(ExportRequest(("Profile",)), settings, Events(told.events.append, when_posted)).export()
+            await Run(ExportRequest(("Profile",)), settings, Events(recorded.events.append, when_posted)).export()
 
     assert free == [True]
 
@@ -185,13 +189,13 @@ async def test_others_are_told_when_the_folder_is_free_again(tmp_path: Path) -> 
 async def test_a_command_that_fails_or_hangs_is_a_warning_and_harms_nothing(
     tmp_path: Path, command: str, words: str
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
     seconds = 0.3 if "ended after" in words else 30.0
-    done = await run(tmp_path / "out", told=told, notify_command=command, notify_seconds=seconds)
+    done = await run(tmp_path / "out", recorded=recorded, notify_command=command, notify_seconds=seconds)
 
     assert (done.status, done.exit_code) == ("complete", 0)
     assert json.loads((tmp_path / "out" / "runs" / done.run_id / "manifest.json").read_text()) == done.as_dict()
-    (lost,) = told.of("notice.lost")
+    (lost,) = recorded.of("notice.lost")
     assert lost["to"] == "command"
     assert words in str(lost["reason"])
 
@@ -239,11 +243,11 @@ async def test_the_command_does_not_outlive_a_program_that_is_killed(tmp_path: P
 @pytest.mark.case("C32")
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 async def test_a_command_that_dies_of_a_signal_is_told_so(tmp_path: Path) -> None:
-    told = Told()
+    recorded = EventRecorder()
     command = python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
-    await run(tmp_path / "out", told=told, notify_command=command)
+    await run(tmp_path / "out", recorded=recorded, notify_command=command)
 
-    (lost,) = told.of("notice.lost")
+    (lost,) = recorded.of("notice.lost")
     assert "status -15" in str(lost["reason"])
 
 
@@ -252,17 +256,17 @@ async def test_a_command_that_dies_of_a_signal_is_told_so(tmp_path: Path) -> Non
 async def test_an_address_that_refuses_or_hangs_is_a_warning_and_harms_nothing(
     tmp_path: Path, status: str, answers: bool
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
     async with hook(status, answers=answers) as kept:
         seconds = 30.0 if answers else 0.3
-        done = await run(tmp_path / "out", told=told, notify_url=kept.url, notify_seconds=seconds)
+        done = await run(tmp_path / "out", recorded=recorded, notify_url=kept.url, notify_seconds=seconds)
 
     assert (done.status, done.exit_code) == ("complete", 0)
-    (lost,) = told.of("notice.lost")
+    (lost,) = recorded.of("notice.lost")
     assert lost["to"] == "url"
     assert ("did not come in time" if not answers else status.split(" ", maxsplit=1)[0]) in str(lost["reason"])
     written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert CANARY.encode() not in b"".join(written) + str(told.events).encode()
+    assert CANARY.encode() not in b"".join(written) + str(recorded.events).encode()
 
 
 async def test_a_lost_notice_stands_in_the_runs_log(tmp_path: Path) -> None:
@@ -274,9 +278,9 @@ async def test_a_lost_notice_stands_in_the_runs_log(tmp_path: Path) -> None:
 
 def test_the_address_of_a_webhook_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "https://hooks.contoso.example/x-54d1?sig=77"
-    told = BulkpullError(f"asked {Settings(notify_url=url).notify_url} or {url}").reason
+    reported = BulkpullError(f"asked {Settings(notify_url=url).notify_url} or {url}").reason
 
-    assert "x-54d1" not in told
+    assert "x-54d1" not in reported
     assert "x-54d1" not in repr(Settings(notify_url=url))
 
 

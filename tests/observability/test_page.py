@@ -11,7 +11,7 @@ import anyio
 import pytest
 from accounts import account, chronicle, complete, event, failed, manifest
 from journeys.kit import export
-from support import Told
+from support import EventRecorder
 
 from bulkpull.errors import BulkpullError, HeldBack
 from bulkpull.events import Event
@@ -20,7 +20,7 @@ from bulkpull.observability.html_report import render_report
 from bulkpull.observability.html_timeline import ticks
 from bulkpull.observability.recorder import rows_before, tidy
 from bulkpull.observability.run_log import log_of
-from bulkpull.observability.run_summary import verdict_of
+from bulkpull.observability.run_summary import run_outcome
 from bulkpull.output.manifest import DatasetRecord, Drift, Manifest, PublishedColumn
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -130,7 +130,7 @@ def test_the_verdict_stands_on_top_in_one_sentence() -> None:
 def test_every_end_of_a_run_has_its_verdict(
     records: list[DatasetRecord], changes: dict[str, bool], word: str, sentence: str
 ) -> None:
-    verdict = verdict_of(manifest(*records, **changes))
+    verdict = run_outcome(manifest(*records, **changes))
 
     assert (verdict.word, verdict.sentence) == (word, sentence)
 
@@ -177,9 +177,9 @@ def test_the_table_tells_rows_change_and_drift() -> None:
 
 
 def test_what_is_not_offered_is_told_once_for_all_and_values_that_did_not_fit_are_shown() -> None:
-    told = [DatasetRecord(dataset=name, status="unavailable", reason=f"{name}: not listed") for name in ("A", "B")]
+    reported = [DatasetRecord(dataset=name, status="unavailable", reason=f"{name}: not listed") for name in ("A", "B")]
     column = PublishedColumn(name="Id", type="String", declared="Int64", misfit={"row": 7, "value": "x"})
-    page = Page(render_report(account(complete("AzureUsage", columns=[column]), *told)))
+    page = Page(render_report(account(complete("AzureUsage", columns=[column]), *reported)))
 
     assert "A, B: not listed" in page.words
     assert "AzureUsage.Id (row 7: 'x')" in page.words
@@ -230,7 +230,7 @@ def test_hostile_text_stays_text_and_secrets_stay_out() -> None:
 
     assert not tags & {"script", "img"}
     assert not [name for _, attributes in Page(text).tags for name in attributes if name.startswith("on")]
-    assert not {each for each in (CANARY, "abc%2Bdef", "\x1b", "\u202e") if each in text}
+    assert not {item for item in (CANARY, "abc%2Bdef", "\x1b", "\u202e") if item in text}
 
 
 def test_it_needs_nothing_but_itself() -> None:
@@ -333,31 +333,31 @@ async def test_every_run_leaves_its_page_with_the_change_against_the_run_before(
 
 
 async def test_a_page_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_path: Path) -> None:
-    told = Told()
+    recorded = EventRecorder()
 
     def be_in_the_way(event: Event) -> None:
         if event.name == "run.started":
             (log_of(tmp_path, str(event.facts["run_id"])).parent / "report.html").mkdir(parents=True)
 
     async with Simulator(Scenario(rows=10)) as simulator:
-        done = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, told.events.append])
+        done = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, recorded.events.append])
 
     assert (done.status, done.exit_code) == ("complete", 0)
-    assert [warning["part"] for warning in told.of("account.lacking")] == ["report.html"]
+    assert [warning["part"] for warning in recorded.of("account.lacking")] == ["report.html"]
 
 
 async def test_a_fault_of_ours_in_the_page_is_a_warning_and_harms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
 
     def break_down(_: object) -> str:
         raise ValueError("the floor gave way")
 
     monkeypatch.setattr("bulkpull.observability.recorder.render_report", break_down)
     async with Simulator(Scenario(rows=10)) as simulator:
-        done = await export(simulator, tmp_path, "Profile", listeners=[told.events.append])
+        done = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 
     assert done.exit_code == 0
-    (warning,) = told.of("account.lacking")
+    (warning,) = recorded.of("account.lacking")
     assert "the floor gave way" in str(warning["reason"])

@@ -10,7 +10,7 @@ import pytest
 from support import FakeClock
 
 from bulkpull.errors import DiskTrouble, LedgerError
-from bulkpull.output import ledger_db as schema
+from bulkpull.output import ledger_db
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.ledger_db import MIGRATIONS, SCHEMA_VERSION
 
@@ -47,7 +47,7 @@ async def test_a_ledger_of_an_earlier_version_is_brought_up_to_date_with_all_tha
         assert ledger.set_aside is None
 
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
-        assert schema.version_of(database) == SCHEMA_VERSION
+        assert ledger_db.version_of(database) == SCHEMA_VERSION
 
 
 async def test_an_earlier_version_can_be_read_without_being_changed(tmp_path: Path) -> None:
@@ -67,14 +67,16 @@ async def test_a_migration_that_breaks_off_leaves_the_earlier_version_whole(
 ) -> None:
     write_old(tmp_path / "ledger.sqlite")
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x); INSERT INTO nowhere VALUES (1);"))
-        patched.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        patched.setattr(
+            ledger_db, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x); INSERT INTO nowhere VALUES (1);")
+        )
+        patched.setattr(ledger_db, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
         with pytest.raises(LedgerError, match="nowhere"):
             async with opened_ledger(tmp_path):
                 pass
 
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
-        assert schema.version_of(database) == 1
+        assert ledger_db.version_of(database) == 1
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     assert tables == {"run", "ending", "step"}
 
@@ -176,7 +178,7 @@ async def test_who_only_reads_moves_nothing(tmp_path: Path, harm: object) -> Non
         async with opened_ledger(tmp_path, read_only=True) as ledger:
             await ledger.steps("run-1")
 
-    assert [each.name for each in tmp_path.iterdir()] == ["ledger.sqlite"]
+    assert [item.name for item in tmp_path.iterdir()] == ["ledger.sqlite"]
     assert path.read_bytes() == damaged
 
 
@@ -193,7 +195,7 @@ async def test_a_reader_beside_a_writer_sees_the_last_commit_and_neither_waits(t
 async def test_a_ledger_that_another_program_holds_is_told_in_one_sentence_and_not_taken_for_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "BUSY_S", 0.01)
+    monkeypatch.setattr(ledger_db, "BUSY_S", 0.01)
     async with opened_ledger(tmp_path):
         pass
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
@@ -209,7 +211,7 @@ async def test_a_ledger_that_another_program_holds_is_told_in_one_sentence_and_n
 
 @pytest.mark.fault(9)
 async def test_a_lock_that_comes_in_mid_run_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "BUSY_S", 0.01)
+    monkeypatch.setattr(ledger_db, "BUSY_S", 0.01)
     async with opened_ledger(tmp_path) as ledger:
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -224,5 +226,5 @@ def test_a_disk_that_refuses_the_ledger_is_told_as_for_any_file(tmp_path: Path, 
     trouble = sqlite3.OperationalError("told by SQLite")
     trouble.sqlite_errorcode = getattr(sqlite3, code)
 
-    with pytest.raises(DiskTrouble, match=words), schema.explained(tmp_path):
+    with pytest.raises(DiskTrouble, match=words), ledger_db.ledger_errors(tmp_path):
         raise trouble

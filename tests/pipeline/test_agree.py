@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ConvertedColumn, ConvertedTable
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn
 from bulkpull.model import Execution, OfferedDataset, Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.download import StoredFile
-from bulkpull.pipeline.type_merge import Goal, as_text, columns_of, disagreements, wider
+from bulkpull.pipeline.download import DownloadedFile
+from bulkpull.pipeline.type_merge import Goal, as_text, common_type, disagreements, published_columns
 
 
 def part(kind: str, form: str | None = None, *, empty: bool = False) -> ConvertedPull:
     column = ConvertedColumn("Month", kind, ColumnType.MONTH, format=form, empty=empty)
     pull = Pull("AzureUsage", OfferedDataset("AzureUsage", ("Month",)), ("Month",), "SELECT Month FROM AzureUsage")
-    table = ConvertedTable((), 1, (column,), 10, ())
-    return ConvertedPull(pull, None, Execution("e", "r", "Completed"), StoredFile(Path("report"), 10), table)
+    table = ConversionResult((), 1, (column,), 10, ())
+    return ConvertedPull(pull, None, Execution("e", "r", "Completed"), DownloadedFile(Path("report"), 10), table)
 
 
 @pytest.mark.case("W9")
@@ -38,7 +38,7 @@ def part(kind: str, form: str | None = None, *, empty: bool = False) -> Converte
     ],
 )
 def test_parts_agree_on_the_form_of_dates_as_on_types(parts: Sequence[ConvertedPull], goal: Goal | None) -> None:
-    assert disagreements(parts, choose=wider) == ({"Month": goal} if goal else {})
+    assert disagreements(parts, choose=common_type) == ({"Month": goal} if goal else {})
 
 
 @pytest.mark.case("W9")
@@ -50,6 +50,6 @@ def test_forms_that_could_not_be_agreed_on_become_text() -> None:
 
 @pytest.mark.case("W9")
 def test_an_empty_first_part_does_not_hide_the_form_of_the_others() -> None:
-    (column,) = columns_of([part("Date", empty=True), part("Date", "%^b-%Y")])
+    (column,) = published_columns([part("Date", empty=True), part("Date", "%^b-%Y")])
 
     assert (column.type, column.format, column.empty) == ("Date", "%^b-%Y", False)

@@ -24,7 +24,7 @@ def sorted_as(
     found = sort_reports(
         reports, run_id=MINE, wanted={mark: mark for mark in wanted}, runs=[run] if run else [], now=NOW
     )
-    return [each.report_id for each in found.usable.get(MARK, [])], [each.report_id for each in found.orphans]
+    return [item.report_id for item in found.usable.get(MARK, [])], [item.report_id for item in found.orphans]
 
 
 @pytest.mark.fault(38)
@@ -36,7 +36,7 @@ def test_reports_of_the_run_itself_are_taken_up_the_latest_attempt_first() -> No
 
     assert taken is not None
     assert taken.report_id.endswith("-2")
-    assert [each.report_id[-2:] for each in leftovers.rest("Profile")] == ["-1"]
+    assert [item.report_id[-2:] for item in leftovers.rest("Profile")] == ["-1"]
     assert leftovers.take_report(MARK) is None
 
 

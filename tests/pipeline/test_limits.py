@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from support import Told
+from support import EventRecorder
 
 from bulkpull.config.settings import Settings
 from bulkpull.pipeline.resource_limits import Concurrency, Limits, fit, fit_to_machine, read_limits
@@ -83,20 +83,20 @@ def test_a_system_that_tells_nothing_limits_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.fault(12)
 async def test_what_is_lowered_is_told_once_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, settings = Told(), Settings(parallel_downloads=4, download_segments=4)
+    recorded, settings = EventRecorder(), Settings(parallel_downloads=4, download_segments=4)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (72, 72))
 
-    lowered, conversions = await fit_to_machine(settings, events=told.hub)
+    lowered, conversions = await fit_to_machine(settings, events=recorded.hub)
 
     assert (lowered.parallel_downloads, lowered.download_segments, conversions) == (1, 3, 2)
-    (event,) = told.events
+    (event,) = recorded.events
     assert event.name == "concurrency.lowered"
     assert "ulimit -n" in str(event.facts["reason"])
 
 
 async def test_a_machine_with_room_changes_and_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, settings = Told(), Settings(parallel_downloads=4, download_segments=4)
+    recorded, settings = EventRecorder(), Settings(parallel_downloads=4, download_segments=4)
     monkeypatch.setattr("bulkpull.pipeline.resource_limits.read_limits", Limits)
 
-    assert await fit_to_machine(settings, events=told.hub) == (settings, 2)
-    assert told.events == []
+    assert await fit_to_machine(settings, events=recorded.hub) == (settings, 2)
+    assert recorded.events == []

@@ -17,18 +17,23 @@ def pull(dataset: str = "AzureUsage", text: str = "SELECT A FROM AzureUsage", wi
 
 
 def test_a_report_is_named_after_dataset_mark_run_and_attempt() -> None:
-    told = parse_report_name(report_name(pull(), run_id=RUN, attempt=2))
+    reported = parse_report_name(report_name(pull(), run_id=RUN, attempt=2))
 
-    assert told is not None
-    assert (told.dataset, told.mark, told.run_id, told.attempt) == ("AzureUsage", pull_fingerprint(pull()), RUN, 2)
-    assert told.ordered_at == datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC)
+    assert reported is not None
+    assert (reported.dataset, reported.mark, reported.run_id, reported.attempt) == (
+        "AzureUsage",
+        pull_fingerprint(pull()),
+        RUN,
+        2,
+    )
+    assert reported.ordered_at == datetime(2026, 11, 23, 2, 4, 5, tzinfo=UTC)
 
 
 def test_a_standing_report_belongs_to_no_run() -> None:
-    told = parse_report_name(standing_name(pull("big-azure_1")))
+    reported = parse_report_name(standing_name(pull("big-azure_1")))
 
-    assert told is not None
-    assert (told.dataset, told.run_id, told.ordered_at) == ("big-azure_1", None, None)
+    assert reported is not None
+    assert (reported.dataset, reported.run_id, reported.ordered_at) == ("big-azure_1", None, None)
 
 
 @pytest.mark.behaviour(80, 92)

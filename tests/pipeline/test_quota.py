@@ -66,10 +66,10 @@ def test_when_to_ask_again(created_at: list[float], limit: int | None, in_a_row:
     assert opening == pytest.approx(expected)
 
 
-async def create_all(weights: dict[str, float], *, limit: int, told: bool = True) -> tuple[Service, list[Event]]:
+async def create_all(weights: dict[str, float], *, limit: int, reported: bool = True) -> tuple[Service, list[Event]]:
     clock = InstantClock()
-    told_events: list[Event] = []
-    quota = OneOffQuota(window_s=HOUR, clock=clock, events=Events(told_events.append))  # type: ignore[arg-type]
+    events: list[Event] = []
+    quota = OneOffQuota(window_s=HOUR, clock=clock, events=Events(events.append))  # type: ignore[arg-type]
     service = Service(clock, limit=limit)
 
     async def create(name: str) -> None:
@@ -79,12 +79,12 @@ async def create_all(weights: dict[str, float], *, limit: int, told: bool = True
                 if service.create(name):
                     quota.succeeded()
                     return
-                quota.refused(limit=limit if told else None)
+                quota.refused(limit=limit if reported else None)
 
     async with anyio.create_task_group() as group:
         for name in weights:
             group.start_soon(create, name)
-    return service, told_events
+    return service, events
 
 
 async def test_twenty_one_offs_under_a_quota_of_five_all_get_their_turn() -> None:
@@ -96,7 +96,7 @@ async def test_twenty_one_offs_under_a_quota_of_five_all_get_their_turn() -> Non
 
 
 async def test_a_quota_whose_limit_is_not_told_is_respected_too() -> None:
-    service, _ = await create_all({f"dataset {n:02}": 0 for n in range(12)}, limit=5, told=False)
+    service, _ = await create_all({f"dataset {n:02}": 0 for n in range(12)}, limit=5, reported=False)
 
     assert len(service.created) == 12
     assert service.refusals <= 16
@@ -110,16 +110,16 @@ async def test_once_refused_the_heaviest_go_first() -> None:
 
 
 async def test_a_burst_of_refusals_is_told_once() -> None:
-    _, told = await create_all({f"dataset {n:02}": 0 for n in range(9)}, limit=5)
+    _, reported = await create_all({f"dataset {n:02}": 0 for n in range(9)}, limit=5)
 
-    assert [event.name for event in told] == ["quota.reached"]
+    assert [event.name for event in reported] == ["quota.reached"]
 
 
 async def test_without_a_refusal_nobody_waits() -> None:
-    service, told = await create_all({f"dataset {n:02}": 0 for n in range(20)}, limit=100)
+    service, reported = await create_all({f"dataset {n:02}": 0 for n in range(20)}, limit=100)
 
     assert len(service.created) == 20
-    assert (service.refusals, told) == (0, [])
+    assert (service.refusals, reported) == (0, [])
     assert service.clock.now_s == 10_000.0
 
 

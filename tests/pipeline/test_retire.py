@@ -29,7 +29,7 @@ def current_of(output: Path) -> CurrentSnapshot:
 
 
 def names(*days: float) -> list[str]:
-    return [f"run={days_ago(each)}" for each in days]
+    return [f"run={days_ago(day)}" for day in days]
 
 
 @pytest.mark.fault(99)

@@ -98,7 +98,7 @@ def test_a_window_applies_where_rows_can_be_held_against_it_and_is_refused_by_na
     made = plan(of_azure(), Selection(name="other", dataset="Profile"), without_time, window=window)
 
     assert [(pull.dataset, pull.window) for pull in made.pulls] == [(of_azure().name, window)]
-    assert [(each.dataset, each.failed) for each in made.unavailable] == [("other", True), ("timeless", True)]
+    assert [(item.dataset, item.failed) for item in made.unavailable] == [("other", True), ("timeless", True)]
     assert "no time axis" in made.unavailable[0].reason
     assert "Month is not selected" in made.unavailable[1].reason
 
@@ -126,7 +126,7 @@ def test_a_selection_that_is_wrong_harms_nothing_else() -> None:
     made = plan(of_azure(select="Mont"), Selection(name="good", dataset="Profile"), only_selections=False)
 
     assert [pull.dataset for pull in made.pulls] == ["AzureUsage", "Profile", "good"]
-    (failed,) = [each for each in made.unavailable if each.failed]
+    (failed,) = [item for item in made.unavailable if item.failed]
     assert failed.reason == "mine: AzureUsage has no column Mont; did you mean Month?"
 
 
@@ -170,7 +170,7 @@ def test_a_system_query_is_pulled_with_the_text_that_the_service_keeps() -> None
 
 @pytest.mark.behaviour(76)
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "expected"),
     [
         (
             {"q-1": "SELECT Month,Gone,SubscriptionID2 FROM AzureUsage"},
@@ -180,8 +180,8 @@ def test_a_system_query_is_pulled_with_the_text_that_the_service_keeps() -> None
         ({}, "stores no query with the id q-1"),
     ],
 )
-def test_a_system_query_that_fell_behind_is_told(texts: dict[str, str], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_a_system_query_that_fell_behind_is_told(texts: dict[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         plan(Selection(name="mine", system_query="q-1"), system_texts=texts)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bulkpull.model import OfferedDataset, Pull
 from bulkpull.output.ledger import StepEntry
-from bulkpull.pipeline.poll import Form
+from bulkpull.pipeline.poll import PollForm
 from bulkpull.pipeline.usual_durations import LOOK_FORM, remembered_form, slowest_first, usual_durations
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -21,12 +21,12 @@ def at(seconds: float) -> str:
 def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[StepEntry], list[StepEntry]]:
     """Reports that took so long, each seen `seen_s` after it was completed."""
     ordered, executed = [], []
-    for number, each in enumerate(took_s):
+    for number, item in enumerate(took_s):
         start = 10_000.0 * number
         facts = {"report_id": f"{dataset}-{number}"}
         ordered.append(StepEntry(dataset, "report", at(start), facts | {"created_at": at(start)}))
         executed.append(
-            StepEntry(dataset, "execution", at(start + each + seen_s), facts | {"generated_at": at(start + each)})
+            StepEntry(dataset, "execution", at(start + item + seen_s), facts | {"generated_at": at(start + item)})
         )
     return ordered, executed
 
@@ -57,20 +57,20 @@ def test_datasets_without_a_past_go_first_and_then_the_slowest() -> None:
 
     order = slowest_first(pulls, usual_s={"Quick": 5, "Slow": 500}, rows={"NewAndLarge": 1_000_000, "Quick": 9})
 
-    assert [each.dataset for each in order] == ["NewAndLarge", "NewAndWide", "New", "Slow", "Quick"]
+    assert [item.dataset for item in order] == ["NewAndLarge", "NewAndWide", "New", "Slow", "Quick"]
 
 
 @pytest.mark.behaviour(107)
 @pytest.mark.parametrize(
     ("age_d", "form", "expected"),
     [
-        (1, "one_report", Form.ONE_REPORT),
-        (6, "one_status", Form.ONE_STATUS),
-        (8, "one_report", Form.ALL_STATUSES),
-        (1, "unheard_of", Form.ALL_STATUSES),
+        (1, "one_report", PollForm.ONE_REPORT),
+        (6, "one_status", PollForm.ONE_STATUS),
+        (8, "one_report", PollForm.ALL_STATUSES),
+        (1, "unheard_of", PollForm.ALL_STATUSES),
     ],
 )
-def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: Form) -> None:
+def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: PollForm) -> None:
     noted = [StepEntry("", LOOK_FORM, at(-age_d * 86_400), {"form": form})]
 
     assert remembered_form(noted, now=NOW) is expected

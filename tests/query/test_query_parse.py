@@ -38,7 +38,7 @@ LITERALS = st.one_of(
 )
 CONDITIONS = st.one_of(
     st.builds(
-        Condition, NAMES, st.sampled_from([each for each in Operator if not each.takes_list]), st.tuples(LITERALS)
+        Condition, NAMES, st.sampled_from([item for item in Operator if not item.takes_list]), st.tuples(LITERALS)
     ),
     st.builds(
         Condition,
@@ -175,7 +175,7 @@ def test_values_are_read_with_and_without_quotes(value: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "told"),
+    ("text", "place", "expected"),
     [
         ("SELCT a FROM b", "SELCT", "did you mean SELECT?"),
         ("SELECT a FORM b", "FORM", "did you mean FROM?"),
@@ -209,11 +209,11 @@ def test_values_are_read_with_and_without_quotes(value: str, text: str) -> None:
         ("SELECT a FROM b LIMIT -1", "-1", "positive whole number"),
     ],
 )
-def test_a_slip_is_pointed_at_and_the_right_word_is_told(text: str, place: str, told: str) -> None:
+def test_a_slip_is_pointed_at_and_the_right_word_is_told(text: str, place: str, expected: str) -> None:
     error = refused(text)
 
     assert text[error.at :].startswith(place)
-    assert told in error.reason
+    assert expected in error.reason
     assert error.excerpt is not None
     line, marks = error.excerpt.split("\n")
     assert line[marks.index("^") :].startswith(place[0])

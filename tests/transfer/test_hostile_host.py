@@ -13,7 +13,7 @@ from support import RawServer, reply
 from transfer.hostile import Answer, Outcome, transfer
 
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
-from bulkpull.transfer.progress import Progress, share_of
+from bulkpull.transfer.progress import TransferProgress, share_of
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S
 from bulkpull.transfer.transfer import PAUSE_S
 
@@ -257,7 +257,7 @@ def test_calls_stay_under_one_and_one_a_pause_whatever_the_replies(
 
 @pytest.mark.case("C10")
 def test_only_a_share_of_the_file_is_progress_and_what_was_reached_before_is_none() -> None:
-    progress = Progress()
+    progress = TransferProgress()
     size = 6_400
 
     assert [progress.advanced(done, size_bytes=size) for done in (1, 99, 100, 150, 40, 199, 200)] == [

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkpull import platforms
-from bulkpull.transfer import partial_file as module
+from bulkpull.transfer import partial_file
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
-from bulkpull.transfer.journal import vouch
+from bulkpull.transfer.byte_ranges import ByteRange
+from bulkpull.transfer.journal import append_ranges
 from bulkpull.transfer.partial_file import PartialFile
 
 URL = "https://storage.contoso.example/container/report.csv?sig=a"
@@ -31,7 +31,7 @@ async def begun(folder: Path, version: Version = VERSION) -> PartialFile:
 
 async def taken_up(folder: Path, *, execution_id: str = "execution-1", url: str = URL) -> tuple[PartialFile, bool]:
     partial = await PartialFile.opened(folder / "report.part")
-    return partial, await partial.take_up(execution_id=execution_id, url=url) is not None
+    return partial, await partial.resume(execution_id=execution_id, url=url) is not None
 
 
 @pytest.mark.fault(95)
@@ -42,13 +42,13 @@ async def test_bytes_are_in_the_file_before_the_journal_speaks_of_them(
 
     def noted(*arguments: Any) -> None:
         there.append((tmp_path / "report.part").read_bytes())
-        vouch(*arguments)
+        append_ranges(*arguments)
 
-    monkeypatch.setattr(module, "vouch", noted)
+    monkeypatch.setattr(partial_file, "append_ranges", noted)
     partial = await begun(tmp_path)
     await partial.write([BODY[:100]], offset=0)
-    await partial.vouch()
-    await partial.vouch()  # nothing new
+    await partial.write_journal()
+    await partial.write_journal()  # nothing new
     await partial.close()
 
     assert there == [BODY[:100]]
@@ -58,7 +58,7 @@ async def test_bytes_are_in_the_file_before_the_journal_speaks_of_them(
 async def test_bytes_that_a_power_cut_took_are_not_believed_whatever_the_journal_says(tmp_path: Path) -> None:
     partial = await begun(tmp_path)
     await partial.write([BODY[:1_000]], offset=0)
-    await partial.vouch()
+    await partial.write_journal()
     await partial.close()
     (tmp_path / "report.part").write_bytes(bytes(1_000))  # as a file system shows blocks that it had only allocated
 
@@ -66,7 +66,7 @@ async def test_bytes_that_a_power_cut_took_are_not_believed_whatever_the_journal
     await again.close()
 
     assert taken
-    assert again.kept == []
+    assert again.complete_ranges == []
 
 
 @pytest.mark.fault(96)
@@ -81,11 +81,11 @@ async def test_a_sync_that_fails_is_told_and_leaves_the_bytes_undurable(
 
     monkeypatch.setattr(platforms.current(), "sync_data", refuse)
     partial = await begun(tmp_path)
-    await partial.sync()  # nothing to make durable
+    await partial.fsync()  # nothing to make durable
     await partial.write([BODY[:100]], offset=0)
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output"):
-            await partial.sync()
+            await partial.fsync()
     await partial.close()
 
     assert len(asked) == 2
@@ -97,7 +97,7 @@ async def test_what_the_journal_cannot_vouch_for_is_fetched_again(tmp_path: Path
     partial = await begun(tmp_path)
     await partial.write([BODY[:1_000]], offset=0)
     await partial.write([BODY[2_000:3_000]], offset=2_000)
-    await partial.vouch()
+    await partial.write_journal()
     await partial.close()
     path = tmp_path / "report.part"
     content = bytearray(path.read_bytes())
@@ -113,11 +113,11 @@ async def test_what_the_journal_cannot_vouch_for_is_fetched_again(tmp_path: Path
     await again.close()
 
     expected = {
-        "edited": [Stretch(2_000, 3_000)],
-        "truncated": [Stretch(0, 1_000)],
-        "longer": [Stretch(0, 1_000), Stretch(2_000, 3_000)],
+        "edited": [ByteRange(2_000, 3_000)],
+        "truncated": [ByteRange(0, 1_000)],
+        "longer": [ByteRange(0, 1_000), ByteRange(2_000, 3_000)],
     }
-    assert again.kept == expected.get(change, [])
+    assert again.complete_ranges == expected.get(change, [])
     assert taken == (change in expected)
 
 
@@ -125,7 +125,7 @@ async def test_what_the_journal_cannot_vouch_for_is_fetched_again(tmp_path: Path
 async def test_a_file_that_cannot_be_pinned_gets_no_journal(tmp_path: Path) -> None:
     partial = await begun(tmp_path, Version(size_bytes=len(BODY)))
     await partial.write([BODY], offset=0)
-    await partial.vouch()
+    await partial.write_journal()
     await partial.close()
 
     assert not (tmp_path / "report.journal").exists()
@@ -141,7 +141,7 @@ async def test_bytes_in_any_order_give_the_file_its_md5_and_a_journal_that_holds
     for offset in order:
         block = BODY[offset : offset + 512]
         await partial.write([block[at : at + size] for at in range(0, len(block), size)], offset=offset)
-    await partial.vouch()
+    await partial.write_journal()
     digest = await partial.md5(size_bytes=len(BODY))
     await partial.close()
     again, taken = await taken_up(tmp_path)
@@ -151,7 +151,7 @@ async def test_bytes_in_any_order_give_the_file_its_md5_and_a_journal_that_holds
     assert (tmp_path / "report.part").read_bytes() == BODY
     assert digest == digest_again == VERSION.md5
     assert taken
-    assert (again.kept, again.done_bytes) == ([Stretch(0, len(BODY))], len(BODY))
+    assert (again.complete_ranges, again.done_bytes) == ([ByteRange(0, len(BODY))], len(BODY))
 
 
 async def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,25 +9,32 @@ import pytest
 
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
 from bulkpull.transfer.blob_version import Version, read_md5, version_of_range, version_of_whole
-from bulkpull.transfer.byte_ranges import Stretch
-from bulkpull.transfer.range_responses import EndReached, FileReplaced, RangesUnfit, judge, refusal, refuse_error_page
+from bulkpull.transfer.byte_ranges import ByteRange
+from bulkpull.transfer.range_responses import (
+    FileReplaced,
+    InvalidRangeResponse,
+    RangeNotSatisfiable,
+    check_response,
+    error_for_status,
+    refuse_error_page,
+)
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 KNOWN = Version(size_bytes=1_000, etag='"a"', modified="Mon, 23 Nov 2026 00:00:00 GMT")
-ASKED = Stretch(100, 200)
+ASKED = ByteRange(100, 200)
 GOOD = {"Content-Range": "bytes 100-199/1000", "Content-Length": "100", "ETag": '"a"'}
 DIGEST = base64.b64encode(bytes(16)).decode()
 
 
 @pytest.mark.behaviour(130)
 def test_the_range_that_was_asked_for_is_taken() -> None:
-    offer = judge(206, GOOD, asked=ASKED, known=KNOWN)
+    offer = check_response(206, GOOD, asked=ASKED, known=KNOWN)
 
     assert (offer.start, offer.end, offer.whole) == (100, 200, False)
 
 
 def test_a_shorter_range_is_taken_as_far_as_it_goes() -> None:
-    offer = judge(206, {"Content-Range": "bytes 100-149/1000"}, asked=ASKED, known=KNOWN)
+    offer = check_response(206, {"Content-Range": "bytes 100-149/1000"}, asked=ASKED, known=KNOWN)
 
     assert offer.end == 150
 
@@ -48,8 +55,8 @@ def test_a_shorter_range_is_taken_as_far_as_it_goes() -> None:
     ],
 )
 def test_another_range_than_the_one_asked_for_is_not_trusted(change: dict[str, str]) -> None:
-    with pytest.raises(RangesUnfit):
-        judge(206, GOOD | change, asked=ASKED, known=KNOWN)
+    with pytest.raises(InvalidRangeResponse):
+        check_response(206, GOOD | change, asked=ASKED, known=KNOWN)
 
 
 @pytest.mark.behaviour(131)
@@ -70,12 +77,12 @@ def test_another_version_is_never_joined_to_what_is_there(status: int, change: d
         headers["Content-Length"] = headers["Content-Range"].split("/")[1]
 
     with pytest.raises(FileReplaced):
-        judge(status, headers, asked=ASKED, known=KNOWN)
+        check_response(status, headers, asked=ASKED, known=KNOWN)
 
 
 def test_a_partial_answer_to_a_request_for_the_whole_file_is_not_taken() -> None:
-    with pytest.raises(RangesUnfit):
-        judge(206, GOOD, asked=None, known=None)
+    with pytest.raises(InvalidRangeResponse):
+        check_response(206, GOOD, asked=None, known=None)
 
 
 @pytest.mark.behaviour(132)
@@ -115,7 +122,7 @@ def test_a_code_of_the_storage_host_decides_whatever_its_status(
 ) -> None:
     headers = {"x-ms-error-code": code, "x-ms-request-id": "0aa1b2c3-0000-4000-8000-000000000001"}
 
-    error = refusal(status, headers, b"", now=NOW)
+    error = error_for_status(status, headers, b"", now=NOW)
 
     assert type(error) is kind
     assert words in str(error)
@@ -127,7 +134,7 @@ def test_a_code_of_the_storage_host_decides_whatever_its_status(
 def test_a_sign_in_that_a_proxy_asks_for_is_told_as_such_and_not_blamed_on_the_clock(
     status: int, headers: dict[str, str]
 ) -> None:
-    error = refusal(status, headers, b"<html>sign in</html>", now=NOW)
+    error = error_for_status(status, headers, b"<html>sign in</html>", now=NOW)
 
     assert type(error) is TransferError
     assert "proxy or gateway" in str(error)
@@ -141,7 +148,7 @@ def test_a_401_of_the_storage_host_itself_asks_for_a_fresh_link() -> None:
         "x-ms-error-code": "NoAuthenticationInformation",
     }
 
-    assert type(refusal(401, headers, b"", now=NOW)) is LinkExpired
+    assert type(error_for_status(401, headers, b"", now=NOW)) is LinkExpired
 
 
 @pytest.mark.behaviour(124, 131, 133)
@@ -155,14 +162,14 @@ def test_a_401_of_the_storage_host_itself_asks_for_a_fresh_link() -> None:
         (404, FileGone),
         (410, FileGone),
         (412, FileReplaced),
-        (416, EndReached),
+        (416, RangeNotSatisfiable),
         (429, StorageTrouble),
         (500, StorageTrouble),
         (503, StorageTrouble),
     ],
 )
 def test_each_refusal_means_something_else(status: int, kind: type[BulkpullError]) -> None:
-    error = refusal(status, {"Retry-After": "7"}, b"<Error><Code>SomeCode</Code></Error>", now=NOW)
+    error = error_for_status(status, {"Retry-After": "7"}, b"<Error><Code>SomeCode</Code></Error>", now=NOW)
 
     assert type(error) is kind
     assert "SomeCode" in str(error)
@@ -171,9 +178,9 @@ def test_each_refusal_means_something_else(status: int, kind: type[BulkpullError
 
 
 def test_a_range_beyond_the_end_tells_the_size() -> None:
-    error = refusal(416, {"Content-Range": "bytes */1000"}, b"", now=NOW)
+    error = error_for_status(416, {"Content-Range": "bytes */1000"}, b"", now=NOW)
 
-    assert isinstance(error, EndReached)
+    assert isinstance(error, RangeNotSatisfiable)
     assert error.size_bytes == 1_000
 
 

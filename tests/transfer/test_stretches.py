@@ -7,20 +7,20 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpull.transfer.byte_ranges import Stretch, merged, missing
+from bulkpull.transfer.byte_ranges import ByteRange, merged, missing
 
 SIZE = 60
 stretches = st.lists(
-    st.tuples(st.integers(0, SIZE + 10), st.integers(0, SIZE + 10)).map(lambda pair: Stretch(min(pair), max(pair)))
+    st.tuples(st.integers(0, SIZE + 10), st.integers(0, SIZE + 10)).map(lambda pair: ByteRange(min(pair), max(pair)))
 )
 
 
-def numbers(of: list[Stretch]) -> set[int]:
-    return {number for each in of for number in range(each.start, each.end)}
+def numbers(of: list[ByteRange]) -> set[int]:
+    return {number for item in of for number in range(item.start, item.end)}
 
 
 @given(stretches)
-def test_what_is_missing_and_what_is_there_make_the_file_and_do_not_overlap(present: list[Stretch]) -> None:
+def test_what_is_missing_and_what_is_there_make_the_file_and_do_not_overlap(present: list[ByteRange]) -> None:
     gaps = missing(present, size_bytes=SIZE)
 
     assert numbers(gaps) == set(range(SIZE)) - numbers(present)
@@ -29,7 +29,7 @@ def test_what_is_missing_and_what_is_there_make_the_file_and_do_not_overlap(pres
 
 
 @given(stretches)
-def test_merging_keeps_the_bytes_and_leaves_nothing_to_merge(present: list[Stretch]) -> None:
+def test_merging_keeps_the_bytes_and_leaves_nothing_to_merge(present: list[ByteRange]) -> None:
     whole = merged(present)
 
     assert numbers(whole) == numbers(present)

@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import numpy as np
 import pytest
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 from transport.kept_host import CERTIFICATE, HEAD, hosted
 
 from bulkpull.errors import AnswerLost
@@ -28,7 +28,9 @@ def certificate(request: pytest.FixtureRequest) -> Path | None:
 
 @pytest.fixture
 async def http(certificate: Path | None) -> AsyncIterator[Http]:
-    async with Http(ca_file=certificate, events=Told().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
+    async with Http(
+        ca_file=certificate, events=EventRecorder().hub, clock=FakeClock(), user_agent="bulkpull/test"
+    ) as ready:
         yield ready
 
 

@@ -8,15 +8,15 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import (
     PaceState,
+    after_429,
     after_call,
     after_success,
-    after_throttling,
-    at_rest,
+    initial_state,
     parse_http_date,
     parse_retry_after,
     wait_before_call,
@@ -48,7 +48,7 @@ def play(story: list[tuple[str, float]], state: PaceState) -> tuple[list[float],
             case "idle":
                 at += value
             case "throttled":
-                state = after_throttling(state, at=at, retry_after_s=value)
+                state = after_429(state, at=at, retry_after_s=value)
                 pauses.append((at, at + value))
             case _:
                 state = after_success(state, at=at)
@@ -61,7 +61,7 @@ def play(story: list[tuple[str, float]], state: PaceState) -> tuple[list[float],
 def test_over_no_window_are_there_more_calls_than_burst_and_rate_allow(
     story: list[tuple[str, float]], rate: float, burst: int
 ) -> None:
-    calls, _ = play(story, at_rest(calls_per_s=rate, burst=burst, at=0))
+    calls, _ = play(story, initial_state(calls_per_s=rate, burst=burst, at=0))
 
     for first in range(len(calls)):
         for last in range(first, len(calls)):
@@ -73,13 +73,13 @@ def test_over_no_window_are_there_more_calls_than_burst_and_rate_allow(
 @pytest.mark.behaviour(37)
 @given(story=actions)
 def test_no_call_falls_within_anyones_retry_after(story: list[tuple[str, float]]) -> None:
-    calls, pauses = play(story, at_rest(calls_per_s=10, burst=10, at=0))
+    calls, pauses = play(story, initial_state(calls_per_s=10, burst=10, at=0))
 
     assert not [call for call in calls for begin, end in pauses if begin < call < end - 1e-9]
 
 
 def test_a_burst_goes_at_once_and_the_next_call_waits_its_share() -> None:
-    state = at_rest(calls_per_s=10, burst=3, at=0)
+    state = initial_state(calls_per_s=10, burst=3, at=0)
     for _ in range(3):
         assert wait_before_call(state, at=0) == 0
         state = after_call(state, at=0)
@@ -89,30 +89,30 @@ def test_a_burst_goes_at_once_and_the_next_call_waits_its_share() -> None:
 
 @pytest.mark.behaviour(37, 39)
 def test_a_refusal_halves_the_rate_once_within_its_pause() -> None:
-    state = at_rest(calls_per_s=8, burst=8, at=0)
+    state = initial_state(calls_per_s=8, burst=8, at=0)
     for _ in range(5):
-        state = after_throttling(state, at=0, retry_after_s=10)
+        state = after_429(state, at=0, retry_after_s=10)
 
     assert (state.rate, state.burst, state.closed_until) == (4, 1, 10)
 
 
 def test_a_longer_pause_named_within_a_pause_prolongs_it() -> None:
-    state = after_throttling(at_rest(calls_per_s=8, burst=8, at=0), at=0, retry_after_s=10)
+    state = after_429(initial_state(calls_per_s=8, burst=8, at=0), at=0, retry_after_s=10)
 
-    assert after_throttling(state, at=5, retry_after_s=57).closed_until == 62
-    assert after_throttling(state, at=5, retry_after_s=1).closed_until == 10
+    assert after_429(state, at=5, retry_after_s=57).closed_until == 62
+    assert after_429(state, at=5, retry_after_s=1).closed_until == 10
 
 
 def test_the_rate_never_falls_below_a_sixteenth() -> None:
-    state = at_rest(calls_per_s=16, burst=8, at=0)
+    state = initial_state(calls_per_s=16, burst=8, at=0)
     for minute in range(20):
-        state = after_throttling(state, at=60 * minute, retry_after_s=1)
+        state = after_429(state, at=60 * minute, retry_after_s=1)
 
     assert state.rate == 1
 
 
 def test_half_the_rate_is_made_up_for_after_25_answers() -> None:
-    state = after_throttling(at_rest(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1)
+    state = after_429(initial_state(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1)
     answers = 0
     while state.is_slowed:
         state, answers = after_success(state, at=2), answers + 1
@@ -121,14 +121,14 @@ def test_half_the_rate_is_made_up_for_after_25_answers() -> None:
 
 
 def test_an_answer_within_a_pause_proves_nothing() -> None:
-    state = after_throttling(at_rest(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=5)
+    state = after_429(initial_state(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=5)
 
     assert after_success(state, at=1) == state
 
 
 @pytest.mark.fault(107)
 def test_an_absurd_pause_stops_nobody_else() -> None:
-    state = after_throttling(at_rest(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1e9)
+    state = after_429(initial_state(calls_per_s=10, burst=10, at=0), at=0, retry_after_s=1e9)
 
     assert wait_before_call(after_call(state, at=1), at=1) < 1
 
@@ -177,10 +177,10 @@ def test_an_http_date_is_utc() -> None:
 
 async def test_callers_go_in_the_order_in_which_they_asked() -> None:
     clock, gone = FakeClock(), list[int]()
-    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=EventRecorder().hub)
 
     async def caller(number: int) -> None:
-        await pacer.turn()
+        await pacer.acquire()
         gone.append(number)
 
     async with anyio.create_task_group() as tasks:
@@ -193,11 +193,11 @@ async def test_callers_go_in_the_order_in_which_they_asked() -> None:
 
 @pytest.mark.fault(37, 106)
 async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
-    clock, told, gone = FakeClock(), Told(), list[float]()
-    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=told.hub)
+    clock, recorded, gone = FakeClock(), EventRecorder(), list[float]()
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=recorded.hub)
 
     async def caller() -> None:
-        await pacer.turn()
+        await pacer.acquire()
         gone.append(clock.elapsed_s)
 
     await caller()
@@ -207,26 +207,26 @@ async def test_a_refusal_holds_back_also_those_who_wait_already() -> None:
         pacer.throttled(57)
 
     assert gone == [0, pytest.approx(57)]
-    assert told.of("pace.changed") == [{"calls_per_s": 0.5, "wait_s": 57.0}]
+    assert recorded.of("pace.changed") == [{"calls_per_s": 0.5, "wait_s": 57.0}]
 
 
 async def test_a_caller_that_is_cancelled_takes_no_turn() -> None:
     clock = FakeClock()
-    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=Told().hub)
-    await pacer.turn()
+    pacer = RateLimiter(calls_per_s=1, burst=1, clock=clock, events=EventRecorder().hub)
+    await pacer.acquire()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pacer.turn)
+        tasks.start_soon(pacer.acquire)
         await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
 
-    await pacer.turn()
+    await pacer.acquire()
 
     assert clock.elapsed_s == pytest.approx(1)
 
 
 def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
-    clock, told = FakeClock(), Told()
-    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=told.hub)
+    clock, recorded = FakeClock(), EventRecorder()
+    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
     pacer.succeeded()
     pacer.throttled(1)
     pacer.throttled(1)
@@ -234,14 +234,14 @@ def test_the_pace_is_told_when_it_changes_and_not_with_every_answer() -> None:
     for _ in range(60):
         pacer.succeeded()
 
-    assert told.of("pace.changed") == [{"calls_per_s": 5.0, "wait_s": 1.0}, {"calls_per_s": 10.0, "wait_s": 0.0}]
+    assert recorded.of("pace.changed") == [{"calls_per_s": 5.0, "wait_s": 1.0}, {"calls_per_s": 10.0, "wait_s": 0.0}]
 
 
 @given(waits=st.lists(st.floats(1e-18, 0.3), max_size=30), rate=st.floats(0.01, 97))
 async def test_no_wait_is_too_short_for_the_clock(waits: list[float], rate: float) -> None:
     """Rounding once left a wait that moved no clock, and the queue stood still."""
     clock = FakeClock()
-    pacer = RateLimiter(calls_per_s=rate, burst=1, clock=clock, events=Told().hub)
+    pacer = RateLimiter(calls_per_s=rate, burst=1, clock=clock, events=EventRecorder().hub)
     for wait_s in waits:
         clock.advance(wait_s)
-        await pacer.turn()
+        await pacer.acquire()

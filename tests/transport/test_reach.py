@@ -6,7 +6,7 @@ import asyncio
 from contextlib import nullcontext
 
 import pytest
-from support import FakeClock, Told, raw_server, reply
+from support import EventRecorder, FakeClock, raw_server, reply
 
 from bulkpull.errors import UnsafeAddress
 from bulkpull.transport.http import Http, Request
@@ -62,7 +62,12 @@ async def test_a_link_to_this_machine_is_not_even_asked() -> None:
         request = Request("GET", f"{server.origin}/f?sig=verysecret", endpoint="blob")
         for api, allowed in ((PUBLIC, ()), (PUBLIC, ("127.0.0.1",)), (server.origin, ())):
             http = Http(
-                ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x", api_base_url=api, near_hosts=allowed
+                ca_file=None,
+                events=EventRecorder().hub,
+                clock=FakeClock(),
+                user_agent="x",
+                api_base_url=api,
+                near_hosts=allowed,
             )
             async with http:
                 if api == PUBLIC and not allowed:

@@ -17,11 +17,11 @@ import anyio
 import anyio.to_thread
 import numpy as np
 import pytest
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 from transport.kept_host import CERTIFICATE, HEAD, Host, hosted, server_context
 
 from bulkpull.errors import AnswerLost
-from bulkpull.transport import buffered_body as inflow
+from bulkpull.transport import buffered_body
 from bulkpull.transport.http import TRANSFER_TIMEOUTS, AnswerOverdue, Http, StreamedReply, Timeouts
 from bulkpull.transport.proxies import Proxies, Proxy
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
@@ -69,12 +69,14 @@ class Fetch:
 @pytest.fixture(autouse=True)
 def _any_line_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is."""
-    monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 0.0)
+    monkeypatch.setattr(buffered_body, "_FAST_BYTES_PER_S", 0.0)
 
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[Fetch]:
-    async with Http(ca_file=CERTIFICATE, events=Told().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
+    async with Http(
+        ca_file=CERTIFICATE, events=EventRecorder().hub, clock=FakeClock(), user_agent="bulkpull/test"
+    ) as ready:
         yield Fetch(ready, bytearray())
 
 
@@ -92,7 +94,7 @@ async def test_a_body_in_the_clear_and_one_on_a_slow_line_come_by_the_loop(
 ) -> None:
     async with hosted(whole, None) as host:
         assert await fetch.run(host) == BODY
-    monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 1e18)
+    monkeypatch.setattr(buffered_body, "_FAST_BYTES_PER_S", 1e18)
     async with hosted(whole) as host:
         assert await fetch.run(host) == BODY
 

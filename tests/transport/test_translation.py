@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support import API, Answers, FakeClock, Told
+from support import API, Answers, EventRecorder, FakeClock
 from yarl import URL
 
 from bulkpull.errors import AnswerLost, NotConnected, TlsRefused, TransferError, UnsafeAddress
@@ -31,14 +31,14 @@ MADE: dict[type[BaseException], BaseException] = {
     aiohttp.ClientConnectorCertificateError: aiohttp.ClientConnectorCertificateError(KEY, UNTRUSTED),
     aiohttp.ServerFingerprintMismatch: aiohttp.ServerFingerprintMismatch(b"a", b"b", "account.example", 443),
 }
-for each in (
+for item in (
     aiohttp.ClientResponseError,
     aiohttp.ClientHttpProxyError,
     aiohttp.ContentTypeError,
     aiohttp.TooManyRedirects,
     aiohttp.WSServerHandshakeError,
 ):
-    MADE[each] = each(INFO, (), status=502, message="verysecret")
+    MADE[item] = item(INFO, (), status=502, message="verysecret")
 
 MEANINGS: dict[type[BaseException], type[TransferError]] = {
     aiohttp.ClientConnectorError: NotConnected,
@@ -77,7 +77,7 @@ def made(kind: type[BaseException]) -> BaseException:
 @pytest.mark.parametrize("kind", LIBRARY, ids=lambda kind: kind.__name__)
 def test_every_exception_of_the_library_has_a_meaning(kind: type[BaseException]) -> None:
     """Where it is not known that nothing was sent, the answer counts as lost."""
-    error = translate(made(kind), told="blob (account.example)")
+    error = translate(made(kind), label="blob (account.example)")
 
     assert type(error) is MEANINGS.get(kind, AnswerLost)
     assert "verysecret" not in f"{error!r} {error.__dict__}"
@@ -85,7 +85,7 @@ def test_every_exception_of_the_library_has_a_meaning(kind: type[BaseException])
 
 @pytest.mark.parametrize("kind", LIBRARY, ids=lambda kind: kind.__name__)
 async def test_no_exception_of_the_library_comes_through(kind: type[Exception]) -> None:
-    async with Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x") as http:
+    async with Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="x") as http:
         with Answers() as answers:
             answers.get(API, exception=made(kind))
             with pytest.raises(TransferError) as caught:
@@ -108,4 +108,4 @@ async def test_no_exception_of_the_library_comes_through(kind: type[Exception]) 
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_exceptions_of_the_system_have_a_meaning_too(error: BaseException, meaning: type[TransferError]) -> None:
-    assert type(translate(error, told="x")) is meaning
+    assert type(translate(error, label="x")) is meaning

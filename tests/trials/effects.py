@@ -87,12 +87,12 @@ class Effects:
     def counts(self, path: Any, folder: int | None = None) -> bool:
         """Whether a path, or what is open under a descriptor, lies below the root."""
         if isinstance(path, int):
-            told = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115 - the plain one
+            reported = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115 - the plain one
         elif folder is not None:
-            told = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115 - the plain one
+            reported = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115 - the plain one
         else:
-            told = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the plain one
-        return f"{told}/".startswith(f"{self._root}/") and not told.endswith(_RUN_LOG)
+            reported = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the plain one
+        return f"{reported}/".startswith(f"{self._root}/") and not reported.endswith(_RUN_LOG)
 
     def around(self, plain: Any, kind: str, *, position: int = 0) -> Any:
         """A function of `os` that counts."""

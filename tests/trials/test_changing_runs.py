@@ -122,15 +122,15 @@ class ChangingRuns(RuleBasedStateMachine):
         assert frame.height == snapshot["rows"]
         question, window = snapshot["question"], snapshot["window"]
         for text in frame["Provenance"].unique().to_list():
-            told = json.loads(text)
+            reported = json.loads(text)
             note(f"{name}: {text}")
-            assert told["account"] == self.simulator.scenario.tenant_id
-            assert told["span"] == snapshot["timespan"] or window
-            assert told["filter"] == [list(each) for each in question["filter"]]
+            assert reported["account"] == self.simulator.scenario.tenant_id
+            assert reported["span"] == snapshot["timespan"] or window
+            assert reported["filter"] == [list(item) for item in question["filter"]]
             if window is None:
-                assert told["window"] == [None, None]
+                assert reported["window"] == [None, None]
             else:
-                start, end = told["window"]
+                start, end = reported["window"]
                 assert window["start"] <= start < end <= window["end"]
 
     def teardown(self) -> None:
@@ -156,9 +156,9 @@ class ChangingRuns(RuleBasedStateMachine):
         async with opened_ledger(self.output / ".bulkpull", read_only=True) as ledger:
             steps = await ledger.steps(manifest.run_id)
         serving = {entry.facts.get("report_id") for entry in steps if entry.step == "standing"}
-        told = " ".join([*manifest.notes, *(note for record in manifest.datasets for note in record.notes)])
+        reported = " ".join([*manifest.notes, *(note for record in manifest.datasets for note in record.notes)])
         for report in service.reports.values():
-            assert report.report_id in serving or report.report_id in told, f"{report.name} is untold"
+            assert report.report_id in serving or report.report_id in reported, f"{report.name} is untold"
 
     async def carried_out(
         self,

@@ -9,7 +9,7 @@ import anyio
 from rich.text import Text
 
 from bulkpull.checks.credentials import check_credentials as look_at_credentials
-from bulkpull.checks.result import CheckResult, Verdict, exit_code_of, trouble_of
+from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
 from bulkpull.checks.service import check_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.work.consoles import data_console
@@ -38,13 +38,13 @@ def check_credentials(*, demo: bool, config: Path | None, as_json: bool) -> int:
                 came_from = dict.fromkeys(Settings.model_fields, "the demo")
             anyio.run(_check, settings, came_from, str(config or DEFAULT_FILE), note)
     except SettingsError as error:
-        note(trouble_of("settings", error))
+        note(problem_from("settings", error))
     code = exit_code_of(findings)
     if as_json:
         told = [finding.as_values() for finding in findings]
         print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": told})
     else:
-        troubles = sum(finding.verdict is Verdict.TROUBLE for finding in findings)
+        troubles = sum(finding.verdict is CheckStatus.TROUBLE for finding in findings)
         console.print(Text(f"{troubles} to see to" if troubles else "all is well", style="bold"))
     return code
 

@@ -26,7 +26,7 @@ from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.run_log import log_of
 from bulkpull.observability.support_bundle import Bundle, files_of
-from bulkpull.output.atomic_files import explained
+from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.past import ask_ledger, known_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
 
@@ -59,7 +59,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, confi
     path = to or Path()
     if path.is_dir():
         path /= f"bulkpull-{run_id}.zip"
-    with explained(path):
+    with disk_errors(path):
         _zip(path, files_of(bundle))
     if as_json:
         print_json({"version": 1, "run_id": run_id, "bundle": str(path), "bytes": path.stat().st_size})

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull.checks.credentials import check_proxy, check_secret_files
-from bulkpull.checks.output_folder import check_folder
-from bulkpull.checks.result import CheckResult, Verdict, exit_code_of, fine, trouble_of, unchecked
+from bulkpull.checks.output_folder import check_output_folder
+from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, fine, problem_from, unchecked
 from bulkpull.checks.service import check_service
 from bulkpull.checks.versions import check_versions
 from bulkpull.cli.stdio import print_json
@@ -25,9 +25,9 @@ from bulkpull.clock import SystemClock
 from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
 from bulkpull.errors import SettingsError
 
-_SIGNS = {Verdict.OK: "✓", Verdict.TROUBLE: "✗", Verdict.UNCHECKED: "–"}
-_PLAIN_SIGNS = {Verdict.OK: "+", Verdict.TROUBLE: "x", Verdict.UNCHECKED: "-"}
-_STYLES = {Verdict.OK: "green", Verdict.TROUBLE: "bold red", Verdict.UNCHECKED: "yellow"}
+_SIGNS = {CheckStatus.OK: "✓", CheckStatus.TROUBLE: "✗", CheckStatus.UNCHECKED: "–"}
+_PLAIN_SIGNS = {CheckStatus.OK: "+", CheckStatus.TROUBLE: "x", CheckStatus.UNCHECKED: "-"}
+_STYLES = {CheckStatus.OK: "green", CheckStatus.TROUBLE: "bold red", CheckStatus.UNCHECKED: "yellow"}
 # Sign and verdict, then the check's name.
 _WIDTHS = (11, 11)
 _DEMO = "demo"
@@ -54,13 +54,13 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
             anyio.run(_check, settings, came_from, str(config or DEFAULT_FILE), note)
     except SettingsError as error:
         without = "the settings cannot be used"
-        note(trouble_of("settings", error), unchecked("output", without), unchecked("service", without))
+        note(problem_from("settings", error), unchecked("output", without), unchecked("service", without))
     code = exit_code_of(findings)
     if as_json:
         told = [finding.as_values() for finding in findings]
         print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": told, "settings": values})
     else:
-        troubles = sum(finding.verdict is Verdict.TROUBLE for finding in findings)
+        troubles = sum(finding.verdict is CheckStatus.TROUBLE for finding in findings)
         console.print(Text(f"{troubles} to see to" if troubles else "all is well", style="bold"))
     return code
 
@@ -68,7 +68,7 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
 async def _check(settings: Settings, came_from: Mapping[str, str], config: str, note: Callable[..., None]) -> None:
     clock = SystemClock()
     note(await check_secret_files(settings, origins=came_from, config=config))
-    note(*await check_folder(settings.output, clock=clock, quota_window_s=settings.one_off_quota_window_seconds))
+    note(*await check_output_folder(settings.output, clock=clock, quota_window_s=settings.one_off_quota_window_seconds))
     note(check_proxy(settings))
     note(*await check_service(settings, clock=clock))
 
@@ -112,7 +112,9 @@ def print_finding(finding: CheckResult, console: Console, *, values: Sequence[Ma
     for width in _WIDTHS:
         table.add_column(width=width, no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row(Text(f"{sign} {finding.verdict.value}", _STYLES[finding.verdict]), finding.check, Text(finding.told))
+    table.add_row(
+        Text(f"{sign} {finding.verdict.value}", _STYLES[finding.verdict]), finding.check, Text(finding.message)
+    )
     if finding.fix:
         table.add_row("", Text("fix:", "bold"), Text(finding.fix))
     if finding.check == "settings":

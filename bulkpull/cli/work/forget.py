@@ -12,7 +12,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
-from bulkpull.output.atomic_files import explained, sync_folder
+from bulkpull.output.atomic_files import disk_errors, sync_folder
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current
 from bulkpull.output.run_history import PRIVATE
@@ -41,7 +41,7 @@ def forget_dataset(dataset: str, *, output: Path | None, config: Path | None, as
             name = next(each for each in current.datasets if each.casefold() == wanted.casefold())
             del current.datasets[name]
             current.updated_at = now
-            with explained(folder):
+            with disk_errors(folder):
                 current.save(folder)
                 link = folder / "latest" / name
                 if link.is_symlink():

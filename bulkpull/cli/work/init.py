@@ -15,7 +15,7 @@ from bulkpull.cli.work.consoles import error_console
 from bulkpull.cli.work.settings_file import USES, settings_text
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import SettingsError
-from bulkpull.output.atomic_files import explained, write_atomically
+from bulkpull.output.atomic_files import disk_errors, write_atomically
 
 _DEFAULT_USE = "full"
 _MEASURING = "benchmark"
@@ -64,7 +64,7 @@ def run_init(
     given["output"] = folder
     values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
     _WithoutEnvironment(**values)
-    with explained(file):
+    with disk_errors(file):
         write_atomically(file, settings_text(values, use=use))
     _tell(file, values, use=use)
 

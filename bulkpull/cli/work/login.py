@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull._version import __version__
-from bulkpull.auth import Entry, TokenCache, fingerprint, token_cache
+from bulkpull.auth import TokenCache, TokenEntry, token_cache, token_fingerprint
 from bulkpull.auth.device_code import DeviceCode, SignedIn, sign_in_by_device_code
 from bulkpull.cli.errors import INTERRUPTED, LogLevel, OutputOptions, write_error
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
@@ -126,13 +126,13 @@ def _turn_of(cache: TokenCache) -> Iterator[None]:
 def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
     identity = cache.identity
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
-    entry = Entry(
+    entry = TokenEntry(
         tenant_id=identity.tenant_id,
         client_id=identity.client_id,
         token_url=identity.token_url,
         account=signed_in.account,
         public=True,
-        descends_from=fingerprint(seed) if seed else None,
+        descends_from=token_fingerprint(seed) if seed else None,
         kept_at=iso_utc(SystemClock().now()),
         refresh_token=signed_in.refresh_token,
     )
@@ -145,7 +145,7 @@ def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict
             why=trouble.strerror,
             fix="point `token_cache` at a folder that this user may write, and sign in again",
         ) from None
-    return {"told": store.told, "encrypted": store.encrypted, "folder": str(cache.folder)}
+    return {"told": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
 
 
 def _hints(settings: Settings) -> list[str]:

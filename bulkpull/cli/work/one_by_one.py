@@ -36,7 +36,7 @@ class RequestCounts(Generic[T]):
 
     def as_values(self) -> dict[str, Any]:
         """What was not done, as JSON values."""
-        failed = [{"id": its_id, "why": error.told, "fix": error.fix} for its_id, error in self.failed.items()]
+        failed = [{"id": its_id, "why": error.message, "fix": error.fix} for its_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
     def tell(self, kind: Kind, *, done: str, speech: OutputOptions) -> None:

@@ -28,7 +28,7 @@ from bulkpull.pipeline.naming import OWN_PREFIX, is_ours, query_name
 from bulkpull.pipeline.plan import make_plan
 from bulkpull.pipeline.submit import DESCRIPTION
 from bulkpull.query import normalise
-from bulkpull.query.drift import find_drift
+from bulkpull.query.drift import find_query_drift
 from bulkpull.redact import printable
 
 T = TypeVar("T")
@@ -231,7 +231,7 @@ def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDat
     Raises:
         SettingsError: The dataset is not offered, or lacks what the query names (behaviour 76).
     """
-    drift = find_drift(query_text, offered=offered)
+    drift = find_query_drift(query_text, offered=offered)
     if drift is None:
         raise SettingsError(
             "the query cannot be read, so no report was ordered on it", why=printable(query_text, most=80)
@@ -289,7 +289,7 @@ def _check_removed(change: Change, report: Report) -> None:
 
 
 def _found(query_text: str, offered: Sequence[OfferedDataset]) -> list[OfferedDataset]:
-    drift = find_drift(query_text, offered=offered)
+    drift = find_query_drift(query_text, offered=offered)
     return [each for each in offered if drift and each.name.casefold() == drift.dataset.casefold()]
 
 

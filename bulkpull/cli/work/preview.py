@@ -27,7 +27,7 @@ from bulkpull.insights import requests as calls
 from bulkpull.insights.client import InsightsClient
 from bulkpull.pipeline.request import asked_for, plan_with
 from bulkpull.query import check_query, normalise
-from bulkpull.query.drift import find_drift
+from bulkpull.query.drift import find_query_drift
 from bulkpull.redact import printable
 
 Rows = list[dict[str, Any]]
@@ -151,7 +151,7 @@ async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, 
     if equal:
         return pull.dataset, equal[0].query_id, equal[0].text
     for query in stored:
-        drift = find_drift(query.text, offered=offered)
+        drift = find_query_drift(query.text, offered=offered)
         if query.is_system and drift and drift.dataset.casefold() == pull.offered.name.casefold() and not drift.missing:
             warn("the query of all columns is too long for a preview: this is the service's own query", speech)
             return pull.dataset, query.query_id, query.text
@@ -171,7 +171,7 @@ async def _of_query(client: InsightsClient, subject: Subject, *, speech: OutputO
     found = await client.get_queries(query_id=wanted, include_system=True)
     if not found:
         raise QUERIES.not_there(wanted.strip())
-    drift = find_drift(found[0].text, offered=())
+    drift = find_query_drift(found[0].text, offered=())
     return drift.dataset if drift else None, found[0].query_id, found[0].text
 
 

@@ -27,7 +27,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.pipeline.naming import OWN_PREFIX, is_ours
 from bulkpull.query import check_query
-from bulkpull.query.drift import QueryDrift, find_drift
+from bulkpull.query.drift import QueryDrift, find_query_drift
 from bulkpull.redact import printable
 
 
@@ -98,7 +98,7 @@ def show_query(query_id: str, *, demo: bool, config: Path | None, as_json: bool,
     if as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     else:
-        _print_one(queries[0], find_drift(queries[0].text, offered=offered))
+        _print_one(queries[0], find_query_drift(queries[0].text, offered=offered))
 
 
 def create_query(
@@ -120,7 +120,7 @@ def create_query(
     """
     name = name.strip()
     check_query_name(name)
-    rules.check_query(name=name, text=text)
+    rules.check_query_text(name=name, text=text)
 
     async def store(client: InsightsClient) -> Query:
         checked = check_query(text, offered=await client.get_datasets(), catalog=load_catalog())
@@ -189,7 +189,7 @@ def delete_queries(
 
 def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any]:
     """A query as JSON values, with what has become of the columns that it selects (pure)."""
-    drift = find_drift(query.text, offered=offered)
+    drift = find_query_drift(query.text, offered=offered)
     return query_values(query) | {
         "dataset": drift.dataset if drift else None,
         "dataset_offered": drift.offered if drift else None,
@@ -236,7 +236,7 @@ def _table(queries: Sequence[Query], offered: Sequence[OfferedDataset]) -> Table
     table.add_column("drifted", overflow="fold")
     for query in queries:
         table.add_row(
-            query.query_id, printable(query.name), printable(told_drift(find_drift(query.text, offered=offered)))
+            query.query_id, printable(query.name), printable(told_drift(find_query_drift(query.text, offered=offered)))
         )
     return table
 

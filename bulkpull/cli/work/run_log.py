@@ -10,7 +10,7 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
 from bulkpull.observability.run_log import log_of
-from bulkpull.output.atomic_files import disk_trouble
+from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.past import known_runs
 from bulkpull.output.run_history import resolve_run_id
 
@@ -40,7 +40,7 @@ def show_log(run: str | None, *, output: Path | None, config: Path | None, as_js
             fix=f"see what is known of it: bulkpull runs show {run_id}",
         ) from None
     except OSError as trouble:
-        raise disk_trouble(trouble, path) from trouble
+        raise to_disk_error(trouble, path) from trouble
     print_json({"version": 1, "run_id": run_id, "log": [entry for entry in entries if entry is not None]})
 
 

@@ -14,7 +14,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.config.settings import Settings
 from bulkpull.errors import LedgerError
 from bulkpull.observability.failures import group_by_reason
-from bulkpull.output.ledger import Ending, Ledger, RunEntry, StepEntry
+from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.past import ask_ledger, known_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
@@ -35,7 +35,7 @@ class Remembered:
     """What the ledger knows of a run."""
 
     entry: RunEntry | None = None
-    endings: Sequence[Ending] = ()
+    endings: Sequence[RunEnding] = ()
     resumptions: Sequence[str] = ()
     steps: Sequence[StepEntry] = field(default_factory=list)
 

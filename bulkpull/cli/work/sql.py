@@ -15,7 +15,7 @@ from bulkpull import formatting as figures
 from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.config.settings import Settings
 from bulkpull.errors import DiskTrouble, SettingsError
-from bulkpull.sql import Answer, connect_sql, first_rows, write_answer
+from bulkpull.sql import SqlResult, connect_sql, first_rows, write_answer
 
 _MOST_ROWS = 1_000
 
@@ -47,7 +47,7 @@ def answer(query: str, *, answer_format: str, to: Path | None, output: Path | No
             _copy_to_standard_output(path)
 
 
-def _print(found: Answer) -> None:
+def _print(found: SqlResult) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in found.columns:
         table.add_column(name, overflow="fold")

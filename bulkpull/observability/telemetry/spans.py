@@ -155,7 +155,7 @@ class Telemetry:
         dataset = event.dataset
         if dataset is None:
             return self._run
-        steps = [open_[0] for (each, _), open_ in self._step_spans.items() if each == dataset]
+        steps = [open_[0] for (name, _), open_ in self._step_spans.items() if name == dataset]
         return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
 
 

@@ -312,9 +312,9 @@ def is_due(seen_at: datetime | None, *, refresh_days: int | None, now: datetime)
     return seen_at is None or now - seen_at >= timedelta(days=refresh_days or 1)
 
 
-def moment_of(told: str | None, *, now: datetime) -> datetime | None:
+def moment_of(text: str | None, *, now: datetime) -> datetime | None:
     """A moment of a record, aware UTC; `None` for one that has not come yet, which an older version believed."""
-    moment = datetime.fromisoformat(told) if told else None
+    moment = datetime.fromisoformat(text) if text else None
     return None if moment is None or is_ahead(moment, now=now) else moment
 
 

@@ -97,8 +97,8 @@ class NightlyExecutor:
             seen_at = record.generated_at or iso_utc(self.tools.clock.now())
             await self.tools.note(record.dataset, UNCHANGED, execution_id=record.execution_id, generated_at=seen_at)
             record.due_at = None  # it has come, by whatever way
-            told = record.generated_at or "the latest execution"
-            raise Unchanged(f"the data of {told} are those that are published already", why=same.why) from same
+            data_time = record.generated_at or "the latest execution"
+            raise Unchanged(f"the data of {data_time} are those that are published already", why=same.why) from same
 
     async def _stand(self, night: NightlyDecision, record: DatasetRecord) -> bool:
         """Whether a standing report serves this dataset from now on."""
@@ -112,7 +112,7 @@ class NightlyExecutor:
                 report = await self._make(night, record)
             except BulkpullError as error:
                 record.notes.append(f"no standing report could be made, the next night tries again: {error.reason}")
-                self.tools.events.warn("report.lacking", reason=error.told)
+                self.tools.events.warn("report.lacking", reason=error.message)
                 night.served = False
                 if isinstance(error, QuotaExceeded) or night.ask or night.execution is not None:
                     return False

@@ -97,8 +97,8 @@ async def decide_nightly(
     for pull in pulls:
         record = None if pull.dataset in damaged else published.get(pull.dataset)
         seen = [Seen(record.execution_id, moment_of(record.generated_at, now=schedule.now))] if record else []
-        if record and (told := later.get(pull.dataset)):
-            seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"), now=schedule.now)))
+        if record and (facts := later.get(pull.dataset)):
+            seen.append(Seen(facts.get("execution_id"), moment_of(facts.get("generated_at"), now=schedule.now)))
         memory, there = known[pull.dataset], found[pull.dataset]
         if reports is None:
             nights[pull.dataset] = decide_blindly(
