@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,30 +12,33 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from bulkpull import platforms
+from bulkpull.catalog import load_catalog
 from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
 from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
+from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
-from bulkpull.output.run_history import PRIVATE, manifests
+from bulkpull.output.manifest import Current
+from bulkpull.output.run_history import PRIVATE
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
 
 
-async def check_output_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
+async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
+    output, quota_window_s = settings.output, settings.one_off_quota_window_seconds
     private = output / PRIVATE
-    needed_bytes: int | None = None
     if _exists(private / "ledger.sqlite"):
         try:
             async with opened_ledger(private, read_only=True) as ledger:
                 runs = await ledger.runs()
                 quota = await _check_quota(ledger, clock=clock, window_s=quota_window_s)
-            needed_bytes = await run_sync(_needed_by_last, output)
             known = _tell_runs(runs)
         except BulkpullError as error:
             known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
@@ -45,7 +47,7 @@ async def check_output_folder(output: Path, *, clock: Clock, quota_window_s: flo
     return [
         await run_sync(_check_writable, output),
         await run_sync(_check_links, output),
-        await run_sync(_check_room, output, needed_bytes),
+        await run_sync(_check_room, settings),
         await run_sync(_check_lock, private),
         known,
         quota,
@@ -92,18 +94,22 @@ def _check_links(output: Path) -> CheckResult:
     )
 
 
-def _check_room(output: Path, needed_bytes: int | None) -> CheckResult:
-    place = _nearest(output)
-    free_bytes = shutil.disk_usage(place).free
-    facts = {"free_bytes": free_bytes, "needed_bytes": needed_bytes}
-    message = f"{format_size(free_bytes)} free"
-    if needed_bytes is None:
-        return fine("disk", f"{message}; no earlier run tells how much is needed", facts=facts)
-    message += f"; the last complete run needed {format_size(needed_bytes)}"
-    if free_bytes < needed_bytes:
-        fix = "free some space, keep fewer snapshots (`retain_runs`), or point `output` at a larger disk"
-        return problem("disk", message, fix=fix, facts=facts)
-    return fine("disk", message, facts=facts)
+def _check_room(settings: Settings) -> CheckResult:
+    """By the rule that an export applies: of what is published, and before the first export of the twenty."""
+    output = settings.output
+    try:
+        datasets = list(Current.load(output).datasets) or [dataset.name for dataset in load_catalog().standard]
+    except BulkpullError as error:
+        return problem_from("disk", error)
+    except OSError:
+        return unchecked("disk", "the output folder cannot be read")
+    room = estimate_room(output, datasets, settings=settings, place=_nearest(output))
+    facts = {"free_bytes": room.free_bytes + RESERVE_BYTES, "needed_bytes": room.needed_bytes + RESERVE_BYTES}
+    message = (
+        f"{format_size(facts['free_bytes'])} free; an export of {plural(len(datasets), 'dataset')} needs "
+        f"{format_size(facts['needed_bytes'])} with its reserve ({describe_basis(room.sizes)})"
+    )
+    return problem("disk", message, fix=FIX, facts=facts) if room.too_large else fine("disk", message, facts=facts)
 
 
 def _check_lock(private: Path) -> CheckResult:
@@ -134,17 +140,6 @@ def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
     last = runs[0]
     message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
     return fine("ledger", f"{message}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
-
-
-def _needed_by_last(output: Path) -> int | None:
-    """Bytes that the last complete run downloaded and published, and the reserve; `None` when no manifest tells."""
-    for manifest in manifests(output):
-        new = [record for record in manifest.datasets if record.status == "complete"]
-        if manifest.status == "complete" and new:
-            return RESERVE_BYTES + sum(
-                record.downloaded_bytes + sum(file.bytes for file in record.files) for record in new
-            )
-    return None
 
 
 def _nearest(path: Path) -> Path:

@@ -43,18 +43,18 @@ class Invocation:
     Attributes:
         output: As the user wrote it, so that it can be pasted.
         command: `export` or `nightly`.
-        span: The options that say which time was asked for, as they were given.
+        options: Those that decide what was asked for (time, metrics), as they were given.
     """
 
     output: Path
     config: Path | None = None
     demo: bool = False
     command: str = "export"
-    span: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def export(self, names: Sequence[str] = ()) -> str:
         """The command that exports `names` into the same folder."""
-        return self._with_where(self.command, *names, *self.span, demo=self.demo)
+        return self._with_where(self.command, *names, *self.options, demo=self.demo)
 
     def resume(self, run_id: str) -> str:
         """The command that carries a run on."""

@@ -27,7 +27,7 @@ from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
 from bulkpull.conversion.header import Layout, read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
-from bulkpull.conversion.messages import FORMAT_KEY, ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
 from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
 from bulkpull.conversion.type_inference import ColumnTyper
@@ -100,8 +100,8 @@ class _Known:
 
     @property
     def formats(self) -> dict[str, str]:
-        """How the dates of columns are written, as it is known now; as metadata of the Parquet file."""
-        return {f"{FORMAT_KEY}{name}": column.format for name, column in self.columns.items() if column.format}
+        """How the dates of columns are written, as it is known now."""
+        return {name: column.format for name, column in self.columns.items() if column.format}
 
     def look_at(self, frame: pl.DataFrame) -> None:
         """Learn the size of its rows: from the first frame, and wherever a row group would outgrow its bytes."""
@@ -145,7 +145,7 @@ def _write(
             yield frame
 
     file = write_parquet(
-        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata={**metadata, **formats}
+        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata, formats=formats
     )
     for frame in frames:  # only to learn the rest
         known.look_at(frame)

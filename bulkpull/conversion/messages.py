@@ -65,7 +65,7 @@ class ConvertedColumn:
     A column as it was published.
 
     Attributes:
-        type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 18)`, `Datetime(us, UTC)`, …
+        type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 6)`, `Datetime(us, UTC)`, …
         misfit: The value that did not fit the declared type; `None` when the type held or was never tried.
         why_text: Why the column stays text although something narrower was declared.
         empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
@@ -200,3 +200,19 @@ class ConversionRequest:
     max_unpacked_bytes: int
     batch_bytes: int
     bounds: WindowBounds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WideningRequest:
+    """
+    A Parquet file with other columns and wider types, as the parent process asks for it.
+
+    Attributes:
+        into: An existing folder that gets the new file, under the same name.
+        types: All columns of the new file in their order, each with its type as the manifest shows it, which holds all
+            values of the present one. A column that the file lacks is empty; names are compared without case.
+    """
+
+    source: Path
+    into: Path
+    types: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +42,15 @@ def read_footer(path: Path) -> Footer:
         rows, metadata = rows_in(path), pl.read_parquet_metadata(path)
     except pl.exceptions.PolarsError as error:
         raise ValueError(str(error)) from None
-    formats = {
-        name.removeprefix(FORMAT_KEY): metadata.pop(name) for name in list(metadata) if name.startswith(FORMAT_KEY)
+    formats = formats_of(metadata)
+    lineage = {
+        name.removeprefix(_PREFIX): text
+        for name, text in metadata.items()
+        if name.startswith(_PREFIX) and not name.startswith(FORMAT_KEY)
     }
-    lineage = {name.removeprefix(_PREFIX): metadata[name] for name in metadata if name.startswith(_PREFIX)}
     return Footer(rows, lineage, formats)
+
+
+def formats_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """How the dates of columns were written, by column, from the key-value metadata of a file (pure)."""
+    return {name.removeprefix(FORMAT_KEY): form for name, form in metadata.items() if name.startswith(FORMAT_KEY)}

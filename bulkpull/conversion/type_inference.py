@@ -12,8 +12,6 @@ night and a moment on the next makes every engine refuse the two together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import polars as pl
 
@@ -21,9 +19,12 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion import date_formats
 from bulkpull.conversion.date_formats import first_false
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, is_same_form
+from bulkpull.conversion.parquet_types import AMOUNT_PRECISION, AMOUNT_SCALES, common_type
 
-# Wide enough for any amount, and the same every night: a scale that follows the values would change the type.
-AMOUNT = pl.Decimal(38, 18)
+AMOUNTS = tuple(pl.Decimal(AMOUNT_PRECISION, scale) for scale in AMOUNT_SCALES)
+"""The types of amounts, the narrowest first."""
+# No more digits before the point than the widest of them holds: a column that has to widen always can.
+_WIDEST = AMOUNTS[-1]
 _AMOUNT = r"^[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})$"
 _PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
 _VALUE_SHOWN = 200
@@ -33,8 +34,8 @@ _DATES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
 _TEXTS = (ColumnType.STRING, ColumnType.GUID)
 _UNSEEN: dict[ColumnType, pl.DataType] = {
     ColumnType.INT: pl.Int64(),
-    ColumnType.DECIMAL: AMOUNT,
-    ColumnType.NUMBER: AMOUNT,
+    ColumnType.DECIMAL: AMOUNTS[0],
+    ColumnType.NUMBER: AMOUNTS[0],
     ColumnType.BOOL: pl.Boolean(),
     ColumnType.DATE: pl.Date(),
     ColumnType.MONTH: pl.Date(),
@@ -42,14 +43,8 @@ _UNSEEN: dict[ColumnType, pl.DataType] = {
 }
 # Whatever was published as something other than text was published as one of these.
 _NARROW: tuple[pl.DataType, ...] = (
-    pl.Int64(), AMOUNT, pl.Boolean(), pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"),
+    pl.Int64(), *AMOUNTS, pl.Boolean(), pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"),
 )  # fmt: skip
-# The wider of two types that one of them can hold, value by value. A moment without a zone and one in UTC are not
-# among them: neither could say of the other's values what it is silent about.
-_WIDER: dict[tuple[pl.DataType, pl.DataType], pl.DataType] = {
-    (pl.Date(), pl.Datetime("us")): pl.Datetime("us"),
-    (pl.Int64(), AMOUNT): AMOUNT,
-}
 
 
 class ColumnTyper:
@@ -67,7 +62,7 @@ class ColumnTyper:
         self._misfit: Misfit | None = None
         self._outgrown: Misfit | None = None
         self._has_values = False
-        self._published = next((dtype for dtype in _NARROW if type_name(dtype) == plan.published_type), None)
+        self._published = NARROW_BY_NAME.get(plan.published_type or "")
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:
@@ -167,7 +162,7 @@ class ColumnTyper:
 
 def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     """The one of two types that holds the values of both; `None` when only text does."""
-    return one if one == other else _WIDER.get((one, other)) or _WIDER.get((other, one))
+    return one if one == other else NARROW_BY_NAME.get(common_type((type_name(one), type_name(other))))
 
 
 def type_name(dtype: pl.DataType) -> str:
@@ -177,6 +172,10 @@ def type_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return f"Datetime({dtype.time_unit}, {dtype.time_zone})" if dtype.time_zone else f"Datetime({dtype.time_unit})"
     return str(dtype)
+
+
+NARROW_BY_NAME = {type_name(dtype): dtype for dtype in _NARROW}
+"""Every type but text that a column is published as."""
 
 
 def _shown(text: pl.Series, place: int, *, first_row: int) -> Misfit:
@@ -191,6 +190,9 @@ def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
     """The first value that the published type could not hold; `None` when it could hold all of them."""
     if published == pl.Int64():
         return first_false(text.cast(pl.Int64, strict=False).cast(pl.String) == text, text)
+    if published in AMOUNTS:
+        numbers = text.cast(_WIDEST, strict=False)
+        return first_false(numbers.cast(published).cast(_WIDEST) == numbers, text)
     return _first_value(text)  # of dates, one format holds for all
 
 
@@ -213,18 +215,15 @@ def _unseen_type(plan: ColumnPlan) -> pl.DataType:
 
 def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
     declared = plan.declared
+    bound = None if plan.published_empty else published
+    amounts = _Amounts(next((dtype for dtype in AMOUNTS if dtype == bound), AMOUNTS[0]))
     if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
-        return _Numbers()
-    if declared is ColumnType.INT and published == AMOUNT:
-        return _Amounts()
+        return _Numbers(amounts)
+    if declared is ColumnType.DECIMAL or (declared is ColumnType.INT and published in AMOUNTS):
+        return amounts
     if declared in _DATES:
         return _Dates(declared, published_format=plan.published_format)
-    by_type: dict[ColumnType, Callable[[], _Reading]] = {
-        ColumnType.INT: _Integers,
-        ColumnType.DECIMAL: _Amounts,
-        ColumnType.BOOL: _Flags,
-    }
-    return by_type[declared]()
+    return _Flags() if declared is ColumnType.BOOL else _Integers()
 
 
 class _Integers(_Reading):
@@ -255,16 +254,31 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 
 class _Amounts(_Reading):
-    """Decimal amounts: the same number, though perhaps with other zeros around it."""
+    """
+    Decimal amounts: the same number, though perhaps with other zeros around it; the scale only ever grows.
+
+    Args:
+        least: The narrowest type to begin with.
+    """
+
+    def __init__(self, least: pl.Decimal) -> None:
+        self._dtype = least
 
     def read(self, text: pl.Series) -> pl.Series | int:
-        numbers = text.cast(AMOUNT, strict=False)
+        numbers = text.cast(_WIDEST, strict=False)
         # The cast rounds what has more digits and knows exponents. What has neither is a plain number if it is read at
         # all; for the rest the form decides, which takes five times as long to look at.
-        if numbers.null_count() == text.null_count() and _is_plain(text):
-            return numbers
-        misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
-        return numbers if misfit is None else misfit
+        if numbers.null_count() != text.null_count() or not _is_plain(text):
+            misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
+            if misfit is not None:
+                return misfit
+        for dtype in AMOUNTS[AMOUNTS.index(self._dtype) : -1]:
+            rounded = numbers.cast(dtype)
+            if (rounded.cast(_WIDEST) == numbers).all():
+                self._dtype = dtype
+                return rounded
+        self._dtype = _WIDEST
+        return numbers
 
     def why_not(self, value: str) -> str:
         del value
@@ -274,7 +288,8 @@ class _Amounts(_Reading):
 class _Numbers(_Reading):
     """Numbers of a metric: Int64 until a value needs Decimal, and Decimal from then on (behaviour 162)."""
 
-    def __init__(self) -> None:
+    def __init__(self, amounts: _Amounts) -> None:
+        self._amounts = amounts
         self._needs_decimal = False
 
     def read(self, text: pl.Series) -> pl.Series | int:
@@ -286,7 +301,7 @@ class _Numbers(_Reading):
         misfit = first_false(text.str.contains(_PLAIN_NUMBER), text)
         if misfit is not None:
             return misfit
-        amounts = _Amounts().read(text)
+        amounts = self._amounts.read(text)
         self._needs_decimal |= isinstance(amounts, pl.Series)
         return amounts
 
@@ -297,7 +312,7 @@ class _Numbers(_Reading):
 
 def _is_plain(text: pl.Series) -> bool:
     """Whether all values consist of digits, points and signs only, too few to be rounded."""
-    if int(text.str.len_bytes().max() or 0) > AMOUNT.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
+    if int(text.str.len_bytes().max() or 0) > _WIDEST.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
         return False
     letters = text.drop_nulls().cast(pl.Binary).cast(pl.List(pl.UInt8)).explode().to_numpy()
     known = int(np.count_nonzero(letters - np.uint8(ord("0")) <= 9))  # noqa: PLR2004 - a digit

@@ -25,7 +25,7 @@ from threading import Event, Lock, Thread
 
 from bulkpull import platforms
 from bulkpull.conversion.frames import FrameType, alive, frame
-from bulkpull.conversion.messages import ConversionRequest, ConversionResult
+from bulkpull.conversion.messages import ConversionRequest, ConversionResult, ParquetFile, WideningRequest
 from bulkpull.errors import BulkpullError
 
 LENGTH = struct.Struct("!Q")
@@ -60,18 +60,19 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
     channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_share))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: SimpleQueue[ConversionRequest] = SimpleQueue()
+    orders: SimpleQueue[ConversionRequest | WideningRequest] = SimpleQueue()
     Thread(target=_receive, args=(orders, channel), daemon=True).start()
     Thread(target=channel.beat, daemon=True).start()
 
     # The slow part of starting, done before the first order is there. The parent never imports it.
     from bulkpull.conversion.convert import convert  # noqa: PLC0415 - orders are listened for before this takes its time
+    from bulkpull.conversion.widen import widen_file  # noqa: PLC0415 - as before
 
     while True:
         order = orders.get()
-        answer: ConversionResult | BulkpullError
+        answer: ConversionResult | ParquetFile | BulkpullError
         try:
-            answer = convert(order)
+            answer = convert(order) if isinstance(order, ConversionRequest) else widen_file(order)
         except BulkpullError as error:
             answer = error
         channel.at_work.clear()
@@ -83,10 +84,10 @@ def _read_share() -> bytes:
     return _exactly(length)
 
 
-def _receive(orders: SimpleQueue[ConversionRequest], channel: _Channel) -> None:
+def _receive(orders: SimpleQueue[ConversionRequest | WideningRequest], channel: _Channel) -> None:
     while True:
         (length,) = LENGTH.unpack(_exactly(LENGTH.size))
-        order: ConversionRequest = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
+        order: ConversionRequest | WideningRequest = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
         channel.at_work.set()
         orders.put(order)
 

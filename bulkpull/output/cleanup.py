@@ -26,6 +26,10 @@ LATEST = "latest"
 # There when the file system was found to have no links; `runs verify` then misses none.
 _NO_LINKS_MARK = "no-links"
 
+_RUN_COLUMN_LINES = """
+An engine that takes `run=<run>` in the paths of `current.json` for a partition adds a column `run`: switch that off
+(`hive_partitioning = false` in DuckDB), and the columns are those of `latest/`.
+"""
 _RUNS_WARNING = """\
 Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pattern over several runs counts every row
 several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
@@ -38,14 +42,14 @@ README = f"""\
   after their run, so that a read during which a newer snapshot is published is whole or fails; then read again.
 - `current.json`: the same as a list of files, with run and row count. Files listed there stay for a day after they were
   replaced, so that a read of the list cannot even fail.
-{_VIEWS_LINE}
+{_VIEWS_LINE}{_RUN_COLUMN_LINES}
 {_RUNS_WARNING}"""
 README_WITHOUT_LINKS = f"""\
 # What to read here
 
 - `current.json`: the files of the newest complete snapshot of each dataset, with run and row count. Files listed there
   stay for a day after they were replaced.
-{_VIEWS_LINE}
+{_VIEWS_LINE}{_RUN_COLUMN_LINES}
 There is no `latest/`: this file system has no links.
 
 {_RUNS_WARNING}"""
@@ -58,8 +62,16 @@ _FIRST_README = f"""\
 
 {_RUNS_WARNING}"""
 _OUR_READMES = (
-    *(README, README_WITHOUT_LINKS, _FIRST_README),
-    *(README.replace(_VIEWS_LINE, ""), README_WITHOUT_LINKS.replace(_VIEWS_LINE, "")),
+    _FIRST_README,
+    *(
+        text.replace(views_line, "").replace(run_column_lines, "")
+        for text in (README, README_WITHOUT_LINKS)
+        for views_line, run_column_lines in (
+            ("", ""),
+            ("", _RUN_COLUMN_LINES),
+            (_VIEWS_LINE, _RUN_COLUMN_LINES),
+        )
+    ),
 )
 
 

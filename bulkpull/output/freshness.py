@@ -33,7 +33,8 @@ class Freshness:
     Attributes:
         run_id: The run that published the current snapshot; `None` when there is none.
         generated_at: When the service made the data; `None` when no file tells.
-        published_at: When the publishing run began.
+        published_at: When the snapshot became current, by the clock of the machine that published it, but never before
+            the data were made, by the service's clock; of a snapshot of an earlier version, when its run began.
         checked_at: The last look at the service that succeeded, whether it brought data or found none that is newer.
         unavailable: The newest run found that the service does not offer it to this account.
         reason: What the newest run says of it, when that was no success.
@@ -126,12 +127,15 @@ def _freshness(
     if snapshot is None:
         is_not_offered = news is not None and news.status == "unavailable"
         return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
-    published_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
+    began_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
     lineage = _lineage(output, snapshot.files)
     generated_at = _moment(lineage.get("generated_at"))
     is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
-    looks = [moment for moment in (look, published_at if is_believed else None) if moment is not None]
+    looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
+    published_at = _moment(snapshot.published_at) or began_at
+    if published_at and generated_at and is_believed:
+        published_at = max(published_at, generated_at)
     source = lineage.get("source", dataset)
     return Freshness(
         dataset,

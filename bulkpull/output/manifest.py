@@ -113,6 +113,19 @@ class PartRecord(_Record):
     run_id: str | None = None
 
 
+class DecisionRecord(_Record):
+    """
+    Where the run took a dataset's data from, and why.
+
+    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a night what
+    became of the scheduled report: `keep`, `make`, `replace` or `leave`.
+    """
+
+    action: str
+    reason: str
+    scheduled_report: str | None = None
+
+
 class DatasetRecord(_Record):
     """
     One dataset's part of the manifest. `reason` is one sentence that a person can act on.
@@ -152,6 +165,7 @@ class DatasetRecord(_Record):
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
     due_at: str | None = None
+    decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None

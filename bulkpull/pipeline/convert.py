@@ -8,12 +8,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import anyio
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_environment import without_secrets
-from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, WindowBounds
+from bulkpull.conversion.messages import (
+    ColumnPlan,
+    ConversionRequest,
+    ConversionResult,
+    ParquetFile,
+    WideningRequest,
+    WindowBounds,
+)
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.pipeline import converter
 from bulkpull.pipeline.converter import Converter
@@ -89,6 +97,23 @@ async def convert_report(
         return await _in_child(replace(order, batch_bytes=_TRIES[-1].batch_bytes), threads=_TRIES[-1].threads)
 
 
+async def widen_file(
+    source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
+) -> ParquetFile:
+    """
+    Write a Parquet file anew with other columns and wider types, in a child process.
+
+    Args:
+        into, types: As in `WideningRequest`.
+
+    Raises:
+        ConverterDied: The child was killed, crashed or stood still.
+        DiskTrouble: `into` cannot be written.
+    """
+    async with limiter:
+        return await _in_child(WideningRequest(source, into, dict(types)), threads=None)
+
+
 async def warm_up(limiter: anyio.CapacityLimiter) -> None:
     """
     Keep children at hand while this runs: start as many as may convert at once, and let small files share them.
@@ -111,16 +136,26 @@ async def warm_up(limiter: anyio.CapacityLimiter) -> None:
                 await child.end()
 
 
-async def _in_child(order: ConversionRequest, *, threads: int | None) -> ConversionResult:
+@overload
+async def _in_child(order: ConversionRequest, *, threads: int | None) -> ConversionResult: ...
+
+
+@overload
+async def _in_child(order: WideningRequest, *, threads: int | None) -> ParquetFile: ...
+
+
+async def _in_child(
+    order: ConversionRequest | WideningRequest, *, threads: int | None
+) -> ConversionResult | ParquetFile:
     while True:
         async with _child(threads) as (child, keep):
             was_spare = child.is_spare
             reply = await _ask(child, order)
             if reply is not None:
-                answer: ConversionResult | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                answer: ConversionResult | ParquetFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
                     raise answer
-                if answer.unpacked_bytes <= _SMALL_BYTES:
+                if isinstance(answer, ConversionResult) and answer.unpacked_bytes <= _SMALL_BYTES:
                     keep.append(child)
                 return answer
             if not was_spare:
@@ -157,6 +192,6 @@ async def _start(*, threads: int | None = None) -> Converter:
     return await converter.start(without_secrets(os.environ), threads=threads)
 
 
-async def _ask(child: Converter, order: ConversionRequest) -> bytes | None:
+async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:
     """Send the order; the reply, `None` when the child ended without one."""
     return await child.ask(pickle.dumps(order))

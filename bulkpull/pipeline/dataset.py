@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
+from bulkpull.conversion.parquet_types import common_type
 from bulkpull.errors import (
     BulkpullError,
     DiskTrouble,
@@ -34,13 +35,16 @@ from bulkpull.errors import (
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
+from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.cleanup import Undone
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import remove_beneath
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.column_plans import plan_columns
 from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.convert import widen_file
 from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull
+from bulkpull.pipeline.history_columns import file_types, with_common_columns
 from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -56,7 +60,6 @@ from bulkpull.pipeline.step_times import StepTimes
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import (
     as_text,
-    common_type,
     disagreements,
     empty_columns,
     present_goals,
@@ -200,7 +203,20 @@ class DatasetExport:
         fetched = await self._fetch_windows(split_pull(asked, catalog=self.context.catalog, now=window.end))
         parts, notes = growth.join(fetched)
         self.record.notes += notes
-        return parts
+        common = with_common_columns(parts, dataset=self.pull.dataset)
+        return [await self._as_described(before, part) for before, part in zip(parts, common, strict=True)]
+
+    async def _as_described(self, before: ConvertedPull, part: ConvertedPull) -> ConvertedPull:
+        """A part whose file has the columns and types that it is described with; `before` tells what it has now."""
+        if list(file_types(before).items()) == list(file_types(part).items()):
+            return part
+        folder = self._folder / "widened" / pull_fingerprint(part.pull)
+        with disk_errors(folder):
+            await anyio.to_thread.run_sync(partial(makedirs_durable, folder, root=self.context.private))
+        file = await widen_file(
+            part.table.files[0].path, into=folder, types=file_types(part), limiter=self.context.conversions
+        )
+        return replace(part, table=replace(part.table, files=(file,), content_hash=file.sha256))
 
     async def _submit_all(self) -> list[Report]:
         pulls = self._pulls()
@@ -414,6 +430,7 @@ class DatasetExport:
             record.notes.append(
                 f"{rows:,} rows where the snapshot before had {baseline.rows:,}: look whether that is right"
             )
+        self._note_first_sums(rows)
         if record.data_redacted:
             record.notes.append(WITHHELD)
         self._note_replaced_dataset()
@@ -428,6 +445,17 @@ class DatasetExport:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
             context.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
             record.notes.append(undone.note)
+
+    def _note_first_sums(self, rows: int) -> None:
+        """Say why the first snapshot with metrics has fewer rows than the one before it (behaviour 163)."""
+        before, record = self._baseline or self._published, self.record
+        if before is None or before.metrics or not record.metrics or rows >= before.rows:
+            return
+        if (before.timespan, before.window) == (record.timespan, record.window):
+            record.notes.append(
+                f"{rows:,} rows where the snapshot before, without metrics, had {before.rows:,}: rows that are alike "
+                f"in every column now come as one, with the sums of {join_some(record.metrics)}"
+            )
 
     def _note_replaced_dataset(self) -> None:
         """A window may take the place of a whole dataset, and its readers are to know (case W8)."""

@@ -32,26 +32,18 @@ class Growth:
     How a growing snapshot goes on.
 
     Attributes:
-        dataset: The name that it is published under.
         published: Its windows as they are published.
         kept: Those of them that stay, the oldest first.
         covered_until: Where the windows begin that are asked for again.
     """
 
-    dataset: str
     published: list[ConvertedPull]
     kept: list[ConvertedPull]
     covered_until: datetime
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
-        """
-        The windows of the new snapshot, and a note for each thing that a person may want to know (pure).
-
-        Raises:
-            HeldBack: The columns of the kept windows and of the fetched ones differ.
-        """
+        """The windows of the new snapshot, and a note for each thing that a person may want to know (pure)."""
         chosen, notes = without_emptied(fetched, self.published)
-        refuse_other_columns(self.kept, [part for part in chosen if not part.is_published], dataset=self.dataset)
         if self.kept:
             many = plural(len(self.kept), "window")
             notes.append(f"{many} up to {self.covered_until:%Y-%m-%d} kept as published")
@@ -78,7 +70,7 @@ def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, re
         _refuse_shorter_history(published, window, until=_window(parts[-1]).end if parts else None)
     restated = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
     kept, covered_until = keep_before(parts, since=window.start, restated_from=restated)
-    return Growth(pull.dataset, parts, kept, covered_until)
+    return Growth(parts, kept, covered_until)
 
 
 def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -> list[ConvertedPull]:
@@ -172,31 +164,6 @@ def without_emptied(
             f"{describe_window(_window(part))} came without rows: its {earlier.table.rows:,} published rows are kept"
         )
     return chosen, notes
-
-
-def refuse_other_columns(kept: Sequence[ConvertedPull], new: Sequence[ConvertedPull], *, dataset: str) -> None:
-    """
-    Refuse to join windows whose columns or types differ: readers are to have one table.
-
-    Raises:
-        HeldBack: With the columns that differ.
-    """
-    if not kept or not new:
-        return
-    before, now = _types(kept[0]), _types(new[0])
-    if before == now:
-        return
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    raise HeldBack(
-        f"{dataset}: the windows that are kept and those that came differ in {', '.join(names[:4])}",
-        why="columns or their types have changed since",
-        fix="publish the history anew under another name (--as), or select columns that have stayed",
-    )
-
-
-def _types(part: ConvertedPull) -> dict[str, str]:
-    table = part.table
-    return {column.name: column.type for column in table.columns} | dict.fromkeys(table.extra_columns, "String")
 
 
 def _part(

@@ -14,7 +14,9 @@ from bulkpull.model import Report
 from bulkpull.output.ledger import StepEntry
 
 MISSED = "missed"
-"""The step that tells of an execution that was due and did not come."""
+"""The ledger's step for an execution that was due and did not come."""
+UNCHANGED = "unchanged"
+"""The ledger's step for data that were found to be those that are published."""
 
 
 @dataclass(slots=True)

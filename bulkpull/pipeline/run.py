@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -50,24 +50,22 @@ from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.converted_pull import PARTS
 from bulkpull.pipeline.create_context import equip
 from bulkpull.pipeline.dataset import DatasetExport
+from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.execute import DecisionExecutor
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
-from bulkpull.pipeline.nightly.decide import NightlyDecision
-from bulkpull.pipeline.nightly.execute import NightlyExecutor
+from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import (
     LIST_UNKNOWN,
-    UNCHANGED,
-    Standing,
-    decide_nightly,
+    ScheduledReportMaker,
     remember_reports,
-    schedule_of,
     unused_reports,
 )
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.report_memory import UNCHANGED
 from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
 from bulkpull.pipeline.resource_limits import fit_to_machine
 from bulkpull.pipeline.resume import (
@@ -75,12 +73,11 @@ from bulkpull.pipeline.resume import (
     INTERRUPTED,
     SUBMITTED,
     EarlierRuns,
+    ReusableWork,
     find_reusable,
-    published_before,
     review,
 )
-from bulkpull.pipeline.reusable_work import KEPT, SPLIT
-from bulkpull.pipeline.splitting import split_pull, with_halves
+from bulkpull.pipeline.reusable_work import KEPT
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST
 
@@ -123,7 +120,6 @@ class Run:
     _past: EarlierRuns = field(default_factory=EarlierRuns)
     _started_at: str = ""
     _begun: bool = False
-    _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
     _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
@@ -326,15 +322,23 @@ class Run:
                 published=published_datasets(folder.published, catalog=load_catalog()),
                 history_starts=history_starts(folder.published),
             )
-            reports = await self._list_reports(connection.client, folder)
-            nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
+            found = await find_reusable(
+                await self._list_reports(connection.client, folder),
+                ledger=ledger,
+                run_id=self.run_id,
+                pulls=plan.pulls,
+                past=self._past,
+                folder=folder,
+                now=self.clock.now(),
+            )
+            decisions = await self._decide(found, connection.client, ledger=ledger, folder=folder)
             await self._claim(folder.output)
         except SettingsError:
             raise
         except BulkpullError as error:
             await self._lose_all(error, ledger=ledger)
             return
-        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
+        fetched = [pull for pull in plan.pulls if self._will_convert(decisions[pull.dataset])]
         self._refused = await find_too_large(
             folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
@@ -343,30 +347,8 @@ class Run:
         self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
         self._tell_plan(plan)
-        await self._open_records(plan, ledger=ledger, folder=folder)
-        left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
-        splits = await self._known_splits(ledger)
-        asked = [
-            each
-            for pull in left
-            for window in (pull, *split_pull(pull, catalog=load_catalog(), now=self.clock.now()))
-            for each in with_halves(window, splits)
-        ]
-        inheritance = await find_reusable(
-            reports,
-            ledger=ledger,
-            run_id=self.run_id,
-            wanted={
-                mark: pull_fingerprint(pull)
-                for pull in asked
-                for mark in (earlier_mark_of(pull), pull_fingerprint(pull))
-            },
-            windows={pull_fingerprint(pull): pull.window.end for pull in asked if pull.window is not None},
-            splits=splits,
-            alive=self._past.alive,
-            folders=folder.runs,
-            now=self.clock.now(),
-        )
+        await self._open_records(plan, found.done, folder=folder)
+        left = [pull for pull in plan.pulls if pull.dataset not in found.done]
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
@@ -378,7 +360,7 @@ class Run:
                         ledger=ledger,
                         folder=folder,
                         conversions=conversions,
-                        leftovers=inheritance.leftovers,
+                        leftovers=found.reusable,
                         clock=self.clock,
                         events=self.events,
                         background=working,
@@ -390,12 +372,13 @@ class Run:
                     tools.publisher.check_lock = self._check_lock
                     tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
-                    if self._will_convert(left, nights):
+                    if fetched:
                         watching.start_soon(warm_up, tools.conversions)
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
+                    executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
-                        working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
-                    self._clear_away(tools, orphans=inheritance.orphans)
+                        working.start_soon(self._carry_out, decisions[pull.dataset], executor)
+                    self._clear_away(tools, orphans=found.orphans)
                     self._tell_unused()
                     tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
                 self._end_tidying(tools, watching)
@@ -418,11 +401,6 @@ class Run:
         tools.submitter.settled.set()
         watching.start_soon(cut_off)
 
-    async def _known_splits(self, ledger: Ledger) -> frozenset[str]:
-        """The windows that runs of the last days had to ask for in halves."""
-        noted = await ledger.noted(SPLIT, since=iso_utc(self.clock.now() - KEPT))
-        return frozenset(str(entry.facts["mark"]) for entry in noted)
-
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         self._notes += [note for note in plan.notes if note not in self._notes]
@@ -443,13 +421,10 @@ class Run:
             self._notes.append(LIST_UNKNOWN)
         return reports
 
-    async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
+    async def _open_records(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
         """A record for every dataset: not to be had, published already by this run, or to be done."""
         for missing in plan.unavailable:
             self._records[missing.dataset] = unavailable_record(missing)
-        done: Mapping[str, DatasetRecord] = {}
-        if self._past.carried_on:
-            done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
         for record in done.values() if self.settings.keep_raw else ():
             raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
             if not await anyio.to_thread.run_sync(raw.is_dir):
@@ -483,33 +458,28 @@ class Run:
         with suppress(BulkpullError):  # tidiness, which the next run sees to as well
             await submitter.sweep_queries(ids, tidying=True)
 
-    async def _nights(
-        self,
-        pulls: Sequence[Pull],
-        reports: Sequence[Report] | None,
-        connection: Connection,
-        *,
-        ledger: Ledger,
-        folder: OutputFolder,
-    ) -> Mapping[str, NightlyDecision]:
-        """What a night has to do, by dataset; nothing but for a night, and nothing for a window (behaviour 83)."""
-        if not self.request.nightly:
-            return {}
-        standing = [pull for pull in pulls if pull.window is None]
-        self._memories = await remember_reports(ledger)
-        nights = await decide_nightly(
-            standing,
-            reports,
-            client=connection.client,
-            memories=self._memories,
-            unchanged=await ledger.noted(UNCHANGED),
+    async def _decide(
+        self, found: ReusableWork, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder
+    ) -> Mapping[str, Decision]:
+        """What to do about each dataset, by its name; for a night also which scheduled reports are unused."""
+        is_nightly = self.request.nightly
+        memories = await remember_reports(ledger) if is_nightly else {}
+        decisions = await decide_all(
+            found.parts,
             published=folder.published,
-            damaged=frozenset(folder.damaged),
-            schedule=schedule_of(self.settings, now=connection.client.service_time()),
+            damaged=folder.damaged,
+            memories=memories,
+            unchanged=await ledger.noted(UNCHANGED),
+            reports=found.listed,
+            client=client,
+            schedule=schedule_of(self.settings, now=client.service_time()) if is_nightly else None,
+            done=found.done,
+            reusable=found.reusable,
         )
-        used = {each.report_id for night in nights.values() for each in (night.standing, *night.replaced) if each}
-        self._unused = unused_reports(reports or (), self._memories, used=used)
-        return nights
+        chosen = [decision.schedule for decision in decisions.values() if decision.schedule]
+        used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
+        self._unused = unused_reports(found.listed or (), memories, used=used)
+        return decisions
 
     def _tell_unused(self) -> None:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
@@ -523,48 +493,40 @@ class Run:
             "deletes what is not needed any more"
         )
 
-    def _will_convert(self, pulls: Iterable[Pull], nights: Mapping[str, NightlyDecision]) -> bool:
-        if self.request.submit_only:
-            return False
-        return any((night := nights.get(pull.dataset)) is None or night.reason is None for pull in pulls)
+    def _will_convert(self, decision: Decision) -> bool:
+        return not self.request.submit_only and decision.action is not Action.KEEP
 
-    async def _carry(self, pull: Pull, tools: RunContext, night: NightlyDecision | None) -> None:
+    async def _carry_out(self, decision: Decision, executor: DecisionExecutor) -> None:
         """One dataset, whose faults end here: in its record."""
-        record = self._records[pull.dataset]
-        with about(pull.dataset):
+        record = self._records[decision.pull.dataset]
+        with about(record.dataset):
             try:
-                if (refused := self._refused.get(pull.dataset)) is not None:
+                if (refused := self._refused.get(record.dataset)) is not None:
                     raise refused
-                if night is not None:
-                    await self._shift(tools).work(night, record)
-                elif self.request.submit_only:
-                    await self._submit(DatasetExport(pull, tools, record))
-                else:
-                    assembly = DatasetExport(
-                        pull,
-                        tools,
-                        record,
-                        only_news=self.request.nightly,
-                        reset_types=self.request.reset_types,
-                    )
-                    await assembly.run()
+                await executor.carry_out(decision, record)
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":
-                stay(record, tools.published.get(pull.dataset))
+                stay(record, executor.context.published.get(record.dataset))
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
-    def _shift(self, tools: RunContext) -> NightlyExecutor:
-        standing = Standing(
-            client=tools.client,
-            submitter=tools.submitter,
+    def _executor(self, context: RunContext) -> DecisionExecutor:
+        maker = ScheduledReportMaker(
+            client=context.client,
+            submitter=context.submitter,
             clock=self.clock,
             events=self.events,
             lead_h=self.settings.standing_lead_hours,
             idle=[report for _, report in self._unused],
         )
-        return NightlyExecutor(tools, standing, submit=self._submit if self.request.submit_only else None)
+        return DecisionExecutor(
+            context,
+            maker,
+            only_news=self.request.nightly,
+            reset_types=self.request.reset_types,
+            submit=self._submit if self.request.submit_only else None,
+        )
 
     async def _submit(self, assembly: DatasetExport) -> None:
         """Order the reports, and leave the rest to whoever resumes this run."""

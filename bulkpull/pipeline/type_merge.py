@@ -1,5 +1,5 @@
 """
-Agree: the parts of one snapshot brought to one set of types, and told as one (pure).
+The parts of one snapshot brought to one set of types, and described as one table (pure).
 
 A column that is a number in one part and text in another makes every engine refuse the two together.
 """
@@ -13,16 +13,10 @@ from itertools import accumulate
 
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, WindowRows, is_same_form
+from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.vouching import vouched_by
-
-TEXT = "String"
-# Of two types that parts came out as, the one that holds both; all others meet in text.
-_WIDER = {
-    frozenset({"Int64", "Decimal(38, 18)"}): "Decimal(38, 18)",
-    frozenset({"Date", "Datetime(us)"}): "Datetime(us)",
-}
 
 
 def published_types(record: DatasetRecord | None) -> dict[str, str]:
@@ -72,11 +66,6 @@ def with_goals(plans: Iterable[ColumnPlan], goals: Mapping[str, Goal]) -> list[C
 def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
     """What a part has reached, to be kept by a conversion with another window edge."""
     return {column.name: Goal(column.type, column.format) for column in columns}
-
-
-def common_type(types: frozenset[str]) -> str:
-    """The type in which all of `types` have room, as `type_name` writes them."""
-    return _WIDER.get(types, TEXT)
 
 
 def as_text(_: frozenset[str]) -> str:

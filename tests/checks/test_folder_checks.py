@@ -16,9 +16,11 @@ from support import START, FakeClock
 from bulkpull.checks.output_folder import check_output_folder
 from bulkpull.checks.result import CheckResult, CheckStatus
 from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.lock import find_writer, locked
+from bulkpull.output.manifest import Current, CurrentSnapshot
 
 RUN = "20261123T013000Z-0000aa"
 
@@ -32,7 +34,7 @@ class Usage(NamedTuple):
 
 
 async def look(output: Path) -> dict[str, CheckResult]:
-    found = await check_output_folder(output, clock=FakeClock(), quota_window_s=3600)
+    found = await check_output_folder(Settings(output=output), clock=FakeClock())
     return {finding.check: finding for finding in found}
 
 
@@ -90,20 +92,32 @@ async def test_a_folder_without_permission_is_trouble(tmp_path: Path) -> None:
 
 
 @pytest.mark.case("O5")
-async def test_free_room_is_held_against_what_the_last_complete_run_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.fault(6)
+@pytest.mark.parametrize(("short_bytes", "verdict"), [(0, CheckStatus.OK), (1, CheckStatus.TROUBLE)])
+async def test_free_room_is_held_against_what_the_published_datasets_took(
+    short_bytes: int, verdict: CheckStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write_run(tmp_path, downloaded_bytes=4_000_000)
-    enough = await look(tmp_path)
-    # Downloads leave a reserve (case O5), and one byte of it is missing.
-    free = 5_000_000 + RESERVE_BYTES - 1
+    Current(datasets={"Profile": CurrentSnapshot(run_id=RUN, rows=1, files=["x"])}).save(tmp_path)
+    free = 5_000_000 + RESERVE_BYTES - short_bytes
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free, 0, free))
-    little = await look(tmp_path)
+    disk = (await look(tmp_path))["disk"]
 
-    assert (enough["disk"].verdict, enough["disk"].facts["needed_bytes"]) == (CheckStatus.OK, 5_000_000 + RESERVE_BYTES)
-    assert little["disk"].verdict is CheckStatus.TROUBLE
-    assert "9.2 MB" in little["disk"].message
-    assert little["disk"].fix
+    assert (disk.verdict, disk.facts["needed_bytes"]) == (verdict, 5_000_000 + RESERVE_BYTES)
+    assert "9.2 MB" in disk.message
+    assert bool(disk.fix) == bool(short_bytes)
+
+
+@pytest.mark.fault(6)
+async def test_before_the_first_export_the_twenty_are_expected_to_take_some_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9_000_000, 0, 9_000_000))
+    disk = (await look(tmp_path / "new"))["disk"]
+
+    assert disk.verdict is CheckStatus.TROUBLE
+    assert "an export of 20 datasets needs 30.2 MB with its reserve" in disk.message
+    assert "2.0 MB for each that was never exported" in disk.message
 
 
 async def test_the_holder_of_the_lock_is_named_and_is_no_trouble(tmp_path: Path) -> None:

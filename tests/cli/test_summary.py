@@ -113,6 +113,15 @@ def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() ->
     assert shlex.split(again)[1:] == [as_typed("bulkpull"), "export", "AzureUsage", "--output", "my data"]
 
 
+def test_the_command_for_another_try_repeats_what_was_asked_for() -> None:
+    options = ("--timespan", "LAST_MONTH", "--metrics", "none")
+    summary = _summary_text(_manifest(_complete("Profile"), _failed("AzureUsage", "no luck")), options=options)
+
+    again = next(line for line in summary.splitlines() if line.startswith("again"))
+    assert shlex.split(again)[2:7] == ["export", "AzureUsage", *options][:5]
+    assert again.count("--metrics none") == 1
+
+
 def test_the_command_that_reads_the_data_can_be_pasted_whatever_the_folder_is_called() -> None:
     output = 'it\'s "my" [data]'
     reported = _summary_text(_manifest(_complete("Profile")), output=output)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import product
+from itertools import combinations, product
 
 import polars as pl
 import pytest
@@ -91,6 +91,12 @@ def test_what_is_no_plain_amount_keeps_its_column_text(odd: str) -> None:
     assert (reported.type, reported.misfit) == ("String", Misfit(row=2, value=odd))
 
 
+def least_scale(values: Values) -> int:
+    """The smallest of the three scales that holds every value, by counting digits after the point."""
+    digits = max((len(value.partition(".")[2].rstrip("0")) for value in values if value), default=0)
+    return next(scale for scale in (6, 12, 18) if digits <= scale)
+
+
 AMOUNTS = st.from_regex(re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,18})?|\.[0-9]{1,18})", re.ASCII), fullmatch=True)
 
 
@@ -100,8 +106,26 @@ AMOUNTS = st.from_regex(re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,18})?|\.[0-9]{1
 def test_an_amount_is_the_number_that_python_reads_from_the_same_text(values: list[str | None]) -> None:
     taken, reported = narrowed(ColumnType.DECIMAL, values)
 
-    assert reported.type == "Decimal(38, 18)"
+    assert reported.type == f"Decimal(38, {least_scale(values)})"
     assert taken.to_list() == [None if value is None else Decimal(value) for value in values]
+
+
+@pytest.mark.fault(88, 89)
+def test_the_scale_of_amounts_only_grows_and_every_digit_is_kept() -> None:
+    column, scales = ColumnTyper(ColumnPlan("Column", ColumnType.DECIMAL)), []
+    for value in ("1.5", "0.1234560000", SEVEN, "2", THIRTEEN, "1"):
+        taken = column.convert(pl.Series("Column", [value], pl.String), first_row=1)
+        assert taken.to_list() == [Decimal(value)]
+        scales.append(taken.dtype.scale)  # type: ignore[attr-defined]  # it is a Decimal
+
+    assert scales == [6, 6, 12, 12, 18, 18]
+
+
+@pytest.mark.fault(90)
+def test_a_scale_that_no_value_needed_binds_nobody() -> None:
+    _, reported = narrowed(ColumnType.DECIMAL, ["1.5"], published="Decimal(38, 18)", published_empty=True)
+
+    assert reported.type == "Decimal(38, 6)"
 
 
 @pytest.mark.fault(88)
@@ -272,7 +296,7 @@ def test_flags_of_two_spellings_stay_text() -> None:
     ("declared", "kind"),
     [
         (ColumnType.STRING, "String"), (ColumnType.GUID, "String"), (ColumnType.INT, "Int64"),
-        (ColumnType.DECIMAL, "Decimal(38, 18)"), (ColumnType.DATE, "Date"), (ColumnType.DATETIME, "Datetime(us)"),
+        (ColumnType.DECIMAL, "Decimal(38, 6)"), (ColumnType.DATE, "Date"), (ColumnType.DATETIME, "Datetime(us)"),
         (ColumnType.MONTH, "Date"), (ColumnType.BOOL, "Boolean"),
     ],
 )  # fmt: skip
@@ -304,6 +328,7 @@ def test_a_column_without_values_keeps_the_type_it_was_published_with(
     assert reported.type == kind
 
 
+SEVEN, THIRTEEN = "0.1234567", "0.1234567890123"
 DAY, MOMENT, MOMENT_UTC = "2026-11-23", "2026-11-23T01:02:03", "2026-11-23T01:02:03Z"
 
 
@@ -315,7 +340,11 @@ DAY, MOMENT, MOMENT_UTC = "2026-11-23", "2026-11-23T01:02:03", "2026-11-23T01:02
         (ColumnType.MONTH, "Datetime(us)", "11/23/2026", "Datetime(us)"),
         (ColumnType.DATETIME, "Datetime(us)", MOMENT, "Datetime(us)"),
         (ColumnType.INT, "Decimal(38, 18)", "12", "Decimal(38, 18)"),
+        (ColumnType.INT, "Decimal(38, 6)", "12", "Decimal(38, 6)"),
         (ColumnType.DECIMAL, "Decimal(38, 18)", "12", "Decimal(38, 18)"),
+        (ColumnType.DECIMAL, "Decimal(38, 12)", "1.50", "Decimal(38, 12)"),
+        (ColumnType.NUMBER, "Decimal(38, 12)", "7", "Decimal(38, 12)"),
+        (ColumnType.NUMBER, "Decimal(38, 12)", "1.5", "Decimal(38, 12)"),
         (ColumnType.BOOL, "Int64", "0", "Int64"),
     ],
 )
@@ -335,8 +364,11 @@ def test_what_would_fit_a_narrower_type_keeps_the_one_it_was_published_with(
     ("declared", "published", "batches", "kind", "outgrown"),
     [
         (ColumnType.DATETIME, "Date", [[None], [None, MOMENT]], "Datetime(us)", Misfit(3, MOMENT)),
-        (ColumnType.DECIMAL, "Int64", [["7"], ["8", "1.50"]], "Decimal(38, 18)", Misfit(3, "1.50")),
-        (ColumnType.DECIMAL, "Int64", [["7"]], "Decimal(38, 18)", None),
+        (ColumnType.DECIMAL, "Int64", [["7"], ["8", "1.50"]], "Decimal(38, 6)", Misfit(3, "1.50")),
+        (ColumnType.DECIMAL, "Int64", [["7"]], "Decimal(38, 6)", None),
+        (ColumnType.DECIMAL, "Decimal(38, 6)", [["1.5"], ["8", SEVEN]], "Decimal(38, 12)", Misfit(3, SEVEN)),
+        (ColumnType.NUMBER, "Decimal(38, 12)", [["1.5"], [SEVEN, THIRTEEN]], "Decimal(38, 18)", Misfit(3, THIRTEEN)),
+        (ColumnType.NUMBER, "Int64", [[SEVEN]], "Decimal(38, 12)", Misfit(1, SEVEN)),
     ],
 )
 def test_a_type_gives_way_to_a_wider_one_and_the_first_value_that_did_not_fit_is_told(
@@ -476,11 +508,13 @@ def test_dates_in_another_form_than_before_become_text(
     ("batches", "published", "kind"),
     [
         ([["7", None, "-12"]], None, "Int64"),
-        ([["7"], ["1.50"]], None, "Decimal(38, 18)"),
-        ([["1.5"], ["7"]], None, "Decimal(38, 18)"),
+        ([["7"], ["1.50"]], None, "Decimal(38, 6)"),
+        ([["1.5"], ["7"]], None, "Decimal(38, 6)"),
+        ([["1.5"], [SEVEN]], None, "Decimal(38, 12)"),
+        ([[SEVEN], ["7"]], None, "Decimal(38, 12)"),
         ([["7"]], "Decimal(38, 18)", "Decimal(38, 18)"),
-        ([["1.5"]], "Int64", "Decimal(38, 18)"),
-        ([["12345678901234567890"]], None, "Decimal(38, 18)"),
+        ([["1.5"]], "Int64", "Decimal(38, 6)"),
+        ([["12345678901234567890"]], None, "Decimal(38, 6)"),
         ([["007"]], None, "String"),
         ([["7"], ["1e5"]], None, "String"),
         ([["+7"]], None, "String"),
@@ -516,9 +550,11 @@ VALUES = st.one_of(
     st.sampled_from([DAY, MOMENT, MOMENT_UTC, "11/23/2026", "0", "1", "true", "false", "007", "x"]),
     st.integers(-(10**19), 10**19).map(str),
     st.decimals(-1000, 1000, places=2).map(str),
+    st.sampled_from([SEVEN, THIRTEEN]),
 )
 NIGHTS = st.lists(st.lists(st.one_of(st.none(), VALUES), max_size=4), min_size=1, max_size=8)
-WIDER = {("Date", "Datetime(us)"), ("Int64", "Decimal(38, 18)")}
+NUMBERS = ("Int64", "Decimal(38, 6)", "Decimal(38, 12)", "Decimal(38, 18)")
+WIDER = {("Date", "Datetime(us)"), *combinations(NUMBERS, 2)}
 
 
 @pytest.mark.fault(89)

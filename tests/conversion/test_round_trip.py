@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from arrow_metadata import metadata_of_columns
 from csv_reports import Converted, converted, csv_bytes, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -203,6 +204,7 @@ def test_amounts_are_the_same_numbers() -> None:
     )
 
     assert found.column("A").type == "Decimal(38, 18)"
+    assert found.frame.schema["A"] == pl.Decimal(38, 18)
     assert found.frame["A"].to_list() == [Decimal(amount) if amount else None for amount in amounts]
 
 
@@ -416,6 +418,7 @@ def test_the_form_of_dates_stands_in_the_parquet_file_and_gives_the_text_back(tm
 
     formats = read_footer(file.path).formats
     assert formats == {"Month": "%^b-%Y", "Start": "%Y%m%d", "End": "%-m/%-d/%Y"}
+    assert metadata_of_columns(file.path) == {name: {"bulkpull.format": form} for name, form in formats.items()}
     frame = pl.read_parquet(file.path)
     assert [frame.schema[name] for name in formats] == [pl.Date] * 3
     back = frame.with_columns(write_dates(pl.col(name), form) for name, form in formats.items())

@@ -20,7 +20,9 @@ def test_frames_are_written_in_their_order_and_the_file_is_told(tmp_path: Path) 
     path = tmp_path / "part[0]*.parquet"  # a name, not a pattern
     frames = [FRAME.slice(start, 100) for start in range(0, 1_000, 100)]
 
-    file = write_parquet(iter(frames), path=path, schema=FRAME.schema, row_group_rows=300, metadata={"a": "b"})
+    file = write_parquet(
+        iter(frames), path=path, schema=FRAME.schema, row_group_rows=300, metadata={"a": "b"}, formats={}
+    )
 
     assert pl.read_parquet(path, glob=False).equals(FRAME)
     assert (file.rows, rows_in(path)) == (1_000, 1_000)
@@ -32,7 +34,9 @@ def test_the_file_is_forced_to_the_disk_whole(tmp_path: Path, monkeypatch: pytes
     forced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda number: forced.append(os.fstat(number).st_size))
 
-    file = write_parquet(iter([FRAME]), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={})
+    file = write_parquet(
+        iter([FRAME]), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={}
+    )
 
     assert forced == [file.bytes]
 
@@ -43,14 +47,16 @@ def test_what_the_frames_raise_is_raised(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_parquet(frames(), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={})
+        write_parquet(frames(), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={})
 
 
 @pytest.mark.fault(8)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_told_as_such() -> None:
     with pytest.raises(pl.exceptions.PolarsError) as caught:
-        write_parquet(iter([FRAME]), path=Path("/dev/full"), schema=FRAME.schema, row_group_rows=300, metadata={})
+        write_parquet(
+            iter([FRAME]), path=Path("/dev/full"), schema=FRAME.schema, row_group_rows=300, metadata={}, formats={}
+        )
 
     trouble = conversion_disk_error(caught.value, folder=Path("/out"))
 

@@ -14,7 +14,7 @@ from published import lost, publish, write_manifest
 import bulkpull
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ColumnPlan
-from bulkpull.conversion.type_inference import AMOUNT, ColumnTyper
+from bulkpull.conversion.type_inference import AMOUNTS, ColumnTyper
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.scan import common_types
@@ -40,6 +40,7 @@ def column(values: list[Any], dtype: Any = None) -> pl.DataFrame:
     return pl.DataFrame({"C": pl.Series(values, dtype=dtype)})
 
 
+SIX, _, EIGHTEEN = AMOUNTS
 NAIVE, AWARE = datetime(2026, 11, 23, 1, 2, 3), datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)  # noqa: DTZ001 - meant
 
 
@@ -51,8 +52,10 @@ NAIVE, AWARE = datetime(2026, 11, 23, 1, 2, 3), datetime(2026, 11, 23, 1, 2, 3, 
         (column([7]), column([8]), pl.Int64(), [7, 8]),
         (column([date(2026, 11, 23)]), column([NAIVE]), pl.Datetime("us"), [datetime(2026, 11, 23), NAIVE]),  # noqa: DTZ001
         (column([NAIVE]), column([date(2026, 11, 23)]), pl.Datetime("us"), [NAIVE, datetime(2026, 11, 23)]),  # noqa: DTZ001
-        (column([7]), column(["1.50"], AMOUNT), AMOUNT, [Decimal(7), Decimal("1.5")]),
-        (column(["1.50", "100"], AMOUNT), column(["x"]), pl.String(), ["1.5", "100", "x"]),
+        (column([7]), column(["1.50"], SIX), SIX, [Decimal(7), Decimal("1.5")]),
+        (column(["1.50"], EIGHTEEN), column(["7"], SIX), EIGHTEEN, [Decimal("1.5"), Decimal(7)]),
+        (column(["1.50", "100"], EIGHTEEN), column(["x"]), pl.String(), ["1.5", "100", "x"]),
+        (column(["1.50", "100"], SIX), column(["x"]), pl.String(), ["1.5", "100", "x"]),
         (column([True]), column(["Y"]), pl.String(), ["true", "Y"]),
         (column([None], pl.Date), column([AWARE]), pl.Datetime("us", "UTC"), [None, AWARE]),
         (column([AWARE]), column([None], pl.Int64), pl.Datetime("us", "UTC"), [AWARE, None]),

@@ -172,6 +172,21 @@ async def test_the_sums_of_all_windows_are_the_sums_of_the_whole(tmp_path: Path)
         assert sum((value for value in frame[metric] if value is not None), Decimal()) == whole
 
 
+@pytest.mark.behaviour(163)
+async def test_fewer_rows_of_the_first_snapshot_with_sums_are_explained(tmp_path: Path) -> None:
+    notes: list[str] = []
+    for rows, metrics in ((200, "none"), (40, "amounts"), (20, "amounts")):
+        async with Simulator(Scenario(rows=rows, datasets=(DATASET,))) as simulator:
+            record = record_of(await export(simulator, tmp_path, DATASET, metrics=metrics))
+        assert record.status == "complete", record.reason
+        notes.append(" ".join(note for note in record.notes if "alike" in note))
+
+    before, first, later = notes
+    assert (before, later) == ("", "")
+    assert "where the snapshot before, without metrics, had" in first
+    assert f"with the sums of {METRIC}" in first
+
+
 @pytest.mark.behaviour(68, 73)
 @pytest.mark.parametrize("refuse", [refuse_at_query, refuse_at_report])
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)

@@ -20,7 +20,7 @@ from bulkpull.output.manifest import Manifest
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.request import asked_for
 from bulkpull.pipeline.run import Run
-from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 NAME = "OfficeHistory"
 SPANS = {MONTHLY: ("LAST_MONTH",)}
@@ -178,3 +178,34 @@ async def test_a_history_is_not_cut_by_an_earlier_end(tmp_path: Path) -> None:
 
     assert "ends on 2026-03-20" in str(manifest.datasets[0].reason)
     assert rows_of(tmp_path) == ["2026-01/0", "2026-02/0", "2026-03/0"]
+
+
+@pytest.mark.behaviour(54)
+async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_path: Path) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 14, each=1))
+
+    def with_column(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
+        header, *rows = truth(start, end, made_at).decode().split("\r\n")
+        kept = [cell for cell in header.split(",") if cell != "EOU"]
+        lines = [",".join([*row.split(",")[: len(kept)], "new"]) for row in rows if row]
+        return "\r\n".join([",".join([*kept, "Region"]), *lines, ""]).encode()
+
+    since = datetime(2025, 10, 1, tzinfo=UTC)
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        await grow(simulator, tmp_path, since, clock)
+    clock.advance(timedelta(days=31).total_seconds())
+    drift = ColumnDrift(added=("Region",), removed=("EOU",))
+    changed = Scenario(contents={MONTHLY: with_column}, date_ranges=SPANS, drift={MONTHLY: drift})
+    async with Simulator(changed, clock=clock) as simulator:
+        manifests = [await grow(simulator, tmp_path, since, clock) for _ in range(2)]
+
+    assert [(done.datasets[0].status, done.datasets[0].reason) for done in manifests] == [("complete", None)] * 2
+    frame = bulkpull.scan(tmp_path, NAME).collect()
+    assert sorted(frame[ID_OF[MONTHLY]]) == [name for _, name in of_months("2025-10-01", 7, each=1)]
+    assert {"Region", "EOU"} <= set(frame.columns)
+    assert frame["Region"].to_list().count("new") == 2
+    assert "Region" in str(manifests[0].datasets[0].drift)
+    files = [pl.read_parquet_schema(path) for path in (tmp_path / "latest" / NAME).glob("*.parquet")]
+    assert all(schema == files[0] for schema in files)
+    assert Verifier(tmp_path, quick=False, ask_ledger=lambda _: None).verify_all().troubles == []

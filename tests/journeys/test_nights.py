@@ -26,7 +26,7 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest
-from bulkpull.pipeline.nightly.scheduled_reports import Standing
+from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
@@ -293,10 +293,10 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its query is of yesterday's columns, so that only the ledger can tell that it is ours."""
-    plain, scope = Standing.make, anyio.CancelScope()
+    plain, scope = ScheduledReportMaker.make, anyio.CancelScope()
 
-    async def make(standing: Standing, pull: Pull) -> Report:
-        report = await plain(standing, pull)
+    async def make(maker: ScheduledReportMaker, pull: Pull) -> Report:
+        report = await plain(maker, pull)
         if pull.dataset == "OfficeUsage":
             scope.cancel()
             await anyio.lowlevel.checkpoint()
@@ -304,7 +304,7 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
 
     async with nights_of(tmp_path, FEW) as nights:
         with monkeypatch.context() as patched, scope:
-            patched.setattr(Standing, "make", make)
+            patched.setattr(ScheduledReportMaker, "make", make)
             await nights.night()
         lost = nights.standing("OfficeUsage").report_id
         await add_column(nights)

@@ -63,7 +63,7 @@ async def test_metrics_arrive_as_numbers_and_a_note_says_that_they_aggregate(tmp
         manifest = await export(simulator, tmp_path, queries=[selection])
 
     (record,) = manifest.datasets
-    assert [column.type for column in record.columns] == ["Int64", "String", "Decimal(38, 18)"]
+    assert [column.type for column in record.columns] == ["Int64", "String", "Decimal(38, 6)"]
     assert "a metric is computed for every combination" in record.notes[0]
     assert bulkpull.scan(tmp_path, "totals").collect()["CustomerMarket"].is_unique().all()
 
@@ -157,7 +157,7 @@ async def test_types_stay_within_the_snapshots_of_one_question(tmp_path: Path) -
     made = [first, second, whole, third, again]
     assert {record.status for record in made} == {"complete"}, [record.reason for record in made]
     types = [{column.name: column.type for column in record.columns}["UsageQuantity"] for record in made]
-    assert types == ["String", "String", "Decimal(38, 18)", "Decimal(38, 18)", "String"]
+    assert types == ["String", "String", "Decimal(38, 6)", "Decimal(38, 6)", "String"]
     assert [record.drift for record in made] == [None] * 5
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn
+from bulkpull.conversion.parquet_types import common_type
 from bulkpull.model import Execution, OfferedDataset, Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.download import DownloadedFile
-from bulkpull.pipeline.type_merge import Goal, as_text, common_type, disagreements, published_columns
+from bulkpull.pipeline.type_merge import Goal, as_text, disagreements, published_columns
 
 
 def part(kind: str, form: str | None = None, *, empty: bool = False) -> ConvertedPull:
@@ -39,6 +40,25 @@ def part(kind: str, form: str | None = None, *, empty: bool = False) -> Converte
 )
 def test_parts_agree_on_the_form_of_dates_as_on_types(parts: Sequence[ConvertedPull], goal: Goal | None) -> None:
     assert disagreements(parts, choose=common_type) == ({"Month": goal} if goal else {})
+
+
+@pytest.mark.fault(89)
+@pytest.mark.parametrize(
+    ("kinds", "goal"),
+    [
+        (("Decimal(38, 6)", "Decimal(38, 6)"), None),
+        (("Decimal(38, 6)", "Decimal(38, 18)", "Decimal(38, 12)"), "Decimal(38, 18)"),
+        (("Int64", "Decimal(38, 12)"), "Decimal(38, 12)"),
+        (("Int64", "String"), "String"),
+        (("Int64", "Date"), "String"),
+    ],
+)
+def test_parts_meet_in_the_narrowest_type_that_holds_all_of_their_numbers(
+    kinds: Sequence[str], goal: str | None
+) -> None:
+    parts = [part(kind) for kind in kinds]
+
+    assert disagreements(parts, choose=common_type) == ({"Month": Goal(goal)} if goal else {})
 
 
 @pytest.mark.case("W9")

@@ -68,7 +68,7 @@ def run_doctor(*, demo: bool, output: Path | None, config: Path | None, as_json:
 async def _check(settings: Settings, came_from: Mapping[str, str], config: str, note: Callable[..., None]) -> None:
     clock = SystemClock()
     note(await check_secret_files(settings, origins=came_from, config=config))
-    note(*await check_output_folder(settings.output, clock=clock, quota_window_s=settings.one_off_quota_window_seconds))
+    note(*await check_output_folder(settings, clock=clock))
     note(check_proxy(settings))
     note(*await check_service(settings, clock=clock))
 

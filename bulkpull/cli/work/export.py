@@ -108,7 +108,7 @@ def run_export(options: ExportOptions, speech: OutputOptions) -> int:
             config=options.config,
             demo=options.demo,
             command="nightly" if options.nightly else "export",
-            span=_span_options(options),
+            options=_options_to_repeat(options),
         )
         return carry_out(
             lambda listener: Run(request, settings, Events(listener), account=account),
@@ -118,12 +118,13 @@ def run_export(options: ExportOptions, speech: OutputOptions) -> int:
         )
 
 
-def _span_options(options: ExportOptions) -> tuple[str, ...]:
-    """The options for the time that was asked for, to be pasted: without them another one would be exported."""
+def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
+    """The options that decide what is asked for, to be pasted: without them something else would be exported."""
     given = {
         "--since": options.since and options.since.isoformat(),
         "--until": options.until and options.until.isoformat(),
         "--timespan": options.timespan,
+        "--metrics": options.metrics,
     }
     return tuple(word for option, value in given.items() if value for word in (option, value))
 

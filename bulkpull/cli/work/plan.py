@@ -23,8 +23,8 @@ from bulkpull.foreign_text import visible
 from bulkpull.model import Pull
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
+from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.kept_history import history_starts
-from bulkpull.pipeline.nightly.decide import NightlyDecision
 from bulkpull.pipeline.nightly.plan import plan_nightly
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
@@ -51,7 +51,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     records = load_published(output, Current.load(output))
     published = published_datasets(records, catalog=load_catalog())
 
-    async def ask() -> tuple[Plan, Mapping[str, NightlyDecision]]:
+    async def ask() -> tuple[Plan, Mapping[str, Decision]]:
         if request.nightly:
             return await plan_nightly(request, settings=settings, events=Events(log))
         plan = await plan_export(
@@ -60,8 +60,8 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
         return plan, {}
 
     with libraries_logged_by(log):
-        plan, nights = anyio.run(ask)
-    rows = plan_as_rows(plan, nights)
+        plan, decisions = anyio.run(ask)
+    rows = plan_as_rows(plan, decisions)
     if as_json:
         told = {"notes": list(plan.notes)} if plan.notes else {}
         print_json({"version": 1, "plan": rows} | told)
@@ -79,12 +79,12 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
 
 
-def plan_as_rows(plan: Plan, nights: Mapping[str, NightlyDecision] | None = None) -> list[dict[str, Any]]:
+def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) -> list[dict[str, Any]]:
     """
     The plan as JSON values: what is pulled first, then what is not to be had and why (pure).
 
     Args:
-        nights: What a night would do, by dataset.
+        decisions: What a night would do, by dataset.
     """
     pulls = [
         {
@@ -102,7 +102,7 @@ def plan_as_rows(plan: Plan, nights: Mapping[str, NightlyDecision] | None = None
             "reason": None,
             "notes": list(pull.notes),
         }
-        | _of_night((nights or {}).get(pull.dataset))
+        | _decision_values((decisions or {}).get(pull.dataset))
         for pull in plan.pulls
     ]
     missing: list[dict[str, Any]] = [
@@ -154,15 +154,19 @@ def reports_of(pull: Pull) -> int:
     return len(split_pull(pull, catalog=load_catalog(), now=datetime.now(UTC)))
 
 
-def _of_night(night: NightlyDecision | None) -> dict[str, Any]:
-    """What a night would do for a dataset, and with its standing report."""
-    if night is None:
+def _decision_values(decision: Decision | None) -> dict[str, Any]:
+    """What a night would do for a dataset, and with its scheduled report."""
+    schedule = decision.schedule if decision else None
+    if decision is None or schedule is None:
         return {}
-    keeping = "keep" if night.standing else "replace" if night.replaced else "make"
-    told: dict[str, Any] = {"standing_report": keeping, "reason": night.reason or night.why_replaced}
-    if night.execution is not None:
-        return told | {"action": "publish", "execution_id": night.execution.execution_id}
-    return told | {"action": "pull" if night.ask else "skip"}
+    is_kept = decision.action is Action.KEEP
+    values: dict[str, Any] = {
+        "standing_report": schedule.action,
+        "reason": decision.reason if is_kept else schedule.why_replaced,
+    }
+    if decision.execution is not None:
+        return values | {"action": "publish", "execution_id": decision.execution.execution_id}
+    return values | {"action": "skip" if is_kept else "pull"}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -46,7 +46,9 @@ def resume_run(
     settings = Settings.load(config, output=output)
     runs = ask_ledger(settings.output, Ledger.runs) or []
     run = choose_run(run_id, runs=runs, output=settings.output)
-    invocation = Invocation(output=settings.output, config=config, command=_command(run))
+    invocation = Invocation(
+        output=settings.output, config=config, command=_command(run), options=_options_to_repeat(run, settings)
+    )
     if run.status == "complete":
         return _tell_ended(run, settings, invocation, as_json=as_json, speech=speech)
     request, settings = resumed_request(run, settings=settings)
@@ -78,6 +80,17 @@ def publish_held(
 
 def _command(run: RunEntry) -> str:
     return "nightly" if run.request.get("nightly") else "export"
+
+
+def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
+    """The options that the run was begun with, as far as the settings do not say the same."""
+    asked = {
+        "--since": str(run.request.get("since") or "")[:10],
+        "--until": str(run.request.get("until") or "")[:10],
+        "--timespan": run.request.get("timespan") if run.request.get("timespan") != settings.timespan else None,
+        "--metrics": run.request.get("metrics") if run.request.get("metrics") != settings.metrics else None,
+    }
+    return tuple(word for option, value in asked.items() if value for word in (option, value))
 
 
 def _tell_ended(
