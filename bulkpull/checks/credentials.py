@@ -1,4 +1,4 @@
-"""The credentials: which are there and where each came from, what the token cache holds, and the proxy on the way."""
+"""Checks the credentials and their sources, the token cache, and the proxy."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SIGN_IN = (
 
 async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[CheckResult]:
     """
-    Everything that can be said before the service is asked.
+    All credential checks that need no call to the service.
 
     Args:
         origins: Where each setting came from, by name: option, environment, file, default, demo.
-        config: The settings file, to be told.
+        config: The settings file, for messages.
     """
     origin_by_setting = {
         name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)
@@ -44,7 +44,7 @@ async def check_credentials(settings: Settings, *, origins: Mapping[str, str], c
         grant = await choose_grant(settings)
     except BulkpullError as error:
         why = f" ({error.why})" if error.why else ""
-        # What to do about missing ones is told where the sign-in fails for want of them.
+        # The sign-in check says what to do about missing credentials.
         fix = None if isinstance(error, AuthError) else error.fix
         found = problem("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
     else:

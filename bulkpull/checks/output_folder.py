@@ -1,4 +1,4 @@
-"""The output folder: can it be written, is there room, who writes to it, and what does its ledger know?"""
+"""Checks the output folder: write access, disk space, lock, ledger and report quota."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _check_writable(output: Path) -> CheckResult:
 
 
 def _check_links(output: Path) -> CheckResult:
-    """Whether there will be a `latest/`: told before the first night, because readers have to know."""
+    """Whether `latest/` can be created; reported before the first run, because readers have to know."""
     try:
         with tempfile.TemporaryDirectory(dir=_nearest(output), prefix=_TRIAL) as trial:
             has_them = has_links(Path(trial))

@@ -1,4 +1,4 @@
-"""What one check found: a line that a person can read, and the next step where it is trouble. Pure."""
+"""The result of a check: one line, and the next step if there is a problem. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORST_FIRST = (SettingsError.exit_code, AuthError.exit_code, BulkpullError.exit
 
 
 class CheckStatus(StrEnum):
-    """How a check ended."""
+    """The status of a check."""
 
     OK = "ok"
     TROUBLE = "trouble"
@@ -24,13 +24,13 @@ class CheckStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """
-    What one check found.
+    The result of one check.
 
     Attributes:
         check: The check's name.
         message: One sentence.
-        fix: The next step; only where it is trouble.
-        exit_code: The exit status that the trouble asks for; 0 where there is none.
+        fix: The next step, if there is a problem.
+        exit_code: The exit status for the problem; 0 without one.
         facts: The same for programs.
     """
 
@@ -53,7 +53,7 @@ class CheckResult:
 
 
 def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
-    """A check that found all well."""
+    """A check that passed."""
     return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
 
 
@@ -65,17 +65,17 @@ def problem(
     exit_code: int = BulkpullError.exit_code,
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
-    """A check that found something a person has to see to."""
+    """A check that found a problem."""
     return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
 
 
 def unchecked(check: str, why: str) -> CheckResult:
-    """A check that could not be made, because of another one's trouble."""
+    """A check that could not run because another one failed."""
     return CheckResult(check, CheckStatus.UNCHECKED, why)
 
 
 def problem_from(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
-    """An error of ours as a finding, with its own words and exit status."""
+    """The check result for one of our errors, with its message and exit status."""
     return problem(check, error.message, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
 
 

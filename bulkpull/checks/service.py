@@ -1,10 +1,8 @@
 """
-The service, step by step: reached, clock, sign-in, MFA, role, datasets, allowance.
+Checks the service step by step: connection, clock, sign-in, MFA, role, datasets, allowance.
 
-Each step goes as far as the one before it allows.
-
-Only reads are sent. A first call without credentials tells of names, proxy, TLS and the clock even where nobody can
-sign in.
+Each step runs as far as the previous one allows. Only reads are sent. A first call without credentials checks DNS,
+proxy, TLS and the clock even if sign-in fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The machine: Python, this program, and the libraries under it in the versions that it asks for."""
+"""Checks the versions of Python, this program and its libraries."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-Where a secret may lie instead of in a setting: a file, or an Azure Key Vault.
+Secrets stored outside of settings: in a file, or in an Azure Key Vault.
 
-A file is read when the settings are; a vault is asked when the secret is needed, because that takes the network.
+A file is read together with the settings; a vault is read when the secret is needed, because that uses the network.
 """
 
 from __future__ import annotations

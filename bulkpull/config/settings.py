@@ -1,10 +1,9 @@
 """
-The settings: one flat set of names, and the only reader of environment and files.
+The settings: one flat set of names; the only code that reads the environment and the settings file.
 
 Precedence: option, then environment (`BULKPULL_NAME`), then the TOML file, then the default. An empty environment
-variable counts as not set. What is wrong is told with its key, where it came from and what is allowed. A secret may
-also lie in a file (`client_secret_file`), be written by a program (`client_secret_command`) or lie, as a reference, in
-an Azure Key Vault.
+variable counts as not set. An error names the key, the source of the value and what is allowed. A secret may also come
+from a file (`client_secret_file`), from a program (`client_secret_command`) or, by reference, from an Azure Key Vault.
 """
 
 from __future__ import annotations
@@ -79,7 +78,8 @@ Grant = Literal["password", "refresh_token", "client_credentials", "azure"]
 
 class Settings(BaseSettings):
     """
-    All settings of a run. Keyword arguments beat the environment, which beats the defaults; `load` adds the file.
+    All settings of a run. Keyword arguments override the environment, which overrides the defaults; `load` adds the
+    file.
 
     Raises:
         SettingsError: A value is wrong or a name is unknown; the message names it.
@@ -439,7 +439,7 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
 
 
 class _Below(PydanticBaseSettingsSource):
-    """A source below others, without secrets that those give in any form."""
+    """A lower-priority source, without secrets that a higher one provides in any form."""
 
     def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)

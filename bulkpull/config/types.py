@@ -1,4 +1,4 @@
-"""What kinds of values settings have, and what each kind allows."""
+"""The types of settings, and their allowed values."""
 
 from __future__ import annotations
 

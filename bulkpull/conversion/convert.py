@@ -1,14 +1,14 @@
 """
-One report's file → one Parquet file: the passes over the file that tie the stages together.
+Converts one report file to one Parquet file, in one or two passes.
 
-Types are settled by looking at every value, but a Parquet file is written with one set of types and one size of its row
-groups. So the first batch decides, and the file is written in the hope that the rest agrees. When a later batch does
-not, the writing ends, the rest of the file is only looked at, and a second pass writes it with what is then known to
-hold. A column's type only ever widens, so there is no third.
+The type of a column depends on all its values, but a Parquet file is written with one set of types and one row group
+size. So the first batch decides, and the file is written under the assumption that the rest fits. If a later batch does
+not fit, writing stops, the rest of the file is only inspected, and a second pass writes it with the types that hold for
+the whole file. Types only widen, so there is never a third pass.
 
-Three stages run at once, each a batch ahead of the next: inflate and check, read and narrow, encode and write. A GB of
-CSV (17 columns, 8 of them narrowed) takes them about 1.7 + 1.6, 2.4 + 1.6 and 4 seconds of processor time. To be more
-than a batch ahead gains nothing, and batches larger than a run's little but memory (`python -m benchmarks convert`).
+Three stages run in parallel, each one batch ahead of the next: decompress and check, parse and infer types, encode and
+write. A GB of CSV (17 columns, 8 of them typed) takes about 1.7 + 1.6, 2.4 + 1.6 and 4 seconds of processor time. More
+than one batch ahead gains nothing, and larger batches gain little but cost memory (`python -m benchmarks convert`).
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
         if trouble := conversion_disk_error(error, folder=order.into):
             raise trouble from error
         raise
-    raise AssertionError("what was settled by the whole file did not hold on a second look")
+    raise AssertionError("types inferred from the whole file did not hold in the second pass")
 
 
 @dataclass(slots=True)
 class _Known:
     """
-    What is known of the file so far; it is carried from one pass to the next.
+    What is known about the file so far; passed on from one pass to the next.
 
     Attributes:
         columns: By name, in the order of the Parquet file.

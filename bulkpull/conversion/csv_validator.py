@@ -1,10 +1,9 @@
 """
-The independent check: bytes → batches of whole rows, with what any reader must find in them.
+An independent CSV check: splits bytes into batches of whole rows and counts their content.
 
-It shares no code with the CSV reader that converts, and knows only quotes, separators and line ends: the reader
-accepts short rows, rows cut in the middle, blank lines and stray carriage returns without a word, so what comes out
-of it is compared with what was counted here (rows, and bytes of content, batch by batch). The rules
-are those of `syntax`. Each batch says how many bytes of the file it accounts for.
+It shares no code with the CSV reader and knows only quotes, separators and line ends. The reader silently accepts short
+rows, truncated rows, blank lines and stray carriage returns, so its result is compared with the counts made here (rows
+and bytes of content, per batch). `syntax` has the rules. Each batch says how many bytes of the file it covers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LINE_ENDS = b"\r\n"
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    Some whole rows; the last batch may be of no rows, and then stands for blank lines at the end of the file.
+    Some whole rows; the last batch may have none and then stands for blank lines at the end of the file.
 
     Attributes:
         data: Their bytes, ready for a CSV reader; ends with a line end.

@@ -1,11 +1,11 @@
 """
-How the converting process speaks to its parent: frames on a descriptor of their own (case C12).
+The frame format in which the conversion process sends messages to its parent (case C12).
 
     mark (8 bytes) | kind (1) | length (8, big-endian) | payload
 
-The mark tells a frame from anything that some other code of the process wrote there, and a length beyond the ceiling is
-none. `ALIVE` frames come as long as an order is being worked on; their payload is the processor time that the process
-has used so far, by which one that stands still is told from one that works.
+The mark distinguishes frames from output of other code in the process; a length beyond the ceiling is invalid. `ALIVE`
+frames are sent while a request is processed; their payload is the processor time used so far, so that the parent can
+detect a process that hangs.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SECONDS = struct.Struct("!d")
 
 
 class FrameType(IntEnum):
-    """What a frame is."""
+    """The type of a frame."""
 
     REPLY = 1
     ALIVE = 2
 
 
 class NotAFrame(Exception):
-    """What came is not a frame of ours."""
+    """The received bytes are not a valid frame."""
 
 
 def frame(kind: FrameType, payload: bytes) -> bytes:
@@ -36,7 +36,7 @@ def frame(kind: FrameType, payload: bytes) -> bytes:
 
 
 def alive(processor_s: float) -> bytes:
-    """A sign of life."""
+    """A heartbeat frame."""
     return frame(FrameType.ALIVE, _SECONDS.pack(processor_s))
 
 

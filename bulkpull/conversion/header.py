@@ -1,4 +1,4 @@
-"""The file's first line × the columns asked for → the separator, and which field of a row is which column."""
+"""Matches a file's header line with the requested columns: the separator, and which field is which column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES_SHOWN = 8
 @dataclass(frozen=True, slots=True)
 class Layout:
     """
-    How the rows of a file are to be read.
+    The layout of a file's rows.
 
     Attributes:
         separator: The byte between two fields.

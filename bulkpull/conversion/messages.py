@@ -1,4 +1,4 @@
-"""What is asked of a conversion, and what came of it: plain values that cross the border of the converting process."""
+"""The request and the result of a conversion: plain values exchanged with the conversion process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_same_form(one: str, other: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """
-    A column as it was asked for.
+    A requested column.
 
     Attributes:
         declared: What the catalog says it holds.
@@ -97,7 +97,7 @@ class ParquetFile:
 @dataclass(frozen=True, slots=True)
 class WindowBounds:
     """
-    The window of a file, whose rows are to lie in [start, end); aware moments.
+    The window [start, end) that the rows of a file must lie in; aware moments.
 
     Attributes:
         column: The dataset's time column.
@@ -119,7 +119,7 @@ class WindowBounds:
 @dataclass(frozen=True, slots=True)
 class WindowRows:
     """
-    What a file holds besides the rows inside of its window, and at the edges of it.
+    Counts of the rows outside of a file's window and at its edges.
 
     Attributes:
         left_out: Rows that are not in the table, for whatever reason.
@@ -184,7 +184,7 @@ class ConversionResult:
 @dataclass(frozen=True, slots=True)
 class ConversionRequest:
     """
-    One conversion, as the parent process asks for it.
+    One conversion, as requested by the parent process.
 
     Attributes:
         into: An existing folder that gets the Parquet file.

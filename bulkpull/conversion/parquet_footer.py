@@ -1,4 +1,4 @@
-"""What a Parquet file says of itself: its rows, and the origin that the conversion wrote into its metadata."""
+"""Reads a Parquet file's footer: its row count, and the lineage metadata that the conversion wrote."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PREFIX = "bulkpull."
 @dataclass(frozen=True, slots=True)
 class Footer:
     """
-    The end of a Parquet file.
+    The footer of a Parquet file.
 
     Attributes:
         rows: As a reader finds them.

@@ -1,8 +1,8 @@
 """
-The rules of the CSV files that are accepted, for the header line and for the rows alike; what breaks them is refused.
+The CSV syntax that is accepted, for the header line and the rows; anything else is an error.
 
 Rules: RFC 4180 with LF or CRLF. A quote opens a field only at its start and closes it only at its end; outside quotes
-a carriage return stands only before a line feed. Anything else is refused, because two readers would see two different
+a carriage return stands only before a line feed. Anything else is an error, because two readers would see two different
 tables in it. Inside quotes both are content.
 """
 

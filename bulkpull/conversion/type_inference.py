@@ -1,13 +1,13 @@
 """
-A column of text → a narrower type, as long as every value, written back, gives the same text.
+Infers a narrower type for a text column, if every value can be written back to the same text.
 
-Casts alone prove nothing: they turn `007` into 7 and `1e400` into infinity without a word. So each reading here is
-checked by its way back. A column sees its values batch by batch and only ever gives in: from "nothing seen yet" to a
-reading, from a reading to text. After one look at the whole file its type is settled.
+A cast alone proves nothing: it silently turns `007` into 7 and `1e400` into infinity. So each parsed value is formatted
+and compared. A column sees its values batch by batch, and its type only widens: from undecided to a type, from a type
+to text. After the whole file was read, its type is final.
 
-The same holds from night to night. A type that was published is only ever left for one that holds all of its values:
-dates for moments without a zone, whole numbers for amounts, anything for text. Otherwise a column that is a date on one
-night and a moment on the next makes every engine refuse the two together.
+The same holds from run to run. A published type is only replaced by one that holds all of its values: dates by moments
+without a zone, whole numbers by decimals, anything by text. Otherwise engines would refuse to read the snapshots
+together.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NARROW: tuple[pl.DataType, ...] = (
 
 class ColumnTyper:
     """
-    What is known of one column's type so far.
+    Infers the type of one column, batch by batch.
 
     Attributes:
         plan: The column as it was asked for.
@@ -197,7 +197,7 @@ def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
 
 
 class _Reading:
-    """A way to read text; `read` returns the typed values, or the index of the first value that does not fit."""
+    """A parser for one type; `read` returns the typed values, or the index of the first value that does not fit."""
 
     def read(self, text: pl.Series) -> pl.Series | int:
         raise NotImplementedError
@@ -255,7 +255,7 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 class _Amounts(_Reading):
     """
-    Decimal amounts: the same number, though perhaps with other zeros around it; the scale only ever grows.
+    Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows.
 
     Args:
         least: The narrowest type to begin with.
@@ -323,7 +323,7 @@ def _is_plain(text: pl.Series) -> bool:
 
 
 class _Flags(_Reading):
-    """`true` and `false`, or 0 and 1: the first value decides, and the rest has to agree (behaviour 154)."""
+    """`true` and `false`, or 0 and 1: the first value decides, and the others must match (behaviour 154)."""
 
     def __init__(self) -> None:
         self._words: tuple[str, str] | None = None

@@ -1,9 +1,9 @@
 """
-Which rows of a file lie within its window, row by row; nothing about the service's handling of windows is assumed.
+Filters a file's rows by its window, row by row, without assumptions about how the service applies windows.
 
-Whether the end of a window is inclusive, or whether a window counts at all, is not documented (behaviours 83 and 84).
-So each row's time is read, in the form in which its column is written, and held against the window. Rows outside are
-left out and counted, and whoever asked decides by the counts what they mean.
+It is not documented whether the end of a window is inclusive, or whether the service honours windows at all (behaviours
+83 and 84). So each row's time is parsed, in its column's format, and compared with the window. Rows outside are left
+out and counted; the caller decides what the counts mean.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _VALUE_SHOWN = 80
 
 class WindowCut:
     """
-    Looks at all rows of a file, batch by batch.
+    Filters all rows of a file, batch by batch.
 
     Args:
         bounds: The window and what to keep at its edges.

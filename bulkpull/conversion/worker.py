@@ -1,14 +1,14 @@
 """
-The child process in which files are converted: orders in, replies out.
+The child process that converts files: reads requests, sends replies.
 
-A child can be killed at once, which a polars sink in a thread can not, and takes its memory with it. It is started by
-its own module, because the usual ways to run a function in a child import the caller's main module there, and would
-run a user's unguarded script a second time.
+A child process can be killed at once, unlike a polars sink in a thread, and its memory is then free. It is started as
+its own module, because the usual ways to run a function in a child import the caller's main module there, and would run
+a user's unguarded script a second time.
 
-Orders come on standard input, each a pickle behind its length (eight bytes). Replies leave as `frames` by a socket
-of their own, which the argument names (`platforms`): on standard output anything may be written when Python starts, by
-a `sitecustomize` or a tracing agent. The end of standard input means that the parent is gone or wants no more, and ends
-the child in the middle of whatever it does. What a library prints goes to standard error.
+Requests arrive on standard input, each as its length (eight bytes) and a pickle. Replies are sent as `frames` on a
+separate socket that the argument names (`platforms`): a `sitecustomize` or a tracing agent may write to standard output
+when Python starts. The end of standard input means that the parent has ended or wants no more; it ends the child at
+once. What a library prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEARTBEAT_S = 2.0
 
 
 class _Channel:
-    """The connection that frames are written to, by one thread at a time."""
+    """The connection for frames, written by one thread at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Batches → one durable Parquet file, in bounded memory."""
+"""Writes batches to one durable Parquet file, in bounded memory."""
 
 from __future__ import annotations
 

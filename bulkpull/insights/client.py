@@ -1,8 +1,8 @@
 """
 One async method per call of the Insights API.
 
-How a call travels stands in `channel`, what it says in `calls`, how its reply is read in `wire`. Creating is not
-idempotent: see `create`.
+`session` sends calls, `requests` builds them, `responses` parses the replies. Creating is not idempotent: see
+`idempotent_create`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class InsightsClient:
         return self._channel.pacer
 
     def service_time(self) -> datetime:
-        """The service's time, as far as one of its replies has told it; else ours."""
+        """The service's time if one of its replies carried it; else this machine's."""
         return self._clock.now() + timedelta(seconds=self.clock_skew_s or 0.0)
 
     async def get_datasets(self, name: str | None = None) -> list[OfferedDataset]:

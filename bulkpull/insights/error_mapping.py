@@ -1,8 +1,8 @@
 """
-What a reply means when it is no success: status and body → an error of ours. Pure.
+Maps error replies to our errors, by status and body. Pure.
 
-An error is an error wherever it stands, also inside an envelope under HTTP 200 (behaviour 30), and its body may be an
-envelope, a bare message, the generic form, HTML or nothing (36).
+An error inside an envelope under HTTP 200 is an error too (behaviour 30). The body may be an envelope, a bare message,
+the generic format, HTML or empty (behaviour 36).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ REFUSED_ROLE_FIX = (
 
 
 class TokenRejected(AuthError):
-    """The API does not take this token (401); a fresh one may be taken. Never leaves the client."""
+    """The API rejects this token (401); a fresh one may be accepted. Never leaves the client."""
 
 
 class GatewayTimeout(ServiceTrouble):
@@ -72,7 +72,7 @@ def raise_for_error(
 
     Args:
         status: Of HTTP; a `statusCode` of 400 or more in the body beats a lower one (behaviour 30).
-        operation: What was asked for, such as "list the reports".
+        operation: What the request does, such as "list the reports".
         reference: The ids that support asks for; they follow the service's own words.
         headers: Names in any case; only `WWW-Authenticate` is read.
         reason: The reason phrase, where an older refusal for want of MFA stands (behaviour 12).

@@ -1,8 +1,8 @@
 """
-One listing for all creations that are in doubt at the same time.
+One shared listing for all creations whose outcome is unknown at the same time.
 
-When the service is in trouble, every dataset's creation may lose its answer at once. Each wants to look for what it
-asked for; one listing of everything answers them all (behaviour 39: listing again and again is what gets throttled).
+During an outage every dataset's creation may lose its reply at once. One listing of everything answers all their
+look-ups (behaviour 39: repeated listings get throttled).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Round(Generic[Made]):
 
 class SharedLookup(Generic[Made]):
     """
-    Looks for objects by name, for several callers at once.
+    Finds objects by name, for several callers at once.
 
     Args:
         list_named: Lists the objects of one name, or with `None` all of the user's.
@@ -54,7 +54,7 @@ class SharedLookup(Generic[Made]):
         The objects that the service lists once others have joined: those of `name`, or all where others look as well.
 
         Raises:
-            BulkpullError: The listing failed; all who waited for it are told the same.
+            BulkpullError: The listing failed; all callers that waited get the same error.
         """
         while True:
             joined = self._open

@@ -1,5 +1,5 @@
 """
-Every call of the API as a value: method, path, parameters and body. Pure.
+Builds every API call as a value: method, path, parameters and body. Pure.
 
 Ids come from the service and go into paths percent-encoded; bodies are PascalCase as documented.
 """

@@ -1,8 +1,8 @@
 """
-The service's replies, deciphered. Pure: it cannot do I/O.
+Parses the service's replies. Pure.
 
-Keys are looked up without case and unknown ones are ignored (behaviours 34 and 35). What is not understood is an
-`UnexpectedReply`, never a guess. Requests are built in `calls`, errors are judged in `verdict`.
+Keys ignore case and unknown keys are ignored (behaviours 34 and 35). A reply that is not understood raises
+`UnexpectedReply`. `requests` builds requests, `error_mapping` maps errors.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Read = TypeVar("Read")
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """
-    A reply that is a success.
+    A successful reply.
 
     Attributes:
         items: The objects of `value`, keys as the service wrote them.
         next_link: Where the next page is; absolute, or relative to the API's root (behaviour 32).
-        is_null: `value` is null: nothing is told, which is not the same as nothing being there.
+        is_null: `value` is null: the content is unknown, which differs from an empty list.
         data_redacted: The role withholds revenue or personal data (behaviour 23).
     """
 

@@ -1,8 +1,8 @@
 """
-How a call of the API travels: turn, token, ids, judgement, repetition, pages.
+Sends API calls: rate limit, token, request ids, error mapping, retries, paging.
 
-Each call carries a request id of its own, which stays the same when it is repeated, and the correlation id of the run
-(behaviour 44); both stand in the errors, so that a support ticket can name them.
+Each call has its own request id, which retries keep, and the correlation id of the run (behaviour 44). Errors name
+both, for support tickets.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One call on its way, however often it is sent: its address and its request id stay the same."""
+    """One call with its address and request id, which stay the same over all retries."""
 
     call: Call
     url: str
@@ -58,7 +58,7 @@ class ApiRequest:
 
 
 class ApiSession:
-    """The way to the API; its arguments are those of `InsightsClient`."""
+    """A session with the API; its arguments are those of `InsightsClient`."""
 
     def __init__(
         self, *, http: Http, auth: TokenSource, pacer: RateLimiter, retrier: Retrier, api_base_url: str, clock: Clock

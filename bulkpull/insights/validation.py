@@ -1,8 +1,8 @@
 """
-What the service takes, checked before anything is sent. Pure.
+Validates values before anything is sent. Pure.
 
-Each refusal is a `SettingsError` that says the rule: the service's own words for a broken one are few (behaviours 41
-to 43), and some breaches are not refused at all but change what comes back (82, 83).
+Each failure is a `SettingsError` that states the rule: the service's own messages are short (behaviours 41 to 43), and
+it accepts some invalid values but returns other data (behaviours 82 and 83).
 """
 
 from __future__ import annotations

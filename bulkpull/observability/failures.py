@@ -1,7 +1,7 @@
 """
-What a run lost, worst first (pure).
+The failures of a run, worst first (pure).
 
-Each reason is told once, however many datasets it hit: an outage is one loss, not twenty.
+Datasets with the same reason form one group: an outage is one failure, not twenty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNKNOWN = "no reason is known"
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
     """
-    Datasets that were lost for one reason.
+    Datasets that failed for the same reason.
 
     Attributes:
         reason: One sentence, without the dataset's name before it; of the first of them.

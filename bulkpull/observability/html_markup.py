@@ -1,7 +1,7 @@
 """
-HTML as values (pure): what is not marked as HTML is text, and text is always escaped.
+HTML as values (pure): anything not marked as HTML is text, and text is always escaped.
 
-So no text of the service can become an element, whoever writes the page.
+So no text from the service can become an element.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-The page of a run: one HTML file that needs nothing else, for the morning after (pure).
+The HTML report of a run: one self-contained file (pure).
 
-The verdict stands on top; what failed comes before what went well; what a picture shows stands in words as well.
+The outcome is at the top, failures come before successes, and every chart is repeated in words.
 """
 
 from __future__ import annotations

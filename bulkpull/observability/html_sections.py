@@ -1,4 +1,4 @@
-"""The parts of a run's page beside the timeline: what failed, the datasets, what is worth knowing, the calls (pure)."""
+"""The sections of the HTML report besides the timeline: failures, datasets, notes, API calls (pure)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _capital(text: str) -> str:
 
 
 def draw_datasets(account: RunSummary) -> Html:
-    """Every dataset: status, rows and their change, size, and what is to be told of it."""
+    """The table of datasets: status, rows and their change, size, and notes."""
     names = ("Rows", "Change", "Parquet", "Took")
     head = element(
         "tr",
@@ -191,7 +191,7 @@ def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def draw_requests(account: RunSummary) -> Html:
-    """How many calls there were, and what slowed them down."""
+    """The number of API calls, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
     total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
     sentences = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]

@@ -1,7 +1,7 @@
 """
-The timeline of a run as HTML (pure): a bar a dataset on one axis of time, and the same in numbers.
+The timeline of a run as HTML (pure): one bar per dataset on a time axis, and a table with the same numbers.
 
-Bars stretch with the page, so they are told in per cent of the run; words stand beside them, where they never shrink.
+Bars scale with the page, so their sizes are percentages of the run; text beside them keeps its size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOST_TICKS = 4
 
 
 def phase_label(phase: Phase) -> str:
-    """What a phase is called on the page."""
+    """The label of a phase on the page."""
     return _PHASE_LABELS[phase]
 
 

@@ -1,8 +1,8 @@
 """
-Word of a run's end, to a command and to an address that the settings name: both get the manifest.
+Notifications about the end of a run, to a command and to a URL from the settings: both receive the manifest.
 
-It comes last, when the output folder is free again. It takes no longer than `notify_seconds`, and whatever becomes of
-it is no fault of the run.
+They are sent last, after the output folder is unlocked, and take at most `notify_seconds`. A failed notification never
+changes the exit status.
 """
 
 from __future__ import annotations

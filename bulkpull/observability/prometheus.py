@@ -1,8 +1,8 @@
 """
-A run in numbers, for Prometheus: a text file as the node exporter's textfile collector reads it.
+Prometheus metrics of a run: a text file for the node exporter's textfile collector.
 
-Moments instead of ages: an age in a file stands still when nobody writes it any more, which is what is to be noticed.
-`time() - bulkpull_dataset_last_success_timestamp_seconds` is the age at every moment, also of a cron that never ran.
+It has timestamps instead of ages: an age in a file would stop growing when the file is no longer written, which is what
+an alert must detect. `time() - bulkpull_dataset_last_success_timestamp_seconds` is always the current age.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 @dataclass(frozen=True, slots=True)
 class EarlierMetrics:
     """
-    What earlier runs reached, and this one must not forget.
+    Values of earlier runs that the new file keeps.
 
     Attributes:
         run_success: When a run last ended with status 0, Unix time; `None` when that is not known.

@@ -1,4 +1,4 @@
-"""The file of a run's metrics: replaced whole, and nothing that earlier runs reached is forgotten."""
+"""Reads and replaces the metrics file, and keeps the values of earlier runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-Listens to a run from its beginning to its end, and leaves what is told of it beside its manifest.
+Listens to the events of a run, and writes its log, report, metrics and notifications.
 
-Whatever goes wrong here is a warning: it harms no data and changes no exit status.
+Any failure here is a warning: it affects no data and no exit status.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _HURRY_S = 2.0
 
 
 class RunRecorder:
-    """Keeps the account of one run; made by `recorded_run`."""
+    """Records one run; created by `recorded_run`."""
 
     def __init__(self, settings: Settings, *, events: Events, clock: Clock) -> None:
         # A program that changes its folder in mid-run moves no file.

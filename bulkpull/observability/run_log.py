@@ -1,10 +1,9 @@
 """
-The run's own log: each event as one JSON object a line, in `runs/<run_id>/log.jsonl`.
+The log of a run: one JSON object per event and line, in `runs/<run_id>/log.jsonl`.
 
-Its lines are those of `--log-format json`, from debug on, whatever the terminal shows; a run that is carried on goes on
-in the same file. A thread writes, so that a slow disk never holds up the run, and hands every line to the system as
-soon as it can: a kill costs the last moment at most, and a disk that is full for a while costs nothing. Secrets are
-removed before a line is made.
+Its lines are those of `--log-format json` from level debug, whatever the terminal shows; a resumed run continues the
+same file. A thread writes each line as soon as possible, so a slow disk never delays the run, a kill loses at most the
+last moment, and a disk that is full for a while loses nothing. Secrets are removed before a line is formatted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything that is told of a run when it has ended, as one value; and its verdict (pure)."""
+"""The summary of a finished run as one value, and its outcome in one sentence (pure)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bulkpull.output.manifest import DatasetRecord, Manifest
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """
-    A run that has ended.
+    A finished run.
 
     Attributes:
         output: The output folder as commands name it.
@@ -30,7 +30,7 @@ class RunSummary:
 
 
 class Severity(StrEnum):
-    """How a verdict, or what became of a dataset, is to be taken."""
+    """The severity of an outcome, of a run or a dataset."""
 
     GOOD = "good"
     QUIET = "quiet"
@@ -40,7 +40,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A run's end in a word and in one sentence."""
+    """The outcome of a run in one word and one sentence."""
 
     tone: Severity
     word: str

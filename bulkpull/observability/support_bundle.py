@@ -1,8 +1,8 @@
 """
-What to send along when help is needed: all that is known of a run, without its data, its secrets and its links (pure).
+The support bundle: everything recorded about a run, without data, secrets and links (pure).
 
-Beyond what is never written down in the first place, a value that did not fit its column is reduced to its shape, and
-what stands in quotes within a query is left out: both are somebody's data.
+A value that did not fit its column is reduced to its shape, and quoted values in queries are removed: both are data of
+the partner.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def files_of(bundle: Bundle) -> dict[str, str]:
 
 
 def without_data(value: Any, *, name: str = "") -> Any:
-    """JSON values without secrets and without anything that stood in the data."""
+    """JSON values without secrets and without values from the data."""
     if isinstance(value, Mapping):
         return {key: without_data(item, name=key) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -87,7 +87,7 @@ def shape_of(value: str) -> str:
 
 
 def clock_skew(lines: Iterable[str]) -> dict[str, float]:
-    """By endpoint, how far the other side's clock was ahead of this one's, as its answers told; the median, seconds."""
+    """By endpoint, the median of how far its clock was ahead of this machine's, by its replies; seconds."""
     skews_s: dict[str, list[float]] = {}
     for line in lines:
         entry = json.loads(line) if '"skew_s"' in line else {}

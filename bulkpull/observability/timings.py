@@ -1,8 +1,8 @@
 """
-What happened when: the phases of every pull, and what held the run up; gathered from its events (pure).
+The timings of a run: the phases of every pull, and delays; collected from its events (pure).
 
-Moments are seconds of work since the run began. A run that was cut off and carried on has no gap: the hours in between
-are nobody's time, and `resumptions` tells where they were.
+Times are seconds of work since the run began. A resumed run has no gap: the time between its sessions is left out, and
+`resumptions` says where it was.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bulkpull.events import Event
 
 
 class Phase(StrEnum):
-    """What a pull is doing, in the order in which it does it."""
+    """The phases of a pull, in order."""
 
     WAITING = "waiting"
     SERVICE = "service"
@@ -37,7 +37,7 @@ _PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when a dataset was in a phase."""
+    """The start and end of one phase of a dataset."""
 
     dataset: str
     phase: Phase
@@ -53,7 +53,7 @@ class Span:
 @dataclass(slots=True)
 class RunTimings:
     """
-    One run, or one session of it.
+    The timings of one run, or of one session of it.
 
     Attributes:
         length_s: Seconds of work, up to the last event.

@@ -1,7 +1,7 @@
 """
-Files that are whole or not there: written aside, made durable, then renamed.
+Atomic file writes: write a temporary file, sync it, rename it.
 
-A rename is atomic for readers, and only the directory's own sync makes it last through a power cut.
+A rename is atomic for readers; only a sync of the directory makes it survive a power loss.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-What follows a publication: clean-up steps, each of which may fail alone.
+Clean-up after a publication: independent steps, each of which may fail.
 
-`current.json` has moved by then, so that nothing here makes a dataset a failure. A step that fails is told, and the
-next run does it: every run begins with the steps of all datasets that are published.
+`current.json` is already updated, so no failure here fails the dataset. A failed step is reported and repeated by the
+next run: every run begins with the clean-up of all published datasets.
 """
 
 from __future__ import annotations

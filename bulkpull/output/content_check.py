@@ -1,4 +1,4 @@
-"""What is inside a published file, held against what was written down when it was published."""
+"""Compares the content of a published file with the record of its publication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is there room for a run? Estimated by what its datasets took last time, before a report is ordered (fault 6)."""
+"""Estimates the disk space of a run from the sizes of the last one, before any report is created (fault 6)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-How old what is published is: the age of the data, and the age of the last look at the service.
+Freshness of published data: the age of the data, and the age of the last successful check of the service.
 
-Two ages, because they mean two things. A dataset that the service refreshes once a month has old data and is fine, as
-long as somebody looks every night and finds nothing newer. So the last look that succeeded decides whether a dataset is
-late; a night that never ran, or failed, is no look.
+The two ages differ. A dataset that the service refreshes once a month has old data, and that is fine as long as regular
+runs check for newer data. So the last successful check decides whether a dataset is late; a run that failed or never
+started is not a check.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ State = Literal["current", "late", "missing", "unavailable"]
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """
-    What is published of one dataset, and when it was looked for.
+    What is published of one dataset, and when it was last checked.
 
     Attributes:
         run_id: The run that published the current snapshot; `None` when there is none.
-        generated_at: When the service made the data; `None` when no file tells.
+        generated_at: When the service generated the data; `None` if unknown.
         published_at: When the snapshot became current, by the clock of the machine that published it, but never before
-            the data were made, by the service's clock; of a snapshot of an earlier version, when its run began.
-        checked_at: The last look at the service that succeeded, whether it brought data or found none that is newer.
+            the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
+        checked_at: The last successful check of the service, whether it found new data or not.
         unavailable: The newest run found that the service does not offer it to this account.
-        reason: What the newest run says of it, when that was no success.
-        source: For a custom export the dataset that it reads; it is asked for by whoever wants it, so that only its
-            owner knows when it is late.
+        reason: The reason that the newest run gives, if it was not successful.
+        source: For a custom query the dataset that it reads; it has no schedule, so only its owner knows when it is
+            late.
     """
 
     dataset: str

@@ -1,8 +1,9 @@
 """
-The ledger: what each pull of a run has reached; appended, never edited.
+The ledger: the steps that each pull of a run has completed; append-only.
 
-SQLite in `.bulkpull/`, one writer. Every step's outcome is in it before the next step begins, so that a run that was
-cut off can be carried on: same query, same report. Never a secret, never a secure link. `schema` opens the database.
+SQLite in `.bulkpull/`, one writer. The outcome of every step is committed before the next step begins, so an
+interrupted run can resume with the same query and report. It holds no secrets and no signed links. `ledger_db` opens
+the database.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _COUNTS_RESUMPTIONS = 2  # the version of the schema
 @dataclass(frozen=True, slots=True)
 class RunEntry:
     """
-    A run as the ledger knows it.
+    A run in the ledger.
 
     Attributes:
         request: What was asked for; a later run with the same request carries on an unfinished one.
@@ -70,7 +71,7 @@ class StepEntry:
 
 @dataclass(frozen=True, slots=True)
 class RunEnding:
-    """One ending of a run: when, its status then, and its counts per dataset status."""
+    """One end of a run: the time, its status, and its counts per dataset status."""
 
     at: str
     status: str
@@ -79,7 +80,7 @@ class RunEnding:
 
 class Ledger:
     """
-    Reads and appends; every call goes to a thread, because a commit waits for the disk.
+    Reads and appends; every call runs in a thread, because a commit waits for the disk.
 
     Attributes:
         set_aside: The damaged ledger in whose place this one was begun; `None` nearly always.

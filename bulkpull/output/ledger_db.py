@@ -1,9 +1,9 @@
 """
-The ledger's database: opened, checked, brought up to date; or set aside when it is damaged.
+Opens, checks and migrates the ledger's database, or moves it aside if it is damaged.
 
-The schema's version is SQLite's `user_version`. Each step from one version to the next is a script below; a database
-goes through all that it lacks in one transaction, so it is of the old version or of the newest and never in between.
-A change of the schema is a new script at the end; the scripts that stand there are never edited.
+The schema version is SQLite's `user_version`. Each migration is a script below; all missing migrations run in one
+transaction, so a database has the old version or the newest, never one in between. A schema change is a new script at
+the end; existing scripts are never edited.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """
-One writer an output folder: a lock that the system drops when its process ends, however it ends.
+One writer per output folder: a lock that the operating system releases when its process ends.
 
-A file beside the lock says who holds it, for the message that a second run gives.
+A file beside the lock names its holder, for the message of a second run.
 
-Network file systems differ: NFS from version 4 on and SMB pass the lock to the server, and where there are no locks at
-all a run is refused. A mount that keeps locks to itself (`nolock`, `local_lock`) cannot be told from a local disk: two
-hosts must not share an output folder on one.
+Network file systems differ: NFS from version 4 and SMB pass the lock to the server; without any locks a run refuses to
+start. A mount with local locks only (`nolock`, `local_lock`) looks like a local disk: two hosts must not share an
+output folder on it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def find_writer(folder: Path) -> str | None:
 
 
 def _may_live(writer: Path) -> bool:
-    """Whether the process that wrote the account may still be there; a process of another host may always be."""
+    """Whether the process in the holder file may still run; a process of another host always may."""
     try:
         writer_info = load_json(writer) or {}
         if writer_info["host"] != socket.gethostname():
@@ -144,7 +144,7 @@ def _clear_asides(folder: Path) -> None:
 
 
 def _await_holder(writer: Path) -> str:
-    """Who holds the lock; what the last writer left is not taken for the account of the one that just began."""
+    """Who holds the lock; waits briefly for a new holder's file instead of naming the previous one."""
     for _ in range(_LOOKS):
         if writer.exists() and _may_live(writer):
             break

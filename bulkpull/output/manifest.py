@@ -1,8 +1,7 @@
 """
-What a run did: the manifest, one record a dataset; and `current.json`, which points readers to the newest snapshots.
+The manifest of a run, with one record per dataset; and `current.json`, which points readers to the current snapshots.
 
-The fields are the contract's, by the same names. Objects read as the JSON does: `manifest["status"]` is
-`manifest.status`.
+The fields have the names of the documented format: `manifest["status"]` in the JSON file is `manifest.status` here.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class PublishedFile(_Record):
 
 class PublishedColumn(_Record):
     """
-    A column as it stands in Parquet.
+    A column as it is in Parquet.
 
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
@@ -205,7 +204,7 @@ class Requests(_Record):
 
 class Manifest(_Record):
     """
-    A run's account. Times are UTC in ISO 8601 with `Z`.
+    The manifest of a run. Times are UTC in ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
     run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are

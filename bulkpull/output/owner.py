@@ -1,7 +1,7 @@
 """
-The account that an output folder belongs to, recorded in it with the first run.
+The partner account that an output folder belongs to, recorded by its first run.
 
-`.bulkpull/account.json` holds it, and `current.json` repeats it: a folder whose private part was removed still tells.
+`.bulkpull/account.json` holds it, and `current.json` repeats it in case the private part was removed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FILE = "account.json"
 @dataclass(frozen=True, slots=True)
 class Owner:
     """
-    Whose data lie in a folder.
+    The owner of the data in a folder.
 
     Attributes:
         sign_in: Digest of the user and application of the last run; `None` where it is not known.

@@ -1,4 +1,4 @@
-"""The runs of an output folder, from its ledger and its manifests, for whoever looks back."""
+"""Lists the runs of an output folder from its ledger and manifests."""
 
 from __future__ import annotations
 

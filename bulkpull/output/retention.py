@@ -1,13 +1,13 @@
 """
-Retire: what is old goes, so that a folder that is filled every night stays bounded; what somebody may need does not.
+Retention: deletes old snapshots, run folders and ledger entries.
 
-- A snapshot, with its raw file: when `retain_runs` newer ones are there and it was replaced a day ago.
-- A run's folder in `runs/`: when no snapshot of it is left, it is a day old, and `retain_runs` newer ones are there,
-  but at least thirty: nights that found nothing new are worth looking back at.
-- What the ledger knows of a run: when its folder is gone and it began ninety days ago.
+- A snapshot, with its raw file: if `retain_runs` newer ones exist and it was replaced more than a day ago.
+- A run's folder in `runs/`: if no snapshot of it is left, it is a day old, and `retain_runs` newer ones exist, but at
+  least thirty, so that runs without new data can be inspected.
+- The ledger entries of a run: if its folder is gone and it began more than ninety days ago.
 
-The snapshot that `current.json` names never goes, nor does anything that is not named like a run of ours. Deciding is
-pure; a folder that cannot be removed stays until the next run, and harms nothing (fault 99). No link is followed.
+The snapshot in `current.json` is never deleted, nor is anything without the name of one of our runs. The decision is
+pure; a folder that cannot be removed stays until the next run (fault 99). No link is followed.
 """
 
 from __future__ import annotations

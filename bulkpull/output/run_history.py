@@ -1,7 +1,7 @@
 """
-The runs that left a trace in an output folder, read back: their manifests, newest first.
+Reads the manifests of the runs in an output folder, newest first.
 
-For readers beside a run: nothing is locked, created or changed, and what retention takes away meanwhile is not there.
+It locks, creates and changes nothing, so it can run beside an export; what retention deletes meanwhile is skipped.
 """
 
 from __future__ import annotations

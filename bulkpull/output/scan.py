@@ -1,8 +1,8 @@
 """
-Snapshots of one dataset, read together: whatever their columns and types were, each row with the run that brought it.
+Reads several snapshots of a dataset as one table, with the run of each row, whatever their columns and types.
 
-A column has one type over all snapshots: the one that it has in each of them, or the narrowest that holds all of their
-values, or else text, as the report's file wrote it. What a snapshot does not have is empty there.
+A column has one type over all snapshots: its common type, or the narrowest that holds all values, or else the text of
+the report file. A column that a snapshot lacks is null there.
 """
 
 from __future__ import annotations

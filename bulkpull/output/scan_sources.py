@@ -1,4 +1,4 @@
-"""The retained snapshots of a dataset, found and described, to be read together."""
+"""Finds the retained snapshots of a dataset, to be read as one table."""
 
 from __future__ import annotations
 

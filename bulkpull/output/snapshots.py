@@ -1,4 +1,4 @@
-"""What is published: the record of each dataset's current snapshot, from the manifest of the run that made it."""
+"""Loads the record of each dataset's current snapshot from the manifest of its run."""
 
 from __future__ import annotations
 

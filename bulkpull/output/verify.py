@@ -1,8 +1,8 @@
 """
-What is published, held against what was written down of it: files, hashes, rows, pointer and links.
+Verifies published data against its records: files, hashes, rows, pointer and links.
 
-Reads only, beside whatever run is writing. What retention takes away in the meantime was not damaged, and what became
-current in the meantime is looked at instead of what was.
+It only reads, also beside a running export. What retention deletes meanwhile does not count as damaged, and a snapshot
+that becomes current meanwhile is checked instead of the earlier one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _pause() -> None:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """
-    Something published that is not as it was written down.
+    Something published that differs from its record.
 
     Attributes:
         path: Relative to the output folder.
@@ -58,7 +58,7 @@ AskLedger = Callable[[str], Mapping[str, DatasetRecord] | None]
 @dataclass(slots=True)
 class Findings:
     """
-    What was looked at, and what is wrong.
+    What was checked, and the problems found.
 
     Attributes:
         gone: Snapshots of the run that was asked for which retention has removed since, by dataset.
@@ -74,7 +74,7 @@ class Findings:
 @dataclass(slots=True)
 class Verifier:
     """
-    Looks at an output folder.
+    Verifies an output folder.
 
     Args:
         quick: Only whether files are there and have their size; nothing is read.

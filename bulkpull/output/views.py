@@ -1,4 +1,4 @@
-"""Every published dataset as an SQL view by its name, in DuckDB's dialect (pure)."""
+"""SQL views of all published datasets, in DuckDB's dialect (pure)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output folder as a run finds it when it begins, and the room that it makes for its own work."""
+"""The output folder at the start of a run, and the run's own working folders."""
 
 from __future__ import annotations
 

@@ -139,8 +139,9 @@ class Submitter:
         Where few calls are left, no more pairs begin than can be finished. Otherwise the queries of all datasets would
         use up the allowance, and the service would begin no report before it is renewed.
         """
-        while self._pairs >= self._most_pairs():
-            await self._pair_ended.wait()
+        with self.client.pacer.order_ahead():
+            while self._pairs >= self._most_pairs():
+                await self._pair_ended.wait()
         self._pairs += 1
         try:
             yield

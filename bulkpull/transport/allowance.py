@@ -1,19 +1,20 @@
 """
-The rate limit as the service tells it: so many calls in a window, so many left.
+The rate limit that the service reports: the calls per window, and the calls left.
 
 Replies carry `X-RateLimit-Limit` and `X-RateLimit-Remaining`, but neither the length of the window nor when it ends
-(behaviour 172). All functions are pure: a state and what happened give the next state, and a state gives the seconds
-until the next call may go. The rules:
+(behaviour 172). All functions are pure: a state and an event give the next state, and a state gives the seconds until
+the next call may be sent. The rules:
 
-- a call may go while the number that was told last, less the calls under way, leaves one;
-- once it leaves none, one call more may go when one of our own calls is a window old, counted from its answer. That is
-  late enough for fixed and for sliding windows, and the answer to that call tells the rest;
-- a reply to a call that was sent before the last reply arrived may only lower the number: answers overtake each other;
+- a call may be sent while the last reported number, minus the calls in flight, is at least one;
+- once it is zero, one more call may be sent when one of our own calls is a window old, counted from its reply. That is
+  late enough for fixed and for sliding windows, and the reply to that call reports the new number;
+- a reply to a call that was sent before the last reply arrived can only lower the number: replies may arrive out of
+  order;
 - the number may fall by more than our own calls, because other tools of the partner use the same allowance
-  (behaviour 173), and a number that rises tells that a window has begun;
+  (behaviour 173); a number that rises means that a new window has begun;
 - a window lasts a minute until a Retry-After shows otherwise.
 
-Without these headers there is no allowance, and nothing here holds a call back.
+Without these headers there is no allowance, and this module delays no call.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WINDOW_S = 60.0
 """The assumed length of the service's window; behaviour 172."""
 
 _SHORTEST_WINDOW_S = 0.1
-# What is told beyond this is as good as no limit.
+# A limit above this counts as no limit.
 _MOST_CALLS = 1_000_000
 # Calls that are remembered at most; forgetting one makes the next call later, never earlier.
 _MOST_REMEMBERED = 256
@@ -36,7 +37,7 @@ _MOST_REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class AllowanceHeaders:
-    """What one reply said; `None` for what it did not say, or not in a number."""
+    """The rate limit headers of one reply; `None` for a missing or invalid number."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -45,16 +46,16 @@ class AllowanceHeaders:
 @dataclass(frozen=True, slots=True)
 class AllowanceState:
     """
-    What the allowance depends on; moments are monotonic seconds.
+    The state of the allowance; times are monotonic seconds.
 
     Attributes:
         window_s: Length of the service's window, seconds.
         taught_s: The longest window that a Retry-After has shown; 0 as long as none has.
-        limit: Calls in a window, as told last; `None` as long as nothing was told.
-        remaining: Calls left when the last reply was sent, as told; `None` as long as nothing was told.
-        lowest: The lowest number of calls left that was ever told.
-        reported_at: When the reply that told `remaining` arrived.
-        heard_at: When the last reply that told anything arrived.
+        limit: Calls per window, as reported last; `None` until the service reports it.
+        remaining: Calls left when the last reply was sent; `None` until the service reports it.
+        lowest: The lowest number of calls left that was ever reported.
+        reported_at: When the reply that reported `remaining` arrived.
+        heard_at: When the last reply that reported anything arrived.
         opened_at: The latest moment at which the present window can have begun.
         answered: When our calls were answered, as far as they may still count.
         under_way: When calls that are not answered yet were sent.
@@ -73,7 +74,7 @@ class AllowanceState:
 
     @property
     def is_known(self) -> bool:
-        """Whether the service has told a number of calls."""
+        """Whether the service has reported a number of calls."""
         return self.remaining is not None
 
 
@@ -105,7 +106,7 @@ def _whole(value: str | None) -> int | None:
 
 
 def calls_left(state: AllowanceState, *, at: float) -> int | None:
-    """Calls that may go at once; `None` where nothing was told. Below zero when more are under way than are left."""
+    """Calls that may be sent at once; `None` if unknown. Negative when more are in flight than are left."""
     if state.remaining is None:
         return None
     renewed = sum(state.reported_at < moment + state.window_s <= at for moment in state.answered)
@@ -203,7 +204,7 @@ def after_refusal(
     another limit of the service: it says nothing about this one, unless its pause is longer than the window.
 
     Args:
-        reported: The headers of the 429; `after_answer` has taken note of them already.
+        reported: The headers of the 429; `after_answer` has processed them already.
     """
     if state.remaining is None:
         return state

@@ -1,9 +1,9 @@
 """
-How a call travels. Here and in the simulator only: aiohttp.
+Sends HTTP requests. Only this module and the simulator use aiohttp.
 
-Nothing is repeated here, and no exception of aiohttp or of the system leaves this module: they carry addresses and
-headers, which are secrets. Ours are raised after the `except` block has ended, so that not even `__context__` has
-theirs. Redirects are followed by hand, because each new address has to be judged first.
+This module retries nothing, and no exception of aiohttp or of the system leaves it: they carry addresses and headers,
+which are secrets. Our own errors are raised after the `except` block has ended, so that not even `__context__` holds
+theirs. Redirects are followed here, because each new address must be checked first.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ _OLD_TLS_FIX = "check the address and the proxy on the way; whoever runs that se
 
 
 class AnswerOverdue(AnswerLost):
-    """The request was sent, and its answer did not come in time."""
+    """The request was sent, but its reply did not arrive in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What exceptions of some classes mean, in our words; `why` may be read off the exception."""
+    """Our error for some exception classes; `why` may come from the exception."""
 
     of: tuple[type[BaseException], ...]
     kind: type[BulkpullError]
@@ -188,7 +188,7 @@ _TRANSLATED = (aiohttp.ClientError, OSError)
 
 
 class _BrokenError(Exception):
-    """Carries an exception past aiohttp's own repetition."""
+    """Carries an exception past aiohttp's own retries."""
 
     def __init__(self, cause: BaseException) -> None:
         self.cause = cause
@@ -207,7 +207,7 @@ async def _prevent_repetition(
 
 @dataclass(frozen=True, slots=True)
 class StreamedReply:
-    """The head of an answer, and its body as it comes; valid until the `stream` block ends."""
+    """The head of a response, and its body as a stream; valid until the `stream` block ends."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -286,7 +286,7 @@ class StreamedReply:
 
 class Http:
     """
-    Sends calls; use it as a context manager.
+    Sends requests; use it as a context manager.
 
     Args:
         ca_file: PEM bundle to trust besides the system's.
@@ -461,7 +461,7 @@ class Http:
                     allow_redirects=False,
                     auto_decompress=auto_decompress,
                     read_bufsize=READ_BUFFER_BYTES,
-                    # total=None: aiohttp ends a transfer after 300 s unless told otherwise.
+                    # total=None: aiohttp ends a transfer after 300 s by default.
                     timeout=aiohttp.ClientTimeout(
                         total=times.total_s, sock_connect=times.connect_s, sock_read=times.read_s
                     ),
@@ -502,7 +502,7 @@ class Http:
 
 
 def _by_proxy(proxy: Proxy) -> dict[str, Any]:
-    """How aiohttp is told of a proxy; its own reading of user and password stops at Latin-1."""
+    """The proxy arguments for aiohttp, whose own parsing of user and password is limited to Latin-1."""
     if proxy.user is None:
         return {"proxy": proxy.url}
     credentials = b64encode(f"{proxy.user}:{proxy.password}".encode()).decode("ascii")

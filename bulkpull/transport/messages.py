@@ -1,7 +1,7 @@
 """
-One call as a value: what goes out, what comes back, how long it may take, and how many there were.
+HTTP requests and replies as values, their timeouts, and request counts.
 
-Secrets live in headers, forms and the queries of addresses, so these are in no repr.
+Headers, forms and URL queries hold secrets, so no repr shows them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ERROR_BODY_S = 15.0
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """
-    How long a call may take, seconds.
+    The time limits of a request, seconds.
 
     Attributes:
         connect_s: For the connection, TLS included.
@@ -45,11 +45,11 @@ LONGEST_HOLD_S = 0.03
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    A call to be sent.
+    A request to send.
 
     Attributes:
         url: Sent byte for byte.
-        endpoint: The name by which it is counted and told: `ScheduledReport`, `token`, `blob`, …
+        endpoint: The name used in counts and messages: `ScheduledReport`, `token`, `blob`, …
         json: Sent as a JSON body; excludes `form`.
         form: Sent as an urlencoded form.
         creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
@@ -66,13 +66,13 @@ class Request:
 
     @property
     def label(self) -> str:
-        """How errors name it: endpoint and host, never the path or the query."""
+        """The name used in errors: endpoint and host, never the path or the query."""
         return f"{self.endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer; header names ignore case."""
+    """A complete reply; header names ignore case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -82,7 +82,7 @@ class Reply:
 
 
 class RequestCounts:
-    """How many calls were made: the `requests` object of the manifest."""
+    """Counts of sent requests: the `requests` object of the manifest."""
 
     def __init__(self) -> None:
         self._by_endpoint: Counter[str] = Counter()

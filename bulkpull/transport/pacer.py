@@ -1,17 +1,20 @@
 """
-Who may call the API next, and when.
+Decides which API call is sent next, and when.
 
-Two limits hold a call back: the rate that the settings allow (`pace`) and the allowance that the service tells
-(`allowance`). Where both are open, calls go in the order of their urgency, and calls of one urgency in the order in
-which they asked. No urgency starves another: after nine other calls a look at executions goes first. Tidying is
-different: it goes only while two thirds of the allowance are left and nobody else waits.
+Two limits delay a call: the rate that the settings allow (`rate_limit`) and the allowance that the service reports
+(`allowance`). When both permit a call, calls are sent by urgency, and first come, first served within one urgency. No
+urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no longer
+waits for orders that are still to come (`order_ahead`). So polls cost the orders of an ordinary export no further
+window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else waits, and no
+call is under way, because its caller may have an order to place.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -42,18 +45,19 @@ from bulkpull.transport.rate_limit import (
 
 # A wait smaller than what a clock can resolve would be waited again and again.
 _SHORTEST_SLEEP_S = 1e-6
-# Calls that may go at once as long as the service has not told how many it bears.
+# Calls that may be sent at once until the service reports an allowance.
 _CAREFUL_BURST = 3
 PLENTY = 1_000
 """Calls a window from which on nobody has to spare them."""
-_CALLS_PER_LOOK = 9
+_CALLS_PER_LOOK = 29
+_WINDOWS_PER_LOOK = 3
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
 _REPORTED_FROM_S = 1.0
 
 
 class Urgency(IntEnum):
-    """Who goes first."""
+    """The priority of a call."""
 
     REPORT = 0
     """Orders a report: the service's own work begins."""
@@ -66,7 +70,7 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A call that may go: when it was let go, monotonic seconds."""
+    """Permission to send one call: when it was given, monotonic seconds."""
 
     sent_at: float
 
@@ -83,11 +87,11 @@ class _Waiter:
 
 class RateLimiter:
     """
-    Lets calls go one by one.
+    Delays calls so that they respect both limits.
 
     Args:
         calls_per_s: The ceiling of the rate.
-        burst: How many may go at once, once the service has told an allowance; three until then.
+        burst: How many may be sent at once after the service has reported an allowance; three until then.
         window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
     """
 
@@ -102,6 +106,8 @@ class RateLimiter:
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
         self._since_look = 0
+        self._looked_at = clock.monotonic()
+        self._orders_ahead = 0
         self._changed = anyio.Event()
         self._reported_until = -math.inf
 
@@ -118,13 +124,13 @@ class RateLimiter:
 
     @property
     def has_plenty(self) -> bool:
-        """Whether no limit is in sight: none is told, or one of a thousand calls a window and more."""
+        """Whether no limit is near: none is reported, or one of at least a thousand calls per window."""
         limit = self._allowance.limit
         return not self._allowance.is_known or (limit is not None and limit >= PLENTY)
 
     @property
     def look_spacing_s(self) -> float:
-        """Seconds between two looks, so that looks alone use two thirds of the allowance; 0 where none is told."""
+        """Seconds between two polls, so that polls alone use two thirds of the allowance; 0 without an allowance."""
         limit = self._allowance.limit
         return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
 
@@ -149,7 +155,10 @@ class RateLimiter:
             self._waiting.remove(waiter)
             self._notify()
         at = self._clock.monotonic()
-        self._since_look = 0 if urgency is Urgency.LOOK else self._since_look + 1
+        if urgency is Urgency.LOOK:
+            self._since_look, self._looked_at = 0, at
+        else:
+            self._since_look += 1
         self._state = after_call(self._state, at=at)
         self._allowance = after_sending(self._allowance, at=at)
         return Turn(at)
@@ -195,11 +204,21 @@ class RateLimiter:
         self._notify()
 
     def succeeded(self) -> None:
-        """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
+        """Record a reply other than 429; emits one event when the rate is back at its ceiling."""
         before = self._state
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
+
+    @contextmanager
+    def order_ahead(self) -> Iterator[None]:
+        """Somebody has a report to order and waits for calls elsewhere: looks let it go first, within bounds."""
+        self._orders_ahead += 1
+        try:
+            yield
+        finally:
+            self._orders_ahead -= 1
+            self._notify()
 
     def _next(self) -> _Waiter:
         looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
@@ -211,11 +230,15 @@ class RateLimiter:
         at = self._clock.monotonic()
         reserve = 0
         if urgency is Urgency.TIDYING and self._allowance.limit is not None:
+            if self._allowance.under_way:
+                return math.inf  # until an answer comes, which wakes everybody
             reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
             self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
+        if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
+            wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
         return max(wait_s, wait_before_call(self._state, at=at))
 
     def _notify(self) -> None:

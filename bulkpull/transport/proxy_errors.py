@@ -1,4 +1,4 @@
-"""Answers of a proxy or of the network on the way, which never reached the service. Pure."""
+"""Error replies of a proxy or gateway, for requests that never reached the service. Pure."""
 
 from __future__ import annotations
 

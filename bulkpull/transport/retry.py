@@ -1,9 +1,9 @@
 """
-Whether a failed call goes out again, and when. Nothing else in the program repeats a call.
+Decides whether and when a failed call is retried. Nothing else in the program retries a call.
 
-In numbers: before try n+1 passes 0.5 × 3^(n-1) s, at most 60 s, of which a random half to whole; the service's own
-Retry-After beats the formula. All retries of a run come out of one budget (`RetryBudget`), so that an outage of the
-service ends in one sentence and not in a storm.
+The wait before attempt n+1 is 0.5 × 3^(n-1) s, at most 60 s, with jitter from half to the whole; the service's
+Retry-After overrides it. All retries of a run share one budget (`RetryBudget`), so that an outage of the service ends
+the run with one message instead of flooding the service.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    How patient a call is.
+    The limits for retries of one call.
 
     Attributes:
         attempts: Tries of one call in all.
@@ -52,7 +52,7 @@ class RetryPolicy:
 
 
 class StopReason(Enum):
-    """Why a call is not repeated."""
+    """Why a call is not retried."""
 
     HOPELESS = "repeating it cannot help"
     DOUBTFUL = "it may have had its effect: look before repeating it"
@@ -124,7 +124,7 @@ def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> floa
 
 
 class RetryBudget:
-    """The retries of one run."""
+    """The retry budget of one run."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
@@ -146,7 +146,7 @@ class RetryBudget:
 
 class Retrier:
     """
-    Repeats calls as `advise` says.
+    Retries calls by the rules of `retry_delay`.
 
     Args:
         budget: Shared by everything that retries within a run.
@@ -185,7 +185,7 @@ class Retrier:
         Do `operation` until it succeeds or its error says that another try cannot help.
 
         Args:
-            endpoint: The name by which retries are told.
+            endpoint: The name used in retry events.
             origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
                 during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
             creates: See `advise`.
@@ -193,7 +193,7 @@ class Retrier:
                 is no retry of the same thing, and does not come out of the budget; it has its pause all the same.
 
         Raises:
-            BulkpullError: The last error, with the number of tries told. Cancellation passes through untouched.
+            BulkpullError: The last error, with the number of attempts. Cancellation is passed on.
         """
         self._budget.first_call()
         began = self._clock.monotonic()
@@ -276,7 +276,7 @@ class Retrier:
 
 @dataclass(slots=True)
 class _Outage:
-    """Failures to connect in a row, within one call."""
+    """Consecutive connection failures within one call."""
 
     since: float | None = None
     failures: int = 0

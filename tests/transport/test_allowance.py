@@ -410,13 +410,63 @@ async def test_reports_go_before_other_calls_and_tidying_goes_last() -> None:
     assert gone == [Urgency.REPORT, Urgency.REPORT, Urgency.USUAL, Urgency.LOOK, Urgency.TIDYING]
 
 
-async def test_a_look_goes_at_the_latest_after_nine_other_calls() -> None:
+async def test_a_look_goes_at_the_latest_after_29_other_calls() -> None:
     one = pacer(FakeClock(), EventRecorder(), calls_per_s=1, burst=1)
     await one.acquire(Urgency.LOOK)
 
-    gone = await order_of(one, *[Urgency.REPORT] * 20, Urgency.LOOK)
+    gone = await order_of(one, *[Urgency.REPORT] * 40, Urgency.LOOK)
 
-    assert gone.index(Urgency.LOOK) == 9
+    assert gone.index(Urgency.LOOK) == 29
+
+
+async def test_a_look_lets_orders_go_first_that_wait_elsewhere_but_no_longer_than_three_windows() -> None:
+    clock = FakeClock()
+    one = pacer(clock, EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+
+    with one.order_ahead():
+        await one.acquire(Urgency.LOOK)
+        assert clock.elapsed_s == pytest.approx(180)
+    await one.acquire(Urgency.LOOK)
+
+    assert clock.elapsed_s == pytest.approx(180)
+
+
+async def test_a_look_goes_as_soon_as_no_order_is_ahead_any_more() -> None:
+    clock = FakeClock()
+    one = pacer(clock, EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+
+    async def order() -> None:
+        with one.order_ahead():
+            await clock.sleep(7)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(order)
+        await anyio.wait_all_tasks_blocked()
+        await one.acquire(Urgency.LOOK)
+
+    assert clock.elapsed_s == pytest.approx(7)
+
+
+async def test_tidying_waits_for_the_answers_of_other_calls() -> None:
+    """Whoever gets such an answer may have an order to place, and shall find the allowance as it is."""
+    one = pacer(FakeClock(), EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+    under_way = await one.acquire()
+    gone: list[str] = []
+
+    async def tidy() -> None:
+        await one.acquire(Urgency.TIDYING)
+        gone.append("tidied")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(tidy)
+        await anyio.wait_all_tasks_blocked()
+        assert gone == []
+        one.answered(under_way, {"X-RateLimit-Remaining": "8"})
+
+    assert gone == ["tidied"]
 
 
 async def test_tidying_leaves_two_thirds_of_the_allowance_to_the_looks() -> None:

@@ -1,4 +1,4 @@
-"""Where telemetry goes: providers of OpenTelemetry's SDK, as its standard environment describes them."""
+"""Creates the OpenTelemetry SDK providers that the standard environment variables describe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bulkpull._version import __version__
 @dataclass(frozen=True, slots=True)
 class Providers:
     """
-    What makes spans and counts.
+    The providers of spans and metrics.
 
     Attributes:
         are_ours: Made for this run, and to be shut down with it; a program that uses us may have its own.

@@ -1,5 +1,5 @@
 """
-What a run tells, as spans and counts: a listener of events.
+A listener that turns events of a run into spans and metrics.
 
     run ── pull ── submit, poll, download, convert, publish ── each call
 """
@@ -28,7 +28,7 @@ _Key = tuple[str, object]
 
 class Telemetry:
     """
-    Turns the events of one run into spans and counts.
+    Turns the events of one run into spans and metrics.
 
     Args:
         parent: The `traceparent` of whoever started the run.
