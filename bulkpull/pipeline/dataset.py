@@ -1,5 +1,5 @@
 """
-Dataset: all pulls of a dataset → one snapshot, checked and published.
+Exports one dataset: runs all its pulls, checks them, and publishes one snapshot.
 
 Most datasets are one pull. A long window is a pull a month, and a window whose report fails or never comes is asked for
 again in halves (`window_pulls`). Whatever the number, readers get one snapshot, of one set of types and each row once

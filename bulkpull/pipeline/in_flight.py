@@ -1,5 +1,5 @@
 """
-Reports that are asked for and not yet made: how many at once, and whose turn it is.
+Limits the number of reports in progress on the service, and shares it among datasets.
 
 The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another. Both
 lower the limit. It rises again slowly, because the reports of others may have been the reason. Datasets take turns, so
@@ -45,7 +45,7 @@ class Place:
 @dataclass(slots=True)
 class ReportsInFlight:
     """
-    Lets reports be ordered while there is room.
+    Delays the creation of reports while the limit is reached.
 
     Args:
         limit: The most at once. It falls when the service refuses or queues reports, and never rises above this.

@@ -1,9 +1,9 @@
 """
-Plan: the datasets wanted × what the service lists now → the pulls to do, and for the others the reason why not (pure).
+Plans a run: from the requested datasets and the service's list, the pulls, and for other datasets the reason (pure).
 
-Columns and metrics come from the service's list of today, never from memory (behaviour 54). The query names every
-column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never says
-DISTINCT (64).
+Columns and metrics come from the service's current list, never from an earlier one (behaviour 54). The query names
+every column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never
+says DISTINCT (64).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NAME_SHOWN = 80
 @dataclass(frozen=True, slots=True)
 class Unavailable:
     """
-    A wanted dataset or selection that this run cannot pull.
+    A requested dataset or custom query that this run cannot pull.
 
     Attributes:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
@@ -55,7 +55,7 @@ class Unavailable:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    The pulls to do, datasets in the catalog's order and then selections, and what is not to be had.
+    The pulls of a run, datasets in catalog order and then custom queries, and what is unavailable.
 
     Attributes:
         notes: What is odd about the service's list as a whole, each one sentence.
@@ -107,7 +107,7 @@ def make_plan(
     """
     listed, notes = _by_canonical_name(offered, catalog=catalog)
     if listed:
-        check_timespan(timespan, ranges=[each.date_ranges for each in offered], documented=catalog.timespans)
+        check_timespan(timespan, ranges=[dataset.date_ranges for dataset in offered], documented=catalog.timespans)
     wanted = (
         []
         if only_selections
@@ -144,7 +144,7 @@ def make_plan(
             )
         else:
             pulls.append(pull)
-    wrong = [each.error for each in unavailable if each.error and each.failed]
+    wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
     if only_selections and wrong and not pulls:
         raise wrong[0]
     return Plan(tuple(pulls), tuple(unavailable), notes)

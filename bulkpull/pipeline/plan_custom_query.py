@@ -1,7 +1,7 @@
 """
-Selected: a selection × what the service lists now → a pull (pure).
+Plans the pull of a custom query from the service's current list (pure).
 
-It is pulled under its own name. What is wrong with it is found here, before any call that creates something.
+It is pulled under its own name. Errors in it are found here, before any call that creates something.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAME_SHOWN = 80
 
 
 class NotListed(SettingsError):
-    """The dataset that a selection reads exists, but not for this account."""
+    """The dataset of a custom query exists, but the service does not list it for this account."""
 
 
 def select_pull(
@@ -67,7 +67,7 @@ def select_pull(
         QueryError: The query asks for what is not there; the error points at the place.
         SettingsError: The dataset is unknown, or the service lists one of this name.
     """
-    if selection.name.casefold() in {name.casefold() for each in listed.items() for name in (each[0], each[1].name)}:
+    if selection.name.casefold() in {name.casefold() for item in listed.items() for name in (item[0], item[1].name)}:
         raise SettingsError(
             f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
         )

@@ -1,10 +1,10 @@
 """
-Poll: a report → its completed execution; one loop asks for all pending reports at once.
+Polls reports until their execution is completed; one loop asks for all pending reports at once.
 
-The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
-of reports: each look asks for all of them, joined by `;` (behaviour 106). Where that is refused, halving finds the
-report that spoils the call and leaves it out; where the form itself is refused (107), looks fall back to one status,
-then to one report a call.
+The service throttles per partner without announcing its limit, so the number of calls must not grow with the number of
+reports: each poll asks for all of them, joined by `;` (behaviour 106). If that is refused, bisection finds the report
+that makes the call fail and leaves it out; if the form of the call is refused (behaviour 107), polls fall back to one
+status, then to one report per call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PAIR = 2
 
 
 class PollForm(IntEnum):
-    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+    """The forms of the poll call, from the cheapest to the most compatible."""
 
     ALL_STATUSES = 0
     ONE_STATUS = 1
@@ -49,7 +49,7 @@ class PollForm(IntEnum):
 
 @dataclass(slots=True)
 class _Watch:
-    """One report that somebody waits for."""
+    """One pending report."""
 
     report: Report
     since_s: float
@@ -78,7 +78,7 @@ class _Watch:
 
 class Poller:
     """
-    Watches all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
+    Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Args:
         schedule: First wait, longest wait and deadline, in seconds.
@@ -218,7 +218,9 @@ class Poller:
         if not ready:
             return
         begun_s = max(watch.running_since_s or 0.0 for watch in ready)
-        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        waiting = [
+            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+        ]
         if waiting:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
@@ -226,13 +228,13 @@ class Poller:
         self._calls = 0
         ids = [watch.report.report_id for watch in pending]
         is_single = self._form is PollForm.ONE_REPORT
-        joined = [] if is_single else [each for each in ids if each not in self._alone]
+        joined = [] if is_single else [report_id for report_id in ids if report_id not in self._alone]
         answers: list[Execution] = []
         most = self._most_joined or max(1, len(joined))
         for start in range(0, len(joined), most):
             answers += await self._ask_together(joined[start : start + most])
-        for each in ids if is_single else [each for each in ids if each in self._alone]:
-            answers += await self._ask_alone(each) or []
+        for report_id in ids if is_single else [report_id for report_id in ids if report_id in self._alone]:
+            answers += await self._ask_alone(report_id) or []
         return answers
 
     async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
@@ -280,8 +282,8 @@ class Poller:
         found: list[Execution] = []
         bad = 0
         for half, answers in zip(halves, answered, strict=True):
-            for each in half:
-                alone = answers if len(half) == 1 else await self._ask_alone(each)
+            for report_id in half:
+                alone = answers if len(half) == 1 else await self._ask_alone(report_id)
                 bad += alone is None
                 found += alone or []
         if not bad:

@@ -1,8 +1,8 @@
 """
-Run: all datasets in one task group; a lost dataset leaves the others going.
+Runs an export: all datasets in one task group; a failed dataset does not stop the others.
 
-One run owns the output folder while it lasts. Whatever happens to it, it ends with a manifest and one exit status, or
-leaves a ledger from which the same command carries on.
+A run locks the output folder. It always ends with a manifest and one exit status, or leaves a ledger from which the
+same command resumes.
 """
 
 from __future__ import annotations
@@ -625,7 +625,9 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
+        counts = dict(
+            Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
+        )
         with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)

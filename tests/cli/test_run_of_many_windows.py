@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkpull.cli.work.show import Remembered, describe, run_lines
+from bulkpull.cli.run_details import LedgerFacts, describe, run_lines
 from bulkpull.clock import iso_utc
 from bulkpull.output.ledger import RunEntry, StepEntry
 
@@ -27,7 +27,7 @@ def test_three_hundred_windows_fit_on_a_screen() -> None:
     ]
     entry = RunEntry("20261123T020000Z-abcdef", iso_utc(BEGAN), {"datasets": ["azureusage"]}, status="complete")
 
-    lines = run_lines(describe(entry.run_id, Remembered(entry, steps=steps), None))
+    lines = run_lines(describe(entry.run_id, LedgerFacts(entry, steps=steps), None))
 
     assert len(lines) <= A_SCREEN
     assert any("times 300" in line for line in lines)
