@@ -1,4 +1,4 @@
-"""Days as callers give them (dates, datetimes, ISO texts), and the window that two of them make (pure)."""
+"""Parses the start and end of a window from dates, datetimes or ISO texts (pure)."""
 
 from __future__ import annotations
 

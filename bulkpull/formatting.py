@@ -1,4 +1,4 @@
-"""Numbers as people read them (pure): at most three digits of a size, minutes and seconds of a time."""
+"""Formats numbers for people (pure): sizes, times, counts and lists of names."""
 
 from __future__ import annotations
 

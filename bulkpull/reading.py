@@ -1,4 +1,4 @@
-"""An output folder read from Python: `scan` for its data, `status` for its ages, `verify` for its files."""
+"""Reads an output folder from Python: `scan` for data, `status` for freshness, `verify` for integrity."""
 
 from __future__ import annotations
 

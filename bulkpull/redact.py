@@ -1,8 +1,8 @@
 """
-What must not be read by others, taken out of text.
+Removes secrets from text.
 
-Two nets: values that were registered as secrets are removed wherever they stand, and the fields that carry secrets
-on this service's wire (`sig=`, `access_token`, …) are emptied by name, percent-encoded or not.
+Two rules: registered secret values are removed wherever they occur, and fields that carry secrets (`sig=`,
+`access_token`, …) are emptied by name, percent-encoded or not.
 """
 
 from __future__ import annotations

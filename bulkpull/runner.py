@@ -1,5 +1,5 @@
 """
-What the calls of the Python API do: arguments are checked and a run is carried out.
+The implementation of the Python API: checks arguments and executes a run.
 
 Loaded by `bulkpull.api` when it is first needed, outside of the caller's event loop.
 """

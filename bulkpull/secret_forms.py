@@ -1,8 +1,8 @@
 """
-The forms in which a secret may be given (itself, a file, a command), and which of several sources counts (pure).
+The forms of a secret setting (value, file, command), and which of several sources wins (pure).
 
-A source that stands higher beats a lower one whatever the form: a secret in an option beats a file that the environment
-names, and the other way round. Two forms in one source are an error, because nobody can tell which was meant.
+A source of higher precedence overrides a lower one, whatever the form: a secret in an option overrides a file named in
+the environment, and vice versa. Two forms in one source are an error, because it is unclear which was meant.
 """
 
 from __future__ import annotations

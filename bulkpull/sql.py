@@ -1,4 +1,4 @@
-"""SQL over an output folder: a DuckDB connection with a view for every published dataset, and answers as files."""
+"""SQL over an output folder: a DuckDB connection with a view per published dataset, and results as files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 @dataclass(frozen=True, slots=True)
 class SqlResult:
     """
-    The first rows of an answer.
+    The first rows of a result.
 
     Attributes:
         columns: Their names.

@@ -1,7 +1,7 @@
 """
-Where credentials and data may go: https anywhere, plain http on loopback only.
+Checks which addresses may receive credentials and data: https anywhere, plain http on loopback only.
 
-The rule is asked for every address that comes from outside: settings, secure links, next links, redirects.
+The rule applies to every address from outside: settings, secure links, next links, redirects.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _parts(url: str, *, what: str) -> SplitResult:
 
 
 class Reach(IntEnum):
-    """How close to this machine a host is, as its name tells: names that only DNS can tell about count as public."""
+    """How close a host is to this machine, by its name: names that need DNS count as public."""
 
     PUBLIC = 0
     PRIVATE = 1

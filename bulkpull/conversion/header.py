@@ -168,7 +168,7 @@ def _refuse_ambiguity(names: Sequence[str], found: Sequence[Sequence[int]], colu
                 f"the report's file has more than one column that may be {column.name!r}: "
                 f"{_listed(names[index] for index in indices)}",
                 why="it cannot be told which of them was asked for",
-                fix="run the same command again, and look at the file with --keep-raw if it stays so",
+                fix="run the same command again, and look at the file with --keep-raw if it happens again",
             )
 
 
@@ -185,7 +185,7 @@ def _refuse_doubles(names: Sequence[str], *, asked: set[str]) -> None:
         raise NotTheReport(
             f"the report's file has {_listed(dict.fromkeys(doubled))} more than once in its header",
             why="it cannot be told which of them was asked for",
-            fix="run the same command again, and look at the file with --keep-raw if it stays so",
+            fix="run the same command again, and look at the file with --keep-raw if it happens again",
         )
 
 

@@ -34,7 +34,7 @@ def check_returns(marks: CsvIndex, *, size_bytes: int, row: int) -> None:
             f"{_named(row + int(np.searchsorted(marks.ends, alone[0])))} of the report's file has a carriage return "
             "(CR) that no line feed (LF) follows",
             why="its line ends are neither LF nor CRLF, so that readers would not agree on its rows",
-            fix="run the same command again, and look at the line ends with --keep-raw if it stays so",
+            fix="run the same command again, and look at the line ends with --keep-raw if it happens again",
         )
 
 
@@ -57,7 +57,7 @@ def refused(row: int, what: str) -> NotTheReport:
     return NotTheReport(
         f"{_named(row)} of the report's file {what}",
         why="a table read from it would not be what the service wrote",
-        fix="run the same command again, and look at that row with --keep-raw if it stays so",
+        fix="run the same command again, and look at that row with --keep-raw if it happens again",
     )
 
 

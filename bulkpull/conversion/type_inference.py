@@ -70,7 +70,7 @@ class ColumnTyper:
         elif plan.identifier:
             self._why_text = "an identifier stays text"
         elif plan.published_type == type_name(pl.String()):
-            self._why_text = "it was published as text before, and stays so"
+            self._why_text = "it was published as text before, and stays text"
         else:
             # While all values are empty it has the published type, so that it does not flap.
             self.dtype = self._published or _unseen_type(plan)

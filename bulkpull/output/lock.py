@@ -115,7 +115,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
                 why=_await_holder(writer),
-                fix="wait until it has ended, or give this one another folder with --output",
+                fix="wait until it has ended, or choose another folder with --output",
             ) from None
         except OSError as refused:
             if refused.errno not in _NO_LOCKS:

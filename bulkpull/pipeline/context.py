@@ -35,7 +35,7 @@ from bulkpull.transport.retry import Retrier
 @dataclass(slots=True)
 class RunContext:
     """
-    The hands and the memory of a run.
+    Services and state shared by all pulls of a run.
 
     Attributes:
         staging: The run's own folder, on the file system of `output`.

@@ -1,4 +1,4 @@
-"""A downloaded report → Parquet, every row and every character of it, in a child process."""
+"""Converts a downloaded report to Parquet in a child process, with every row and character."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bulkpull.pipeline.converter import Converter
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """How much a child may take: bytes of CSV at once, and threads (`None`: as many as polars likes)."""
+    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
 
     batch_bytes: int
     threads: int | None = None

@@ -1,7 +1,7 @@
 """
-A part: a pull that has arrived, and what the ledger keeps of it.
+A pull that was downloaded and converted, and its entry in the ledger.
 
-Whoever carries a run on takes finished files up again, if they are there and are what is asked for now.
+A resumed run reuses converted files if they exist and match the request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bulkpull.pipeline.download import DownloadedFile
 @dataclass(frozen=True, slots=True)
 class ConvertedPull:
     """
-    A pull that has arrived: whole, checked and converted, and not visible yet.
+    A pull that is downloaded, checked and converted, but not yet published.
 
     Attributes:
         report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
@@ -44,7 +44,7 @@ def column_names(part: ConvertedPull) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Converted:
-    """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""
+    """The ledger entry of a converted pull, with everything needed to decide whether it still matches the request."""
 
     execution_id: str
     report_id: str
@@ -94,7 +94,7 @@ def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: Wind
 @dataclass(frozen=True, slots=True)
 class KeptPart:
     """
-    A part that the ledger tells of.
+    A converted pull found in the ledger.
 
     Attributes:
         is_as_asked: It was converted by what is asked for now; else its stored file has to be converted again.

@@ -1,9 +1,9 @@
 """
-One converting process, as its parent holds it: started, given an order, listened to, ended.
+The parent's side of a conversion process: starts it, sends requests, reads replies, ends it.
 
-It answers on a descriptor of its own. Whatever becomes of it (killed, stopped, stuck on a dead disk, or something else
-writes where it should) the parent's wait ends: after twice `SILENCE_S` without a sign of life, or after `STILL_S` in
-which it used no processor time (case C12).
+The process replies on a separate descriptor. Whatever happens to it (killed, stopped, blocked by a failed disk, or
+something else writes to the descriptor), the parent's wait ends: after twice `SILENCE_S` without a heartbeat, or after
+`STILL_S` without processor time (case C12).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LIMIT_FIX = "raise the limit on processes and threads (`ulimit -u`, `pids.max` 
 @dataclass(slots=True)
 class Converter:
     """
-    A child process and the end of its channel.
+    A child process and its channel.
 
     Attributes:
         is_spare: It was started before there was an order for it.

@@ -1,4 +1,4 @@
-"""Equip: the tools of a run, put together from its settings, its connection and its folder."""
+"""Creates the context of a run from its settings, connection and output folder."""
 
 from __future__ import annotations
 

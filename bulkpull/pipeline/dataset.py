@@ -1,5 +1,5 @@
 """
-Snapshot: all pulls of a dataset → one snapshot, judged and published.
+Exports one dataset: runs all its pulls, checks them, and publishes one snapshot.
 
 Most datasets are one pull. A long window is a pull a month, and a window whose report fails or never comes is asked for
 again in halves (`window_pulls`). Whatever the number, readers get one snapshot, of one set of types and each row once
@@ -88,7 +88,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class DatasetExport:
     """
-    One dataset on its way.
+    The export of one dataset.
 
     Args:
         pull: The whole window.

@@ -1,8 +1,8 @@
 """
-Windows: a long span in pieces that the service can make, and a piece that it could not make in smaller ones (pure).
+Splits a long window into windows that the service can deliver, and a failed window into smaller ones (pure).
 
-Pieces follow the months, because months are what the service keys its data by. Each is a pull of its own, and all of a
-dataset's become one snapshot.
+Windows follow calendar months, because the service keys its data by month. Each window is a separate pull, and all
+pulls of a dataset become one snapshot.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """
-Decide: what a run does about a dataset, and why; one pure function for every command.
+Decides what a run does for a dataset, and why: one pure function for all commands.
 
     what is published ─┐
     the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
     the service ───────┘            and of the scheduled report: keep | make | replace | leave
 
-Which one-off reports of earlier runs may be collected, `reusable_work` says; whether a scheduled report serves,
-`scheduled_report` says.
+`reusable_work` decides which one-off reports of earlier runs may be collected; `scheduled_report` decides whether a
+scheduled report can be used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Data that are published, or were looked at and found to be the same."""
+    """Data that are published, or were checked and found unchanged."""
 
     execution_id: str | None
     generated_at: datetime | None
@@ -57,7 +57,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """
-    What is known of one dataset before anything is done about it.
+    What is known about a dataset before the decision.
 
     Attributes:
         published: The current snapshot; `None` where there is none, or where its files are damaged.
@@ -85,7 +85,7 @@ class DatasetFacts:
 @dataclass(frozen=True, slots=True)
 class ScheduleDecision:
     """
-    What becomes of the scheduled report of a dataset.
+    What to do with the scheduled report of a dataset.
 
     Attributes:
         pull: As today's list of columns asks for it.
@@ -122,7 +122,7 @@ class ScheduleDecision:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What a run does about one dataset.
+    What a run does for one dataset.
 
     Attributes:
         pull: What to bring; with `execution`, by the query of the scheduled report that made it.

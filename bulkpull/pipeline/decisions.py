@@ -1,4 +1,4 @@
-"""All that `decide` needs to know, asked of the service in as few calls as it allows, for all datasets at once."""
+"""Collects the facts for `decide`, for all datasets at once, with as few calls to the service as possible."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-Download: a secure link → the report's bytes as stored, whole or not there.
+Downloads a report's file from its signed link, complete or not at all.
 
-Offsets, lengths, ETag and MD5 all speak of the stored (compressed) bytes (behaviours 129 to 132), so nothing is
-unpacked on the way. How the bytes travel, `bulkpull.transfer` tells; here is what becomes of them: checked, fetched
-once more where they are damaged, kept for the next process when this one is stopped, and removed when they are lost.
+Offsets, lengths, ETag and MD5 refer to the stored (compressed) bytes (behaviours 129 to 132), so nothing is
+decompressed here. `bulkpull.transfer` fetches the bytes; this module checks them, fetches damaged files again, keeps
+partial files for the next process, and removes files that cannot be completed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SAVING_S = 1.0
 @dataclass(frozen=True, slots=True)
 class DownloadedFile:
     """
-    A file as the service stores it, whole and checked.
+    A complete and checked file, as the service stores it.
 
     Attributes:
         size_bytes: Stored bytes, whatever had to be fetched twice.
@@ -169,7 +169,7 @@ async def _check(partial: PartialFile, version: Version) -> None:
         raise FileDamaged(
             "the service's file is empty (0 bytes)",
             why="even a report without rows has a header line",
-            fix="run the export again later; if it stays so, report it to the service's support",
+            fix="run the export again later; if it happens again, report it to the service's support",
         )
     if version.md5 is None:
         return

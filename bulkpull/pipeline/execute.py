@@ -1,7 +1,7 @@
 """
-One dataset of a run, done as `decide` decided it.
+Executes the decision for one dataset.
 
-Its data first, then its scheduled report: what a report of no use still holds is safe before it is deleted.
+First the data, then the scheduled report, so that the data of an unusable report are safe before it is deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bulkpull.question import question_of
 @dataclass(frozen=True, slots=True)
 class DecisionExecutor:
     """
-    Does what was decided.
+    Executes decisions.
 
     Args:
         only_news: Data that are published already make no new snapshot.

@@ -1,8 +1,8 @@
 """
-Reports that are asked for and not yet made: how many at once, and whose turn it is.
+Limits the number of reports in progress on the service, and shares it among datasets.
 
-The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another; both
-teach a limit. Datasets take turns, so that a small one does not wait behind all windows of a large one.
+The service may refuse more than some number of active reports (behaviour 86), or queue them; both lower the limit.
+Datasets take turns, so that a small one does not wait for all windows of a large one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Waiter:
 @dataclass(slots=True)
 class ReportsInFlight:
     """
-    Lets reports be ordered while there is room.
+    Delays the creation of reports while the limit is reached.
 
     Args:
         limit: The most at once; falls with what the service teaches.

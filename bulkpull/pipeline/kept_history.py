@@ -1,8 +1,8 @@
 """
-A snapshot that grows: windows of the published one that stay as they are, beside those that are asked for again.
+Incremental snapshots: published windows that are kept, beside those that are requested again.
 
-The service restates the latest months and forgets the oldest ones. So each run replaces what may still be restated and
-keeps the rest, and what an empty answer would take away stays.
+The service restates the latest months and drops the oldest ones. So each run replaces windows that may still be
+restated and keeps the others; an empty answer never removes published rows.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-What to do where the service refuses a query because of its metrics (pure).
+Handles queries that the service refuses because of their metrics (pure).
 
-No document says whether every listed metric can be selected together with every column; the sibling refuses some
-(behaviour 68). A refusal must cost the amounts at most, never the dataset: it is asked for once more without them. The
-refusal is remembered for the output folder, so that the next nights do not try in vain, and tried again after a week.
+No document says whether every listed metric can be selected together with every column; a related API refuses some
+(behaviour 68). A refusal may cost the amounts but never the dataset: the query is sent again without metrics. The
+refusal is stored in the output folder, so that later runs do not repeat it, and is tried again after a week.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class MetricRefusal:
 
 @dataclass(frozen=True, slots=True)
 class MetricRefusals:
-    """The refusals of an output folder that still count."""
+    """The refusals of an output folder that are still valid."""
 
     known: tuple[MetricRefusal, ...] = field(default=())
 

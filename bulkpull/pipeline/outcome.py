@@ -1,4 +1,4 @@
-"""Recording: what becomes of each dataset, in its part of the manifest (pure)."""
+"""Records the outcome of each dataset in its manifest record (pure)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-Plan: the datasets wanted × what the service lists now → the pulls to do, and for the others the reason why not (pure).
+Plans a run: from the requested datasets and the service's list, the pulls, and for other datasets the reason (pure).
 
-Columns and metrics come from the service's list of today, never from memory (behaviour 54). The query names every
-column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never says
-DISTINCT (64).
+Columns and metrics come from the service's current list, never from an earlier one (behaviour 54). The query names
+every column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never
+says DISTINCT (64).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAME_SHOWN = 80
 @dataclass(frozen=True, slots=True)
 class Unavailable:
     """
-    A wanted dataset or selection that this run cannot pull.
+    A requested dataset or custom query that this run cannot pull.
 
     Attributes:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
@@ -53,7 +53,7 @@ class Unavailable:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    The pulls to do, datasets in the catalog's order and then selections, and what is not to be had.
+    The pulls of a run, datasets in catalog order and then custom queries, and what is unavailable.
 
     Attributes:
         notes: What is odd about the service's list as a whole, each one sentence.

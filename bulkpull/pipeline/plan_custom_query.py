@@ -1,7 +1,7 @@
 """
-Selected: a selection × what the service lists now → a pull (pure).
+Plans the pull of a custom query from the service's current list (pure).
 
-It is pulled under its own name. What is wrong with it is found here, before any call that creates something.
+It is pulled under its own name. Errors in it are found here, before any call that creates something.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAME_SHOWN = 80
 
 
 class NotListed(SettingsError):
-    """The dataset that a selection reads exists, but not for this account."""
+    """The dataset of a custom query exists, but the service does not list it for this account."""
 
 
 def select_pull(

@@ -1,10 +1,10 @@
 """
-Poll: a report → its completed execution; one loop asks for all pending reports at once.
+Polls reports until their execution is completed; one loop asks for all pending reports at once.
 
-The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
-of reports: each look asks for all of them, joined by `;` (behaviour 106). Where that is refused, halving finds the
-report that spoils the call and leaves it out; where the form itself is refused (107), looks fall back to one status,
-then to one report a call.
+The service throttles per partner without announcing its limit, so the number of calls must not grow with the number of
+reports: each poll asks for all of them, joined by `;` (behaviour 106). If that is refused, bisection finds the report
+that makes the call fail and leaves it out; if the form of the call is refused (behaviour 107), polls fall back to one
+status, then to one report per call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PAIR = 2
 
 
 class PollForm(IntEnum):
-    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+    """The forms of the poll call, from the cheapest to the most compatible."""
 
     ALL_STATUSES = 0
     ONE_STATUS = 1
@@ -49,7 +49,7 @@ class PollForm(IntEnum):
 
 @dataclass(slots=True)
 class _Watch:
-    """One report that somebody waits for."""
+    """One pending report."""
 
     report: Report
     since_s: float
@@ -78,7 +78,7 @@ class _Watch:
 
 class Poller:
     """
-    Watches all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
+    Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Args:
         schedule: First wait, longest wait and deadline, in seconds.

@@ -1,7 +1,7 @@
 """
-What an answer about executions means for a report, and when to look again (pure).
+Rules for polling: what a reply means for a report, and when to poll again (pure).
 
-Nothing here waits or asks; `poll` does both by these rules.
+`poll` applies these rules.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SERVER_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """When to look. All lengths in seconds; `deadline_s` counts from the report's creation."""
+    """The poll intervals, in seconds; `deadline_s` counts from the report's creation."""
 
     initial_s: float = 5.0
     longest_s: float = 60.0
@@ -56,7 +56,7 @@ class PollSchedule:
 
 
 class ExecutionState(Enum):
-    """What an answer means for one report."""
+    """The state of a report's execution, by a reply."""
 
     PENDING = "pending"
     READY = "ready"

@@ -1,9 +1,9 @@
 """
-Publish: Parquet files → a snapshot, in one rename, then `current.json`.
+Publishes Parquet files as a snapshot: one rename, then `current.json`.
 
-The order is the promise: files durable, the snapshot's folder renamed into place, the rename durable, then the pointer.
-A crash between any two of them leaves readers with the old snapshot or the new one, whole. Once the pointer has moved
-the dataset is complete; what follows is clean-up (`tidy`), which may fail without changing that.
+The order matters: sync the files, rename the snapshot's folder into place, sync the rename, then update the pointer. A
+crash between any two steps leaves readers with the complete old or new snapshot. Once the pointer is updated the
+dataset is complete; the clean-up that follows (`tidy`) may fail without changing that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bulkpull.question import Question
 @dataclass(frozen=True, slots=True)
 class Staged:
     """
-    A snapshot that is converted and not yet visible.
+    A converted snapshot that is not yet visible to readers.
 
     Attributes:
         folder: Holds the Parquet files and nothing else, on the file system of the output folder.
@@ -54,7 +54,7 @@ class Staged:
 @dataclass(frozen=True, slots=True)
 class Published:
     """
-    A snapshot that readers see.
+    A snapshot that is visible to readers.
 
     Attributes:
         files: With their paths relative to the output folder.
@@ -68,7 +68,7 @@ class Published:
 @dataclass(slots=True)
 class Publisher:
     """
-    Makes snapshots visible, one at a time: they share `current.json`.
+    Publishes snapshots one at a time, because they share `current.json`.
 
     Args:
         output: The output folder; absolute.
@@ -234,7 +234,7 @@ def hold_back(
     fail_on_redacted: bool,
 ) -> None:
     """
-    Refuse to publish what would hurt readers (pure). What was fetched is kept, and the fix tells how to publish it.
+    Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
 
     Args:
         run_id: The run that holds it back.

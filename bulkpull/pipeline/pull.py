@@ -1,5 +1,5 @@
 """
-Pull: one dataset over one window, from the service to a converted file, and where an error steps back to.
+Runs one pull, one dataset over one window, from the service to a converted file, with the retries of each step.
 
     submit ── poll ── download ── convert
       ▲        ▲         ▲           │
@@ -7,7 +7,7 @@ Pull: one dataset over one window, from the service to a converted file, and whe
       │        └── link expired: read the execution again
       └── failed, overdue or gone: a new report, `report_attempts` times in all
 
-What becomes of it, together with the other windows of its dataset, stands in `snapshot`.
+`dataset` combines it with the other windows of its dataset.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download",
 @dataclass(slots=True)
 class PullRunner:
     """
-    One pull on its way.
+    Runs one pull.
 
     Args:
         record: Its dataset's part of the manifest; gets the ids, and the seconds of each step.

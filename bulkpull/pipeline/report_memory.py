@@ -1,7 +1,7 @@
 """
-What the ledger remembers of a dataset's scheduled reports: which ones this folder made, and for which question (pure).
+The scheduled reports of a dataset in the ledger: which ones this folder created, and for which question (pure).
 
-A report that another folder or tool made may be used, but only what this folder made is ever changed or deleted.
+A report of another folder or tool may be used, but only reports that this folder created are changed or deleted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UNCHANGED = "unchanged"
 @dataclass(slots=True)
 class ReportMemory:
     """
-    The scheduled reports of one dataset, as the ledger knows them.
+    The scheduled reports of one dataset in the ledger.
 
     Attributes:
         made: Ids of those that this folder ordered.

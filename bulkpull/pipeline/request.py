@@ -1,4 +1,4 @@
-"""What is asked of a run, and the plan that comes of it."""
+"""The request of a run, and its plan."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_pla
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """
-    What is asked of a run.
+    The request of a run.
 
     Attributes:
         datasets: Names or aliases; empty for the twenty of the catalog.

@@ -1,4 +1,4 @@
-"""What earlier runs of an output folder mean for this one, carried on, closed or left alone; and what they left."""
+"""Finds earlier runs of an output folder to resume or close, and their reusable work."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _UNFINISHED = (None, INTERRUPTED, SUBMITTED)
 @dataclass(frozen=True, slots=True)
 class EarlierRuns:
     """
-    What earlier runs mean for this one.
+    The earlier runs that affect this one.
 
     Attributes:
         carried_on: The run that the same command goes on with.
@@ -125,13 +125,13 @@ def review(
         published: Ids of the runs that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
-    young = [run for run in unfinished if _is_young(run, now=now)]
+    young = [run for run in unfinished if is_young(run, now=now)]
     if resume is not None:
         wanted = next((run for run in runs if run.run_id == resume), None)
     else:
         wanted = next((run for run in runs if is_same_request(run.request, key)), None)
         wanted = wanted if wanted in unfinished else None
-    carried_on = wanted if wanted is not None and _is_young(wanted, now=now) else None
+    carried_on = wanted if wanted is not None and is_young(wanted, now=now) else None
     taken_over = None
     if resume is None and key.get("nightly") and carried_on is not None and carried_on.run_id in published:
         carried_on, taken_over = None, carried_on
@@ -144,7 +144,7 @@ def review(
     )
 
 
-def _is_young(run: RunEntry, *, now: datetime) -> bool:
+def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it did something within a day: many windows under a quota take longer than that in all."""
     did = (run.started_at, run.ended_at, run.active_at)
     return now - max(datetime.fromisoformat(each) for each in did if each) < FRESH
@@ -169,7 +169,7 @@ async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder
 @dataclass(frozen=True, slots=True)
 class ReusableWork:
     """
-    What this run takes over, and what it has to clear away.
+    What this run reuses, and what it has to delete.
 
     Attributes:
         done: What the run that is carried on has published, by dataset.

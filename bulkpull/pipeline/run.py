@@ -1,8 +1,8 @@
 """
-Run: all datasets in one task group; a lost dataset leaves the others going.
+Runs an export: all datasets in one task group; a failed dataset does not stop the others.
 
-One run owns the output folder while it lasts. Whatever happens to it, it ends with a manifest and one exit status, or
-leaves a ledger from which the same command carries on.
+A run locks the output folder. It always ends with a manifest and one exit status, or leaves a ledger from which the
+same command resumes.
 """
 
 from __future__ import annotations

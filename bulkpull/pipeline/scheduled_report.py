@@ -1,7 +1,8 @@
 """
-One scheduled report: whether it serves a pull, when its executions are due, and which question they answer (pure).
+Rules for one scheduled report: whether a pull can use it, when its executions are due, and which question they answer
+(pure).
 
-Scheduled reports run on the service by themselves, so an ordinary night creates nothing.
+Scheduled reports run on the service by themselves, so an ordinary run creates nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-Submit: a pull → a query and a report on the service.
+Submits a pull: creates its query and report on the service.
 
-Creating is not idempotent (behaviour 45), so names carry a mark (`names`). A query whose text is unchanged is used
-again from run to run; reports belong to one run.
+Creating is not idempotent (behaviour 45), so names carry a fingerprint (`naming`). A query with unchanged text is
+reused from run to run; a report belongs to one run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 @dataclass(slots=True)
 class Submitter:
     """
-    Makes queries and reports for one run, and remembers which queries the service holds already.
+    Creates queries and reports for one run, and remembers the queries on the service.
 
     Args:
         weights: How much work a dataset was last time (rows); the heaviest is asked for first when a quota is short.

@@ -1,4 +1,4 @@
-"""Which TIMESPAN a query gets, of those that its dataset offers (pure)."""
+"""Chooses the TIMESPAN of a query from those that its dataset offers (pure)."""
 
 from __future__ import annotations
 

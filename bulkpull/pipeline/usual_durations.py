@@ -1,8 +1,8 @@
 """
-What earlier runs tell about the service (pure): how long reports take, and in which form executions may be asked for.
+What earlier runs learned about the service (pure): how long reports take, and which form of the poll call works.
 
-Reports whose datasets are the slowest are ordered first, because the slowest one ends the run. A dataset without a past
-goes before all others: it may be the slowest.
+Reports of the slowest datasets are created first, because the slowest one ends the run. A dataset without a known
+duration goes before all others: it may be the slowest.
 """
 
 from __future__ import annotations

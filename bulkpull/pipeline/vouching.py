@@ -1,4 +1,4 @@
-"""What vouches for a snapshot's files, and what is odd in them though they are whole (pure)."""
+"""What verified a snapshot's files, and oddities in complete files (pure)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-All windows of a dataset brought to one table: each row once, and inside of the window that was asked for.
+Combines all windows of a dataset into one table: each row once, and inside the requested window.
 
-Edges, rows without a time and forms of dates are matters of several files at once; what comes of them here is that some
-files are converted once more with other bounds.
+Window edges, rows without a time and date formats concern several files at once; some files may have to be converted
+again with other bounds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-What the rows of a report say about its window: kept, rounded to months, or not honoured; and who keeps what (pure).
+Checks by its rows how a report treated its window: kept, rounded to months, or not honoured (pure).
 
-Little is known of the service's windows (behaviours 83 and 84), so what a report holds is judged by its rows alone.
+Little is documented about windows (behaviours 83 and 84), so only the rows of a report decide.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 class HoldsWhole(WindowNotHonoured):
     """
-    The report of one window holds the whole that was asked for: no other is needed.
+    The report of one window holds the whole requested window: no other report is needed.
 
     Args:
         part: That report.
@@ -102,7 +102,7 @@ def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a part keeps at its edges, besides the rows inside."""
+    """The rows that a part keeps at its window edges."""
 
     edge: bool = False
     first_day: bool = True

@@ -1,7 +1,7 @@
 """
-The windows of one dataset, brought side by side: the newest first, a failed one in halves, within a bound.
+Pulls the windows of one dataset in parallel: the newest first, a failed one in halves, up to a limit.
 
-A reason that all windows share is found out with the first few. What has arrived stays, whatever becomes of others.
+A reason that all windows share shows with the first few. Completed windows are kept, whatever happens to others.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _TOO_MUCH = (ExecutionFailed, ExecutionOverdue)
 
 
 class _NotOrdered(Exception):
-    """A window that was not asked for any more."""
+    """A window that was no longer requested."""
 
 
 @dataclass(slots=True)
 class WindowPulls:
     """
-    Brings the windows of a dataset.
+    Pulls the windows of a dataset.
 
     Args:
         bring: Brings one pull; the number is how often its report may be asked for.

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from command_line import QUICK, SMALL, Command, Serve, finish, small, start_program
 
+from bulkpull.cli.simulator_stage import stage
 from bulkpull.cli.stdio import SafeStream
-from bulkpull.cli.work.simulate import stage
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, Fault, FaultRow
 
@@ -156,7 +156,7 @@ def test_a_stream_that_nobody_reads_takes_everything_in_silence() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
-        forgiving = SafeStream(stream, forgives=BrokenPipeError)
+        forgiving = SafeStream(stream, ignored=BrokenPipeError)
         for _ in range(3):
             assert forgiving.write("data\n") == 5
             forgiving.flush()

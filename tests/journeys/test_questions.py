@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
-from journeys.kit import ACCOUNT, settings_for
+from journeys.kit import ACCOUNT, killed_at, lose, settings_for
 from support import FakeClock
 
 from bulkpull.custom_query import Selection
@@ -153,6 +154,38 @@ async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_i
     record = folder.check_labels(finished, "OfficeUsage")
     assert (record.timespan, record.window) == ("LAST_6_MONTHS", None)
     assert {item.run_id for item in Current.load(folder.output).datasets.values()} == {finished.run_id}
+
+
+@pytest.mark.case("N11")
+async def test_monthly_reports_of_a_killed_run_serve_another_command_over_the_same_months(tmp_path: Path) -> None:
+    months = Window(datetime(2025, 5, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+    clock = FakeClock()
+    async with Simulator(
+        replace(SERVICE, datasets=("AzureUsage", "Profile"), latency_s=(60.0, 60.0)), clock=clock
+    ) as simulator:
+        settings = settings_for(simulator, tmp_path / "out")
+        killed = Run(
+            ExportRequest(("AzureUsage",), window=months),
+            settings,
+            Events(killed_at("execution.changed")),
+            clock=clock,
+            account=ACCOUNT,
+        )
+        await lose(killed)
+        left = set(simulator.service.reports)
+        assert left
+        clock.advance(60)
+        both = ExportRequest(("AzureUsage", "Profile"), window=months)
+        manifest = await Run(both, settings, Events(), clock=clock, account=ACCOUNT).export()
+
+        assert simulator.service.reports == {}
+        ordered = simulator.service.created_reports["AzureUsage"]
+    (record,) = (record for record in manifest.datasets if record.dataset == "AzureUsage")
+    assert record.status == "complete"
+    assert record.decision is not None
+    assert record.decision.action == "collect_report"
+    assert ordered == len(record.parts) > 1
+    assert left <= {part.report_id for part in record.parts}
 
 
 @pytest.mark.case("N12")

@@ -1,4 +1,4 @@
-"""The plan of a night: what it would do, with reads only; nothing is created, locked or changed."""
+"""The plan of a `nightly` run, made with reads only: nothing is created, locked or changed."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """
-The scheduled reports that the nights live on, one a dataset: made, remembered, and named when nothing uses them.
+The scheduled reports that `nightly` uses, one per dataset: creates and remembers them, and lists unused ones.
 
-A scheduled report is made once and serves every night, also of another machine with the same query. It is replaced when
-it was paused, deleted or used up, or when its query is not today's any more; a file that it holds is fetched first,
-because deleting a report deletes its executions (behaviour 97). Scheduled reports do not count against the quota of
-one-off reports (85), but an account may have fifty active ones (86).
+A scheduled report is created once and used by every run, also on other machines with the same query. It is replaced
+when it was paused, deleted or has ended, or when the query has changed; its latest file is fetched first, because
+deleting a report deletes its executions (behaviour 97). Scheduled reports do not count against the quota of one-off
+reports (behaviour 85), but an account may have only fifty active ones (behaviour 86).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def unused_reports(
 @dataclass(frozen=True, slots=True)
 class ScheduledReportMaker:
     """
-    Makes scheduled reports.
+    Creates scheduled reports.
 
     Args:
         lead_h: Hours before the usual nightly hour at which they run (`standing_lead_hours`).

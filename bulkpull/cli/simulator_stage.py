@@ -1,4 +1,4 @@
-"""The simulator served until Ctrl-C, for trying things out and for other programs' tests."""
+"""The simulator served until Ctrl-C: what the options describe, and the faults that it knows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from difflib import get_close_matches
 from typing import Any
 
 import anyio
-from rich.table import Table
 
 from bulkpull import platforms
+from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.config.settings import ENV_PREFIX
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
@@ -31,12 +30,12 @@ class Staging:
 
     Attributes:
         settings: Settings of the client, by name.
-        told: What the rows of the fault matrix expect, a sentence each.
+        expectations: What the rows of the fault matrix expect, a sentence each.
     """
 
     scenario: Scenario
     settings: Mapping[str, Any] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    expectations: tuple[str, ...] = ()
 
 
 def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str]) -> Staging:
@@ -54,7 +53,7 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
     parameters: dict[str, Any] = {}
     armed: list[Fault] = []
     settings: dict[str, Any] = {}
-    told: list[str] = []
+    expectations: list[str] = []
     for wanted in faults:
         row = _ROWS.get(wanted)
         if row is None:
@@ -63,11 +62,11 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
         parameters |= _peculiar(row.scenario)
         armed += row.scenario.faults
         settings |= {**QUICK, **row.settings}
-        told.append(_tell(row))
+        expectations.append(_expectation(row))
     if latency is not None:
         parameters["latency_s"] = _read_latency(latency)
     scenario = Scenario(**{**parameters, **given, "faults": tuple(armed)})
-    return Staging(scenario, settings, tuple(told))
+    return Staging(scenario, settings, tuple(expectations))
 
 
 def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None:
@@ -77,7 +76,6 @@ def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None
     Raises:
         SettingsError: A port cannot be used.
     """
-    console = error_console()
 
     async def serving() -> None:
         async with Simulator(staging.scenario, port=port, blob_port=blob_port) as simulator:
@@ -87,9 +85,9 @@ def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None
                 print_json({"version": 1, "environment": environment, "blob_url": simulator.blob_url})
             else:
                 print_data("\n".join(map(platforms.current().set_variable, environment, environment.values())))
-            for sentence in staging.told:
-                console.print(sentence, soft_wrap=True)
-            console.print(f"serving {simulator.api_base_url} until Ctrl-C", soft_wrap=True)
+            for sentence in staging.expectations:
+                print_message(sentence)
+            print_message(f"serving {simulator.api_base_url} until Ctrl-C")
             await anyio.sleep_forever()
 
     try:
@@ -110,9 +108,7 @@ def show_faults(*, as_json: bool) -> None:
         faults = [{"name": name, "story": story} for name, story in STORIES.items()]
         print_json({"version": 1, "matrix": rows, "faults": faults})
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("fault", no_wrap=True)
-    table.add_column("story", overflow="fold")
+    table = new_table("fault", "story", fold=["story"])
     for row in FAULT_TABLE:
         table.add_row(row.id, row.title)
     for name, story in STORIES.items():
@@ -123,11 +119,11 @@ def show_faults(*, as_json: bool) -> None:
 def _peculiar(scenario: Scenario) -> dict[str, Any]:
     """The parameters in which a scenario differs from the friendly one, faults apart."""
     plain = Scenario()
-    names = [each.name for each in fields(Scenario) if each.name != "faults"]
+    names = [parameter.name for parameter in fields(Scenario) if parameter.name != "faults"]
     return {name: getattr(scenario, name) for name in names if getattr(scenario, name) != getattr(plain, name)}
 
 
-def _tell(row: FaultRow) -> str:
+def _expectation(row: FaultRow) -> str:
     codes = " or ".join(str(code) for code in row.exit_codes)
     result = f"{row.dataset} {row.expected}, " if row.expected else ""
     offered = row.scenario.datasets

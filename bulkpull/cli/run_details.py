@@ -1,4 +1,4 @@
-"""One run as it went: how it began and ended, and the timeline of every pull, out of the ledger and the manifest."""
+"""One run: how it began and ended, and the timeline of every pull, from the ledger and the manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from bulkpull import formatting as figures
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.config.settings import Settings
 from bulkpull.errors import LedgerError
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
@@ -23,7 +22,7 @@ from bulkpull.redact import printable
 UNFINISHED = "unfinished"
 _IDS = ("query_id", "report_id", "execution_id")
 _INDENT = "  "
-_WORTH_TELLING_S = 0.05
+_LEAST_SHOWN_S = 0.05
 # Steps of one dataset that are shown one by one; more belong to many windows.
 _MOST_STEPS = 24
 # Runs over more datasets are shown with one line each.
@@ -31,7 +30,7 @@ _MOST_IN_FULL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class LedgerFacts:
     """What the ledger knows of a run."""
 
     entry: RunEntry | None = None
@@ -40,39 +39,36 @@ class Remembered:
     steps: Sequence[StepEntry] = field(default_factory=list)
 
 
-def show_run(
-    run: str | None, *, output: Path | None, config: Path | None, as_json: bool, verbose: bool = False
-) -> None:
+def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = False) -> None:
     """
-    Print a run's account: of the newest, or of the one whose id begins with `run`.
+    Print the newest run of an output folder, or the one whose id begins with `run`.
 
     Args:
         verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
 
     Raises:
-        SettingsError: A setting is wrong, or there is no such run.
+        SettingsError: There is no such run.
         LedgerError: Neither the ledger nor a manifest can be read.
     """
-    folder = Settings.load(config, output=output).output
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(folder, run_id)
-    remembered = Remembered()
+    facts = LedgerFacts()
     # Of a run with a manifest there is something to show, whatever became of the ledger.
     with suppress(*(LedgerError,) if manifest else ()):
-        remembered = ask_ledger(folder, lambda ledger: remember(ledger, run_id)) or remembered
-    account = describe(run_id, remembered, manifest)
+        facts = ask_ledger(folder, lambda ledger: ledger_facts(ledger, run_id)) or facts
+    details = describe(run_id, facts, manifest)
     if as_json:
-        print_json({"version": 1, "output": str(folder), **account})
+        print_json({"version": 1, "output": str(folder), **details})
     else:
-        is_short = not verbose and len(account["datasets"]) > _MOST_IN_FULL
-        lines = _short_lines(account) if is_short else _lines(account)
+        is_short = not verbose and len(details["datasets"]) > _MOST_IN_FULL
+        lines = _short_lines(details) if is_short else _lines(details)
         print_data("\n".join(_safe(line) for line in lines))
 
 
-async def remember(ledger: Ledger, run_id: str) -> Remembered:
-    """All that the ledger knows of a run."""
+async def ledger_facts(ledger: Ledger, run_id: str) -> LedgerFacts:
+    """Everything that the ledger knows of a run."""
     entries = [entry for entry in await ledger.runs() if entry.run_id == run_id]
-    return Remembered(
+    return LedgerFacts(
         entry=entries[0] if entries else None,
         endings=await ledger.endings(run_id),
         resumptions=await ledger.resumptions(run_id),
@@ -80,21 +76,20 @@ async def remember(ledger: Ledger, run_id: str) -> Remembered:
     )
 
 
-def describe(run_id: str, remembered: Remembered, manifest: Manifest | None) -> dict[str, Any]:
+def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict[str, Any]:
     """A run as JSON values (pure). A dataset stands where the manifest has it, or where its first step stands."""
-    entry, endings = remembered.entry, remembered.endings
+    entry, endings = facts.entry, facts.endings
     by_dataset: dict[str, list[StepEntry]] = {}
-    for step in remembered.steps:
+    for step in facts.steps:
         by_dataset.setdefault(step.dataset, []).append(step)
     records = {record.dataset: record for record in manifest.datasets} if manifest else {}
     started_at = entry.started_at if entry else manifest.started_at if manifest else None
-    told = manifest.finished_at if manifest else None
     return {
         "run_id": run_id,
-        "status": _status(remembered, manifest),
+        "status": _status(facts, manifest),
         "started_at": started_at,
-        "finished_at": endings[-1].at if endings else None if entry else told,
-        "resumed_at": list(remembered.resumptions),
+        "finished_at": endings[-1].at if endings else None if entry or not manifest else manifest.finished_at,
+        "resumed_at": list(facts.resumptions),
         "endings": [{"at": ending.at, "status": ending.status} for ending in endings],
         "request": dict(entry.request) if entry else None,
         "requests": manifest.requests.model_dump(mode="json") if manifest else None,
@@ -106,11 +101,11 @@ def describe(run_id: str, remembered: Remembered, manifest: Manifest | None) -> 
     }
 
 
-def _status(remembered: Remembered, manifest: Manifest | None) -> str:
-    endings = remembered.endings
-    if endings and (not remembered.resumptions or remembered.resumptions[-1] <= endings[-1].at):
+def _status(facts: LedgerFacts, manifest: Manifest | None) -> str:
+    endings = facts.endings
+    if endings and (not facts.resumptions or facts.resumptions[-1] <= endings[-1].at):
         return endings[-1].status
-    if remembered.entry is None and manifest is not None:
+    if facts.entry is None and manifest is not None:
         return manifest.status
     return UNFINISHED  # it is under way, or was killed
 
@@ -154,41 +149,41 @@ def _between(earlier: str | None, later: str) -> float | None:
         return None
 
 
-def _lines(account: Mapping[str, Any]) -> list[str]:
-    took = _between(account["started_at"], account["finished_at"]) if account["finished_at"] else None
-    lines = [f"run       {account['run_id']}", f"status    {account['status']}"]
-    lines.append(f"began     {account['started_at']}" + (f", took {figures.length(took)}" if took is not None else ""))
-    lines += [f"resumed   {moment}" for moment in account["resumed_at"]]
-    lines += [f"ended     {ending['at']}, {ending['status']}" for ending in account["endings"]]
-    if account["request"] is not None:
-        asked = {name: value for name, value in account["request"].items() if value not in (None, False, [], "")}
+def _lines(details: Mapping[str, Any]) -> list[str]:
+    took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
+    lines = [f"run       {details['run_id']}", f"status    {details['status']}"]
+    lines.append(f"began     {details['started_at']}" + (f", took {figures.length(took)}" if took is not None else ""))
+    lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
+    lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
+    if details["request"] is not None:
+        asked = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
         lines.append(f"asked     {_facts(asked)}")
-    if requests := account["requests"]:
+    if requests := details["requests"]:
         by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
         lines.append(
             f"calls     {requests['total']} ({by_endpoint})" if by_endpoint else f"calls     {requests['total']}"
         )
         lines[-1] += f", {requests['throttled']} throttled, {requests['retried']} retried"
-    lines += [f"note      {note}" for note in account["notes"]]
-    for pull in account["datasets"]:
-        lines += ["", *_lines_of_pull(pull, day=str(account["started_at"])[:10])]
+    lines += [f"note      {note}" for note in details["notes"]]
+    for pull in details["datasets"]:
+        lines += ["", *_lines_of_pull(pull, day=str(details["started_at"])[:10])]
     return lines
 
 
-def _short_lines(account: Mapping[str, Any]) -> list[str]:
+def _short_lines(details: Mapping[str, Any]) -> list[str]:
     """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
-    took = _between(account["started_at"], account["finished_at"]) if account["finished_at"] else None
-    began = f"began {account['started_at']}" + (f", took {figures.length(took)}" if took is not None else "")
-    lines = [f"run  {account['run_id']}  {account['status']}", began]
-    if requests := account["requests"]:
+    took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
+    began = f"began {details['started_at']}" + (f", took {figures.length(took)}" if took is not None else "")
+    lines = [f"run  {details['run_id']}  {details['status']}", began]
+    if requests := details["requests"]:
         counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
         lines.append(f"{figures.count(requests['total'], 'call')}, {counts}")
-    for pull in account["datasets"]:
+    for pull in details["datasets"]:
         rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", figures.size(pull["bytes"]))
         lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())
-    failed = [(pull["dataset"], pull["reason"]) for pull in account["datasets"] if pull["status"] == "failed"]
-    told = group_by_reason((dataset, reason) for dataset, reason in failed if reason)
-    lines += [f"reason  {figures.some(datasets)}: {reason}" for datasets, reason in told]
+    failed = [(pull["dataset"], pull["reason"]) for pull in details["datasets"] if pull["status"] == "failed"]
+    groups = group_by_reason((dataset, reason) for dataset, reason in failed if reason)
+    lines += [f"reason  {figures.some(datasets)}: {reason}" for datasets, reason in groups]
     lines.append("details: --verbose, or --json")
     return lines
 
@@ -198,15 +193,15 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
     lines = [", ".join([f"{pull['dataset']}  {pull['status']}", *data])]
     lines += [f"{name.removesuffix('_id'):<9} {pull[name]}" for name in _IDS if pull[name]]
     if seconds := pull["seconds"]:
-        spent = ", ".join(f"{name} {value:,.1f} s" for name, value in seconds.items() if value >= _WORTH_TELLING_S)
+        spent = ", ".join(f"{name} {value:,.1f} s" for name, value in seconds.items() if value >= _LEAST_SHOWN_S)
         lines += [f"{'spent':<9} {spent}"] if spent else []
     for step in _shown(pull["steps"]):
         at = step["at"].removeprefix(f"{day}T")
         after = "" if step["after_seconds"] is None else f"+{figures.length(step['after_seconds'])}"
         name = step["step"]
         # What is nested is for the next process to read, and for --json.
-        told = {name: value for name, value in step["facts"].items() if name not in _IDS}
-        facts = _facts({name: value for name, value in told.items() if not isinstance(value, dict | list)})
+        shown = {name: value for name, value in step["facts"].items() if name not in _IDS}
+        facts = _facts({name: value for name, value in shown.items() if not isinstance(value, dict | list)})
         lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
     lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []
     lines += [f"{'note':<9} {note}" for note in pull["notes"]]
@@ -231,8 +226,8 @@ def _shown(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    told = ((name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts.items())
-    return ", ".join(f"{name} {value}" for name, value in told if value is not None)
+    words = ((name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts.items())
+    return ", ".join(f"{name} {value}" for name, value in words if value is not None)
 
 
 def _safe(line: str) -> str:

@@ -1,4 +1,4 @@
-"""A run's support bundle: gathered from the output folder, the settings and the machine, and written as one file."""
+"""A run's support bundle: what the output folder, the settings and the machine know, as one file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull._version import __version__
+from bulkpull.cli.doctor import describe_settings
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.run_details import ledger_facts
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.work.doctor import describe_settings
-from bulkpull.cli.work.show import remember
+from bulkpull.cli.target import load_settings
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.run_log import log_of
@@ -34,7 +36,7 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
 
 
-def write_bundle(run: str | None, *, to: Path | None, output: Path | None, config: Path | None, as_json: bool) -> None:
+def write_bundle(run: str | None, *, to: Path | None, output: Path | None, common: CommonOptions) -> None:
     """
     Write the bundle of the newest run, or of the one whose id begins with `run`, and print where it is.
 
@@ -45,7 +47,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, confi
         SettingsError: A setting is wrong, or there is no such run.
         DiskTrouble: The bundle cannot be written.
     """
-    settings = Settings.load(config, output=output)
+    settings = load_settings(common, output=output)
     folder = settings.output
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     bundle = Bundle(
@@ -53,7 +55,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, confi
         log=_log(folder, run_id),
         manifest=_manifest(folder, run_id),
         ledger=_ledger(folder, run_id),
-        settings=_settings(settings, config=config, output=output),
+        settings=_settings(settings, config=common.config, output=output),
         machine=_machine(folder),
     )
     path = to or Path()
@@ -61,7 +63,7 @@ def write_bundle(run: str | None, *, to: Path | None, output: Path | None, confi
         path /= f"bulkpull-{run_id}.zip"
     with disk_errors(path):
         _zip(path, files_of(bundle))
-    if as_json:
+    if common.as_json:
         print_json({"version": 1, "run_id": run_id, "bundle": str(path), "bytes": path.stat().st_size})
     else:
         print_data(str(path))
@@ -92,19 +94,19 @@ def _manifest(folder: Path, run_id: str) -> dict[str, Any] | None:
 
 def _ledger(folder: Path, run_id: str) -> dict[str, Any]:
     try:
-        remembered = ask_ledger(folder, lambda ledger: remember(ledger, run_id))
+        facts = ask_ledger(folder, lambda ledger: ledger_facts(ledger, run_id))
     except BulkpullError as error:
         return {"trouble": error.reason}
-    told: dict[str, Any] = json.loads(json.dumps(asdict(remembered), default=dict)) if remembered else {}
-    return told
+    values: dict[str, Any] = json.loads(json.dumps(asdict(facts), default=dict)) if facts else {}
+    return values
 
 
 def _settings(settings: Settings, *, config: Path | None, output: Path | None) -> list[dict[str, Any]]:
-    told = describe_settings(settings, config=config, demo=False, options={"output": output})
-    for each in told:
-        if each["name"] == "notify_command" and each["value"]:
-            each["value"] = f"{each['value'].split()[0]} …"  # its arguments may hold anything
-    return told
+    values = describe_settings(settings, config=config, demo=False, given={"output": output})
+    for setting in values:
+        if setting["name"] == "notify_command" and setting["value"]:
+            setting["value"] = f"{setting['value'].split()[0]} …"  # its arguments may hold anything
+    return values
 
 
 def _machine(folder: Path) -> dict[str, Any]:

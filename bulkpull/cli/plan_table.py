@@ -11,10 +11,10 @@ from rich.table import Table
 
 from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.errors import LogLevel, OutputOptions
+from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
+from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import print_data, print_json
-from bulkpull.cli.work.consoles import error_console, print_table
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
@@ -36,7 +36,7 @@ _METRICS_SHOWN = 3
 _ONE_OFFS_AN_HOUR = 5
 
 
-def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, speech: OutputOptions) -> int:
+def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
     """
     Print what an export would do; returns 3 when a dataset that was asked for is not to be had, 4 when it looks
     like a lost role, else 0.
@@ -44,8 +44,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     Raises:
         BulkpullError: A name is unknown, or the service could not be asked.
     """
-    log = LogListener(speech, write=write_line, default=LogLevel.WARNING)
-
+    log = LogListener(common, write=write_line, default=LogLevel.WARNING)
     output = settings.output.absolute()
     published = published_datasets(load_published(output, Current.load(output)), catalog=load_catalog())
 
@@ -57,18 +56,18 @@ def show_plan(request: ExportRequest, *, settings: Settings, as_json: bool, spee
     with libraries_logged_by(log):
         plan, decisions = anyio.run(ask)
     rows = plan_as_rows(plan, decisions)
-    if as_json:
-        told = {"notes": list(plan.notes)} if plan.notes else {}
-        print_json({"version": 1, "plan": rows} | told)
-    elif not speech.quiet:
+    if common.as_json:
+        notes = {"notes": list(plan.notes)} if plan.notes else {}
+        print_json({"version": 1, "plan": rows} | notes)
+    elif not common.quiet:
         print_table(_table(rows))
         for note in (*plan.notes, *reports_notes(rows, most=settings.reports_per_dataset)):
-            error_console().print(f"note:  {note}", soft_wrap=True)
+            print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:
                 print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
             for note in row["notes"]:
-                error_console().print(f"note:  {row['dataset']}: {note}", soft_wrap=True)
+                print_message(f"note:  {row['dataset']}: {note}")
     if any(isinstance(missing.error, AuthError) for missing in plan.unavailable):
         return AuthError.exit_code
     return _LOST if any(missing.named or missing.failed for missing in plan.unavailable) else _COMPLETE
@@ -102,9 +101,9 @@ def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) ->
     ]
     missing: list[dict[str, Any]] = [
         {
-            "dataset": each.dataset,
-            "source": each.source,
-            "action": "failed" if each.failed else "unavailable",
+            "dataset": unavailable.dataset,
+            "source": unavailable.source,
+            "action": "failed" if unavailable.failed else "unavailable",
             "query": None,
             "columns": 0,
             "metrics": [],
@@ -113,10 +112,10 @@ def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) ->
             "wider_timespan": None,
             "window": None,
             "reports": 0,
-            "reason": each.reason,
+            "reason": unavailable.reason,
             "notes": [],
         }
-        for each in plan.unavailable
+        for unavailable in plan.unavailable
     ]
     return pulls + missing
 
@@ -165,27 +164,23 @@ def _decision_values(decision: Decision | None) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("dataset", no_wrap=True)
-    table.add_column("action", no_wrap=True)
-    table.add_column("span", overflow="fold")
     has_windows = any(row["reports"] > 1 for row in rows)
-    if has_windows:
-        table.add_column("reports", justify="right", no_wrap=True)
-    table.add_column("columns", justify="right", no_wrap=True)
-    table.add_column("metrics", overflow="fold")
-    is_night = any("standing_report" in row for row in rows)
-    if is_night:
-        table.add_column("standing report", no_wrap=True)
-    if any(row["reason"] for row in rows):
-        table.add_column("reason", overflow="fold")
+    is_nightly = any("standing_report" in row for row in rows)
+    columns = [
+        *("dataset", "action", "span"),
+        *(["reports"] if has_windows else []),
+        *("columns", "metrics"),
+        *(["standing report"] if is_nightly else []),
+        *(["reason"] if any(row["reason"] for row in rows) else []),
+    ]
+    table = new_table(*columns, right=["reports", "columns"], fold=["span", "metrics", "reason"])
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
         metrics = figures.some(row["metrics"], most=_METRICS_SHOWN)
         reports = [str(row["reports"] or "")] if has_windows else []
         cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or ""), metrics]
-        if is_night:
+        if is_nightly:
             cells.append(row.get("standing_report", ""))
         if row["reason"]:
             cells.append(row["reason"].removeprefix(f"{row['dataset']}: "))

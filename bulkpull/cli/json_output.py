@@ -1,7 +1,7 @@
 """
 Queries, reports and executions as JSON values (pure).
 
-A secure link is a credential: only its expiry is told. The address of a callback may carry a signature of its own,
+A secure link is a credential: only its expiry is shown. The address of a callback may carry a signature of its own,
 which is shown nowhere.
 """
 
@@ -15,7 +15,7 @@ from bulkpull.model import Execution, Query, Report, Window
 from bulkpull.redact import redact
 
 
-def told_time(moment: datetime | None) -> str | None:
+def format_time(moment: datetime | None) -> str | None:
     """A moment as ISO 8601, UTC."""
     return iso_utc(moment) if moment else None
 
@@ -28,7 +28,7 @@ def query_values(query: Query) -> dict[str, Any]:
         "description": query.description,
         "query": query.text,
         "system": query.is_system,
-        "created_at": told_time(query.created_at),
+        "created_at": format_time(query.created_at),
     }
 
 
@@ -42,9 +42,9 @@ def report_values(report: Report) -> dict[str, Any]:
         "query_id": report.query_id,
         "query": report.query_text,
         "one_off": report.execute_now,
-        "created_at": told_time(report.created_at),
-        "modified_at": told_time(report.modified_at),
-        "start_at": told_time(report.start_at),
+        "created_at": format_time(report.created_at),
+        "modified_at": format_time(report.modified_at),
+        "start_at": format_time(report.start_at),
         "recurrence_hours": report.recurrence_h,
         "recurrence_count": report.recurrence_count,
         "format": report.format,
@@ -58,7 +58,7 @@ def _window_values(window: Window | None) -> dict[str, str] | None:
     return {"start": iso_utc(window.start), "end": iso_utc(window.end)} if window else None
 
 
-def is_named(name: str, wanted: str) -> bool:
+def has_name(name: str, wanted: str) -> bool:
     """Whether a name is the wanted one; case and blanks around it do not count."""
     return name.strip().casefold() == wanted.strip().casefold()
 
@@ -70,9 +70,9 @@ def execution_values(execution: Execution) -> dict[str, Any]:
         "execution_id": execution.execution_id,
         "report_id": execution.report_id,
         "status": execution.status,
-        "generated_at": told_time(execution.generated_at),
+        "generated_at": format_time(execution.generated_at),
         "format": execution.format,
         "link_available": link is not None,
-        "link_expires_at": told_time(link.expires_at) if link else None,
+        "link_expires_at": format_time(link.expires_at) if link else None,
         "data_redacted": execution.data_redacted,
     }

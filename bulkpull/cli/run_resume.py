@@ -1,4 +1,4 @@
-"""An earlier run carried on: collected, where it only submitted its reports."""
+"""An earlier run resumed: its unfinished and failed datasets, or the reports that it only submitted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.console import error_console, print_message
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.run_display import run_with_display
 from bulkpull.cli.run_summary import Invocation, print_summary
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.work.consoles import error_console
-from bulkpull.cli.work.export import carry_out
+from bulkpull.cli.target import load_settings
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
@@ -25,16 +26,14 @@ def resume_run(
     run_id: str | None,
     *,
     output: Path | None,
-    config: Path | None,
-    as_json: bool,
-    speech: OutputOptions,
+    common: CommonOptions,
     published_anyway: Collection[str] | None = (),
 ) -> int:
     """
-    Carry a run on; returns the exit status.
+    Resume a run; returns the exit status.
 
-    Without `run_id` it is the newest one that is unfinished, else the newest. A run that has nothing left to do is told
-    as it ended. Of a run that ended with losses, what it lost is tried again.
+    Without `run_id` it is the newest unfinished one, else the newest. A run that has nothing left to do is shown as it
+    ended. The datasets that a run failed to export are tried again.
 
     Args:
         published_anyway: Datasets that are published although they would be held back; `None` for all.
@@ -43,26 +42,23 @@ def resume_run(
         SettingsError: There is no such run, or it was made against another service.
         BulkpullError: As an export.
     """
-    settings = Settings.load(config, output=output)
+    settings = load_settings(common, output=output)
     runs = ask_ledger(settings.output, Ledger.runs) or []
     run = choose_run(run_id, runs=runs, output=settings.output)
-    invocation = Invocation(
-        output=settings.output, config=config, command=_command(run), options=_options_to_repeat(run, settings)
-    )
+    command = "nightly" if run.request.get("nightly") else "export"
+    options = _options_to_repeat(run, settings)
+    invocation = Invocation(output=settings.output, config=common.config, command=command, options=options)
     if run.status == "complete":
-        return _tell_ended(run, settings, invocation, as_json=as_json, speech=speech)
+        return _show_ended(run, settings, invocation, common=common)
     request, settings = resumed_request(run, settings=settings)
-    return carry_out(
+    return run_with_display(
         lambda listener: Run(request, settings, Events(listener), resume=run.run_id, published_anyway=published_anyway),
         invocation=invocation,
-        as_json=as_json,
-        speech=speech,
+        common=common,
     )
 
 
-def publish_held(
-    run_id: str, dataset: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions
-) -> int:
+def publish_held(run_id: str, dataset: str | None, *, output: Path | None, common: CommonOptions) -> int:
     """
     Publish what a run held back, from the data that it kept; returns the exit status.
 
@@ -72,14 +68,9 @@ def publish_held(
     Raises:
         SettingsError: There is no such run, or no such dataset.
     """
-    catalog = load_catalog()
-    known = catalog.find(dataset) if dataset else None
+    known = load_catalog().find(dataset) if dataset else None
     names = None if dataset is None else (known.name if known else dataset.strip(),)
-    return resume_run(run_id, output=output, config=config, as_json=as_json, speech=speech, published_anyway=names)
-
-
-def _command(run: RunEntry) -> str:
-    return "nightly" if run.request.get("nightly") else "export"
+    return resume_run(run_id, output=output, common=common, published_anyway=names)
 
 
 def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
@@ -93,17 +84,15 @@ def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
     return tuple(word for option, value in asked.items() if value for word in (option, value))
 
 
-def _tell_ended(
-    run: RunEntry, settings: Settings, invocation: Invocation, *, as_json: bool, speech: OutputOptions
-) -> int:
+def _show_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, common: CommonOptions) -> int:
     manifest = load_manifest(settings.output, run.run_id)
     if manifest is None:
         raise SettingsError(
             f"run {run.run_id} is complete, and its manifest is gone", fix="see `bulkpull status` for what is published"
         )
-    if as_json:
+    if common.as_json:
         print_json(manifest.as_dict())
-    if not speech.quiet and not speech.is_json:
+    if not common.quiet and not common.logs_json:
         print_summary(manifest, error_console(), invocation=invocation)
-        error_console().print(f"run {run.run_id} is complete: nothing was left to do", soft_wrap=True)
+        print_message(f"run {run.run_id} is complete: nothing was left to do")
     return 0

@@ -7,7 +7,8 @@ import json
 import pytest
 import typer
 
-from bulkpull.cli.errors import LogFormat, LogLevel, OutputOptions, tell, told
+from bulkpull.cli.errors import print_error, report_errors
+from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, QueryError, SettingsError
 from bulkpull.redact import register_secret
 
@@ -32,25 +33,25 @@ def _canary() -> None:
     ],
 )
 def test_each_error_ends_the_command_with_the_exit_status_of_the_contract(error: BaseException, code: int) -> None:
-    with pytest.raises(typer.Exit) as ended, told(OutputOptions()):
+    with pytest.raises(typer.Exit) as ended, report_errors(CommonOptions()):
         raise error
     assert ended.value.exit_code == code
 
 
 def test_an_error_is_told_in_three_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(SettingsError("the colour is wrong", why="it is blue", fix="paint it red"), OutputOptions())
+    print_error(SettingsError("the colour is wrong", why="it is blue", fix="paint it red"), CommonOptions())
     written = capsys.readouterr()
     assert written.out == ""
     assert written.err == "error: the colour is wrong\n       it is blue\nfix:   paint it red\n"
 
 
 def test_an_error_without_a_cure_of_its_own_is_told_with_that_of_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(SettingsError("the colour is wrong"), OutputOptions())
+    print_error(SettingsError("the colour is wrong"), CommonOptions())
     assert capsys.readouterr().err == f"error: the colour is wrong\nfix:   {SettingsError.remedy}\n"
 
 
 def test_an_unexpected_fault_shows_no_traceback_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(ValueError(f"no such key: {CANARY}"), OutputOptions())
+    print_error(ValueError(f"no such key: {CANARY}"), CommonOptions())
     error_text = capsys.readouterr().err
     assert "unexpected fault (ValueError)" in error_text
     assert "--log-level debug" in error_text
@@ -62,14 +63,14 @@ def test_at_debug_level_the_traceback_comes_first_without_secrets(capsys: pytest
     try:
         raise ValueError(f"no such key: {CANARY}")
     except ValueError as error:
-        tell(error, OutputOptions(log_level=LogLevel.DEBUG))
+        print_error(error, CommonOptions(log_level=LogLevel.DEBUG))
     error_text = capsys.readouterr().err
     assert error_text.startswith("Traceback")
     assert CANARY not in error_text
 
 
 def test_among_json_log_lines_an_error_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(AuthError("refused", fix=f"not {CANARY}"), OutputOptions(log_format=LogFormat.JSON))
+    print_error(AuthError("refused", fix=f"not {CANARY}"), CommonOptions(log_format=LogFormat.JSON))
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"], line["what"], line["exit_code"]) == ("command.failed", "error", "refused", 4)
     assert line["timestamp"].endswith("Z")
@@ -78,12 +79,12 @@ def test_among_json_log_lines_an_error_is_a_json_object(capsys: pytest.CaptureFi
 
 def test_of_several_errors_at_once_the_one_raised_on_purpose_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     group = BaseExceptionGroup("all", [ValueError("noise"), ExceptionGroup("inner", [DiskTrouble("the disk is full")])])
-    assert tell(group, OutputOptions()).exit_code == 1
+    assert print_error(group, CommonOptions()).exit_code == 1
     assert capsys.readouterr().err.startswith("error: the disk is full\n")
 
 
 def test_an_ordinary_end_is_none_of_its_business() -> None:
-    with pytest.raises(typer.Exit) as ended, told(OutputOptions()):
+    with pytest.raises(typer.Exit) as ended, report_errors(CommonOptions()):
         raise typer.Exit(3)
     assert ended.value.exit_code == 3
 
@@ -92,24 +93,24 @@ def test_an_ordinary_end_is_none_of_its_business() -> None:
 def test_colours_appear_on_a_terminal_only_and_not_with_no_color(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_color: str, *, coloured: bool
 ) -> None:
-    tell(BulkpullError("plain"), OutputOptions())
+    print_error(BulkpullError("plain"), CommonOptions())
     assert "\x1b" not in capsys.readouterr().err
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", no_color)
-    tell(BulkpullError("bright"), OutputOptions())
+    print_error(BulkpullError("bright"), CommonOptions())
     assert ("\x1b" in capsys.readouterr().err) is coloured
 
 
 def test_a_usage_error_of_the_option_parser_passes_through() -> None:
-    with pytest.raises(typer.BadParameter), told(OutputOptions()):
+    with pytest.raises(typer.BadParameter), report_errors(CommonOptions()):
         raise typer.BadParameter("no")
 
 
 def test_a_fault_in_a_query_is_pointed_at(capsys: pytest.CaptureFixture[str]) -> None:
     error = QueryError("b is unknown", text="SELECT a, b FROM c", at=10, fix="did you mean d?")
 
-    assert tell(error, OutputOptions()).exit_code == 2
+    assert print_error(error, CommonOptions()).exit_code == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: b is unknown",
         "       SELECT a, b FROM c",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from bulkpull import formatting as figures
-from bulkpull.cli.errors import OutputOptions
+from bulkpull.cli.console import new_table, print_message, print_table
+from bulkpull.cli.json_output import format_time
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service import call_service
 from bulkpull.cli.stdio import print_json
-from bulkpull.cli.work.ask import ask
-from bulkpull.cli.work.consoles import error_console, print_table
-from bulkpull.cli.work.values import told_time
 from bulkpull.config.settings import Settings
 from bulkpull.errors import RequestRejected, SettingsError
 from bulkpull.insights.client import InsightsClient
@@ -27,24 +26,21 @@ from bulkpull.redact import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
+class AwaitedReport:
     """A report that a run ordered and has not published yet."""
 
     dataset: str
     report_id: str
 
 
-def look_at_run(
-    run_id: str | None, *, output: Path | None, config: Path | None, as_json: bool, speech: OutputOptions
-) -> None:
+def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOptions) -> None:
     """
-    Print which reports of a run are ready; without `run_id` of the newest one that is unfinished.
+    Print which reports of a run are ready; without `run_id`, of the newest unfinished one.
 
     Raises:
         SettingsError: There is no such run, or it was made against another service.
         BulkpullError: The service could not be asked.
     """
-    settings = Settings.load(config, output=output)
 
     async def read(ledger: Ledger) -> tuple[list[RunEntry], dict[str, list[StepEntry]]]:
         runs = await ledger.runs()
@@ -64,38 +60,38 @@ def look_at_run(
             f"run {chosen} was made against {base}, and the settings name {settings.api_base_url}",
             fix="look with the settings that it was begun with",
         )
-    ids = [each.report_id for each in awaited]
-    found = ask(lambda client: _executions(client, ids), settings=settings, speech=speech) if ids else []
-    latest = {each.report_id.casefold(): each for each in found}
-    values = [_as_values(each, latest.get(each.report_id.casefold())) for each in awaited]
-    ready = sum(each["ready"] for each in values)
-    if as_json:
+    ids = [report.report_id for report in awaited]
+    found = call_service(lambda client: _executions(client, ids), settings=settings, common=common) if ids else []
+    latest = {execution.report_id.casefold(): execution for execution in found}
+    values = [_as_values(report, latest.get(report.report_id.casefold())) for report in awaited]
+    ready = sum(report["ready"] for report in values)
+    if common.as_json:
         print_json({"version": 1, "run_id": chosen, "ready": ready, "waiting": len(values) - ready, "reports": values})
         return
     if values:
         print_table(_table(values))
-    told = f"{ready} of {figures.count(len(values), 'report')} ready" if values else "it waits for no report"
+    state = f"{ready} of {figures.count(len(values), 'report')} ready" if values else "it waits for no report"
     more = f": bulkpull runs resume {chosen}" if ready else ""
-    error_console().print(f"run {chosen}: {told}{more}", soft_wrap=True)
+    print_message(f"run {chosen}: {state}{more}")
 
 
-def awaited_reports(steps: Iterable[StepEntry]) -> list[Awaited]:
+def awaited_reports(steps: Iterable[StepEntry]) -> list[AwaitedReport]:
     """The reports that a run ordered, but for datasets that it has published (pure)."""
-    ordered: dict[str, Awaited] = {}
+    ordered: dict[str, AwaitedReport] = {}
     published: set[str] = set()
     for step in steps:
         if step.step == "report":
-            ordered[str(step.facts["report_id"])] = Awaited(step.dataset, str(step.facts["report_id"]))
+            ordered[str(step.facts["report_id"])] = AwaitedReport(step.dataset, str(step.facts["report_id"]))
         elif step.step == "published":
             published.add(step.dataset)
-    return [each for each in ordered.values() if each.dataset not in published]
+    return [report for report in ordered.values() if report.dataset not in published]
 
 
 async def _executions(client: InsightsClient, report_ids: Sequence[str]) -> list[Execution]:
     try:
         return await client.get_executions(report_ids, statuses=tuple(ExecutionStatus))
     except RequestRejected:
-        # A service that takes no joined form (behaviour 107) tells of completed ones by itself (102).
+        # A service that takes no joined form (behaviour 107) lists completed ones by itself (102).
         return [
             execution
             for report_id in report_ids
@@ -103,21 +99,18 @@ async def _executions(client: InsightsClient, report_ids: Sequence[str]) -> list
         ]
 
 
-def _as_values(awaited: Awaited, execution: Execution | None) -> dict[str, Any]:
+def _as_values(awaited: AwaitedReport, execution: Execution | None) -> dict[str, Any]:
     return {
         "dataset": awaited.dataset,
         "report_id": awaited.report_id,
         "status": execution.status if execution else None,
         "ready": execution is not None and execution.is_completed,
-        "generated_at": told_time(execution.generated_at) if execution else None,
+        "generated_at": format_time(execution.generated_at) if execution else None,
     }
 
 
 def _table(values: Iterable[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("report", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("dataset", overflow="fold")
-    for each in values:
-        table.add_row(printable(each["report_id"]), printable(each["status"] or "not begun"), each["dataset"])
+    table = new_table("report", "status", "dataset", fold=["dataset"])
+    for report in values:
+        table.add_row(printable(report["report_id"]), printable(report["status"] or "not begun"), report["dataset"])
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -13,6 +13,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
 from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
@@ -20,6 +22,7 @@ from bulkpull.redact import printable
 # A table that is piped onward is not cut to anybody's terminal: one row, one line.
 PIPED_WIDTH = 100_000
 LONGEST_QUERY = 100_000
+DATASET_WIDTH = 31
 _LEAST_LETTERS = 8
 
 
@@ -51,6 +54,39 @@ def data_console() -> Console:
     return PlainConsole(highlight=False, emoji=False, markup=False, width=PIPED_WIDTH if piped else None)
 
 
+def print_message(sentence: str) -> None:
+    """Write a sentence for people to standard error, unbroken."""
+    error_console().print(sentence, soft_wrap=True)
+
+
+def print_note(sentence: str, common: CommonOptions) -> None:
+    """Write what is worth knowing to standard error, as a line or as a log object."""
+    if common.logs_json:
+        write_json_line("note", level="warning", message=sentence)
+    else:
+        error_console().print(Text.assemble(("note:  ", "yellow"), printable(sentence)), soft_wrap=True)
+
+
+def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:
+    """
+    A table without lines.
+
+    Args:
+        columns: Headers, in order.
+        right: Columns of numbers.
+        fold: Columns that may be broken into lines; the others are kept whole.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name not in fold,
+            overflow="fold" if name in fold else "ellipsis",
+        )
+    return table
+
+
 def print_table(table: Table, console: Console | None = None) -> None:
     """Write a table to standard output, without the blanks that fill its rows up."""
     console = console or data_console()
@@ -79,9 +115,9 @@ def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:
         text: A query's text, which follows unbroken, so that it can be copied.
     """
     grid = Table.grid(padding=(0, 2))
-    for word, told in facts:
-        if told:
-            grid.add_row(word, Text(printable(told), overflow="fold"))
+    for word, value in facts:
+        if value:
+            grid.add_row(word, Text(printable(value), overflow="fold"))
     print_table(grid)
     if text:
         print_data(f"\n{printable(text, most=LONGEST_QUERY)}")

@@ -14,6 +14,7 @@ from textwrap import wrap
 from typing import Any, get_args
 
 from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bulkpull.config.settings import ENV_PREFIX, Settings
 
@@ -90,6 +91,32 @@ _OTHERS = "Pace, patience and addresses"
 _WIDTH = 100
 
 
+class _WithoutEnvironment(Settings):
+    """The settings that a file alone makes: what is wrong in the environment is no fault of the file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def check_alone(values: Values) -> None:
+    """
+    Check the settings that a file alone makes.
+
+    Raises:
+        SettingsError: A value is not valid.
+    """
+    _WithoutEnvironment(**values)
+
+
 def settings_text(values: Values, *, use: str) -> str:
     """
     The file's text.
@@ -144,5 +171,5 @@ def _toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
+        return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
     return str(value).lower() if isinstance(value, bool) else str(value)
