@@ -57,7 +57,7 @@ def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
     Args:
         ranges: The spans that the service lists for the dataset.
     """
-    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
+    days = [days for name in ranges if (days := span_days(name)) is not None and days < _ENDLESS_DAYS]
     if not days:
         return None
     begins = now.astimezone(UTC) - timedelta(days=max(days)) - _MARGIN
@@ -72,7 +72,7 @@ def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -
         ranges: The spans that the service lists for the dataset: what the widest serves again counts.
         months: How many months before the present one; `None` leaves that to the spans.
     """
-    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
+    days = [days for name in ranges if (days := span_days(name)) is not None and days < _ENDLESS_DAYS]
     back = timedelta(days=max(days, default=LONG.days)) if months is None else timedelta(days=months * 30.4)
     begins = now.astimezone(UTC) - back
     return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

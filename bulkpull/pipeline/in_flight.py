@@ -99,7 +99,9 @@ class ReportsInFlight:
 
     def _wake(self) -> None:
         while self._waiting and self._busy < self.limit:
-            self._let_in(min(self._waiting, key=lambda each: (self._granted[each.dataset], each.rank, each.number)))
+            self._let_in(
+                min(self._waiting, key=lambda waiter: (self._granted[waiter.dataset], waiter.rank, waiter.number))
+            )
 
     def _let_in(self, waiter: _Waiter) -> None:
         self._waiting.remove(waiter)

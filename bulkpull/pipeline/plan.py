@@ -101,7 +101,7 @@ def make_plan(
     """
     listed, notes = _by_canonical_name(offered, catalog=catalog)
     if listed:
-        check_timespan(timespan, ranges=[each.date_ranges for each in offered], documented=catalog.timespans)
+        check_timespan(timespan, ranges=[dataset.date_ranges for dataset in offered], documented=catalog.timespans)
     wanted = (
         []
         if only_selections
@@ -136,7 +136,7 @@ def make_plan(
             )
         else:
             pulls.append(pull)
-    wrong = [each.error for each in unavailable if each.error and each.failed]
+    wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
     if only_selections and wrong and not pulls:
         raise wrong[0]
     return Plan(tuple(pulls), tuple(unavailable), notes)

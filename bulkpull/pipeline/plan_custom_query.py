@@ -61,7 +61,7 @@ def select_pull(
         QueryError: The query asks for what is not there; the error points at the place.
         SettingsError: The dataset is unknown, or the service lists one of this name.
     """
-    if selection.name.casefold() in {name.casefold() for each in listed.items() for name in (each[0], each[1].name)}:
+    if selection.name.casefold() in {name.casefold() for item in listed.items() for name in (item[0], item[1].name)}:
         raise SettingsError(
             f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
         )

@@ -92,7 +92,9 @@ class ExportRequest:
             "since": iso_utc(self.window.start) if self.window else None,
             "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
             "everything": self.everything,
-            "selections": [each.as_key() for each in sorted(self.selections, key=lambda each: each.name)],
+            "selections": [
+                selection.as_key() for selection in sorted(self.selections, key=lambda selection: selection.name)
+            ],
             "only_selections": self.only_selections,
             "nightly": self.nightly,
             "reset_types": self.reset_types,
@@ -203,7 +205,7 @@ async def plan_with(
 async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
     """The text of each system query that a selection names; what is not stored is left out."""
     texts: dict[str, str] = {}
-    for query_id in dict.fromkeys(each.system_query for each in selections if each.system_query):
+    for query_id in dict.fromkeys(selection.system_query for selection in selections if selection.system_query):
         for query in await client.get_queries(query_id=query_id, include_system=True):
             texts[query_id] = query.text
     return texts
@@ -225,7 +227,7 @@ def asked_for(
     queries = {query.name.casefold(): query for query in settings.queries}
     if not names and not selections:
         return ExportRequest(selections=settings.queries, **rest)
-    chosen = {each.name: each for each in selections}
+    chosen = {selection.name: selection for selection in selections}
     datasets: list[str] = []
     for name in names:
         query = queries.get(name.strip().casefold())

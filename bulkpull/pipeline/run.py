@@ -622,7 +622,9 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
+        counts = dict(
+            Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
+        )
         with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)

@@ -212,14 +212,14 @@ class Submitter:
                 except (AccessDenied, ListNotTold):
                     listed = []  # a role may be refused the listing and still be allowed to create
                 self._queries = {}
-                for query in sorted((each for each in listed if is_ours(each)), key=_made_at):
+                for query in sorted((candidate for candidate in listed if is_ours(candidate)), key=_made_at):
                     # Of several of one text the oldest serves.
                     if self._queries.setdefault(normalise(query.text), query) is not query:
                         self._doubles.append(query)
             return self._queries
 
     def _forget(self, query: Query) -> None:
-        self._doubles = [each for each in self._doubles if each.query_id != query.query_id]
+        self._doubles = [double for double in self._doubles if double.query_id != query.query_id]
         known = self._queries.get(normalise(query.text)) if self._queries else None
         if self._queries and known and known.query_id == query.query_id:
             del self._queries[normalise(query.text)]

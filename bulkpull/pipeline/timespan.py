@@ -52,7 +52,7 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
     Raises:
         SettingsError: With the nearest span and all that are offered.
     """
-    offered = list(dict.fromkeys(name for each in ranges for name in each))
+    offered = list(dict.fromkeys(name for names in ranges for name in names))
     known = {name.casefold() for name in (*offered, *documented, WIDEST)}
     if asked is None or asked.casefold() in known:
         return

@@ -107,11 +107,13 @@ def published_columns(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
     for place in range(len(parts[0].table.columns)):
         columns_of_parts = [part.table.columns[place] for part in parts]
         # A part that was converted once more, to agree with another, knows no misfit of its own.
-        columns_of_parts.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
+        columns_of_parts.sort(
+            key=lambda column: (column.misfit is None, column.why_text is None, column.outgrown is None)
+        )
         form = next((column.format for column in columns_of_parts if column.format and not column.empty), None)
         columns.append(
             _published_column(
-                replace(columns_of_parts[0], empty=all(each.empty for each in columns_of_parts), format=form)
+                replace(columns_of_parts[0], empty=all(column.empty for column in columns_of_parts), format=form)
             )
         )
     return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]

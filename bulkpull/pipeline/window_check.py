@@ -152,8 +152,8 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
 def _come_again(rows: Sequence[WindowRows | None]) -> bool:
     """Whether the same rows without a time came with several windows; else each window has some of its own."""
     seen: set[int] = set()
-    for each in rows:
-        sketch = set(each.undated_sketch) if each else set()
+    for part in rows:
+        sketch = set(part.undated_sketch) if part else set()
         if seen & sketch:
             return True
         seen |= sketch

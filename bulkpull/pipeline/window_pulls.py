@@ -192,7 +192,7 @@ class WindowPulls:
 
     def _explained(self, count: int) -> BulkpullError:
         """The first fault, with its window and with what becomes of the others."""
-        pull, error = next((each for each in self._lost if isinstance(each[1], _SHARED)), self._lost[0])
+        pull, error = next((lost for lost in self._lost if isinstance(lost[1], _SHARED)), self._lost[0])
         if pull.window is None or isinstance(error, _OF_NO_WINDOW):
             return error
         explained = copy(error)
