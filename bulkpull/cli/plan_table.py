@@ -182,7 +182,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        metrics = figures.some(row["metrics"], most=_METRICS_SHOWN)
+        metrics = figures.join_some(row["metrics"], most=_METRICS_SHOWN)
         reports = [str(row["reports"] or "")] if has_windows else []
         cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or ""), metrics]
         if is_nightly:

@@ -68,12 +68,12 @@ def verify_output(
 
 
 def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
-    looked_at = f"{figures.count(findings.snapshots, 'snapshot')} looked at"
+    looked_at = f"{figures.plural(findings.snapshots, 'snapshot')} looked at"
     if findings.troubles:
-        number = figures.count(len(findings.troubles), "trouble")
+        number = figures.plural(len(findings.troubles), "trouble")
         write_error(common, f"{number} found, {looked_at}", fix="each line above has its next step", exit_code=DAMAGED)
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
-        gone = f"; retention has removed {figures.some(findings.gone)} of this run" if findings.gone else ""
-        size = figures.size(findings.bytes)
+        gone = f"; retention has removed {figures.join_some(findings.gone)} of this run" if findings.gone else ""
+        size = figures.format_size(findings.bytes)
         print_message(f"all is well: {looked_at}, {size}, {how}{gone}")

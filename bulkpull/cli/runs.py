@@ -313,7 +313,7 @@ def _took(run: RunEntry) -> str:
     if run.ended_at is None:
         return ""
     took = datetime.fromisoformat(run.ended_at) - datetime.fromisoformat(run.started_at)
-    return figures.length(took.total_seconds())
+    return figures.format_clock(took.total_seconds())
 
 
 def _counts(summary: Mapping[str, Any] | None) -> str:
