@@ -248,7 +248,9 @@ def verify(
     """
     from bulkpull.cli.run_verify import verify_output  # slow to load
 
-    return verify_output(run, quick=quick, folder=load_settings(common, output=output).output, common=common)
+    settings = load_settings(common, output=output)
+    queries = [query.name for query in settings.queries]
+    return verify_output(run, quick=quick, folder=settings.output, queries=queries, common=common)
 
 
 def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
@@ -312,7 +314,7 @@ def _took(run: RunEntry) -> str:
     if run.ended_at is None:
         return ""
     took = datetime.fromisoformat(run.ended_at) - datetime.fromisoformat(run.started_at)
-    return figures.length(took.total_seconds())
+    return figures.format_clock(took.total_seconds())
 
 
 def _counts(summary: Mapping[str, Any] | None) -> str:

@@ -92,7 +92,8 @@ class PartRecord(_Record):
     One window of a dataset; times are UTC in ISO 8601.
 
     `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
-    next window lacks that day. `undated_rows` have no time.
+    next window lacks that day. `undated_rows` have no time. `run_id` is the earlier run that made the file, where a
+    growing snapshot keeps it.
     """
 
     start: str
@@ -107,6 +108,7 @@ class PartRecord(_Record):
     undated_rows: int = 0
     downloaded_bytes: int = 0
     vouched_by: list[str] = Field(default_factory=list)
+    run_id: str | None = None
 
 
 class DecisionRecord(_Record):

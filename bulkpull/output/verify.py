@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
+from bulkpull.identity import DEMO
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_fault, look_into
+from bulkpull.output.export_command import export_words
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
@@ -78,12 +80,16 @@ class Verifier:
     Args:
         quick: Only whether files are there and have their size; nothing is read.
         ask_ledger: Called for what no manifest describes: a run is under way, or was killed.
+        queries: Names of the custom queries in the settings, for the commands that are handed out.
+        config: The settings file that was given, for the same.
         pause: Waits a moment before what looks wrong is looked at again.
     """
 
     output: Path
     quick: bool
     ask_ledger: AskLedger
+    queries: Collection[str] = ()
+    config: Path | None = None
     pause: Callable[[], None] = _pause
     findings: Findings = field(default_factory=Findings)
 
@@ -152,7 +158,7 @@ class Verifier:
         self.findings.troubles += troubles
 
     def _troubles_of_current(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
-        run_id, fix = snapshot.run_id, self._anew(dataset)
+        run_id, fix = snapshot.run_id, self._publish_anew(dataset, snapshot)
         where = {"dataset": dataset, "run_id": run_id}
         record = self._describe(dataset, run_id)
         if record is None and self.ask_ledger(run_id) is None:
@@ -181,9 +187,12 @@ class Verifier:
 
     def _troubles_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
         """What is wrong with a snapshot that is described."""
+        # A growing snapshot keeps files of earlier runs.
+        made_by = {file.path: part.run_id or run_id for file, part in zip(record.files, record.parts, strict=False)}
 
         def look(file: PublishedFile) -> str | None:
-            return content_fault(file, self.output, dataset=record.dataset, run_id=run_id)
+            maker = made_by.get(file.path, run_id)
+            return content_fault(file, self.output, dataset=record.dataset, run_id=maker)
 
         for path, what in faults_of(record, self.output, run_id=run_id, look=None if self.quick else look):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
@@ -236,9 +245,13 @@ class Verifier:
     def _folder(self, dataset: str, run_id: str) -> Path:
         return Layout(self.output).snapshot(dataset, run_id)
 
-    def _anew(self, dataset: str) -> str:
-        command = platforms.current().join_command(["bulkpull", "export", dataset, "--output", str(self.output)])
-        return f"run `{command}`: it publishes the dataset anew"
+    def _publish_anew(self, dataset: str, snapshot: CurrentSnapshot) -> str:
+        words = ["bulkpull", *export_words(dataset, snapshot, queries=self.queries), "--output", str(self.output)]
+        if Current.load(self.output).account == DEMO.as_dict():
+            words.append("--demo")
+        if self.config is not None:
+            words += ["--config", str(self.config)]
+        return f"run `{platforms.current().join_command(words)}`: it publishes the dataset anew"
 
     def _forget(self, dataset: str, run_id: str) -> str:
         return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not concerned"

@@ -79,6 +79,23 @@ class RunContext:
         """The private folder within the output folder."""
         return Layout(self.output).private
 
+    def require_reports(self, dataset: str, number: int) -> None:
+        """
+        Refuse an export that needs more reports than it may order, before the first one.
+
+        Args:
+            number: How many windows no report was ordered for.
+
+        Raises:
+            TooManyReports: It is more than `reports_per_dataset` allows.
+        """
+        most = self.settings.reports_per_dataset
+        if number > most:
+            raise TooManyReports(
+                f"{dataset}: its windows need {number:,} reports, and `reports_per_dataset` allows {most:,}",
+                fix="give a later --since, or allow more by --yes or `reports_per_dataset`; nothing was ordered",
+            )
+
     def count_report(self, dataset: str) -> None:
         """
         Count a report that is about to be ordered: windows, halves and repeats together.

@@ -218,7 +218,9 @@ class Poller:
         if not ready:
             return
         begun_s = max(watch.running_since_s or 0.0 for watch in ready)
-        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        waiting = [
+            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+        ]
         if waiting:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
@@ -226,13 +228,13 @@ class Poller:
         self._calls = 0
         ids = [watch.report.report_id for watch in pending]
         is_single = self._form is PollForm.ONE_REPORT
-        joined = [] if is_single else [each for each in ids if each not in self._alone]
+        joined = [] if is_single else [report_id for report_id in ids if report_id not in self._alone]
         answers: list[Execution] = []
         most = self._most_joined or max(1, len(joined))
         for start in range(0, len(joined), most):
             answers += await self._ask_together(joined[start : start + most])
-        for each in ids if is_single else [each for each in ids if each in self._alone]:
-            answers += await self._ask_alone(each) or []
+        for report_id in ids if is_single else [report_id for report_id in ids if report_id in self._alone]:
+            answers += await self._ask_alone(report_id) or []
         return answers
 
     async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
@@ -280,8 +282,8 @@ class Poller:
         found: list[Execution] = []
         bad = 0
         for half, answers in zip(halves, answered, strict=True):
-            for each in half:
-                alone = answers if len(half) == 1 else await self._ask_alone(each)
+            for report_id in half:
+                alone = answers if len(half) == 1 else await self._ask_alone(report_id)
                 bad += alone is None
                 found += alone or []
         if not bad:

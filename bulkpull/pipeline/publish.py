@@ -101,8 +101,8 @@ class Publisher:
             with anyio.CancelScope(shield=True), disk_errors(self.output):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
         self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
-        for each in published.undone:
-            self.events.warn("cleanup.postponed", step=each.step, reason=each.reason)
+        for undone in published.undone:
+            self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
         return published
 
     def _publish(self, staged: Staged) -> Published:

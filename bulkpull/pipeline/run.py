@@ -53,6 +53,7 @@ from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
 from bulkpull.pipeline.execute import DecisionExecutor
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import (
@@ -316,8 +317,10 @@ class Run:
                 self.request,
                 connection,
                 settings=self.settings,
+                now=datetime.fromisoformat(self._started_at),  # of the run that is carried on, where it is one
                 refusals=refusals,
                 published=published_datasets(folder.published, catalog=load_catalog()),
+                history_starts=history_starts(folder.published),
             )
             found = await find_reusable(
                 await self._list_reports(connection.client, folder),
@@ -622,7 +625,9 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
+        counts = dict(
+            Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
+        )
         with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)

@@ -19,6 +19,7 @@ from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
 from bulkpull.pipeline.decide import Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
@@ -50,8 +51,10 @@ async def plan_nightly(
             request,
             connection,
             settings=settings,
+            now=clock.now(),
             refusals=refusals,
             published=published_datasets(published, catalog=load_catalog()),
+            history_starts=history_starts(published),
         )
         client = connection.client
         decisions = await decide_all(
