@@ -102,7 +102,7 @@ class BatchResult(Generic[T]):
         left = len(self.failed) + len(self.untried)
         raise NotDone(
             f"{left} of {number:,} {kind.many} were not {done}",
-            why=figures.some(named, most=_MOST_NAMED),
+            why=figures.join_some(named, most=_MOST_NAMED),
             fix=first.fix,
             exit_code=first.exit_code,
         )

@@ -64,7 +64,7 @@ class CheckList:
             print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **more})
         else:
             problems = sum(result.verdict is CheckStatus.TROUBLE for result in self._results)
-            last_line = figures.count(problems, "problem") if problems else "all checks passed"
+            last_line = figures.plural(problems, "problem") if problems else "all checks passed"
             self._console.print(Text(last_line, style="bold"))
         return code
 

@@ -75,7 +75,7 @@ def datasets(
     else:
         print_table(_table(offer))
         if missing:
-            print_message(f"not offered to this account, of the twenty: {figures.some(missing, most=20)}")
+            print_message(f"not offered to this account, of the twenty: {figures.join_some(missing, most=20)}")
 
 
 async def _system_queries(client: InsightsClient) -> list[Query]:
@@ -214,7 +214,7 @@ def _print_one(dataset: dict[str, Any]) -> None:
         ("offered as", dataset["offered_as"] if dataset["offered_as"] != dataset["dataset"] else None),
         ("main job", "yes" if dataset["of_the_twenty"] else "no: exported when named, or with --all"),
         ("date ranges", _ranges(dataset["date_ranges"])),
-        ("refresh", f"every {figures.count(refresh, 'day')}" if refresh else None),
+        ("refresh", f"every {figures.plural(refresh, 'day')}" if refresh else None),
         ("recurrence", f"at least {dataset['minimum_recurrence_hours']} hours"),
         ("duplicates", _about_duplicates(dataset["duplicate_flag"])),
         ("system query", _about_query(dataset["system_query"])),
@@ -261,5 +261,5 @@ def _about_query(query: dict[str, Any] | None) -> str | None:
     if query["missing_columns"]:
         missing = ", ".join(query["missing_columns"])
         return f"{words}; out of date: selects {missing}, which the dataset has not (exports do not use it)"
-    left_out = figures.count(len(query["left_out_columns"]), "column")
+    left_out = figures.plural(len(query["left_out_columns"]), "column")
     return f"{words}; leaves out {left_out}" if query["left_out_columns"] else words

@@ -93,4 +93,4 @@ def _confirm(question: str, *, yes: bool) -> None:
 
 def _describe(found: Sequence[dict[str, Any]], kind: Kind) -> str:
     names = [f"{printable(item['name'], most=60)!r} ({item[kind.id_key]})" for item in found]
-    return f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {figures.some(names)}"
+    return f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {figures.join_some(names)}"

@@ -205,7 +205,7 @@ def _print_table(rows: Rows) -> None:
     print_table(table, console)
     hidden = len(names) - len(shown)
     if hidden:
-        print_message(f"{figures.count(hidden, 'column')} did not fit: --json shows all, and so does a pipe")
+        print_message(f"{figures.plural(hidden, 'column')} did not fit: --json shows all, and so does a pipe")
 
 
 def that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:

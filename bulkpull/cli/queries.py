@@ -218,7 +218,7 @@ def drift_words(drift: QueryDrift | None) -> str:
         return "cannot be read"
     if not drift.offered:
         return "dataset not offered"
-    return f"lacks {figures.some(list(drift.missing))}" if drift.missing else "no"
+    return f"lacks {figures.join_some(list(drift.missing))}" if drift.missing else "no"
 
 
 async def _offered(client: InsightsClient) -> list[OfferedDataset]:
@@ -238,7 +238,7 @@ def _check_deletable(queries: Sequence[Query], reports: Sequence[Report], *, for
         if using and not force:
             raise SettingsError(
                 f"the query {query.query_id} was not deleted: reports that use it would produce nothing more",
-                why=f"used by {figures.some(using)}",
+                why=f"used by {figures.join_some(using)}",
                 fix=f"first: bulkpull reports delete {' '.join(using[:3])}; or add --force",
             )
 

@@ -75,7 +75,7 @@ def _delete_or_show(
         print_json({"version": 1, "reports": values, **BatchResult().as_values(), "deleted": False})
     else:
         print_reports(reports, as_json=False)
-        print_message(f"{figures.count(len(reports), 'report')} would be deleted: add --yes" if reports else if_none)
+        print_message(f"{figures.plural(len(reports), 'report')} would be deleted: add --yes" if reports else if_none)
     return COMPLETE
 
 

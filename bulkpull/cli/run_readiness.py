@@ -70,7 +70,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         return
     if values:
         print_table(_table(values))
-    state = f"{ready} of {figures.count(len(values), 'report')} ready" if values else "it waits for no report"
+    state = f"{ready} of {figures.plural(len(values), 'report')} ready" if values else "it waits for no report"
     more = f": bulkpull runs resume {chosen}" if ready else ""
     print_message(f"run {chosen}: {state}{more}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,14 +20,25 @@ from bulkpull.redact import printable
 DAMAGED = 3
 
 
-def verify_output(run: str | None, *, quick: bool, folder: Path, common: CommonOptions) -> int:
+def verify_output(
+    run: str | None, *, quick: bool, folder: Path, queries: Collection[str], common: CommonOptions
+) -> int:
     """
     Print what is wrong; returns the exit status: 3 when something is.
+
+    Args:
+        queries: Names of the custom queries in the settings, for the commands that are handed out.
 
     Raises:
         SettingsError: There is no such run.
     """
-    verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
+    verifier = Verifier(
+        folder,
+        quick=quick,
+        ask_ledger=partial(published_by, folder),
+        queries=queries,
+        config=common.config,
+    )
     if run is None:
         findings = verifier.verify_all()
     else:
@@ -56,12 +68,12 @@ def verify_output(run: str | None, *, quick: bool, folder: Path, common: CommonO
 
 
 def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
-    looked_at = f"{figures.count(findings.snapshots, 'snapshot')} looked at"
+    looked_at = f"{figures.plural(findings.snapshots, 'snapshot')} looked at"
     if findings.troubles:
-        number = figures.count(len(findings.troubles), "trouble")
+        number = figures.plural(len(findings.troubles), "trouble")
         write_error(common, f"{number} found, {looked_at}", fix="each line above has its next step", exit_code=DAMAGED)
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
-        gone = f"; retention has removed {figures.some(findings.gone)} of this run" if findings.gone else ""
-        size = figures.size(findings.bytes)
+        gone = f"; retention has removed {figures.join_some(findings.gone)} of this run" if findings.gone else ""
+        size = figures.format_size(findings.bytes)
         print_message(f"all is well: {looked_at}, {size}, {how}{gone}")

@@ -88,7 +88,7 @@ def _print(found: SqlResult) -> None:
     for row in found.rows:
         table.add_row(*map(_cell, row))
     print_table(table)
-    number = figures.count(len(found.rows), "row")
+    number = figures.plural(len(found.rows), "row")
     more = "the first ones; --format csv writes all" if found.has_more else "all"
     print_message(f"{number}: {more}")
 

@@ -148,7 +148,7 @@ def _report_late(
     why = [dataset.reason for dataset in late if dataset.reason]
     write_error(
         common,
-        f"{figures.count(len(names), 'dataset')} {words}: {figures.some(names, most=_MOST_NAMED)}",
+        f"{figures.plural(len(names), 'dataset')} {words}: {figures.join_some(names, most=_MOST_NAMED)}",
         why=f"the newest run said: {why[0]}" if why else None,
         fix=fix,
         exit_code=LATE,
@@ -193,7 +193,7 @@ def _made(freshness: Freshness) -> datetime | None:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    return figures.age((now - moment).total_seconds()) if moment else ""
+    return figures.format_age((now - moment).total_seconds()) if moment else ""
 
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:
