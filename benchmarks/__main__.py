@@ -126,7 +126,9 @@ def smoke(
             except Exception as error:  # noqa: BLE001 - the other scenarios are tried as well
                 failures.append(f"{name}: {error}" if str(error) else f"{name}: {error!r}")
             else:
-                skipped |= {each.name for case in result.cases for each in case.contenders if each.skipped}
+                skipped |= {
+                    contender.name for case in result.cases for contender in case.contenders if contender.skipped
+                }
         if not scenarios:
             say("faults (smoke)")
             failures += try_without_faults(alone=own)

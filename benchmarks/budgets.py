@@ -52,7 +52,7 @@ class Verdict:
 def load_budgets() -> list[Budget]:
     """All of them."""
     with _FILE.open("rb") as file:
-        return [Budget.model_validate(each) for each in tomllib.load(file)["budget"]]
+        return [Budget.model_validate(item) for item in tomllib.load(file)["budget"]]
 
 
 def judge_all(results: Sequence[Result]) -> list[Verdict]:
@@ -61,9 +61,9 @@ def judge_all(results: Sequence[Result]) -> list[Verdict]:
 
 
 def _judge(budget: Budget, results: Sequence[Result]) -> Verdict:
-    fitting = [each for each in results if each.scenario == budget.scenario and budget.size in (None, each.size)]
-    for result in sorted(fitting, key=lambda each: each.size):  # full before small
-        case = next((each for each in result.cases if each.name == budget.case), None)
+    fitting = [item for item in results if item.scenario == budget.scenario and budget.size in (None, item.size)]
+    for result in sorted(fitting, key=lambda item: item.size):  # full before small
+        case = next((entry for entry in result.cases if entry.name == budget.case), None)
         value = _value(budget, case) if case is not None else None
         if value is not None:
             is_met = value >= budget.at_least if budget.at_least is not None else value <= (budget.at_most or 0)

@@ -29,7 +29,7 @@ def chart(result: Result) -> str:
     """An SVG: for each case its contenders, with wall time as thick bars and processor time as thin ones."""
     parts, top = [], _GAP
     for case in result.cases:
-        measured = [each for each in case.contenders if each.runs]
+        measured = [contender for contender in case.contenders if contender.runs]
         growing = {name: value for name, value in case.facts.items() if name.startswith(_GROWING)}
         if len(measured) > 1 or case.lower_bound_s:
             parts += list(_case(case, measured, top=top))
@@ -48,12 +48,12 @@ def chart(result: Result) -> str:
 
 
 def _case(case: Case, measured: list[Contender], *, top: int) -> Iterator[str]:
-    walls = [run.wall_s for each in measured for run in each.runs]
-    cpus = [run.cpu_s for each in measured for run in each.runs]
+    walls = [run.wall_s for entry in measured for run in entry.runs]
+    cpus = [run.cpu_s for entry in measured for run in entry.runs]
     scale = _BARS / max(*walls, *cpus, case.lower_bound_s or 0)
     yield from _head(case, top=top)
-    for number, each in enumerate(measured):
-        yield from _bar(case, each, y=top + _TITLE + number * _ROW, scale=scale)
+    for number, item in enumerate(measured):
+        yield from _bar(case, item, y=top + _TITLE + number * _ROW, scale=scale)
     if case.lower_bound_s:
         x, bottom = _NAMES + case.lower_bound_s * scale, top + _TITLE + _ROW * len(measured)
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + _TITLE - 6}" y2="{bottom - 6}" class="bound"/>'
@@ -77,12 +77,12 @@ def _growth(case: Case, figures: dict[str, float], *, top: int) -> Iterator[str]
         yield f'<text x="{_NAMES + value * scale + 8:.1f}" y="{y + 12}">{value:g} ms of CPU a pull</text>'
 
 
-def _bar(case: Case, each: Contender, *, y: int, scale: float) -> Iterator[str]:
-    kind = "ours" if each.name == OURS else "theirs"
-    wall_s, cpu_s = median(each, "wall_s") or 0, median(each, "cpu_s") or 0
-    walls = [run.wall_s for run in each.runs]
+def _bar(case: Case, contender: Contender, *, y: int, scale: float) -> Iterator[str]:
+    kind = "ours" if contender.name == OURS else "theirs"
+    wall_s, cpu_s = median(contender, "wall_s") or 0, median(contender, "cpu_s") or 0
+    walls = [run.wall_s for run in contender.runs]
     low, high, middle = _NAMES + min(walls) * scale, _NAMES + max(walls) * scale, y + _BAR / 2
-    yield f'<text x="{_NAMES - 10}" y="{y + 14}" text-anchor="end">{escape(each.name)}</text>'
+    yield f'<text x="{_NAMES - 10}" y="{y + 14}" text-anchor="end">{escape(contender.name)}</text>'
     yield f'<rect x="{_NAMES}" y="{y}" width="{max(1, wall_s * scale):.1f}" height="{_BAR}" rx="2" class="{kind}"/>'
     yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" class="spread"/>'
     yield (
@@ -90,12 +90,12 @@ def _bar(case: Case, each: Contender, *, y: int, scale: float) -> Iterator[str]:
         f' class="{kind} cpu"/>'
     )
     at = _NAMES + max(*walls, cpu_s) * scale + 8
-    yield f'<text x="{at:.1f}" y="{y + 12}">{_label(case, each, wall_s)}</text>'
+    yield f'<text x="{at:.1f}" y="{y + 12}">{_label(case, contender, wall_s)}</text>'
 
 
-def _label(case: Case, each: Contender, wall_s: float) -> str:
+def _label(case: Case, contender: Contender, wall_s: float) -> str:
     seconds = f"{figure(wall_s, 'wall_s')} s"
-    against = ratio(case, each.name, of="wall_s") if each.name != OURS else None
+    against = ratio(case, contender.name, of="wall_s") if contender.name != OURS else None
     return seconds if against is None else f"{against.median:.2f} × · {seconds}"
 
 

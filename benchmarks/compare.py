@@ -22,7 +22,7 @@ def changes(before: Sequence[Result], after: Sequence[Result]) -> Iterator[str]:
     for result in after:
         old = earlier.get((result.scenario, result.size))
         for case in result.cases:
-            match = next((each for each in old.cases if each.name == case.name), None) if old else None
+            match = next((item for item in old.cases if item.name == case.name), None) if old else None
             if match is None:
                 continue
             for line in _case_changes(match, case):
@@ -33,15 +33,15 @@ def changes(before: Sequence[Result], after: Sequence[Result]) -> Iterator[str]:
 
 
 def _case_changes(before: Case, after: Case) -> Iterator[str]:
-    peers = [each.name for each in after.contenders if each.name != OURS]
+    peers = [contender.name for contender in after.contenders if contender.name != OURS]
     for of, word in _RATIOS.items():
         for peer in peers:
             one, two = ratio(before, peer, of=of), ratio(after, peer, of=of)
             if one is not None and two is not None and (direction := _direction(one, two)):
-                yield f"{direction}: {peer}'s {word} is {_told(two)} ours, it was {_told(one)}"
+                yield f"{direction}: {peer}'s {word} is {_described(two)} ours, it was {_described(one)}"
     own, other = before.contender(OURS), after.contender(OURS)
     for of, word in _COUNTS.items():
-        counts = [median(each, of) if each else None for each in (own, other)]
+        counts = [median(item, of) if item else None for item in (own, other)]
         if None not in counts and counts[0] != counts[1]:
             yield f"{'worse' if counts[1] > counts[0] else 'better'}: {counts[1]:g} {word}, there were {counts[0]:g}"  # type: ignore[operator]  # neither is None
 
@@ -52,5 +52,5 @@ def _direction(before: Ratio, after: Ratio) -> str | None:
     return "worse" if after.high < before.low else None
 
 
-def _told(value: Ratio) -> str:
+def _described(value: Ratio) -> str:
     return f"{value.median:.2f} × ({value.low:.2f} to {value.high:.2f})"

@@ -23,7 +23,7 @@ import polars as pl
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
-from bulkpull.conversion.messages import ColumnPlan, Order
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 from bulkpull.errors import BulkpullError
 
 ENDINGS = frozenset({".csv", ".tsv", ".txt"})
@@ -83,7 +83,7 @@ def hold_against_python(path: Path) -> CheckResult:
     try:
         with tempfile.TemporaryDirectory() as folder:
             table = convert(
-                Order(
+                ConversionRequest(
                     source=path,
                     into=Path(folder),
                     columns=plans,

@@ -72,11 +72,11 @@ def peer_versions() -> dict[str, str]:
     python = peers_python()
     if python is None:
         return {}
-    told = subprocess.run(
+    reported = subprocess.run(
         [python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return {each["name"].lower(): each["version"] for each in json.loads(told.stdout)}
+    return {item["name"].lower(): item["version"] for item in json.loads(reported.stdout)}
 
 
 @cache
@@ -84,8 +84,8 @@ def tool_version(tool: str) -> str | None:
     """The version of a program on the path, as it tells it; `None` when it is not there."""
     if shutil.which(tool) is None:
         return None
-    told = subprocess.run([tool, "--version"], check=False, capture_output=True, text=True).stdout
-    words = told.split("\n", 1)[0].split()
+    reported = subprocess.run([tool, "--version"], check=False, capture_output=True, text=True).stdout
+    words = reported.split("\n", 1)[0].split()
     return next((word.lstrip("v") for word in words if word.lstrip("v")[:1].isdigit()), "")
 
 
@@ -125,7 +125,7 @@ def code_digest() -> str:
 
 def commit() -> str:
     """What was measured, and whether it was changed since."""
-    told = subprocess.run(
+    reported = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False, capture_output=True, text=True
     )
-    return told.stdout.strip()
+    return reported.stdout.strip()

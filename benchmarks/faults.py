@@ -121,7 +121,7 @@ def try_without_faults(*, alone: bool) -> list[str]:
     """
     outcomes = _provoke(PROVOCATIONS[:1], alone=alone)[PROVOCATIONS[0].name]
     return [
-        f"faults: {name} failed where nothing went wrong: {_told(outcome)}"
+        f"faults: {name} failed where nothing went wrong: {_described(outcome)}"
         for name, outcome in outcomes.items()
         if outcome is None or outcome.exit_code != 0 or outcome.rows != _ROWS
     ]
@@ -133,13 +133,13 @@ def _provoke(provocations: Sequence[Provocation], *, alone: bool = False) -> dic
     limits_s: dict[str, float] = {}
     with served(rows={_DATASET: _ROWS, "*": 10}) as service:
         query = _query(service)
-        for each in provocations:
-            table[each.name] = {}
+        for provocation in provocations:
+            table[provocation.name] = {}
             for contestant in _contestants(query, alone=alone):
-                say(f"{each.name}: {contestant.name}")
+                say(f"{provocation.name}: {contestant.name}")
                 limit_s = limits_s.get(contestant.name, _LONGEST_S)
-                outcome = _outcome(each, contestant, service, limit_s=limit_s)
-                table[each.name][contestant.name] = outcome
+                outcome = _outcome(provocation, contestant, service, limit_s=limit_s)
+                table[provocation.name][contestant.name] = outcome
                 if outcome is not None:
                     limits_s.setdefault(contestant.name, _LIMIT_S + _TIMES * outcome.seconds)
     return table
@@ -155,10 +155,10 @@ def _contestants(query: str, *, alone: bool) -> list[Contestant]:
     if python is None:
         return [ours]
     job = BUILD / "job.json"
-    told = {"queries": {_DATASET: query}, "poll_s": _LOOK_S, "output": str(target), "deadline_s": _DEADLINE_S}
+    reported = {"queries": {_DATASET: query}, "poll_s": _LOOK_S, "output": str(target), "deadline_s": _DEADLINE_S}
 
     def with_job(given: Mapping[str, str]) -> dict[str, str]:
-        job.write_text(json.dumps({**told, "environment": dict(given)}), "utf-8")
+        job.write_text(json.dumps({**reported, "environment": dict(given)}), "utf-8")
         return {}
 
     peers = [
@@ -276,19 +276,19 @@ def _lines(table: Mapping[str, Mapping[str, Outcome | None]]) -> Iterator[str]:
     versions = peer_versions()
     names = list(next(iter(table.values())))
     yield f"| | {' | '.join(names)} |\n| --- |{' --- |' * len(names)}"
-    stories = {each.name: each.story for each in PROVOCATIONS}
+    stories = {item.name: item.story for item in PROVOCATIONS}
     for name, outcomes in table.items():
-        cells = [_told(each) for each in outcomes.values()]
+        cells = [_described(outcome) for outcome in outcomes.values()]
         yield f"| **{name}**: {stories[name]} | {' | '.join(cells)} |"
     packages = ("requests", "airbyte-cdk", "dlt", "pyarrow")
-    told = ", ".join(f"{package} {versions[package]}" for package in packages if package in versions)
-    yield f"\nMeasured at commit {commit()} with bulkpull {own_versions()['bulkpull']}, {told}.\n"
+    reported = ", ".join(f"{package} {versions[package]}" for package in packages if package in versions)
+    yield f"\nMeasured at commit {commit()} with bulkpull {own_versions()['bulkpull']}, {reported}.\n"
 
 
-def _told(outcome: Outcome | None) -> str:
+def _described(outcome: Outcome | None) -> str:
     if outcome is None:
         return "– (a source publishes nothing; its destination would)"
-    rows = "**unreadable file**" if outcome.rows is None else _rows_told(outcome)
+    rows = "**unreadable file**" if outcome.rows is None else _described_rows(outcome)
     words = [rows]
     if outcome.later_rows is not None:
         words.append(f"{outcome.later_rows:,} rows after the next run")
@@ -304,7 +304,7 @@ def _told(outcome: Outcome | None) -> str:
     return "; ".join(words)
 
 
-def _rows_told(outcome: Outcome) -> str:
+def _described_rows(outcome: Outcome) -> str:
     if outcome.rows == _ROWS:
         return f"all {_ROWS:,} rows"
     is_quiet = outcome.rows and outcome.exit_code == 0

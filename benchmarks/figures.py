@@ -17,12 +17,12 @@ def figure(value: float | None, of: Measure) -> str:
     return f"{value:,.0f}" if of == "requests" else f"{value:.2f}"
 
 
-def ratio_told(value: Ratio | None) -> str:
+def format_ratio(value: Ratio | None) -> str:
     """A ratio with its range over the rounds."""
     return "–" if value is None else f"{value.median:.2f} × ({value.low:.2f}–{value.high:.2f})"
 
 
-def verdict_told(verdict: Verdict) -> tuple[str, str, str]:
+def format_verdict(verdict: Verdict) -> tuple[str, str, str]:
     """Bound, measured value and verdict."""
     budget = verdict.budget
     in_mb = budget.of == "peak_bytes" and budget.peer is None

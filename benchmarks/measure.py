@@ -76,8 +76,8 @@ def cost_of(command: Sequence[str], *, output: Path, environment: Mapping[str, s
 
 def _family(pid: int) -> list[int]:
     """A process and all that descend from it."""
-    children = [int(each) for task in _tasks(pid) for line in lines_of(task / "children") for each in line.split()]
-    return [pid, *(each for child in children for each in _family(child))]
+    children = [int(part) for task in _tasks(pid) for line in lines_of(task / "children") for part in line.split()]
+    return [pid, *(item for child in children for item in _family(child))]
 
 
 def _tasks(pid: int) -> list[Path]:

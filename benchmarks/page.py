@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.budgets import judge_all
 from benchmarks.chart import chart
 from benchmarks.environment import code_digest
-from benchmarks.figures import figure, ratio_told, verdict_told
+from benchmarks.figures import figure, format_ratio, format_verdict
 from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results, median, ratio
 from benchmarks.scenarios import TITLES
 
@@ -76,7 +76,7 @@ def _headlines(results: list[Result]) -> Iterator[str]:
         f"| {words} | {peer} | {found.median:.1f} × | {found.low:.1f} to {found.high:.1f} |\n"
         for scenario, name, words in _HEADLINES
         if (case := by_name.get(scenario, {}).get(name))
-        for peer in (each.name for each in case.contenders if each.name != OURS)
+        for peer in (contender.name for contender in case.contenders if contender.name != OURS)
         if (found := ratio(case, peer, of="wall_s"))
     ]
     if lines:
@@ -86,8 +86,8 @@ def _headlines(results: list[Result]) -> Iterator[str]:
 
 def _in_order(results: list[Result]) -> list[Result]:
     names = list(TITLES)
-    known = [each for each in results if each.scenario in TITLES]
-    return sorted(known, key=lambda each: (names.index(each.scenario), each.size))
+    known = [result for result in results if result.scenario in TITLES]
+    return sorted(known, key=lambda item: (names.index(item.scenario), item.size))
 
 
 def _lines(results: list[Result]) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _budgets() -> Iterator[str]:
     results = load_results()
     outdated = {(result.scenario, result.size) for result in results if is_outdated(result)}
     for verdict in judge_all(results):
-        bound, value, word = verdict_told(verdict)
+        bound, value, word = format_verdict(verdict)
         note = f": {verdict.budget.note}" if verdict.is_met is False and verdict.budget.note else ""
         if (verdict.budget.scenario, verdict.measured) in outdated:
             word += ", older than the code"
@@ -139,19 +139,22 @@ def _scenario(result: Result) -> Iterator[str]:
 def _case(case: Case) -> Iterator[str]:
     yield f"**{case.name}**: {case.title}\n"
     if case.contenders:
-        shown = [of for of in _COLUMNS if any(median(each, of) is not None for each in case.contenders)]
+        shown = [of for of in _COLUMNS if any(median(item, of) is not None for item in case.contenders)]
         yield f"| | {' | '.join(_COLUMNS[of] for of in shown)} | time against ours | CPU against ours | set up |"
         yield f"| --- |{' --: |' * len(shown)} --: | --: | --- |"
-        for each in case.contenders:
-            name = f"**{each.name}**" if each.name == OURS else f"{each.name} {each.version}".strip()
-            if each.skipped:
-                yield f"| {name} |{' |' * len(shown)} | | skipped: {each.skipped} |"
+        for contender in case.contenders:
+            name = (
+                f"**{contender.name}**" if contender.name == OURS else f"{contender.name} {contender.version}".strip()
+            )
+            if contender.skipped:
+                yield f"| {name} |{' |' * len(shown)} | | skipped: {contender.skipped} |"
                 continue
-            cells = [figure(median(each, of), of) for of in shown]
+            cells = [figure(median(contender, of), of) for of in shown]
             ratios = [
-                "" if each.name == OURS else ratio_told(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")
+                "" if contender.name == OURS else format_ratio(ratio(case, contender.name, of=of))
+                for of in ("wall_s", "cpu_s")
             ]
-            yield f"| {name} | {' | '.join([*cells, *ratios])} | {each.how} |"
+            yield f"| {name} | {' | '.join([*cells, *ratios])} | {contender.how} |"
         yield ""
     if case.lower_bound_s:
         yield f"Lower bound, the slowest report with its own transfer and conversion: {case.lower_bound_s:.2f} s.\n"

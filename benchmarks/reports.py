@@ -33,7 +33,10 @@ _CUSTOMERS = [f"Contoso {number}" for number in range(4_500)] + [
 
 
 _GUIDS = pl.Series(
-    [str(UUID(bytes=each.tobytes())) for each in np.random.default_rng(1).integers(0, 256, (200_000, 16), np.uint8)]
+    [
+        str(UUID(bytes=integer.tobytes()))
+        for integer in np.random.default_rng(1).integers(0, 256, (200_000, 16), np.uint8)
+    ]
 )
 
 

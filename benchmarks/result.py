@@ -96,7 +96,7 @@ class Case(_Model):
 
     def contender(self, name: str) -> Contender | None:
         """The contender of that name, if it was measured."""
-        return next((each for each in self.contenders if each.name == name and each.runs), None)
+        return next((item for item in self.contenders if item.name == name and item.runs), None)
 
 
 class Result(_Model):

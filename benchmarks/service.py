@@ -87,8 +87,8 @@ class CountedSimulator(Simulator):
             "wire_bytes": self.wire_bytes,
             "created": sum(call.method == "POST" and call.endpoint != "token" for call in self.calls),
             "queries": sum(not query.is_system for query in self.service.queries.values()),
-            "reports": len(self.service.report_desk.stored),
-            "report_ids": {each.dataset: each.report_id for each in self.service.report_desk.stored.values()},
+            "reports": len(self.service.report_store.stored),
+            "report_ids": {item.dataset: item.report_id for item in self.service.report_store.stored.values()},
         }
 
 

@@ -57,8 +57,8 @@ class Host:
 
     def _answer(self, connection: ssl.SSLSocket, head: bytes) -> bool:
         if head.startswith(b"GET /sent "):
-            told = str(self._sent_bytes).encode()
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(told), told))
+            reported = str(self._sent_bytes).encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(reported), reported))
             return True
         expiry = _EXPIRY.search(head)
         if expiry and float(expiry[1]) < time.time():
@@ -67,9 +67,9 @@ class Host:
         size, asked = len(self._body), _RANGE.search(head)
         start = int(asked[1]) if asked else 0
         end = min(int(asked[2]) + 1, size) if asked and asked[2] else size
-        told = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d" % (start, end - 1, size)
+        reported = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d" % (start, end - 1, size)
         connection.sendall(
-            (told if asked else b"HTTP/1.1 200 OK")
+            (reported if asked else b"HTTP/1.1 200 OK")
             + b'\r\nETag: "0x1"\r\nAccept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n' % (end - start)
         )
         if head.startswith(b"HEAD "):

@@ -57,7 +57,7 @@ def _sorted(pairs: Iterator[_Pair]) -> Iterator[_Pair]:
     ones, twos = {}, {}
     for name, one, two in pairs:
         ones[name], twos[name] = one, two
-    one_table, two_table = (pl.DataFrame(each).sort(list(each), nulls_last=True) for each in (ones, twos))
+    one_table, two_table = (pl.DataFrame(item).sort(list(item), nulls_last=True) for item in (ones, twos))
     for name in ones:
         yield name, one_table.get_column(name), two_table.get_column(name)
 

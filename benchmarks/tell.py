@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.budgets import Verdict
-from benchmarks.figures import figure, ratio_told, verdict_told
+from benchmarks.figures import figure, format_ratio, format_verdict
 from benchmarks.result import OURS, Result, median, ratio
 
 
@@ -19,15 +19,18 @@ def print_result(result: Result, *, console: Console) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("", "wall s", "CPU s", "peak MB", "calls", "wire MB", "time against ours", "CPU against ours"):
             table.add_column(name, justify="left" if not name else "right")
-        for each in case.contenders:
-            if each.skipped:
-                table.add_row(each.name, f"skipped: {each.skipped}")
+        for contender in case.contenders:
+            if contender.skipped:
+                table.add_row(contender.name, f"skipped: {contender.skipped}")
                 continue
-            own = each.name == OURS
+            own = contender.name == OURS
             table.add_row(
-                each.name,
-                *(figure(median(each, of), of) for of in ("wall_s", "cpu_s", "peak_bytes", "requests", "wire_bytes")),
-                *("" if own else ratio_told(ratio(case, each.name, of=of)) for of in ("wall_s", "cpu_s")),
+                contender.name,
+                *(
+                    figure(median(contender, of), of)
+                    for of in ("wall_s", "cpu_s", "peak_bytes", "requests", "wire_bytes")
+                ),
+                *("" if own else format_ratio(ratio(case, contender.name, of=of)) for of in ("wall_s", "cpu_s")),
             )
         if case.contenders:
             console.print(table)
@@ -45,5 +48,5 @@ def print_verdicts(verdicts: Sequence[Verdict], *, console: Console) -> None:
     for name in ("budget", "bound", "measured", ""):
         table.add_column(name)
     for verdict in verdicts:
-        table.add_row(verdict.budget.what, *verdict_told(verdict))
+        table.add_row(verdict.budget.what, *format_verdict(verdict))
     console.print(table)

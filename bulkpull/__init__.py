@@ -1,7 +1,7 @@
 """
 Exports a Microsoft partner's analytics from the Partner Center Insights API to Parquet.
 
-The journey of each dataset: plan → submit → poll → download → convert → publish.
+The steps of each dataset: plan → submit → poll → download → convert → publish.
 
     import bulkpull
 

@@ -1,8 +1,8 @@
 """
-The package from Python.
+The Python API.
 
-Small on purpose: what carries a call out takes up to two seconds to load, and is loaded in a thread at the first call,
-so that an event loop goes on meanwhile (case L12). `bulkpull.sync` has the same functions without `await`.
+This module is small, because the modules behind it take up to two seconds to load. They are loaded in a thread at the
+first call, so that an event loop is not blocked (case L12). `bulkpull.sync` has the same functions without `await`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-The catalog: what is known of the datasets before the service is asked.
+The catalog: what is known about the datasets without asking the service.
 
-Columns, metrics, time spans and recurrence are those of the one public list of the live service (February 2023);
-types, other spellings and refresh intervals come from public documents. The list that the service gives today always
-beats it (behaviour 54); the catalog only adds what the service does not say.
+Columns, metrics, time spans and recurrence are those of the one public list of the live service (February 2023); types,
+other spellings and refresh intervals come from public documents. The service's current list always overrides it
+(behaviour 54); the catalog only adds what the service does not report.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 
 class ColumnType(StrEnum):
-    """What a column holds, as the documents describe it. Files are text, and every value may be empty."""
+    """The documented type of a column. Files are text, and every value may be empty."""
 
     STRING = "string"
     INT = "int"
@@ -45,7 +45,7 @@ class MetricKind(StrEnum):
 
 
 class TimeGrain(StrEnum):
-    """How finely the time column divides the data."""
+    """The granularity of a time column."""
 
     MONTH = "month"
     DAY = "day"

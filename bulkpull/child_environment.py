@@ -1,4 +1,4 @@
-"""What a child process may know of this program's environment: everything but secrets and settings (pure)."""
+"""The environment variables passed to child processes: everything except secrets and settings (pure)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending a child process, and what it started, for certain."""
+"""Ends a child process and the processes that it started."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-Time as an argument.
+The clock, passed as an argument.
 
-Nothing reads the clock on its own. Durations are measured by `monotonic`, so a stepped wall clock changes no decision;
-`now` only labels what a person or the service reads.
+No code reads the system clock directly. Durations use `monotonic`, so a change of the wall clock affects no decision;
+`now` is only used for times that a person or the service reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 
 
 class Clock(Protocol):
-    """What a step may know of time."""
+    """A source of time."""
 
     def now(self) -> datetime:
         """The present moment, aware, UTC."""

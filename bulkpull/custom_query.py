@@ -148,8 +148,8 @@ def derived_name(dataset: str, **parts: object) -> str:
     Two selections never share one, so that neither replaces the other's snapshots, and the same one keeps its own.
     """
     known = load_catalog().find(dataset)
-    told = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
-    digits = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:6]
+    normalised = {part: normalise(value) if isinstance(value, str) else value for part, value in parts.items()}
+    digits = hashlib.sha256(json.dumps(normalised, sort_keys=True).encode()).hexdigest()[:6]
     return f"{known.name if known else dataset.strip()}-selection-{digits}"
 
 

@@ -1,4 +1,4 @@
-"""Days as callers give them (dates, datetimes, ISO texts), and the window that two of them make (pure)."""
+"""Parses the start and end of a window from dates, datetimes or ISO texts (pure)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def day_of(given: object, *, name: str) -> date:
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         if moment.time() != time():
-            told = f"{moment:%Y-%m-%dT%H:%M:%S.%f}".removesuffix(".000000")
-            raise SettingsError(f"`{name}` has a time of day", why=f"{given} is {told}Z, not midnight UTC", fix=_FIX)
+            text = f"{moment:%Y-%m-%dT%H:%M:%S.%f}".removesuffix(".000000")
+            raise SettingsError(f"`{name}` has a time of day", why=f"{given} is {text}Z, not midnight UTC", fix=_FIX)
         return moment.date()
     if isinstance(value, date):
         return value

@@ -1,49 +1,49 @@
 """
-Everything that can go wrong, as one tree.
+All errors, as one class hierarchy.
 
     BulkpullError
     ├── SettingsError            a setting, an option or a dataset's name is wrong            (exit 2)
     │   └── QueryError             a query is not what the service understands or offers
     ├── AuthError                credentials are missing, refused, or lack the role           (exit 4)
     ├── OutputLocked             another run is writing to the same output folder             (exit 5)
-    ├── ReportingError           the service answered, and the answer is no
-    │   ├── RequestRejected        400: the request itself is at fault; repeating it cannot help
-    │   │   └── QuotaExceeded        400 as well, but it passes with time or after a clean-up
+    ├── ReportingError           the service answered with an error
+    │   ├── RequestRejected        400: the request is invalid; a retry cannot help
+    │   │   └── QuotaExceeded        400 as well, but temporary, or solved by a clean-up
     │   ├── AccessDenied           403: the role or the program does not allow it
     │   ├── NotFound               404: nothing matches (for executions: nothing yet)
-    │   ├── Throttled              429: asked too often
-    │   ├── ServiceTrouble         5xx: the service's own fault
-    │   ├── UnexpectedReply        an answer that is not understood is never guessed at
-    │   │   └── ListNotTold          a list of the service is null: what there is is unknown
-    │   ├── ReportLost             the report, or the query under it, is gone from the service
+    │   ├── Throttled              429: too many requests
+    │   ├── ServiceTrouble         5xx: an error of the service
+    │   ├── UnexpectedReply        a reply that is not understood
+    │   │   └── ListNotTold          a list of the service is null: its content is unknown
+    │   ├── ReportLost             the report, or its query, no longer exists on the service
     │   ├── ExecutionFailed        the service gave up on this execution
     │   └── ExecutionOverdue       it was not ready before the deadline
-    ├── TransferError            bytes did not arrive, or not as they should
+    ├── TransferError            a transfer failed
     │   ├── NotConnected           nothing was sent
-    │   ├── AnswerLost             the request was sent, and no whole answer came back
+    │   ├── AnswerLost             the request was sent, but no complete reply arrived
     │   ├── ProxyRefused           the proxy refuses its user name or password
-    │   ├── TlsRefused             the other side's certificate cannot be trusted
-    │   ├── UnsafeAddress          an address that credentials or data must not go to
-    │   ├── HeadTooLong            the head of an answer is beyond every limit
-    │   ├── LinkExpired            the secure link is no longer valid: ask for a fresh one
-    │   ├── FileGone               the stored file does not exist any more
-    │   ├── StorageTrouble         the storage host is busy or at fault
-    │   ├── FileDamaged            length, MD5 or gzip say that the bytes are not the file
-    │   └── Unchanged              the stored file is the one that is published already
-    ├── ConversionError          the file is not what was asked for, or cannot be converted
+    │   ├── TlsRefused             the server's certificate is not trusted
+    │   ├── UnsafeAddress          an address that must not receive credentials or data
+    │   ├── HeadTooLong            the response headers exceed the limit
+    │   ├── LinkExpired            the secure link has expired: request a new one
+    │   ├── FileGone               the stored file no longer exists
+    │   ├── StorageTrouble         the storage host is busy or has an error
+    │   ├── FileDamaged            length, MD5 or gzip checks failed
+    │   └── Unchanged              the stored file is already published
+    ├── ConversionError          the file is not the requested one, or cannot be converted
     │   ├── NotTheReport           wrong header, wrong number of fields, wrong encoding, an error page
-    │   │   ├── WindowNotHonoured    rows outside of the window that was asked for
-    │   │   └── TimeNotReadable      the time column does not tell which rows lie within a window
-    │   ├── TooLarge               more unpacked bytes than allowed
-    │   └── ConverterDied          the converting process ended without an answer
-    ├── TooManyReports           as many reports were ordered for a dataset as one export may order
-    ├── HeldBack                 the data arrived, but publishing it would hurt: `on_shrink`, `on_drift`, redaction
-    ├── NotDone                  of several things that were named, some could not be done
-    ├── RunOverdue               the time of `run_timeout_seconds` is over
-    ├── DiskTrouble              no room, no permission, no such folder
+    │   │   ├── WindowNotHonoured    rows outside of the requested window
+    │   │   └── TimeNotReadable      the time column does not show which rows lie within a window
+    │   ├── TooLarge               more decompressed bytes than allowed
+    │   └── ConverterDied          the conversion process ended without a reply
+    ├── TooManyReports           one export may not create more reports for this dataset
+    ├── HeldBack                 the data arrived but were not published: `on_shrink`, `on_drift`, redaction
+    ├── NotDone                  some of several named items failed
+    ├── RunOverdue               `run_timeout_seconds` has passed
+    ├── DiskTrouble              no disk space, no permission, no such folder
     └── LedgerError              the run ledger cannot be read or written
 
-Catch the base class to print one clear sentence::
+Catch the base class to print one message::
 
     try:
         manifest = await bulkpull.export(output="data")
@@ -77,29 +77,29 @@ class Step(StrEnum):
 
 class BulkpullError(Exception):
     """
-    The base of every error that this package raises on purpose.
+    The base class of all errors of this package.
 
     Args:
         what: What happened, and to which dataset, setting or address.
-        why: The cause, as far as it is known.
+        why: The cause, if known.
         fix: What a person can do next; written so that it can follow a semicolon. Without it, the class's `remedy`.
 
-    Secrets are removed and control characters are escaped before the text is kept, whatever the caller passed.
+    Secrets are removed and control characters are escaped in all texts.
     """
 
     exit_code: int = 1
     restart_from: ClassVar[Step | None] = None
-    """The step to go back to; `None` where trying again cannot help."""
+    """The step to restart from; `None` where a retry cannot help."""
     cause: ClassVar[str] = ""
     """The usual cause, in a few words; for the page of errors."""
     remedy: ClassVar[str] = ""
-    """What a person can do next where the one who raises it knows nothing better."""
+    """The default for `fix`."""
     was_repeated: bool = False
-    """It was tried as often as allowed already, so that no layer above tries again."""
+    """All allowed retries were made, so no layer above retries."""
 
     @property
     def excerpt(self) -> str | None:
-        """Lines that point at the place of the fault in what was given; `None` where there is no such place."""
+        """Lines that show the position of the error in the input; `None` if there is no position."""
         return None
 
     def __init__(self, what: str, *, why: str | None = None, fix: str | None = None) -> None:
@@ -112,11 +112,11 @@ class BulkpullError(Exception):
     @property
     def reason(self) -> str:
         """One sentence that a person can act on."""
-        return self.told if not self.fix else f"{self.told}; {self.fix}"
+        return self.message if not self.fix else f"{self.message}; {self.fix}"
 
     @property
-    def told(self) -> str:
-        """What happened and why, without the next step: for what goes on all the same."""
+    def message(self) -> str:
+        """What happened and why, without the next step: for problems that do not stop the run."""
         return self.what if not self.why else f"{self.what}: {self.why}"
 
     def __str__(self) -> str:
@@ -137,10 +137,10 @@ def _rebuild(kind: type[BulkpullError], state: dict[str, object], reason: str) -
 
 class _WithPause(BulkpullError):
     """
-    The other side may say how long to wait.
+    The server may say how long to wait.
 
     Args:
-        retry_after_s: The pause that it asked for, seconds; `None` when it named none.
+        retry_after_s: The requested pause, seconds; `None` without one.
     """
 
     def __init__(
@@ -151,23 +151,23 @@ class _WithPause(BulkpullError):
 
 
 class SettingsError(BulkpullError):
-    """A setting, an option or a dataset's name is wrong; nothing was started."""
+    """A setting, an option or a dataset name is wrong; nothing was started."""
 
-    cause = "a name or a value was mistyped, or a file is not where it was said to be"
+    cause = "a name or a value was mistyped, or a file does not exist"
     remedy = "correct it and run the command again; `bulkpull doctor` shows every setting and where it comes from"
     exit_code = 2
 
     def within(self, place: str) -> Self:
-        """The same error, told with the file, table or key in which it was found."""
-        told = copy(self)
-        told.what = f"{printable(place)}: {self.what}"
-        told.args = (told.reason,)
-        return told
+        """The same error, with the file, table or key in which it was found."""
+        wrapped = copy(self)
+        wrapped.what = f"{printable(place)}: {self.what}"
+        wrapped.args = (wrapped.reason,)
+        return wrapped
 
 
 class QueryError(SettingsError):
     """
-    A query is not what the service understands or offers; it was not sent.
+    A query is invalid, or names something that the service does not offer; it was not sent.
 
     Args:
         text: The query, or the part of it that was given.
@@ -175,8 +175,8 @@ class QueryError(SettingsError):
         length: How many characters are at fault.
     """
 
-    cause = "a column, a metric, a function or a time span that the dataset does not have, or a slip in the text"
-    remedy = "compare with what `bulkpull datasets NAME` shows, then give the corrected query again"
+    cause = "a column, a metric, a function or a time span that the dataset does not have, or a typing error"
+    remedy = "compare with what `bulkpull datasets NAME` shows, then correct the query"
 
     def __init__(
         self, what: str, *, text: str = "", at: int = 0, length: int = 1, why: str | None = None, fix: str | None = None
@@ -213,7 +213,7 @@ class AuthError(BulkpullError):
 
     cause = "a secret expired or was mistyped, the sign-in needs a second factor, or the user lacks the role"
     remedy = (
-        "find the step that fails with `bulkpull auth check`, then correct the credential or the role that it names"
+        "run `bulkpull auth check` to find the step that fails, then correct the credential or the role that it names"
     )
     exit_code = 4
 
@@ -221,45 +221,45 @@ class AuthError(BulkpullError):
 class OutputLocked(BulkpullError):
     """Another run is writing to the same output folder."""
 
-    cause = "two runs were started for one folder; a lock ends with its process, so it is never a left-over"
-    remedy = "wait until the other run has ended, or give this one another folder with --output"
+    cause = "two runs use the same folder; a lock ends with its process, so it is never stale"
+    remedy = "wait until the other run has ended, or choose another folder with --output"
     exit_code = 5
 
 
 class ReportingError(BulkpullError):
-    """The service answered, and the answer is no."""
+    """The service answered with an error."""
 
-    cause = "the service's own, as far as it tells"
+    cause = "an error of the service"
     remedy = (
-        "run the same command again later; if it stays so, quote the request id and the correlation id to "
+        "run the same command again later; if it happens again, quote the request id and the correlation id to "
         "Microsoft's support"
     )
 
 
 class RequestRejected(ReportingError):
     """
-    The service refused the request itself (400); repeating it cannot help.
+    The service rejected the request (400); a retry cannot help.
 
     Source: behaviours 42, 43 and 73.
     """
 
     cause = "the service does not know a column, a time span or a value that the request names"
     remedy = (
-        "compare with what `bulkpull datasets NAME` shows today; if it stays so, quote the request id and "
+        "compare with what `bulkpull datasets NAME` shows today; if it happens again, quote the request id and "
         "the correlation id to Microsoft's support"
     )
 
 
 class QuotaExceeded(RequestRejected):
     """
-    A quota refused the request (400); it passes with time or after a clean-up.
+    A quota is used up (400); wait, or clean up.
 
     Args:
         kind: `one_off` (behaviour 85), `active_reports` (86) or `queries` (72).
         limit: How many the service allows, when its words tell it.
     """
 
-    cause = "the service limits one-off reports an hour, active reports and stored queries"
+    cause = "the service limits one-off reports per hour, active reports and stored queries"
     remedy = "wait an hour, or delete what is not needed: `bulkpull reports list`, `bulkpull queries list`"
 
     def __init__(
@@ -270,7 +270,7 @@ class QuotaExceeded(RequestRejected):
 
 
 class AccessDenied(ReportingError):
-    """The role or the program does not allow this (403); not repeated. Source: behaviour 26."""
+    """The role or the program does not allow this (403); not retried. Source: behaviour 26."""
 
     cause = "the user's role or the account's program does not cover it"
     remedy = 'give the user the role "Executive report viewer" in Partner Center, wait up to an hour, and try again'
@@ -280,45 +280,45 @@ class NotFound(ReportingError):
     """Nothing matches the filter (404); for executions it means "nothing yet". Source: behaviours 74, 102 to 105."""
 
     cause = "it was deleted, belongs to another user, or was never offered to this account"
-    remedy = "look at what is there today: `bulkpull datasets`, `bulkpull reports list`"
+    remedy = "check what exists today: `bulkpull datasets`, `bulkpull reports list`"
 
 
 class Throttled(_WithPause, ReportingError):
-    """The service asked for a pause (429), and longer than this run may wait, or too many times in a row."""
+    """The service throttled the calls (429), for longer than this run may wait, or too many times in a row."""
 
-    cause = "this or another program of the same partner calls too often"
+    cause = "this or another program of the same partner sends too many calls"
     remedy = "run the same command again later, with a smaller `requests_per_second` if it happens often"
 
 
 class ServiceTrouble(_WithPause, ReportingError):
-    """The service reports a fault of its own (5xx); a request that creates something may have acted all the same."""
+    """The service reports an internal error (5xx); a request that creates something may still have taken effect."""
 
-    cause = "the service or a gateway before it is out of order"
+    cause = "the service or a gateway has an error"
     remedy = (
-        "run the same command again later, it carries on where it was; if it stays so, quote the request "
+        "run the same command again later, it resumes where it stopped; if it happens again, quote the request "
         "id and the correlation id to Microsoft's support"
     )
 
 
 class UnexpectedReply(ReportingError):
-    """The reply is not what the service is known to send: HTML, cut JSON, a missing id. It is never guessed at."""
+    """The reply is not understood: HTML, truncated JSON, a missing id."""
 
-    cause = "a proxy answers in the service's place, an address is wrong, or the service has changed"
+    cause = "a proxy answers instead of the service, an address is wrong, or the service has changed"
     remedy = "check `api_base_url`, `token_url` and the proxy (`bulkpull doctor`), then run the same command again"
 
 
 class ListNotTold(UnexpectedReply):
-    """A list of the service is null: what there is is unknown, so nothing is taken for missing, and nothing deleted."""
+    """A list of the service is null: its content is unknown, so nothing counts as missing and nothing is deleted."""
 
-    cause = "a passing trouble of the service, or a proxy that cuts replies short"
+    cause = "a temporary error of the service, or a proxy that truncates replies"
     remedy = "run the same command again"
 
 
 class NotDone(BulkpullError):
-    """Something that was named could not be done; the exit status is that of the first failure."""
+    """Some of several named items failed; the exit status is that of the first failure."""
 
-    cause = "the service refused it for one of the things that were named, and did the others"
-    remedy = "see to what is named, then run the command again with those alone"
+    cause = "the service refused the operation for some of the named items"
+    remedy = "correct what the message names, then run the command again for those items"
 
     def __init__(self, what: str, *, exit_code: int = 1, why: str | None = None, fix: str | None = None) -> None:
         super().__init__(what, why=why, fix=fix)
@@ -326,10 +326,10 @@ class NotDone(BulkpullError):
 
 
 class ReportLost(ReportingError):
-    """The report, or the query under it, is gone from the service; it has to be created anew."""
+    """The report, or its query, no longer exists on the service; it must be created again."""
 
-    cause = "somebody deleted it, by the portal or with another tool"
-    remedy = "run the same command again: it creates the report anew"
+    cause = "it was deleted in the portal or with another tool"
+    remedy = "run the same command again: it creates the report again"
     restart_from = Step.SUBMIT
 
 
@@ -338,185 +338,185 @@ class ExecutionFailed(ReportingError):
 
     cause = "the service does not say; large or new reports fail more often"
     remedy = (
-        "run the same command again: it asks for a new report; if it stays so, quote the report id to "
+        "run the same command again: it creates a new report; if it happens again, quote the report id to "
         "Microsoft's support"
     )
     restart_from = Step.SUBMIT
 
 
 class ExecutionOverdue(ReportingError):
-    """The report was not ready before the deadline. Source: behaviour 109: a failed generation looks like waiting."""
+    """The report was not ready before the deadline. Source: behaviour 109: a failed report looks like a pending one."""
 
-    cause = "the service makes reports in its own time, and a failed one looks like a waiting one"
+    cause = "the service needs an unknown time for a report, and a failed one looks like a pending one"
     remedy = "raise `report_timeout_seconds` if reports of this size need longer, or run the same command again later"
     restart_from = Step.SUBMIT
 
 
 class TransferError(BulkpullError):
-    """Bytes did not arrive, or not as they should."""
+    """A transfer failed."""
 
-    cause = "the network, a proxy, or the host at the other side"
-    remedy = "check the network with `bulkpull doctor`, then run the same command again: it carries on where it was"
+    cause = "the network, a proxy, or the remote host"
+    remedy = "check the network with `bulkpull doctor`, then run the same command again: it resumes where it stopped"
 
 
 class NotConnected(TransferError):
-    """No connection came about, so nothing was sent and nothing was done at the other side."""
+    """No connection could be made, so nothing was sent."""
 
-    cause = "a name is not resolved, a port is closed, or a proxy stands between"
+    cause = "a name is not resolved, a port is closed, or a proxy is in the way"
     remedy = "check network, DNS and HTTPS_PROXY with `bulkpull doctor`, then run the same command again"
 
 
 class AnswerLost(TransferError):
-    """The request was sent and no whole answer came back; the other side may or may not have acted."""
+    """The request was sent, but no complete reply arrived; the service may or may not have processed it."""
 
-    cause = "the connection broke or timed out after the request had left"
+    cause = "the connection broke or timed out after the request was sent"
     remedy = (
-        "check the network with `bulkpull doctor`, then run the same command again: it looks before it "
-        "creates anything twice"
+        "check the network with `bulkpull doctor`, then run the same command again: it checks what exists "
+        "before it creates anything"
     )
 
 
 class ProxyRefused(TransferError):
-    """The proxy refuses its user name or password (407); not repeated, since wrong passwords lock accounts."""
+    """The proxy rejects its user name or password (407); not retried, because wrong passwords lock accounts."""
 
     cause = "HTTPS_PROXY or ALL_PROXY holds no credentials or wrong ones"
     remedy = "correct the user name and the password in HTTPS_PROXY, percent-encoded, then run the same command again"
 
 
 class TlsRefused(TransferError):
-    """The other side's certificate cannot be trusted; never repeated and never ignored."""
+    """The server's certificate is not trusted; never retried and never ignored."""
 
-    cause = "a proxy opens the connection with a certificate of its own, or a certificate ended"
-    remedy = "name the authority's certificate by `ca_file`; verification is never switched off"
+    cause = "a proxy inspects TLS with its own certificate, or a certificate has expired"
+    remedy = "set `ca_file` to the certificate of the authority; verification cannot be switched off"
 
 
 class UnsafeAddress(TransferError):
-    """An address that credentials or data must not go to: plain http off loopback, another scheme, another origin."""
+    """An address that must not receive credentials or data: plain http off loopback, another scheme or origin."""
 
-    cause = "a setting, the service or a proxy named an address that is not https, or on another host"
-    remedy = "use https addresses in the settings; if the service named it, look for a proxy that rewrites replies"
+    cause = "a setting, the service or a proxy gave an address that is not https, or is on another host"
+    remedy = "use https addresses in the settings; if the service gave it, look for a proxy that rewrites replies"
 
 
 class HeadTooLong(TransferError):
-    """The head of an answer is beyond every limit (64 KiB a header, a thousand headers); it would be the same again."""
+    """The response headers exceed the limit (64 KiB per header, a thousand headers); not retried."""
 
     cause = "a proxy or gateway adds headers"
-    remedy = "look at the header that is named; if a proxy adds it, try without the proxy"
+    remedy = "check the named header; if a proxy adds it, try without the proxy"
 
 
 class LinkExpired(TransferError):
-    """The secure link is no longer valid; a fresh one comes with the execution. Source: behaviour 124."""
+    """The secure link has expired; the execution has a fresh one. Source: behaviour 124."""
 
-    cause = "the link was used after its end, or this machine's clock is wrong"
-    remedy = "check the clock with `bulkpull doctor`, then run the same command again: it asks for a fresh link"
+    cause = "the link was used after its expiry, or this machine's clock is wrong"
+    remedy = "check the clock with `bulkpull doctor`, then run the same command again: it requests a fresh link"
     restart_from = Step.POLL
 
 
 class FileGone(TransferError):
-    """The stored file does not exist any more (404, 410). Source: behaviour 133."""
+    """The stored file no longer exists (404, 410). Source: behaviour 133."""
 
     cause = "the service removes files after some time"
-    remedy = "run the same command again: it asks for a new report"
+    remedy = "run the same command again: it creates a new report"
     restart_from = Step.SUBMIT
 
 
 class StorageTrouble(_WithPause, TransferError):
-    """The storage host is busy or at fault (500, 503). Source: behaviour 133."""
+    """The storage host is busy or has an error (500, 503). Source: behaviour 133."""
 
-    cause = "Azure Storage limits or repairs itself"
-    remedy = "run the same command again later: it carries on from the last durable byte"
+    cause = "Azure Storage throttles or has a temporary error"
+    remedy = "run the same command again later: the report stays on the service, and its file is fetched again"
 
 
 class FileDamaged(TransferError):
-    """Length, MD5 or gzip say that the bytes are not the file; they are fetched once more."""
+    """Length, MD5 or gzip checks failed; the file is fetched again."""
 
-    cause = "a proxy or a broken connection changed it on the way, or it was stored so"
+    cause = "a proxy or a broken connection changed the file, or it is stored damaged"
     remedy = (
-        "run the same command again to fetch it anew; if it stays so, try without the proxy, and keep the "
+        "run the same command again to fetch it again; if it happens again, try without the proxy, and keep the "
         "bytes with --keep-raw"
     )
     restart_from = Step.DOWNLOAD
 
 
 class Unchanged(TransferError):
-    """The stored file holds what is published already; nothing is wrong, and there is nothing to do."""
+    """The stored file is already published; there is nothing to do."""
 
-    cause = "the service made the report again from data that did not change"
-    remedy = "nothing is to be done: the snapshot that is current stays so"
+    cause = "the service generated the report again from unchanged data"
+    remedy = "nothing to do: the current snapshot stays"
 
 
 class ConversionError(BulkpullError):
     """The file cannot be converted."""
 
-    cause = "the file is not a CSV of the kind that the service is known to write"
-    remedy = "run the same command again; if it stays so, keep the bytes with --keep-raw and report them"
+    cause = "the file is not a CSV file as the service writes it"
+    remedy = "run the same command again; if it happens again, keep the bytes with --keep-raw and report them"
 
 
 class NotTheReport(ConversionError):
-    """The file is whole but is not what was asked for: header, fields a row, encoding, or an error page."""
+    """The file is complete but not the requested one: wrong header, fields per row or encoding, or an error page."""
 
-    cause = "the service changed columns or form, or stored something else under this report"
+    cause = "the service changed columns or format, or stored something else under this report"
     remedy = (
-        "run the same command again, which fetches it anew, or asks for a new report when this one is a day old; if it "
-        "stays so, keep the bytes with --keep-raw and look at them"
+        "run the same command again, which fetches the file again, or creates a new report if this one is a day old; "
+        "if it happens again, keep the bytes with --keep-raw and inspect them"
     )
 
 
 class WindowNotHonoured(NotTheReport):
-    """The report holds rows outside of its window, and does not hold all that was asked for. Source: behaviour 84."""
+    """The report has rows outside of its window, and lacks requested rows. Source: behaviour 84."""
 
-    cause = "the service ignores windows for this dataset, or reads them in another way"
-    remedy = "ask for it by --timespan instead of --since, and report this to the service's support"
+    cause = "the service ignores windows for this dataset, or interprets them differently"
+    remedy = "use --timespan instead of --since, and report this to the service's support"
 
 
 class TimeNotReadable(NotTheReport):
-    """The values of the time column do not tell which rows lie within a window. Source: behaviour 155."""
+    """The time column does not show which rows lie within a window. Source: behaviour 155."""
 
-    cause = "day and month may stand either way round, or the dates have a form that is not known"
-    remedy = "ask for it by --timespan instead of --since"
+    cause = "the order of day and month is ambiguous, or the date format is unknown"
+    remedy = "use --timespan instead of --since"
 
 
 class TooLarge(ConversionError):
-    """The file unpacks to more bytes than `max_unpacked_bytes` allows."""
+    """The file decompresses to more bytes than `max_unpacked_bytes` allows."""
 
-    cause = "the report is larger than expected, or the file is made to fill disks"
-    remedy = "raise `max_unpacked_bytes` if a report of that size is expected, or ask for less with --since"
+    cause = "the report is larger than expected, or the file is a decompression bomb"
+    remedy = "raise `max_unpacked_bytes` if a report of that size is expected, or request less with --since"
 
 
 class ConverterDied(ConversionError):
-    """The converting process ended without an answer, killed or crashed; worth one more try."""
+    """The conversion process ended without a reply; it is retried once."""
 
-    cause = "the machine ran out of memory, or somebody ended the process"
+    cause = "the machine ran out of memory, or the process was killed"
     remedy = "free memory (two conversions at once need about 500 MB), then run the same command again"
     restart_from = Step.CONVERT
 
 
 class TooManyReports(BulkpullError):
-    """As many reports were ordered for a dataset as one export may order: windows, halves and repeats together."""
+    """One export may not create more reports for a dataset, counting windows, halves and retries."""
 
-    cause = "many windows, or windows that fail and are asked for again in halves"
-    remedy = "run the same command again, which takes up what has arrived; `reports_per_dataset` or --yes allow more"
+    cause = "many windows, or failed windows that are requested again in halves"
+    remedy = "run the same command again, which reuses what has arrived; `reports_per_dataset` or --yes allow more"
 
 
 class HeldBack(BulkpullError):
-    """The data arrived whole, but publishing it would hurt its readers; the snapshot that was current stays so."""
+    """The data are complete, but were not published to protect readers; the current snapshot stays."""
 
     cause = "an empty report, changed columns or withheld data would replace good data"
-    remedy = "look at the reason; the setting that it names lets the data through"
+    remedy = "check the reason; the setting that it names allows the publication"
 
 
 class RunOverdue(BulkpullError):
-    """The time that `run_timeout_seconds` gives a run is over; what is published stays, and nothing is lost."""
+    """`run_timeout_seconds` has passed; published data stay, and nothing is lost."""
 
     cause = "the service, the network or the machine needed longer than the setting allows"
-    remedy = "run the same command again: it carries on where it was; raise `run_timeout_seconds` if it happens often"
+    remedy = "run the same command again: it resumes where it stopped; raise `run_timeout_seconds` if it happens often"
 
 
 class DiskTrouble(BulkpullError):
-    """The output folder cannot be written: no room, no permission, not a folder."""
+    """The output folder cannot be written: no disk space, no permission, not a folder."""
 
-    cause = "no room, no permission, or something else of that name"
-    remedy = "let `bulkpull doctor` check folder and disk, or choose another folder with --output"
+    cause = "no disk space, no permission, or another file with that name"
+    remedy = "run `bulkpull doctor` to check folder and disk, or choose another folder with --output"
 
 
 class LedgerError(BulkpullError):

@@ -1,21 +1,22 @@
 """
-What happens, told once.
+Events of a run.
 
-Every step emits events; the progress display, the log and the run's account are listeners. No step knows who listens.
-An event is a name (noun, dot, past participle) and facts; it is never a sentence.
+Every step emits events; the progress display, the log and the recorder are listeners. No step knows its listeners. An
+event is a name (noun, dot, past participle) and facts, never a sentence.
 
-| name                   | told when                                     | facts                                   |
+| name                   | emitted when                                  | facts                                   |
 |------------------------|-----------------------------------------------|-----------------------------------------|
 | run.started            | a run begins                                  | run_id, datasets                        |
 | run.finished           | a run ends, in any way                        | status, complete, skipped, failed, …    |
+| run.progressed         | each minute while a run lasts                 | done, failed, total, waiting, running … |
 | concurrency.lowered    | the machine allows less at once than is set   | parallel_downloads, …, reason           |
-| cleanup.postponed      | a clean-up step failed; the next run does it  | step, reason                            |
+| cleanup.postponed      | a clean-up step failed; the next run repeats it | step, reason                          |
 | snapshot.damaged       | a current snapshot is not as it was published | reason                                  |
 | ledger.set_aside       | a damaged ledger was moved, a new one begun   | path, reason                            |
 | plan.made              | the pulls to do are known                     | pulls, unavailable                      |
 | plan.noted             | something about a pull, or the list, is odd   | reason                                  |
 | list.odd               | the service's list has an unusable entry      | reason                                  |
-| metrics.refused        | a query goes out without the metrics it had   | metrics, reason                         |
+| metrics.refused        | a query is sent again without its metrics     | metrics, reason                         |
 | pull.stepped           | a pull enters a step                          | step, part (of several windows)         |
 | pull.finished          | a pull ends                                   | status, rows, reason                    |
 | drift.found            | columns differ from the snapshot              | appeared, vanished, retyped             |
@@ -27,29 +28,29 @@ An event is a name (noun, dot, past participle) and facts; it is never a sentenc
 | reports.unused         | scheduled reports of ours that nothing uses   | reports                                 |
 | execution.missed       | an execution that was due has not come        | report_id, due_at                       |
 | quota.reached          | one-off reports are refused until a time      | wait_s, limit                           |
-| report.lacking         | no standing report could be made              | reason                                  |
-| reports.limited        | fewer reports are ordered at once             | limit, reason                           |
-| window.split           | a window that failed is asked for in halves   | start, end, reason                      |
-| run.abandoned          | a run was cut off too long ago, and is closed | abandoned, started_at                   |
+| report.lacking         | no scheduled report could be created          | reason                                  |
+| reports.limited        | fewer reports are created at once             | limit, reason                           |
+| window.split           | a failed window is requested in halves        | start, end, reason                      |
+| run.abandoned          | an old interrupted run is closed              | abandoned, started_at                   |
 | execution.changed      | an execution has another status               | status, age_s                           |
 | poll.narrowed          | the service refused a joined form of the call | form                                    |
 | download.progressed    | bytes are on disk (not logged)                | done_bytes, size_bytes                  |
-| download.completed     | a file is whole                               | size_bytes, elapsed_s                   |
-| download.resumed       | a transfer goes on after a break              | offset_bytes, reason                    |
+| download.completed     | a file is complete                            | size_bytes, elapsed_s                   |
+| download.resumed       | a transfer continues after a break            | offset_bytes, reason                    |
 | conversion.completed   | Parquet is written                            | rows, bytes, elapsed_s, part            |
 | column.kept_as_text    | a declared type did not hold                  | column, declared, row, value            |
 | snapshot.published     | readers see it                                | rows, files                             |
 | call.sent              | a call was answered (debug)                   | endpoint, status, elapsed_s, request_id, |
 |                        |                                               | skew_s (of the other side's clock)      |
-| call.retried           | a call goes out again                         | endpoint, attempt, wait_s, reason       |
+| call.retried           | a call is retried                             | endpoint, attempt, wait_s, reason       |
 | pace.changed           | the rate limiter slows down or recovers       | calls_per_s, wait_s                     |
-| allowance.told         | another limit or lowest rest of it (debug)    | limit, remaining, lowest                |
+| allowance.told         | the reported limit or its lowest rest changed (debug) | limit, remaining, lowest        |
 | allowance.awaited      | no call is left until the window renews       | limit, wait_s                           |
 | token.renewed          | a new access token is in use                  | grant, lives_s                          |
 | token.not_kept         | a new refresh token could not be stored       | folder, reason, follows                 |
 | token.cache_unread     | what the token cache holds cannot be read     | folder, reason, follows                 |
-| account.lacking        | a part of what a run leaves is not there      | part, reason                            |
-| notice.sent/lost       | others were told of a run's end, or not       | to, reason                              |
+| account.lacking        | an output of the recorder could not be written | part, reason                           |
+| notice.sent/lost       | a notification was sent, or failed            | to, reason                              |
 | listener.dropped       | a listener raised an exception                | listener, reason                        |
 """
 
@@ -66,7 +67,7 @@ _dataset: ContextVar[str | None] = ContextVar("dataset", default=None)
 
 
 class Level(IntEnum):
-    """How loud an event is; the numbers are those of the standard library's logging."""
+    """The level of an event; the numbers are those of the standard library's logging."""
 
     TRACE = 5  # progress of a transfer: for displays, never logged
     DEBUG = 10  # a call
@@ -77,7 +78,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, to which dataset (if to one), with its facts."""
+    """An event, its dataset (if any) and its facts."""
 
     name: str
     level: Level
@@ -90,7 +91,7 @@ Listener = Callable[[Event], None]
 
 class Events:
     """
-    Passes each event on to every listener, in the order in which they were given.
+    Passes each event to all listeners, in their order.
 
     A listener that raises cannot harm the work that it listens to (case L4): it is dropped, the others are told once,
     and `raise_faults` raises its exception when the work has ended.
@@ -105,7 +106,7 @@ class Events:
         """Tell every listener; the dataset is the one that `about` bound."""
         event = Event(name, level, _dataset.get(), facts)
         for listener in self._listeners:
-            if self._dropped and any(listener is each for each in self._dropped):
+            if self._dropped and any(listener is dropped for dropped in self._dropped):
                 continue
             try:
                 _call(listener, event)

@@ -1,9 +1,9 @@
 """
-Text of others, made fit to be stored, shown and compared. Pure.
+Cleans untrusted text so that it can be stored, shown and compared. Pure.
 
-Names, ids, messages and reason phrases come from the service, a proxy or a file that somebody edited. Before they are
-kept, they pass `visible`: no character of theirs steers a terminal, turns the writing direction, breaks a line, or
-cannot be written as UTF-8. Data cells of a report never pass here: Parquet holds what the CSV said.
+Names, ids, messages and reason phrases come from the service, a proxy or an edited file. `visible` removes characters
+that control a terminal, change the writing direction, break a line, or cannot be written as UTF-8. Data cells of a
+report are never cleaned: Parquet holds the content of the CSV.
 """
 
 from __future__ import annotations

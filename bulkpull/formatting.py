@@ -1,4 +1,4 @@
-"""Numbers as people read them (pure): at most three digits of a size, minutes and seconds of a time."""
+"""Formats numbers for people (pure): sizes, times, counts and lists of names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _STEP = 1000.0
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
-def size(size_bytes: float) -> str:
+def format_size(size_bytes: float) -> str:
     """`48213007` → `48.2 MB`; decimal units, as download tools use them."""
     power = 0
     while size_bytes >= _STEP - 0.5 and power < len(_UNITS) - 1:
@@ -16,7 +16,7 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.{digits}f} {_UNITS[power]}"
 
 
-def length(elapsed_s: float) -> str:
+def format_clock(elapsed_s: float) -> str:
     """`754` → `12:34`, `3754` → `1:02:34`."""
     whole = max(0, int(elapsed_s))
     hours, rest = divmod(whole, _HOUR)
@@ -24,7 +24,7 @@ def length(elapsed_s: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def age(elapsed_s: float) -> str:
+def format_age(elapsed_s: float) -> str:
     """`754` → `12 min`, `129600` → `36 h`, `200000` → `2 d 7 h`; never less than nothing."""
     whole = max(0, int(elapsed_s))
     if whole < _MINUTE:
@@ -37,19 +37,19 @@ def age(elapsed_s: float) -> str:
     return f"{days} d {rest // _HOUR} h"
 
 
-def count(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """`1, "row"` → `1 row`; `1234, "row"` → `1,234 rows`."""
     return f"{number:,} {noun if number == 1 else f'{noun}s'}"
 
 
-def some(names: list[str], *, most: int = 4) -> str:
+def join_some(names: list[str], *, most: int = 4) -> str:
     """The names, or the first of them and how many more there are."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
-def duration(length_s: float) -> str:
+def format_duration(length_s: float) -> str:
     """`0.04` → `0.04 s`, `4.26` → `4.3 s`, `75` → `1 min 15 s`, `5040` → `1 h 24 min`, in words as people say them."""
     if round(length_s, 1) < _MINUTE:
         return f"{length_s:.2g} s" if length_s < 1 else f"{length_s:.1f} s".replace(".0 s", " s")
@@ -58,3 +58,7 @@ def duration(length_s: float) -> str:
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
     hours, minutes = divmod(round(length_s / _MINUTE), _MINUTE)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+# The former names, until every module uses the new ones.
+size, length, age, count, some, duration = format_size, format_clock, format_age, plural, join_some, format_duration

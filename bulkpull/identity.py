@@ -65,5 +65,5 @@ def normalise_root(address: str) -> str:
 
 def sign_in_digest(*, client_id: str | None, username: str | None) -> str | None:
     """A digest that differs between users and applications of one tenant; `None` where neither is known."""
-    told = [(each or "").strip().casefold() for each in (client_id, username)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16] if any(told) else None
+    parts = [(part or "").strip().casefold() for part in (client_id, username)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16] if any(parts) else None

@@ -1,8 +1,8 @@
 """
-Which metrics a full export selects after the columns (pure).
+Chooses the metrics that a full export selects after the columns (pure).
 
-The live service lists money and seats as metrics and not as columns, so an export of columns alone holds neither
-(behaviour 159). A metric is computed for every combination of the selected columns; with all columns selected the sums
+The live service lists money and seats as metrics, not as columns, so an export of columns alone has neither (behaviour
+159). A metric is computed for every combination of the selected columns; with all columns selected the sums
 are kept, and rows that are alike in every column come as one (behaviours 63, 162 and 163).
 """
 

@@ -1,7 +1,7 @@
 """
-The nouns, one word a thing: offered dataset, window, pull, query, report, execution, secure link.
+The values of the domain: offered dataset, window, pull, query, report, execution, secure link.
 
-All are frozen values without behaviour of their own beyond what their fields say.
+All are frozen dataclasses with little behaviour.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class OfferedDataset:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time asked for, `[start, end)`, aware UTC."""
+    """The requested time, `[start, end)`, aware UTC."""
 
     start: datetime
     end: datetime
@@ -131,7 +131,7 @@ class ReportStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    The order to execute a query, once or again and again.
+    A report: it executes a query once or on a schedule.
 
     Attributes:
         execute_now: It runs once; afterwards it reads Inactive, which is no failure, and cannot be changed (90, 91).
@@ -186,7 +186,7 @@ class ExecutionStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Execution:
     """
-    One making of a report.
+    One execution of a report.
 
     Attributes:
         status: As the service wrote it; words beyond the documented four occur.

@@ -1,7 +1,7 @@
 """
-Which question a snapshot answers: everything that decides its rows and columns, compared as parsed (pure).
+The question that a snapshot answers: everything that determines its rows and columns, in parsed form (pure).
 
-Two snapshots may be compared, and one may stand for the other, only where the question is the same.
+Two snapshots can be compared, or replace each other, only if they answer the same question.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPEN = "now"
 @dataclass(frozen=True, slots=True)
 class Question:
     """
-    What is asked of the service.
+    The question of a snapshot.
 
     Attributes:
         name: Under which the answer is published.
@@ -119,8 +119,8 @@ def _question(pull: Pull, statement: Statement, *, window: Window | None = None)
         source=pull.reads,
         columns=columns,
         metrics=selected,
-        filter=tuple(sorted(_condition(each) for each in statement.conditions)),
-        order=tuple(_ordering(each) for each in statement.orderings),
+        filter=tuple(sorted(_condition(condition) for condition in statement.conditions)),
+        order=tuple(_ordering(ordering) for ordering in statement.orderings),
         limit=statement.limit,
         distinct=statement.distinct,
         span=None if asked else span,

@@ -1,4 +1,4 @@
-"""An output folder read from Python: `scan` for its data, `status` for its ages, `verify` for its files."""
+"""Reads an output folder from Python: `scan` for data, `status` for freshness, `verify` for integrity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
         raise SettingsError("`dataset` takes a name", why=f"it is of type {type(dataset).__name__}")
     published = Current.load(folder).datasets
     known = load_catalog().find(dataset)
-    name = known.name if known else {each.casefold(): each for each in published}.get(dataset.casefold(), dataset)
+    name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
     if name not in published:
         there = ", ".join(sorted(published)) or "nothing yet"
         raise SettingsError(f"no snapshot of {name!r} in {folder}", fix=f"published there: {there}")

@@ -1,8 +1,8 @@
 """
-What must not be read by others, taken out of text.
+Removes secrets from text.
 
-Two nets: values that were registered as secrets are removed wherever they stand, and the fields that carry secrets
-on this service's wire (`sig=`, `access_token`, …) are emptied by name, percent-encoded or not.
+Two rules: registered secret values are removed wherever they occur, and fields that carry secrets (`sig=`,
+`access_token`, …) are emptied by name, percent-encoded or not.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def register_secret(value: str) -> None:
 def _forms_of(value: str) -> set[str]:
     """A secret as it stands, and as addresses, forms, JSON, HTML and tracebacks write it."""
     encoded = {quote(value, safe=""), quote_plus(value)}
-    lowered = {_PERCENT.sub(lambda found: found[0].lower(), each) for each in encoded}
+    lowered = {_PERCENT.sub(lambda found: found[0].lower(), form) for form in encoded}
     return {
         value,
         *encoded,
@@ -122,7 +122,7 @@ def printable_value(value: Any, *, name: str) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple)):
-        return [printable_value(each, name=name) for each in value]
+        return [printable_value(item, name=name) for item in value]
     if isinstance(value, dict):
-        return {printable(str(inner)): printable_value(each, name=str(inner)) for inner, each in value.items()}
+        return {printable(str(inner)): printable_value(item, name=str(inner)) for inner, item in value.items()}
     return printable(f"{name}={value}").removeprefix(f"{name}=")

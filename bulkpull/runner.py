@@ -1,5 +1,5 @@
 """
-What the calls of the Python API do: arguments are checked and a run is carried out.
+The implementation of the Python API: checks arguments and executes a run.
 
 Loaded by `bulkpull.api` when it is first needed, outside of the caller's event loop.
 """
@@ -141,10 +141,12 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
         SettingsError: One of them cannot be called, or would have to be awaited.
     """
     listeners = (given,) if callable(given) else _as_tuple(given, name="listeners", of="functions")
-    for each in listeners:
-        if not callable(each):
-            raise _wrong_type("listeners", each, wanted="functions", fix="give functions that take one bulkpull.Event")
-        if iscoroutinefunction(each) or iscoroutinefunction(getattr(each, "__call__", None)):  # noqa: B004 - its kind is asked
+    for listener in listeners:
+        if not callable(listener):
+            raise _wrong_type(
+                "listeners", listener, wanted="functions", fix="give functions that take one bulkpull.Event"
+            )
+        if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004 - its kind is asked
             raise SettingsError(
                 "`listeners` has a coroutine function",
                 why="events are told without waiting, so nobody would await it",
@@ -155,9 +157,9 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
 
 def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
     names: tuple[Any, ...] = (given,) if isinstance(given, str) else _as_tuple(given, name="datasets", of="names")
-    for each in names:
-        if not isinstance(each, str):
-            raise _wrong_type("datasets", each, wanted="names", fix='give names: datasets=["AzureUsage"]')
+    for name in names:
+        if not isinstance(name, str):
+            raise _wrong_type("datasets", name, wanted="names", fix='give names: datasets=["AzureUsage"]')
     return names
 
 

@@ -1,8 +1,8 @@
 """
-The forms in which a secret may be given (itself, a file, a command), and which of several sources counts (pure).
+The forms of a secret setting (value, file, command), and which of several sources wins (pure).
 
-A source that stands higher beats a lower one whatever the form: a secret in an option beats a file that the environment
-names, and the other way round. Two forms in one source are an error, because nobody can tell which was meant.
+A source of higher precedence overrides a lower one, whatever the form: a secret in an option overrides a file named in
+the environment, and vice versa. Two forms in one source are an error, because it is unclear which was meant.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def origins_of_secrets(origins: Mapping[str, str], *, ranks: Iterable[str]) -> d
         ranks: The origins, the highest first; the last one is that of what is not given.
     """
     *given, default = ranks
-    told: dict[str, str] = {}
+    effective: dict[str, str] = {}
     for family in _FAMILIES:
         best = next((rank for rank in given if any(origins[form] == rank for form in family)), default)
-        told |= {form: best if origins[form] == best else default for form in family}
+        effective |= {form: best if origins[form] == best else default for form in family}
         own = forms_of(family[0])
-        if any(told[form] != default for form in own):
-            told[family[0]] = best
-    return told
+        if any(effective[form] != default for form in own):
+            effective[family[0]] = best
+    return effective

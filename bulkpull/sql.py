@@ -1,4 +1,4 @@
-"""SQL over an output folder: a DuckDB connection with a view for every published dataset, and answers as files."""
+"""SQL over an output folder: a DuckDB connection with a view per published dataset, and results as files."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def connect_sql(output: str | Path) -> duckdb.DuckDBPyConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SqlResult:
     """
-    The first rows of an answer.
+    The first rows of a result.
 
     Attributes:
         columns: Their names.
@@ -61,7 +61,7 @@ class Answer:
     has_more: bool
 
 
-def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) -> Answer:
+def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) -> SqlResult:
     """
     The first rows of the answer to one query.
 
@@ -72,7 +72,7 @@ def first_rows(connection: duckdb.DuckDBPyConnection, query: str, *, most: int) 
     with _translated():
         answer = connection.execute(_checked(connection, query))
         rows = answer.fetchmany(most + 1)
-        return Answer([column[0] for column in answer.description or ()], rows[:most], len(rows) > most)
+        return SqlResult([column[0] for column in answer.description or ()], rows[:most], len(rows) > most)
 
 
 def write_answer(connection: duckdb.DuckDBPyConnection, query: str, *, path: Path, file_format: str) -> None:

@@ -1,4 +1,4 @@
-"""The name that was probably meant."""
+"""Suggests the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _COMPARED = 2_000
 
 def nearest_names(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> list[str]:
     """At most `n` known names that are like `word`, the nearest first, spelled as known; in any case of letters."""
-    spelled = {each.casefold(): each for each in known}
+    spelled = {name.casefold(): name for name in known}
     word = word.strip().casefold()
     compared: Iterable[str] = spelled
     if len(spelled) > _COMPARED:
-        compared = islice((each for each in spelled if each[:1] == word[:1]), _COMPARED)
+        compared = islice((name for name in spelled if name[:1] == word[:1]), _COMPARED)
     return [spelled[near] for near in get_close_matches(word, list(compared), n=n, cutoff=cutoff)]
 
 

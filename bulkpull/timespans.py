@@ -1,8 +1,8 @@
 """
-Time spans: the names that a TIMESPAN clause takes, and how long each of them is (pure).
+Time spans: the names for a TIMESPAN clause, and the length of each (pure).
 
-The names of the grammar are no closed list: datasets offer others, such as `LAST_2_YEARS` (behaviours 62 and 164). So a
-span is known by the form of its name, and whatever a dataset lists may be used.
+The documented names are not complete: datasets offer others, such as `LAST_2_YEARS` (behaviours 62 and 164). So a span
+is recognised by the pattern of its name, and any span that a dataset lists may be used.
 """
 
 from __future__ import annotations

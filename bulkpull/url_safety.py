@@ -1,7 +1,7 @@
 """
-Where credentials and data may go: https anywhere, plain http on loopback only.
+Checks which addresses may receive credentials and data: https anywhere, plain http on loopback only.
 
-The rule is asked for every address that comes from outside: settings, secure links, next links, redirects.
+The rule applies to every address from outside: settings, secure links, next links, redirects.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _parts(url: str, *, what: str) -> SplitResult:
 
 
 class Reach(IntEnum):
-    """How close to this machine a host is, as its name tells: names that only DNS can tell about count as public."""
+    """How close a host is to this machine, by its name: names that need DNS count as public."""
 
     PUBLIC = 0
     PRIVATE = 1
@@ -77,7 +77,9 @@ def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str)
     """
     host = (_parts(url, what=what).hostname or "").casefold()
     reach = reach_of(host)
-    if reach <= reach_of(_parts(from_url, what=what).hostname or "") or host in {each.casefold() for each in allowed}:
+    if reach <= reach_of(_parts(from_url, what=what).hostname or "") or host in {
+        near_host.casefold() for near_host in allowed
+    }:
         return
     where = "this machine" if reach is Reach.LOOPBACK else "a private network"
     raise UnsafeAddress(

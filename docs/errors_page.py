@@ -25,24 +25,25 @@ HEAD = """\
 
 <!-- Made by docs/errors_page.py from the code: change the errors, then run `make docs`. -->
 
-A message tells what happened and to which dataset or setting, why as far as it is known, and what to do next:
+A message says what happened and to which dataset or setting, why if known, and what to do next:
 
 ```text
 error: 1 of 20 datasets not exported
        OfficeUsage: the service refused to create the query …: 400 Invalid query (request id …, correlation id …)
-fix:   compare with what `bulkpull datasets NAME` shows today; if it stays so, quote the request id …
+fix:   compare with what `bulkpull datasets NAME` shows today; if it happens again, quote the request id …
 ```
 
-In an export one dataset's error ends that dataset only; the others are published and the exit status is 3. The statuses
-below are those of an error that ends the whole command. The request id and the correlation id are what Microsoft's
-support asks for. From Python the classes are in `bulkpull.errors`; all are `bulkpull.BulkpullError`.
+In an export, an error of one dataset ends only that dataset; the others are published and the exit status is 3. The
+statuses below apply to errors that end the whole command. Microsoft's support asks for the request id and the
+correlation id. In Python, the classes are in `bulkpull.errors`; all are subclasses of `bulkpull.BulkpullError`.
 
 """
 SIGN_IN = """\
-## Answers of the token endpoint
+## Codes of the token endpoint
 
-A *final* code ends in an [AuthError](#autherror), exit status 4. A *passing* one is asked again after a pause. What is
-not in the table is unknown: it is asked three times in all, and then quoted with its trace id and correlation id.
+A *final* code ends in an [AuthError](#autherror), exit status 4. A *passing* code is temporary and retried after a
+pause. A code that is not in the table is unknown: it is tried three times in all, then quoted with its trace id and
+correlation id.
 
 | code | kind | cause | next step |
 | --- | --- | --- | --- |
@@ -50,8 +51,8 @@ not in the table is unknown: it is asked three times in all, and then quoted wit
 STATUSES = """\
 ## Statuses of the API
 
-A *final* status is not repeated, a *passing* one is repeated after a pause. Any other 5xx passes too. What else is not
-in the table is unknown: it is repeated as often as `request_attempts` says and then quoted.
+A *final* status is not retried; a *passing* one is temporary and retried after a pause, like any other 5xx. Any other
+status is unknown: it is tried up to `request_attempts` times and then quoted.
 
 | status | kind | meaning |
 | --- | --- | --- |
@@ -59,9 +60,9 @@ in the table is unknown: it is repeated as often as `request_attempts` says and 
 STORAGE = """\
 ## Codes of the storage host
 
-`fresh link`: the execution is read again for a new link, a bounded number of times. What is not in the table is judged
-by its status; what that does not tell either is unknown, repeated as often as `request_attempts` says and then quoted
-with its `x-ms-request-id`.
+`fresh link`: the execution is read again for a new link, a limited number of times. For a code that is not in the table
+the status decides. If that is unknown too, the request is tried up to `request_attempts` times and then quoted with its
+`x-ms-request-id`.
 
 | code | kind | meaning |
 | --- | --- | --- |
@@ -75,7 +76,7 @@ def errors_page() -> str:
     tokens = [f"| AADSTS{code} | {one.kind} | {one.cause} | {one.step} |" for code, one in sorted(TOKEN_CODES.items())]
     tokens += [f"| `{word}` | {one.kind} | {one.cause} | {one.step} |" for word, one in sorted(TOKEN_ERRORS.items())]
     statuses = [f"| {status} | {kind} | {meaning} |" for status, (kind, meaning) in sorted(API_STATUSES.items())]
-    storage = [f"| {code} | {one.kind_told} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
+    storage = [f"| {code} | {one.description} | {one.meaning} |" for code, one in sorted(STORAGE_CODES.items())]
     tables = ((SIGN_IN, tokens), (STATUSES, statuses), (STORAGE, storage))
     return HEAD + "\n".join(sections) + "".join(f"\n{head}" + "\n".join(rows) + "\n" for head, rows in tables)
 
@@ -102,13 +103,13 @@ def _parent(kind: type[BulkpullError]) -> type[BulkpullError] | None:
 def _section(kind: type[BulkpullError]) -> str:
     happened = _ASIDE.sub("", (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " "))
     depth, parent = 2, _parent(kind)
-    told = f"{'#' * depth} {kind.__name__}\n\n{happened}\n\n"
+    reported = f"{'#' * depth} {kind.__name__}\n\n{happened}\n\n"
     if parent not in (BulkpullError, None):
-        told += f"A kind of [{parent.__name__}](#{parent.__name__.lower()}).\n\n"
-    told += f"- **Cause:** {kind.cause}.\n- **Remedy:** {kind.remedy}.\n- **Exit status:** {kind.exit_code}\n"
+        reported += f"A kind of [{parent.__name__}](#{parent.__name__.lower()}).\n\n"
+    reported += f"- **Cause:** {kind.cause}.\n- **Remedy:** {kind.remedy}.\n- **Exit status:** {kind.exit_code}\n"
     if kind.restart_from is not None:
-        told += f"- **Tried again from:** {kind.restart_from}\n"
-    return told
+        reported += f"- **Tried again from:** {kind.restart_from}\n"
+    return reported
 
 
 def main() -> int:

@@ -9,25 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkpull.auth import secret_command, token_codes
-from bulkpull.auth import token_endpoint as auth
-from bulkpull.auth import token_rotation as token_keeper
-from bulkpull.insights import idempotent_create as create
-from bulkpull.insights import lookup
-from bulkpull.insights import requests as calls
-from bulkpull.observability import recorder as keeper
-from bulkpull.observability import run_log as log
-from bulkpull.observability.telemetry import spans as signals
-from bulkpull.output import ledger_db as schema
-from bulkpull.output import lock, verify
+from bulkpull.auth import secret_command, token_codes, token_endpoint, token_rotation
+from bulkpull.insights import idempotent_create, lookup, requests
+from bulkpull.observability import recorder, run_log
+from bulkpull.observability.telemetry import spans
+from bulkpull.output import ledger_db, lock, verify
 from bulkpull.pipeline import converter, download, run
 from bulkpull.platforms import windows
-from bulkpull.transfer import signed_link as links
-from bulkpull.transfer import stream_to_file as pour
-from bulkpull.transfer import transfer
-from bulkpull.transport import messages as message
-from bulkpull.transport import rate_limit as pace
-from bulkpull.transport import retry
+from bulkpull.transfer import signed_link, stream_to_file, transfer
+from bulkpull.transport import messages, rate_limit, retry
 
 PAGE = Path(__file__).with_name("waits.md")
 HEAD = """\
@@ -64,7 +54,7 @@ class Wait:
     then: str
 
 
-_CALL, _TRANSFER, _POLICY = message.Timeouts(), message.TRANSFER_TIMEOUTS, retry.RetryPolicy()
+_CALL, _TRANSFER, _POLICY = messages.Timeouts(), messages.TRANSFER_TIMEOUTS, retry.RetryPolicy()
 _LOST = "the answer is lost: tried again, `request_attempts` in all"
 WAITS = (
     Wait(
@@ -91,7 +81,7 @@ WAITS = (
     Wait(
         "transport/http.py",
         "the whole answer of a call to the API or the token endpoint",
-        f"{_CALL.total_s:g} s, silences {_CALL.read_s:g} s; a preview {calls.PREVIEW_PATIENCE_S + 30:g} s",
+        f"{_CALL.total_s:g} s, silences {_CALL.read_s:g} s; a preview {requests.PREVIEW_PATIENCE_S + 30:g} s",
         "the HTTP client",
         _LOST,
     ),
@@ -119,7 +109,7 @@ WAITS = (
     Wait(
         "transfer/stream_to_file.py",
         "enough bytes of a download",
-        f"`minimum_bytes_per_second` over {pour.WINDOW_S:g} s",
+        f"`minimum_bytes_per_second` over {stream_to_file.WINDOW_S:g} s",
         "`Pour`",
         "the connection is renewed; counts as a try, unless a share of the file has come",
     ),
@@ -133,14 +123,14 @@ WAITS = (
     Wait(
         "transfer/signed_link.py",
         "a link that is accepted",
-        f"{len(links.FRESH_LINK_PAUSES_S)} fresh links over {sum(links.FRESH_LINK_PAUSES_S):g} s",
+        f"{len(signed_link.FRESH_LINK_PAUSES_S)} fresh links over {sum(signed_link.FRESH_LINK_PAUSES_S):g} s",
         "`Links`",
         "the dataset fails; its report stays",
     ),
     Wait(
         "transfer/signed_link.py",
         "a file, or a link, that is missing",
-        f"{len(links.LOOK_PAUSES_S)} more looks over {sum(links.LOOK_PAUSES_S):g} s",
+        f"{len(signed_link.LOOK_PAUSES_S)} more looks over {sum(signed_link.LOOK_PAUSES_S):g} s",
         "`Links`",
         "a new report, `report_attempts` in all",
     ),
@@ -164,14 +154,14 @@ WAITS = (
     Wait(
         "transport/rate_limit.py",
         "a turn to call the API",
-        f"the rate; after a 429 what it asks for and up to a tenth more, at most {pace.LONGEST_PAUSE_S:,.0f} s",
+        f"the rate; after a 429 what it asks for and up to a tenth more, at most {rate_limit.LONGEST_PAUSE_S:,.0f} s",
         "`RateLimiter`",
         "the call goes out; where every call was answered by 429 for 50 minutes, all that wait fail",
     ),
     Wait(
         "auth/token_endpoint.py",
         "a new refresh token to be kept",
-        f"{auth._STORE_WITHIN_S:g} s",
+        f"{token_endpoint._STORE_WITHIN_S:g} s",
         "`TokenEndpoint`",
         "the run goes on with it",
     ),
@@ -185,21 +175,21 @@ WAITS = (
     Wait(
         "auth/token_rotation.py",
         "another process that renews the same token",
-        f"{token_keeper.LONGEST_TURN_S:g} s",
+        f"{token_rotation.LONGEST_TURN_S:g} s",
         "the keeper",
         "renewed all the same",
     ),
     Wait(
         "auth/token_cache.py",
         "the lock of the token cache",
-        f"{token_keeper.LONGEST_TURN_S:g} s",
+        f"{token_rotation.LONGEST_TURN_S:g} s",
         "the keeper",
         "renewed all the same",
     ),
     Wait(
         "insights/idempotent_create.py",
         "a created object to appear in the listing",
-        f"{create.SECOND_LOOK_UP_S:g} s between two look-ups",
+        f"{idempotent_create.SECOND_LOOK_UP_S:g} s between two look-ups",
         "`create`",
         "created again, or given up where that is in doubt",
     ),
@@ -291,25 +281,29 @@ WAITS = (
     Wait(
         "output/ledger_db.py",
         "another reader of the ledger",
-        f"{schema.BUSY_S:g} s",
+        f"{ledger_db.BUSY_S:g} s",
         "SQLite",
         "an error of the ledger",
     ),
     Wait(
         "observability/recorder.py",
         "those who are told of a run's end",
-        f"`notify_seconds`, and {keeper._GRACE_S:g} s",
-        "`Keeper`",
+        f"`notify_seconds`, and {recorder._GRACE_S:g} s",
+        "`RunRecorder`",
         "a warning",
     ),
     Wait(
-        "observability/notifications.py", "the notify command and address", "`notify_seconds`", "`Keeper`", "a warning"
+        "observability/notifications.py",
+        "the notify command and address",
+        "`notify_seconds`",
+        "`RunRecorder`",
+        "a warning",
     ),
-    Wait("observability/run_log.py", "the log's last lines", f"{log._CLOSING_S:g} s", "the log", "they are lost"),
+    Wait("observability/run_log.py", "the log's last lines", f"{run_log._CLOSING_S:g} s", "the log", "they are lost"),
     Wait(
         "observability/telemetry/spans.py",
         "the receiver of traces and metrics",
-        f"{signals._CLOSING_S:g} s",
+        f"{spans._CLOSING_S:g} s",
         "the exporter",
         "they are lost",
     ),

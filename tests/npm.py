@@ -77,5 +77,7 @@ def _install(
     except subprocess.TimeoutExpired:
         raise _NotInstalled(f"npm was not done after {within_s:.0f} s") from None
     if done.returncode:
-        told = [line.removeprefix("npm error ") for line in done.stderr.splitlines() if line.startswith("npm error")]
-        raise _NotInstalled("; ".join(told[:4]) or f"npm ended with {done.returncode}")
+        reported = [
+            line.removeprefix("npm error ") for line in done.stderr.splitlines() if line.startswith("npm error")
+        ]
+        raise _NotInstalled("; ".join(reported[:4]) or f"npm ended with {done.returncode}")

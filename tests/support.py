@@ -171,7 +171,7 @@ class Answers(aioresponses):
         return [str(url) for (_, url), calls in self.requests.items() for _ in calls]
 
 
-class Told:
+class EventRecorder:
     """A listener that keeps what it hears."""
 
     def __init__(self) -> None:
@@ -209,7 +209,7 @@ class Rig:
     """A client on virtual time, and everything to look at from outside."""
 
     clock: FakeClock
-    told: Told
+    recorded: EventRecorder
     http: Http
     retrier: Retrier
     pacer: RateLimiter
@@ -222,21 +222,21 @@ async def rig(
     *, api: str = API, tokens: Tokens | None = None, attempts: int = 6, ca_file: Path | None = None
 ) -> AsyncIterator[Rig]:
     """A client of the API at `api`; half the jitter, always."""
-    clock, told, tokens = FakeClock(), Told(), tokens or Tokens()
-    async with Http(ca_file=ca_file, events=told.hub, clock=clock, user_agent="test") as http:
+    clock, recorded, tokens = FakeClock(), EventRecorder(), tokens or Tokens()
+    async with Http(ca_file=ca_file, events=recorded.hub, clock=clock, user_agent="test") as http:
         retrier = Retrier(
             policy=RetryPolicy(attempts=attempts),
             budget=RetryBudget(clock=clock),
             clock=clock,
-            events=told.hub,
+            events=recorded.hub,
             random=lambda: 0.5,
             tally=http.tally,
         )
-        pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=told.hub)
+        pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub)
         client = InsightsClient(
-            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=told.hub
+            http=http, auth=tokens, pacer=pacer, retrier=retrier, api_base_url=api, clock=clock, events=recorded.hub
         )
-        yield Rig(clock, told, http, retrier, pacer, tokens, client)
+        yield Rig(clock, recorded, http, retrier, pacer, tokens, client)
 
 
 def envelope(*items: dict[str, Any], **more: Any) -> dict[str, Any]:

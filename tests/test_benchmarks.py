@@ -74,7 +74,7 @@ def test_every_budget_names_a_scenario_and_has_one_bound() -> None:
 def test_a_budget_is_met_or_missed(curl: float, *, is_met: bool) -> None:
     verdicts = judge_all([result([1], [curl])])
 
-    speed = next(each for each in verdicts if each.budget.peer == "curl" and each.budget.of == "wall_s")
+    speed = next(verdict for verdict in verdicts if verdict.budget.peer == "curl" and verdict.budget.of == "wall_s")
     assert speed.is_met is is_met
     assert speed.value == pytest.approx(curl)
 

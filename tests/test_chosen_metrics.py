@@ -124,7 +124,7 @@ def test_every_listed_metric_is_selected_left_out_or_a_column(
 
     chosen = select_metrics(offered, known=None, choice=choice)  # type: ignore[arg-type]
 
-    told = [name.casefold() for name in (*chosen.selected, *chosen.left_out)]
-    assert len(told) == len(set(told))
-    assert set(told) == {name.casefold() for name in metrics} - {name.casefold() for name in columns}
+    reported = [name.casefold() for name in (*chosen.selected, *chosen.left_out)]
+    assert len(reported) == len(set(reported))
+    assert set(reported) == {name.casefold() for name in metrics} - {name.casefold() for name in columns}
     assert set(chosen.not_queryable) <= set(chosen.left_out)

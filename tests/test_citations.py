@@ -60,7 +60,7 @@ def test_every_number_in_prose_stands_on_its_page(kind: str) -> None:
 def test_every_mark_of_a_number_stands_on_its_page(kind: str) -> None:
     cited = [(file.name, value) for file, value in marks(kind) if isinstance(value, int)]
 
-    assert [each for each in cited if each[1] not in KNOWN[kind]] == []
+    assert [item for item in cited if item[1] not in KNOWN[kind]] == []
 
 
 def test_every_mark_of_a_case_stands_on_its_page() -> None:

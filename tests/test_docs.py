@@ -122,12 +122,12 @@ def test_the_variables_of_the_unit_and_the_container_are_settings(name: str) -> 
 def assert_exists(words: list[str]) -> None:
     """The command is one of the program's, and has these options."""
     names = [word for word in words if re.fullmatch(r"[a-z]+", word)]
-    told = CliRunner().invoke(app, [*names[:2], "--help"])
-    if told.exit_code != 0 or "COMMAND [ARGS]" in told.output:
-        told = CliRunner().invoke(app, [*names[:1], "--help"])
-    assert told.exit_code == 0, words
+    reported = CliRunner().invoke(app, [*names[:2], "--help"])
+    if reported.exit_code != 0 or "COMMAND [ARGS]" in reported.output:
+        reported = CliRunner().invoke(app, [*names[:1], "--help"])
+    assert reported.exit_code == 0, words
     for option in (word for word in words if word.startswith("--")):
-        assert option.partition("=")[0] in told.output, option
+        assert option.partition("=")[0] in reported.output, option
 
 
 def test_the_pages_are_those_of_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:

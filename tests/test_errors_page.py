@@ -55,4 +55,4 @@ def test_an_error_without_a_step_of_its_own_tells_that_of_its_kind() -> None:
         if "__init__" not in vars(kind):
             error = kind("it broke", why="a reason")
             assert str(error) == f"it broke: a reason; {kind.remedy}"
-            assert error.told == "it broke: a reason"
+            assert error.message == "it broke: a reason"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import can_act
 
-from bulkpull import redact as redaction
+from bulkpull import redact
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import escaped_json, visible, writable
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
@@ -22,13 +22,13 @@ HOSTILE = "\x1b]0;title\x07 \x9b31m \u202eevil\u2066 \u2028 \u200f \x7f \x00 \ud
 
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_values", [])
+    monkeypatch.setattr(redact, "_values", [])
 
 
 @pytest.mark.case("C20", "C31")
-@given(told=ANY_TEXT | st.just(HOSTILE))
-def test_no_character_that_acts_or_cannot_be_written_passes(told: str) -> None:
-    made = visible(told)
+@given(expected=ANY_TEXT | st.just(HOSTILE))
+def test_no_character_that_acts_or_cannot_be_written_passes(expected: str) -> None:
+    made = visible(expected)
 
     assert not [letter for letter in made if can_act(letter)]
     assert made.encode().decode() == made
@@ -36,18 +36,18 @@ def test_no_character_that_acts_or_cannot_be_written_passes(told: str) -> None:
 
 
 @pytest.mark.case("C31")
-@given(told=ANY_TEXT)
-def test_a_text_of_several_lines_keeps_its_line_breaks_and_nothing_else_that_acts(told: str) -> None:
-    made = visible(told, lines=True)
+@given(expected=ANY_TEXT)
+def test_a_text_of_several_lines_keeps_its_line_breaks_and_nothing_else_that_acts(expected: str) -> None:
+    made = visible(expected, lines=True)
 
     assert not [letter for letter in made if can_act(letter) and letter not in "\t\n\r"]
-    assert made.count("\n") == told.count("\n")
+    assert made.count("\n") == expected.count("\n")
 
 
 def test_ordinary_text_of_any_language_is_left_alone() -> None:
-    told = "Müller & Söhne, 株式会社, شركة, עברית, 👩‍💻 naïve"
+    reported = "Müller & Söhne, 株式会社, شركة, עברית, 👩‍💻 naïve"
 
-    assert visible(told) == told
+    assert visible(reported) == reported
 
 
 @pytest.mark.case("C20")
@@ -92,11 +92,11 @@ def test_what_can_be_written_is_not_changed(value: dict[str, object]) -> None:
 )
 def test_no_part_of_a_secret_is_left_where_a_text_is_cut(secret: str, before: int, after: int) -> None:
     secret = f"QQZ{secret}ZQQ"
-    redaction._values[:] = []
+    redact._values[:] = []
     register_secret(secret)
-    told = f"{'x ' * (before // 2)}{secret}{' y' * (after // 2)}"
+    reported = f"{'x ' * (before // 2)}{secret}{' y' * (after // 2)}"
 
-    for cut in (printable(told, most=200), shown(told.encode()), BulkpullError(told, why=told).reason):
+    for cut in (printable(reported, most=200), shown(reported.encode()), BulkpullError(reported, why=reported).reason):
         assert "QQZ" not in cut
 
 

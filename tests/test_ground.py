@@ -190,14 +190,14 @@ def test_an_error_never_carries_a_secret() -> None:
 
 
 def test_an_event_names_the_dataset_it_was_emitted_about() -> None:
-    told: list[Event] = []
-    events = Events(told.append)
+    reported: list[Event] = []
+    events = Events(reported.append)
 
     with about("Profile"):
         events.warn("call.retried", attempt=1)
     events.emit("run.finished")
 
-    assert [(event.name, event.dataset, event.level) for event in told] == [
+    assert [(event.name, event.dataset, event.level) for event in reported] == [
         ("call.retried", "Profile", Level.WARNING),
         ("run.finished", None, Level.INFO),
     ]

@@ -21,18 +21,18 @@ KNOWN_FAULTS = {
 
 
 def requirements() -> Iterator[Requirement]:
-    told = tomllib.loads(PROJECT.read_text("utf-8"))
-    extras = told["project"].get("optional-dependencies", {}).values()
-    for group in (told["project"]["dependencies"], *extras, *told["dependency-groups"].values()):
-        yield from (Requirement(each) for each in group if isinstance(each, str))
+    reported = tomllib.loads(PROJECT.read_text("utf-8"))
+    extras = reported["project"].get("optional-dependencies", {}).values()
+    for group in (reported["project"]["dependencies"], *extras, *reported["dependency-groups"].values()):
+        yield from (Requirement(item) for item in group if isinstance(item, str))
 
 
 @pytest.mark.case("C42")
 @pytest.mark.parametrize("name", KNOWN_FAULTS)
 def test_no_version_with_a_known_fault_satisfies_what_we_ask_for(name: str) -> None:
     last, fault = KNOWN_FAULTS[name]
-    asked = [each for each in requirements() if each.name == name]
+    asked = [requirement for requirement in requirements() if requirement.name == name]
 
     assert asked
-    for each in asked:
-        assert not each.specifier.contains(Version(last)), f"{each} admits {last}: {fault}"
+    for item in asked:
+        assert not item.specifier.contains(Version(last)), f"{item} admits {last}: {fault}"

@@ -54,7 +54,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
             continue
         imported = importlib.import_module(module.name)
         source = Path(str(imported.__file__)).read_text(encoding="utf-8")
-        found = [(f"{module.name}:{number}", *each) for number, each in enumerate(inline(source))]
+        found = [(f"{module.name}:{number}", *item) for number, item in enumerate(inline(source))]
         for name, value in vars(imported).items():
             searches = not isinstance(value, re.Pattern) or re.search(_ANYWHERE.format(name=name), source) is not None
             found += [(f"{module.name}.{name}", pattern, searches) for pattern in held(value)]
@@ -157,7 +157,7 @@ def worst_of(pattern: re.Pattern[Any]) -> set[str]:
 @pytest.mark.case("C14")
 @pytest.mark.timeout(900)  # a linear pattern takes seconds, on a busy machine a minute
 @pytest.mark.parametrize(
-    ("pattern", "searches"), [pytest.param(each, searches, id=name) for name, each, searches in patterns()]
+    ("pattern", "searches"), [pytest.param(item, searches, id=name) for name, item, searches in patterns()]
 )
 def test_a_megabyte_of_its_worst_is_soon_done_with(pattern: re.Pattern[Any], searches: bool) -> None:
     """A quadratic pattern would take hours; the limit on every test ends it."""

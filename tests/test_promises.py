@@ -105,6 +105,6 @@ def test_every_case_is_held_by_a_test_or_named_as_not_held_yet() -> None:
 
 @pytest.mark.parametrize("name", ["id", "title"])
 def test_no_two_rows_of_the_matrix_are_alike(name: str) -> None:
-    told = [getattr(row, name) for row in FAULT_TABLE]
+    reported = [getattr(row, name) for row in FAULT_TABLE]
 
-    assert len(set(told)) == len(told)
+    assert len(set(reported)) == len(reported)

@@ -88,8 +88,10 @@ def test_the_text_of_a_report_is_held_against_the_question(text: str, is_same: b
 
 
 def test_what_an_earlier_version_published_of_a_whole_dataset_has_a_question() -> None:
-    told = whole_question("AzureUsage", WHOLE.query_text, metrics="amounts", span="LAST_MONTH", window=None)
+    reported = whole_question("AzureUsage", WHOLE.query_text, metrics="amounts", span="LAST_MONTH", window=None)
 
     assert (
-        told == question_of(WHOLE) == Question("AzureUsage", "AzureUsage", (EVERY,), ("*amounts",), span="LAST_MONTH")
+        reported
+        == question_of(WHOLE)
+        == Question("AzureUsage", "AzureUsage", (EVERY,), ("*amounts",), span="LAST_MONTH")
     )

@@ -40,9 +40,9 @@ def test_the_reference_has_every_command_and_every_option_of_it() -> None:
     for words in ("export", "nightly", "auth login", "runs resume", "reports create", "simulate"):
         assert f"## bulkpull {words}\n" in page
     for words, _ in MAKER["commands"]():
-        told = CliRunner().invoke(app, [*words.split()[1:], "--help"], env={"COLUMNS": "200"})
+        reported = CliRunner().invoke(app, [*words.split()[1:], "--help"], env={"COLUMNS": "200"})
         section = page.partition(f"## {words}\n")[2].partition("\n## ")[0]
-        for option in set(re.findall(r"--[a-z][a-z-]+", told.output.partition("Options")[2])) - {"--help"}:
+        for option in set(re.findall(r"--[a-z][a-z-]+", reported.output.partition("Options")[2])) - {"--help"}:
             assert option in section, (words, option)
 
 
@@ -80,11 +80,11 @@ def test_every_command_is_one_that_exists(command: list[str]) -> None:
     while hasattr(group, "commands") and len(words) + 1 < len(command) and command[len(words) + 1] in group.commands:
         words.append(command[len(words) + 1])
         group = group.commands[words[-1]]
-    told = CliRunner().invoke(app, [*words, "--help"])
+    reported = CliRunner().invoke(app, [*words, "--help"])
 
-    assert told.exit_code == 0
+    assert reported.exit_code == 0
     for option in (word for word in command if word.startswith("--") and word != "--help"):
-        assert option in told.output
+        assert option in reported.output
 
 
 def test_the_readme_shows_commands() -> None:

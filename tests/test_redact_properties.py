@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkpull import redact as redaction
-from bulkpull.cli.errors import LogFormat, LogLevel, OutputOptions
 from bulkpull.cli.log_output import LogListener
+from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Event, Level
 from bulkpull.redact import plain, printable, redact, register_secret
@@ -49,8 +49,8 @@ def test_a_secret_is_known_in_every_form_in_which_it_is_quoted(form: str, secret
     register_secret(secret)
     quoted = FORMS[form](secret)
 
-    for told in (redact, plain, printable):
-        assert "cAnArY" not in told(f"{before}{quoted}{after}")
+    for reported in (redact, plain, printable):
+        assert "cAnArY" not in reported(f"{before}{quoted}{after}")
 
 
 @given(secrets=st.lists(SECRETS, min_size=1, max_size=4, unique=True), texts=st.lists(TEXTS, min_size=5, max_size=5))
@@ -58,9 +58,9 @@ def test_secrets_side_by_side_and_within_one_another_all_go(secrets: list[str], 
     nested = secrets[0] + secrets[-1]
     for secret in (*secrets, nested):
         register_secret(secret)
-    told = "".join(text + secret for text, secret in zip(texts, [*secrets, nested], strict=False))
+    reported = "".join(text + secret for text, secret in zip(texts, [*secrets, nested], strict=False))
 
-    assert "cAnArY" not in redact(told)
+    assert "cAnArY" not in redact(reported)
 
 
 @given(secret=SECRETS, text=TEXTS, cuts=st.lists(st.integers(0, 120), max_size=4), is_json=st.booleans())
@@ -74,9 +74,9 @@ def test_no_secret_survives_however_a_text_is_split_over_the_values_of_a_log_lin
     facts: dict[str, Any] = {f"part{number}": part for number, part in enumerate(parts)}
     facts |= {"whole": whole, "inner": [{"deep": whole}]}
     lines: list[str] = []
-    speech = OutputOptions(LogFormat.JSON if is_json else LogFormat.CONSOLE, LogLevel.DEBUG)
+    common = CommonOptions(log_format=LogFormat.JSON if is_json else LogFormat.CONSOLE, log_level=LogLevel.DEBUG)
 
-    LogListener(speech, write=lines.append)(Event("x.happened", Level.INFO, None, facts))
+    LogListener(common, write=lines.append)(Event("x.happened", Level.INFO, None, facts))
 
     (line,) = lines
     assert not [form for form in redaction._forms_of(secret) if form in line]
@@ -95,5 +95,5 @@ def test_an_error_holds_no_secret_in_any_of_its_parts(secret: str, text: str) ->
     register_secret(secret)
     error = BulkpullError(f"{text}{secret}", why=f"{secret}{text}", fix=f"{text}{secret}{text}")
 
-    told = f"{error} {error!r} {error.args} {error.__dict__} {error.reason}"
-    assert "cAnArY" not in told
+    reported = f"{error} {error!r} {error.args} {error.__dict__} {error.reason}"
+    assert "cAnArY" not in reported

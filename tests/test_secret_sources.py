@@ -135,9 +135,9 @@ def test_a_higher_source_beats_a_lower_one_whatever_its_form(
     settings = Settings.load(config, **options)
 
     assert given(settings) == ((None, values[0]) if higher == "client_secret_command" else ("the-higher", None))
-    told = origins(config, options=options)
-    assert told["client_secret"] == told[higher] == places[0]
-    assert all(told[form] == "default" for form in FORMS if form not in (higher, "client_secret"))
+    reported = origins(config, options=options)
+    assert reported["client_secret"] == reported[higher] == places[0]
+    assert all(reported[form] == "default" for form in FORMS if form not in (higher, "client_secret"))
 
 
 @pytest.mark.case("L3")

@@ -22,17 +22,17 @@ def requirements() -> Iterator[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     lists = [project["project"]["dependencies"], *project["project"]["optional-dependencies"].values()]
     lists += project["dependency-groups"].values()
-    for line in (line for each in lists for line in each if isinstance(line, str)):
+    for line in (line for item in lists for line in item if isinstance(line, str)):
         yield Requirement(line)
 
 
 @pytest.mark.case("C42")
 @pytest.mark.parametrize("name", FAULTY)
 def test_no_version_with_a_known_fault_is_admitted(name: str) -> None:
-    bounds = [each for each in requirements() if each.name.casefold() == name]
+    bounds = [requirement for requirement in requirements() if requirement.name.casefold() == name]
 
     assert bounds
-    assert not [str(each) for each in bounds if each.specifier.contains(FAULTY[name])]
+    assert not [str(bound) for bound in bounds if bound.specifier.contains(FAULTY[name])]
 
 
 @pytest.mark.case("C42")
@@ -59,7 +59,7 @@ def test_no_test_asserts_how_long_something_took() -> None:
     for file in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Assert):
-                called = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
+                called = [item.func for item in ast.walk(node) if isinstance(item, ast.Call)]
                 found += [
                     f"{file.name}:{node.lineno}"
                     for func in called

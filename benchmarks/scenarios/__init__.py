@@ -9,5 +9,5 @@ from benchmarks.scenarios import convert, download, export, many, nightly, start
 from benchmarks.scenarios.common import Options
 
 _MODULES = (export, download, convert, many, nightly, start)
-SCENARIOS: dict[str, Callable[[Options], Result]] = {each.NAME: each.measure for each in _MODULES}
-TITLES: dict[str, str] = {each.NAME: each.TITLE for each in _MODULES}
+SCENARIOS: dict[str, Callable[[Options], Result]] = {item.NAME: item.measure for item in _MODULES}
+TITLES: dict[str, str] = {item.NAME: item.TITLE for item in _MODULES}

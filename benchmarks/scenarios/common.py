@@ -97,11 +97,11 @@ def take_turns(entries: Sequence[Entry], *, options: Options, case: str) -> list
         ContenderFailed: One that is installed failed, ours or another.
     """
     contenders = [
-        Contender(name=each.name, version=each.version, how=each.how, skipped=each.missing)
-        for each in entries
-        if options.wants(each.name)
+        Contender(name=entry.name, version=entry.version, how=entry.how, skipped=entry.missing)
+        for entry in entries
+        if options.wants(entry.name)
     ]
-    works = {each.name: each.work for each in entries}
+    works = {entry.name: entry.work for entry in entries}
     for number in range(options.rounds):
         for contender in contenders:
             if contender.skipped:

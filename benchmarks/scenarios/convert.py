@@ -66,11 +66,11 @@ def _case(name: str, size_bytes: int, *, wide: bool, options: Options) -> Case:
     ]  # fmt: skip
     contenders = take_turns(entries, options=options, case=name)
     rows = contenders[0].runs[-1].rows
-    told = f"{rows:,} rows, {source.stat().st_size / 1e6:.0f} MB of gzip, {size_bytes / 1e6:,.0f} MB of CSV"
-    case = Case(name=name, title=f"{'80 columns, all text' if wide else '17 typed columns'}: {told}",
+    reported = f"{rows:,} rows, {source.stat().st_size / 1e6:.0f} MB of gzip, {size_bytes / 1e6:,.0f} MB of CSV"
+    case = Case(name=name, title=f"{'80 columns, all text' if wide else '17 typed columns'}: {reported}",
                 contenders=contenders, verified=_verify(kept))  # fmt: skip
     for name_, path in kept.items():
-        case.facts[f"Parquet MB of {name_}"] = round(sum(each.stat().st_size for each in path.iterdir()) / 1e6, 1)
+        case.facts[f"Parquet MB of {name_}"] = round(sum(item.stat().st_size for item in path.iterdir()) / 1e6, 1)
         shutil.rmtree(path)
     return case
 

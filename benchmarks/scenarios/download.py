@@ -104,10 +104,10 @@ def measure(options: Options) -> Result:
     measures = (_unlimited, _limited, _flaky, _killed)
     BUILD.mkdir(parents=True, exist_ok=True)
     cases: list[Case] = []
-    for each in measures:
-        if options.wants_case(each.__name__.lstrip("_")):
+    for item in measures:
+        if options.wants_case(item.__name__.lstrip("_")):
             with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-                cases.append(each(Path(folder), options=options))
+                cases.append(item(Path(folder), options=options))
     return result_of(NAME, cases, options=options, versions={})
 
 
@@ -115,16 +115,16 @@ def _unlimited(folder: Path, *, options: Options) -> Case:
     size = options.of_size(smoke=4 * _MB, small=300 * _MB, full=1_500 * _MB)
     with hosted(folder, size_bytes=size) as host:
         contenders = take_turns(_all(host, folder, segments=4, options=options), options=options, case="unlimited")
-    return Case(name="unlimited", title=f"{_told(size)} from a host that gives what it can", contenders=contenders,
+    return Case(name="unlimited", title=f"{_described(size)} from a host that gives what it can", contenders=contenders,
                 verified="the bytes", notes=[_LOOPBACK])  # fmt: skip
 
 
 def _limited(folder: Path, *, options: Options) -> Case:
     size = options.of_size(smoke=4 * _MB, small=60 * _MB, full=100 * _MB)
     with hosted(folder, size_bytes=size, rate=_RATE) as host:
-        entries = [each for each in _all(host, folder, segments=4, options=options) if each.name not in _AS_CURL]
+        entries = [item for item in _all(host, folder, segments=4, options=options) if item.name not in _AS_CURL]
         contenders = take_turns(entries, options=options.in_rounds(small=1), case="limited")
-    return Case(name="limited", title=f"{_told(size)} from a host that gives 4 MB/s a connection",
+    return Case(name="limited", title=f"{_described(size)} from a host that gives 4 MB/s a connection",
                 contenders=contenders, verified="the bytes")  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _flaky(folder: Path, *, options: Options) -> Case:
             options=options.in_rounds(small=2), case="flaky",
         )  # fmt: skip
     return Case(
-        name="flaky", title=f"{_told(size)} at 4 MB/s, cut after every megabyte, links that live one second",
+        name="flaky", title=f"{_described(size)} at 4 MB/s, cut after every megabyte, links that live one second",
         contenders=contenders, verified="the bytes",
         notes=[_RENEWED],
     )  # fmt: skip
@@ -166,7 +166,7 @@ def _killed(folder: Path, *, options: Options) -> Case:
         assert filecmp.cmp(target / "report", host.source, shallow=False), "other bytes"
         facts = {"kills": kills, "share of the file sent": round(host.sent_bytes / size, 3),
                  "seconds": round(time.perf_counter() - began_s, 2)}  # fmt: skip
-    return Case(name="killed", title=f"{_told(size)} from that host, the process killed every two seconds",
+    return Case(name="killed", title=f"{_described(size)} from that host, the process killed every two seconds",
                 contenders=[], facts=facts, verified="the bytes")  # fmt: skip
 
 
@@ -256,8 +256,8 @@ def _children_cpu_s() -> float:
 
 def _in_python(words: list[str], folder: Path) -> Run:
     cost = cost_of(words, output=folder / "said")
-    told = json.loads(cost.output)
-    return run_of(cost).model_copy(update=told)
+    reported = json.loads(cost.output)
+    return run_of(cost).model_copy(update=reported)
 
 
 def _once(host: Host, folder: Path, fetch: Callable[[], Run]) -> Callable[[], Run]:
@@ -277,7 +277,7 @@ def _once(host: Host, folder: Path, fetch: Callable[[], Run]) -> Callable[[], Ru
     return work
 
 
-def _told(size_bytes: int) -> str:
+def _described(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.3g} GB" if size_bytes >= 1_000 * _MB else f"{size_bytes / _MB:.0f} MB"
 
 

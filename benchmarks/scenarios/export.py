@@ -114,7 +114,7 @@ def _minute(options: Options) -> Case:
         contenders = take_turns([Entry(OURS, work, how="`bulkpull export`")],
                                 options=Options(options.size, None, 1), case="minute")  # fmt: skip
         slowest = max(latency_s, key=lambda name: latency_s[name])
-        own = next(each for each in counts[-1]["manifest"]["datasets"] if each["dataset"] == slowest)
+        own = next(record for record in counts[-1]["manifest"]["datasets"] if record["dataset"] == slowest)
         bound_s = latency_s[slowest] + own["seconds"]["download"] + own["seconds"]["convert"]
     shutil.rmtree(kept[OURS])
     return Case(name="minute", title=f"twenty datasets, the slowest report takes {latency_s[slowest]:.1f} s",
@@ -179,7 +179,7 @@ def _ours(service: Service, *, scale: float, kept: dict[str, Path], counts: list
         count, manifest = service.count(), json.loads(cost.output)
         counts.append({**count, "manifest": manifest})
         kept[OURS] = target
-        rows = sum(each["rows"] for each in manifest["datasets"])
+        rows = sum(record["rows"] for record in manifest["datasets"])
         return run_of(cost, rows=rows, requests=count["requests"], wire_bytes=count["wire_bytes"])
 
     return work
@@ -216,7 +216,7 @@ def _queries(service: Service, *, scale: float) -> dict[str, str]:
     counts: list[dict[str, Any]] = []
     _ours(service, scale=scale, kept=kept, counts=counts)()
     # What the service does not offer has no query, and nobody exports it.
-    return {each["dataset"]: each["query"] for each in counts[0]["manifest"]["datasets"] if each["query"]}
+    return {record["dataset"]: record["query"] for record in counts[0]["manifest"]["datasets"] if record["query"]}
 
 
 def _lower_bound(service: Service, latency_s: Mapping[str, float], *, scale: float) -> float:
@@ -243,7 +243,7 @@ def _facts(counts: list[dict[str, Any]]) -> dict[str, float]:
     """Of the last round."""
     count = counts[-1]
     looks = count["by_endpoint"].get("execution", 0)
-    asked = sum(bool(each["query"]) for each in count["manifest"]["datasets"])
+    asked = sum(bool(record["query"]) for record in count["manifest"]["datasets"])
     return {
         "API calls": count["requests"],
         "looks among them": looks,
@@ -264,8 +264,8 @@ def _verify(kept: Mapping[str, Path], queries: Mapping[str, str]) -> str:
             if found:
                 unequal[dataset] = found
         if unequal:
-            told = "; ".join(f"{dataset}: {', '.join(found[:3])}" for dataset, found in unequal.items())
-            notes.append(f"{name} differs in {len(unequal)} datasets ({told})")
+            reported = "; ".join(f"{dataset}: {', '.join(found[:3])}" for dataset, found in unequal.items())
+            notes.append(f"{name} differs in {len(unequal)} datasets ({reported})")
     equal = [name for name in peers if not any(note.startswith(f"{name} ") for note in notes)]
     return "; ".join([f"rows and values of all datasets against {', '.join(equal)}" if equal else "nothing", *notes])
 
@@ -274,4 +274,4 @@ def _folder_of(root: Path, dataset: str) -> Path:
     """Dlt writes table names in snake case, below the name of its dataset."""
     folded = dataset.casefold()
     below = root / "tables" if (root / "tables").is_dir() else root
-    return next(each for each in below.iterdir() if each.name.replace("_", "").casefold() == folded)
+    return next(path for path in below.iterdir() if path.name.replace("_", "").casefold() == folded)

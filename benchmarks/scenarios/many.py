@@ -65,14 +65,14 @@ def _bookkeeping(*, pulls: int) -> Case:
     with tempfile.TemporaryDirectory(dir=_MEMORY_DISK if _MEMORY_DISK.is_dir() else BUILD) as folder:
         words = [sys.executable, "-m", "benchmarks.ours_bookkeeping", folder, str(pulls)]
         cost = cost_of(words, output=BUILD / "said")
-    told = json.loads(cost.output)
+    reported = json.loads(cost.output)
     return Case(
         name="bookkeeping", title=f"the steps of {pulls:,} pulls in one run: ledger and events, on a disk in memory",
         contenders=[Contender(name=OURS, how="every step of every pull noted durably", runs=[run_of(cost)])],
         facts={
-            "CPU ms a pull, first hundred": round(told["first_ms"], 2),
-            "CPU ms a pull, at the end": round(told["last_ms"], 2),
-            "CPU ms a pull to read them all again": round(told["reading_ms"], 3),
-            "growth of memory, MB": round(told["grown_mb"], 1),
+            "CPU ms a pull, first hundred": round(reported["first_ms"], 2),
+            "CPU ms a pull, at the end": round(reported["last_ms"], 2),
+            "CPU ms a pull to read them all again": round(reported["reading_ms"], 3),
+            "growth of memory, MB": round(reported["grown_mb"], 1),
         },
     )  # fmt: skip

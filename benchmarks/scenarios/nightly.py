@@ -51,7 +51,7 @@ class _Nights:
         self.night()
         manifest = json.loads((BUILD / "said").read_text("utf-8"))
         # What the service does not offer has no query, and nobody exports it.
-        self.queries = {each["dataset"]: each["query"] for each in manifest["datasets"] if each["query"]}
+        self.queries = {record["dataset"]: record["query"] for record in manifest["datasets"] if record["query"]}
 
     def night(self) -> Run:
         """One night of ours."""
@@ -116,13 +116,13 @@ def measure(options: Options) -> Result:
             requests = f"requests {versions.get('requests', '')}"
             entries = [
                 Entry(
-                    each,
-                    _after_a_month(nights, work) if news and each == OURS else work,
+                    item,
+                    _after_a_month(nights, work) if news and item == OURS else work,
                     how=how,
-                    version=requests if each == "documented steps" else versions.get(each, ""),
+                    version=requests if item == "documented steps" else versions.get(item, ""),
                 )
-                for each, (work, how) in works.items()
-                if not news or each == OURS
+                for item, (work, how) in works.items()
+                if not news or item == OURS
             ]
             contenders = _with_missing(take_turns(entries, options=options, case=name), options)
             cases.append(Case(name=name, title=f"twenty datasets, {title}", contenders=contenders, facts=nights.facts))

@@ -1,13 +1,13 @@
 """
-The private token cache: the newest refresh token of each sign-in, kept between runs.
+Sign-in, access tokens, and the private token cache with the newest refresh token of each sign-in.
 
-It lies in a folder of the user's own, never in an output folder, encrypted by the operating system where it can be.
+The cache is in a folder of the user, never in an output folder, and encrypted by the operating system where possible.
 """
 
 from __future__ import annotations
 
 from bulkpull.auth.token_cache import TokenCache, token_cache
-from bulkpull.auth.token_entry import Entry, Identity, fingerprint
-from bulkpull.auth.token_rotation import Keeper
+from bulkpull.auth.token_entry import Identity, TokenEntry, token_fingerprint
+from bulkpull.auth.token_rotation import TokenRotation
 
-__all__ = ["Entry", "Identity", "Keeper", "TokenCache", "fingerprint", "token_cache"]
+__all__ = ["Identity", "TokenCache", "TokenEntry", "TokenRotation", "token_cache", "token_fingerprint"]

@@ -1,8 +1,8 @@
 """
-Tokens of any credential of the Azure libraries, or of anything else with their `get_token`.
+Tokens from any credential of the Azure libraries, or from any object with their `get_token`.
 
-The credential decides how to sign in; when a token is renewed, and that all callers share one renewal, is decided
-here, as for our own token endpoint.
+The credential decides how to sign in. This module decides when to renew a token, and shares one renewal among all
+callers, as for our own token endpoint.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class AzureToken(Protocol):
 
 
 class AzureCredential(Protocol):
-    """What is asked of a credential: azure-core's `AsyncTokenCredential`, as far as it is needed here."""
+    """The part of azure-core's `AsyncTokenCredential` that is used here."""
 
     async def get_token(self, *scopes: str, **options: Any) -> AzureToken:
         """A token for the scopes."""
@@ -56,7 +56,7 @@ class CredentialTokens:
     A token source over a credential.
 
     The credential keeps tokens itself and may give the same one again after it was refused; then the API refuses it
-    once more, and that is told.
+    once more, with an event.
 
     Args:
         resource: The API, whose `.default` scope is asked for.

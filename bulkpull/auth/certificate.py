@@ -1,5 +1,5 @@
 """
-An application that proves itself by a certificate: a signed assertion in place of a secret.
+Certificate sign-in: a signed assertion instead of a client secret.
 
 The key never leaves the machine; what is sent is valid for ten minutes and for one token endpoint.
 
@@ -68,7 +68,7 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
         SettingsError: It cannot be read, one of the two is missing, the passphrase is wrong or missing, the key is of
             another kind or is not the certificate's, or the libraries for it are not installed.
     """
-    told = f"`client_certificate_file` {path} cannot be used"
+    what = f"`client_certificate_file` {path} cannot be used"
     try:
         import jwt  # noqa: F401, PLC0415 - for `assertion`: loaded here, where reading the disk holds nobody up
         from cryptography import x509  # noqa: PLC0415 - an extra, and slow to load
@@ -79,32 +79,34 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
         )
     except ImportError:
         raise SettingsError(
-            told,
+            what,
             why="the libraries for certificates are not installed",
             fix="install bulkpull again: they belong to it",
         ) from None
     try:
         content = path.read_bytes()
     except OSError as trouble:
-        raise SettingsError(told, why=trouble.strerror) from None
+        raise SettingsError(what, why=trouble.strerror) from None
     found, pem = _CERTIFICATE.search(content), _KEY.search(content)
     if found is None or pem is None:
-        what = "no certificate" if found is None else "no private key"
-        raise SettingsError(told, why=f"it holds {what} in PEM form", fix="put key and certificate into one PEM file")
+        missing = "certificate" if found is None else "private key"
+        raise SettingsError(
+            what, why=f"it holds no {missing} in PEM form", fix="put key and certificate into one PEM file"
+        )
     try:
         certificate = x509.load_pem_x509_certificate(found[0])
         key = load_pem_private_key(pem[0], password.encode() if password else None)
     except TypeError:
         why = "its private key is encrypted" if password is None else "its private key is not encrypted"
         fix = "set `client_certificate_password`" if password is None else "unset `client_certificate_password`"
-        raise SettingsError(told, why=why, fix=fix) from None
+        raise SettingsError(what, why=why, fix=fix) from None
     except ValueError:
         raise SettingsError(
-            told, why="key or certificate is damaged, or the passphrase is wrong", fix="check both"
+            what, why="key or certificate is damaged, or the passphrase is wrong", fix="check both"
         ) from None
     if not isinstance(key, RSAPrivateKey):
-        raise SettingsError(told, why="its key is not an RSA key, which Entra asks for")
+        raise SettingsError(what, why="its key is not an RSA key, which Entra asks for")
     if key.public_key() != certificate.public_key():
-        raise SettingsError(told, why="its private key is not the certificate's")
+        raise SettingsError(what, why="its private key is not the certificate's")
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     return Certificate(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), key)

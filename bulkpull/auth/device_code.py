@@ -1,8 +1,8 @@
 """
-Sign-in by device code, through MSAL: a person signs in with a browser anywhere, and a refresh token comes of it.
+Device code sign-in through MSAL: a person signs in with any browser, and the program gets a refresh token.
 
-MSAL knows the protocol; its calls travel over our own transport, so that proxy, `ca_file`, address rules and redaction
-are the same as for everything else. The waiting is ours too: it can be cancelled.
+MSAL implements the protocol; its requests use our own transport, so that proxy, `ca_file`, address rules and redaction
+are the same as everywhere. Waiting is done here, so that it can be cancelled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from anyio import from_thread, to_thread
 
-from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, refusal
+from bulkpull.auth.token_errors import aadsts_code, judge_token_reply, token_error
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferError
@@ -39,7 +39,7 @@ _ENDINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """What the person needs: where to go, what to enter, and how long it is good for, seconds."""
+    """What the person needs: the address, the code to enter, and its lifetime in seconds."""
 
     address: str
     user_code: str
@@ -48,7 +48,7 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A refresh token, and the account that it is for as far as the directory tells."""
+    """A refresh token, and its account if the directory names it."""
 
     refresh_token: str = field(repr=False)
     account: str | None
@@ -74,7 +74,7 @@ async def sign_in_by_device_code(
     scope = f"{settings.resource.rstrip('/')}/user_impersonation"
     flow: dict[str, Any] = await to_thread.run_sync(partial(application.initiate_device_flow, scopes=[scope]))
     if "user_code" not in flow:
-        raise refusal(flow, code=aadsts_code(flow), grant=GRANT)
+        raise token_error(flow, code=aadsts_code(flow), grant=GRANT)
     register_secret(str(flow["device_code"]))
     lives_s = float(flow["expires_in"])
     show(DeviceCode(printable(str(flow["verification_uri"])), printable(str(flow["user_code"])), lives_s))
@@ -103,7 +103,7 @@ def _read(result: Mapping[str, Any]) -> SignedIn:
     if error in _ENDINGS:
         raise _unfinished(error)
     if error:
-        raise refusal(result, code=aadsts_code(result), grant=GRANT)
+        raise token_error(result, code=aadsts_code(result), grant=GRANT)
     refresh_token = result.get("refresh_token")
     for name in ("access_token", "refresh_token", "id_token"):
         register_secret(str(result.get(name) or ""))
@@ -149,7 +149,7 @@ def _application(settings: Settings, *, http: Http) -> Any:
 
 
 class _Answer:
-    """A reply in the form that MSAL knows."""
+    """A reply in the format that MSAL expects."""
 
     def __init__(self, reply: Reply, text: str) -> None:
         self.status_code, self.headers, self.text = reply.status, dict(reply.headers), text
@@ -157,7 +157,7 @@ class _Answer:
 
 class _Carrier:
     """
-    Carries MSAL's calls, which come from a worker thread, over the transport of the event loop.
+    Sends MSAL's requests, which come from a worker thread, through the transport of the event loop.
 
     MSAL takes https addresses only. On loopback plain http is accepted, so addresses are written as https for MSAL
     and in their own scheme on the wire.

@@ -1,7 +1,7 @@
 """
-How a token is asked for, and how long it may be used. Pure.
+OAuth grants: the form of a token request, and the lifetime of a token. Pure.
 
-The forms are those of the walkthrough, without the blanks that it prints before every value.
+The forms follow Microsoft's walkthrough, without the blanks that it prints before every value.
 """
 
 from __future__ import annotations

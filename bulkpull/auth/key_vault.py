@@ -1,4 +1,4 @@
-"""A secret out of an Azure Key Vault, asked for when it is needed."""
+"""Reads a secret from an Azure Key Vault when it is needed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ async def fetch_secret(reference: VaultReference, *, setting: str) -> str:
         SettingsError: The libraries are not installed.
         AuthError: The vault gives no such secret to this identity.
     """
-    told = f"`{setting}`: the secret {reference.name} of {reference.vault_url} cannot be had"
+    what = f"`{setting}`: the secret {reference.name} of {reference.vault_url} cannot be read"
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an extra, and slow to load
         from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 - the same
     except ImportError:
         raise SettingsError(
-            told, why="the libraries for Azure are not installed", fix="pip install 'bulkpull[azure]'"
+            what, why="the libraries for Azure are not installed", fix="pip install 'bulkpull[azure]'"
         ) from None
     refused: Exception
     try:
@@ -36,7 +36,7 @@ async def fetch_secret(reference: VaultReference, *, setting: str) -> str:
             return value
         refused = ValueError("it is empty")
     raise AuthError(
-        told,
+        what,
         why=first_sentence(str(refused)) or type(refused).__name__,
         fix="check the reference, and that this machine's identity has the role Key Vault Secrets User there",
     )

@@ -1,4 +1,4 @@
-"""Where the newest refresh token is kept: beyond this process, or for the length of a run only."""
+"""Storage for the newest refresh token: persistent, or only for the length of a run."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ class KeptToken(Protocol):
 
 
 class RefreshTokens(Protocol):
-    """Where the newest refresh token is kept, beyond this process."""
+    """Persistent storage for the newest refresh token."""
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """One renewal at a time among all who share the token."""
+    def locked(self) -> AbstractAsyncContextManager[None]:
+        """Hold the lock that allows one renewal at a time among all processes that share the token."""
         ...
 
-    async def newest(self) -> KeptToken | None:
-        """The token that was kept last, if it is newer than the one that the credentials brought."""
+    async def latest(self) -> KeptToken | None:
+        """The stored token, if it is newer than the one in the credentials."""
         ...
 
-    async def keep(self, refresh_token: str) -> None:
-        """Store a new token durably, or tell that it could not be."""
+    async def store(self, refresh_token: str) -> None:
+        """Store a new token durably, or emit a warning if that fails."""
         ...
 
 
 class InMemory:
-    """A refresh token that nobody stores lives as long as the run."""
+    """No storage: the refresh token lives as long as the run."""
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def locked(self) -> AsyncIterator[None]:
         yield
 
-    async def newest(self) -> KeptToken | None:
+    async def latest(self) -> KeptToken | None:
         return None
 
-    async def keep(self, refresh_token: str) -> None:
+    async def store(self, refresh_token: str) -> None:
         pass

@@ -1,4 +1,4 @@
-"""A secret out of a program that the settings name, such as a password manager's, run when it is needed."""
+"""Reads a secret from a program that the settings name, such as a password manager's command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How this run signs in: settings, what is kept of an earlier sign-in, and secrets that lie elsewhere."""
+"""Chooses how a run signs in: from settings, the cached sign-in, and secrets stored elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from anyio import to_thread
 from pydantic import SecretStr
 
-from bulkpull.auth import Entry, Keeper, TokenCache, token_cache
+from bulkpull.auth import TokenCache, TokenEntry, TokenRotation, token_cache
 from bulkpull.auth.certificate import load_certificate
 from bulkpull.auth.grants import Credentials, Grant
 from bulkpull.auth.key_vault import fetch_secret
@@ -24,11 +24,11 @@ from bulkpull.secret_forms import FROM_COMMAND
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The grant, what it needs, and who keeps the refresh token (nobody, for other grants or without a cache)."""
+    """The grant, its credentials, and the storage of the refresh token (none for other grants or without a cache)."""
 
     grant: Grant
     credentials: Credentials
-    keeper: Keeper | None = None
+    keeper: TokenRotation | None = None
 
 
 async def choose_grant(settings: Settings) -> str:
@@ -66,11 +66,11 @@ async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -
     )
     keeper = None
     if cache is not None and grant is Grant.REFRESH_TOKEN:
-        keeper = Keeper(cache, seed=seed, clock=clock, events=events)
+        keeper = TokenRotation(cache, seed=seed, clock=clock, events=events)
     return SignIn(grant, credentials, keeper)
 
 
-async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCache | None, Entry | None]:
+async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCache | None, TokenEntry | None]:
     """The grant, the cache, and what it holds that is to be used with these settings."""
     cache, entry, unread = token_cache(settings), None, None
     if cache is not None and settings.grant in (None, "refresh_token"):
@@ -78,7 +78,7 @@ async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCa
             found = await to_thread.run_sync(cache.load)
         except (OSError, ValueError) as trouble:
             found, unread = None, getattr(trouble, "strerror", None) or str(trouble)
-        if found is not None and found[0].replaces(seed):
+        if found is not None and found[0].supersedes(seed):
             entry = found[0]
     try:
         grant = settings.chosen_grant(kept=entry is not None, public=entry is not None and entry.public)

@@ -1,5 +1,5 @@
 """
-One sign-in's place in the cache: its entry, and the lock that processes take turns by.
+The token cache of one sign-in: its entry, and the lock between processes.
 
 A folder of mode 0700 holds, per sign-in, `NAME.json` (a private file) or `NAME.bin` (the system's), and `NAME.lock`.
 Where the folder that the settings name is shared with others, it keeps its mode, and a private one is made within it.
@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bulkpull import platforms
-from bulkpull.auth.token_entry import Entry, Identity, read_entry
+from bulkpull.auth.token_entry import Identity, TokenEntry, parse_token_entry
 from bulkpull.auth.token_stores import PrivateFile, Store, system_store
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
@@ -56,7 +56,7 @@ class TokenCache:
         self._make_folder()
         return system_store(self._sealed)
 
-    def load(self) -> tuple[Entry, Store] | None:
+    def load(self) -> tuple[TokenEntry, Store] | None:
         """
         The entry and where it lies; `None` when there is none.
 
@@ -74,7 +74,7 @@ class TokenCache:
         text = self._file.load()
         return (self._read(text), self._file) if text else None
 
-    def save(self, entry: Entry) -> Store:
+    def save(self, entry: TokenEntry) -> Store:
         """Replace the entry, durably; returns where it lies now. Nothing is left in the other place."""
         self._make_folder()
         text = entry.model_dump_json()
@@ -94,10 +94,10 @@ class TokenCache:
 
     def forget(self) -> list[str]:
         """Remove the entry from both places; returns what was removed, in words."""
-        removed = [self._file.told] if self._file.forget() else []
+        removed = [self._file.description] if self._file.forget() else []
         if self._sealed.exists():
             if self._system is not None and self._system.forget():
-                removed.append(self._system.told)
+                removed.append(self._system.description)
             else:
                 self._sealed.unlink()
                 removed.append(f"marked by {self._sealed}; the system's store, out of reach from here, has it still")
@@ -116,8 +116,8 @@ class TokenCache:
         """Give the lock back."""
         self._lock.release()
 
-    def _read(self, text: str) -> Entry:
-        entry = read_entry(text)
+    def _read(self, text: str) -> TokenEntry:
+        entry = parse_token_entry(text)
         register_secret(entry.refresh_token)
         return entry
 

@@ -1,7 +1,7 @@
 """
-The token endpoint's codes: for each whether it is final or passes by itself, its cause and the next step. Pure data.
+Error codes of the token endpoint: for each whether it is final or temporary, its cause and the next step. Pure data.
 
-AADSTS codes come first; without a known one the word in `error` decides. What neither table knows is unknown.
+A known AADSTS code decides, else the value of `error`. A code in neither table is unknown.
 Source: behaviour 17, RFC 6749 and the identity platform's list of error codes.
 """
 

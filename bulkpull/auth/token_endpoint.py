@@ -1,8 +1,8 @@
 """
-An access token and its expiry, renewed before it ends.
+Access tokens from a token endpoint, renewed before they expire.
 
-Anything with `get_token` and `renew` will do as a `TokenSource`; ours speaks to a token endpoint as the walkthrough
-shows. The forms stand in `grants`, the sentences for refusals in `refusals`.
+Any object with `get_token` and `renew` can be a `TokenSource`; this one calls a token endpoint as Microsoft's
+walkthrough shows. `grants` has the request forms, `token_errors` the error messages.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STORE_WITHIN_S = 10.0
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """
-    What opens the API for a while.
+    A bearer token for the API, and its expiry.
 
     Attributes:
         expires: The moment it ends, by the clock's `monotonic`: a stepped wall clock does not matter.
@@ -52,7 +52,7 @@ class AccessToken:
 
 
 class TokenSource(Protocol):
-    """Where tokens come from."""
+    """A source of access tokens."""
 
     async def get_token(self) -> AccessToken:
         """A token that is good for now."""
@@ -170,8 +170,8 @@ class TokenEndpoint:
 
     async def _fetch(self) -> AccessToken:
         if self._grant is Grant.REFRESH_TOKEN:
-            async with self._kept.turn():
-                if (newest := await self._kept.newest()) is not None:
+            async with self._kept.locked():
+                if (newest := await self._kept.latest()) is not None:
                     self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
                     raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
@@ -250,4 +250,4 @@ class TokenEndpoint:
             return
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):
-            await self._kept.keep(refresh_token)
+            await self._kept.store(refresh_token)

@@ -1,8 +1,8 @@
 """
-What is kept of a sign-in, and which refresh token is the newer one. Pure.
+The cache entry of a sign-in, and which refresh token is the newer one. Pure.
 
-A refresh token of the settings is the seed of a chain: each redemption may bring the next. The kept one is used in
-the seed's place as long as the seed is the same; who sets another seed means that one.
+A refresh token in the settings is the seed of a chain: each redemption may return the next token. The cached token is
+used instead of the seed as long as the seed stays the same; a new seed in the settings wins.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """A file name that tells nothing; the same for the same sign-in, in whatever case it is written."""
-        told = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
-        return hashlib.sha256(told.casefold().encode()).hexdigest()[:32]
+        """A file name that reveals nothing; the same for the same sign-in, whatever its letter case."""
+        identity = "\n".join((self.tenant_id, self.client_id, self.token_url, self.username or ""))
+        return hashlib.sha256(identity.casefold().encode()).hexdigest()[:32]
 
 
-class Entry(BaseModel):
+class TokenEntry(BaseModel):
     """
     One sign-in.
 
@@ -54,24 +54,24 @@ class Entry(BaseModel):
     kept_at: str
     refresh_token: str = Field(repr=False, min_length=1)
 
-    def replaces(self, seed: str | None) -> bool:
+    def supersedes(self, seed: str | None) -> bool:
         """Whether this token is to be used although the settings hold `seed`."""
-        return seed is None or self.refresh_token == seed or self.descends_from == fingerprint(seed)
+        return seed is None or self.refresh_token == seed or self.descends_from == token_fingerprint(seed)
 
 
-def fingerprint(refresh_token: str) -> str:
-    """A token's SHA-256: enough to know it again, useless to anybody else."""
+def token_fingerprint(refresh_token: str) -> str:
+    """SHA-256 of a token: identifies it without revealing it."""
     return hashlib.sha256(refresh_token.encode()).hexdigest()
 
 
-def read_entry(text: str) -> Entry:
+def parse_token_entry(text: str) -> TokenEntry:
     """
     The entry in `text`.
 
     Raises:
-        ValueError: It is none, or of a later version; the content is not told.
+        ValueError: It is not an entry, or of a later version; the message does not quote the content.
     """
     try:
-        return Entry.model_validate_json(text)
+        return TokenEntry.model_validate_json(text)
     except ValidationError:
         raise ValueError("it is damaged, or of a later version of bulkpull") from None

@@ -1,7 +1,7 @@
 """
-What the token endpoint's answers mean: its error codes as sentences that a person can act on. Pure.
+Maps error replies of the token endpoint to errors with a next step. Pure.
 
-Its own description is quoted by its first sentence only: the rest carries trace ids and sometimes names of users.
+Only the first sentence of the endpoint's own description is quoted: the rest has trace ids and sometimes user names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 class UnknownRefusal(UnexpectedReply):
     """
-    A refusal that no table knows: it may be worth another try, and is quoted if it stays so.
+    An error that no table knows: it is retried, and quoted if it stays.
 
     Attributes:
         final: What it is told as once it was repeated often enough.
@@ -75,12 +75,12 @@ def judge_token_reply(
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         raise ServiceTrouble("the token endpoint is out of order", why=f"{status}{ids}", retry_after_s=retry_after_s)
-    if (proxy := proxy_refusal(status, told="sign in", is_the_services=raw is not None)) is not None:
+    if (proxy := proxy_refusal(status, operation="sign in", is_the_services=raw is not None)) is not None:
         raise proxy
     if raw is None or "error" not in raw:
         why = f"{status} {shown(body)}".strip() + ids
         raise UnexpectedReply("the answer is not a token endpoint's", why=why, fix="check `token_url`")
-    refused = refusal(raw, code=code, grant=grant, headers=headers)
+    refused = token_error(raw, code=code, grant=grant, headers=headers)
     raise refused if known is not None else UnknownRefusal(refused)
 
 
@@ -93,7 +93,7 @@ def aadsts_code(raw: Mapping[str, Any]) -> int | None:
     return next((code for code in candidates if code in TOKEN_CODES), candidates[0] if candidates else None)
 
 
-def refusal(
+def token_error(
     raw: Mapping[str, Any], *, code: int | None, grant: str, headers: Mapping[str, str] = MappingProxyType({})
 ) -> AuthError:
     """The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support."""
@@ -103,8 +103,8 @@ def refusal(
     if known is not None and known.kind is AnswerKind.FINAL:
         return AuthError(what, why=f"{known.cause} ({label}{ids})", fix=known.step)
     quoted = first_sentence(text(raw.get("error_description")) or "")
-    told = f"{label}: {quoted}" if quoted and label not in quoted else quoted or label
-    return AuthError(what, why=f"{told}{ids}", fix=UNKNOWN_STEP)
+    description = f"{label}: {quoted}" if quoted and label not in quoted else quoted or label
+    return AuthError(what, why=f"{description}{ids}", fix=UNKNOWN_STEP)
 
 
 def _error_word(raw: Mapping[str, Any]) -> str:
@@ -118,8 +118,8 @@ def _label(raw: Mapping[str, Any], *, code: int | None) -> str:
 def _ids_of(raw: Mapping[str, Any]) -> str:
     """The trace id and the correlation id, for support."""
     ids = ((name, text(raw.get(key))) for name, key in (("trace id", "trace_id"), ("correlation id", "correlation_id")))
-    told = [f"{name} {value}" for name, value in ids if value and _ID.fullmatch(value)]
-    return "".join(f", {named_id}" for named_id in told)
+    valid_ids = [f"{name} {value}" for name, value in ids if value and _ID.fullmatch(value)]
+    return "".join(f", {labelled_id}" for labelled_id in valid_ids)
 
 
 def first_sentence(description: str) -> str:

@@ -1,8 +1,8 @@
 """
-The chain of refresh tokens across runs and processes.
+Rotation of refresh tokens across runs and processes.
 
-Whoever renews takes a turn, reads what the process before left there, and stores what it gets before it uses it. A
-cache that cannot be used is a warning: the run goes on with the token of the settings.
+A renewal takes the lock, reads the token that another process may have stored, and stores its new token before using
+it. A cache that cannot be used causes a warning: the run continues with the token in the settings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 from bulkpull.auth.token_cache import TokenCache
-from bulkpull.auth.token_entry import Entry, fingerprint
+from bulkpull.auth.token_entry import TokenEntry, token_fingerprint
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.events import Events
 
@@ -23,7 +23,7 @@ LONGEST_TURN_S = 90.0
 _LOOK_EVERY_S = 0.1
 
 
-class Keeper:
+class TokenRotation:
     """
     Keeps one sign-in's newest refresh token.
 
@@ -34,13 +34,13 @@ class Keeper:
     def __init__(self, cache: TokenCache, *, seed: str | None, clock: Clock, events: Events) -> None:
         self._cache, self._seed = cache, seed
         self._clock, self._events = clock, events
-        self._last: Entry | None = None
+        self._last: TokenEntry | None = None
         self._is_forgotten = False
         self._warned: set[str] = set()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """One renewal at a time among all processes; without a usable lock, or after too long a wait, none waits."""
+    async def locked(self) -> AsyncIterator[None]:
+        """Hold the lock for one renewal; without a usable lock, or after too long a wait, go on without it."""
         is_mine = await self._wait_for_turn()
         try:
             yield
@@ -49,8 +49,8 @@ class Keeper:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(self._cache.release)
 
-    async def newest(self) -> Entry | None:
-        """What is kept, if it is to be used in place of the settings' refresh token."""
+    async def latest(self) -> TokenEntry | None:
+        """The cached token, if it supersedes the refresh token of the settings."""
         try:
             found = await to_thread.run_sync(self._cache.load)
         except (OSError, ValueError) as trouble:
@@ -58,25 +58,25 @@ class Keeper:
             return None
         # Somebody signed out while this run is under way: it goes on with what it has, and keeps nothing again.
         self._is_forgotten = found is None and self._last is not None
-        if found is None or not found[0].replaces(self._seed):
+        if found is None or not found[0].supersedes(self._seed):
             return None
         self._last = found[0]
         return found[0]
 
-    async def keep(self, refresh_token: str) -> None:
-        """Store a new refresh token, durably; where that fails a warning says what follows."""
+    async def store(self, refresh_token: str) -> None:
+        """Store a new refresh token durably; a failure causes a warning that says what follows."""
         if self._is_forgotten:
             return
         identity, last = self._cache.identity, self._last
         # A seed that is taken out of the settings is still what the chain descends from.
         before = last.descends_from if last else None
-        entry = Entry(
+        entry = TokenEntry(
             tenant_id=identity.tenant_id,
             client_id=identity.client_id,
             token_url=identity.token_url,
             account=last.account if last else None,
             public=last is not None and last.public,
-            descends_from=fingerprint(self._seed) if self._seed else before,
+            descends_from=token_fingerprint(self._seed) if self._seed else before,
             kept_at=iso_utc(self._clock.now()),
             refresh_token=refresh_token,
         )
@@ -94,7 +94,7 @@ class Keeper:
                 if await to_thread.run_sync(self._cache.take_turn):
                     return True
             except (OSError, NotImplementedError):
-                return False  # a folder that cannot be written is told when something is to be kept in it
+                return False  # `store` warns about a folder that cannot be written
             if self._clock.monotonic() >= deadline:
                 return False
             await self._clock.sleep(_LOOK_EVERY_S)

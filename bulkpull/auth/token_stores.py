@@ -1,7 +1,7 @@
 """
-Where an entry lies: in a file that only its user may read, or with the operating system, which encrypts it.
+Storage of a cache entry: a file that only its user can read, or the operating system's encrypted store.
 
-The system's store comes from msal-extensions: DPAPI, the keychain, or libsecret where a session of its user runs.
+The encrypted store uses msal-extensions: DPAPI, the keychain, or libsecret where a user session runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Store(Protocol):
     """
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """How it is kept, for people."""
         ...
 
@@ -58,8 +58,8 @@ class PrivateFile:
         self._path = path
 
     @property
-    def told(self) -> str:
-        """As `Store.told`."""
+    def description(self) -> str:
+        """As `Store.description`."""
         return f"unencrypted in {self._path}, which only this user may read"
 
     def load(self) -> str | None:
@@ -98,8 +98,8 @@ class SystemStore:
         self._path, self._persistence = path, persistence
 
     @property
-    def told(self) -> str:
-        """As `Store.told`."""
+    def description(self) -> str:
+        """As `Store.description`."""
         return f"encrypted by {_SYSTEMS.get(sys.platform, 'the operating system')}, as {self._path} marks"
 
     def load(self) -> str | None:

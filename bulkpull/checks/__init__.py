@@ -1,6 +1,6 @@
 """
-What `bulkpull doctor` looks at before anything is exported: the machine, the output folder, the service.
+The checks of `bulkpull doctor`: versions, credentials, the output folder, the service.
 
-Each check ends in a `CheckResult`: one line, and the next step if there is a problem. Nothing is created on the
-service, and nothing is left on the disk.
+Each check returns a `CheckResult`: one line, and the next step if there is a problem. Checks create nothing on the
+service and leave nothing on the disk.
 """

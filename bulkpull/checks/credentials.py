@@ -1,4 +1,4 @@
-"""The credentials: which are there and where each came from, what the token cache holds, and the proxy on the way."""
+"""Checks the credentials and their sources, the token cache, and the proxy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 from anyio import to_thread
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.auth import token_cache
 from bulkpull.auth.sign_in import choose_grant
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from
 from bulkpull.config.secrets import is_readable_by_all, vault_reference
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.formatting import plural
 from bulkpull.secret_forms import FROM_COMMAND, SECRETS
 from bulkpull.transport.proxies import Proxies
 from bulkpull.url_safety import origin
@@ -29,22 +29,24 @@ _SIGN_IN = (
 
 async def check_credentials(settings: Settings, *, origins: Mapping[str, str], config: str | None) -> list[CheckResult]:
     """
-    Everything that can be said before the service is asked.
+    All credential checks that need no call to the service.
 
     Args:
         origins: Where each setting came from, by name: option, environment, file, default, demo.
-        config: The settings file, to be told.
+        config: The settings file, for messages.
     """
-    told = {name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)}
-    facts = {"credentials": told}
-    listed = "; ".join(f"{name}: {place}" for name, place in told.items()) or "none is set"
+    origin_by_setting = {
+        name: _place(settings, name, origins=origins, config=config) for name in _SIGN_IN if settings.has(name)
+    }
+    facts = {"credentials": origin_by_setting}
+    listed = "; ".join(f"{name}: {place}" for name, place in origin_by_setting.items()) or "none is set"
     try:
         grant = await choose_grant(settings)
     except BulkpullError as error:
         why = f" ({error.why})" if error.why else ""
-        # What to do about missing ones is told where the sign-in fails for want of them.
+        # The sign-in check says what to do about missing credentials.
         fix = None if isinstance(error, AuthError) else error.fix
-        found = trouble("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
+        found = problem("credentials", f"{error.what}{why}; {listed}", fix=fix, exit_code=error.exit_code, facts=facts)
     else:
         found = fine("credentials", f"complete for the grant {grant}; {listed}", facts={"grant": grant, **facts})
     secret_files = await check_secret_files(settings, origins=origins, config=config)
@@ -69,14 +71,12 @@ async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], 
     open_to_all = [path for path in files if await to_thread.run_sync(is_readable_by_all, path)]
     facts = {"files": [str(path) for path in files], "readable_by_all": [str(path) for path in open_to_all]}
     if not open_to_all:
-        return fine(
-            "files", f"{figures.count(len(files), 'file')} with secrets, not readable by everybody", facts=facts
-        )
+        return fine("files", f"{plural(len(files), 'file')} with secrets, not readable by everybody", facts=facts)
     listed = ", ".join(map(str, open_to_all))
-    told = f"every user of this machine may read the secret in {listed}"
-    return trouble(
+    message = f"every user of this machine may read the secret in {listed}"
+    return problem(
         "files",
-        told,
+        message,
         fix=f"take that right away: chmod o-r {' '.join(map(shlex.quote, facts['readable_by_all']))}",
         facts=facts,
     )
@@ -106,26 +106,30 @@ async def _check_cache(settings: Settings) -> CheckResult:
     try:
         cache = token_cache(settings)
     except BulkpullError as error:
-        return trouble_of("token cache", error)
+        return problem_from("token cache", error)
     if cache is None:
         off = settings.token_cache_folder is None
-        told = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
-        return fine("token cache", told, facts={"folder": None})
+        message = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
+        return fine("token cache", message, facts={"folder": None})
     facts: dict[str, object] = {"folder": str(cache.folder)}
     try:
         found = await to_thread.run_sync(cache.load)
     except (OSError, ValueError) as refused:
         why = getattr(refused, "strerror", None) or str(refused)
         fix = "sign in again from here: `bulkpull auth login`; for cron, set `encrypt_token_cache` to false first"
-        return trouble("token cache", f"{cache.folder} cannot be read: {why}", fix=fix, exit_code=4, facts=facts)
+        return problem("token cache", f"{cache.folder} cannot be read: {why}", fix=fix, exit_code=4, facts=facts)
     if found is None:
         return fine("token cache", f"{cache.folder} holds nothing for this tenant and client", facts=facts)
     entry, store = found
     seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
-    used = entry.replaces(seed)
+    used = entry.supersedes(seed)
     facts |= {"account": entry.account, "kept_at": entry.kept_at, "encrypted": store.encrypted, "used": used}
-    told = f"a refresh token{f' of {entry.account}' if entry.account else ''}, kept {entry.kept_at}, {store.told}"
-    return fine("token cache", told if used else f"{told}; not used: `refresh_token` was set to another", facts=facts)
+    message = (
+        f"a refresh token{f' of {entry.account}' if entry.account else ''}, kept {entry.kept_at}, {store.description}"
+    )
+    return fine(
+        "token cache", message if used else f"{message}; not used: `refresh_token` was set to another", facts=facts
+    )
 
 
 def check_proxy(settings: Settings) -> CheckResult:

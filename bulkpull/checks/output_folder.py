@@ -1,10 +1,9 @@
-"""The output folder: can it be written, is there room, who writes to it, and what does its ledger know?"""
+"""Checks the output folder: write access, disk space, lock, ledger and report quota."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,40 +11,44 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.catalog import load_catalog
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock, iso_utc
+from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError
-from bulkpull.output.atomic_files import RESERVE_BYTES, explained, has_links, sync_folder
+from bulkpull.formatting import format_size, plural
+from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
+from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
-from bulkpull.output.run_history import PRIVATE, manifests
+from bulkpull.output.manifest import Current
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
 _TRIAL = ".bulkpull-trial-"
 
 
-async def check_folder(output: Path, *, clock: Clock, quota_window_s: float) -> list[CheckResult]:
+async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
-    private = output / PRIVATE
-    needed_bytes: int | None = None
-    if _exists(private / "ledger.sqlite"):
+    output, quota_window_s = settings.output, settings.one_off_quota_window_seconds
+    layout = Layout(output)
+    private = layout.private
+    if _exists(layout.ledger):
         try:
             async with opened_ledger(private, read_only=True) as ledger:
                 runs = await ledger.runs()
                 quota = await _check_quota(ledger, clock=clock, window_s=quota_window_s)
-            needed_bytes = await run_sync(_needed_by_last, output)
             known = _tell_runs(runs)
         except BulkpullError as error:
-            known, quota = trouble_of("ledger", error), unchecked("quota", "the ledger cannot be read")
+            known, quota = problem_from("ledger", error), unchecked("quota", "the ledger cannot be read")
     else:
         known, quota = _tell_runs([]), _tell_quota([], window_s=quota_window_s)
     return [
         await run_sync(_check_writable, output),
         await run_sync(_check_links, output),
-        await run_sync(_check_room, output, needed_bytes),
+        await run_sync(_check_room, settings),
         await run_sync(_check_lock, private),
         known,
         quota,
@@ -56,7 +59,7 @@ def _check_writable(output: Path) -> CheckResult:
     output, place = output.absolute(), _nearest(output)
     facts = {"path": str(output), "exists": output == place}
     try:
-        with explained(output):
+        with disk_errors(output):
             if not place.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             # Tried in either case: /proc and its like call themselves writable.
@@ -69,13 +72,13 @@ def _check_writable(output: Path) -> CheckResult:
                 platforms.current().sync_file(file.fileno())
                 sync_folder(Path(trial))
     except BulkpullError as error:
-        return trouble_of("output", error)
-    told = "can be written" if output == place else "does not exist yet and can be made"
-    return fine("output", f"{output} {told}", facts=facts)
+        return problem_from("output", error)
+    message = "can be written" if output == place else "does not exist yet and can be made"
+    return fine("output", f"{output} {message}", facts=facts)
 
 
 def _check_links(output: Path) -> CheckResult:
-    """Whether there will be a `latest/`: told before the first night, because readers have to know."""
+    """Whether `latest/` can be created; reported before the first run, because readers have to know."""
     try:
         with tempfile.TemporaryDirectory(dir=_nearest(output), prefix=_TRIAL) as trial:
             has_them = has_links(Path(trial))
@@ -92,18 +95,22 @@ def _check_links(output: Path) -> CheckResult:
     )
 
 
-def _check_room(output: Path, needed_bytes: int | None) -> CheckResult:
-    place = _nearest(output)
-    free_bytes = shutil.disk_usage(place).free
-    facts = {"free_bytes": free_bytes, "needed_bytes": needed_bytes}
-    told = f"{figures.size(free_bytes)} free"
-    if needed_bytes is None:
-        return fine("disk", f"{told}; no earlier run tells how much is needed", facts=facts)
-    told += f"; the last complete run needed {figures.size(needed_bytes)}"
-    if free_bytes < needed_bytes:
-        fix = "free some space, keep fewer snapshots (`retain_runs`), or point `output` at a larger disk"
-        return trouble("disk", told, fix=fix, facts=facts)
-    return fine("disk", told, facts=facts)
+def _check_room(settings: Settings) -> CheckResult:
+    """By the rule that an export applies: of what is published, and before the first export of the twenty."""
+    output = settings.output
+    try:
+        datasets = list(Current.load(output).datasets) or [dataset.name for dataset in load_catalog().standard]
+    except BulkpullError as error:
+        return problem_from("disk", error)
+    except OSError:
+        return unchecked("disk", "the output folder cannot be read")
+    room = estimate_room(output, datasets, settings=settings, place=_nearest(output))
+    facts = {"free_bytes": room.free_bytes + RESERVE_BYTES, "needed_bytes": room.needed_bytes + RESERVE_BYTES}
+    message = (
+        f"{format_size(facts['free_bytes'])} free; an export of {plural(len(datasets), 'dataset')} needs "
+        f"{format_size(facts['needed_bytes'])} with its reserve ({describe_basis(room.sizes)})"
+    )
+    return problem("disk", message, fix=FIX, facts=facts) if room.too_large else fine("disk", message, facts=facts)
 
 
 def _check_lock(private: Path) -> CheckResult:
@@ -121,30 +128,19 @@ async def _check_quota(ledger: Ledger, *, clock: Clock, window_s: float) -> Chec
 
 def _tell_quota(made: Sequence[datetime], *, window_s: float) -> CheckResult:
     window = f"the last {window_s / 60:,.0f} minutes"
-    told = f"{figures.count(len(made), 'one-off report')} made from here in {window}"
+    message = f"{plural(len(made), 'one-off report')} made from here in {window}"
     if len(made) >= _ONE_OFF_REPORTS:
         opens = max(made[-_ONE_OFF_REPORTS] + timedelta(seconds=window_s), made[-1])
-        told += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
-    return fine("quota", told, facts={"made": len(made), "window_s": window_s})
+        message += f"; where the service allows {_ONE_OFF_REPORTS}, a run waits for its turn until {opens:%H:%M}Z"
+    return fine("quota", message, facts={"made": len(made), "window_s": window_s})
 
 
 def _tell_runs(runs: Sequence[RunEntry]) -> CheckResult:
     if not runs:
         return fine("ledger", "no run of this folder is known", facts={"runs": 0})
     last = runs[0]
-    told = f"it can be read: {figures.count(len(runs), 'run')}, the last {last.status or 'unfinished'}"
-    return fine("ledger", f"{told}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
-
-
-def _needed_by_last(output: Path) -> int | None:
-    """Bytes that the last complete run downloaded and published, and the reserve; `None` when no manifest tells."""
-    for manifest in manifests(output):
-        new = [record for record in manifest.datasets if record.status == "complete"]
-        if manifest.status == "complete" and new:
-            return RESERVE_BYTES + sum(
-                record.downloaded_bytes + sum(file.bytes for file in record.files) for record in new
-            )
-    return None
+    message = f"it can be read: {plural(len(runs), 'run')}, the last {last.status or 'unfinished'}"
+    return fine("ledger", f"{message}, begun {last.started_at}", facts={"runs": len(runs), "last": last.run_id})
 
 
 def _nearest(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What one check found: a line that a person can read, and the next step where it is trouble. Pure."""
+"""The result of a check: one line, and the next step if there is a problem. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bulkpull.errors import AuthError, BulkpullError, SettingsError
 _WORST_FIRST = (SettingsError.exit_code, AuthError.exit_code, BulkpullError.exit_code)
 
 
-class Verdict(StrEnum):
-    """How a check ended."""
+class CheckStatus(StrEnum):
+    """The status of a check."""
 
     OK = "ok"
     TROUBLE = "trouble"
@@ -24,19 +24,19 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """
-    What one check found.
+    The result of one check.
 
     Attributes:
         check: The check's name.
-        told: One sentence.
-        fix: The next step; only where it is trouble.
-        exit_code: The exit status that the trouble asks for; 0 where there is none.
+        message: One sentence.
+        fix: The next step, if there is a problem.
+        exit_code: The exit status for the problem; 0 without one.
         facts: The same for programs.
     """
 
     check: str
-    verdict: Verdict
-    told: str
+    verdict: CheckStatus
+    message: str
     fix: str | None = None
     exit_code: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -46,37 +46,37 @@ class CheckResult:
         return {
             "check": self.check,
             "verdict": self.verdict.value,
-            "told": self.told,
+            "told": self.message,
             "fix": self.fix,
             "facts": dict(self.facts),
         }
 
 
-def fine(check: str, told: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
-    """A check that found all well."""
-    return CheckResult(check, Verdict.OK, told, facts=facts or {})
+def fine(check: str, message: str, *, facts: Mapping[str, Any] | None = None) -> CheckResult:
+    """A check that passed."""
+    return CheckResult(check, CheckStatus.OK, message, facts=facts or {})
 
 
-def trouble(
+def problem(
     check: str,
-    told: str,
+    message: str,
     *,
     fix: str | None,
     exit_code: int = BulkpullError.exit_code,
     facts: Mapping[str, Any] | None = None,
 ) -> CheckResult:
-    """A check that found something a person has to see to."""
-    return CheckResult(check, Verdict.TROUBLE, told, fix, exit_code, facts or {})
+    """A check that found a problem."""
+    return CheckResult(check, CheckStatus.TROUBLE, message, fix, exit_code, facts or {})
 
 
 def unchecked(check: str, why: str) -> CheckResult:
-    """A check that could not be made, because of another one's trouble."""
-    return CheckResult(check, Verdict.UNCHECKED, why)
+    """A check that could not run because another one failed."""
+    return CheckResult(check, CheckStatus.UNCHECKED, why)
 
 
-def trouble_of(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
-    """An error of ours as a finding, with its own words and exit status."""
-    return trouble(check, error.told, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
+def problem_from(check: str, error: BulkpullError, *, exit_code: int | None = None) -> CheckResult:
+    """The check result for one of our errors, with its message and exit status."""
+    return problem(check, error.message, fix=error.fix, exit_code=error.exit_code if exit_code is None else exit_code)
 
 
 def exit_code_of(findings: Iterable[CheckResult]) -> int:

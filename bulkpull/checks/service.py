@@ -1,10 +1,8 @@
 """
-The service, step by step: reached, clock, sign-in, MFA, role, datasets, allowance.
+Checks the service step by step: connection, clock, sign-in, MFA, role, datasets, allowance.
 
-Each step goes as far as the one before it allows.
-
-Only reads are sent. A first call without credentials tells of names, proxy, TLS and the clock even where nobody can
-sign in.
+Each step runs as far as the previous one allows. Only reads are sent. A first call without credentials checks DNS,
+proxy, TLS and the clock even if sign-in fails.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bulkpull._version import __version__
 from bulkpull.catalog import load_catalog
-from bulkpull.checks.result import CheckResult, fine, trouble, trouble_of, unchecked
+from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unchecked
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, NotFound
@@ -50,7 +48,7 @@ async def check_service(settings: Settings, *, clock: Clock) -> list[CheckResult
             api, date = await _reach("service", f"{settings.api_base_url}/ScheduledDataset", http=http)
             token_host, _ = await _reach("token host", settings.token_address, http=http)
     except BulkpullError as error:  # the certificates of `ca_file`
-        found.append(trouble_of("service", error))
+        found.append(problem_from("service", error))
         return [*found, *(unchecked(name, "the service is not reached") for name in _AFTER_REACH)]
     found += [api, token_host, _check_clock(date, clock=clock)]
     return [*found, *await _check_account(settings, clock=clock)]
@@ -67,11 +65,11 @@ async def _reach(check: str, url: str, *, http: Http) -> tuple[CheckResult, date
     try:
         reply = await http.send(Request("GET", url, endpoint=f"the {check}", timeouts=_PATIENCE))
     except BulkpullError as error:
-        return trouble_of(check, error), None
+        return problem_from(check, error), None
     date = parse_http_date(reply.headers.get("Date"))
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         fix = "wait: the service (or the proxy on the way) is out of order"
-        return trouble(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
+        return problem(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
     secured = "name, TLS and certificate are good" if url.startswith("https:") else "without TLS, on this machine"
     return fine(check, f"{host} answers{way}: {secured}", facts={"host": host, "proxied": bool(proxy)}), date
 
@@ -82,11 +80,11 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
     skew_s = (clock.now() - date).total_seconds()
     facts = {"skew_s": round(skew_s, 1)}
     # The service's time comes in whole seconds.
-    told = f"within {max(1.0, abs(skew_s)):,.0f} s of the service's"
+    message = f"within {max(1.0, abs(skew_s)):,.0f} s of the service's"
     if abs(skew_s) <= _MOST_SKEW_S:
-        return fine("clock", told, facts=facts)
+        return fine("clock", message, facts=facts)
     direction = "ahead of" if skew_s > 0 else "behind"
-    return trouble(
+    return problem(
         "clock",
         f"{abs(skew_s):,.0f} s {direction} the service's: tokens and secure links would be refused",
         fix="set this machine's clock (`timedatectl set-ntp true` on Linux with systemd)",
@@ -96,49 +94,49 @@ def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
 
 async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Sign-in, MFA, role and datasets, by the one call that needs all of them."""
-    told: list[Event] = []
+    events: list[Event] = []
     client: InsightsClient | None = None
     hasty = settings.model_copy(update={"request_attempts": min(_TRIES, settings.request_attempts)})
     try:
-        async with connected(settings=hasty, events=Events(told.append), clock=clock) as connection:
+        async with connected(settings=hasty, events=Events(events.append), clock=clock) as connection:
             client = connection.client
             client.ask_for_mfa()
             offered = await client.get_datasets()
             withheld = client.redacted
     except BulkpullError as error:
         allowance = client.pacer.allowance if client else AllowanceState()
-        return _judge(error, told, has_mfa=client.has_mfa if client else None, allowance=allowance)
+        return _judge(error, events, has_mfa=client.has_mfa if client else None, allowance=allowance)
     facts = {"data_redacted": withheld}
     role = fine("role", "the service answers this user, and says of nothing that it is withheld", facts=facts)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
-        role = trouble("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
+        role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
     last = _tell_allowance(client.pacer.allowance)
-    return [_signed_in(told), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
+    return [_signed_in(events), _tell_mfa(client.has_mfa), role, _tell_offer(offered), last]
 
 
 def _judge(
-    error: BulkpullError, told: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
+    error: BulkpullError, events: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
 ) -> list[CheckResult]:
     """Which of the steps an error ends."""
-    if not any(event.name == "token.renewed" for event in told):
+    if not any(event.name == "token.renewed" for event in events):
         return [
-            trouble_of("sign-in", error),
+            problem_from("sign-in", error),
             *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets", "allowance")),
         ]
-    first = [_signed_in(told), _tell_mfa(has_mfa)]
+    first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
     if isinstance(error, NotFound):
-        nothing = trouble("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
+        nothing = problem("datasets", "the service offers no dataset to this account", fix=_ROLE_FIX)
         return [*first, fine("role", "the service answers this user"), nothing, last]
     if isinstance(error, AuthError | AccessDenied):
-        role = trouble_of("role", error, exit_code=AuthError.exit_code)
+        role = problem_from("role", error, exit_code=AuthError.exit_code)
         return [*first, role, unchecked("datasets", "the service does not answer this user"), last]
-    return [*first, unchecked("role", "the list of datasets did not come"), trouble_of("datasets", error), last]
+    return [*first, unchecked("role", "the list of datasets did not come"), problem_from("datasets", error), last]
 
 
-def _signed_in(told: Sequence[Event]) -> CheckResult:
-    facts = next(event.facts for event in reversed(told) if event.name == "token.renewed")
+def _signed_in(events: Sequence[Event]) -> CheckResult:
+    facts = next(event.facts for event in reversed(events) if event.name == "token.renewed")
     grant, lives_s = facts["grant"], facts["lives_s"]
     assert isinstance(lives_s, float)
     return fine(
@@ -153,7 +151,7 @@ def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer
         return fine("mfa", "the service does not tell whether the token carries the claim of MFA", facts=facts)
     if has_mfa:
         return fine("mfa", "the token carries the claim of multi-factor authentication", facts=facts)
-    return trouble(
+    return problem(
         "mfa",
         "the token carries no claim of multi-factor authentication: Partner Center demands it since April 2026",
         fix="sign in once with MFA: `bulkpull auth login`",
@@ -175,13 +173,13 @@ def _tell_allowance(allowance: AllowanceState) -> CheckResult:
 
 def _tell_offer(offered: Sequence[OfferedDataset]) -> CheckResult:
     catalog = load_catalog()
-    names = {known.name if (known := catalog.find(each.name)) else each.name for each in offered}
+    names = {known.name if (known := catalog.find(dataset.name)) else dataset.name for dataset in offered}
     twenty = [dataset.name for dataset in catalog.standard]
     missing = [name for name in twenty if name not in names]
     there = len(twenty) - len(missing)
-    told = f"{there} of the {len(twenty)} are offered"
+    message = f"{there} of the {len(twenty)} are offered"
     if len(names) > there:
-        told += f", and {len(names) - there} more"
+        message += f", and {len(names) - there} more"
     if missing:
-        told += f"; not to this account: {', '.join(missing)}"
-    return fine("datasets", told, facts={"offered": sorted(names), "not_offered": missing})
+        message += f"; not to this account: {', '.join(missing)}"
+    return fine("datasets", message, facts={"offered": sorted(names), "not_offered": missing})

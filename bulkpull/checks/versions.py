@@ -1,4 +1,4 @@
-"""The machine: Python, this program, and the libraries under it in the versions that it asks for."""
+"""Checks the versions of Python, this program and its libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 
 from bulkpull._version import __version__
-from bulkpull.checks.result import CheckResult, fine, trouble
+from bulkpull.checks.result import CheckResult, fine, problem
 
 _OLDEST_PYTHON = (3, 11)
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
@@ -30,10 +30,10 @@ def check_versions() -> CheckResult:
     if sys.version_info < _OLDEST_PYTHON:
         lacking.append(f"Python {versions['python']} is older than {'.'.join(map(str, _OLDEST_PYTHON))}")
     if lacking:
-        return trouble("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
-    told = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
+        return problem("versions", ", ".join(lacking), fix=_AGAIN, facts=versions)
+    message = f"bulkpull {__version__}, Python {versions['python']} on {platform.system()} {platform.machine()}, "
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("polars", "aiohttp", "pydantic"))
-    return fine("versions", told + libraries, facts=versions)
+    return fine("versions", message + libraries, facts=versions)
 
 
 def required() -> dict[str, str]:
@@ -43,7 +43,7 @@ def required() -> dict[str, str]:
     except metadata.PackageNotFoundError:  # run from a folder without being installed
         return {}
     found = (_REQUIREMENT.match(line) for line in lines)
-    return {each[1]: each[2] for each in found if each}
+    return {match[1]: match[2] for match in found if match}
 
 
 def release(version: str) -> tuple[int, ...]:

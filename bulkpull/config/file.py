@@ -29,7 +29,7 @@ class SettingsFile:
 
 
 # Of a run's end, told to the command that `notify_command` runs, which may call this program again.
-_TOLD = frozenset({"run_id", "status", "exit_code"})
+_FOR_NOTIFICATIONS = frozenset({"run_id", "status", "exit_code"})
 NO_FILE = SettingsFile(DEFAULT_FILE, {})
 # pydantic-settings builds its sources without arguments of ours; this carries the file from `load` to there.
 in_use: ContextVar[SettingsFile] = ContextVar("settings file", default=NO_FILE)
@@ -77,7 +77,12 @@ def refuse_unknown_variables(environment: Mapping[str, str], *, known: Collectio
     """
     for variable, value in environment.items():
         name = variable.upper().removeprefix(ENV_PREFIX).lower()
-        if variable.upper().startswith(ENV_PREFIX) and value.strip() and name not in known and name not in _TOLD:
+        if (
+            variable.upper().startswith(ENV_PREFIX)
+            and value.strip()
+            and name not in known
+            and name not in _FOR_NOTIFICATIONS
+        ):
             raise unknown_setting(name, where=f"environment variable {variable}", known=known)
 
 
@@ -113,7 +118,7 @@ def origin_of(name: str, *, options: Collection[str], file: SettingsFile) -> Ori
     return "file" if name in file.content else "default"
 
 
-def told_origin(name: str, *, options: Collection[str] = ()) -> str:
+def describe_origin(name: str, *, options: Collection[str] = ()) -> str:
     """The same in words, for the file in use."""
     file = in_use.get()
     return {

@@ -1,7 +1,7 @@
 """
-Where a secret may lie instead of in a setting: a file, or an Azure Key Vault.
+Secrets stored outside of settings: in a file, or in an Azure Key Vault.
 
-A file is read when the settings are; a vault is asked when the secret is needed, because that takes the network.
+A file is read together with the settings; a vault is read when the secret is needed, because that uses the network.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ def read_secret_file(path: Path, *, setting: str, where: str) -> str:
     Raises:
         SettingsError: There is no such file, it cannot be read, or it holds no secret. Its content is never told.
     """
-    told = f"{where}: `{setting}` names {path}"
+    what = f"{where}: `{setting}` names {path}"
     fix = "check the path, and that this user may read the file"
     try:
         with path.expanduser().open("rb") as file:
             content = file.read(_LONGEST_BYTES + 1)
     except OSError as trouble:
-        raise SettingsError(told, why=trouble.strerror or type(trouble).__name__, fix=fix) from None
+        raise SettingsError(what, why=trouble.strerror or type(trouble).__name__, fix=fix) from None
     if len(content) > _LONGEST_BYTES:
-        raise SettingsError(told, why=f"more than {_LONGEST_BYTES:,} bytes are no secret", fix=fix)
+        raise SettingsError(what, why=f"more than {_LONGEST_BYTES:,} bytes are no secret", fix=fix)
     try:
         secret = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise SettingsError(told, why="it is not UTF-8 text", fix="save it as text") from None
+        raise SettingsError(what, why="it is not UTF-8 text", fix="save it as text") from None
     if not secret.strip():
-        raise SettingsError(told, why="the file is empty", fix="put the secret into it")
+        raise SettingsError(what, why="the file is empty", fix="put the secret into it")
     return secret
 
 

@@ -1,10 +1,9 @@
 """
-The settings: one flat set of names, and the only reader of environment and files.
+The settings: one flat set of names; the only code that reads the environment and the settings file.
 
 Precedence: option, then environment (`BULKPULL_NAME`), then the TOML file, then the default. An empty environment
-variable counts as not set. What is wrong is told with its key, where it came from and what is allowed. A secret may
-also lie in a file (`client_secret_file`), be written by a program (`client_secret_command`) or lie, as a reference, in
-an Azure Key Vault.
+variable counts as not set. An error names the key, the source of the value and what is allowed. A secret may also come
+from a file (`client_secret_file`), from a program (`client_secret_command`) or, by reference, from an Azure Key Vault.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
     Origin,
+    describe_origin,
     in_use,
     origin_of,
     read_settings_file,
     refuse_unknown_variables,
-    told_origin,
     unknown_setting,
 )
 from bulkpull.config.secrets import read_secret_file
@@ -80,7 +79,8 @@ Grant = Literal["password", "refresh_token", "client_credentials", "azure"]
 
 class Settings(BaseSettings):
     """
-    All settings of a run. Keyword arguments beat the environment, which beats the defaults; `load` adds the file.
+    All settings of a run. Keyword arguments override the environment, which overrides the defaults; `load` adds the
+    file.
 
     Raises:
         SettingsError: A value is wrong or a name is unknown; the message names it.
@@ -184,6 +184,9 @@ class Settings(BaseSettings):
     )
     on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
     on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
+    note_shrink: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="share of rows by which a snapshot may fall without a note"
+    )
     fail_on_redacted: bool = Field(default=False, description="treat redacted data as a failure")
     max_unpacked_bytes: PositiveInt = Field(200_000_000_000, description="one report's size after decompression")
     keep_reports: bool = Field(
@@ -191,7 +194,9 @@ class Settings(BaseSettings):
     )
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
-    metrics_file: FilePath | None = Field(None, description="Prometheus text file, replaced at the end of every run")
+    metrics_file: FilePath | None = Field(
+        None, description="Prometheus text file, renewed each minute of a run and at its end"
+    )
     notify_command: Command | None = Field(
         None, description="command run at the end of every run, without a shell; the manifest is its standard input"
     )
@@ -223,8 +228,8 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         if isinstance(env_settings, EnvSettingsSource):
             # A file of variables with the line ends of Windows leaves a CR behind every value.
-            told = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
-            env_settings.env_vars = {name: value for name, value in told.items() if value}
+            variables = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
+            env_settings.env_vars = {name: value for name, value in variables.items() if value}
         file_settings = InitSettingsSource(settings_cls, in_use.get().content)
         return init_settings, _Below(settings_cls, env_settings), _Below(settings_cls, file_settings)
 
@@ -292,14 +297,14 @@ class Settings(BaseSettings):
         given = dict(given)
         if (twice := given_twice(given)) is not None:
             one, other = twice
-            where = told_origin(other)
+            where = describe_origin(other)
             raise SettingsError(f"{where}: `{other}` is given besides `{one}`", fix="set one of the two")
         for name in SECRETS:
             path = given.get(f"{name}_file")
             if path is None:
                 continue
             if isinstance(path, str | Path):
-                where = told_origin(f"{name}_file")
+                where = describe_origin(f"{name}_file")
                 given[name] = read_secret_file(Path(path), setting=f"{name}_file", where=where)
         return given
 
@@ -440,7 +445,7 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
 
 
 class _Below(PydanticBaseSettingsSource):
-    """A source below others, without secrets that those give in any form."""
+    """A lower-priority source, without secrets that a higher one provides in any form."""
 
     def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -485,5 +490,5 @@ def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> Setting
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return unknown_setting(name, where="settings", known=Settings.model_fields)
-    where = told_origin(name, options=options)
+    where = describe_origin(name, options=options)
     return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))

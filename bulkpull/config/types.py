@@ -1,4 +1,4 @@
-"""What kinds of values settings have, and what each kind allows."""
+"""The types of settings, and their allowed values."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def check_output(path: Path) -> Path:
     except UnicodeEncodeError:
         is_utf8 = False
     if not is_utf8:
-        told = os.fsencode(path).decode("utf-8", "backslashreplace")
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise ValueError(
-            f"the path {told} is not UTF-8, or not in this locale: choose a path of plain letters, or a UTF-8 locale "
+            f"the path {shown} is not UTF-8, or not in this locale: choose a path of plain letters, or a UTF-8 locale "
             "(LC_ALL=C.UTF-8)"
         )
     return path

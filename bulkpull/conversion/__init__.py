@@ -1,24 +1,27 @@
 """
-From the stored CSV to Parquet, without losing a character.
+Converts the stored CSV to Parquet without losing a character.
 
-    decompress      the file as stored → its bytes, checked (gzip members, CRC, size)
-    csv_index       a block of bytes → where its separators, line ends and quotes are
-    syntax          the rules that header line and rows have to follow
-    header_line     bytes → the header line, and its fields
-    csv_validator   bytes → batches of whole rows, counted and checked without any help of the converter
-    header          the file's first line × the columns asked for → which field is which column
-    read_csv        a batch → columns of text, with exactly the rows and the content that were counted
-    type_inference  a column of text → a narrower type, as long as every value comes back the same
-    forms           how dates are written: the notation, and the way back to the text
-    date_formats    the formats of dates and times that may be narrowed
-    iso_dates       those of one width, read digit by digit
+    decompress      the stored file → its bytes, checked (gzip members, CRC, size)
+    csv_index       a block of bytes → the positions of separators, line ends and quotes
+    syntax          the rules for the header line and the rows
+    header_line     bytes → the header line and its fields
+    csv_validator   bytes → batches of whole rows, counted and checked independently of the CSV reader
+    header          the header line and the requested columns → which field is which column
+    read_csv        a batch → text columns, with exactly the rows and the content that were counted
+    parquet_types   type names, and which type can hold the values of which
+    type_inference  a text column → a narrower type, if every value can be written back unchanged
+    forms           date formats: their notation, and formatting back to the original text
+    date_formats    the date and time formats that are recognised
+    iso_dates       fixed-width formats, parsed digit by digit
+    column_metadata metadata of single columns of a Parquet file
     write_parquet   batches → one Parquet file, in bounded memory
-    prefetch        one stage of the pipeline in a thread of its own
-    convert         the passes over the file that tie these together
-    worker          the child process in which all of it runs
+    widen           a published Parquet file → the same with wider types
+    prefetch        runs one stage of the pipeline in its own thread
+    convert         the passes over the file that connect these stages
+    worker          the child process that runs all of it
 
-Only `messages` (the values) and `worker` (the address of the child) may be imported by a running export: the others
-bring polars and numpy, which the parent process must not pay for.
+A running export may import only `messages` (the values), `parquet_types` and `worker` (the module that the child runs):
+the others import polars and numpy, which the parent process must not load.
 """
 
 CONVERSIONS_AT_ONCE = 2

@@ -1,14 +1,14 @@
 """
-One report's file → one Parquet file: the passes over the file that tie the stages together.
+Converts one report file to one Parquet file, in one or two passes.
 
-Types are settled by looking at every value, but a Parquet file is written with one set of types and one size of its row
-groups. So the first batch decides, and the file is written in the hope that the rest agrees. When a later batch does
-not, the writing ends, the rest of the file is only looked at, and a second pass writes it with what is then known to
-hold. A column's type only ever widens, so there is no third.
+The type of a column depends on all its values, but a Parquet file is written with one set of types and one row group
+size. So the first batch decides, and the file is written under the assumption that the rest fits. If a later batch does
+not fit, writing stops, the rest of the file is only inspected, and a second pass writes it with the types that hold for
+the whole file. Types only widen, so there is never a third pass.
 
-Three stages run at once, each a batch ahead of the next: inflate and check, read and narrow, encode and write. A GB of
-CSV (17 columns, 8 of them narrowed) takes them about 1.7 + 1.6, 2.4 + 1.6 and 4 seconds of processor time. To be more
-than a batch ahead gains nothing, and batches larger than a run's little but memory (`python -m benchmarks convert`).
+Three stages run in parallel, each one batch ahead of the next: decompress and check, parse and infer types, encode and
+write. A GB of CSV (17 columns, 8 of them typed) takes about 1.7 + 1.6, 2.4 + 1.6 and 4 seconds of processor time. More
+than one batch ahead gains nothing, and larger batches gain little but cost memory (`python -m benchmarks convert`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import xxhash
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import Layout, read_header, refuse_strangers
+from bulkpull.conversion.header import read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
-from bulkpull.conversion.messages import FORMAT_KEY, ColumnPlan, ConvertedTable, Order, ParquetFile
-from bulkpull.conversion.prefetch import ahead
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
+from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
-from bulkpull.conversion.type_inference import Column
+from bulkpull.conversion.type_inference import ColumnTyper
 from bulkpull.conversion.window_cut import WindowCut
-from bulkpull.conversion.write_parquet import disk_trouble, rows_in, write_parquet
+from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_parquet
 
 PART = "part-00000.parquet"
 
@@ -45,7 +45,7 @@ _START_BYTES = 64 * 1024
 _PASSES = 2
 
 
-def convert(order: Order, *, read_bytes: int = READ_BYTES) -> ConvertedTable:
+def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> ConversionResult:
     """
     Convert `order.source` into `order.into`, in this process.
 
@@ -65,30 +65,30 @@ def convert(order: Order, *, read_bytes: int = READ_BYTES) -> ConvertedTable:
         for _ in range(_PASSES):
             with ExitStack() as stack:
                 reading = _Reading(order, read_bytes=read_bytes, known=known)
-                raw = stack.enter_context(ahead(reading.batches(), depth=1))
-                frames = stack.enter_context(ahead(reading.frames(raw), depth=1))
+                raw = stack.enter_context(prefetch(reading.batches(), depth=1))
+                frames = stack.enter_context(prefetch(reading.frames(raw), depth=1))
                 file = _write(frames, known=known, path=path, metadata=order.metadata)
             if file is not None:
                 return reading.outcome(file)
     except Exception as error:
         path.unlink(missing_ok=True)
-        if trouble := disk_trouble(error, folder=order.into):
+        if trouble := conversion_disk_error(error, folder=order.into):
             raise trouble from error
         raise
-    raise AssertionError("what was settled by the whole file did not hold on a second look")
+    raise AssertionError("types inferred from the whole file did not hold in the second pass")
 
 
 @dataclass(slots=True)
 class _Known:
     """
-    What is known of the file so far; it is carried from one pass to the next.
+    What is known about the file so far; passed on from one pass to the next.
 
     Attributes:
         columns: By name, in the order of the Parquet file.
         row_group_rows: Rows of one row group, as many as should fit into its bytes.
     """
 
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, ColumnTyper] = field(default_factory=dict)
     row_group_rows: int = 0
     _rows: int = 0
     _bytes: int = 0
@@ -100,8 +100,8 @@ class _Known:
 
     @property
     def formats(self) -> dict[str, str]:
-        """How the dates of columns are written, as it is known now; as metadata of the Parquet file."""
-        return {f"{FORMAT_KEY}{name}": column.format for name, column in self.columns.items() if column.format}
+        """How the dates of columns are written, as it is known now."""
+        return {name: column.format for name, column in self.columns.items() if column.format}
 
     def look_at(self, frame: pl.DataFrame) -> None:
         """Learn the size of its rows: from the first frame, and wherever a row group would outgrow its bytes."""
@@ -115,10 +115,10 @@ class _Known:
         if outgrown or self._rows >= self.row_group_rows:
             self._rows = self._bytes = 0
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Decide what only the whole file tells."""
         for column in self.columns.values():
-            column.settle()
+            column.finalize()
 
 
 def _write(
@@ -145,11 +145,11 @@ def _write(
             yield frame
 
     file = write_parquet(
-        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata={**metadata, **formats}
+        alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata, formats=formats
     )
     for frame in frames:  # only to learn the rest
         known.look_at(frame)
-    known.settle()
+    known.finalize()
     if changed or known.schema != schema or known.formats != formats:
         path.unlink()
         return None
@@ -159,7 +159,7 @@ def _write(
 class _Reading:
     """One pass over the file: opened and its header read on creation."""
 
-    def __init__(self, order: Order, *, read_bytes: int, known: _Known) -> None:
+    def __init__(self, order: ConversionRequest, *, read_bytes: int, known: _Known) -> None:
         self._order = order
         self._pieces = self._counted(
             unpacked(
@@ -170,16 +170,23 @@ class _Reading:
             )
         )
         self._is_gzip = False
-        self._unpacked_bytes = self._rows = self._nul_bytes = 0
+        self._unpacked_bytes = self._rows = self._kept_rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
-        refuse_strangers(start)
+        reject_non_csv(start)
         header, self._pieces = split_header(self._pieces)
         self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
-        self._layout = read_header(header.line, columns=order.columns)
+        self._layout = read_header(
+            header.line,
+            columns=order.columns,
+            is_redacted=order.is_redacted,
+            needed=order.bounds.column if order.bounds else None,
+        )
+        self._present = [plan for plan in order.columns if plan.name not in self._layout.lacking]
         self._columns = known.columns
-        for plan in _plans(order, self._layout):
-            self._columns.setdefault(plan.name, Column(plan))
+        extra = [ColumnPlan(name, declared=ColumnType.STRING) for name, _ in self._layout.extra]
+        for plan in (*self._present, *extra):
+            self._columns.setdefault(plan.name, ColumnTyper(plan))
         self._cut, self._time_at = self._window_cut()
 
     def batches(self) -> Iterator[Batch]:
@@ -201,17 +208,20 @@ class _Reading:
         fields = (*layout.wanted, *(index for _, index in layout.extra))
         for batch in raw:
             text = read_text(batch, layout=layout)
-            frame = pl.DataFrame(
+            if self._cut is not None:
+                # Before the types are found: rows of other windows do not decide them.
+                text = text.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
+                if text.is_empty():
+                    continue
+            yield pl.DataFrame(
                 [
-                    column.take(text.to_series(index), first_row=batch.first_row).alias(name)
+                    column.convert(text.to_series(index), first_row=self._kept_rows + 1).alias(name)
                     for (name, column), index in zip(self._columns.items(), fields, strict=True)
                 ]
             )
-            if self._cut is not None:
-                frame = frame.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
-            yield frame
+            self._kept_rows += text.height
 
-    def outcome(self, file: ParquetFile) -> ConvertedTable:
+    def outcome(self, file: ParquetFile) -> ConversionResult:
         """The account of a finished pass, once its bytes add up and three counts of its rows agree."""
         if self._accounted_bytes != self._unpacked_bytes:
             raise counts_differ(
@@ -222,10 +232,10 @@ class _Reading:
         wanted = self._rows - (window.left_out if window else 0)
         if not wanted == file.rows == found:
             raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the Parquet file")
-        return ConvertedTable(
+        return ConversionResult(
             files=(file,),
             rows=found,
-            columns=tuple(self._columns[plan.name].outcome() for plan in self._order.columns),
+            columns=tuple(self._columns[plan.name].outcome() for plan in self._present),
             unpacked_bytes=self._unpacked_bytes,
             extra_columns=tuple(name for name, _ in self._layout.extra),
             nul_bytes=self._nul_bytes,
@@ -233,6 +243,7 @@ class _Reading:
             content_hash=self._content.hexdigest(),
             is_gzip=self._is_gzip,
             ends_open=self._ends_open,
+            lacking_columns=self._layout.lacking,
         )
 
     def _note_gzip(self) -> None:
@@ -241,7 +252,7 @@ class _Reading:
     def _window_cut(self) -> tuple[WindowCut | None, int]:
         """What looks at the rows' times, and the place of the time column in the file."""
         bounds = self._order.bounds
-        for plan, index in zip(self._order.columns, self._layout.wanted, strict=True):
+        for plan, index in zip(self._present, self._layout.wanted, strict=True):
             if bounds is not None and plan.name == bounds.column:
                 return WindowCut(bounds, plan), index
         return None, 0
@@ -251,12 +262,6 @@ class _Reading:
             self._unpacked_bytes += len(piece)
             self._content.update(piece)
             yield piece
-
-
-def _plans(order: Order, layout: Layout) -> Iterator[ColumnPlan]:
-    yield from order.columns
-    for name, _ in layout.extra:
-        yield ColumnPlan(name, declared=ColumnType.STRING)
 
 
 def _start_of(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

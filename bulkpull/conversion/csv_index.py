@@ -1,9 +1,9 @@
 """
-A block of CSV → the marks that give it its shape: separators, line ends, carriage returns, quotes.
+Bitmaps of the structural characters in a CSV block: separators, line ends, carriage returns, quotes.
 
-A mark is a bit: 64 bytes of the block are one word, the lowest bit for the first byte. What would be a look at each
-byte, or a list of millions of positions, is then some operations on an eighth of the block, and costs the same whether
-one field in a thousand is quoted or every one: 1.4 seconds per GB, where lists of positions took 1.9 and 5.9.
+Each bit stands for one byte of the block: 64 bytes are one word, the lowest bit for the first byte. A few operations on
+an eighth of the block replace a look at each byte or a list of millions of positions. The cost does not depend on how
+many fields are quoted: 1.4 seconds per GB, where lists of positions took 1.9 to 5.9.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CHUNK = 256 * 1024
 @dataclass(frozen=True)
 class CsvIndex:
     """
-    What gives a block its shape.
+    The structural characters of a block, as bitmaps.
 
     Attributes:
         separators: Those outside quotes.
@@ -112,7 +112,7 @@ def _place(at: Positions) -> tuple[Positions, Bits]:
     return at // _WORD, (at % _WORD).astype(np.uint64)
 
 
-def just_after(bits: Bits) -> Bits:
+def shift_right(bits: Bits) -> Bits:
     """The bytes that have a mark right before them."""
     moved = bits << np.uint64(1)
     moved[1:] |= bits[:-1] >> np.uint64(_WORD - 1)

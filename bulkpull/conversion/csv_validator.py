@@ -1,10 +1,9 @@
 """
-The independent check: bytes → batches of whole rows, with what any reader must find in them.
+An independent CSV check: splits bytes into batches of whole rows and counts their content.
 
-It shares no code with the CSV reader that converts, and knows only quotes, separators and line ends: the reader
-accepts short rows, rows cut in the middle, blank lines and stray carriage returns without a word, so what comes out
-of it is compared with what was counted here (rows, and bytes of content, batch by batch). The rules
-are those of `syntax`. Each batch says how many bytes of the file it accounts for.
+It shares no code with the CSV reader and knows only quotes, separators and line ends. The reader silently accepts short
+rows, truncated rows, blank lines and stray carriage returns, so its result is compared with the counts made here (rows
+and bytes of content, per batch). `syntax` has the rules. Each batch says how many bytes of the file it covers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, just_after, positions
+from bulkpull.conversion.csv_index import CsvIndex, count, index_csv, positions, shift_right
 from bulkpull.conversion.syntax import BOM, check_quotes, check_returns, ends_in_quotes, refused
 
 # A row this long means an unclosed quote.
@@ -26,7 +25,7 @@ _LINE_ENDS = b"\r\n"
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    Some whole rows; the last batch may be of no rows, and then stands for blank lines at the end of the file.
+    Some whole rows; the last batch may have none and then stands for blank lines at the end of the file.
 
     Attributes:
         data: Their bytes, ready for a CSV reader; ends with a line end.
@@ -161,7 +160,7 @@ def _batch(block: bytes, marks: CsvIndex, *, first_row: int, added_bytes: int) -
     content = len(block) - count(marks.separators) - marks.ends.size - count(marks.returns)
     if marks.opening.any():
         # Each quote is syntax, except one of each doubled pair.
-        doubled = count(marks.opening & just_after(marks.closing))
+        doubled = count(marks.opening & shift_right(marks.closing))
         content -= count(marks.opening) + count(marks.closing) - doubled
     return Batch(
         data=_guarded(block, marks) if block.startswith(BOM) else block,

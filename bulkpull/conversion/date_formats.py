@@ -1,9 +1,9 @@
 """
-The formats of dates and times that may be narrowed, told from one value and proved by all the others.
+The recognised date and time formats: guessed from one value, verified by all others.
 
-ISO forms, the US forms of .NET and of spreadsheets, `yyyyMMdd`, `dd.MM.yyyy`, and in month columns the month's name or
-number with its year (behaviours 185, 186 and 188). A value alone may fit several formats (`11/12/2026` with or
-without padding); each that survives all values gives the same dates.
+ISO formats, the US formats of .NET and spreadsheets, `yyyyMMdd`, `dd.MM.yyyy`, and in month columns the month's name or
+number with its year (behaviours 185, 186 and 188). One value may fit several formats (`11/12/2026` with or without
+padding); all formats that fit every value give the same dates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SAMPLE = 1_000
 @dataclass(frozen=True, slots=True)
 class WrittenFormat:
     """
-    One way to write a date, a time or a month, which every value proves by being written back.
+    A date, time or month format; a value fits if formatting its parsed value gives the same text.
 
     Attributes:
         pattern: In the notation of `forms`.

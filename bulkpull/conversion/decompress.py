@@ -1,4 +1,4 @@
-"""The file as stored → the bytes of its CSV: by magic and not by name, every member, CRC and length checked."""
+"""Decompresses the stored file: detects gzip by its magic bytes, and checks every member's CRC and length."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _Source:
-    """The packed bytes, taken by number whatever the pieces are that they come in."""
+    """The compressed bytes, read by count, whatever the size of the chunks."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

@@ -1,9 +1,9 @@
 """
-Forms of dates: how a file wrote them, in the notation of `strftime`, and the way back to the very same text.
+Date formats in `strftime` notation, and formatting dates back to their original text.
 
-The notation is the manifest's `format` and the metadata key `bulkpull.format.<column>` of each Parquet file. `%-m` is a
-number without padding; `%^b`, as in GNU `date`, is the month's short name in capitals. A form without a day is a month,
-which is read as its first day (behaviours 155, 185, 186 and 188).
+The notation is used for the manifest's `format` and the metadata key `bulkpull.format.<column>` of Parquet files. `%-m`
+is a number without padding; `%^b`, as in GNU `date`, is the month's short name in capitals. A format without a day is a
+month, which is read as its first day (behaviours 155, 185, 186 and 188).
 """
 
 from __future__ import annotations

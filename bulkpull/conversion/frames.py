@@ -1,11 +1,11 @@
 """
-How the converting process speaks to its parent: frames on a descriptor of their own (case C12).
+The frame format in which the conversion process sends messages to its parent (case C12).
 
     mark (8 bytes) | kind (1) | length (8, big-endian) | payload
 
-The mark tells a frame from anything that some other code of the process wrote there, and a length beyond the ceiling is
-none. `ALIVE` frames come as long as an order is being worked on; their payload is the processor time that the process
-has used so far, by which one that stands still is told from one that works.
+The mark distinguishes frames from output of other code in the process; a length beyond the ceiling is invalid. `ALIVE`
+frames are sent while a request is processed; their payload is the processor time used so far, so that the parent can
+detect a process that hangs.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ LONGEST_PAYLOAD_BYTES = 64 << 20
 _SECONDS = struct.Struct("!d")
 
 
-class Kind(IntEnum):
-    """What a frame is."""
+class FrameType(IntEnum):
+    """The type of a frame."""
 
     REPLY = 1
     ALIVE = 2
 
 
 class NotAFrame(Exception):
-    """What came is not a frame of ours."""
+    """The received bytes are not a valid frame."""
 
 
-def frame(kind: Kind, payload: bytes) -> bytes:
+def frame(kind: FrameType, payload: bytes) -> bytes:
     """A frame, ready to be written."""
     return HEAD.pack(MARK, kind, len(payload)) + payload
 
 
 def alive(processor_s: float) -> bytes:
-    """A sign of life."""
-    return frame(Kind.ALIVE, _SECONDS.pack(processor_s))
+    """A heartbeat frame."""
+    return frame(FrameType.ALIVE, _SECONDS.pack(processor_s))
 
 
-def read_head(head: bytes) -> tuple[Kind, int]:
+def read_head(head: bytes) -> tuple[FrameType, int]:
     """
     Kind and length of the payload.
 
@@ -48,9 +48,9 @@ def read_head(head: bytes) -> tuple[Kind, int]:
         NotAFrame: It has no mark, an unknown kind, or a length beyond the ceiling.
     """
     mark, kind, length = HEAD.unpack(head)
-    if mark != MARK or kind not in tuple(Kind) or length > LONGEST_PAYLOAD_BYTES:
+    if mark != MARK or kind not in tuple(FrameType) or length > LONGEST_PAYLOAD_BYTES:
         raise NotAFrame
-    return Kind(kind), length
+    return FrameType(kind), length
 
 
 def processor_seconds(payload: bytes) -> float:

@@ -1,4 +1,4 @@
-"""The header line of a file: split off by the same rules as the rows, and cut into its fields."""
+"""Reads the header line of a file by the same rules as its rows, and splits it into fields."""
 
 from __future__ import annotations
 

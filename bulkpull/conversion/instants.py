@@ -1,4 +1,4 @@
-"""The moment that a value of a time column names, whatever its type or form."""
+"""Converts values of a time column to moments, whatever their type or format."""
 
 from __future__ import annotations
 

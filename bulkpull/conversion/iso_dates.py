@@ -1,9 +1,9 @@
 """
-Dates and times of one width, ISO ones above all, read digit by digit for all rows at once.
+Parses fixed-width dates and times, mostly ISO, digit by digit for all rows at once.
 
-A number of fixed width has one spelling, so a text whose letters and digits stand where they must, and whose numbers
-are those of a day and a time, is what the date is written back as; nothing has to be written to know it. Reading a
-date so takes 15 nanoseconds, where parsing it and checking its form took 90.
+Fixed-width numbers have one spelling. So a text with its letters and digits in the right places and valid numbers
+equals the formatted date, without formatting it. This takes 15 nanoseconds per date; parsing and formatting back took
+90.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _YEARS = 10_000
 @dataclass(frozen=True, slots=True)
 class IsoFormat:
     """
-    One way to write an ISO date or time, or another date or month of digits; a month is its first day.
+    An ISO date or time format, or another date or month format of digits; a month is its first day.
 
     Attributes:
         pattern: In the notation of `strftime`.

@@ -1,4 +1,4 @@
-"""What is asked of a conversion, and what came of it: plain values that cross the border of the converting process."""
+"""The request and the result of a conversion: plain values exchanged with the conversion process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_same_form(one: str, other: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """
-    A column as it was asked for.
+    A requested column.
 
     Attributes:
         declared: What the catalog says it holds.
@@ -65,7 +65,7 @@ class ConvertedColumn:
     A column as it was published.
 
     Attributes:
-        type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 18)`, `Datetime(us, UTC)`, …
+        type: As the manifest shows it: `String`, `Int64`, `Decimal(38, 6)`, `Datetime(us, UTC)`, …
         misfit: The value that did not fit the declared type; `None` when the type held or was never tried.
         why_text: Why the column stays text although something narrower was declared.
         empty: Its type is only what was declared: neither this report nor an earlier one had a value in it.
@@ -97,7 +97,7 @@ class ParquetFile:
 @dataclass(frozen=True, slots=True)
 class WindowBounds:
     """
-    The window of a file, whose rows are to lie in [start, end); aware moments.
+    The window [start, end) that the rows of a file must lie in; aware moments.
 
     Attributes:
         column: The dataset's time column.
@@ -119,7 +119,7 @@ class WindowBounds:
 @dataclass(frozen=True, slots=True)
 class WindowRows:
     """
-    What a file holds besides the rows inside of its window, and at the edges of it.
+    Counts of the rows outside of a file's window and at its edges.
 
     Attributes:
         left_out: Rows that are not in the table, for whatever reason.
@@ -153,15 +153,16 @@ class WindowRows:
 
 
 @dataclass(frozen=True, slots=True)
-class ConvertedTable:
+class ConversionResult:
     """
     A whole report as Parquet.
 
     Attributes:
         rows: As counted by the converter and by a count of its own over the bytes, which agree.
-        columns: Those asked for, in that order.
+        columns: Those asked for that are in the file, in that order.
         unpacked_bytes: The size of the CSV.
         extra_columns: In the file without having been asked for; kept as text, after the others.
+        lacking_columns: Asked for and not in the file, because the user's role does not see them.
         nul_bytes: NUL characters among the values; kept, and told because few readers expect them.
         window: What the file holds outside of its window and at the edges of it; `None` without a window.
         content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes: which content this is, whatever packed it.
@@ -179,18 +180,20 @@ class ConvertedTable:
     content_hash: str = ""
     is_gzip: bool = False
     ends_open: bool = False
+    lacking_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ConversionRequest:
     """
-    One conversion, as the parent process asks for it.
+    One conversion, as requested by the parent process.
 
     Attributes:
         into: An existing folder that gets the Parquet file.
         metadata: Goes into the Parquet file's key-value metadata as it is.
         batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
         bounds: The window that the rows are to lie in; `None` keeps all rows.
+        is_redacted: The service withholds data from the user's role, so that columns may be missing (behaviour 23).
     """
 
     source: Path
@@ -200,3 +203,20 @@ class Order:
     max_unpacked_bytes: int
     batch_bytes: int
     bounds: WindowBounds | None = None
+    is_redacted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WideningRequest:
+    """
+    A Parquet file with other columns and wider types, as the parent process asks for it.
+
+    Attributes:
+        into: An existing folder that gets the new file, under the same name.
+        types: All columns of the new file in their order, each with its type as the manifest shows it, which holds all
+            values of the present one. A column that the file lacks is empty; names are compared without case.
+    """
+
+    source: Path
+    into: Path
+    types: Mapping[str, str]

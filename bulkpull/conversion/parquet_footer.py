@@ -1,7 +1,8 @@
-"""What a Parquet file says of itself: its rows, and the origin that the conversion wrote into its metadata."""
+"""Reads a Parquet file's footer: its row count, and the lineage metadata that the conversion wrote."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _PREFIX = "bulkpull."
 @dataclass(frozen=True, slots=True)
 class Footer:
     """
-    The end of a Parquet file.
+    The footer of a Parquet file.
 
     Attributes:
         rows: As a reader finds them.
@@ -38,9 +39,18 @@ def read_footer(path: Path) -> Footer:
         ValueError: It is no Parquet file.
     """
     try:
-        rows, told = rows_in(path), pl.read_parquet_metadata(path)
+        rows, metadata = rows_in(path), pl.read_parquet_metadata(path)
     except pl.exceptions.PolarsError as error:
         raise ValueError(str(error)) from None
-    formats = {name.removeprefix(FORMAT_KEY): told.pop(name) for name in list(told) if name.startswith(FORMAT_KEY)}
-    lineage = {name.removeprefix(_PREFIX): told[name] for name in told if name.startswith(_PREFIX)}
+    formats = formats_of(metadata)
+    lineage = {
+        name.removeprefix(_PREFIX): text
+        for name, text in metadata.items()
+        if name.startswith(_PREFIX) and not name.startswith(FORMAT_KEY)
+    }
     return Footer(rows, lineage, formats)
+
+
+def formats_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """How the dates of columns were written, by column, from the key-value metadata of a file (pure)."""
+    return {name.removeprefix(FORMAT_KEY): form for name, form in metadata.items() if name.startswith(FORMAT_KEY)}

@@ -1,4 +1,4 @@
-"""One stage of a pipeline in a thread of its own, a few items ahead of the stage that takes them."""
+"""Runs one stage of a pipeline in its own thread, a few items ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def ahead(items: Iterator[Item], *, depth: int) -> Iterator[Iterator[Item]]:
+def prefetch(items: Iterator[Item], *, depth: int) -> Iterator[Iterator[Item]]:
     """
     Work `items` off in a thread, at most `depth` of them ahead.
 

@@ -1,4 +1,4 @@
-"""A batch of rows → columns of text, held against what was counted in it without the CSV reader's help."""
+"""Reads a batch of rows into text columns, and compares the result with the independent counts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-The rules of the CSV files that are accepted, for the header line and for the rows alike; what breaks them is refused.
+The CSV syntax that is accepted, for the header line and the rows; anything else is an error.
 
 Rules: RFC 4180 with LF or CRLF. A quote opens a field only at its start and closes it only at its end; outside quotes
-a carriage return stands only before a line feed. Anything else is refused, because two readers would see two different
+a carriage return stands only before a line feed. Anything else is an error, because two readers would see two different
 tables in it. Inside quotes both are content.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bulkpull.conversion.csv_index import CsvIndex, just_after, just_before, positions
+from bulkpull.conversion.csv_index import CsvIndex, just_before, positions, shift_right
 from bulkpull.errors import FileDamaged, NotTheReport
 
 BOM = b"\xef\xbb\xbf"
@@ -34,7 +34,7 @@ def check_returns(marks: CsvIndex, *, size_bytes: int, row: int) -> None:
             f"{_named(row + int(np.searchsorted(marks.ends, alone[0])))} of the report's file has a carriage return "
             "(CR) that no line feed (LF) follows",
             why="its line ends are neither LF nor CRLF, so that readers would not agree on its rows",
-            fix="run the same command again, and look at the line ends with --keep-raw if it stays so",
+            fix="run the same command again, and look at the line ends with --keep-raw if it happens again",
         )
 
 
@@ -42,7 +42,7 @@ def check_quotes(marks: CsvIndex, *, first_row: int) -> None:
     """Refuse quotes that open a field elsewhere than at its start or close it elsewhere than at its end."""
     if not marks.opening.any():
         return
-    starts = just_after(marks.separators | marks.line_ends | marks.closing)
+    starts = shift_right(marks.separators | marks.line_ends | marks.closing)
     starts[0] |= np.uint64(1)
     # A row ends with a line feed, so there is a byte after each closing quote; after a carriage return as well.
     stops = just_before(marks.separators | marks.line_ends | marks.opening | marks.returns)
@@ -57,7 +57,7 @@ def refused(row: int, what: str) -> NotTheReport:
     return NotTheReport(
         f"{_named(row)} of the report's file {what}",
         why="a table read from it would not be what the service wrote",
-        fix="run the same command again, and look at that row with --keep-raw if it stays so",
+        fix="run the same command again, and look at that row with --keep-raw if it happens again",
     )
 
 

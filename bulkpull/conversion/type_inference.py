@@ -1,29 +1,30 @@
 """
-A column of text → a narrower type, as long as every value, written back, gives the same text.
+Infers a narrower type for a text column, if every value can be written back to the same text.
 
-Casts alone prove nothing: they turn `007` into 7 and `1e400` into infinity without a word. So each reading here is
-checked by its way back. A column sees its values batch by batch and only ever gives in: from "nothing seen yet" to a
-reading, from a reading to text. After one look at the whole file its type is settled.
+A cast alone proves nothing: it silently turns `007` into 7 and `1e400` into infinity. So each parsed value is formatted
+and compared. A column sees its values batch by batch, and its type only widens: from undecided to a type, from a type
+to text. After the whole file was read, its type is final.
 
-The same holds from night to night. A type that was published is only ever left for one that holds all of its values:
-dates for moments without a zone, whole numbers for amounts, anything for text. Otherwise a column that is a date on one
-night and a moment on the next makes every engine refuse the two together.
+The same holds from run to run. A published type is only replaced by one that holds all of its values: dates by moments
+without a zone, whole numbers by decimals, anything by text. Otherwise engines would refuse to read the snapshots
+together.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion import date_formats as dates
+from bulkpull.conversion import date_formats
 from bulkpull.conversion.date_formats import first_false
 from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, is_same_form
+from bulkpull.conversion.parquet_types import AMOUNT_PRECISION, AMOUNT_SCALES, common_type
 
-# Wide enough for any amount, and the same every night: a scale that follows the values would change the type.
-AMOUNT = pl.Decimal(38, 18)
+AMOUNTS = tuple(pl.Decimal(AMOUNT_PRECISION, scale) for scale in AMOUNT_SCALES)
+"""The types of amounts, the narrowest first."""
+# No more digits before the point than the widest of them holds: a column that has to widen always can.
+_WIDEST = AMOUNTS[-1]
 _AMOUNT = r"^[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})$"
 _PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
 _VALUE_SHOWN = 200
@@ -33,8 +34,8 @@ _DATES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
 _TEXTS = (ColumnType.STRING, ColumnType.GUID)
 _UNSEEN: dict[ColumnType, pl.DataType] = {
     ColumnType.INT: pl.Int64(),
-    ColumnType.DECIMAL: AMOUNT,
-    ColumnType.NUMBER: AMOUNT,
+    ColumnType.DECIMAL: AMOUNTS[0],
+    ColumnType.NUMBER: AMOUNTS[0],
     ColumnType.BOOL: pl.Boolean(),
     ColumnType.DATE: pl.Date(),
     ColumnType.MONTH: pl.Date(),
@@ -42,19 +43,13 @@ _UNSEEN: dict[ColumnType, pl.DataType] = {
 }
 # Whatever was published as something other than text was published as one of these.
 _NARROW: tuple[pl.DataType, ...] = (
-    pl.Int64(), AMOUNT, pl.Boolean(), pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"),
+    pl.Int64(), *AMOUNTS, pl.Boolean(), pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC"),
 )  # fmt: skip
-# The wider of two types that one of them can hold, value by value. A moment without a zone and one in UTC are not
-# among them: neither could say of the other's values what it is silent about.
-_WIDER: dict[tuple[pl.DataType, pl.DataType], pl.DataType] = {
-    (pl.Date(), pl.Datetime("us")): pl.Datetime("us"),
-    (pl.Int64(), AMOUNT): AMOUNT,
-}
 
 
-class Column:
+class ColumnTyper:
     """
-    What is known of one column's type so far.
+    Infers the type of one column, batch by batch.
 
     Attributes:
         plan: The column as it was asked for.
@@ -67,7 +62,7 @@ class Column:
         self._misfit: Misfit | None = None
         self._outgrown: Misfit | None = None
         self._has_values = False
-        self._published = next((each for each in _NARROW if type_name(each) == plan.published_type), None)
+        self._published = NARROW_BY_NAME.get(plan.published_type or "")
         self._why_text: str | None = None
         self._reading: _Reading | None = None
         if plan.declared in _TEXTS:
@@ -75,13 +70,13 @@ class Column:
         elif plan.identifier:
             self._why_text = "an identifier stays text"
         elif plan.published_type == type_name(pl.String()):
-            self._why_text = "it was published as text before, and stays so"
+            self._why_text = "it was published as text before, and stays text"
         else:
             # While all values are empty it has the published type, so that it does not flap.
             self.dtype = self._published or _unseen_type(plan)
             self._reading = _reading_of(plan, published=self._published)
 
-    def take(self, text: pl.Series, *, first_row: int) -> pl.Series:
+    def convert(self, text: pl.Series, *, first_row: int) -> pl.Series:
         """
         Read the next batch; `dtype` changes when its values ask for it.
 
@@ -98,20 +93,20 @@ class Column:
         typed = self._reading.read(text)
         if isinstance(typed, int):
             self._misfit = _shown(text, typed, first_row=first_row)
-            self._give_in(self._reading.why_not(str(text[typed])))
+            self._fall_back_to_text(self._reading.why_not(str(text[typed])))
             return text
         held = self._hold_with_published(typed, text, first_row=first_row)
         if held is None:
             self._misfit = _shown(text, _first_value(text), first_row=first_row)
-            self._give_in(self._why_only_text(typed))
+            self._fall_back_to_text(self._why_only_text(typed))
             return text
         self.dtype = held.dtype
         return held
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Decide, after the last batch, what no single batch could tell."""
         if isinstance(self._reading, _Dates) and self._reading.is_ambiguous:
-            self._give_in("its dates do not tell whether the month or the day comes first")
+            self._fall_back_to_text("its dates do not tell whether the month or the day comes first")
 
     def outcome(self) -> ConvertedColumn:
         """The column as it was published."""
@@ -137,14 +132,14 @@ class Column:
         if self.dtype == typed.dtype and isinstance(self._reading, _Dates):
             forms = f"{self._reading.format}, and was before in the form {self.plan.published_format}"
             return f"its dates are written in the form {forms}: only text gives both back"
-        told = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
-        return f"it is written as {told}: only text holds both"
+        types = f"{type_name(typed.dtype)}, and was published as {self.plan.published_type}"
+        return f"it is written as {types}: only text holds both"
 
     def _is_in_another_form(self) -> bool:
         before, now = self.plan.published_format, self._reading.format if isinstance(self._reading, _Dates) else None
         return before is not None and now is not None and not is_same_form(before, now)
 
-    def _give_in(self, why: str) -> None:
+    def _fall_back_to_text(self, why: str) -> None:
         self.dtype, self._reading, self._why_text = pl.String(), None, why
 
     def _hold_with_published(self, typed: pl.Series, text: pl.Series, *, first_row: int) -> pl.Series | None:
@@ -154,7 +149,7 @@ class Column:
             return typed
         if published == typed.dtype:
             return None if self._is_in_another_form() else typed
-        both = wider(published, typed.dtype)
+        both = widen(published, typed.dtype)
         if both is None:
             return None
         if both == published:
@@ -165,9 +160,9 @@ class Column:
         return typed
 
 
-def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+def widen(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     """The one of two types that holds the values of both; `None` when only text does."""
-    return one if one == other else _WIDER.get((one, other)) or _WIDER.get((other, one))
+    return one if one == other else NARROW_BY_NAME.get(common_type((type_name(one), type_name(other))))
 
 
 def type_name(dtype: pl.DataType) -> str:
@@ -177,6 +172,10 @@ def type_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return f"Datetime({dtype.time_unit}, {dtype.time_zone})" if dtype.time_zone else f"Datetime({dtype.time_unit})"
     return str(dtype)
+
+
+NARROW_BY_NAME = {type_name(dtype): dtype for dtype in _NARROW}
+"""Every type but text that a column is published as."""
 
 
 def _shown(text: pl.Series, place: int, *, first_row: int) -> Misfit:
@@ -191,11 +190,14 @@ def _first_outgrown(text: pl.Series, published: pl.DataType) -> int | None:
     """The first value that the published type could not hold; `None` when it could hold all of them."""
     if published == pl.Int64():
         return first_false(text.cast(pl.Int64, strict=False).cast(pl.String) == text, text)
+    if published in AMOUNTS:
+        numbers = text.cast(_WIDEST, strict=False)
+        return first_false(numbers.cast(published).cast(_WIDEST) == numbers, text)
     return _first_value(text)  # of dates, one format holds for all
 
 
 class _Reading:
-    """A way to read text; `read` returns the typed values, or the index of the first value that does not fit."""
+    """A parser for one type; `read` returns the typed values, or the index of the first value that does not fit."""
 
     def read(self, text: pl.Series) -> pl.Series | int:
         raise NotImplementedError
@@ -213,18 +215,15 @@ def _unseen_type(plan: ColumnPlan) -> pl.DataType:
 
 def _reading_of(plan: ColumnPlan, *, published: pl.DataType | None) -> _Reading:
     declared = plan.declared
+    bound = None if plan.published_empty else published
+    amounts = _Amounts(next((dtype for dtype in AMOUNTS if dtype == bound), AMOUNTS[0]))
     if declared is ColumnType.NUMBER or (declared is ColumnType.INT and plan.amount):
-        return _Numbers()
-    if declared is ColumnType.INT and published == AMOUNT:
-        return _Amounts()
+        return _Numbers(amounts)
+    if declared is ColumnType.DECIMAL or (declared is ColumnType.INT and published in AMOUNTS):
+        return amounts
     if declared in _DATES:
         return _Dates(declared, published_format=plan.published_format)
-    by_type: dict[ColumnType, Callable[[], _Reading]] = {
-        ColumnType.INT: _Integers,
-        ColumnType.DECIMAL: _Amounts,
-        ColumnType.BOOL: _Flags,
-    }
-    return by_type[declared]()
+    return _Flags() if declared is ColumnType.BOOL else _Integers()
 
 
 class _Integers(_Reading):
@@ -255,16 +254,31 @@ def _written_bytes(numbers: pl.Series) -> int:
 
 
 class _Amounts(_Reading):
-    """Decimal amounts: the same number, though perhaps with other zeros around it."""
+    """
+    Decimal amounts: the same number, though its zero padding may differ; the scale only ever grows.
+
+    Args:
+        least: The narrowest type to begin with.
+    """
+
+    def __init__(self, least: pl.Decimal) -> None:
+        self._dtype = least
 
     def read(self, text: pl.Series) -> pl.Series | int:
-        numbers = text.cast(AMOUNT, strict=False)
+        numbers = text.cast(_WIDEST, strict=False)
         # The cast rounds what has more digits and knows exponents. What has neither is a plain number if it is read at
         # all; for the rest the form decides, which takes five times as long to look at.
-        if numbers.null_count() == text.null_count() and _is_plain(text):
-            return numbers
-        misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
-        return numbers if misfit is None else misfit
+        if numbers.null_count() != text.null_count() or not _is_plain(text):
+            misfit = first_false(text.str.contains(_AMOUNT) & numbers.is_not_null(), text)
+            if misfit is not None:
+                return misfit
+        for dtype in AMOUNTS[AMOUNTS.index(self._dtype) : -1]:
+            rounded = numbers.cast(dtype)
+            if (rounded.cast(_WIDEST) == numbers).all():
+                self._dtype = dtype
+                return rounded
+        self._dtype = _WIDEST
+        return numbers
 
     def why_not(self, value: str) -> str:
         del value
@@ -274,7 +288,8 @@ class _Amounts(_Reading):
 class _Numbers(_Reading):
     """Numbers of a metric: Int64 until a value needs Decimal, and Decimal from then on (behaviour 162)."""
 
-    def __init__(self) -> None:
+    def __init__(self, amounts: _Amounts) -> None:
+        self._amounts = amounts
         self._needs_decimal = False
 
     def read(self, text: pl.Series) -> pl.Series | int:
@@ -286,7 +301,7 @@ class _Numbers(_Reading):
         misfit = first_false(text.str.contains(_PLAIN_NUMBER), text)
         if misfit is not None:
             return misfit
-        amounts = _Amounts().read(text)
+        amounts = self._amounts.read(text)
         self._needs_decimal |= isinstance(amounts, pl.Series)
         return amounts
 
@@ -297,7 +312,7 @@ class _Numbers(_Reading):
 
 def _is_plain(text: pl.Series) -> bool:
     """Whether all values consist of digits, points and signs only, too few to be rounded."""
-    if int(text.str.len_bytes().max() or 0) > AMOUNT.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
+    if int(text.str.len_bytes().max() or 0) > _WIDEST.scale + 1:  # type: ignore[arg-type]  # lengths are whole numbers
         return False
     letters = text.drop_nulls().cast(pl.Binary).cast(pl.List(pl.UInt8)).explode().to_numpy()
     known = int(np.count_nonzero(letters - np.uint8(ord("0")) <= 9))  # noqa: PLR2004 - a digit
@@ -308,7 +323,7 @@ def _is_plain(text: pl.Series) -> bool:
 
 
 class _Flags(_Reading):
-    """`true` and `false`, or 0 and 1: the first value decides, and the rest has to agree (behaviour 154)."""
+    """`true` and `false`, or 0 and 1: the first value decides, and the others must match (behaviour 154)."""
 
     def __init__(self) -> None:
         self._words: tuple[str, str] | None = None
@@ -334,7 +349,7 @@ class _Dates(_Reading):
 
     def __init__(self, declared: ColumnType, *, published_format: str | None) -> None:
         self._declared, self._published_format = declared, published_format
-        self._formats: tuple[dates.Format, ...] | None = None
+        self._formats: tuple[date_formats.Format, ...] | None = None
         self._latest_day, self._first_days_only = 0, True
 
     @property
@@ -346,7 +361,7 @@ class _Dates(_Reading):
     @property
     def is_ambiguous(self) -> bool:
         """Whether every value so far could be read day first as well as month first."""
-        if not self._formats or not dates.needs_proof(self._formats[0]):
+        if not self._formats or not date_formats.needs_proof(self._formats[0]):
             return False
         # Months are written by their first day: the other way round they would not be.
         is_proven = self._latest_day > _MONTHS or (self._declared is ColumnType.MONTH and self._first_days_only)
@@ -356,7 +371,7 @@ class _Dates(_Reading):
         if self._formats is None:
             first = text.is_not_null().arg_max()
             assert first is not None
-            self._formats = dates.formats_of(text[first], self._declared)
+            self._formats = date_formats.formats_of(text[first], self._declared)
             if not self._formats:
                 return first
         readings = [(form, form.read(text)) for form in self._formats]
@@ -365,7 +380,7 @@ class _Dates(_Reading):
             return max(misfit for _, misfit in readings if isinstance(misfit, int))
         self._formats = tuple(form for form, _ in fitting)
         best, typed = fitting[0]
-        if dates.needs_proof(best):
+        if date_formats.needs_proof(best):
             days = typed.dt.day()
             self._latest_day = max(self._latest_day, int(str(days.max())))
             self._first_days_only &= int(str(days.max())) == 1

@@ -1,9 +1,9 @@
 """
-Which rows of a file lie within its window, row by row; nothing about the service's handling of windows is assumed.
+Filters a file's rows by its window, row by row, without assumptions about how the service applies windows.
 
-Whether the end of a window is inclusive, or whether a window counts at all, is not documented (behaviours 83 and 84).
-So each row's time is read, in the form in which its column is written, and held against the window. Rows outside are
-left out and counted, and whoever asked decides by the counts what they mean.
+It is not documented whether the end of a window is inclusive, or whether the service honours windows at all (behaviours
+83 and 84). So each row's time is parsed, in its column's format, and compared with the window. Rows outside are left
+out and counted; the caller decides what the counts mean.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion.forms import read_dates
 from bulkpull.conversion.instants import instant_of
 from bulkpull.conversion.messages import ColumnPlan, Misfit, WindowBounds, WindowRows
-from bulkpull.conversion.type_inference import Column
+from bulkpull.conversion.type_inference import ColumnTyper
 
 _DAY = timedelta(days=1)
 _TIMES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
@@ -31,7 +31,7 @@ _VALUE_SHOWN = 80
 
 class WindowCut:
     """
-    Looks at all rows of a file, batch by batch.
+    Filters all rows of a file, batch by batch.
 
     Args:
         bounds: The window and what to keep at its edges.
@@ -42,7 +42,7 @@ class WindowCut:
         self._bounds = bounds
         declared = plan.declared if plan.declared in _TIMES else ColumnType.DATE
         # A reading of its own: the published column may be text, for reasons that do not concern the window.
-        self._times = Column(ColumnPlan(plan.name, declared))
+        self._times = ColumnTyper(ColumnPlan(plan.name, declared))
         self._start, self._end = _naive(bounds.start), _naive(bounds.end)
         self._first_day_end = _day_of(self._start) + _DAY
         self._edge_end = _day_of(self._end) + _DAY
@@ -87,16 +87,16 @@ class WindowCut:
 
     def outcome(self) -> WindowRows:
         """What was found, once the whole file was looked at."""
-        told = self._times.outcome()
+        parsed = self._times.outcome()
         if self._bounds.form is None and not self._is_text:
-            self._times.settle()
+            self._times.finalize()
             is_ambiguous = self._times.dtype == pl.String()
         else:
             is_ambiguous = False
         return replace(
             self._counts,
             undated_sketch=tuple(sorted(self._sketch)),
-            form=self._bounds.form or (None if is_ambiguous or self._is_text else told.format),
+            form=self._bounds.form or (None if is_ambiguous or self._is_text else parsed.format),
             is_ambiguous=is_ambiguous,
         )
 
@@ -107,7 +107,7 @@ class WindowCut:
         elif self._is_text:
             typed = text
         else:
-            typed = self._times.take(text, first_row=first_row)
+            typed = self._times.convert(text, first_row=first_row)
             self._is_text = self._times.dtype == pl.String()
         return pl.DataFrame({name: typed}).select(instant_of(pl.col(name), dtype=typed.dtype)).to_series()
 
@@ -160,12 +160,12 @@ def _naive(moment: datetime) -> datetime:
 
 def _earlier(known: datetime | None, found: object) -> datetime | None:
     moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
-    return min((each for each in (known, moment) if each is not None), default=None)
+    return min((bound for bound in (known, moment) if bound is not None), default=None)
 
 
 def _later(known: datetime | None, found: object) -> datetime | None:
     moment = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
-    return max((each for each in (known, moment) if each is not None), default=None)
+    return max((bound for bound in (known, moment) if bound is not None), default=None)
 
 
 def _day_of(moment: datetime) -> datetime:

@@ -1,14 +1,14 @@
 """
-The child process in which files are converted: orders in, replies out.
+The child process that converts files: reads requests, sends replies.
 
-A child can be killed at once, which a polars sink in a thread can not, and takes its memory with it. It is started by
-its own module, because the usual ways to run a function in a child import the caller's main module there, and would
-run a user's unguarded script a second time.
+A child process can be killed at once, unlike a polars sink in a thread, and its memory is then free. It is started as
+its own module, because the usual ways to run a function in a child import the caller's main module there, and would run
+a user's unguarded script a second time.
 
-Orders come on standard input, each a pickle behind its length (eight bytes). Replies leave as `frames` by a socket
-of their own, which the argument names (`platforms`): on standard output anything may be written when Python starts, by
-a `sitecustomize` or a tracing agent. The end of standard input means that the parent is gone or wants no more, and ends
-the child in the middle of whatever it does. What a library prints goes to standard error.
+Requests arrive on standard input, each as its length (eight bytes) and a pickle. Replies are sent as `frames` on a
+separate socket that the argument names (`platforms`): a `sitecustomize` or a tracing agent may write to standard output
+when Python starts. The end of standard input means that the parent has ended or wants no more; it ends the child at
+once. What a library prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
 from bulkpull import platforms
-from bulkpull.conversion.frames import Kind, alive, frame
-from bulkpull.conversion.messages import ConvertedTable, Order
+from bulkpull.conversion.frames import FrameType, alive, frame
+from bulkpull.conversion.messages import ConversionRequest, ConversionResult, ParquetFile, WideningRequest
 from bulkpull.errors import BulkpullError
 
 LENGTH = struct.Struct("!Q")
@@ -33,7 +33,7 @@ _HEARTBEAT_S = 2.0
 
 
 class _Channel:
-    """The connection that frames are written to, by one thread at a time."""
+    """The connection for frames, written by one thread at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -60,22 +60,23 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, by killing this process
     channel = _Channel(platforms.current().open_channel(sys.argv[1], _read_share))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: SimpleQueue[Order] = SimpleQueue()
+    orders: SimpleQueue[ConversionRequest | WideningRequest] = SimpleQueue()
     Thread(target=_receive, args=(orders, channel), daemon=True).start()
     Thread(target=channel.beat, daemon=True).start()
 
     # The slow part of starting, done before the first order is there. The parent never imports it.
     from bulkpull.conversion.convert import convert  # noqa: PLC0415 - orders are listened for before this takes its time
+    from bulkpull.conversion.widen import widen_file  # noqa: PLC0415 - as before
 
     while True:
         order = orders.get()
-        answer: ConvertedTable | BulkpullError
+        answer: ConversionResult | ParquetFile | BulkpullError
         try:
-            answer = convert(order)
+            answer = convert(order) if isinstance(order, ConversionRequest) else widen_file(order)
         except BulkpullError as error:
             answer = error
         channel.at_work.clear()
-        channel.write(frame(Kind.REPLY, pickle.dumps(answer)))
+        channel.write(frame(FrameType.REPLY, pickle.dumps(answer)))
 
 
 def _read_share() -> bytes:
@@ -83,10 +84,10 @@ def _read_share() -> bytes:
     return _exactly(length)
 
 
-def _receive(orders: SimpleQueue[Order], channel: _Channel) -> None:
+def _receive(orders: SimpleQueue[ConversionRequest | WideningRequest], channel: _Channel) -> None:
     while True:
         (length,) = LENGTH.unpack(_exactly(LENGTH.size))
-        order: Order = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
+        order: ConversionRequest | WideningRequest = pickle.loads(_exactly(length))  # noqa: S301 - from our own parent
         channel.at_work.set()
         orders.put(order)
 

@@ -1,4 +1,4 @@
-"""Batches → one durable Parquet file, in bounded memory."""
+"""Writes batches to one durable Parquet file, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +17,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bulkpull import platforms
-from bulkpull.conversion.messages import ParquetFile
+from bulkpull.conversion.column_metadata import AnnotatedSchema
+from bulkpull.conversion.messages import FORMAT_KEY, ParquetFile
 from bulkpull.errors import DiskTrouble
 
 _READ_BYTES = 1 << 20
@@ -36,7 +38,13 @@ _DISK = {
 
 
 def write_parquet(
-    frames: Iterator[pl.DataFrame], *, path: Path, schema: pl.Schema, row_group_rows: int, metadata: Mapping[str, str]
+    frames: Iterator[pl.DataFrame],
+    *,
+    path: Path,
+    schema: pl.Schema,
+    row_group_rows: int,
+    metadata: Mapping[str, str],
+    formats: Mapping[str, str],
 ) -> ParquetFile:
     """
     Write the frames, in their order, and force the file to the disk.
@@ -45,6 +53,7 @@ def write_parquet(
         frames: All of `schema`; whatever they raise is raised here.
         row_group_rows: Rows of one row group, the unit that a reader skips or loads.
         metadata: Key-value metadata of the file.
+        formats: How the dates of columns were written; it becomes metadata of the file and of these columns.
 
     Raises:
         DiskTrouble: The file cannot be written.
@@ -57,20 +66,36 @@ def write_parquet(
             rows += frame.height
             yield frame
 
+    frame = register_io_source(source, schema=schema)
+    written = write_lazy(frame, path=path, row_group_rows=row_group_rows, metadata=metadata, formats=formats)
+    return replace(written, rows=rows)
+
+
+def write_lazy(
+    frame: pl.LazyFrame,
+    *,
+    path: Path,
+    row_group_rows: int,
+    metadata: Mapping[str, str],
+    formats: Mapping[str, str],
+) -> ParquetFile:
+    """As `write_parquet`, of a lazy frame; the rows that it tells are those of the file's own footer."""
+    of_columns = {name: {FORMAT_KEY.rstrip("."): form} for name, form in formats.items()}
     path.touch()
     with _digest_of(path) as digest:
-        register_io_source(source, schema=schema).sink_parquet(
+        frame.sink_parquet(
             path,
             compression="zstd",
             compression_level=1,  # 3, the default, takes half as much time again and makes the file 3 % larger
             row_group_size=row_group_rows,
-            metadata=dict(metadata),
+            metadata={**metadata, **{f"{FORMAT_KEY}{name}": form for name, form in formats.items()}},
+            arrow_schema=AnnotatedSchema(frame.collect_schema(), of_columns) if of_columns else None,
             engine="streaming",
         )
     with path.open("r+b") as file:  # for writing, or Windows would not force it to the disk
         platforms.current().sync_file(file.fileno())
         size = file.seek(0, os.SEEK_END)
-    return ParquetFile(path=path, rows=rows, bytes=size, sha256=digest().hex())
+    return ParquetFile(path=path, rows=rows_in(path), bytes=size, sha256=digest().hex())
 
 
 @contextmanager
@@ -102,7 +127,7 @@ def rows_in(path: Path) -> int:
     return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
-def disk_trouble(error: BaseException, *, folder: Path) -> DiskTrouble | None:
+def conversion_disk_error(error: BaseException, *, folder: Path) -> DiskTrouble | None:
     """
     What an error says about the disk under `folder`; `None` when it is about something else.
 

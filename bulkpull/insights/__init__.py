@@ -1,1 +1,1 @@
-"""What we know of the service: its calls, its replies, its errors, its tokens (calls, wire, verdict, auth, client)."""
+"""The client of the Insights API: requests, responses, error mapping, validation and sessions."""

@@ -1,8 +1,8 @@
 """
-The statuses of the API: for each whether it is final, passes by itself, or is unknown. Pure.
+HTTP statuses of the API: for each whether it is final, temporary, or unknown. Pure.
 
-The service promises few statuses (behaviours 36 to 42 and 104); gateways and proxies on the way add their own. What the
-table does not know is repeated a bounded number of times and then quoted.
+The service documents few statuses (behaviours 36 to 42 and 104); gateways and proxies add their own. An unknown status
+is retried a limited number of times and then quoted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 One async method per call of the Insights API.
 
-How a call travels stands in `channel`, what it says in `calls`, how its reply is read in `wire`. Creating is not
-idempotent: see `create`.
+`session` sends calls, `requests` builds them, `responses` parses the replies. Creating is not idempotent: see
+`idempotent_create`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bulkpull import formatting as figures
 from bulkpull.auth.token_endpoint import TokenSource
 from bulkpull.clock import Clock
 from bulkpull.errors import (
@@ -26,12 +25,12 @@ from bulkpull.errors import (
     UnexpectedReply,
 )
 from bulkpull.events import Events
-from bulkpull.insights import requests as calls
-from bulkpull.insights import responses as wire
+from bulkpull.formatting import plural
+from bulkpull.insights import requests, responses
 from bulkpull.insights.error_mapping import GatewayTimeout
-from bulkpull.insights.idempotent_create import Made, Outcome, create_once
+from bulkpull.insights.idempotent_create import Created, Made, create_once
 from bulkpull.insights.lookup import SharedLookup
-from bulkpull.insights.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, QueryOrder, ReportOrder
+from bulkpull.insights.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, RequestedQuery, RequestedReport
 from bulkpull.insights.requests import Call
 from bulkpull.insights.responses import Envelope, Read
 from bulkpull.insights.session import ApiSession
@@ -114,7 +113,7 @@ class InsightsClient:
         return self._channel.pacer
 
     def service_time(self) -> datetime:
-        """The service's time, as far as one of its replies has told it; else ours."""
+        """The service's time if one of its replies carried it; else this machine's."""
         return self._clock.now() + timedelta(seconds=self.clock_skew_s or 0.0)
 
     async def get_datasets(self, name: str | None = None) -> list[OfferedDataset]:
@@ -128,12 +127,12 @@ class InsightsClient:
 
         Source: Get All Datasets API; behaviours 27 and 48 to 54.
         """
-        call = calls.list_datasets(name)
+        call = requests.list_datasets(name)
         pages = await (self._channel.pages(call) if name is None else self._channel.pages_if_any(call))
-        read = [wire.read_dataset(item) for page in pages for item in page.items]
+        read = [responses.read_dataset(item) for page in pages for item in page.items]
         datasets = [dataset for dataset in read if dataset is not None]
         if nameless := len(read) - len(datasets):
-            note = f"the service lists {figures.count(nameless, 'dataset')} without a name, left out"
+            note = f"the service lists {plural(nameless, 'dataset')} without a name, left out"
             self._list_notes = (note,)
             self._events.warn("list.odd", reason=note)
         else:
@@ -162,10 +161,12 @@ class InsightsClient:
 
         Source: Get Report Queries API; behaviours 74 and 107 (filters are not always honoured).
         """
-        call = calls.list_queries(name=name, query_id=query_id, include_system=include_system, only_system=only_system)
+        call = requests.list_queries(
+            name=name, query_id=query_id, include_system=include_system, only_system=only_system
+        )
         wanted = _looked_for(name, whole=whole)
         items = await self._listed(call, retry=retry)
-        queries = self._read_listing(items, wire.read_query, what="queries", wanted=wanted)
+        queries = self._read_listing(items, responses.read_query, what="queries", wanted=wanted)
         self._told_ids.update(query.query_id for query in queries)
         return [
             query
@@ -191,20 +192,20 @@ class InsightsClient:
 
         Source: Create Report Query API.
         """
-        call = calls.create_query(name=name, text=text, description=description)
+        call = requests.create_query(name=name, text=text, description=description)
         placed = self._placed(name_is_unique=False)
-        order = QueryOrder(name=name, text=text, description=description)
+        order = RequestedQuery(name=name, text=text, description=description)
 
         async def find() -> list[Query]:
             return [query for query in await self._lost_queries.find(name) if order.is_answered_by(query, placed)]
 
-        made = await self._create_once(call, read=wire.read_query, find=find)
+        made = await self._create_once(call, read=responses.read_query, find=find)
         self._told_ids.add(made.one.query_id)
-        if made.spare is not None:
+        if made.duplicates is not None:
             self._events.emit("query.adopted", query_id=made.one.query_id)
-        for spare in made.spare or ():
+        for duplicates in made.duplicates or ():
             # Another machine may have stored the same query at the same time, and use it.
-            self._events.warn("query.doubled", query_id=spare.query_id)
+            self._events.warn("query.doubled", query_id=duplicates.query_id)
         return made.one
 
     async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
@@ -219,7 +220,7 @@ class InsightsClient:
 
         Source: Delete Report Queries API; behaviour 75.
         """
-        await self._channel.delete(_urgent(calls.delete_query(query_id), tidying=tidying))
+        await self._channel.delete(_urgent(requests.delete_query(query_id), tidying=tidying))
 
     async def test_query(
         self,
@@ -241,7 +242,7 @@ class InsightsClient:
 
         Source: Try Report Queries API; behaviours 69, 78 and 79.
         """
-        call = calls.preview_query(query_id=query_id, text=text, start=start, end=end)
+        call = requests.preview_query(query_id=query_id, text=text, start=start, end=end)
         errand = self._channel.errand(call)
 
         async def ask() -> Envelope | None:
@@ -294,7 +295,7 @@ class InsightsClient:
 
         Source: Create Report API.
         """
-        call = calls.create_report(
+        call = requests.create_report(
             name=name,
             query_id=query_id,
             now=self.service_time(),
@@ -310,7 +311,7 @@ class InsightsClient:
             callback_method=callback_method,
         )
         placed = self._placed(name_is_unique=name_is_unique)
-        order = ReportOrder(
+        order = RequestedReport(
             name=name,
             query_id=query_id,
             description=description,
@@ -327,17 +328,17 @@ class InsightsClient:
         async def find() -> list[Report]:
             return [report for report in await self._lost_reports.find(name) if order.is_answered_by(report, placed)]
 
-        made = await self._create_once(call, read=wire.read_report, find=find)
+        made = await self._create_once(call, read=responses.read_report, find=find)
         self._told_ids.add(made.one.report_id)
-        if made.spare is not None:
+        if made.duplicates is not None:
             self._events.emit("report.adopted", report_id=made.one.report_id)
-        for spare in made.spare or ():
+        for duplicates in made.duplicates or ():
             if not name_is_unique:
-                self._events.warn("report.doubled", report_id=spare.report_id)
+                self._events.warn("report.doubled", report_id=duplicates.report_id)
                 continue
             with _best_effort():
-                await self.delete_report(spare.report_id)
-                self._events.warn("report.deleted", report_id=spare.report_id)
+                await self.delete_report(duplicates.report_id)
+                self._events.warn("report.deleted", report_id=duplicates.report_id)
         return made.one
 
     async def get_reports(
@@ -362,10 +363,10 @@ class InsightsClient:
 
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
-        call = calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        call = requests.list_reports(report_id=report_id, name=name, query_id=query_id)
         wanted = _looked_for(name, whole=whole)
         items = await self._listed(_urgent(call, tidying=tidying), retry=retry)
-        reports = self._read_listing(items, wire.read_report, what="reports", wanted=wanted)
+        reports = self._read_listing(items, responses.read_report, what="reports", wanted=wanted)
         self._told_ids.update(report.report_id for report in reports)
         return [
             report
@@ -386,8 +387,8 @@ class InsightsClient:
             is_ours: Whether a report of that name is of use to the caller.
         """
         try:
-            items = await self._listed(calls.list_reports(report_id=None, name=None, query_id=None), retry=True)
-            reports = self._read_listing(items, wire.read_report, what="reports", wanted=is_ours)
+            items = await self._listed(requests.list_reports(report_id=None, name=None, query_id=None), retry=True)
+            reports = self._read_listing(items, responses.read_report, what="reports", wanted=is_ours)
         except (AccessDenied, ListNotTold):
             return None
         self._told_ids.update(report.report_id for report in reports)
@@ -421,7 +422,7 @@ class InsightsClient:
 
         Source: Update Report API; behaviours 91 and 95.
         """
-        call = calls.update_report(
+        call = requests.update_report(
             report_id,
             name=name,
             start_at=start_at,
@@ -434,8 +435,8 @@ class InsightsClient:
             callback_url=callback_url,
             callback_method=callback_method,
         )
-        envelope = await self._channel.ask(self._channel.errand(call))
-        return wire.read_report(wire.single_item(envelope, told=call.told))
+        envelope = await self._channel.send_with_retry(self._channel.errand(call))
+        return responses.read_report(responses.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
         """
@@ -449,11 +450,11 @@ class InsightsClient:
 
         Source: Pause Report Executions API; behaviour 96.
         """
-        return await self._switch(calls.pause_report(report_id))
+        return await self._switch(requests.pause_report(report_id))
 
     async def resume_report(self, report_id: str) -> Report | None:
         """Let a paused report run again; as `pause_report`. Source: Resume Report Executions API; behaviour 96."""
-        return await self._switch(calls.resume_report(report_id))
+        return await self._switch(requests.resume_report(report_id))
 
     async def delete_report(self, report_id: str, *, tidying: bool = False) -> None:
         """
@@ -467,7 +468,7 @@ class InsightsClient:
 
         Source: Delete Report API.
         """
-        await self._channel.delete(_urgent(calls.delete_report(report_id), tidying=tidying))
+        await self._channel.delete(_urgent(requests.delete_report(report_id), tidying=tidying))
 
     async def get_executions(
         self,
@@ -498,15 +499,15 @@ class InsightsClient:
         Source: Get Report Executions API.
         """
         found: list[Execution] = []
-        asked = calls.list_executions(
+        asked = requests.list_executions(
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
         )
         urgency = Urgency.USUAL if retry else Urgency.LOOK
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
         most_pages = len(report_ids) + _SPARE_PAGES if latest else None
-        for call in (replace(page, urgency=urgency) for page in asked):
+        for call in (replace(request, urgency=urgency) for request in asked):
             for page in await self._channel.pages_if_any(call, retry=retry, most_pages=most_pages):
-                read = partial(wire.read_execution, data_redacted=page.data_redacted, now=self.service_time())
+                read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
                 found += self._read_listing(page.items, read, what="executions")
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
         return [
@@ -534,10 +535,10 @@ class InsightsClient:
             ListNotTold: One that is wanted cannot be read.
             UnexpectedReply: No entry can be read.
         """
-        found, unread = wire.read_all(items, read)
+        found, unread = responses.read_all(items, read)
         if unread:
             for item in items:
-                if wanted(wire.name_in(item)):
+                if wanted(responses.name_in(item)):
                     _read_or_refuse(read, item)
             reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
             self._events.warn("list.odd", reason=reason)
@@ -556,16 +557,16 @@ class InsightsClient:
             return await self.get_reports(name=name, whole=True)
 
     async def _switch(self, call: Call) -> Report | None:
-        envelope = await self._channel.ask(self._channel.errand(call))
-        return wire.read_report(envelope.items[0]) if envelope.items else None
+        envelope = await self._channel.send_with_retry(self._channel.errand(call))
+        return responses.read_report(envelope.items[0]) if envelope.items else None
 
     async def _create_once(
         self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
-    ) -> Outcome[Made]:
+    ) -> Created[Made]:
         errand = self._channel.errand(call)
 
         async def make() -> Made:
-            return read(wire.single_item(await self._channel.ask(errand), told=call.told))
+            return read(responses.single_item(await self._channel.send_with_retry(errand), operation=call.operation))
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
@@ -579,7 +580,7 @@ class InsightsClient:
         pages = await self._channel.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListNotTold(
-                f"cannot {call.told}: the service does not tell what is there",
+                f"cannot {call.operation}: the service does not tell what is there",
                 why="its list is null, which is not an empty list",
                 fix="run it again; nothing was taken for missing",
             )
@@ -621,4 +622,4 @@ def _matches(wanted: str | None, found: str) -> bool:
 
 
 def _folded(ids: Sequence[str]) -> set[str]:
-    return {each.strip().casefold() for each in ids}
+    return {item_id.strip().casefold() for item_id in ids}

@@ -1,4 +1,4 @@
-"""From settings to a client that is signed in and paced: the one place that puts the parts together."""
+"""Builds a signed-in, rate-limited client from settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a command needs of the service: the client, and what downloads share with it."""
+    """A connection to the service: the client, and the HTTP objects that downloads share with it."""
 
     client: InsightsClient
     http: Http

@@ -1,8 +1,8 @@
 """
-What a reply means when it is no success: status and body → an error of ours. Pure.
+Maps error replies to our errors, by status and body. Pure.
 
-An error is an error wherever it stands, also inside an envelope under HTTP 200 (behaviour 30), and its body may be an
-envelope, a bare message, the generic form, HTML or nothing (36).
+An error inside an envelope under HTTP 200 is an error too (behaviour 30). The body may be an envelope, a bare message,
+the generic format, HTML or empty (behaviour 36).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _FIRST_REFUSAL = 400
 # The service asks for bearer tokens alone; these are what proxies ask for.
 _PROXY_CHALLENGE = re.compile(r"\s*(?:basic|digest|ntlm|negotiate)\b", re.IGNORECASE)
 _UNKNOWN_FIX = (
-    "check `api_base_url` and the proxy (`bulkpull doctor`); if it stays so, quote the request id and the correlation "
-    "id to Microsoft's support"
+    "check `api_base_url` and the proxy (`bulkpull doctor`); if it happens again, quote the request id and the "
+    "correlation id to Microsoft's support"
 )
 
 WITHHELD = (
@@ -50,18 +50,18 @@ REFUSED_ROLE_FIX = (
 
 
 class TokenRejected(AuthError):
-    """The API does not take this token (401); a fresh one may be taken. Never leaves the client."""
+    """The API rejects this token (401); a fresh one may be accepted. Never leaves the client."""
 
 
 class GatewayTimeout(ServiceTrouble):
     """The service took too long (504); for a test query that means "no preview". Source: behaviour 79."""
 
 
-def judge(
+def raise_for_error(
     status: int,
     body: bytes,
     *,
-    told: str,
+    operation: str,
     reference: str = "",
     headers: Mapping[str, str] | None = None,
     reason: str = "",
@@ -72,7 +72,7 @@ def judge(
 
     Args:
         status: Of HTTP; a `statusCode` of 400 or more in the body beats a lower one (behaviour 30).
-        told: What was asked for, such as "list the reports".
+        operation: What the request does, such as "list the reports".
         reference: The ids that support asks for; they follow the service's own words.
         headers: Names in any case; only `WWW-Authenticate` is read.
         reason: The reason phrase, where an older refusal for want of MFA stands (behaviour 12).
@@ -87,52 +87,54 @@ def judge(
     words = (message_of(raw) if raw else None) or shown(body) or reason or "no explanation"
     why = f"{status} {words}" + (f" ({reference})" if reference else "")
     challenge = {name.lower(): value for name, value in (headers or {}).items()}.get("www-authenticate", "")
-    proxy = proxy_refusal(status, told=told, is_the_services=_PROXY_CHALLENGE.match(challenge) is None)
+    proxy = proxy_refusal(status, operation=operation, is_the_services=_PROXY_CHALLENGE.match(challenge) is None)
     if proxy is not None:
         raise proxy
     if status == HTTPStatus.UNAUTHORIZED:
-        raise _refused_token(raw or {}, told=told, why=why, hints=f"{words} {reason} {challenge}")
+        raise _refused_token(raw or {}, operation=operation, why=why, hints=f"{words} {reason} {challenge}")
     kind = kind_of_status(status)
     if kind is AnswerKind.PASSING:
-        raise _trouble(status, told=told, why=why, retry_after_s=retry_after_s)
+        raise _trouble(status, operation=operation, why=why, retry_after_s=retry_after_s)
     if kind is AnswerKind.UNKNOWN:
-        raise UnexpectedReply(f"cannot {told}: the answer is not understood", why=why, fix=_UNKNOWN_FIX)
-    raise _refusal(status, told=told, words=words, why=why, in_its_words=raw is not None or not body.strip())
+        raise UnexpectedReply(f"cannot {operation}: the answer is not understood", why=why, fix=_UNKNOWN_FIX)
+    raise _refusal(status, operation=operation, words=words, why=why, in_its_words=raw is not None or not body.strip())
 
 
-def _trouble(status: int, *, told: str, why: str, retry_after_s: float | None) -> Throttled | ServiceTrouble:
+def _trouble(status: int, *, operation: str, why: str, retry_after_s: float | None) -> Throttled | ServiceTrouble:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Throttled(f"cannot {told} now: the service is asked too often", why=why, retry_after_s=retry_after_s)
+        return Throttled(
+            f"cannot {operation} now: the service is asked too often", why=why, retry_after_s=retry_after_s
+        )
     if status == HTTPStatus.GATEWAY_TIMEOUT:
-        return GatewayTimeout(f"cannot {told} now: the service is too slow", why=why, retry_after_s=retry_after_s)
-    return ServiceTrouble(f"cannot {told} now", why=why, retry_after_s=retry_after_s)
+        return GatewayTimeout(f"cannot {operation} now: the service is too slow", why=why, retry_after_s=retry_after_s)
+    return ServiceTrouble(f"cannot {operation} now", why=why, retry_after_s=retry_after_s)
 
 
-def _refusal(status: int, *, told: str, words: str, why: str, in_its_words: bool) -> ReportingError:
+def _refusal(status: int, *, operation: str, words: str, why: str, in_its_words: bool) -> ReportingError:
     if status == HTTPStatus.FORBIDDEN:
         return AccessDenied(
-            f"not allowed to {told}",
+            f"not allowed to {operation}",
             why=why,
             fix=REFUSED_ROLE_FIX,
         )
     # A page of HTML under 404 comes from a gateway or a wrong address, and does not mean "nothing matches".
     if status == HTTPStatus.NOT_FOUND and in_its_words:
-        return NotFound(f"cannot {told}: nothing matches", why=why)
+        return NotFound(f"cannot {operation}: nothing matches", why=why)
     if status != HTTPStatus.NOT_FOUND:
-        return _rejection(told=told, words=words, why=why)
-    return UnexpectedReply(f"cannot {told}: the answer is not this service's", why=why, fix="check api_base_url")
+        return _rejection(operation=operation, words=words, why=why)
+    return UnexpectedReply(f"cannot {operation}: the answer is not this service's", why=why, fix="check api_base_url")
 
 
-def _refused_token(raw: Mapping[str, Any], *, told: str, why: str, hints: str) -> AuthError:
+def _refused_token(raw: Mapping[str, Any], *, operation: str, why: str, hints: str) -> AuthError:
     if str(raw.get("code", "")) == "900421" or re.search(r"\b900421\b|\bmfa\b|multi-?factor", hints, re.IGNORECASE):
         return AuthError(
-            f"not allowed to {told}: the token carries no sign of multifactor authentication",
+            f"not allowed to {operation}: the token carries no sign of multifactor authentication",
             why=why,
             fix="sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours (Secure Application "
             "Model, grant `refresh_token`); "
             "the password grant cannot satisfy it",
         )
-    return TokenRejected(f"not allowed to {told}", why=why)
+    return TokenRejected(f"not allowed to {operation}", why=why)
 
 
 _QUOTAS = (
@@ -148,13 +150,13 @@ _QUOTA_FIXES = {
 }
 
 
-def _rejection(*, told: str, words: str, why: str) -> RequestRejected:
+def _rejection(*, operation: str, words: str, why: str) -> RequestRejected:
     for kind, pattern in _QUOTAS:
         if found := pattern.search(words):
             limit = int(found[1]) if found[1] else None
             fix = _QUOTA_FIXES[kind]
-            return QuotaExceeded(f"cannot {told}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
-    return RequestRejected(f"the service refused to {told}", why=why)
+            return QuotaExceeded(f"cannot {operation}: a quota is used up", kind=kind, limit=limit, why=why, fix=fix)
+    return RequestRejected(f"the service refused to {operation}", why=why)
 
 
 def message_of(raw: Mapping[str, Any]) -> str | None:

@@ -1,13 +1,13 @@
 """
-Creating once, though the answer may get lost.
+Creates an object exactly once, even if the reply is lost.
 
-The service promises no idempotency for its two POSTs (behaviour 45). What proves that nothing was done (no connection,
-429) is repeated by the retry layer. After any other failure, or a success that cannot be read, nobody knows; so the
-object is looked for, for as long as listings may lag, and only then made again. `lost_creation` says what counts as
-found. Where the listing itself fails, or does not tell, nothing is made on "don't know".
+The service's two POSTs are not idempotent (behaviour 45). Failures that prove that nothing was created (no connection,
+429) are retried by the retry layer. After any other failure, or an unreadable success, the outcome is unknown: the
+object is searched for as long as listings may lag, and only then created again. `lost_creation` decides what counts as
+found. If the listing fails or is incomplete, nothing is created.
 
-Six calls are the budget of one creation, look-ups included: two tries, each followed by two look-ups, which other
-creations share (`lookup`).
+One creation makes at most six calls: two attempts, each followed by two look-ups, which other creations share
+(`lookup`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[Made]):
+class Created(Generic[Made]):
     """
-    What exists now.
+    The created or found object.
 
     Attributes:
-        spare: Others that answer the order as well; `None` when `one` came by a plain answer and nothing was looked up.
+        duplicates: Other objects that match the request; `None` when the reply arrived and nothing was looked up.
     """
 
     one: Made
-    spare: tuple[Made, ...] | None = None
+    duplicates: tuple[Made, ...] | None = None
 
 
 async def create_once(
@@ -51,14 +51,14 @@ async def create_once(
     endpoint: str,
     retrier: Retrier,
     clock: Clock,
-) -> Outcome[Made]:
+) -> Created[Made]:
     """
     Make an object on the service, exactly one.
 
     Args:
         make: Asks the service to make it.
         find: Lists those that answer the order (`lost_creation`).
-        endpoint: The name by which repetitions are told.
+        endpoint: The name used in retry events.
 
     Returns:
         The made object, or after a doubtful answer the newest of those that were found.
@@ -72,12 +72,12 @@ async def create_once(
     while True:
         attempt += 1
         try:
-            return Outcome(await make())
+            return Created(await make())
         except (AnswerLost, ServiceTrouble, UnexpectedReply) as doubt:
             found = await _look_for(find, clock=clock)
             if found:
                 found.sort(key=_age_key)
-                return Outcome(found.pop(), tuple(found))
+                return Created(found.pop(), tuple(found))
             await retrier.pause(
                 doubt, endpoint=endpoint, attempt=attempt, began=began, attempts=tries, patience=_PATIENCE
             )

@@ -1,10 +1,10 @@
 """
-Whether something on the service is the answer to a creation whose own answer got lost (pure).
+Decides whether an object on the service is the result of a creation whose reply was lost (pure).
 
-One rule for every command and for exports: it equals the order in every field that was ordered, it was made after the
-order was placed, and it was not known before. Everything else stays what it is: it is neither taken nor deleted.
+One rule for all commands: it equals the request in every requested field, it was created after the request was sent,
+and it was not known before. Any other object is neither adopted nor deleted.
 
-Names need not be unique (behaviours 71 and 92), and listings may lag, so that a name alone proves nothing.
+Names need not be unique (behaviours 71 and 92) and listings may lag, so a name alone proves nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bulkpull.query import normalise
 
 # Between the clock of a gateway, whose `Date` is known, and that of the machine that stores what was made.
 CLOCK_MARGIN = timedelta(seconds=30)
-# Where no reply has told the service's time yet.
+# Used until a reply has carried the service's time.
 UNKNOWN_CLOCK_MARGIN = timedelta(minutes=10)
 # The service keeps whole minutes or seconds of a start.
 _SAME_START = timedelta(minutes=1)
@@ -27,13 +27,13 @@ _SAME_START = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """
-    When an order was placed, and what was known by then.
+    When a creation was requested, and which objects were known then.
 
     Attributes:
-        not_before: Nothing that was made for it is older, by the service's clock.
-        known_ids: Ids that the service had told before.
-        name_is_unique: No other order bears its name, whoever placed it: what bears it is this order's, even where
-            it was placed a first time some minutes ago.
+        not_before: Nothing created for this request is older, by the service's clock.
+        known_ids: Ids that the service had listed before.
+        name_is_unique: No other request uses this name, so any object with it belongs to this request, even if the
+            request was first sent some minutes ago.
     """
 
     not_before: datetime
@@ -41,34 +41,34 @@ class Placed:
     name_is_unique: bool = False
 
     def may_have_brought(self, its_id: str, created_at: datetime | None) -> bool:
-        """Whether something of that id and age may come from this order."""
+        """Whether an object of that id and age may come from this request."""
         if self.name_is_unique:
             return created_at is None or created_at >= self.not_before
         return its_id not in self.known_ids and created_at is not None and created_at >= self.not_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryOrder:
-    """A query that is to be stored."""
+class RequestedQuery:
+    """A query to create."""
 
     name: str
     text: str
     description: str | None = None
 
     def is_answered_by(self, query: Query, placed: Placed) -> bool:
-        """Whether `query` is what this order brought."""
+        """Whether `query` is the result of this request."""
         return (
             placed.may_have_brought(query.query_id, query.created_at)
             and not query.is_system
             and _same_text(query.name, self.name)
             and normalise(query.text) == normalise(self.text)
-            and _told(query.description) == _told(self.description)
+            and _stripped(query.description) == _stripped(self.description)
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOrder:
-    """A report that is to be made; `None` where the order says nothing."""
+class RequestedReport:
+    """A report to create; `None` for a field that is not requested."""
 
     name: str
     query_id: str
@@ -83,18 +83,18 @@ class ReportOrder:
     callback_method: str | None = None
 
     def is_answered_by(self, report: Report, placed: Placed) -> bool:
-        """Whether `report` is what this order brought; a schedule that does not run is of no use (behaviour 89)."""
+        """Whether `report` is the result of this request; an inactive schedule does not count (behaviour 89)."""
         return (
             placed.may_have_brought(report.report_id, report.created_at)
             and _same_text(report.name, self.name)
             and _same_text(report.query_id, self.query_id)
-            and _told(report.description) == _told(self.description)
+            and _stripped(report.description) == _stripped(self.description)
             and report.execute_now == self.execute_now
             and report.window == self.window
             and (self.execute_now or self._is_same_schedule(report))
             # What the service adds or leaves out by itself says nothing against it.
             and (report.format is None or report.format == self.format.casefold())
-            and _told(report.callback_url) == _told(self.callback_url)
+            and _stripped(report.callback_url) == _stripped(self.callback_url)
             and (None in (self.callback_method, report.callback_method) or self._is_same_method(report))
         )
 
@@ -112,5 +112,5 @@ def _same_text(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
-def _told(text: str | None) -> str:
+def _stripped(text: str | None) -> str:
     return (text or "").strip()

@@ -1,5 +1,5 @@
 """
-Every call of the API as a value: method, path, parameters and body. Pure.
+Builds every API call as a value: method, path, parameters and body. Pure.
 
 Ids come from the service and go into paths percent-encoded; bodies are PascalCase as documented.
 """
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
-from bulkpull.insights import validation as rules
+from bulkpull.insights import validation
 from bulkpull.insights.responses import chunked
 from bulkpull.model import Window
 from bulkpull.transport.pacer import Urgency
@@ -38,7 +38,7 @@ class Call:
 
     Attributes:
         endpoint: The name by which it is counted.
-        told: What it does, as a verb with its object: "create the report X".
+        operation: What it does, as a verb with its object: "create the report X".
         creates: It makes something new each time it is sent.
         may_be_empty: Its success needs no body.
         patience_s: How long its answer may take, seconds; `None` for the usual.
@@ -48,7 +48,7 @@ class Call:
     method: str
     path: str
     endpoint: str
-    told: str
+    operation: str
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     creates: bool = False
@@ -114,10 +114,10 @@ def create_query(*, name: str, text: str, description: str | None) -> Call:
 
     Source: Create Report Query API.
     """
-    rules.check_query(name=name, text=text)
+    validation.check_query_text(name=name, text=text)
     body = _given(Name=name, Description=description, Query=text)
-    told = f"create the query {name!r}"
-    return Call("POST", "ScheduledQueries", "ScheduledQueries", told, body=body, creates=True)
+    operation = f"create the query {name!r}"
+    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=body, creates=True)
 
 
 def delete_query(query_id: str) -> Call:
@@ -135,7 +135,7 @@ def preview_query(*, query_id: str | None, text: str | None, start: datetime | N
 
     Source: Try Report Queries API.
     """
-    rules.check_span(start, end)
+    validation.check_span(start, end)
     if (query_id is None) == (text is None):
         raise SettingsError("a query is previewed either by its id or by its text", why="both or none were given")
     params = _given(
@@ -191,10 +191,10 @@ def create_report(
 
     Source: Create Report API.
     """
-    rules.check_texts(name=name, description=description)
-    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
-    rules.check_format(format)
-    rules.check_callback(callback_url, callback_method)
+    validation.check_texts(name=name, description=description)
+    validation.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    validation.check_format(format)
+    validation.check_callback(callback_url, callback_method)
     if not query_id.strip():
         raise SettingsError(f"the report {name!r} needs the id of a query")
     if execute_now and (start_at is not None or recurrence_h is not None or recurrence_count is not None):
@@ -206,8 +206,8 @@ def create_report(
             f"the scheduled report {name!r} cannot have a window", why="the service ignores it off one-off reports"
         )
     if window is not None:
-        rules.check_span(window.start, window.end)
-    rules.check_start(start_at, now=now)
+        validation.check_span(window.start, window.end)
+    validation.check_start(start_at, now=now)
     body = _given(
         ReportName=name,
         Description=description,
@@ -222,8 +222,10 @@ def create_report(
         CallbackUrl=callback_url,
         CallbackMethod=callback_method and callback_method.upper(),
     )
-    told = f"create the report {name!r}"
-    return Call("POST", "ScheduledReport", "ScheduledReport", told, body=body, creates=True, urgency=Urgency.REPORT)
+    operation = f"create the report {name!r}"
+    return Call(
+        "POST", "ScheduledReport", "ScheduledReport", operation, body=body, creates=True, urgency=Urgency.REPORT
+    )
 
 
 def update_report(
@@ -252,11 +254,11 @@ def update_report(
 
     Source: Update Report API.
     """
-    rules.check_texts(name=name, description=description)
-    rules.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
-    rules.check_format(format)
-    rules.check_callback(callback_url or None, callback_method)
-    rules.check_start(start_at, now=now)
+    validation.check_texts(name=name, description=description)
+    validation.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
+    validation.check_format(format)
+    validation.check_callback(callback_url or None, callback_method)
+    validation.check_start(start_at, now=now)
     body = _given(
         ReportName=name,
         Description=description,
@@ -311,7 +313,7 @@ def list_executions(
     Source: Get Report Executions API.
     """
     params = _given(
-        executionId=";".join(each.strip() for each in execution_ids) if execution_ids else None,
+        executionId=";".join(execution_id.strip() for execution_id in execution_ids) if execution_ids else None,
         executionStatus=";".join(statuses) if statuses else None,
     )
     params["getLatestExecution"] = _flag(latest)
@@ -323,5 +325,5 @@ def list_executions(
     room = LONGEST_ADDRESS - len(call(()).address(api_base_url))
     if execution_ids and room < max(map(len, report_ids), default=0):
         raise SettingsError("too many execution ids for one call", fix="ask for fewer, or for all of the report")
-    for ids in chunked([_id(each) for each in report_ids], most_characters=room):
+    for ids in chunked([_id(report_id) for report_id in report_ids], most_characters=room):
         yield call(ids)

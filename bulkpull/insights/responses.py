@@ -1,8 +1,8 @@
 """
-The service's replies, deciphered. Pure: it cannot do I/O.
+Parses the service's replies. Pure.
 
-Keys are looked up without case and unknown ones are ignored (behaviours 34 and 35). What is not understood is an
-`UnexpectedReply`, never a guess. Requests are built in `calls`, errors are judged in `verdict`.
+Keys ignore case and unknown keys are ignored (behaviours 34 and 35). A reply that is not understood raises
+`UnexpectedReply`. `requests` builds requests, `error_mapping` maps errors.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Read = TypeVar("Read")
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """
-    A reply that is a success.
+    A successful reply.
 
     Attributes:
         items: The objects of `value`, keys as the service wrote them.
         next_link: Where the next page is; absolute, or relative to the API's root (behaviour 32).
-        is_null: `value` is null: nothing is told, which is not the same as nothing being there.
+        is_null: `value` is null: the content is unknown, which differs from an empty list.
         data_redacted: The role withholds revenue or personal data (behaviour 23).
     """
 
@@ -40,7 +40,7 @@ class Envelope:
     is_null: bool = False
 
 
-def read_envelope(body: bytes, *, told: str) -> Envelope:
+def read_envelope(body: bytes, *, operation: str) -> Envelope:
     """
     Read the body of a success.
 
@@ -49,11 +49,11 @@ def read_envelope(body: bytes, *, told: str) -> Envelope:
     """
     raw = json_object(body)
     if raw is None or "value" not in raw:
-        raise UnexpectedReply(f"cannot {told}: the reply is not understood", why=shown(body))
+        raise UnexpectedReply(f"cannot {operation}: the reply is not understood", why=shown(body))
     value = raw["value"]
     items = [] if value is None else [value] if isinstance(value, dict) else value
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise UnexpectedReply(f"cannot {told}: the reply's `value` is not understood", why=shown(body))
+        raise UnexpectedReply(f"cannot {operation}: the reply's `value` is not understood", why=shown(body))
     return Envelope(
         tuple(items), long_text(raw.get("nextlink")), is_true(raw.get("dataredacted")), is_null=value is None
     )
@@ -66,7 +66,7 @@ def _required(raw: Mapping[str, Any], key: str, *, of: str) -> str:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(each for each in map(text, value) if each) if isinstance(value, list) else ()
+    return tuple(item for item in map(text, value) if item) if isinstance(value, list) else ()
 
 
 def read_dataset(item: Mapping[str, Any]) -> OfferedDataset | None:
@@ -186,10 +186,10 @@ def name_in(item: Mapping[str, Any]) -> str:
     return text(raw.get("reportname")) or text(raw.get("name")) or ""
 
 
-def single_item(envelope: Envelope, *, told: str) -> Mapping[str, Any]:
+def single_item(envelope: Envelope, *, operation: str) -> Mapping[str, Any]:
     """The single object of a reply to a creation or a change."""
     if not envelope.items:
-        raise UnexpectedReply(f"cannot {told}: the reply holds no object")
+        raise UnexpectedReply(f"cannot {operation}: the reply holds no object")
     return envelope.items[0]
 
 
@@ -201,11 +201,11 @@ def chunked(ids: Sequence[str], *, most_characters: int) -> Iterator[tuple[str, 
     """
     part: list[str] = []
     length = 0
-    for each in ids:
-        if part and length + 1 + len(each) > most_characters:
+    for item_id in ids:
+        if part and length + 1 + len(item_id) > most_characters:
             yield tuple(part)
             part, length = [], 0
-        length += len(each) + (1 if part else 0)
-        part.append(each)
+        length += len(item_id) + (1 if part else 0)
+        part.append(item_id)
     if part:
         yield tuple(part)

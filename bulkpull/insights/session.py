@@ -1,8 +1,8 @@
 """
-How a call of the API travels: turn, token, ids, judgement, repetition, pages.
+Sends API calls: rate limit, token, request ids, error mapping, retries, paging.
 
-Each call carries a request id of its own, which stays the same when it is repeated, and the correlation id of the run
-(behaviour 44); both stand in the errors, so that a support ticket can name them.
+Each call has its own request id, which retries keep, and the correlation id of the run (behaviour 44). Errors name
+both, for support tickets.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+import anyio
 
 from bulkpull import formatting as figures
 from bulkpull.auth.token_endpoint import AccessToken, TokenSource
@@ -28,7 +30,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
-from bulkpull.insights.error_mapping import TokenRejected, judge
+from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
 from bulkpull.transport.allowance import AllowanceHeaders
@@ -51,7 +53,7 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One call on its way, however often it is sent: its address and its request id stay the same."""
+    """One call with its address and request id, which stay the same over all retries."""
 
     call: Call
     url: str
@@ -59,7 +61,7 @@ class ApiRequest:
 
 
 class ApiSession:
-    """The way to the API; its arguments are those of `InsightsClient`."""
+    """A session with the API; its arguments are those of `InsightsClient`."""
 
     def __init__(
         self, *, http: Http, auth: TokenSource, pacer: RateLimiter, retrier: Retrier, api_base_url: str, clock: Clock
@@ -88,7 +90,7 @@ class ApiSession:
             operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
         )
 
-    async def ask(self, errand: ApiRequest) -> Envelope:
+    async def send_with_retry(self, errand: ApiRequest) -> Envelope:
         """Send it until it succeeds or its error says that another try cannot help."""
         return await self.repeat(lambda: self.send(errand), of=errand)
 
@@ -110,14 +112,14 @@ class ApiSession:
         asked, known = {errand.url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            page = await (self.ask(errand) if retry else self.send(errand))
+            page = await (self.send_with_retry(errand) if retry else self.send(errand))
             pages.append(page)
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
             if len(known) > MOST_ITEMS or len(pages) > (most_pages or MOST_PAGES):
                 size = f"{figures.count(len(known), 'object')} on {figures.count(len(pages), 'page')}"
                 raise UnexpectedReply(
-                    f"cannot {call.told}",
+                    f"cannot {call.operation}",
                     why=f"the list has {size}, more than any account's",
                     fix="check `api_base_url` and whether a proxy answers in the service's place",
                 )
@@ -125,7 +127,7 @@ class ApiSession:
                 return pages
             errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
-                raise UnexpectedReply(f"cannot {call.told}", why="its pages lead in a circle")
+                raise UnexpectedReply(f"cannot {call.operation}", why="its pages lead in a circle")
             if len(pages) > 1 and len(known) == number:
                 return pages
             asked.add(errand.url)
@@ -181,7 +183,7 @@ class ApiSession:
     async def _send_with(self, token: AccessToken, errand: ApiRequest) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
         call = errand.call
-        turn = await self.pacer.turn(call.urgency)
+        turn = await self.pacer.acquire(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
@@ -202,25 +204,27 @@ class ApiSession:
             creates=call.creates,
         )
         try:
-            reply = await self._http.send(request)
+            # A creation under way is never left unanswered: what it made on the service would be unknown here.
+            with anyio.CancelScope(shield=call.creates):
+                reply = await self._http.send(request)
         except BaseException as error:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
             raise
-        told = self.pacer.answered(turn, reply.headers)
+        reported = self.pacer.answered(turn, reply.headers)
         try:
             envelope = self._judged(reply, errand)
         except BulkpullError as error:
-            self._take_note(error, told)
+            self._take_note(error, reported)
             if isinstance(error, AccessDenied) and token.app_only:
                 raise _app_only_refused(error) from None
             raise
         self.pacer.succeeded()
         return envelope
 
-    def _take_note(self, error: BulkpullError, told: AllowanceHeaders) -> None:
+    def _take_note(self, error: BulkpullError, reported: AllowanceHeaders) -> None:
         if isinstance(error, Throttled):
-            self.pacer.throttled(error.retry_after_s, told)
+            self.pacer.throttled(error.retry_after_s, reported)
         elif not isinstance(error, ServiceTrouble):
             self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
@@ -231,10 +235,10 @@ class ApiSession:
             self.clock_skew_s = (sent_at - now).total_seconds()
         if compliant := reply.headers.get("isMfaCompliant"):
             self.has_mfa = compliant.strip().casefold() == "true"
-        judge(
+        raise_for_error(
             reply.status,
             reply.body,
-            told=call.told,
+            operation=call.operation,
             reference=f"request id {errand.request_id}, correlation id {self.correlation_id}",
             headers=reply.headers,
             reason=reply.reason,
@@ -242,7 +246,7 @@ class ApiSession:
         )
         if call.may_be_empty and not reply.body.strip():
             return Envelope()
-        envelope = read_envelope(reply.body, told=call.told)
+        envelope = read_envelope(reply.body, operation=call.operation)
         self.redacted = self.redacted or envelope.data_redacted
         return envelope
 
@@ -251,7 +255,7 @@ class ApiSession:
         check_address(url, what="the address of the next page")
         if not same_origin(url, self._base):
             why = "its next page is on another host, which must not get the token"
-            raise UnsafeAddress(f"cannot {page.call.told}", why=why)
+            raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
 
 

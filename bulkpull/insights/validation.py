@@ -1,8 +1,8 @@
 """
-What the service takes, checked before anything is sent. Pure.
+Validates values before anything is sent. Pure.
 
-Each refusal is a `SettingsError` that says the rule: the service's own words for a broken one are few (behaviours 41
-to 43), and some breaches are not refused at all but change what comes back (82, 83).
+Each failure is a `SettingsError` that states the rule: the service's own messages are short (behaviours 41 to 43), and
+it accepts some invalid values but returns other data (behaviours 82 and 83).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def earliest_start(now: datetime) -> datetime:
     return earliest.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
-def check_query(*, name: str, text: str) -> None:
+def check_query_text(*, name: str, text: str) -> None:
     """
     A query to be stored. Source: behaviours 71 and 73.
 

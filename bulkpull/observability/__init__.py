@@ -1,1 +1,1 @@
-"""What a run leaves for people and for their tools: its log, its page, its metrics, and word of its end."""
+"""What a run records for people and tools: log, HTML report, metrics, notifications, telemetry."""

@@ -1,4 +1,4 @@
-"""Which dataset an event of a report concerns: the poller watches reports and knows no datasets."""
+"""Adds the dataset to events about a report: the poller knows reports but not datasets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bulkpull.events import Event
 
 @dataclass(slots=True)
 class EventContext:
-    """Learns whose report is whose, from the events that tell it, and adds the dataset where it is missing."""
+    """Learns the dataset of each report from earlier events, and adds it where it is missing."""
 
     _dataset_of: dict[str, str] = field(default_factory=dict)
 

@@ -1,7 +1,7 @@
 """
-What a run lost, worst first (pure).
+The failures of a run, worst first (pure).
 
-Each reason is told once, however many datasets it hit: an outage is one loss, not twenty.
+Datasets with the same reason form one group: an outage is one failure, not twenty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNKNOWN = "no reason is known"
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
     """
-    Datasets that were lost for one reason.
+    Datasets that failed for the same reason.
 
     Attributes:
         reason: One sentence, without the dataset's name before it; of the first of them.
@@ -58,24 +58,25 @@ def failure_groups(manifest: Manifest) -> list[FailureGroup]:
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:
     """What was asked for and failed, in the manifest's order."""
-    return [record for record in manifest.datasets if is_lost(record) and not is_unfinished(record, manifest)]
+    return [record for record in manifest.datasets if is_lost(record) and not is_interrupted_pull(record, manifest)]
 
 
-def is_unfinished(record: DatasetRecord, manifest: Manifest) -> bool:
+def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
     """Whether an interruption cut it off; the same command again carries it on."""
     return manifest.interrupted and record.status == "failed" and record.error is None
 
 
-def group_by_reason(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+def group_by_reason(reasons: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
     """
-    Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
+    Datasets by reason, each once (pure). Reasons that differ only in ids and numbers are one; the first stands for all.
 
     Args:
-        told: Dataset and its reason, which may begin with the dataset's name.
+        reasons: Dataset and its reason, which may begin with the dataset's name.
     """
     groups: dict[str, tuple[list[str], str]] = {}
-    for dataset, reason in told:
+    for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
         datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
-        datasets.append(dataset)
+        if dataset not in datasets:
+            datasets.append(dataset)
     return list(groups.values())

@@ -1,7 +1,7 @@
 """
-HTML as values (pure): what is not marked as HTML is text, and text is always escaped.
+HTML as values (pure): anything not marked as HTML is text, and text is always escaped.
 
-So no text of the service can become an element, whoever writes the page.
+So no text from the service can become an element.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def element(name: str, /, *content: Content, **attributes: Content | bool) -> Ht
         attributes: `class_` is `class`, and other underscores are hyphens; `None` and `False` leave one out, and
             `True` is an attribute without a value.
     """
-    told = "".join(_attribute(key, value) for key, value in attributes.items())
+    attribute_text = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
-        return Html(f"<{name}{told}/>" if name in ("rect", "line") else f"<{name}{told}>")
-    return Html(f"<{name}{told}>{joined(*content)}</{name}>")
+        return Html(f"<{name}{attribute_text}/>" if name in ("rect", "line") else f"<{name}{attribute_text}>")
+    return Html(f"<{name}{attribute_text}>{joined(*content)}</{name}>")
 
 
 def joined(*content: Content) -> Html:

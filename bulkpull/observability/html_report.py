@@ -1,7 +1,7 @@
 """
-The page of a run: one HTML file that needs nothing else, for the morning after (pure).
+The HTML report of a run: one self-contained file (pure).
 
-The verdict stands on top; what failed comes before what went well; what a picture shows stands in words as well.
+The outcome is at the top, failures come before successes, and every chart is repeated in words.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from datetime import datetime
 from importlib.resources import files
 from urllib.parse import urlsplit
 
-from bulkpull import formatting as figures
+from bulkpull.formatting import format_duration, format_size
 from bulkpull.observability.failures import failed_datasets
 from bulkpull.observability.html_markup import Html, element, joined
 from bulkpull.observability.html_sections import draw_datasets, draw_losses, draw_notes, draw_requests
-from bulkpull.observability.html_timeline import draw_timeline, timeline_table, told
-from bulkpull.observability.run_summary import Account, Tone, Verdict, verdict_of
+from bulkpull.observability.html_timeline import draw_timeline, phase_label, timeline_table
+from bulkpull.observability.run_summary import RunOutcome, RunSummary, Severity, run_outcome
+from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
 # No script runs and nothing is fetched, whatever a text on the page says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _STYLE = files("bulkpull.observability").joinpath("page.css").read_text(encoding="utf-8")
-_SIGNS = {Tone.GOOD: "✓", Tone.QUIET: "→", Tone.MIXED: "!", Tone.BAD: "✕"}
+_SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
 
 
-def render_report(account: Account) -> str:
+def render_report(account: RunSummary) -> str:
     """
     The page `runs/<run_id>/report.html`.
 
@@ -32,7 +33,7 @@ def render_report(account: Account) -> str:
         account: What happened. Every text in it is escaped, and secrets are removed from it once more.
     """
     manifest = account.manifest
-    verdict = verdict_of(manifest)
+    verdict = run_outcome(manifest)
     page = element(
         "html",
         element(
@@ -51,7 +52,7 @@ def render_report(account: Account) -> str:
     return f"<!DOCTYPE html>\n{page}\n"
 
 
-def _header(account: Account, verdict: Verdict) -> Html:
+def _header(account: RunSummary, verdict: RunOutcome) -> Html:
     manifest = account.manifest
     return element(
         "header",
@@ -63,29 +64,29 @@ def _header(account: Account, verdict: Verdict) -> Html:
     )
 
 
-def _slowest(account: Account) -> Html | None:
+def _slowest(account: RunSummary) -> Html | None:
     slowest = account.chronicle.slowest()
     if slowest is None:
         return None
-    words = f"The slowest step: {slowest.dataset}, {told(slowest.phase)}, {figures.duration(slowest.length_s)}."
+    words = f"The slowest step: {slowest.dataset}, {phase_label(slowest.phase)}, {format_duration(slowest.length_s)}."
     return element("p", words, class_="soft")
 
 
-def _facts(account: Account) -> list[Html]:
+def _facts(account: RunSummary) -> list[Html]:
     manifest, records = account.manifest, account.manifest.datasets
     fresh = [record for record in records if record.status == "complete"]
     facts = {
         "Started (UTC)": _moment(manifest.started_at),
-        "Took": figures.duration(_worked_s(account)),
+        "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
-        "Downloaded": figures.size(sum(record.downloaded_bytes for record in records)),
-        "As Parquet": figures.size(sum(stored_bytes(record) for record in fresh)),
+        "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
+        "As Parquet": format_size(sum(stored_bytes(record) for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
     return [element("div", element("dt", name), element("dd", value)) for name, value in facts.items()]
 
 
-def _worked_s(account: Account) -> float:
+def _worked_s(account: RunSummary) -> float:
     """Without the time between an interruption and its resumption, where that is known."""
     if account.chronicle.length_s:
         return account.chronicle.length_s
@@ -98,7 +99,7 @@ def stored_bytes(record: DatasetRecord) -> int:
     return sum(file.bytes for file in record.files)
 
 
-def _sections(account: Account) -> list[Html]:
+def _sections(account: RunSummary) -> list[Html]:
     datasets = [record.dataset for record in account.manifest.datasets]
     moved = [dataset for dataset in datasets if account.chronicle.of(dataset)]
     sections: list[Html] = []
@@ -131,9 +132,9 @@ def _footer(manifest: Manifest) -> Html:
             "p",
             f"Ended {ended} UTC, asked {host}, written by {manifest.tool.name} {manifest.tool.version}.",
             " Beside this page: ",
-            element("a", "manifest.json", href="manifest.json"),
+            element("a", MANIFEST, href=MANIFEST),
             " and ",
-            element("a", "log.jsonl", href="log.jsonl"),
+            element("a", LOG, href=LOG),
             ".",
             class_="soft small",
         ),

@@ -1,49 +1,49 @@
-"""The parts of a run's page beside the timeline: what failed, the datasets, what is worth knowing, the calls (pure)."""
+"""The sections of the HTML report besides the timeline: failures, datasets, notes, API calls (pure)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
-from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_unfinished
+from bulkpull.formatting import format_duration, format_size, join_some, plural
+from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_interrupted_pull
 from bulkpull.observability.html_markup import Html, breakable, element, joined, prose
-from bulkpull.observability.run_summary import Account, Tone
+from bulkpull.observability.run_summary import RunSummary, Severity
 from bulkpull.output.manifest import DatasetRecord, Drift, is_lost
 
 _UNFINISHED = "unfinished"
 _STATUSES = {
-    "complete": (Tone.GOOD, "✓"),
-    "skipped": (Tone.QUIET, "→"),
-    "unavailable": (Tone.MIXED, "–"),
-    "failed": (Tone.BAD, "✕"),
-    _UNFINISHED: (Tone.MIXED, "…"),
+    "complete": (Severity.GOOD, "✓"),
+    "skipped": (Severity.QUIET, "→"),
+    "unavailable": (Severity.MIXED, "–"),
+    "failed": (Severity.BAD, "✕"),
+    _UNFINISHED: (Severity.MIXED, "…"),
 }
 _MOST_REASONS = 6
 _NONE = "–"
 
 
-def draw_losses(account: Account) -> Html:
+def draw_losses(account: RunSummary) -> Html:
     """What failed, each reason once, with the next command."""
     return element(
         "ol", *(_loss(loss, account) for loss in failure_groups(account.manifest)), class_="losses", role="list"
     )
 
 
-def _loss(loss: FailureGroup, account: Account) -> Html:
+def _loss(loss: FailureGroup, account: RunSummary) -> Html:
     error, what = loss.error, loss.reason
-    told: list[Html] = []
+    explanation: list[Html] = []
     if error is not None:
         what = error.what.removeprefix(f"{loss.datasets[0]}: ")
-        told += [element("p", element("b", "Why: "), prose(error.why))] if error.why else []
-        told += [element("p", element("b", "What to do: "), prose(error.fix))] if error.fix else []
+        explanation += [element("p", element("b", "Why: "), prose(error.why))] if error.why else []
+        explanation += [element("p", element("b", "What to do: "), prose(error.fix))] if error.fix else []
     command = platforms.current().join_command(["bulkpull", "export", *loss.datasets, "--output", str(account.output)])
     return element(
         "li",
         element("h3", ", ".join(loss.datasets)),
         element("p", prose(_capital(what))),
-        *told,
+        *explanation,
         element("p", "Then, for these alone:", class_="soft small"),
         element("pre", element("code", command)),
     )
@@ -53,8 +53,8 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def draw_datasets(account: Account) -> Html:
-    """Every dataset: status, rows and their change, size, and what is to be told of it."""
+def draw_datasets(account: RunSummary) -> Html:
+    """The table of datasets: status, rows and their change, size, and notes."""
     names = ("Rows", "Change", "Parquet", "Took")
     head = element(
         "tr",
@@ -85,28 +85,30 @@ def _column(name: str, **attributes: str) -> Html:
     return element("th", name, scope="col", role="columnheader", **attributes)
 
 
-def _dataset(record: DatasetRecord, account: Account) -> Html:
-    word = _UNFINISHED if is_unfinished(record, account.manifest) else record.status
+def _dataset(record: DatasetRecord, account: RunSummary) -> Html:
+    word = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
     tone, sign = _STATUSES[word]
     has_data = record.status in ("complete", "skipped")
     took_s = _took_s(record, account)
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
-        "Parquet": figures.size(sum(file.bytes for file in record.files)) if has_data else _NONE,
-        "Took": figures.duration(took_s) if took_s else _NONE,
+        "Parquet": format_size(sum(file.bytes for file in record.files)) if has_data else _NONE,
+        "Took": format_duration(took_s) if took_s else _NONE,
     }
     return element(
         "tr",
         element("th", breakable(record.dataset), scope="row", role="rowheader"),
         element("td", element("span", f"{sign} {word}", class_=f"status {tone.value}"), role="cell", class_="state"),
         *(_cell(name, value) for name, value in cells.items()),
-        element("td", *(element("p", prose(told)) for told in _told(record, account)), class_="told", role="cell"),
+        element(
+            "td", *(element("p", prose(note)) for note in _dataset_notes(record, account)), class_="told", role="cell"
+        ),
         role="row",
     )
 
 
-def _took_s(record: DatasetRecord, account: Account) -> float:
+def _took_s(record: DatasetRecord, account: RunSummary) -> float:
     """From its first step to its last; the steps of parts that ran side by side are not added up."""
     if spans := account.chronicle.of(record.dataset):
         return max(span.ended_s for span in spans) - min(span.began_s for span in spans)
@@ -132,23 +134,23 @@ def _change(record: DatasetRecord, before: int | None) -> str:
     return f"{record.rows - before:+,}{share}".replace("-", "−")
 
 
-def _told(record: DatasetRecord, account: Account) -> list[str]:
+def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
     """What is particular about a dataset; what hits many in the same way is told once, elsewhere."""
-    told: list[str] = []
+    sentences: list[str] = []
     if record.status == "skipped" and record.reason:
-        told.append(record.reason.removeprefix(f"{record.dataset}: "))
+        sentences.append(record.reason.removeprefix(f"{record.dataset}: "))
     if record.drift:
-        told += _drift(record.drift)
+        sentences += _drift(record.drift)
     if record.files and record.metrics:
         left_out = f"; left out: {', '.join(record.metrics_left_out)}" if record.metrics_left_out else ""
-        told.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
+        sentences.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
     if record.data_redacted:
-        told.append("The service withheld some of the data.")
+        sentences.append("The service withheld some of the data.")
     if record.parts:
-        told.append(f"Asked for in {figures.count(len(record.parts), 'part')}.")
+        sentences.append(f"Asked for in {plural(len(record.parts), 'part')}.")
     if breaks := account.chronicle.breaks[record.dataset]:
-        told.append(f"The download went on after {figures.count(breaks, 'break')}.")
-    return told
+        sentences.append(f"The download went on after {plural(breaks, 'break')}.")
+    return sentences
 
 
 def _drift(drift: Drift) -> list[str]:
@@ -156,7 +158,7 @@ def _drift(drift: Drift) -> list[str]:
     return [f"{word}: {', '.join(names)}." for word, names in words if names]
 
 
-def draw_notes(account: Account) -> Html | None:
+def draw_notes(account: RunSummary) -> Html | None:
     """What is worth knowing without being a fault; `None` when there is nothing."""
     manifest = account.manifest
     noted = [(record.dataset, _not_offered(record)) for record in manifest.datasets]
@@ -184,36 +186,38 @@ def _wider(record: DatasetRecord) -> str:
     return f"{record.timespan} was exported, {record.wider_timespan} is offered: `--timespan widest`"
 
 
-def _grouped(told: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(told)]
+def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
-def draw_requests(account: Account) -> Html:
-    """How many calls there were, and what slowed them down."""
+def draw_requests(account: RunSummary) -> Html:
+    """The number of API calls, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
-    total, again, throttled = figures.count(requests.total, "call"), requests.retried, requests.throttled
-    told = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
+    total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
+    sentences = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
     if chronicle.quota_waits:
         longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
         limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
         words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
-        times = figures.count(len(chronicle.quota_waits), "time")
-        told.append(f"The quota{words} was reached {times}; the longest wait for it was {figures.duration(longest_s)}.")
+        times = plural(len(chronicle.quota_waits), "time")
+        sentences.append(
+            f"The quota{words} was reached {times}; the longest wait for it was {format_duration(longest_s)}."
+        )
     if chronicle.allowance is not None:
         limit, lowest = chronicle.allowance
         words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
-        told.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
+        sentences.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
     if chronicle.slowest_pace is not None:
-        told.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+        sentences.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
     return joined(
-        *(element("p", words) for words in told),
+        *(element("p", words) for words in sentences),
         _endpoints(account) if requests.by_endpoint else None,
         _retries(chronicle.retries) if chronicle.retries else None,
     )
 
 
-def _endpoints(account: Account) -> Html:
-    calls = sorted(account.manifest.requests.by_endpoint.items(), key=lambda each: -each[1])
+def _endpoints(account: RunSummary) -> Html:
+    calls = sorted(account.manifest.requests.by_endpoint.items(), key=lambda item: -item[1])
     rows = [
         element("tr", element("th", endpoint, scope="row"), element("td", f"{count:,}", class_="number"))
         for endpoint, count in calls
@@ -231,7 +235,7 @@ def _retries(retries: Counter[tuple[str, str]]) -> Html:
     first = {reason: reasons[0] for reasons, reason in group_by_reason((reason, reason) for _, reason in retries)}
     for (_, reason), count in retries.items():
         alike[first.get(reason, reason)] += count
-    lines = [f"{figures.count(count, 'time')}: {reason}" for reason, count in alike.most_common(_MOST_REASONS)]
+    lines = [f"{plural(count, 'time')}: {reason}" for reason, count in alike.most_common(_MOST_REASONS)]
     if len(alike) > _MOST_REASONS:
         lines.append(f"and {len(alike) - _MOST_REASONS} other reasons; all of them are in the log")
     return element(

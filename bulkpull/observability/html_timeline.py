@@ -1,18 +1,18 @@
 """
-The timeline of a run as HTML (pure): a bar a dataset on one axis of time, and the same in numbers.
+The timeline of a run as HTML (pure): one bar per dataset on a time axis, and a table with the same numbers.
 
-Bars stretch with the page, so they are told in per cent of the run; words stand beside them, where they never shrink.
+Bars scale with the page, so their sizes are percentages of the run; text beside them keeps its size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bulkpull.formatting import duration
+from bulkpull.formatting import format_duration
 from bulkpull.observability.html_markup import Html, breakable, element, joined
 from bulkpull.observability.timings import Phase, RunTimings, Span
 
-_TOLD = {
+_PHASE_LABELS = {
     Phase.WAITING: "waiting for its turn",
     Phase.SERVICE: "on the service",
     Phase.DOWNLOAD: "download",
@@ -47,9 +47,9 @@ _STEPS_S = (
 _MOST_TICKS = 4
 
 
-def told(phase: Phase) -> str:
-    """What a phase is called on the page."""
-    return _TOLD[phase]
+def phase_label(phase: Phase) -> str:
+    """The label of a phase on the page."""
+    return _PHASE_LABELS[phase]
 
 
 def ticks(length_s: float) -> list[float]:
@@ -80,7 +80,7 @@ def draw_timeline(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
 
 def timeline_table(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
     """The same in numbers: seconds by dataset and phase."""
-    names = [*(_TOLD[phase].capitalize() for phase in Phase), "Done after"]
+    names = [*(_PHASE_LABELS[phase].capitalize() for phase in Phase), "Done after"]
     head = element(
         "tr",
         element("th", "Dataset", scope="col", role="columnheader"),
@@ -93,7 +93,7 @@ def timeline_table(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
         spent = [sum(span.length_s for span in spans if span.phase is phase) for phase in Phase]
         ended_s = max((span.ended_s for span in spans), default=0.0)
         cells = [
-            element("td", duration(each_s) if each_s else "–", class_="number", role="cell", data_name=name)
+            element("td", format_duration(each_s) if each_s else "–", class_="number", role="cell", data_name=name)
             for each_s, name in zip([*spent, ended_s], names, strict=True)
         ]
         rows.append(element("tr", element("th", breakable(dataset), scope="row", role="rowheader"), *cells, role="row"))
@@ -109,7 +109,7 @@ def timeline_table(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
 
 def _row(dataset: str, spans: Sequence[Span], *, length_s: float, grid: Html) -> tuple[Html, ...]:
     said = [
-        f"{_TOLD[phase]} {duration(sum(span.length_s for span in spans if span.phase is phase))}"
+        f"{_PHASE_LABELS[phase]} {format_duration(sum(span.length_s for span in spans if span.phase is phase))}"
         for phase in Phase
         if any(span.phase is phase for span in spans)
     ]
@@ -127,7 +127,7 @@ def _row(dataset: str, spans: Sequence[Span], *, length_s: float, grid: Html) ->
     return (
         element("span", breakable(dataset), class_="name"),
         bar,
-        element("span", duration(took_s) if spans else "–", class_="took number"),
+        element("span", format_duration(took_s) if spans else "–", class_="took number"),
     )
 
 
@@ -156,7 +156,7 @@ def _share(part: float) -> str:
 def _legend(chronicle: RunTimings) -> Html:
     entries = [
         element("li", element("svg", _rect(phase, 0.05, 0.9), aria_hidden="true"), words)
-        for phase, words in _TOLD.items()
+        for phase, words in _PHASE_LABELS.items()
     ]
     if chronicle.resumptions:
         mark = element("svg", element("line", x1="50%", x2="50%", y1="0", y2=_BOX, class_="again"), aria_hidden="true")
@@ -166,7 +166,7 @@ def _legend(chronicle: RunTimings) -> Html:
 
 def _axis(length_s: float) -> Html:
     marks = [
-        element("text", duration(at_s), x=_share(at_s / length_s), y="14", text_anchor=_anchor(at_s / length_s))
+        element("text", format_duration(at_s), x=_share(at_s / length_s), y="14", text_anchor=_anchor(at_s / length_s))
         for at_s in ticks(length_s)
     ]
     return element(

@@ -1,8 +1,8 @@
 """
-Word of a run's end, to a command and to an address that the settings name: both get the manifest.
+Notifications about the end of a run, to a command and to a URL from the settings: both receive the manifest.
 
-It comes last, when the output folder is free again. It takes no longer than `notify_seconds`, and whatever becomes of
-it is no fault of the run.
+They are sent last, after the output folder is unlocked, and take at most `notify_seconds`. A failed notification never
+changes the exit status.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bulkpull.clock import Clock
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Events
-from bulkpull.output.atomic_files import disk_trouble
+from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import Manifest
 from bulkpull.transport.http import Http
 from bulkpull.transport.messages import Request, Timeouts
@@ -81,14 +81,14 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
     by_hand = f"try it by hand, with {path} as its standard input"
     with ExitStack() as stack:
         try:
-            told = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
+            manifest_file = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
             said = stack.enter_context(await anyio.to_thread.run_sync(tempfile.TemporaryFile))
             environment = environment_for(manifest, os.environ)
             await anyio.to_thread.run_sync(partial(_check_program, words[0], search=environment.get("PATH")))
             guarded, options = stack.enter_context(platforms.current().guarded(words))
             process = await anyio.open_process(
                 guarded,
-                stdin=told,
+                stdin=manifest_file,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -97,7 +97,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         except FileNotFoundError:
             raise BulkpullError(f"`notify_command`: there is no program {words[0]}", fix=by_hand) from None
         except OSError as trouble:
-            error = disk_trouble(trouble, Path(words[0]))
+            error = to_disk_error(trouble, Path(words[0]))
             raise BulkpullError("`notify_command` could not be run", why=error.reason, fix=by_hand) from None
         try:
             with anyio.move_on_after(within_s):
@@ -159,7 +159,7 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
         reply = await http.send(request)
     if reply.status not in _GOOD:
         raise BulkpullError(
-            f"{request.told} answered {reply.status} {reply.reason}".rstrip(),
+            f"{request.label} answered {reply.status} {reply.reason}".rstrip(),
             fix="check the address, and that it takes a POST of JSON",
         )
 

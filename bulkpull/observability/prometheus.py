@@ -1,13 +1,14 @@
 """
-A run in numbers, for Prometheus: a text file as the node exporter's textfile collector reads it.
+Prometheus metrics of a run: a text file for the node exporter's textfile collector.
 
-Moments instead of ages: an age in a file stands still when nobody writes it any more, which is what is to be noticed.
-`time() - bulkpull_dataset_last_success_timestamp_seconds` is the age at every moment, also of a cron that never ran.
+It has timestamps instead of ages: an age in a file would stop growing when the file is no longer written, which is what
+an alert must detect. `time() - bulkpull_dataset_last_success_timestamp_seconds` is always the current age.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,18 +18,26 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from bulkpull.observability.progress import STATES, Progress
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
 _RUN_SUCCESS = "bulkpull_run_last_success_timestamp_seconds"
+_IN_PROGRESS = "bulkpull_run_in_progress"
+_PROGRESS = (
+    _IN_PROGRESS,
+    "bulkpull_run_progress_timestamp_seconds",
+    "bulkpull_run_progress_datasets",
+    "bulkpull_run_progress_downloaded_bytes",
+)
 _DATASET_STATUSES = ("complete", "skipped", "unavailable", "failed")
 _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class EarlierMetrics:
     """
-    What earlier runs reached, and this one must not forget.
+    Values of earlier runs that the new file keeps.
 
     Attributes:
         run_success: When a run last ended with status 0, Unix time; `None` when that is not known.
@@ -41,7 +50,7 @@ class Remembered:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
-def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -> str:
+def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> str:
     """
     The file's content (pure).
 
@@ -53,7 +62,42 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: Remembered) -
     return generate_latest(registry).decode("utf-8")
 
 
-def read_metrics(text: str, *, output: str) -> Remembered:
+def render_progress(before: str, progress: Progress, *, output: str, now: datetime, is_running: bool) -> str:
+    """
+    The file's content while a run lasts (pure): what it told of the last run stays, beside how far this one is.
+
+    Args:
+        before: The content until now; what is unreadable or of another output folder is left out.
+        now: The present moment; `bulkpull_run_progress_timestamp_seconds` tells it, and stands still when a run hangs.
+        is_running: False where the run has ended without a manifest.
+    """
+    kept: list[Metric] = []
+    with suppress(ValueError):
+        for family in text_string_to_metric_families(before):
+            family.samples = [sample for sample in family.samples if sample.labels.get("output") == output]
+            if family.samples and family.name not in _PROGRESS:
+                kept.append(family)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)]))
+    return generate_latest(registry).decode("utf-8")
+
+
+def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: bool) -> Iterator[Metric]:
+    in_progress, renewed_at, datasets, downloaded = _PROGRESS
+    yield _gauge(in_progress, "Whether a run is in progress.", output, [({}, float(is_running))])
+    yield _gauge(renewed_at, "When the run in progress last told how far it is.", output, [({}, now.timestamp())])
+    if not is_running:
+        return
+    done, failed, total = progress.counts()
+    by_state = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in STATES}
+    by_state |= {"done": done, "failed": failed, "not_started": total - len(progress.lines)}
+    states = [({"state": state}, count) for state, count in by_state.items()]
+    yield _gauge(datasets, "Datasets of the run in progress, by what they are doing.", output, states)
+    description = "Bytes that the run in progress has downloaded."
+    yield _gauge(downloaded, description, output, [({}, progress.done_bytes())])
+
+
+def read_metrics(text: str, *, output: str) -> EarlierMetrics:
     """
     What an earlier file for the same folder remembers (pure).
 
@@ -70,7 +114,7 @@ def read_metrics(text: str, *, output: str) -> Remembered:
                 run_success = sample.value
             elif sample.name == _DATASET_SUCCESS:
                 dataset_success[sample.labels["dataset"]] = sample.value
-    return Remembered(run_success, dataset_success)
+    return EarlierMetrics(run_success, dataset_success)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,23 +125,24 @@ class _Numbers(Collector):
         return self.families
 
 
-def _families(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _families(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     yield from _of_run(manifest, output=output, remembered=remembered)
     yield from _of_datasets(manifest, output=output, remembered=remembered)
 
 
-def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     started, ended = _unix(manifest.started_at), _unix(manifest.finished_at)
     status = "interrupted" if manifest.interrupted else manifest.status
     requests = manifest.requests
     success = ended if manifest.exit_code == 0 else remembered.run_success
 
-    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-        return _gauge(f"bulkpull_run_{name}", told, output, samples)
+    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_run_{name}", description, output, samples)
 
     yield _gauge(
         "bulkpull_info", "The version that made the last run.", output, [({"version": manifest.tool.version}, 1)]
     )
+    yield _gauge(_IN_PROGRESS, "Whether a run is in progress.", output, [({}, 0.0)])
     yield gauge("last_end_timestamp_seconds", "When the last run ended, in whatever way.", [({}, ended)])
     if success is not None:
         yield gauge("last_success_timestamp_seconds", "When a run last ended with exit status 0.", [({}, success)])
@@ -110,27 +155,28 @@ def _of_run(manifest: Manifest, *, output: str, remembered: Remembered) -> Itera
     yield gauge("requests_retried", "Calls sent again in the last run.", [({}, requests.retried)])
 
 
-def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> Iterator[Metric]:
+def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> Iterator[Metric]:
     ended, records = _unix(manifest.finished_at), manifest.datasets
     there = [record for record in records if record.status in ("complete", "skipped")]
     success = dict(remembered.dataset_success) | {record.dataset: ended for record in there}
     rows = dict(remembered.rows) | {record.dataset: record.rows for record in there}
 
-    def gauge(name: str, told: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-        return _gauge(f"bulkpull_dataset_{name}", told, output, samples)
+    def gauge(name: str, description: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+        return _gauge(f"bulkpull_dataset_{name}", description, output, samples)
 
-    def each(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+    def by_dataset(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
         return [({"dataset": dataset}, values[dataset]) for dataset in sorted(values)]
 
     yield gauge(
-        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", each(success)
+        "last_success_timestamp_seconds", "When the dataset was last exported, or found unchanged.", by_dataset(success)
     )
-    yield gauge("rows", "Rows of the snapshot that is current.", each(rows))
-    yield gauge("bytes", "Bytes of Parquet of the snapshot.", each({one.dataset: _stored(one) for one in there}))
+    yield gauge("rows", "Rows of the snapshot that is current.", by_dataset(rows))
+    yield gauge("bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: _stored(one) for one in there}))
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
-    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", each(made))
-    downloaded = {record.dataset: record.downloaded_bytes for record in records}
-    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", each(downloaded))
+    yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
+    # A skipped dataset tells the size of the file that its snapshot came from.
+    downloaded = {record.dataset: 0 if record.status == "skipped" else record.downloaded_bytes for record in records}
+    yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
     yield gauge(
         "status",
         "What became of the dataset in the last run: 1 for its status.",
@@ -151,15 +197,15 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: Remembered) -> 
     )
 
 
-def _gauge(name: str, told: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
-    family = GaugeMetricFamily(name, told)
+def _gauge(name: str, description: str, output: str, samples: Iterable[tuple[dict[str, str], float]]) -> Metric:
+    family = GaugeMetricFamily(name, description)
     for labels, value in samples:
         family.add_sample(name, {"output": output} | labels, value)
     return family
 
 
 def _states(status: str, known: Iterable[str]) -> list[tuple[dict[str, str], float]]:
-    return [({"status": each}, float(each == status)) for each in known]
+    return [({"status": state}, float(state == status)) for state in known]
 
 
 def _stored(record: DatasetRecord) -> int:

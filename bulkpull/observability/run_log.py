@@ -1,10 +1,9 @@
 """
-The run's own log: each event as one JSON object a line, in `runs/<run_id>/log.jsonl`.
+The log of a run: one JSON object per event and line, in `runs/<run_id>/log.jsonl`.
 
-Its lines are those of `--log-format json`, from debug on, whatever the terminal shows; a run that is carried on goes on
-in the same file. A thread writes, so that a slow disk never holds up the run, and hands every line to the system as
-soon as it can: a kill costs the last moment at most, and a disk that is full for a while costs nothing. Secrets are
-removed before a line is made.
+Its lines are those of `--log-format json` from level debug, whatever the terminal shows; a resumed run continues the
+same file. A thread writes each line as soon as possible, so a slow disk never delays the run, a kill loses at most the
+last moment, and a disk that is full for a while loses nothing. Secrets are removed before a line is formatted.
 """
 
 from __future__ import annotations
@@ -26,12 +25,13 @@ from typing import Any
 from bulkpull import platforms
 from bulkpull.clock import stamp_of
 from bulkpull.events import Event, Level
+from bulkpull.output.layout import Layout
 from bulkpull.redact import printable_value
 
 # A night of twenty datasets takes a hundred kilobytes. What a storm of retries adds is cut here, calls first.
 MOST_BYTES = 16 << 20
 # Told whatever was cut before, so that a cut log still says how the run ended.
-_ALWAYS_TOLD = frozenset({"run.started", "pull.finished", "run.finished"})
+_ALWAYS_LOGGED = frozenset({"run.started", "pull.finished", "run.finished"})
 _CLOSING_S = 5.0
 # Lines that wait for a disk that refuses them; a full disk of some minutes costs none.
 _MOST_WAITING = 20_000
@@ -95,7 +95,7 @@ class RunLog:
             if self._file is None:
                 if not waiting:
                     return lost
-                self._file = _open_log(log_of(self._output, waiting[0]["run_id"]))
+                self._file = _open_log(Layout(self._output).log(waiting[0]["run_id"]))
                 self._size_bytes = _mend(self._file)
             if lost and waiting:
                 self._write_all(_line(_about(waiting[0], "log.lost", lines=lost)))
@@ -119,7 +119,7 @@ class RunLog:
         self._last = entry
         line = _line(entry)
         most = self._most_bytes if entry["level"] != "debug" else self._most_bytes // 2
-        if self._size_bytes + len(line) > most and entry["event"] not in _ALWAYS_TOLD:
+        if self._size_bytes + len(line) > most and entry["event"] not in _ALWAYS_LOGGED:
             self._cut += 1
         else:
             self._write_all(line)
@@ -139,29 +139,24 @@ class RunLog:
             self._file = None
 
 
-def log_of(output: Path, run_id: str) -> Path:
-    """Where the log of a run stands."""
-    return output / "runs" / run_id / "log.jsonl"
-
-
 def as_entry(event: Event, *, run_id: str, at: datetime) -> Entry:
     """An event as it stands in the log (pure)."""
     facts = {name: value for name, value in event.facts.items() if value is not None and name != "run_id"}
     about = {"run_id": run_id} | ({"dataset": event.dataset} if event.dataset is not None else {})
-    told = {name: printable_value(value, name=name) for name, value in facts.items()}
-    return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | told
+    values = {name: printable_value(value, name=name) for name, value in facts.items()}
+    return {"timestamp": stamp_of(at), "level": event.level.name.lower(), "event": event.name} | about | values
 
 
-def read_entry(line: str) -> tuple[Event, datetime] | None:
+def parse_entry(line: str) -> tuple[Event, datetime] | None:
     """An event, and when it happened, from a line of the log (pure); `None` for a line that is none."""
     try:
-        told: Mapping[str, Any] = json.loads(line)
-        at = datetime.fromisoformat(told["timestamp"])
-        level, name, dataset = Level[told["level"].upper()], str(told["event"]), told.get("dataset")
+        entry: Mapping[str, Any] = json.loads(line)
+        at = datetime.fromisoformat(entry["timestamp"])
+        level, name, dataset = Level[entry["level"].upper()], str(entry["event"]), entry.get("dataset")
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     known = {"timestamp", "level", "event", "dataset"}
-    return Event(name, level, dataset, {each: told[each] for each in told if each not in known}), at
+    return Event(name, level, dataset, {key: entry[key] for key in entry if key not in known}), at
 
 
 def _about(entry: Entry, event: str, *, lines: int) -> Entry:

@@ -1,4 +1,4 @@
-"""Everything that is told of a run when it has ended, as one value; and its verdict (pure)."""
+"""The summary of a finished run as one value, and its outcome in one sentence (pure)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from bulkpull import formatting as figures
+from bulkpull.formatting import plural
 from bulkpull.observability.failures import failed_datasets
 from bulkpull.observability.timings import RunTimings
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RunSummary:
     """
-    A run that has ended.
+    A finished run.
 
     Attributes:
         output: The output folder as commands name it.
@@ -29,8 +29,8 @@ class Account:
     rows_before: Mapping[str, int] = field(default_factory=dict)
 
 
-class Tone(StrEnum):
-    """How a verdict, or what became of a dataset, is to be taken."""
+class Severity(StrEnum):
+    """The severity of an outcome, of a run or a dataset."""
 
     GOOD = "good"
     QUIET = "quiet"
@@ -39,43 +39,43 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A run's end in a word and in one sentence."""
+class RunOutcome:
+    """The outcome of a run in one word and one sentence."""
 
-    tone: Tone
+    tone: Severity
     word: str
     sentence: str
 
 
-def verdict_of(manifest: Manifest) -> Verdict:
+def run_outcome(manifest: Manifest) -> RunOutcome:
     """How the run ended."""
-    whole = figures.count(len(manifest.datasets), "dataset")
+    whole = plural(len(manifest.datasets), "dataset")
     there = [record for record in manifest.datasets if record.status in ("complete", "skipped")]
     if manifest.interrupted:
         done = f"{len(there)} of {whole} done" if manifest.datasets else "before anything was ordered"
         sentence = f"The run was stopped, {done}; the same command again carries on."
-        return Verdict(Tone.MIXED, "Interrupted", sentence)
+        return RunOutcome(Severity.MIXED, "Interrupted", sentence)
     if manifest.submitted:
         sentence = f"Reports for {whole} are ordered; bulkpull runs resume collects them."
-        return Verdict(Tone.QUIET, "Submitted", sentence)
+        return RunOutcome(Severity.QUIET, "Submitted", sentence)
     lost = len(failed_datasets(manifest))
     if manifest.status == "failed":
-        return Verdict(Tone.BAD, "Failed", f"None of {whole} was exported.")
+        return RunOutcome(Severity.BAD, "Failed", f"None of {whole} was exported.")
     if manifest.status == "partial":
         are = "is" if len(there) == 1 else "are"
-        return Verdict(Tone.MIXED, "PartialFile", f"{len(there)} of {whole} {are} up to date; {lost} failed.")
-    return Verdict(Tone.GOOD, "Complete", f"{_all_there(there)}{_not_offered(manifest)}.")
+        return RunOutcome(Severity.MIXED, "PartialFile", f"{len(there)} of {whole} {are} up to date; {lost} failed.")
+    return RunOutcome(Severity.GOOD, "Complete", f"{_all_there(there)}{_not_offered(manifest)}.")
 
 
 def _all_there(records: list[DatasetRecord]) -> str:
     unchanged = sum(record.status == "skipped" for record in records)
     fresh = len(records) - unchanged
-    rows = figures.count(sum(record.rows for record in records if record.status == "complete"), "row")
+    rows = plural(sum(record.rows for record in records if record.status == "complete"), "row")
     if not unchanged:
-        return f"{figures.count(fresh, 'dataset')} exported, {rows}"
+        return f"{plural(fresh, 'dataset')} exported, {rows}"
     if not fresh:
-        return f"{figures.count(unchanged, 'dataset')} unchanged since the last run"
-    return f"{figures.count(fresh, 'dataset')} exported, {rows}; {unchanged} unchanged since the last run"
+        return f"{plural(unchanged, 'dataset')} unchanged since the last run"
+    return f"{plural(fresh, 'dataset')} exported, {rows}; {unchanged} unchanged since the last run"
 
 
 def _not_offered(manifest: Manifest) -> str:

@@ -1,8 +1,8 @@
 """
-What to send along when help is needed: all that is known of a run, without its data, its secrets and its links (pure).
+The support bundle: everything recorded about a run, without data, secrets and links (pure).
 
-Beyond what is never written down in the first place, a value that did not fit its column is reduced to its shape, and
-what stands in quotes within a query is left out: both are somebody's data.
+A value that did not fit its column is reduced to its shape, and quoted values in queries are removed: both are data of
+the partner.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.redact import plain, printable_value
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -31,8 +32,9 @@ What bulkpull knows of run {run_id}, to be sent to whoever helps.
   machine.json    versions, platform, free disk, the clock against the service's
 
 It holds no exported data, no secret and no link. Values that did not fit a column are reduced to their shape
-(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns, folders, the
-tenant and the application are in it: look through it before you pass it on.
+(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns and folders, the
+tenant, the application and the name of the user that signs in (`username`) are in it: look through it before you pass
+it on.
 """
 
 
@@ -50,50 +52,50 @@ class Bundle:
 
 def files_of(bundle: Bundle) -> dict[str, str]:
     """The bundle's files: name and text."""
-    lines = [told for line in bundle.log if (told := _line(line))]
+    lines = [cleaned for line in bundle.log if (cleaned := _line(line))]
     machine = dict(bundle.machine) | {"clock_skew_s": clock_skew(lines)}
     parts: dict[str, Any] = {
-        "manifest.json": without_data(bundle.manifest),
+        MANIFEST: without_data(bundle.manifest),
         "ledger.json": without_data(bundle.ledger),
         "settings.json": printable_value(bundle.settings, name="settings"),
         "machine.json": printable_value(machine, name="machine"),
     }
     files = {"README.txt": ABOUT.format(run_id=bundle.run_id)}
     if lines:
-        files["log.jsonl"] = "".join(f"{line}\n" for line in lines)
+        files[LOG] = "".join(f"{line}\n" for line in lines)
     for name, part in parts.items():
         if part is not None:
             files[name] = json.dumps(part, indent=2, ensure_ascii=False) + "\n"
     return files
 
 
-def without_data(told: Any, *, name: str = "") -> Any:
-    """JSON values without secrets and without anything that stood in the data."""
-    if isinstance(told, Mapping):
-        return {key: without_data(value, name=key) for key, value in told.items()}
-    if isinstance(told, (list, tuple)):
-        return [without_data(each, name=name) for each in told]
-    if isinstance(told, str):
+def without_data(value: Any, *, name: str = "") -> Any:
+    """JSON values without secrets and without values from the data."""
+    if isinstance(value, Mapping):
+        return {key: without_data(item, name=key) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_data(item, name=name) for item in value]
+    if isinstance(value, str):
         if name in _VALUES:
-            return shape_of(told)
+            return shape_of(value)
         if name in _QUERIES:
-            told = _QUOTED.sub("'…'", told)
-    return printable_value(told, name=name)
+            value = _QUOTED.sub("'…'", value)
+    return printable_value(value, name=name)
 
 
 def shape_of(value: str) -> str:
     """`12-AB` → `99-xx`: enough to see why a value is no number or date, and not what it was."""
-    return "".join("9" if each.isdigit() else "x" if each.isalpha() else each for each in plain(value))
+    return "".join("9" if char.isdigit() else "x" if char.isalpha() else char for char in plain(value))
 
 
 def clock_skew(lines: Iterable[str]) -> dict[str, float]:
-    """By endpoint, how far the other side's clock was ahead of this one's, as its answers told; the median, seconds."""
-    told: dict[str, list[float]] = {}
+    """By endpoint, the median of how far its clock was ahead of this machine's, by its replies; seconds."""
+    skews_s: dict[str, list[float]] = {}
     for line in lines:
         entry = json.loads(line) if '"skew_s"' in line else {}
         if isinstance(entry.get("skew_s"), (int, float)):
-            told.setdefault(str(entry.get("endpoint")), []).append(entry["skew_s"])
-    return {endpoint: median(each) for endpoint, each in sorted(told.items())}
+            skews_s.setdefault(str(entry.get("endpoint")), []).append(entry["skew_s"])
+    return {endpoint: median(values) for endpoint, values in sorted(skews_s.items())}
 
 
 def _line(line: str) -> str | None:

@@ -1,8 +1,8 @@
 """
-What happened when: the phases of every pull, and what held the run up; gathered from its events (pure).
+The timings of a run: the phases of every pull, and delays; collected from its events (pure).
 
-Moments are seconds of work since the run began. A run that was cut off and carried on has no gap: the hours in between
-are nobody's time, and `resumptions` tells where they were.
+Times are seconds of work since the run began. A resumed run has no gap: the time between its sessions is left out, and
+`resumptions` says where it was.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bulkpull.events import Event
 
 
 class Phase(StrEnum):
-    """What a pull is doing, in the order in which it does it."""
+    """The phases of a pull, in order."""
 
     WAITING = "waiting"
     SERVICE = "service"
@@ -37,7 +37,7 @@ _PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when a dataset was in a phase."""
+    """The start and end of one phase of a dataset."""
 
     dataset: str
     phase: Phase
@@ -53,7 +53,7 @@ class Span:
 @dataclass(slots=True)
 class RunTimings:
     """
-    One run, or one session of it.
+    The timings of one run, or of one session of it.
 
     Attributes:
         length_s: Seconds of work, up to the last event.
@@ -76,7 +76,7 @@ class RunTimings:
     breaks: Counter[str] = field(default_factory=Counter)
     _open: dict[tuple[str, object], tuple[Phase, float]] = field(default_factory=dict)
 
-    def note(self, event: Event, *, at_s: float) -> None:
+    def record(self, event: Event, *, at_s: float) -> None:
         """Take in one event, which happened `at_s` after the run began."""
         # A wall clock that was set back while an earlier session was logged must not turn time around.
         self.length_s = at_s = max(self.length_s, at_s)
@@ -114,7 +114,7 @@ class RunTimings:
         for dataset, part in list(self._open):
             self._end(dataset, part, at_s=self.length_s)
 
-    def followed_by(self, later: RunTimings) -> RunTimings:
+    def then(self, later: RunTimings) -> RunTimings:
         """This session and then `later`, which carried the run on."""
         self.close()
         offset_s = self.length_s
@@ -148,8 +148,8 @@ class RunTimings:
 
     def slowest(self) -> Span | None:
         """The longest phase of any pull; `None` when none was gone through."""
-        each = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
-        return max(each, key=lambda span: span.length_s, default=None)
+        spans = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
+        return max(spans, key=lambda span: span.length_s, default=None)
 
     def _turn_to(self, event: Event, *, dataset: str, at_s: float) -> None:
         part = event.facts.get("part")
@@ -176,21 +176,21 @@ class RunTimings:
             self.spans.append(Span(dataset, phase, began_s, at_s))
 
 
-def replay(told: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
+def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | None:
     """
     The sessions that a log tells of, as one; `None` when it tells of none.
 
     Args:
-        told: Events and when they happened, in the log's order.
+        entries: Events and when they happened, in the log's order.
     """
     whole: RunTimings | None = None
     session: RunTimings | None = None
     began_at: datetime | None = None
-    for event, at in told:
+    for event, at in entries:
         if event.name == "run.started":
             whole, session, began_at = _joined(whole, session), RunTimings(), at
         if session is not None and began_at is not None:
-            session.note(event, at_s=(at - began_at).total_seconds())
+            session.record(event, at_s=(at - began_at).total_seconds())
     return _joined(whole, session)
 
 
@@ -199,7 +199,7 @@ def _joined(earlier: RunTimings | None, later: RunTimings | None) -> RunTimings 
         later.close()
     if earlier is None or later is None:
         return earlier or later
-    return earlier.followed_by(later)
+    return earlier.then(later)
 
 
 def _lower(

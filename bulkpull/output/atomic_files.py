@@ -1,7 +1,7 @@
 """
-Files that are whole or not there: written aside, made durable, then renamed.
+Atomic file writes: write a temporary file, sync it, rename it.
 
-A rename is atomic for readers, and only the directory's own sync makes it last through a power cut.
+A rename is atomic for readers; only a sync of the directory makes it survive a power loss.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RESERVE_BYTES = 4 << 20
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """
     Turn the system's refusals into one sentence about `path`.
 
@@ -49,10 +49,10 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as trouble:
-        raise disk_trouble(trouble, path) from trouble
+        raise to_disk_error(trouble, path) from trouble
 
 
-def disk_trouble(trouble: OSError, path: Path) -> DiskTrouble:
+def to_disk_error(trouble: OSError, path: Path) -> DiskTrouble:
     """What the system refused, as an error that names the path and the next step."""
     if isinstance(trouble, NotBeneath):
         return DiskTrouble(
@@ -227,7 +227,7 @@ def has_links(folder: Path) -> bool:
     return True
 
 
-def clear_asides(folder: Path, *, root: Path, names: Collection[str] | None = None) -> None:
+def remove_stale_temp_files(folder: Path, *, root: Path, names: Collection[str] | None = None) -> None:
     """
     Remove what a killed process had written aside in `folder` and not yet renamed.
 

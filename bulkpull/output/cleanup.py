@@ -1,8 +1,8 @@
 """
-What follows a publication: clean-up steps, each of which may fail alone.
+Clean-up after a publication: independent steps, each of which may fail.
 
-`current.json` has moved by then, so that nothing here makes a dataset a failure. A step that fails is told, and the
-next run does it: every run begins with the steps of all datasets that are published.
+`current.json` is already updated, so no failure here fails the dataset. A failed step is reported and repeated by the
+next run: every run begins with the clean-up of all published datasets.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from bulkpull.output.atomic_files import disk_trouble, makedirs_durable, replace_symlink, sync_folder, write_atomically
+from bulkpull.output.atomic_files import makedirs_durable, replace_symlink, sync_folder, to_disk_error, write_atomically
+from bulkpull.output.layout import LATEST, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.no_follow import NotBeneath, remove_beneath
 from bulkpull.output.retention import retire_snapshots
-from bulkpull.output.run_history import PRIVATE
-from bulkpull.output.views import MARK, VIEWS, script_of
+from bulkpull.output.views import MARK, script_of
 
-LATEST = "latest"
-# There when the file system was found to have no links; `runs verify` then misses none.
-_NO_LINKS_MARK = "no-links"
-
+_RUN_COLUMN_LINES = """
+An engine that takes `run=<run>` in the paths of `current.json` for a partition adds a column `run`: switch that off
+(`hive_partitioning = false` in DuckDB), and the columns are those of `latest/`.
+"""
 _RUNS_WARNING = """\
 Do not read `datasets/<Dataset>/run=*/`: every run is a whole snapshot, so a pattern over several runs counts every row
 several times. `runs/<run>/manifest.json` tells what each run did. `.bulkpull/` is private to the tool.
@@ -38,14 +38,14 @@ README = f"""\
   after their run, so that a read during which a newer snapshot is published is whole or fails; then read again.
 - `current.json`: the same as a list of files, with run and row count. Files listed there stay for a day after they were
   replaced, so that a read of the list cannot even fail.
-{_VIEWS_LINE}
+{_VIEWS_LINE}{_RUN_COLUMN_LINES}
 {_RUNS_WARNING}"""
 README_WITHOUT_LINKS = f"""\
 # What to read here
 
 - `current.json`: the files of the newest complete snapshot of each dataset, with run and row count. Files listed there
   stay for a day after they were replaced.
-{_VIEWS_LINE}
+{_VIEWS_LINE}{_RUN_COLUMN_LINES}
 There is no `latest/`: this file system has no links.
 
 {_RUNS_WARNING}"""
@@ -58,8 +58,16 @@ _FIRST_README = f"""\
 
 {_RUNS_WARNING}"""
 _OUR_READMES = (
-    *(README, README_WITHOUT_LINKS, _FIRST_README),
-    *(README.replace(_VIEWS_LINE, ""), README_WITHOUT_LINKS.replace(_VIEWS_LINE, "")),
+    _FIRST_README,
+    *(
+        text.replace(views_line, "").replace(run_column_lines, "")
+        for text in (README, README_WITHOUT_LINKS)
+        for views_line, run_column_lines in (
+            ("", ""),
+            ("", _RUN_COLUMN_LINES),
+            (_VIEWS_LINE, _RUN_COLUMN_LINES),
+        )
+    ),
 )
 
 
@@ -101,12 +109,12 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
         try:
             work()
         except OSError as trouble:
-            undone.append(Undone(dataset, step, disk_trouble(trouble, output).told))
+            undone.append(Undone(dataset, step, to_disk_error(trouble, output).message))
 
     for dataset in datasets:
         snapshot = current.datasets.get(dataset)
         if snapshot is not None:
-            attempt(dataset, "latest", partial(point_latest, output, dataset, snapshot=snapshot))
+            attempt(dataset, LATEST, partial(point_latest, output, dataset, snapshot=snapshot))
             retire = partial(retire_snapshots, output, dataset, snapshot=snapshot, retain=retain, now=now)
             attempt(dataset, "retention", retire)
     attempt(None, "readme", partial(write_readme, output))
@@ -122,7 +130,7 @@ def write_views(output: Path, *, current: Current) -> None:
     Raises:
         OSError: The disk refused.
     """
-    path, wanted = output / VIEWS, script_of(current.datasets)
+    path, wanted = Layout(output).views, script_of(current.datasets)
     try:
         there = path.read_text(encoding="utf-8") if path.is_file() else None
     except ValueError:
@@ -135,7 +143,7 @@ def write_views(output: Path, *, current: Current) -> None:
 
 def is_without_links(output: Path) -> bool:
     """Whether the last run found that the file system has no links, so that there is no `latest/`."""
-    return os.path.lexists(output / PRIVATE / _NO_LINKS_MARK)
+    return os.path.lexists(Layout(output).no_links_mark)
 
 
 def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> None:
@@ -145,8 +153,9 @@ def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> No
     Raises:
         OSError: The disk refused.
     """
-    folder, mark = output / LATEST, output / PRIVATE / _NO_LINKS_MARK
-    link, target = folder / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+    layout = Layout(output)
+    folder, mark = layout.latest, layout.no_links_mark
+    link, target = layout.latest_link(dataset), latest_target(dataset, snapshot.run_id)
     with suppress(OSError):
         if os.readlink(link) == target:  # noqa: PTH115 - a path would lose the leading dots' spelling
             return
@@ -169,7 +178,7 @@ def write_readme(output: Path) -> None:
     Raises:
         OSError: The disk refused.
     """
-    path = output / "README.md"
+    path = Layout(output).readme
     wanted = README_WITHOUT_LINKS if is_without_links(output) else README
     try:
         there = path.read_text(encoding="utf-8") if path.is_file() else None

@@ -1,4 +1,4 @@
-"""What is inside a published file, held against what was written down when it was published."""
+"""Compares the content of a published file with the record of its publication."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def look_into(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None
         footer = read_footer(path)
     except (OSError, ValueError) as refused:
         return 0, f"it is no Parquet file: {printable(str(refused), most=200)}"
-    told = footer.lineage.get("dataset"), footer.lineage.get("run_id")
-    if told != (dataset, run_id):
-        return footer.rows, f"by its metadata it belongs to {told[0] or 'no dataset'}, run {told[1] or 'unknown'}"
+    found = footer.lineage.get("dataset"), footer.lineage.get("run_id")
+    if found != (dataset, run_id):
+        return footer.rows, f"by its metadata it belongs to {found[0] or 'no dataset'}, run {found[1] or 'unknown'}"
     return footer.rows, None

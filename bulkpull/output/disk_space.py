@@ -1,90 +1,165 @@
-"""Is there room for a run? Estimated by what its datasets took last time, before a report is ordered (fault 6)."""
+"""Estimates the disk space of a run from the sizes of the last one, before any report is created (fault 6)."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.errors import DiskTrouble
+from bulkpull.formatting import format_size
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import manifests
+
+ASSUMED_BYTES = 1_000_000
+"""What a dataset that was never exported counts with: so much to download, and so much Parquet."""
+FIX = "free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSize:
+    """
+    What a dataset is expected to take on the disk.
+
+    Attributes:
+        is_known: It was exported before, and takes what it took then.
+    """
+
+    dataset: str
+    downloaded_bytes: int = ASSUMED_BYTES
+    stored_bytes: int = ASSUMED_BYTES
+    is_known: bool = False
+
+    @property
+    def total_bytes(self) -> int:
+        """Its download and its Parquet, which lie there together while it is converted."""
+        return self.downloaded_bytes + self.stored_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEstimate:
+    """
+    Room on the disk, and what an export needs of it.
+
+    Attributes:
+        free_bytes: Beside the reserve that downloads leave.
+        sizes: Of all its datasets, in their order.
+        fitting: As many of these as there is room for.
+        needed_bytes, fitting_bytes: What all of them need, and those that fit.
+    """
+
+    free_bytes: int
+    sizes: tuple[ExpectedSize, ...]
+    fitting: tuple[ExpectedSize, ...]
+    needed_bytes: int
+    fitting_bytes: int
+
+    @property
+    def too_large(self) -> list[ExpectedSize]:
+        """The datasets for which there is no room."""
+        return [size for size in self.sizes if size not in self.fitting]
 
 
 async def find_too_large(output: Path, datasets: Iterable[str], *, settings: Settings) -> dict[str, DiskTrouble]:
     """
     The datasets for which there is no room, so that only they are refused and the others are exported.
 
-    What was never exported has no size, and counts as nothing: a first run is not refused.
-
     Returns:
-        By dataset, what is needed and what is free; nothing was asked of the service but what it offers.
+        By dataset, what is needed and what is free, one error for all of them; nothing was asked of the service but
+        what it offers.
+    """
+    room = await anyio.to_thread.run_sync(lambda: estimate_room(output, datasets, settings=settings))
+    if not room.too_large:
+        return {}
+    needed, free = format_size(sum(size.total_bytes for size in room.too_large)), format_size(room.free_bytes)
+    subject = "it needs" if len(room.too_large) == 1 else f"these {len(room.too_large)} datasets need"
+    others = f", and the other datasets of the run need {format_size(room.fitting_bytes)}" if room.fitting else ""
+    refused = DiskTrouble(
+        f"there is not enough room in {output}",
+        why=f"{subject} {needed} ({describe_basis(room.too_large)}); {free} are free beside a reserve of "
+        f"{format_size(RESERVE_BYTES)}{others}",
+        fix=FIX,
+    )
+    return {size.dataset: refused for size in room.too_large}
+
+
+def describe_basis(sizes: Sequence[ExpectedSize]) -> str:
+    """What the expected sizes are taken from, in words."""
+    assumed = f"{format_size(2 * ASSUMED_BYTES)} for each that was never exported"
+    if not any(size.is_known for size in sizes):
+        return assumed
+    return "by the last export" if all(size.is_known for size in sizes) else f"by the last export, and {assumed}"
+
+
+def estimate_room(
+    output: Path, datasets: Iterable[str], *, settings: Settings, place: Path | None = None
+) -> RoomEstimate:
+    """
+    Hold what an export of `datasets` takes against what is free; reads manifests only.
+
+    Args:
+        place: A folder on the disk that `output` will lie on, where `output` does not exist yet.
     """
     at_once = settings.parallel_downloads + CONVERSIONS_AT_ONCE
-
-    def look() -> dict[str, DiskTrouble]:
-        free = max(0, shutil.disk_usage(output).free - RESERVE_BYTES)  # downloads leave it too
-        records = last_exported(output, datasets)
-        fitting = choose_fitting(records, free_bytes=free, keep_raw=settings.keep_raw, at_once=at_once)
-        beside = figures.size(needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once))
-        return {
-            record.dataset: DiskTrouble(
-                f"{record.dataset}: there is not enough room in {output}",
-                why=f"by its last size it needs {figures.size(needed_bytes([record], keep_raw=True, at_once=1))}, "
-                f"{figures.size(free)} are free beside a reserve of {figures.size(RESERVE_BYTES)}, and the other "
-                f"datasets of the run need {beside}",
-                fix="free some space, keep fewer snapshots (`retain_runs`), or choose a larger disk with --output",
-            )
-            for record in records
-            if record not in fitting
-        }
-
-    return await anyio.to_thread.run_sync(look)
+    free_bytes = max(0, shutil.disk_usage(place or output).free - RESERVE_BYTES)  # downloads leave it too
+    sizes = expected_sizes(output, datasets)
+    fitting = choose_fitting(sizes, free_bytes=free_bytes, keep_raw=settings.keep_raw, at_once=at_once)
+    return RoomEstimate(
+        free_bytes,
+        sizes=tuple(sizes),
+        fitting=tuple(fitting),
+        needed_bytes=needed_bytes(sizes, keep_raw=settings.keep_raw, at_once=at_once),
+        fitting_bytes=needed_bytes(fitting, keep_raw=settings.keep_raw, at_once=at_once),
+    )
 
 
 def choose_fitting(
-    records: Sequence[DatasetRecord], *, free_bytes: int, keep_raw: bool, at_once: int
-) -> list[DatasetRecord]:
+    sizes: Sequence[ExpectedSize], *, free_bytes: int, keep_raw: bool, at_once: int
+) -> list[ExpectedSize]:
     """
-    As many of the exports as fit, the largest left out first (pure).
+    As many of the datasets as fit, the largest left out first (pure).
 
     Args:
-        records: Their last exports.
         at_once: Downloads that are under way or wait for their conversion.
     """
-    fitting = sorted(records, key=lambda record: needed_bytes([record], keep_raw=True, at_once=1))
+    fitting = sorted(sizes, key=lambda size: size.total_bytes)
     while fitting and needed_bytes(fitting, keep_raw=keep_raw, at_once=at_once) > free_bytes:
         fitting.pop()
     return fitting
 
 
-def needed_bytes(records: Sequence[DatasetRecord], *, keep_raw: bool, at_once: int) -> int:
+def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int) -> int:
     """
-    The room that the same export takes again (pure).
+    The room that an export takes (pure).
 
     All of its Parquet, and as many downloads as may lie there unconverted; all of them where they are kept.
 
     Args:
         at_once: Downloads that are under way or wait for their conversion.
     """
-    downloads = sorted((record.downloaded_bytes for record in records), reverse=True)
-    stored = sum(file.bytes for record in records for file in record.files)
-    return stored + sum(downloads if keep_raw else downloads[:at_once])
+    downloads = sorted((size.downloaded_bytes for size in sizes), reverse=True)
+    return sum(size.stored_bytes for size in sizes) + sum(downloads if keep_raw else downloads[:at_once])
 
 
-def last_exported(output: Path, datasets: Iterable[str]) -> list[DatasetRecord]:
-    """The newest record of each dataset's publication; none for those of which no manifest tells."""
-    wanted, found = set(datasets), dict[str, DatasetRecord]()
+def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
+    """What each dataset took when it was published last; an assumption for those of which no manifest tells."""
+    sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
     for manifest in manifests(output):
         for record in manifest.datasets:
-            if record.dataset in wanted and record.status == "complete":
-                found.setdefault(record.dataset, record)
-        if wanted == found.keys():
+            known = sizes.get(record.dataset)
+            if known is not None and not known.is_known and record.status == "complete":
+                sizes[record.dataset] = _as_exported(record)
+        if all(size.is_known for size in sizes.values()):
             break
-    return list(found.values())
+    return list(sizes.values())
+
+
+def _as_exported(record: DatasetRecord) -> ExpectedSize:
+    stored_bytes = sum(file.bytes for file in record.files)
+    return ExpectedSize(record.dataset, record.downloaded_bytes, stored_bytes, is_known=True)

@@ -1,9 +1,9 @@
 """
-How old what is published is: the age of the data, and the age of the last look at the service.
+Freshness of published data: the age of the data, and the age of the last successful check of the service.
 
-Two ages, because they mean two things. A dataset that the service refreshes once a month has old data and is fine, as
-long as somebody looks every night and finds nothing newer. So the last look that succeeded decides whether a dataset is
-late; a night that never ran, or failed, is no look.
+The two ages differ. A dataset that the service refreshes once a month has old data, and that is fine as long as regular
+runs check for newer data. So the last successful check decides whether a dataset is late; a run that failed or never
+started is not a check.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Literal
 
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.parquet_footer import read_footer
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
 from bulkpull.output.no_follow import status_beneath
-from bulkpull.output.run_history import RUN_ID, manifests, run_start_time
+from bulkpull.output.run_history import load_manifest, manifests, run_start_time
 
 State = Literal["current", "late", "missing", "unavailable"]
 
@@ -28,22 +29,25 @@ State = Literal["current", "late", "missing", "unavailable"]
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """
-    What is published of one dataset, and when it was looked for.
+    What is published of one dataset, and when it was last checked.
 
     Attributes:
         run_id: The run that published the current snapshot; `None` when there is none.
-        generated_at: When the service made the data; `None` when no file tells.
-        published_at: When the publishing run began.
-        checked_at: The last look at the service that succeeded, whether it brought data or found none that is newer.
+        rows_before: Rows of the snapshot before, where this one has fewer by more than `note_shrink`.
+        generated_at: When the service generated the data; `None` if unknown.
+        published_at: When the snapshot became current, by the clock of the machine that published it, but never before
+            the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
+        checked_at: The last successful check of the service, whether it found new data or not.
         unavailable: The newest run found that the service does not offer it to this account.
-        reason: What the newest run says of it, when that was no success.
-        source: For a custom export the dataset that it reads; it is asked for by whoever wants it, so that only its
-            owner knows when it is late.
+        reason: The reason that the newest run gives, if it was not successful.
+        source: For a custom query the dataset that it reads; it has no schedule, so only its owner knows when it is
+            late.
     """
 
     dataset: str
     run_id: str | None = None
     rows: int | None = None
+    rows_before: int | None = None
     generated_at: datetime | None = None
     published_at: datetime | None = None
     checked_at: datetime | None = None
@@ -71,16 +75,16 @@ def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshne
     """
     now = now or datetime.now(UTC)
     current = Current.load(output).datasets
-    told = manifests(output)
-    newest = next(told, None)
+    recent = manifests(output)
+    newest = next(recent, None)
     asked = newest.datasets if newest else []
-    looks = last_looks(current, chain([newest] if newest else [], told))
+    looks = last_looks(current, chain([newest] if newest else [], recent))
     names = dict.fromkeys([*(record.dataset for record in asked), *current])
     news = {record.dataset: record for record in asked}
     return [_freshness(name, output, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 
-def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, datetime]:
+def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:
     """
     When each dataset was last complete or found unchanged (pure).
 
@@ -89,11 +93,11 @@ def last_looks(published: Iterable[str], told: Iterable[Manifest]) -> dict[str, 
 
     Args:
         published: The datasets to find a look for; no more manifests are read once all have one.
-        told: Newest run first.
+        recent: Newest run first.
     """
     looks: dict[str, datetime] = {}
     wanted = set(published)
-    for manifest in told:
+    for manifest in recent:
         for record in [] if manifest.submitted else manifest.datasets:
             finished_at = datetime.fromisoformat(manifest.finished_at)
             is_waiting = record.status == "skipped" and record.due_at is not None
@@ -126,23 +130,34 @@ def _freshness(
     if snapshot is None:
         is_not_offered = news is not None and news.status == "unavailable"
         return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
-    published_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
+    began_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
     lineage = _lineage(output, snapshot.files)
     generated_at = _moment(lineage.get("generated_at"))
     is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
-    looks = [moment for moment in (look, published_at if is_believed else None) if moment is not None]
+    looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
+    published_at = _moment(snapshot.published_at) or began_at
+    if published_at and generated_at and is_believed:
+        published_at = max(published_at, generated_at)
     source = lineage.get("source", dataset)
     return Freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
+        rows_before=_rows_before(output, dataset, snapshot.run_id),
         generated_at=generated_at if is_believed else None,
         published_at=published_at,
         checked_at=max(looks, default=None),
         reason=reason,
         source=source if source != dataset else None,
     )
+
+
+def _rows_before(output: Path, dataset: str, run_id: str) -> int | None:
+    """What the manifest of the publishing run says of the rows before it."""
+    manifest = load_manifest(output, run_id)
+    records = manifest.datasets if manifest else ()
+    return next((record.rows_before for record in records if record.dataset == dataset), None)
 
 
 def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:

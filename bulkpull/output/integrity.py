@@ -1,8 +1,8 @@
 """
-Whether a snapshot is as it was published.
+Checks whether a snapshot is still as it was published.
 
-We never change a snapshot after it was published, but people, disks and other programs do. Each run looks at names and
-sizes before it trusts what is current, and publishes anew what is damaged (fault 10); `verify` looks at every byte.
+A snapshot is never changed after publication, but people, disks and other programs may damage it. Each run checks names
+and sizes of current files and republishes damaged datasets (fault 10); `verify` checks every byte.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from bulkpull.output.run_history import load_manifest
 
 def damaged_snapshots(output: Path, current: Current) -> dict[str, str]:
     """
-    The current snapshots whose files are missing or have another size than when they were published.
+    The current snapshots with a file that is missing or has a wrong size.
 
-    Cheap: the manifests that describe them are read, and no data.
+    Cheap: it reads manifests but no data.
 
     Returns:
-        By dataset, what is wrong with the first such file, in words.
+        By dataset, a message about the first such file.
     """
     damaged: dict[str, str] = {}
     for dataset, snapshot in current.datasets.items():
@@ -47,9 +47,9 @@ def faults_of(
         if what is not None:
             yield file.path, what
     folder = f"datasets/{record.dataset}/run={run_id}"
-    told = sum(file.rows for file in record.files)
-    if told != record.rows:
-        yield folder, f"the manifest tells {record.rows:,} rows for it, and {told:,} for its files"
+    file_rows = sum(file.rows for file in record.files)
+    if file_rows != record.rows:
+        yield folder, f"the manifest tells {record.rows:,} rows for it, and {file_rows:,} for its files"
     for stranger in sorted(
         set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
     ):

@@ -1,8 +1,9 @@
 """
-The ledger: what each pull of a run has reached; appended, never edited.
+The ledger: the steps that each pull of a run has completed; append-only.
 
-SQLite in `.bulkpull/`, one writer. Every step's outcome is in it before the next step begins, so that a run that was
-cut off can be carried on: same query, same report. Never a secret, never a secure link. `schema` opens the database.
+SQLite in `.bulkpull/`, one writer. The outcome of every step is committed before the next step begins, so an
+interrupted run can resume with the same query and report. It holds no secrets and no signed links. `ledger_db` opens
+the database.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import anyio.to_thread
 
 from bulkpull.clock import Clock, SystemClock
 from bulkpull.foreign_text import writable
+from bulkpull.output.layout import ledger_file
 from bulkpull.output.ledger_db import (
     SetAside,
     damaged_ledger,
-    digest_of,
-    explained,
+    ledger_digest,
+    ledger_errors,
     open_to_read,
     open_to_write,
     version_of,
@@ -40,7 +42,7 @@ _COUNTS_RESUMPTIONS = 2  # the version of the schema
 @dataclass(frozen=True, slots=True)
 class RunEntry:
     """
-    A run as the ledger knows it.
+    A run in the ledger.
 
     Attributes:
         request: What was asked for; a later run with the same request carries on an unfinished one.
@@ -69,8 +71,8 @@ class StepEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """One ending of a run: when, its status then, and its counts per dataset status."""
+class RunEnding:
+    """One end of a run: the time, its status, and its counts per dataset status."""
 
     at: str
     status: str
@@ -79,7 +81,7 @@ class Ending:
 
 class Ledger:
     """
-    Reads and appends; every call goes to a thread, because a commit waits for the disk.
+    Reads and appends; every call runs in a thread, because a commit waits for the disk.
 
     Attributes:
         set_aside: The damaged ledger in whose place this one was begun; `None` nearly always.
@@ -136,12 +138,12 @@ class Ledger:
         rows = await self._read("SELECT dataset, step, at, facts FROM step WHERE run_id = ? ORDER BY number", (run_id,))
         return [StepEntry(dataset, step, at, self._loads(facts)) for dataset, step, at, facts in rows]
 
-    async def endings(self, run_id: str) -> list[Ending]:
+    async def endings(self, run_id: str) -> list[RunEnding]:
         """How a run ended, each time that it did, the last one last."""
         rows = await self._read(
             "SELECT ended_at, status, summary FROM ending WHERE run_id = ? ORDER BY rowid", (run_id,)
         )
-        return [Ending(at, status, self._loads(summary)) for at, status, summary in rows]
+        return [RunEnding(at, status, self._loads(summary)) for at, status, summary in rows]
 
     async def resumptions(self, run_id: str) -> list[str]:
         """When a run was taken up again; none is known from before the ledger kept count."""
@@ -196,7 +198,7 @@ class Ledger:
 
         def work() -> None:
             with self._database:
-                self._database.execute(statement, (*values, digest_of(values)))
+                self._database.execute(statement, (*values, ledger_digest(values)))
 
         await self._change(work)
 
@@ -216,7 +218,7 @@ class Ledger:
             raise damaged_ledger(self._path, why="a row of it holds no JSON") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        with explained(self._path):
+        with ledger_errors(self._path):
             return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
 
 
@@ -232,7 +234,7 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
         LedgerError: It was written by a newer version, another program holds it, or it cannot be read.
         DiskTrouble: The folder cannot be written.
     """
-    path = folder / "ledger.sqlite"
+    path = ledger_file(folder)
     set_aside: SetAside | None = None
     if read_only:
         database = await anyio.to_thread.run_sync(open_to_read, path)

@@ -1,9 +1,9 @@
 """
-The ledger's database: opened, checked, brought up to date; or set aside when it is damaged.
+Opens, checks and migrates the ledger's database, or moves it aside if it is damaged.
 
-The schema's version is SQLite's `user_version`. Each step from one version to the next is a script below; a database
-goes through all that it lacks in one transaction, so it is of the old version or of the newest and never in between.
-A change of the schema is a new script at the end; the scripts that stand there are never edited.
+The schema version is SQLite's `user_version`. Each migration is a script below; all missing migrations run in one
+transaction, so a database has the old version or the newest, never one in between. A schema change is a new script at
+the end; existing scripts are never edited.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.errors import BulkpullError, LedgerError
-from bulkpull.output.atomic_files import disk_trouble, sync_folder
+from bulkpull.output.atomic_files import sync_folder, to_disk_error
 
 MIGRATIONS = (
     # 1: runs, how they ended, and what their pulls reached
@@ -109,7 +109,7 @@ class _Damaged(Exception):
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def ledger_errors(path: Path) -> Iterator[None]:
     """
     Turn what SQLite refuses into one sentence about the ledger at `path`.
 
@@ -130,7 +130,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     Raises:
         LedgerError: It cannot be read, or is of a newer version.
     """
-    with explained(path):
+    with ledger_errors(path):
         database = _connect(path, _mode_to_read(path))
         try:
             _refuse_newer(version_of(database), path)
@@ -151,13 +151,13 @@ def open_to_write(path: Path, *, stamp: str) -> tuple[sqlite3.Connection, SetAsi
         LedgerError: It is of a newer version, is held by another program, or cannot be used.
         DiskTrouble: There is no room, or no permission.
     """
-    with explained(path):
+    with ledger_errors(path):
         try:
             return _open_with_either_journal(path), None
         except _Damaged as damaged:
             set_aside = _move_aside(path, stamp=stamp, why=str(damaged))
         except OSError as trouble:
-            raise disk_trouble(trouble, path) from trouble
+            raise to_disk_error(trouble, path) from trouble
         return _open_with_either_journal(path), set_aside
 
 
@@ -221,7 +221,7 @@ def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection
     return database
 
 
-def digest_of(values: Sequence[object]) -> str:
+def ledger_digest(values: Sequence[object]) -> str:
     """A few digits that stand for what a row holds."""
     return hashlib.sha256("\0".join(map(str, values)).encode()).hexdigest()[:_DIGEST_DIGITS]
 
@@ -254,7 +254,7 @@ def _check_rows(database: sqlite3.Connection) -> None:
                 raise _Damaged(str(trouble)) from trouble
             raise
         for *values, digest in rows:
-            if digest is not None and digest != digest_of(values):
+            if digest is not None and digest != ledger_digest(values):
                 raise _Damaged(f"a row of its table `{table}` is not what was written")
             if as_json is not None and not _is_json_object(values[columns.index(as_json)]):
                 raise _Damaged(f"a row of its table `{table}` holds no JSON object")
@@ -296,7 +296,7 @@ def _move_aside(path: Path, *, stamp: str, why: str) -> SetAside:
                 old.with_name(old.name + ending).unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as trouble:
-        raise disk_trouble(trouble, path) from trouble
+        raise to_disk_error(trouble, path) from trouble
     return SetAside(aside, why)
 
 
@@ -334,11 +334,11 @@ def _as_ours(trouble: sqlite3.Error, path: Path) -> BulkpullError:
             fix="close what has it open (a database browser, a backup), then run the same command again",
         )
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
-        return disk_trouble(OSError(errno.ENOSPC, str(trouble)), path)
+        return to_disk_error(OSError(errno.ENOSPC, str(trouble)), path)
     if code == sqlite3.SQLITE_IOERR and not _lacks_shared_maps(trouble):
-        return disk_trouble(OSError(errno.EIO, str(trouble)), path)
+        return to_disk_error(OSError(errno.EIO, str(trouble)), path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return disk_trouble(OSError(errno.EACCES, str(trouble)), path)
+        return to_disk_error(OSError(errno.EACCES, str(trouble)), path)
     if _lacks_shared_maps(trouble) or int(getattr(trouble, "sqlite_errorcode", 0)) in _NO_LOCKS:
         return LedgerError(
             f"the file system of {path} does not do what a database needs",

@@ -1,11 +1,11 @@
 """
-One writer an output folder: a lock that the system drops when its process ends, however it ends.
+One writer per output folder: a lock that the operating system releases when its process ends.
 
-A file beside the lock says who holds it, for the message that a second run gives.
+A file beside the lock names its holder, for the message of a second run.
 
-Network file systems differ: NFS from version 4 on and SMB pass the lock to the server, and where there are no locks at
-all a run is refused. A mount that keeps locks to itself (`nolock`, `local_lock`) cannot be told from a local disk: two
-hosts must not share an output folder on one.
+Network file systems differ: NFS from version 4 and SMB pass the lock to the server; without any locks a run refuses to
+start. A mount with local locks only (`nolock`, `local_lock`) looks like a local disk: two hosts must not share an
+output folder on it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.output.atomic_files import clear_asides, explained, load_json, makedirs_durable, write_json
+from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
+from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, Layout, lock_file, writer_file
 from bulkpull.output.no_follow import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -50,11 +51,11 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None
     """
     # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
     # No fallback to a lock by a file's existence: that one survives a kill, and would shut everybody out.
-    lock = FileLock(folder / "lock", timeout=0, thread_local=False, fallback_to_soft=False)
+    lock = FileLock(lock_file(folder), timeout=0, thread_local=False, fallback_to_soft=False)
     await anyio.to_thread.run_sync(_acquire, lock, folder, since)
     try:
-        held = await anyio.to_thread.run_sync(os.stat, folder / "lock")
-        yield lambda: _check_held(folder / "lock", held)
+        held = await anyio.to_thread.run_sync(os.stat, lock_file(folder))
+        yield lambda: _check_held(lock_file(folder), held)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(lock.release)
@@ -80,10 +81,10 @@ def find_writer(folder: Path) -> str | None:
     Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
     that a run that begins at this moment is not refused because of this look.
     """
-    writer = folder / "writer.json"
+    writer = writer_file(folder)
     if not writer.is_file() or not _may_live(writer):
         return None
-    lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
+    lock = FileLock(lock_file(folder), timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
@@ -95,27 +96,27 @@ def find_writer(folder: Path) -> str | None:
 
 
 def _may_live(writer: Path) -> bool:
-    """Whether the process that wrote the account may still be there; a process of another host may always be."""
+    """Whether the process in the holder file may still run; a process of another host always may."""
     try:
-        told = load_json(writer) or {}
-        if told["host"] != socket.gethostname():
+        writer_info = load_json(writer) or {}
+        if writer_info["host"] != socket.gethostname():
             return True
-        return platforms.current().is_process_alive(int(told["pid"]))
+        return platforms.current().is_process_alive(int(writer_info["pid"]))
     except (ValueError, KeyError, TypeError, OSError):
         return True
 
 
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
-    writer = folder / "writer.json"
-    with explained(folder):
+    writer = writer_file(folder)
+    with disk_errors(folder):
         makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
         try:
             lock.acquire()
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_holder_when_told(writer),
-                fix="wait until it has ended, or give this one another folder with --output",
+                why=_await_holder(writer),
+                fix="wait until it has ended, or choose another folder with --output",
             ) from None
         except OSError as refused:
             if refused.errno not in _NO_LOCKS:
@@ -125,7 +126,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
                 fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
             ) from None
     try:
-        with explained(writer):
+        with disk_errors(writer):
             _clear_asides(folder)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
@@ -135,16 +136,17 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
 
 def _clear_asides(folder: Path) -> None:
     """Remove what a killed run had not finished writing; only what is named as our own files are."""
-    output = folder.parent
-    clear_asides(folder, root=folder, names={"writer.json"})
-    clear_asides(output, root=output, names={"current.json", "README.md"})
-    clear_asides(output / "latest", root=output)
-    for name in names_beneath(output / "runs", root=output):
-        clear_asides(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
+    layout = Layout(folder.parent)
+    output = layout.root
+    remove_stale_temp_files(folder, root=folder, names={WRITER})
+    remove_stale_temp_files(output, root=output, names={CURRENT, README})
+    remove_stale_temp_files(layout.latest, root=output)
+    for run_id in names_beneath(layout.runs, root=output):
+        remove_stale_temp_files(layout.run(run_id), root=output, names={MANIFEST, REPORT})
 
 
-def _holder_when_told(writer: Path) -> str:
-    """Who holds the lock; what the last writer left is not taken for the account of the one that just began."""
+def _await_holder(writer: Path) -> str:
+    """Who holds the lock; waits briefly for a new holder's file instead of naming the previous one."""
     for _ in range(_LOOKS):
         if writer.exists() and _may_live(writer):
             break
@@ -154,7 +156,11 @@ def _holder_when_told(writer: Path) -> str:
 
 def _holder(writer: Path) -> str:
     try:
-        told = load_json(writer)
-        return f"process {told['pid']} on {told['host']}, since {told['since']}" if told else "it has just begun"
+        writer_info = load_json(writer)
+        return (
+            f"process {writer_info['pid']} on {writer_info['host']}, since {writer_info['since']}"
+            if writer_info
+            else "it has just begun"
+        )
     except (ValueError, KeyError, TypeError, OSError):
         return "it has just begun"

@@ -1,8 +1,7 @@
 """
-What a run did: the manifest, one record a dataset; and `current.json`, which points readers to the newest snapshots.
+The manifest of a run, with one record per dataset; and `current.json`, which points readers to the current snapshots.
 
-The fields are the contract's, by the same names. Objects read as the JSON does: `manifest["status"]` is
-`manifest.status`.
+The fields have the names of the documented format: `manifest["status"]` in the JSON file is `manifest.status` here.
 """
 
 from __future__ import annotations
@@ -23,9 +22,8 @@ from pydantic import (
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
-
-CURRENT = "current.json"
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -51,7 +49,7 @@ class PublishedFile(_Record):
 
 class PublishedColumn(_Record):
     """
-    A column as it stands in Parquet.
+    A column as it is in Parquet.
 
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
@@ -70,14 +68,24 @@ class PublishedColumn(_Record):
 
 
 class Drift(_Record):
-    """How the columns differ from the snapshot that was current before."""
+    """
+    How the columns differ from the snapshot that was current before, and from what was asked for.
+
+    `unrequested` columns were in the file without having been asked for, and no snapshot had them before.
+    """
 
     appeared: list[str] = Field(default_factory=list)
     vanished: list[str] = Field(default_factory=list)
     retyped: list[str] = Field(default_factory=list)
+    unrequested: list[str] = Field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything differs from the snapshot before."""
+        return bool(self.appeared or self.vanished or self.retyped)
 
     def __bool__(self) -> bool:
-        return bool(self.appeared or self.vanished or self.retyped)
+        return self.changes or bool(self.unrequested)
 
 
 class Seconds(_Record):
@@ -94,7 +102,8 @@ class PartRecord(_Record):
     One window of a dataset; times are UTC in ISO 8601.
 
     `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
-    next window lacks that day. `undated_rows` have no time.
+    next window lacks that day. `undated_rows` have no time. `run_id` is the earlier run that made the file, where a
+    growing snapshot keeps it.
     """
 
     start: str
@@ -109,6 +118,20 @@ class PartRecord(_Record):
     undated_rows: int = 0
     downloaded_bytes: int = 0
     vouched_by: list[str] = Field(default_factory=list)
+    run_id: str | None = None
+
+
+class DecisionRecord(_Record):
+    """
+    Where the run took a dataset's data from, and why.
+
+    `action` is `keep`, `take_execution`, `collect_report` or `order_report`; `scheduled_report` says for a night what
+    became of the scheduled report: `keep`, `make`, `replace` or `leave`.
+    """
+
+    action: str
+    reason: str
+    scheduled_report: str | None = None
 
 
 class DatasetRecord(_Record):
@@ -124,7 +147,8 @@ class DatasetRecord(_Record):
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
     readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
-    scheduled report was due, where nothing has come of it yet. `vouched_by` names what tells that the
+    scheduled report was due, where nothing has come of it yet. `rows_before` are the rows of the snapshot before, where
+    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the
     files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
     does.
     """
@@ -142,6 +166,7 @@ class DatasetRecord(_Record):
     unbelieved_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
+    rows_before: int | None = None
     columns: list[PublishedColumn] = Field(default_factory=list)
     downloaded_bytes: int = 0
     files: list[PublishedFile] = Field(default_factory=list)
@@ -150,6 +175,7 @@ class DatasetRecord(_Record):
     question: dict[str, Any] | None = None
     question_sha256: str | None = None
     due_at: str | None = None
+    decision: DecisionRecord | None = None
     timespan: str | None = None
     wider_timespan: str | None = None
     window: dict[str, str] | None = None
@@ -165,8 +191,8 @@ class DatasetRecord(_Record):
     error: BulkpullError | None = Field(default=None, exclude=True)
 
     def __repr__(self) -> str:
-        told = f"{self.rows:,} rows" if self.reason is None else self.reason
-        return f"<DatasetRecord {self.dataset} {self.status}: {told}>"
+        description = f"{self.rows:,} rows" if self.reason is None else self.reason
+        return f"<DatasetRecord {self.dataset} {self.status}: {description}>"
 
     __str__ = __repr__
 
@@ -189,7 +215,7 @@ class Requests(_Record):
 
 class Manifest(_Record):
     """
-    A run's account. Times are UTC in ISO 8601 with `Z`.
+    The manifest of a run. Times are UTC in ISO 8601 with `Z`.
 
     `account` is whose data they are; manifests of earlier versions do not tell. `notes` are about the run as a whole. A
     run that only submitted its reports says so: its datasets are `skipped` until it is resumed. In JSON all three are
@@ -212,9 +238,9 @@ class Manifest(_Record):
 
     def __repr__(self) -> str:
         statuses = Counter(record.status for record in self.datasets)
-        told = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
+        description = ", ".join(f"{number} {status}" for status, number in statuses.items()) or "no datasets"
         rows = sum(record.rows for record in self.datasets if record.status == "complete")
-        return f"<Manifest {self.run_id} {self.status}: {told}; {rows:,} rows>"
+        return f"<Manifest {self.run_id} {self.status}: {description}; {rows:,} rows>"
 
     __str__ = __repr__
 
@@ -237,7 +263,7 @@ class Manifest(_Record):
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        path = output / "runs" / self.run_id / "manifest.json"
+        path = Layout(output).manifest(self.run_id)
         makedirs_durable(path.parent, root=output)
         write_json(path, self.as_dict())
         return path
@@ -284,8 +310,8 @@ class CurrentSnapshot(_Record):
 
     @model_serializer(mode="wrap")
     def _without_the_unknown(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        told: dict[str, Any] = serialise(self)
-        return {name: value for name, value in told.items() if value or name not in ("published_at", "replaced")}
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if value or name not in ("published_at", "replaced")}
 
 
 class Current(_Record):
@@ -312,7 +338,7 @@ class Current(_Record):
         Raises:
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
-        path = output / CURRENT
+        path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
             content = load_json(path)
@@ -327,4 +353,4 @@ class Current(_Record):
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
-        write_json(output / CURRENT, self.model_dump(mode="json"))
+        write_json(Layout(output).current, self.model_dump(mode="json"))

@@ -1,10 +1,10 @@
 """
-What lies beneath a folder, reached without following a link and without leaving the folder.
+Accesses files below a folder without following links and without leaving the folder.
 
-The root itself may be a link: its user chose it. Nothing below it may be: a link that somebody put there could lead
-deletion, reading or writing to a folder of somebody else. Where the system has handles of folders (`dir_fd`), each step
-starts from the one before, so that a link put there in the meantime is seen as well. Elsewhere (Windows) each step is
-looked at before the path is used.
+The root itself may be a link, because its user chose it. Nothing below it may be a link: a planted link could redirect
+deletion, reading or writing to another folder. Where the system has directory handles (`dir_fd`), each step is opened
+relative to the step before, so that a link planted in the meantime is detected too. Elsewhere (Windows) each step is
+checked before the path is used.
 """
 
 from __future__ import annotations

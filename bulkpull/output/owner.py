@@ -1,7 +1,7 @@
 """
-The account that an output folder belongs to, recorded in it with the first run.
+The partner account that an output folder belongs to, recorded by its first run.
 
-`.bulkpull/account.json` holds it, and `current.json` repeats it: a folder whose private part was removed still tells.
+`.bulkpull/account.json` holds it, and `current.json` repeats it in case the private part was removed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from typing import Any
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
 from bulkpull.identity import Account, normalise_root
 from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
-from bulkpull.output.manifest import CURRENT, Current
-from bulkpull.output.run_history import PRIVATE, RUNS, load_manifest
+from bulkpull.output.layout import CURRENT, Layout
+from bulkpull.output.manifest import Current
+from bulkpull.output.run_history import load_manifest
 from bulkpull.url_safety import is_loopback
-
-_FILE = "account.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
     """
-    Whose data lie in a folder.
+    The owner of the data in a folder.
 
     Attributes:
         sign_in: Digest of the user and application of the last run; `None` where it is not known.
@@ -43,7 +42,7 @@ def load_owner(output: Path) -> Owner | None:
     Raises:
         DiskTrouble: The record is damaged; whose data these are is never guessed.
     """
-    path = output / PRIVATE / _FILE
+    path = Layout(output).owner
     try:
         content = load_json(path)
         if content is not None:
@@ -54,9 +53,9 @@ def load_owner(output: Path) -> Owner | None:
             why="it is damaged, so that nobody can tell whose data lie in the folder",
             fix="restore it, or choose another folder with --output",
         ) from None
-    told = Current.load(output).account
+    account_facts = Current.load(output).account
     with suppress(KeyError, TypeError, AttributeError):
-        return Owner(Account.from_dict(told)) if told else None
+        return Owner(Account.from_dict(account_facts)) if account_facts else None
     return None
 
 
@@ -110,12 +109,12 @@ def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
 
 def _account_of_run(output: Path, run_id: str) -> tuple[Account | None, str | None]:
     """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
-    path = output / RUNS / run_id / "manifest.json"
+    path = Layout(output).manifest(run_id)
     try:
-        told = path.stat()
+        status = path.stat()
     except OSError:
         return None, None
-    return _read_account(path, output, (told.st_mtime_ns, told.st_size))
+    return _read_account(path, output, (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=1_024)
@@ -131,9 +130,9 @@ def _read_account(path: Path, output: Path, _version: tuple[int, int]) -> tuple[
 
 def _other_in_pointer(output: Path, owner: Owner) -> Account | None:
     """The account that `current.json` names, where it is another one than the folder's."""
-    told = Current.load(output).account
+    account_facts = Current.load(output).account
     with suppress(KeyError, TypeError, AttributeError):
-        account = Account.from_dict(told) if told else owner.account
+        account = Account.from_dict(account_facts) if account_facts else owner.account
         return None if account == owner.account else account
     return None
 
@@ -160,19 +159,19 @@ def claim_folder(output: Path, owner: Owner) -> list[str]:
             "this one cannot see"
         )
     if before is None or (owner.sign_in and before.sign_in != owner.sign_in) or not _is_recorded(output):
-        makedirs_durable(output / PRIVATE)
+        makedirs_durable(Layout(output).private)
         content: dict[str, Any] = {"version": 1, "account": owner.account.as_dict(), "sign_in": owner.sign_in}
-        write_json(output / PRIVATE / _FILE, content)
+        write_json(Layout(output).owner, content)
     return notes
 
 
 def _is_recorded(output: Path) -> bool:
-    return (output / PRIVATE / _FILE).is_file()
+    return Layout(output).owner.is_file()
 
 
 def _root_of_earlier_version(output: Path) -> str | None:
     """The address of the service that the newest published snapshot came from."""
-    for run_id in sorted({each.run_id for each in Current.load(output).datasets.values()}, reverse=True):
+    for run_id in sorted({snapshot.run_id for snapshot in Current.load(output).datasets.values()}, reverse=True):
         manifest = load_manifest(output, run_id)
         if manifest is not None:
             return normalise_root(manifest.api_base_url)

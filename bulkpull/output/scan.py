@@ -1,8 +1,8 @@
 """
-Snapshots of one dataset, read together: whatever their columns and types were, each row with the run that brought it.
+Reads several snapshots of a dataset as one table, with the run of each row, whatever their columns and types.
 
-A column has one type over all snapshots: the one that it has in each of them, or the narrowest that holds all of their
-values, or else text, as the report's file wrote it. What a snapshot does not have is empty there.
+A column has one type over all snapshots: its common type, or the narrowest that holds all values, or else the text of
+the report file. A column that a snapshot lacks is null there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.conversion.forms import write_dates
-from bulkpull.conversion.type_inference import wider
+from bulkpull.conversion.type_inference import widen
 
 RUN_COLUMN = "_run_id"
 
@@ -84,7 +84,7 @@ def _common(types: Iterable[tuple[pl.DataType, bool]]) -> pl.DataType:
     telling = [dtype for dtype, is_empty in types if not is_empty]
     if not telling:
         return types[-1][0]
-    return reduce(lambda one, other: wider(one, other) or pl.String(), telling)
+    return reduce(lambda one, other: widen(one, other) or pl.String(), telling)
 
 
 def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | None) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""What is published: the record of each dataset's current snapshot, from the manifest of the run that made it."""
+"""Loads the record of each dataset's current snapshot from the manifest of its run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bulkpull.output.atomic_files import load_json
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import status_beneath
 from bulkpull.output.run_history import manifests
@@ -21,9 +22,11 @@ def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
 
     Where its manifest is gone or damaged, the Parquet files tell what they can: columns, types and origin.
     """
-    told = {run_id: _records_of(output, run_id) for run_id in {each.run_id for each in current.datasets.values()}}
+    records = {
+        run_id: _records_of(output, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
+    }
     return {
-        name: _with_question(told[snapshot.run_id].get(name) or _told_by_files(output, name, snapshot), snapshot)
+        name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(output, name, snapshot), snapshot)
         for name, snapshot in current.datasets.items()
     }
 
@@ -33,9 +36,9 @@ def find_last_answer(output: Path, dataset: str, question_sha256: str) -> Datase
     for manifest in manifests(output):
         for record in manifest.datasets:
             if record.dataset == dataset and record.status == "complete":
-                told = _with_question(record)
-                if told.question_sha256 == question_sha256:
-                    return told
+                candidate = _with_question(record)
+                if candidate.question_sha256 == question_sha256:
+                    return candidate
     return None
 
 
@@ -65,13 +68,13 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
 
 def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
     with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
-        manifest = load_json(output / "runs" / run_id / "manifest.json", root=output) or {"datasets": ()}
+        manifest = load_json(Layout(output).manifest(run_id), root=output) or {"datasets": ()}
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
         return {record.dataset: record for record in records if record.status == "complete"}
     return {}
 
 
-def _told_by_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:
+def _record_from_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:
     import polars as pl  # noqa: PLC0415 - half a second, and hardly ever needed
 
     from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
@@ -81,9 +84,9 @@ def _told_by_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> Dat
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
         status_beneath(output, snapshot.files[0])  # a pipe would be waited for
         first = output / snapshot.files[0]
-        told = pl.read_parquet_metadata(first)
-        record.execution_id = told.get("bulkpull.execution_id") or None
-        record.generated_at = told.get("bulkpull.generated_at") or None
+        metadata = pl.read_parquet_metadata(first)
+        record.execution_id = metadata.get("bulkpull.execution_id") or None
+        record.generated_at = metadata.get("bulkpull.generated_at") or None
         schema = pl.scan_parquet(first, glob=False).collect_schema()
         record.columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
     return record

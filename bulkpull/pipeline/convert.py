@@ -1,4 +1,4 @@
-"""A downloaded report → Parquet, every row and every character of it, in a child process."""
+"""Converts a downloaded report to Parquet in a child process, with every row and character."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import anyio
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_environment import without_secrets
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, Order, WindowBounds
+from bulkpull.conversion.messages import (
+    ColumnPlan,
+    ConversionRequest,
+    ConversionResult,
+    ParquetFile,
+    WideningRequest,
+    WindowBounds,
+)
 from bulkpull.errors import BulkpullError, ConverterDied
 from bulkpull.pipeline import converter
 from bulkpull.pipeline.converter import Converter
@@ -21,7 +29,7 @@ from bulkpull.pipeline.converter import Converter
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """How much a child may take: bytes of CSV at once, and threads (`None`: as many as polars likes)."""
+    """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
 
     batch_bytes: int
     threads: int | None = None
@@ -47,7 +55,8 @@ async def convert_report(
     max_unpacked_bytes: int,
     limiter: anyio.CapacityLimiter,
     bounds: WindowBounds | None = None,
-) -> ConvertedTable:
+    is_redacted: bool = False,
+) -> ConversionResult:
     """
     Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
 
@@ -59,6 +68,7 @@ async def convert_report(
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
         bounds: Where the file's window meets others of the same dataset.
+        is_redacted: The service withholds data from the user's role, so that columns may be missing.
 
     Returns:
         The table's files, rows and columns. Rows were counted by the converter and by a count that shares no code
@@ -73,7 +83,7 @@ async def convert_report(
 
     Source: behaviours 126 to 129, 136 to 141 and 152 to 155.
     """
-    order = Order(
+    order = ConversionRequest(
         source=source,
         into=into,
         columns=tuple(columns),
@@ -81,12 +91,30 @@ async def convert_report(
         max_unpacked_bytes=max_unpacked_bytes,
         batch_bytes=BATCH_BYTES,
         bounds=bounds,
+        is_redacted=is_redacted,
     )
     async with limiter:
         for attempt in _TRIES[:-1]:
             with suppress(ConverterDied):
                 return await _in_child(replace(order, batch_bytes=attempt.batch_bytes), threads=attempt.threads)
         return await _in_child(replace(order, batch_bytes=_TRIES[-1].batch_bytes), threads=_TRIES[-1].threads)
+
+
+async def widen_file(
+    source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
+) -> ParquetFile:
+    """
+    Write a Parquet file anew with other columns and wider types, in a child process.
+
+    Args:
+        into, types: As in `WideningRequest`.
+
+    Raises:
+        ConverterDied: The child was killed, crashed or stood still.
+        DiskTrouble: `into` cannot be written.
+    """
+    async with limiter:
+        return await _in_child(WideningRequest(source, into, dict(types)), threads=None)
 
 
 async def warm_up(limiter: anyio.CapacityLimiter) -> None:
@@ -111,16 +139,26 @@ async def warm_up(limiter: anyio.CapacityLimiter) -> None:
                 await child.end()
 
 
-async def _in_child(order: Order, *, threads: int | None) -> ConvertedTable:
+@overload
+async def _in_child(order: ConversionRequest, *, threads: int | None) -> ConversionResult: ...
+
+
+@overload
+async def _in_child(order: WideningRequest, *, threads: int | None) -> ParquetFile: ...
+
+
+async def _in_child(
+    order: ConversionRequest | WideningRequest, *, threads: int | None
+) -> ConversionResult | ParquetFile:
     while True:
         async with _child(threads) as (child, keep):
             was_spare = child.is_spare
             reply = await _ask(child, order)
             if reply is not None:
-                answer: ConvertedTable | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                answer: ConversionResult | ParquetFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
                     raise answer
-                if answer.unpacked_bytes <= _SMALL_BYTES:
+                if isinstance(answer, ConversionResult) and answer.unpacked_bytes <= _SMALL_BYTES:
                     keep.append(child)
                 return answer
             if not was_spare:
@@ -157,6 +195,6 @@ async def _start(*, threads: int | None = None) -> Converter:
     return await converter.start(without_secrets(os.environ), threads=threads)
 
 
-async def _ask(child: Converter, order: Order) -> bytes | None:
+async def _ask(child: Converter, order: ConversionRequest | WideningRequest) -> bytes | None:
     """Send the order; the reply, `None` when the child ended without one."""
     return await child.ask(pickle.dumps(order))

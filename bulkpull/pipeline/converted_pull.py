@@ -1,7 +1,7 @@
 """
-A part: a pull that has arrived, and what the ledger keeps of it.
+A pull that was downloaded and converted, and its entry in the ledger.
 
-Whoever carries a run on takes finished files up again, if they are there and are what is asked for now.
+A resumed run reuses converted files if they exist and match the request.
 """
 
 from __future__ import annotations
@@ -15,38 +15,47 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, WindowBounds
+from bulkpull.conversion.messages import ColumnPlan, ConversionResult, WindowBounds
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.no_follow import status_beneath
-from bulkpull.pipeline.download import StoredFile
+from bulkpull.pipeline.download import DownloadedFile
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertedPull:
     """
-    A pull that has arrived: whole, checked and converted, and not visible yet.
+    A pull that is downloaded, checked and converted, but not yet published.
 
     Attributes:
         report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
+        bounds: What it was converted by, where it belongs to a window.
+        published_by: The earlier run that made its file; `None` for a part of this run.
     """
 
     pull: Pull
     report: Report | None
     execution: Execution
-    stored: StoredFile
-    table: ConvertedTable
+    stored: DownloadedFile
+    table: ConversionResult
+    bounds: WindowBounds | None = None
+    published_by: str | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is taken over from the published snapshot, whose file it is."""
+        return self.published_by is not None
 
 
 @dataclass(frozen=True, slots=True)
 class _Converted:
-    """What the ledger keeps of a part; everything that tells whether it still is what is asked for."""
+    """The ledger entry of a converted pull, with everything needed to decide whether it still matches the request."""
 
     execution_id: str
     report_id: str
     generated_at: str | None
     data_redacted: bool
-    stored: StoredFile
-    table: ConvertedTable
+    stored: DownloadedFile
+    table: ConversionResult
     columns: tuple[ColumnPlan, ...]
     bounds: WindowBounds | None
     unbelieved_at: str | None = None
@@ -70,14 +79,14 @@ def execution_facts(execution: Execution) -> dict[str, Any]:
     }
 
 
-def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None) -> dict[str, Any]:
-    """What the ledger keeps of a part, as JSON values; `columns` and `bounds` are what it was converted by."""
+def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> dict[str, Any]:
+    """What the ledger keeps of a part, as JSON values; `columns` are what it was converted by."""
     converted = _Converted(
         report_id=part.execution.report_id,
         stored=part.stored,
         table=part.table,
         columns=tuple(columns),
-        bounds=bounds,
+        bounds=part.bounds,
         query_id=part.report.query_id if part.report else None,
         name=part.report.name if part.report else None,
         **execution_facts(part.execution),
@@ -89,7 +98,7 @@ def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: Wind
 @dataclass(frozen=True, slots=True)
 class KeptPart:
     """
-    A part that the ledger tells of.
+    A converted pull found in the ledger.
 
     Attributes:
         is_as_asked: It was converted by what is asked for now; else its stored file has to be converted again.
@@ -125,7 +134,7 @@ def from_facts(
     if report is None and known.query_id is not None:
         report = Report(known.report_id, known.name or "", known.query_id, execute_now=True)
     is_as_asked = (known.columns, known.bounds) == (tuple(columns), bounds)
-    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table), is_as_asked)
+    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table, known.bounds), is_as_asked)
 
 
 def files_exist(part: ConvertedPull, private: Path) -> bool:

@@ -1,9 +1,9 @@
 """
-One converting process, as its parent holds it: started, given an order, listened to, ended.
+The parent's side of a conversion process: starts it, sends requests, reads replies, ends it.
 
-It answers on a descriptor of its own. Whatever becomes of it (killed, stopped, stuck on a dead disk, or something else
-writes where it should) the parent's wait ends: after twice `SILENCE_S` without a sign of life, or after `STILL_S` in
-which it used no processor time (case C12).
+The process replies on a separate descriptor. Whatever happens to it (killed, stopped, blocked by a failed disk, or
+something else writes to the descriptor), the parent's wait ends: after twice `SILENCE_S` without a heartbeat, or after
+`STILL_S` without processor time (case C12).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from bulkpull import platforms
-from bulkpull.conversion.frames import HEAD, Kind, NotAFrame, processor_seconds, read_head
+from bulkpull.conversion.frames import HEAD, FrameType, NotAFrame, processor_seconds, read_head
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied
 from bulkpull.redact import printable
@@ -44,7 +44,7 @@ _LIMIT_FIX = "raise the limit on processes and threads (`ulimit -u`, `pids.max` 
 @dataclass(slots=True)
 class Converter:
     """
-    A child process and the end of its channel.
+    A child process and its channel.
 
     Attributes:
         is_spare: It was started before there was an order for it.
@@ -107,7 +107,7 @@ class Converter:
         while True:
             try:
                 received = await self._frame()
-                if received is None or received[0] is Kind.REPLY:
+                if received is None or received[0] is FrameType.REPLY:
                     return received and received[1]
                 now_s, used_s = anyio.current_time(), processor_seconds(received[1])
             except NotAFrame:
@@ -120,7 +120,7 @@ class Converter:
                 why = f"it stood still for {now_s - since_s:,.0f} s"
                 raise died(why, fix="check the disk or the network drive under the output folder")
 
-    async def _frame(self) -> tuple[Kind, bytes] | None:
+    async def _frame(self) -> tuple[FrameType, bytes] | None:
         head = await self._exactly(HEAD.size)
         if head is None:
             return None
@@ -234,7 +234,7 @@ def _explained(status: int, last_words: bytes) -> ConverterDied:
         return died(why, fix="run the same command again with more memory or with less running beside it")
     words = last_words.decode("utf-8", errors="replace")
     lines = words.strip().splitlines()
-    if any(each in words for each in _LIMIT_WORDS):
+    if any(word in words for word in _LIMIT_WORDS):
         return died("a limit on processes or threads was reached", fix=_LIMIT_FIX)
     why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
     return died(why, fix="report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with")

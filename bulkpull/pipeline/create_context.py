@@ -1,4 +1,4 @@
-"""Equip: the tools of a run, put together from its settings, its connection and its folder."""
+"""Creates the context of a run from its settings, connection and output folder."""
 
 from __future__ import annotations
 
@@ -129,6 +129,10 @@ async def _poller(
         form=await load_form(ledger, now=clock.now()),
         remember=form_recorder(ledger, run_id=run_id, clock=clock),
     )
+
+    def count_retry() -> None:
+        connection.http.tally.retried += 1
+
     return Poller(
         client=connection.client,
         lookup=lookup,
@@ -138,6 +142,7 @@ async def _poller(
         spacing_s=lambda: connection.client.pacer.look_spacing_s,
         random=random,
         on_queued=on_queued,
+        on_retry=count_retry,
     )
 
 

@@ -1,9 +1,9 @@
 """
-Download: a secure link → the report's bytes as stored, whole or not there.
+Downloads a report's file from its signed link, complete or not at all.
 
-Offsets, lengths, ETag and MD5 all speak of the stored (compressed) bytes (behaviours 129 to 132), so nothing is
-unpacked on the way. How the bytes travel, `bulkpull.transfer` tells; here is what becomes of them: checked, fetched
-once more where they are damaged, kept for the next process when this one is stopped, and removed when they are lost.
+Offsets, lengths, ETag and MD5 refer to the stored (compressed) bytes (behaviours 129 to 132), so nothing is
+decompressed here. `bulkpull.transfer` fetches the bytes; this module checks them, fetches damaged files again, keeps
+partial files for the next process, and removes files that cannot be completed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError, FileDamaged
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
-from bulkpull.output.atomic_files import explained, sync_folder
+from bulkpull.output.atomic_files import disk_errors, sync_folder
 from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.partial_file import PartialFile
@@ -35,9 +35,9 @@ _SAVING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class DownloadedFile:
     """
-    A file as the service stores it, whole and checked.
+    A complete and checked file, as the service stores it.
 
     Attributes:
         size_bytes: Stored bytes, whatever had to be fetched twice.
@@ -67,7 +67,7 @@ async def download_report(
     events: Events,
     background: TaskGroup | None = None,
     known_md5: str | None = None,
-) -> StoredFile:
+) -> DownloadedFile:
     """
     Fetch the file behind `link` into `into`.
 
@@ -98,7 +98,7 @@ async def download_report(
     """
     began_s = clock.monotonic()
     aside = into.with_name(f"{into.name}.part")
-    with explained(aside):
+    with disk_errors(aside):
         if await anyio.to_thread.run_sync(into.exists):
             await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process: its journal tells
         partial = await PartialFile.opened(aside)
@@ -134,25 +134,28 @@ async def download_report(
                 await partial.close()
     size_bytes = partial.done_bytes
     events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
-    return StoredFile(into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by)
+    return DownloadedFile(
+        into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by
+    )
 
 
 async def _settle(partial: PartialFile) -> None:
     """Make a finished file durable, so that a later process need not fetch it; failing costs only that."""
     with suppress(OSError):  # also when it was published, and is gone
-        await partial.sync()
-        await partial.vouch()
+        await partial.fsync()
+        await partial.write_journal()
 
 
 async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
     for attempt in range(1, _WHOLE_TRIES + 1):
         try:
-            version = await transfer.fetch(take_up=attempt == 1)
+            version = await transfer.fetch(resume=attempt == 1)
             await _check(transfer.partial, version)
         except FileDamaged as damaged:
             if attempt == _WHOLE_TRIES:
                 raise
-            events.warn("download.resumed", offset_bytes=0, reason=damaged.told)
+            transfer.http.tally.retried += 1
+            events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         else:
             return version
     raise AssertionError("the last round returns or raises")
@@ -169,7 +172,7 @@ async def _check(partial: PartialFile, version: Version) -> None:
         raise FileDamaged(
             "the service's file is empty (0 bytes)",
             why="even a report without rows has a header line",
-            fix="run the export again later; if it stays so, report it to the service's support",
+            fix="run the export again later; if it happens again, report it to the service's support",
         )
     if version.md5 is None:
         return

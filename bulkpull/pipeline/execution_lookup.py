@@ -27,7 +27,7 @@ _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _PAIR = 2
 
 
-class Form(IntEnum):
+class PollForm(IntEnum):
     """How executions are asked for, from the cheapest form to the one that every client saw working."""
 
     ALL_STATUSES = 0
@@ -54,8 +54,8 @@ class ExecutionLookup:
         client: InsightsClient,
         *,
         events: Events,
-        form: Form = Form.ALL_STATUSES,
-        remember: Callable[[Form], Awaitable[None]] | None = None,
+        form: PollForm = PollForm.ALL_STATUSES,
+        remember: Callable[[PollForm], Awaitable[None]] | None = None,
         on_refused: Callable[[str, RequestRejected], None] = lambda _, __: None,
         retry: bool = False,
     ) -> None:
@@ -75,7 +75,7 @@ class ExecutionLookup:
             BulkpullError: The service could not be asked; a refusal of single reports goes to `on_refused`.
         """
         self.calls = 0
-        is_single = self._form is Form.ONE_REPORT
+        is_single = self._form is PollForm.ONE_REPORT
         joined = [] if is_single else [report_id for report_id in report_ids if report_id not in self._alone]
         single = [report_id for report_id in report_ids if is_single or report_id in self._alone]
         found: list[Execution] = []
@@ -87,11 +87,11 @@ class ExecutionLookup:
         return found
 
     async def _ask_joined(self, report_ids: Sequence[str]) -> list[Execution]:
-        if self._form is Form.ALL_STATUSES:
+        if self._form is PollForm.ALL_STATUSES:
             if (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
                 return executions
             if (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
-                await self._fall_back(Form.ONE_STATUS)
+                await self._fall_back(PollForm.ONE_STATUS)
                 return executions
         elif (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
             return executions
@@ -136,7 +136,7 @@ class ExecutionLookup:
                 refused += alone is None
                 found += alone or []
         if not refused:
-            await self._fall_back(Form.ONE_REPORT)
+            await self._fall_back(PollForm.ONE_REPORT)
         return found
 
     async def _ask_alone(self, report_id: str) -> list[Execution] | None:
@@ -158,32 +158,32 @@ class ExecutionLookup:
         self._joined_works = self._joined_works or len(report_ids) > 1
         return executions
 
-    async def _fall_back(self, form: Form) -> None:
+    async def _fall_back(self, form: PollForm) -> None:
         self._form = form
         self._events.warn("poll.narrowed", form=form.name.lower())
         if self._remember is not None:
             await self._remember(form)
 
 
-async def load_form(ledger: Ledger, *, now: datetime) -> Form:
+async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
     """The form of look-up that runs of the last week fell back to; else the cheapest one."""
     return remembered_form(await ledger.noted(LOOK_FORM, since=iso_utc(now - REMEMBERED_FORM)), now=now)
 
 
-def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[Form], Awaitable[None]]:
+def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
     """What notes a form in the ledger, for `ExecutionLookup`."""
 
-    async def remember(form: Form) -> None:
+    async def remember(form: PollForm) -> None:
         facts = {"form": form.name.lower()}
         await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
 
     return remember
 
 
-def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> Form:
+def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> PollForm:
     """The form that the latest run fell back to within a week; else the cheapest one (pure)."""
     for entry in reversed(noted):
         name = str(entry.facts.get("form", "")).upper()
-        if name in Form.__members__:
-            return Form[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else Form.ALL_STATUSES
-    return Form.ALL_STATUSES
+        if name in PollForm.__members__:
+            return PollForm[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else PollForm.ALL_STATUSES
+    return PollForm.ALL_STATUSES

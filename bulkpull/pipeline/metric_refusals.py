@@ -1,9 +1,9 @@
 """
-What to do where the service refuses a query because of its metrics (pure).
+Handles queries that the service refuses because of their metrics (pure).
 
-No document says whether every listed metric can be selected together with every column; the sibling refuses some
-(behaviour 68). A refusal must cost the amounts at most, never the dataset: it is asked for once more without them. The
-refusal is remembered for the output folder, so that the next nights do not try in vain, and tried again after a week.
+No document says whether every listed metric can be selected together with every column; a related API refuses some
+(behaviour 68). A refusal may cost the amounts but never the dataset: the query is sent again without metrics. The
+refusal is stored in the output folder, so that later runs do not repeat it, and is tried again after a week.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from bulkpull import formatting as figures
 from bulkpull.errors import BulkpullError, ExecutionFailed, QuotaExceeded, RequestRejected
+from bulkpull.formatting import join_some
 from bulkpull.model import Pull
 from bulkpull.output.ledger import StepEntry
 from bulkpull.query.names import unique_names
@@ -53,7 +53,7 @@ class MetricRefusal:
     @property
     def note(self) -> str:
         """Which metrics are missing, why, and until when, in one sentence."""
-        missing = figures.some(list(self.metrics), most=_METRICS_SHOWN)
+        missing = join_some(list(self.metrics), most=_METRICS_SHOWN)
         again = self.refused_at + RETRY_AFTER
         return (
             f"exported without {missing}: the service refused the query with these metrics on "
@@ -63,7 +63,7 @@ class MetricRefusal:
 
 @dataclass(frozen=True, slots=True)
 class MetricRefusals:
-    """The refusals of an output folder that still count."""
+    """The refusals of an output folder that are still valid."""
 
     known: tuple[MetricRefusal, ...] = field(default=())
 
@@ -76,13 +76,13 @@ class MetricRefusals:
             now: Aware.
         """
         found = [refusal for entry in entries if (refusal := _of_entry(entry)) is not None]
-        return cls(tuple(each for each in found if now - each.refused_at < RETRY_AFTER))
+        return cls(tuple(refusal for refusal in found if now - refusal.refused_at < RETRY_AFTER))
 
     def find(self, dataset: str, metrics: Sequence[str]) -> MetricRefusal | None:
         """The newest refusal of exactly these metrics of `dataset`, in any order; `None` where there is none."""
         wanted = _folded(metrics)
-        found = [each for each in self.known if each.dataset == dataset and _folded(each.metrics) == wanted]
-        return max(found, key=lambda each: each.refused_at, default=None) if wanted else None
+        found = [refusal for refusal in self.known if refusal.dataset == dataset and _folded(refusal.metrics) == wanted]
+        return max(found, key=lambda refusal: refusal.refused_at, default=None) if wanted else None
 
 
 def may_be_due_to_metrics(error: BulkpullError, pull: Pull) -> bool:

@@ -1,5 +1,5 @@
 """
-The names that our queries and reports bear on the service, and what they tell (pure).
+The names of our queries and reports on the service, and parsing them (pure).
 
 Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a mark made of the question
 and of the columns that it selects today. What bears none of these names is somebody else's and is never touched (80).
@@ -18,7 +18,8 @@ from datetime import datetime
 
 from bulkpull.clock import iso_utc
 from bulkpull.model import Pull, Query
-from bulkpull.output.run_history import RUN_ID, run_start_time
+from bulkpull.output.layout import RUN_ID
+from bulkpull.output.run_history import run_start_time
 from bulkpull.query import normalise
 from bulkpull.question import question_of
 
@@ -32,7 +33,7 @@ _REPORT = re.compile(
 @dataclass(frozen=True, slots=True)
 class ReportName:
     """
-    What the name of a report of ours tells.
+    The parsed name of one of our reports.
 
     Attributes:
         mark: As `pull_fingerprint` gives it.

@@ -1,9 +1,9 @@
 """
-The service's list held against what this folder has published (pure).
+Compares the service's list of datasets with what this folder has published (pure).
 
-The list follows role and account (behaviour 27), so a dataset that nobody ever got may simply be missing from it. A
-list that offers nothing of what is wanted, or lacks a dataset that was published here before, is another thing: a role
-was taken away, the wrong account signed in, or the service is at fault. Such a run must not count as complete.
+The list depends on role and account (behaviour 27), so a dataset that was never exported may simply be missing from it.
+A list without any requested dataset, or without a dataset that was published here before, means that a role was
+removed, the wrong account signed in, or the service has a fault. Such a run must not count as complete.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def check_offer(
         nothing at all is on offer, or nothing of the usual datasets. When all that was published is gone the error is
         an `AuthError`.
     """
-    on_offer = {known.name if (known := catalog.find(each.name)) else each.name for each in offered if each.columns}
+    on_offer = {
+        known.name if (known := catalog.find(dataset.name)) else dataset.name for dataset in offered if dataset.columns
+    }
     gone = published - on_offer
     is_access_lost = bool(published) and gone == published
     is_nothing_there = not any(pull.source is None for pull in plan.pulls)

@@ -1,9 +1,9 @@
 """
-Plan: the datasets wanted × what the service lists now → the pulls to do, and for the others the reason why not (pure).
+Plans a run: from the requested datasets and the service's list, the pulls, and for other datasets the reason (pure).
 
-Columns and metrics come from the service's list of today, never from memory (behaviour 54). The query names every
-column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never says
-DISTINCT (64).
+Columns and metrics come from the service's current list, never from an earlier one (behaviour 54). The query names
+every column, because there is no `SELECT *` (59), then the amounts, which are listed as metrics only (159), and never
+says DISTINCT (64).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 
 from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.custom_query import Selection
@@ -33,7 +35,7 @@ _NAME_SHOWN = 80
 @dataclass(frozen=True, slots=True)
 class Unavailable:
     """
-    A wanted dataset or selection that this run cannot pull.
+    A requested dataset or custom query that this run cannot pull.
 
     Attributes:
         named: Whether the user asked for it by name, in which case the run does not count as complete.
@@ -53,7 +55,7 @@ class Unavailable:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    The pulls to do, datasets in the catalog's order and then selections, and what is not to be had.
+    The pulls of a run, datasets in catalog order and then custom queries, and what is unavailable.
 
     Attributes:
         notes: What is odd about the service's list as a whole, each one sentence.
@@ -78,6 +80,8 @@ def make_plan(
     system_texts: Mapping[str, str] | None = None,
     metrics: MetricsChoice = "amounts",
     refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+    history_starts: Mapping[str, datetime] = MappingProxyType({}),
+    now: datetime | None = None,
 ) -> Plan:
     """
     Decide what to pull.
@@ -94,6 +98,8 @@ def make_plan(
         system_texts: The text of each system query that a selection names, by its id.
         metrics: Which metrics a full export selects.
         refusals: Refusals of metrics that still count: their datasets are asked for without these metrics.
+        history_starts: Where the published histories begin, by the names of their selections.
+        now: Where the window of a history ends that is asked for without a window.
 
     Raises:
         SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
@@ -101,7 +107,7 @@ def make_plan(
     """
     listed, notes = _by_canonical_name(offered, catalog=catalog)
     if listed:
-        check_timespan(timespan, ranges=[each.date_ranges for each in offered], documented=catalog.timespans)
+        check_timespan(timespan, ranges=[dataset.date_ranges for dataset in offered], documented=catalog.timespans)
     wanted = (
         []
         if only_selections
@@ -128,6 +134,8 @@ def make_plan(
                 system_text=(system_texts or {}).get(selection.system_query or ""),
                 metrics=metrics,
                 refusals=refusals,
+                history_start=history_starts.get(selection.name),
+                now=now,
             )
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
@@ -136,7 +144,7 @@ def make_plan(
             )
         else:
             pulls.append(pull)
-    wrong = [each.error for each in unavailable if each.error and each.failed]
+    wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
     if only_selections and wrong and not pulls:
         raise wrong[0]
     return Plan(tuple(pulls), tuple(unavailable), notes)

@@ -1,8 +1,8 @@
 """
-Poll: a report → its completed execution; one loop asks for all pending reports at once.
+Polls reports until their execution is completed; one loop asks for all pending reports at once.
 
-The service is throttled per partner and says how only when it is too late, so the calls do not grow with the number
-of reports: each look asks for all of them (`execution_lookup`).
+The service throttles per partner without announcing its limit, so the number of calls must not grow with the number of
+reports: each poll asks for all of them (`execution_lookup`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
 from bulkpull.pipeline.execution_lookup import ExecutionLookup
-from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
+from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
 
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
@@ -38,7 +38,7 @@ _LINK_GRACE_TICKS = 3
 
 @dataclass(slots=True)
 class _Watch:
-    """One report that somebody waits for."""
+    """One pending report."""
 
     report: Report
     since_s: float
@@ -68,13 +68,14 @@ class _Watch:
 
 class Poller:
     """
-    Watches all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
+    Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Args:
         lookup: Asks after the executions of all reports; a report that it finds refused has failed.
         schedule: First wait, longest wait and deadline, in seconds.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
+        on_retry: Called when a look failed, which the next look repeats.
         on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
     """
 
@@ -89,11 +90,12 @@ class Poller:
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
         on_queued: Callable[[int], None] = lambda _: None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
         self._lookup, self._spacing_s, self._random = lookup, spacing_s, random
         lookup.on_refused = self._refuse
-        self._on_queued = on_queued
+        self._on_queued, self._on_retry = on_queued, on_retry
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
         self._looked_at = -math.inf
@@ -195,7 +197,8 @@ class Poller:
             return
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
-            self._failures, self._trouble = min(self._failures + 1, 10), error.told
+            self._failures, self._trouble = min(self._failures + 1, 10), error.message
+            self._on_retry()
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
             self._give_up_overdue(pending)
             return
@@ -212,7 +215,9 @@ class Poller:
         if not ready:
             return
         begun_s = max(watch.running_since_s or 0.0 for watch in ready)
-        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        waiting = [
+            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+        ]
         if waiting:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
@@ -222,7 +227,7 @@ class Poller:
             watch.settle(error=error)
 
     async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
-        verdict, execution = judge(watch.report, answers)
+        verdict, execution = execution_state(watch.report, answers)
         now = self._clock.monotonic()
         if execution is not None:
             watch.seen, watch.absent_since_s = True, None
@@ -237,19 +242,19 @@ class Poller:
                     age_s=round(now - watch.since_s, 1),
                 )
         match verdict:
-            case Verdict.READY:
+            case ExecutionState.READY:
                 watch.settle(execution=execution)
-            case Verdict.FAILED:
+            case ExecutionState.FAILED:
                 assert execution is not None
                 watch.settle(error=_failed(execution, f"its status is {execution.status}"))
-            case Verdict.WITHOUT_LINK:
+            case ExecutionState.WITHOUT_LINK:
                 assert execution is not None
                 await self._miss_link(watch, execution)
-            case Verdict.PAUSED:
+            case ExecutionState.PAUSED:
                 await self._wake(watch)
-            case Verdict.ABSENT:
+            case ExecutionState.ABSENT:
                 await self._look_into(watch, now)
-            case Verdict.PENDING:
+            case ExecutionState.PENDING:
                 pass
 
     async def _miss_link(self, watch: _Watch, execution: Execution) -> None:
@@ -258,8 +263,8 @@ class Poller:
         if watch.without_link <= _LINK_GRACE_TICKS:
             return
         history = await self._ask_patiently(watch, latest=False)
-        verdict, found = judge(watch.report, history)
-        if verdict is Verdict.READY:
+        verdict, found = execution_state(watch.report, history)
+        if verdict is ExecutionState.READY:
             watch.settle(execution=found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
             watch.settle(error=_failed(execution, "it is completed, but the service gives no link to its file"))
@@ -274,7 +279,7 @@ class Poller:
         except (ReportingError, TransferError) as error:
             watch.settle(
                 error=ExecutionFailed(
-                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.told
+                    f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
                 )
             )
 

@@ -1,7 +1,7 @@
 """
-What an answer about executions means for a report, and when to look again (pure).
+Rules for polling: what a reply means for a report, and when to poll again (pure).
 
-Nothing here waits or asks; `poll` does both by these rules.
+`poll` applies these rules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SERVER_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """When to look. All lengths in seconds; no report is waited for longer than `deadline_s`."""
+    """The poll intervals, in seconds; no report is waited for longer than `deadline_s`."""
 
     initial_s: float = 5.0
     longest_s: float = 60.0
@@ -69,8 +69,8 @@ class PollSchedule:
         return max(2 * self.longest_s, 4 * self.initial_s)
 
 
-class Verdict(Enum):
-    """What an answer means for one report."""
+class ExecutionState(Enum):
+    """The state of a report's execution, by a reply."""
 
     PENDING = "pending"
     READY = "ready"
@@ -80,27 +80,31 @@ class Verdict(Enum):
     ABSENT = "absent"
 
 
-def judge(report: Report, answers: Iterable[Execution]) -> tuple[Verdict, Execution | None]:
+def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[ExecutionState, Execution | None]:
     """
     Pick this report's execution out of an answer and say what it means (pure).
 
     Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
     earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
     """
-    mine = [each for each in answers if each.report_id == report.report_id and not _is_older(each, report)]
-    completed = [each for each in mine if each.is_completed]
-    ready = [each for each in completed if each.link is not None]
+    mine = [
+        execution
+        for execution in answers
+        if execution.report_id == report.report_id and not _is_older(execution, report)
+    ]
+    completed = [execution for execution in mine if execution.is_completed]
+    ready = [execution for execution in completed if execution.link is not None]
     if ready:
-        return Verdict.READY, max(ready, key=lambda each: each.generated_at or _NEVER)
+        return ExecutionState.READY, max(ready, key=lambda execution: execution.generated_at or _NEVER)
     if completed:
-        return Verdict.WITHOUT_LINK, completed[0]
+        return ExecutionState.WITHOUT_LINK, completed[0]
     if not mine:
-        return Verdict.ABSENT, None
+        return ExecutionState.ABSENT, None
     latest = mine[0]
     if latest.has_failed:
-        return Verdict.FAILED, latest
+        return ExecutionState.FAILED, latest
     paused = latest.status.casefold() == ExecutionStatus.PAUSED.casefold()
-    return (Verdict.PAUSED if paused else Verdict.PENDING), latest
+    return (ExecutionState.PAUSED if paused else ExecutionState.PENDING), latest
 
 
 def _is_older(execution: Execution, report: Report) -> bool:

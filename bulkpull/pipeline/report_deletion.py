@@ -1,11 +1,10 @@
 """
-What may delete a one-off report of ours on the service: one table (case C11).
+When one of our one-off reports may be deleted on the service: one table (case C11).
 
-A finished report is what a run has waited longest for, and under the service's quota it may not be had again today. So
-the list is short, and what is not on it keeps the report: a network that is gone, a host that is busy, a link that is
-refused, a file that came damaged, a converting process that died, a disk that is full, data that are held back. The
-next run takes such a report up; one that nobody has wanted for a day is swept then (`leftovers`). Besides, a person may
-delete reports (`bulkpull reports delete`).
+A finished report is what a run has waited longest for, and the service's quota may not allow another one today. So the
+table is short. Any other failure keeps the report: no network, a busy host, a refused link, a damaged file, a crashed
+conversion process, a full disk, data that are held back. The next run reuses such a report; one that no run has used
+for a day is deleted then (`reusable_work`). A person may also delete reports (`bulkpull reports delete`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-What the ledger remembers of a dataset's scheduled reports: which ones this folder made, and for which question (pure).
+The scheduled reports of a dataset in the ledger: which ones this folder created, and for which question (pure).
 
-A report that another folder or tool made may be used, but only what this folder made is ever changed or deleted.
+A report of another folder or tool may be used, but only reports that this folder created are changed or deleted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from bulkpull.model import Report
 from bulkpull.output.ledger import StepEntry
 
 MISSED = "missed"
-"""The step that tells of an execution that was due and did not come."""
+"""The ledger's step for an execution that was due and did not come."""
+UNCHANGED = "unchanged"
+"""The ledger's step for data that were found to be those that are published."""
 
 
 @dataclass(slots=True)
 class ReportMemory:
     """
-    The scheduled reports of one dataset, as the ledger knows them.
+    The scheduled reports of one dataset in the ledger.
 
     Attributes:
         made: Ids of those that this folder ordered.
@@ -47,13 +49,13 @@ class ReportMemory:
 
     def question_of(self, report_id: str) -> str | None:
         """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
-        told = self.facts.get(report_id, {}).get("question_sha256")
-        return str(told) if told else None
+        value = self.facts.get(report_id, {}).get("question_sha256")
+        return str(value) if value else None
 
     def lead_h(self, report_id: str) -> float | None:
         """How many hours before the nightly hour a report was made to run; `None` where it is not known."""
-        told = self.facts.get(report_id, {}).get("lead_h")
-        return float(told) if isinstance(told, int | float) else None
+        value = self.facts.get(report_id, {}).get("lead_h")
+        return float(value) if isinstance(value, int | float) else None
 
     def serving(self, question_sha256: str) -> list[Report]:
         """The reports noted for a question, the last one first, as far as the ledger knows them."""

@@ -1,8 +1,8 @@
 """
-The service's quota of one-off reports: nothing is assumed, and once refused, creation waits for its turn.
+The service's quota of one-off reports: no limit is assumed, and after a refusal creations wait.
 
-Five an hour per user where it applies (behaviour 85), so twenty datasets take three hours. The wait counts against
-nobody's deadline. While the quota is closed the largest datasets go first: theirs is the longest way still to go.
+The quota is five per hour and user where it applies (behaviour 85), so twenty datasets take three hours. The wait
+counts against no deadline. After a refusal the largest datasets go first, because they take longest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def next_opening(
 @dataclass(slots=True)
 class OneOffQuota:
     """
-    Lets creations of one-off reports through, one at a time once the service has refused one.
+    Delays creations of one-off reports; one at a time once the service has refused one.
 
     Args:
         window_s: The service's window, seconds (`one_off_quota_window_seconds`).

@@ -1,8 +1,8 @@
 """
-What the machine allows, and how much is done at once within it (fault 12).
+The limits of the machine, and the concurrency that fits into them (fault 12).
 
-A container of 512 MB or a low `ulimit -n` is met by doing less at once, not by a fault in the middle of the night.
-`/dev/shm` is not used: the converting process speaks through pipes.
+A container of 512 MB or a low `ulimit -n` lowers the concurrency instead of failing the run. `/dev/shm` is not used:
+the conversion process communicates through pipes.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
 from bulkpull.events import Events
+from bulkpull.formatting import format_size
 
 # Files and sockets: the ledger, the lock, logs, the event loop, what libraries hold.
 _FILES_OF_RUN = 48
@@ -41,7 +41,7 @@ _NO_LIMIT = 1 << 60
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What this process may use; `None` where nothing limits it or nothing tells.
+    The resources of this process; `None` where there is no limit or it is unknown.
 
     Attributes:
         open_files: Files and sockets at once.
@@ -54,7 +54,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How much is done at once: downloads, streams within one, conversions."""
+    """The number of parallel downloads, streams per download, and conversions."""
 
     downloads: int
     segments: int
@@ -118,7 +118,7 @@ def _why(wanted: Concurrency, limits: Limits, *, calls: int) -> str:
     if limits.open_files is not None and wanted.files + calls > limits.open_files:
         reasons.append(f"{limits.open_files} files may be open, {wanted.files + calls} would be: raise `ulimit -n`")
     if limits.memory_bytes is not None and wanted.memory_bytes > limits.memory_bytes:
-        there, needed = figures.size(limits.memory_bytes), figures.size(wanted.memory_bytes)
+        there, needed = format_size(limits.memory_bytes), format_size(wanted.memory_bytes)
         reasons.append(f"there is {there} of memory, and {needed} would be needed")
     return "; ".join(reasons)
 

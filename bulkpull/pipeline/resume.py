@@ -1,26 +1,39 @@
-"""What earlier runs of an output folder mean for this one, carried on, closed or left alone; and what they left."""
+"""Finds earlier runs of an output folder to resume or close, and their reusable work."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
+from bulkpull.catalog import load_catalog
 from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
-from bulkpull.model import Report
+from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, RunEntry
-from bulkpull.output.manifest import Current, DatasetRecord
-from bulkpull.output.run_history import RUN_ID, resolve_run_id
-from bulkpull.pipeline.naming import parse_report_name
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.request import ExportRequest, is_same_request
-from bulkpull.pipeline.reusable_work import FRESH, KEPT, KnownRun, Reusable, SortedReports, may_take_up, sort_reports
+from bulkpull.pipeline.reusable_work import (
+    FRESH,
+    KEPT,
+    SPLIT,
+    KnownRun,
+    Reusable,
+    SortedReports,
+    may_take_up,
+    sort_reports,
+)
+from bulkpull.pipeline.splitting import split_pull, with_halves
 
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
@@ -32,7 +45,7 @@ _UNFINISHED = (None, INTERRUPTED, SUBMITTED)
 @dataclass(frozen=True, slots=True)
 class EarlierRuns:
     """
-    What earlier runs mean for this one.
+    The earlier runs that affect this one.
 
     Attributes:
         carried_on: The run that the same command goes on with.
@@ -113,13 +126,13 @@ def review(
         published: Ids of the runs that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
-    young = [run for run in unfinished if _is_young(run, now=now)]
+    young = [run for run in unfinished if is_young(run, now=now)]
     if resume is not None:
         wanted = next((run for run in runs if run.run_id == resume), None)
     else:
         wanted = next((run for run in runs if is_same_request(run.request, key)), None)
         wanted = wanted if wanted in unfinished else None
-    carried_on = wanted if wanted is not None and _is_young(wanted, now=now) else None
+    carried_on = wanted if wanted is not None and is_young(wanted, now=now) else None
     taken_over = None
     if resume is None and key.get("nightly") and carried_on is not None and carried_on.run_id in published:
         carried_on, taken_over = None, carried_on
@@ -132,13 +145,13 @@ def review(
     )
 
 
-def _is_young(run: RunEntry, *, now: datetime) -> bool:
+def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it did something within a day: many windows under a quota take longer than that in all."""
     did = (run.started_at, run.ended_at, run.active_at)
-    return now - max(datetime.fromisoformat(each) for each in did if each) < FRESH
+    return now - max(datetime.fromisoformat(moment) for moment in did if moment) < FRESH
 
 
-async def published_before(ledger: Ledger, *, run_id: str, output: Path, current: Current) -> dict[str, DatasetRecord]:
+async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder) -> dict[str, DatasetRecord]:
     """
     What the run had published, by dataset.
 
@@ -146,62 +159,81 @@ async def published_before(ledger: Ledger, *, run_id: str, output: Path, current
     """
     done: dict[str, DatasetRecord] = {}
     for entry in await ledger.steps(run_id):
-        named = current.datasets.get(entry.dataset)
+        named = folder.current.datasets.get(entry.dataset)
         if entry.step == "published" and named is not None and named.run_id == run_id:
             record = DatasetRecord.model_validate(entry.facts["record"])
-            if await anyio.to_thread.run_sync(_all_there, output, record):
+            if await anyio.to_thread.run_sync(_all_there, folder.output, record):
                 done[entry.dataset] = record
     return done
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ReusableWork:
-    """What this run takes over, and what it has to clear away."""
+    """
+    What this run reuses, and what it has to delete.
 
-    leftovers: Reusable = field(default_factory=Reusable)
-    orphans: list[Report] = field(default_factory=list)
+    Attributes:
+        done: What the run that is carried on has published, by dataset.
+        listed: All reports that the service lists; `None` where it does not tell.
+        parts: Each pull with the windows, and the halves of these, in which it may be asked for.
+    """
+
+    done: Mapping[str, DatasetRecord]
+    listed: Sequence[Report] | None
+    parts: Mapping[Pull, Sequence[Pull]]
+    reusable: Reusable
+    orphans: Sequence[Report]
 
 
 async def find_reusable(
-    reports: Iterable[Report] | None,
+    listed: Sequence[Report] | None,
     *,
     ledger: Ledger,
     run_id: str,
-    wanted: Mapping[str, str],
-    windows: Mapping[str, datetime],
-    splits: frozenset[str],
-    alive: frozenset[str],
-    folders: Iterable[str],
+    pulls: Iterable[Pull],
+    past: EarlierRuns,
+    folder: OutputFolder,
     now: datetime,
 ) -> ReusableWork:
     """
-    Sort what earlier runs of this output folder left on the service.
+    Sort what earlier runs of this output folder left on the service and on the disk.
 
     Args:
-        reports: All that the service lists; `None` where it does not tell, and then those that the ledger knows are
-            taken up, and none is cleared away.
-        wanted: The marks of this run's pulls, each with the mark that they bear today.
-        windows: The ends of the windows among them, by mark: what was fetched of these counts whatever the run.
-        splits: Marks of windows that were asked for in halves.
-        alive: Runs that may still be carried on, by another command.
-        folders: Ids of runs that left a folder here: they are ours even where the ledger does not know them any more.
+        listed: All reports that the service lists; `None` where it does not tell, and then those that the ledger knows
+            are taken up, and none is cleared away.
+        past: As `review` gives it.
+        folder: Runs that left a folder in it are ours even where the ledger does not know them any more.
     """
-    is_known = reports is not None
-    reports = list(reports) if reports is not None else await _ordered_reports(ledger)
+    done = await _published_before(ledger, run_id=run_id, folder=folder) if past.carried_on else {}
+    noted_splits = await ledger.noted(SPLIT, since=iso_utc(now - KEPT))
+    splits = frozenset(str(entry.facts["mark"]) for entry in noted_splits)
+    parts = {
+        pull: [
+            half
+            for window in dict.fromkeys((pull, *split_pull(pull, catalog=load_catalog(), now=now)))
+            for half in with_halves(window, splits)
+        ]
+        for pull in pulls
+    }
+    asked = [part for pull, windows in parts.items() if pull.dataset not in done for part in windows]
+    wanted = {part: pull_fingerprint(part) for part in asked}
+    marks = {mark: today for part, today in wanted.items() for mark in (earlier_mark_of(part), today)}
+    windows = {mark: part.window.end for part, mark in wanted.items() if part.window is not None}
+    reports = await _ordered_reports(ledger) if listed is None else listed
     named = {name.run_id for report in reports if (name := parse_report_name(report.name)) and name.run_id}
     noted = await ledger.runs()
     keeping = {run.run_id for run in noted if run.request.get("keep_reports")}
-    known = {run.run_id for run in noted} | {name for name in folders if RUN_ID.fullmatch(name)}
+    known = {run.run_id for run in noted} | {name for name in folder.runs if RUN_ID.fullmatch(name)}
     runs = [
         KnownRun(
-            each,
-            carried_on=each in alive,
-            published=frozenset(entry.dataset for entry in await ledger.steps(each) if entry.step == "published"),
-            keeps_reports=each in keeping,
+            known_id,
+            carried_on=known_id in past.alive,
+            published=frozenset(entry.dataset for entry in await ledger.steps(known_id) if entry.step == "published"),
+            keeps_reports=known_id in keeping,
         )
-        for each in sorted((named & known) - {run_id})
+        for known_id in sorted((named & known) - {run_id})
     ]
-    found: SortedReports = sort_reports(reports, run_id=run_id, wanted=wanted, runs=runs, now=now)
+    found: SortedReports = sort_reports(reports, run_id=run_id, wanted=marks, runs=runs, now=now)
     converted: dict[str, Mapping[str, Any]] = {}
     for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
         end = windows.get(str(entry.facts.get("mark")))
@@ -210,7 +242,8 @@ async def find_reusable(
     converted |= {
         str(entry.facts["mark"]): entry.facts for entry in await ledger.steps(run_id) if entry.step == "converted"
     }
-    return ReusableWork(Reusable(found.usable, converted, splits), found.orphans if is_known else [])
+    reusable = Reusable(found.usable, converted, splits)
+    return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:

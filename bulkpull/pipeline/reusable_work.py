@@ -1,5 +1,5 @@
 """
-Leftovers: what earlier runs left on the service and in the staging folder (pure).
+Reusable work of earlier runs, on the service and in the staging folder (pure).
 
 A run that was cut off leaves reports, and perhaps files that were converted already. Whoever carries it on takes them
 up. Reports of runs that nobody will carry on are used where they answer the same question, lately, and deleted else.
@@ -41,6 +41,10 @@ class Reusable:
     converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
 
+    def has(self, mark: str) -> bool:
+        """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
+        return mark in self.converted or mark in self.splits or self.has_report(mark)
+
     def has_report(self, mark: str) -> bool:
         """Whether there is a report for that pull."""
         return bool(self.reports.get(mark))
@@ -66,7 +70,7 @@ class Reusable:
 @dataclass(frozen=True, slots=True)
 class KnownRun:
     """
-    A run of this output folder, as far as leftovers need it.
+    The facts about an earlier run of this output folder that are needed here.
 
     Attributes:
         carried_on: It is unfinished and may still be carried on, so that its reports are its own.

@@ -1,15 +1,15 @@
 """
-Run: all datasets in one task group; a lost dataset leaves the others going.
+Runs an export: all datasets in one task group; a failed dataset does not stop the others.
 
-One run owns the output folder while it lasts. Whatever happens to it, it ends with a manifest and one exit status, or
-leaves a ledger from which the same command carries on.
+A run locks the output folder. It always ends with a manifest and one exit status, or leaves a ledger from which the
+same command resumes.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,7 +21,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from bulkpull import formatting as figures
 from bulkpull._version import __version__
 from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.catalog import load_catalog
@@ -29,46 +28,46 @@ from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
 from bulkpull.events import Events, Level, about
+from bulkpull.formatting import join_some, plural
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull, Report
-from bulkpull.observability.recorder import Keeper, recorded_run
-from bulkpull.output.atomic_files import explained, makedirs_durable
+from bulkpull.observability.recorder import RunRecorder, recorded_run
+from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
+from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.converted_pull import PARTS
 from bulkpull.pipeline.create_context import equip
 from bulkpull.pipeline.dataset import DatasetExport
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form, form_recorder, load_form
+from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.execute import DecisionExecutor
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, form_recorder, load_form
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
-from bulkpull.pipeline.nightly.decide import NightlyDecision
-from bulkpull.pipeline.nightly.execute import NightlyExecutor
+from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import (
     LIST_UNKNOWN,
-    UNCHANGED,
-    Standing,
-    decide_nightly,
+    ScheduledReportMaker,
     remember_reports,
-    schedule_of,
     unused_reports,
 )
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_deletion import is_worth_resuming
-from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.report_memory import UNCHANGED
 from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
 from bulkpull.pipeline.resource_limits import fit_to_machine
 from bulkpull.pipeline.resume import (
@@ -76,17 +75,16 @@ from bulkpull.pipeline.resume import (
     INTERRUPTED,
     SUBMITTED,
     EarlierRuns,
+    ReusableWork,
     find_reusable,
-    published_before,
     review,
 )
-from bulkpull.pipeline.reusable_work import KEPT, SPLIT
-from bulkpull.pipeline.splitting import split_pull, with_halves
+from bulkpull.pipeline.reusable_work import KEPT
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
-_MOST_TOLD = 8
+_MOST_LISTED = 8
 # How long deletions may go on once all datasets are done.
 _TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
@@ -124,13 +122,12 @@ class Run:
     _past: EarlierRuns = field(default_factory=EarlierRuns)
     _started_at: str = ""
     _begun: bool = False
-    _memories: Mapping[str, ReportMemory] = field(default_factory=dict)
     _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
-    _look_form: Form | None = None
-    _keeper: Keeper = field(init=False, repr=False)
+    _look_form: PollForm | None = None
+    _keeper: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
         """
@@ -148,7 +145,7 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
-        with explained(output):
+        with disk_errors(output):
             await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
@@ -161,7 +158,7 @@ class Run:
                 clock=self.clock,
                 credential=self.credential,
             )
-        private = output / PRIVATE
+        private = Layout(output).private
         began_s = self.clock.monotonic()
         self._started_at = iso_utc(self.clock.now())
         async with (
@@ -170,13 +167,13 @@ class Run:
             locked(private, since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
-            with explained(output):
+            with disk_errors(output):
                 current = await anyio.to_thread.run_sync(Current.load, output)
             await self._look_back(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
-            with explained(output):
+            with disk_errors(output):
                 look = partial(
                     open_folder,
                     output,
@@ -235,7 +232,7 @@ class Run:
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
-        with explained(output):
+        with disk_errors(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
     async def _look_back(self, ledger: Ledger, current: Current) -> None:
@@ -301,7 +298,7 @@ class Run:
         try:
             await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
-            self.events.warn("cleanup.postponed", step="retention", reason=trouble.told)
+            self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
     def _keep_downloads(self, folder: OutputFolder) -> None:
         """
@@ -309,7 +306,7 @@ class Run:
 
         The next run takes up such a report, and carries on with its file where this run stopped.
         """
-        private = folder.output / PRIVATE
+        private = Layout(folder.output).private
         for record in self._records.values():
             if not is_worth_resuming(record.error):
                 continue
@@ -322,7 +319,7 @@ class Run:
 
     def _clear_old_parts(self, folder: OutputFolder) -> None:
         """Downloads and windows of datasets that nobody has completed in some days."""
-        private = folder.output / PRIVATE
+        private = Layout(folder.output).private
         oldest_s = (self.clock.now() - KEPT).timestamp()
         with suppress(OSError):
             for dataset in names_beneath(private / PARTS, root=private):
@@ -332,7 +329,7 @@ class Run:
                         remove_beneath(part, root=private)
 
     def _clear_staging(self, folder: OutputFolder) -> None:
-        remove_beneath(folder.staging, root=folder.output / PRIVATE)
+        remove_beneath(folder.staging, root=Layout(folder.output).private)
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
@@ -341,18 +338,28 @@ class Run:
                 self.request,
                 connection,
                 settings=self.settings,
+                now=datetime.fromisoformat(self._started_at),  # of the run that is carried on, where it is one
                 refusals=refusals,
                 published=published_datasets(folder.published, catalog=load_catalog()),
+                history_starts=history_starts(folder.published),
             )
-            reports = await self._list_reports(connection.client, folder)
-            nights = await self._nights(plan.pulls, reports, connection, ledger=ledger, folder=folder)
+            found = await find_reusable(
+                await self._list_reports(connection.client, folder),
+                ledger=ledger,
+                run_id=self.run_id,
+                pulls=plan.pulls,
+                past=self._past,
+                folder=folder,
+                now=self.clock.now(),
+            )
+            decisions = await self._decide(found, connection.client, ledger=ledger, folder=folder)
             await self._claim(folder.output)
         except SettingsError:
             raise
         except BulkpullError as error:
             await self._lose_all(error, ledger=ledger)
             return
-        fetched = [pull for pull in plan.pulls if self._will_convert([pull], nights)]
+        fetched = [pull for pull in plan.pulls if self._will_convert(decisions[pull.dataset])]
         self._refused = await find_too_large(
             folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
         )
@@ -363,30 +370,8 @@ class Run:
         if self._look_form is not None:
             await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._look_form)
         self._tell_plan(plan)
-        await self._open_records(plan, ledger=ledger, folder=folder)
-        left = [pull for pull in plan.pulls if self._records[pull.dataset].status != "complete"]
-        splits = await self._known_splits(ledger)
-        asked = [
-            each
-            for pull in left
-            for window in (pull, *split_pull(pull, catalog=load_catalog(), now=self.clock.now()))
-            for each in with_halves(window, splits)
-        ]
-        inheritance = await find_reusable(
-            reports,
-            ledger=ledger,
-            run_id=self.run_id,
-            wanted={
-                mark: pull_fingerprint(pull)
-                for pull in asked
-                for mark in (earlier_mark_of(pull), pull_fingerprint(pull))
-            },
-            windows={pull_fingerprint(pull): pull.window.end for pull in asked if pull.window is not None},
-            splits=splits,
-            alive=self._past.alive,
-            folders=folder.runs,
-            now=self.clock.now(),
-        )
+        await self._open_records(plan, found.done, folder=folder)
+        left = [pull for pull in plan.pulls if pull.dataset not in found.done]
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
@@ -398,7 +383,7 @@ class Run:
                         ledger=ledger,
                         folder=folder,
                         conversions=conversions,
-                        leftovers=inheritance.leftovers,
+                        leftovers=found.reusable,
                         clock=self.clock,
                         events=self.events,
                         background=working,
@@ -410,12 +395,13 @@ class Run:
                     tools.publisher.check_lock = self._check_lock
                     tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
-                    if self._will_convert(left, nights):
+                    if fetched:
                         watching.start_soon(warm_up, tools.conversions)
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
+                    executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
-                        working.start_soon(self._carry, pull, tools, nights.get(pull.dataset))
-                    self._clear_away(tools, orphans=inheritance.orphans)
+                        working.start_soon(self._carry_out, decisions[pull.dataset], executor)
+                    self._clear_away(tools, orphans=found.orphans)
                     self._tell_unused()
                     tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
                 self._end_tidying(tools, watching)
@@ -438,11 +424,6 @@ class Run:
         tools.submitter.settled.set()
         watching.start_soon(cut_off)
 
-    async def _known_splits(self, ledger: Ledger) -> frozenset[str]:
-        """The windows that runs of the last days had to ask for in halves."""
-        noted = await ledger.noted(SPLIT, since=iso_utc(self.clock.now() - KEPT))
-        return frozenset(str(entry.facts["mark"]) for entry in noted)
-
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         self._notes += [note for note in plan.notes if note not in self._notes]
@@ -463,15 +444,12 @@ class Run:
             self._notes.append(LIST_UNKNOWN)
         return reports
 
-    async def _open_records(self, plan: Plan, *, ledger: Ledger, folder: OutputFolder) -> None:
+    async def _open_records(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
         """A record for every dataset: not to be had, published already by this run, or to be done."""
         for missing in plan.unavailable:
             self._records[missing.dataset] = unavailable_record(missing)
-        done: Mapping[str, DatasetRecord] = {}
-        if self._past.carried_on:
-            done = await published_before(ledger, run_id=self.run_id, output=folder.output, current=folder.current)
         for record in done.values() if self.settings.keep_raw else ():
-            raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
+            raw = Layout(folder.output).snapshot(record.dataset, self.run_id, kind=RAW)
             if not await anyio.to_thread.run_sync(raw.is_dir):
                 record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
         for pull in plan.pulls:
@@ -503,98 +481,86 @@ class Run:
         with suppress(BulkpullError):  # tidiness, which the next run sees to as well
             await submitter.sweep_queries(ids, tidying=True)
 
-    async def _nights(
-        self,
-        pulls: Sequence[Pull],
-        reports: Sequence[Report] | None,
-        connection: Connection,
-        *,
-        ledger: Ledger,
-        folder: OutputFolder,
-    ) -> Mapping[str, NightlyDecision]:
-        """What a night has to do, by dataset; nothing but for a night, and nothing for a window (behaviour 83)."""
-        if not self.request.nightly:
-            return {}
-        standing = [pull for pull in pulls if pull.window is None]
-        self._memories = await remember_reports(ledger)
-        nights = await decide_nightly(
-            standing,
-            reports,
-            client=connection.client,
+    async def _decide(
+        self, found: ReusableWork, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder
+    ) -> Mapping[str, Decision]:
+        """What to do about each dataset, by its name; for a night also which scheduled reports are unused."""
+        is_nightly = self.request.nightly
+        memories = await remember_reports(ledger) if is_nightly else {}
+        decisions = await decide_all(
+            found.parts,
+            published=folder.published,
+            damaged=folder.damaged,
+            memories=memories,
+            unchanged=await ledger.noted(UNCHANGED),
+            reports=found.listed,
+            client=client,
             lookup=ExecutionLookup(
-                connection.client,
+                client,
                 events=self.events,
-                form=max(await load_form(ledger, now=self.clock.now()), Form.ONE_STATUS),
+                form=max(await load_form(ledger, now=self.clock.now()), PollForm.ONE_STATUS),
                 remember=self._learn_form,
                 retry=True,
             ),
-            memories=self._memories,
-            unchanged=await ledger.noted(UNCHANGED),
-            published=folder.published,
-            damaged=frozenset(folder.damaged),
-            schedule=schedule_of(self.settings, now=connection.client.service_time()),
+            schedule=schedule_of(self.settings, now=client.service_time()) if is_nightly else None,
+            done=found.done,
+            reusable=found.reusable,
         )
-        used = {each.report_id for night in nights.values() for each in (night.standing, *night.replaced) if each}
-        self._unused = unused_reports(reports or (), self._memories, used=used)
-        return nights
+        chosen = [decision.schedule for decision in decisions.values() if decision.schedule]
+        used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
+        self._unused = unused_reports(found.listed or (), memories, used=used)
+        return decisions
 
-    async def _learn_form(self, form: Form) -> None:
+    async def _learn_form(self, form: PollForm) -> None:
         self._look_form = form  # noted once the ledger has a row for this run
 
     def _tell_unused(self) -> None:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
         if not self._unused:
             return
-        told = figures.some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_TOLD)
+        unused = join_some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED)
         self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
-        many = figures.count(len(self._unused), "scheduled report")
+        many = plural(len(self._unused), "scheduled report")
         self._notes.append(
-            f"{many} of this folder that this run does not use: {told}; `bulkpull reports delete --unused` shows and "
+            f"{many} of this folder that this run does not use: {unused}; `bulkpull reports delete --unused` shows and "
             "deletes what is not needed any more"
         )
 
-    def _will_convert(self, pulls: Iterable[Pull], nights: Mapping[str, NightlyDecision]) -> bool:
-        if self.request.submit_only:
-            return False
-        return any((night := nights.get(pull.dataset)) is None or night.reason is None for pull in pulls)
+    def _will_convert(self, decision: Decision) -> bool:
+        return not self.request.submit_only and decision.action is not Action.KEEP
 
-    async def _carry(self, pull: Pull, tools: RunContext, night: NightlyDecision | None) -> None:
+    async def _carry_out(self, decision: Decision, executor: DecisionExecutor) -> None:
         """One dataset, whose faults end here: in its record."""
-        record = self._records[pull.dataset]
-        with about(pull.dataset):
+        record = self._records[decision.pull.dataset]
+        with about(record.dataset):
             try:
-                if (refused := self._refused.get(pull.dataset)) is not None:
+                if (refused := self._refused.get(record.dataset)) is not None:
                     raise refused
-                if night is not None:
-                    await self._shift(tools).work(night, record)
-                elif self.request.submit_only:
-                    await self._submit(DatasetExport(pull, tools, record))
-                else:
-                    assembly = DatasetExport(
-                        pull,
-                        tools,
-                        record,
-                        only_news=self.request.nightly,
-                        reset_types=self.request.reset_types,
-                    )
-                    await assembly.travel()
+                await executor.carry_out(decision, record)
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":
-                stay(record, tools.published.get(pull.dataset))
+                is_submitted = record.dataset in self._submitted
+                stay(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
-    def _shift(self, tools: RunContext) -> NightlyExecutor:
-        standing = Standing(
-            client=tools.client,
-            submitter=tools.submitter,
+    def _executor(self, context: RunContext) -> DecisionExecutor:
+        maker = ScheduledReportMaker(
+            client=context.client,
+            submitter=context.submitter,
             clock=self.clock,
             events=self.events,
             lead_h=self.settings.standing_lead_hours,
             idle=[report for _, report in self._unused],
         )
-        return NightlyExecutor(tools, standing, submit=self._submit if self.request.submit_only else None)
+        return DecisionExecutor(
+            context,
+            maker,
+            only_news=self.request.nightly,
+            reset_types=self.request.reset_types,
+            submit=self._submit if self.request.submit_only else None,
+        )
 
     async def _submit(self, assembly: DatasetExport) -> None:
         """Order the reports, and leave the rest to whoever resumes this run."""
@@ -693,8 +659,10 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
-        with explained(output):
+        counts = dict(
+            Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
+        )
+        with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
         ending: str = status
@@ -706,7 +674,7 @@ class Run:
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
-            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.told)
+            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest
@@ -714,7 +682,7 @@ class Run:
 
 def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
     """The datasets of which no interrupted run has fetched a part; the others need no further room."""
-    private = folder.output / PRIVATE
+    private = Layout(folder.output).private
     places = (folder.staging, private / PARTS)
     return [
         pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)

@@ -1,4 +1,4 @@
-"""A pull as the windows in which it is asked for (pure)."""
+"""Splits a pull into the windows that are requested (pure)."""
 
 from __future__ import annotations
 

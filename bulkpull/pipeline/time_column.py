@@ -1,4 +1,4 @@
-"""The column along which windows cut a dataset, and why there may be none (pure)."""
+"""The time column of a dataset, by which windows are applied, or the reason why it has none (pure)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Agree: the parts of one snapshot brought to one set of types, and told as one (pure).
+The parts of one snapshot brought to one set of types, and described as one table (pure).
 
 A column that is a number in one part and text in another makes every engine refuse the two together.
 """
@@ -9,19 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, WindowRows, is_same_form
+from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, WindowRows, is_same_form
+from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.vouching import vouched_by
-
-TEXT = "String"
-# Of two types that parts came out as, the one that holds both; all others meet in text.
-_WIDER = {
-    frozenset({"Int64", "Decimal(38, 18)"}): "Decimal(38, 18)",
-    frozenset({"Date", "Datetime(us)"}): "Datetime(us)",
-}
 
 
 def published_types(record: DatasetRecord | None) -> dict[str, str]:
@@ -73,11 +68,6 @@ def present_goals(columns: Iterable[ConvertedColumn]) -> dict[str, Goal]:
     return {column.name: Goal(column.type, column.format) for column in columns}
 
 
-def wider(types: frozenset[str]) -> str:
-    """The type in which all of `types` have room, as `type_name` writes them."""
-    return _WIDER.get(types, TEXT)
-
-
 def as_text(_: frozenset[str]) -> str:
     """Text, which has room for everything."""
     return TEXT
@@ -112,16 +102,31 @@ def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozens
     return Goal(next(iter(types)), max((first, *others), key=lambda form: form.count("%-")))
 
 
-def columns_of(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
-    """The columns as they are published; of several parts, the first that has something to tell of one tells it."""
+def published_columns(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
+    """
+    The columns as they are published; of several parts, the first that has something to tell of one tells it.
+
+    Rows are numbered through the whole snapshot, in the order of its files (case W17).
+    """
+    rows_before = list(accumulate((part.table.rows for part in parts), initial=0))
     columns: list[PublishedColumn] = []
     for place in range(len(parts[0].table.columns)):
-        told = [part.table.columns[place] for part in parts]
+        candidates = [
+            _numbered_from(part.table.columns[place], rows) for part, rows in zip(parts, rows_before, strict=False)
+        ]
         # A part that was converted once more, to agree with another, knows no misfit of its own.
-        told.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
-        form = next((column.format for column in told if column.format and not column.empty), None)
-        columns.append(_published_column(replace(told[0], empty=all(each.empty for each in told), format=form)))
+        candidates.sort(key=lambda column: (column.misfit is None, column.why_text is None, column.outgrown is None))
+        form = next((column.format for column in candidates if column.format and not column.empty), None)
+        is_empty = all(column.empty for column in candidates)
+        columns.append(_published_column(replace(candidates[0], empty=is_empty, format=form)))
     return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]
+
+
+def _numbered_from(column: ConvertedColumn, rows_before: int) -> ConvertedColumn:
+    def later(misfit: Misfit | None) -> Misfit | None:
+        return replace(misfit, row=misfit.row + rows_before) if misfit else None
+
+    return replace(column, misfit=later(column.misfit), outgrown=later(column.outgrown))
 
 
 def _published_column(column: ConvertedColumn) -> PublishedColumn:
@@ -156,9 +161,10 @@ def part_record(part: ConvertedPull) -> PartRecord:
         undated_rows=found.undated,
         downloaded_bytes=part.stored.size_bytes,
         vouched_by=vouched_by(part),
+        run_id=part.published_by,
     )
 
 
-def digest_of(hashes: Sequence[str]) -> str:
+def types_digest(hashes: Sequence[str]) -> str:
     """One hash for the content of several files, in their order."""
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]

@@ -1,8 +1,8 @@
 """
 How long reports took in earlier runs (pure).
 
-Reports whose datasets are the slowest are ordered first, because the slowest one ends the run. A dataset without a past
-goes before all others: it may be the slowest.
+Reports of the slowest datasets are created first, because the slowest one ends the run. A dataset without a known
+duration goes before all others: it may be the slowest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def usual_durations(ordered: Iterable[StepEntry], executed: Iterable[StepEntry])
             took_s = seen_s
         if took_s is not None and took_s >= 0:
             durations.setdefault(entry.dataset, []).append(took_s)
-    return {dataset: median(each[-_LATEST:]) for dataset, each in durations.items()}
+    return {dataset: median(lengths_s[-_LATEST:]) for dataset, lengths_s in durations.items()}
 
 
 def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: Mapping[str, int]) -> list[Pull]:

@@ -1,8 +1,8 @@
 """
-All windows of a dataset brought to one table: each row once, and inside of the window that was asked for.
+Combines all windows of a dataset into one table: each row once, and inside the requested window.
 
-Edges, rows without a time and forms of dates are matters of several files at once; what comes of them here is that some
-files are converted once more with other bounds.
+Window edges, rows without a time and date formats concern several files at once; some files may have to be converted
+again with other bounds.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bulkpull import formatting as figures
 from bulkpull.conversion.messages import WindowBounds
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
+from bulkpull.formatting import plural
 from bulkpull.model import Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.window_check import (
     HoldsWhole,
     Kept,
     Manner,
+    describe_window,
     divide_edges,
     manner_of,
     refuse_foreign_rows,
     refuse_unread_times,
-    told,
 )
 
 Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
@@ -66,7 +66,7 @@ class WindowAgreement:
             return  # how its dates are to be read may be told by another part
         if self.is_limited and rows.left_out:
             raise WindowNotHonoured(
-                f"the service did not keep to the window {told(self.whole)} of a query with LIMIT",
+                f"the service did not keep to the window {describe_window(self.whole)} of a query with LIMIT",
                 why=f"{rows.left_out:,} of its rows lie outside",
             )
         manner = manner_of(part, whole=self.whole)
@@ -133,7 +133,7 @@ class WindowAgreement:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
         if at_end := found[-1].edge:
             self.notes.append(
-                f"{figures.count(at_end, 'row')} of the day of the window's end, {self.whole.end:%Y-%m-%d}, came as "
+                f"{plural(at_end, 'row')} of the day of the window's end, {self.whole.end:%Y-%m-%d}, came as "
                 "well and are left out"
             )
         if outside := sum(rows.before + rows.after for rows in found):
@@ -142,13 +142,13 @@ class WindowAgreement:
                 why = "came because the service answers with whole months"
             elif Manner.WHOLE in manners:
                 why = "came because the service does not keep to windows for it"
-            self.notes.append(f"{figures.count(outside, 'row')} outside of the window {why}; they are left out")
+            self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
         undated = sum(rows.undated for rows, keeps in zip(found, kept, strict=True) if keeps.undated)
         if undated:
             again = " and came with several windows" if any(not keeps.undated for keeps in kept) else ""
-            self.notes.append(f"{figures.count(undated, 'row')} without {self.column}{again}: kept, each once")
+            self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if len(parts) and not sum(part.table.rows for part in parts):
-            self.notes.append(f"no row lies within the window {told(self.whole)}")
+            self.notes.append(f"no row lies within the window {describe_window(self.whole)}")
 
 
 __all__ = ["HoldsWhole", "TimeNotReadable", "WindowAgreement"]

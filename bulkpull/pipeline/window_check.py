@@ -1,7 +1,7 @@
 """
-What the rows of a report say about its window: kept, rounded to months, or not honoured; and who keeps what (pure).
+Checks by its rows how a report treated its window: kept, rounded to months, or not honoured (pure).
 
-Little is known of the service's windows (behaviours 83 and 84), so what a report holds is judged by its rows alone.
+Little is documented about windows (behaviours 83 and 84), so only the rows of a report decide.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 class HoldsWhole(WindowNotHonoured):
     """
-    The report of one window holds the whole that was asked for: no other is needed.
+    The report of one window holds the whole requested window: no other report is needed.
 
     Args:
         part: That report.
@@ -78,9 +78,9 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
     assert rows is not None
     assert window is not None
     first = rows.first_outside
-    shown = f"row {first.row:,} has {column} {first.value!r}" if first else "rows lie outside of it"
+    shown = f"row {first.row:,} of its report has {column} {first.value!r}" if first else "rows lie outside of it"
     raise WindowNotHonoured(
-        f"the service did not keep to the window {told(window)}",
+        f"the service did not keep to the window {describe_window(window)}",
         why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
     )
 
@@ -96,13 +96,16 @@ def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
     if rows is None or not (rows.unread or rows.is_ambiguous):
         return
     first = rows.first_unread
-    shown = f"{first.value!r} in row {first.row:,}" if first else "day and month may stand either way round"
+    shown = "day and month may stand either way round"
+    if first:
+        report = f"the report of {describe_window(part.pull.window)}" if part.pull.window else "its report"
+        shown = f"{first.value!r} in row {first.row:,} of {report}"
     raise TimeNotReadable(f"its time column {column} does not tell which rows lie within a window", why=shown)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a part keeps at its edges, besides the rows inside."""
+    """The rows that a part keeps at its window edges."""
 
     edge: bool = False
     first_day: bool = True
@@ -152,15 +155,15 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
 def _come_again(rows: Sequence[WindowRows | None]) -> bool:
     """Whether the same rows without a time came with several windows; else each window has some of its own."""
     seen: set[int] = set()
-    for each in rows:
-        sketch = set(each.undated_sketch) if each else set()
+    for part in rows:
+        sketch = set(part.undated_sketch) if part else set()
         if seen & sketch:
             return True
         seen |= sketch
     return False
 
 
-def told(window: Window) -> str:
+def describe_window(window: Window) -> str:
     """A window as messages name it: its days, where it consists of days."""
     return f"{_moment(window.start)} to {_moment(window.end)}"
 

@@ -1,8 +1,8 @@
 """
-What differs between operating systems, behind one interface: POSIX, macOS and Windows.
+The differences between operating systems, behind one interface: POSIX, macOS and Windows.
 
-The rest of the program asks `current()` and never looks at `os.name` or `sys.platform`. The tests run all three
-implementations on one machine. A real run on Windows has not been seen yet; the release workflow has one.
+The rest of the program calls `current()` and never reads `os.name` or `sys.platform`. The tests run all three
+implementations on one machine. No real run on Windows has been done yet; the release workflow contains one.
 """
 
 from __future__ import annotations

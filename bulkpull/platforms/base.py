@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 class Platform(ABC):
     """
-    The operations that are not the same on every system.
+    The operations that differ between systems.
 
     Attributes:
         program_suffix: What the file name of a program ends with.

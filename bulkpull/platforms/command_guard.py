@@ -1,9 +1,9 @@
 """
-Runs a command and ends it, with all that it started, when the program that asked for it is gone.
+Runs a command, and ends it with its child processes when the parent process has ended.
 
-A program of its own, run by `python -I -S command_guard.py DESCRIPTOR COMMAND …` as the leader of a new process group:
-a killed parent can end nobody. The parent holds the other end of the pipe DESCRIPTOR; the end of the pipe is the
-parent's end. The exit status is the command's; a command that dies of a signal is followed in that.
+A separate program, run by `python -I -S command_guard.py DESCRIPTOR COMMAND …` as the leader of a new process group,
+because a killed parent cannot end its children. The parent holds the other end of the pipe DESCRIPTOR, which closes
+when the parent ends. The exit status is the command's; if a signal ends the command, the same signal ends this program.
 """
 
 from __future__ import annotations

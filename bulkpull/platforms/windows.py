@@ -1,8 +1,8 @@
 """
 Windows.
 
-Not on every machine: everything of Windows that this module uses is looked up when it is called, so that it can be
-imported and tested on other systems.
+Everything of Windows that this module uses is looked up when it is called, so that it can be imported and tested on
+other systems.
 """
 
 from __future__ import annotations

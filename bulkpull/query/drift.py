@@ -1,8 +1,8 @@
 """
-Whether a stored query still fits the dataset of today.
+Compares a stored query with the dataset's current columns.
 
-Datasets change their columns, and stored queries do not: even the service's own select columns that are gone (76), and
-leave out newer ones (77).
+Datasets change their columns and stored queries do not: even system queries select removed columns (behaviour 76) and
+leave out new ones (behaviour 77).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class QueryDrift:
     Attributes:
         dataset: As the query spells it.
         offered: Whether the service lists the dataset for this account.
-        missing: What the query names and the dataset has not: neither as a column nor as a metric.
+        missing: Names in the query that are neither a column nor a metric of the dataset.
         left_out: Columns that the dataset has and the query does not select.
     """
 
@@ -34,9 +34,9 @@ class QueryDrift:
     left_out: tuple[str, ...] = ()
 
 
-def find_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
+def find_query_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDrift | None:
     """
-    Hold a query against what the service lists; names are compared without case (behaviour 60).
+    Compare a query with what the service lists; names ignore case (behaviour 60).
 
     Returns:
         `None` for a text that is no query.
@@ -45,22 +45,22 @@ def find_drift(query_text: str, *, offered: Sequence[OfferedDataset]) -> QueryDr
         statement = parse(query_text, names=odd_names(offered))
     except QueryError:
         return None
-    dataset = next((each for each in offered if each.name.casefold() == statement.dataset.folded), None)
+    dataset = next((candidate for candidate in offered if candidate.name.casefold() == statement.dataset.folded), None)
     if dataset is None:
         return QueryDrift(statement.dataset.text, offered=False)
     named = {
-        each.folded: each.text
-        for each in (
+        name.folded: name.text
+        for name in (
             *statement.names,
             *(condition.name for condition in statement.conditions),
             *(ordering.name for ordering in statement.orderings),
         )
     }
-    there = {each.casefold() for each in (*dataset.columns, *dataset.metrics)}
-    selected = {each.folded for each in statement.names}
+    there = {name.casefold() for name in (*dataset.columns, *dataset.metrics)}
+    selected = {name.folded for name in statement.names}
     return QueryDrift(
         statement.dataset.text,
         offered=True,
         missing=tuple(text for folded, text in named.items() if folded not in there),
-        left_out=tuple(each for each in dataset.columns if each.casefold() not in selected),
+        left_out=tuple(name for name in dataset.columns if name.casefold() not in selected),
     )

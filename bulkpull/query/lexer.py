@@ -1,4 +1,4 @@
-"""A query's text, read from left to right: words, names, values, and the error that points at a place."""
+"""Reads a query's text from left to right: words, names, values, and errors with their position."""
 
 from __future__ import annotations
 
@@ -199,6 +199,6 @@ class Reader:
 
 def _meant(shown: str, expected: Iterable[str]) -> str | None:
     """The keyword that was probably meant, as a question: `ORDER BY` by its first word."""
-    keywords = {each.split()[0]: each for each in expected if each.isupper()}
+    keywords = {phrase.split()[0]: phrase for phrase in expected if phrase.isupper()}
     near = nearest(shown, keywords)
     return f"did you mean {keywords[near]}?" if near else None

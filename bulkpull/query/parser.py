@@ -1,5 +1,5 @@
 """
-From a text to its tree.
+Parses a query's text into its tree.
 
     query     = SELECT [DISTINCT] name {, name} FROM name [WHERE condition {AND condition}]
                 [ORDER BY ordering {, ordering}] [LIMIT number] [TIMESPAN name] [;]
@@ -7,11 +7,10 @@ From a text to its tree.
     ordering  = name [ASC | DESC]
     value     = number | word | 'text' | "text"
 
-Written by hand, a function a rule: what matters in a language of six clauses is what is said of a slip, and every place
-knows best what its slips are.
+Written by hand with one function per grammar rule, so that each place can give a specific error message.
 
-Source: behaviours 59 to 66. Beyond the documents, `<>`, words without quotes, text between double quotes and a
-semicolon at the end are understood; `build` writes each in its documented form.
+Source: behaviours 59 to 66. Beyond the documents, the parser accepts `<>`, words without quotes, double-quoted text and
+a final semicolon; `build` writes each in its documented form.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from bulkpull.query.ast import Condition, Direction, Literal, Name, Operator, Or
 from bulkpull.query.lexer import KEYWORDS, Reader
 from bulkpull.suggestions import nearest
 
-_SIGNS = {each.value: each for each in Operator if not each.value.isupper()} | {"<>": Operator.UNEQUAL}
+_SIGNS = {operator.value: operator for operator in Operator if not operator.value.isupper()} | {"<>": Operator.UNEQUAL}
 _SLIPS = {"==": "=", "=>": ">=", "=<": "<=", "!": "!=", "><": "!=", "~": "LIKE", "^=": "!="}
 _WORDS = ("LIKE", "NOT LIKE", "IN", "NOT IN")
-_OPERATORS = (*(each.value for each in Operator),)
+_OPERATORS = (*(operator.value for operator in Operator),)
 _LIMIT = re.compile(r"[0-9]{1,18}")
 
 

@@ -1,8 +1,8 @@
 """
-A query × what the service offers today → the query as it is sent, or the place where it is wrong.
+Checks a query against what the service lists today, and returns the query to send or an error with its position.
 
-The service's own answers to a wrong query name neither the column nor the place (behaviour 73), and a value that cannot
-occur is not answered at all (67). So everything is looked at here, before any call creates something.
+The service's errors name neither the column nor the position (behaviour 73), and it does not report a value that cannot
+occur (behaviour 67). So everything is checked here, before any call creates something.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bulkpull.model import OfferedDataset
 from bulkpull.query.ast import Condition, Literal, Name, Operator, Statement
 from bulkpull.query.parser import parse
 from bulkpull.query.render import build
-from bulkpull.query.value_checks import Kind, check_value
+from bulkpull.query.value_checks import ColumnValues, check_value
 from bulkpull.suggestions import did_you_mean
 
 _SHOWN = 12
@@ -32,7 +32,7 @@ class CheckedQuery:
         text: What is sent: one line, every name as the service spells it today.
         columns: The names selected, in the order of the file; metrics among them.
         metrics: Those of them that are metrics, in the same order.
-        warnings: What may surprise, each one sentence.
+        warnings: Possible surprises, one sentence each.
     """
 
     text: str
@@ -47,7 +47,7 @@ def check_query(
     text: str, *, offered: Sequence[OfferedDataset], catalog: Catalog, is_whole: bool = False
 ) -> CheckedQuery:
     """
-    Read a query and hold it against what is offered: dataset, names, values, time span.
+    Parse a query and check dataset, names, values and time span against what the service lists.
 
     Args:
         offered: What the service lists.
@@ -77,14 +77,14 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
             return dataset
     names = [dataset.name for dataset in offered]
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
-    hint = did_you_mean(name.text, names if known else (*names, *(each.name for each in catalog.datasets)))
+    hint = did_you_mean(name.text, names if known else (*names, *(dataset.name for dataset in catalog.datasets)))
     raise QueryError(
         what, text=text, at=name.at, length=len(name.text), fix=hint or "see `bulkpull datasets` for the names"
     )
 
 
 class _Check:
-    """One dataset against which a statement is held."""
+    """The checks of one statement against one dataset."""
 
     def __init__(self, text: str, dataset: OfferedDataset, catalog: Catalog, *, is_whole: bool) -> None:
         self.text, self.dataset, self.catalog = text, dataset, catalog
@@ -98,7 +98,7 @@ class _Check:
         names = tuple(self._listed(name) for name in statement.names)
         self._refuse_doubles(names)
         conditions = tuple(self._condition(condition) for condition in statement.conditions)
-        orderings = tuple(replace(each, name=self._listed(each.name)) for each in statement.orderings)
+        orderings = tuple(replace(ordering, name=self._listed(ordering.name)) for ordering in statement.orderings)
         checked = replace(
             statement,
             names=names,
@@ -133,7 +133,7 @@ class _Check:
         hint = None
         if documented is not None:
             today = next((alias for alias in self._spellings(documented) if alias.casefold() in self.columns), None)
-            why = "the documents know it, and the service does not list it today"
+            why = "it is documented, but the service does not list it today"
             hint = f"it is listed as {today}" if today else None
         hint = hint or did_you_mean(name.text, (*self.dataset.columns, *self.dataset.metrics))
         fix = hint or f"`bulkpull datasets {self._label}` lists the columns"
@@ -168,17 +168,17 @@ class _Check:
         return replace(condition, name=name, values=tuple(self._sent(value, kind) for value in condition.values))
 
     @staticmethod
-    def _sent(value: Literal, kind: Kind) -> Literal:
+    def _sent(value: Literal, kind: ColumnValues) -> Literal:
         """The value as it is sent: text in quotes, so that nobody takes 007 for a number (behaviours 66 and 152)."""
         return replace(value, quoted=True) if kind.is_text else value
 
-    def _kind(self, name: Name) -> Kind:
+    def _kind(self, name: Name) -> ColumnValues:
         if name.folded not in self.columns:
-            return Kind(self.catalog.metric(name.text).type)
+            return ColumnValues(self.catalog.metric(name.text).type)
         column = self._documented(name.text)
         if column is None:
-            return Kind()
-        return Kind(column.type, values=column.values, known_values=column.known_values)
+            return ColumnValues()
+        return ColumnValues(column.type, values=column.values, known_values=column.known_values)
 
     def _timespan(self, name: Name) -> Name:
         ranges = self.dataset.date_ranges
@@ -202,12 +202,12 @@ class _Check:
             )
         if statement.distinct:
             self.warnings.append("DISTINCT drops rows that are alike, which are legitimate in this data")
-        undirected = [each.name.text for each in statement.orderings if each.direction is None]
+        undirected = [ordering.name.text for ordering in statement.orderings if ordering.direction is None]
         if undirected:
             self.warnings.append(f"ORDER BY {_listed(undirected)} sorts descending, because no direction is given")
         if statement.limit is not None and not statement.orderings:
             self.warnings.append(f"LIMIT {statement.limit} without ORDER BY: which rows come is not defined")
-        if any("'" in value.text for each in statement.conditions for value in each.values):
+        if any("'" in value.text for condition in statement.conditions for value in condition.values):
             self.warnings.append(
                 "a value holds a quote, which is sent doubled; no document says that this is understood"
             )

@@ -1,8 +1,8 @@
 """
-Can a value occur in a column at all? The service does not ask: it answers 200 and no rows (behaviour 67).
+Checks whether a value can occur in a column: the service answers 200 and no rows if it cannot (behaviour 67).
 
-What the documents declare decides. They are silent on how dates are written (155), so any usual form passes, and they
-are not always right, so a doubt is told and only what no row can match is refused.
+The documented types decide. No document says how dates are written (behaviour 155), so any usual format passes. The
+documents are not always right, so a doubt is a warning, and only a value that no row can match is an error.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _KINDS: dict[ColumnType | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a column holds, as far as it is documented; nothing is known of one that has no type."""
+class ColumnValues:
+    """The documented content of a column; `type` is `None` where nothing is documented."""
 
     type: ColumnType | None = None
     values: tuple[str, ...] = ()
@@ -53,12 +53,12 @@ class Kind:
 @dataclass(frozen=True, slots=True)
 class ValueWarning:
     """
-    What is wrong with a value.
+    A problem with a value in a condition.
 
     Attributes:
         why: What the column holds instead.
         fix: What to write.
-        is_fatal: No row can match, so there is no use in asking.
+        is_fatal: No row can match, so the query is not sent.
     """
 
     why: str
@@ -66,7 +66,7 @@ class ValueWarning:
     is_fatal: bool
 
 
-def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning | None:
+def check_value(value: str, *, kind: ColumnValues, operator: Operator) -> ValueWarning | None:
     """
     What is wrong with comparing a column of that kind with `value`; `None` when nothing is known to be.
 
@@ -85,11 +85,11 @@ def check_value(value: str, *, kind: Kind, operator: Operator) -> ValueWarning |
     return None if fits(value) else ValueWarning(_holds(kind), fix, is_fatal=kind.type is not ColumnType.GUID)
 
 
-def _holds(kind: Kind) -> str:
+def _holds(kind: ColumnValues) -> str:
     return f"the column holds {_KINDS[kind.type]}, so no row can match"
 
 
-def _of_pattern(value: str, kind: Kind) -> ValueWarning | None:
+def _of_pattern(value: str, kind: ColumnValues) -> ValueWarning | None:
     if "%" not in value and "_" not in value:
         return ValueWarning("LIKE without % or _ finds only the whole value", f"write '%{value}%'", is_fatal=False)
     if kind.type in _KINDS and kind.type is not ColumnType.GUID:
@@ -104,7 +104,7 @@ def _of_flag(value: str, words: Sequence[str]) -> ValueWarning | None:
     if folded not in (word.casefold() for word in words):
         return ValueWarning(
             f"the column holds only {' and '.join(words)}, so no row can match",
-            f"write {_told(meant or words)}",
+            f"write {_quoted_choices(meant or words)}",
             is_fatal=True,
         )
     if len(meant) > 1:
@@ -122,7 +122,7 @@ def _of_word(value: str, known: Sequence[str]) -> ValueWarning | None:
     return ValueWarning(f"known values are {', '.join(known)}", f"did you mean '{near}'?", is_fatal=False)
 
 
-def _told(words: Sequence[str]) -> str:
+def _quoted_choices(words: Sequence[str]) -> str:
     return " or ".join(word if word.isdigit() else f"'{word}'" for word in words)
 
 

@@ -1,7 +1,7 @@
 """
-Every "no" of the simulated API, with the status and the words that the documents give.
+Error replies of the simulated API, with the documented status and text.
 
-The names follow the errors of the API description; where no document has a text, the comment says so.
+The names follow the errors in the API description. A comment says where no document has a text.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _METRICS_REFUSED = {"names": "Incorrect column name", "syntax": "Invalid query",
 
 class Refusal(Exception):
     """
-    An answer that is a no.
+    An error reply.
 
     Attributes:
         status: HTTP status, repeated in the envelope.

@@ -1,4 +1,4 @@
-"""The API host: HTTP in, the service's answer out, with throttling, tokens, pages and faults around it."""
+"""The API server: routes HTTP requests to the service and applies throttling, tokens, paging and faults."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator import api_errors as refusals
-from bulkpull.simulator import responses as answers
+from bulkpull.simulator import api_errors, responses
 from bulkpull.simulator.api_errors import Refusal
 from bulkpull.simulator.dispatch import paged, perform
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.rate_limit import Throttle
-from bulkpull.simulator.request_log import Call
-from bulkpull.simulator.responses import Reply
+from bulkpull.simulator.request_log import LoggedRequest
+from bulkpull.simulator.responses import Response
 from bulkpull.simulator.routes import DIRECTORY, Route, datasets_of, find_route
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
@@ -38,7 +37,13 @@ class ApiHost:
     """
 
     def __init__(
-        self, scenario: Scenario, service: Service, *, clock: SimulatorClock, faults: FaultBox, calls: list[Call]
+        self,
+        scenario: Scenario,
+        service: Service,
+        *,
+        clock: SimulatorClock,
+        faults: FaultBox,
+        calls: list[LoggedRequest],
     ) -> None:
         self._scenario, self._service, self._clock, self._faults = scenario, service, clock, faults
         self._calls = calls
@@ -71,8 +76,8 @@ class ApiHost:
         return self._response(reply)
 
     async def _reply(
-        self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
-    ) -> Reply | None:
+        self, request: web.Request, route: Route | None, call: LoggedRequest, body: Mapping[str, Any]
+    ) -> Response | None:
         """The answer, `None` for a connection that is reset instead."""
         if self._take("reset_before_acting", call):
             return None
@@ -85,27 +90,27 @@ class ApiHost:
             await self._clock.sleep(float(late.args.get("seconds", 1.0)))
         fault = self._take("status_after_acting", call)
         if fault is not None:
-            return answers.status_reply(fault, now=self._clock.now())
+            return responses.status_reply(fault, now=self._clock.now())
         return None if self._take("reset_after_acting", call) else reply
 
-    def _instead(self, call: Call) -> Reply | None:
+    def _instead(self, call: LoggedRequest) -> Response | None:
         """What a gateway answers in the service's place; `None` when it lets the request through."""
         for name in ("http_status", "throttle"):
             fault = self._take(name, call)
             if fault is not None:
-                return answers.status_reply(fault, now=self._clock.now())
+                return responses.status_reply(fault, now=self._clock.now())
         fault = self._take("error_in_ok_envelope", call)
         if fault is not None:
-            return answers.ok_with_error(fault)
+            return responses.ok_with_error(fault)
         fault = self._take("redirect", call)
         if fault is None:
             return None
         target = f"{self.blob_origin if fault.args.get('to') != 'loop' else self.api_origin}{call.path}"
-        return Reply(status=int(fault.args.get("status", 302)), body=b"", headers={"Location": target})
+        return Response(status=int(fault.args.get("status", 302)), body=b"", headers={"Location": target})
 
     async def _act(
-        self, request: web.Request, route: Route | None, call: Call, body: Mapping[str, Any]
-    ) -> Reply | None:
+        self, request: web.Request, route: Route | None, call: LoggedRequest, body: Mapping[str, Any]
+    ) -> Response | None:
         """What the service itself answers; `None` for an answer that is lost."""
         if len(request.raw_path) > self._scenario.longest_address:
             return _generic(414, "Request-URI too long")
@@ -122,19 +127,19 @@ class ApiHost:
             self._admit(call, token)
             reply = await self._perform(route, call, body)
         except Refusal as refusal:
-            reply = answers.refusal_reply(refusal)
+            reply = responses.refusal_reply(refusal)
         return replace(reply, headers={**headers, **reply.headers}) if reply is not None else None
 
-    def _admit(self, call: Call, token: str | None) -> None:
+    def _admit(self, call: LoggedRequest, token: str | None) -> None:
         """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
         self._throttle.check()
         if self._take("token_refused", call):
-            raise refusals.unauthorized()
+            raise api_errors.unauthorized()
         self._tokens.check(token)
         if self._scenario.role == "none":
-            raise refusals.forbidden()
+            raise api_errors.forbidden()
 
-    async def _perform(self, route: Route, call: Call, body: Mapping[str, Any]) -> Reply | None:
+    async def _perform(self, route: Route, call: LoggedRequest, body: Mapping[str, Any]) -> Response | None:
         """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
         if self._name_is_taken(route, call, body):
             return None
@@ -153,22 +158,22 @@ class ApiHost:
         )
         return self._shaped(whole, route, call)
 
-    def _shaped(self, body: dict[str, Any], route: Route, call: Call) -> Reply:
+    def _shaped(self, body: dict[str, Any], route: Route, call: LoggedRequest) -> Response:
         """The envelope in the scenario's casing, or as a fault leaves it."""
         shaped = body
         if self._scenario.key_casing == "pascal":
-            shaped = answers.pascal(body, records_too=route.verb != "testQueryResult")
+            shaped = responses.pascal(body, records_too=route.verb != "testQueryResult")
         elif route.verb != "testQueryResult" and self._take("alternating_versions", call):
             self._versions += 1
-            shaped = answers.other_version(body) if self._versions % 2 else body
-        reply = answers.json_reply(shaped)
-        for name in answers.REPLY_FAULTS:
+            shaped = responses.other_version(body) if self._versions % 2 else body
+        reply = responses.json_reply(shaped)
+        for name in responses.REPLY_FAULTS:
             fault = self._take(name, call)
             if fault is not None:
-                return answers.spoiled_reply(fault, reply, body)
+                return responses.spoiled_reply(fault, reply, body)
         return reply
 
-    def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Reply:
+    def _directory_reply(self, route: Route, form: Mapping[str, Any]) -> Response:
         tenant = route.subject or ""
         try:
             match route.endpoint:
@@ -179,10 +184,10 @@ class ApiHost:
                 case _:
                     body = self._tokens.describe(tenant=tenant, origin=self.api_origin)
         except TokenRefused as refused:
-            return answers.json_reply(refused.body(now=self._clock.now()), status=refused.status)
-        return answers.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
+            return responses.json_reply(refused.body(now=self._clock.now()), status=refused.status)
+        return responses.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
-    def _name_is_taken(self, route: Route, call: Call, body: Mapping[str, Any]) -> bool:
+    def _name_is_taken(self, route: Route, call: LoggedRequest, body: Mapping[str, Any]) -> bool:
         """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
         fields = Fields(body)
         name, text = fields.text("Name"), fields.text("Query")
@@ -190,20 +195,20 @@ class ApiHost:
             return False
         if not self._take("name_taken", call):
             return False
-        parsed = self._service.query_shelf.parse(text)
+        parsed = self._service.query_store.parse(text)
         other = f"SELECT {parsed.columns[0].name} FROM {parsed.table.listed_name} LIMIT 1"  # noqa: S608 - not SQL
-        self._service.query_shelf.keep(name=name, text=other, description=None)
+        self._service.query_store.keep(name=name, text=other, description=None)
         return True
 
-    def _take(self, name: str, call: Call) -> Fault | None:
+    def _take(self, name: str, call: LoggedRequest) -> Fault | None:
         fault = self._faults.take(name, datasets=call.datasets, endpoint=call.endpoint or "", method=call.method)
         if fault is not None and call.fault is None:
             call.fault = fault.name
         return fault
 
-    def _note(self, request: web.Request, route: Route | None) -> Call:
+    def _note(self, request: web.Request, route: Route | None) -> LoggedRequest:
         headers = request.headers
-        call = Call(
+        call = LoggedRequest(
             at=self._clock.now(),
             method=request.method,
             path=request.path,
@@ -228,7 +233,7 @@ class ApiHost:
             headers["isMfaCompliant"] = str(self._tokens.is_mfa_compliant(token)).lower()
         return headers
 
-    def _response(self, reply: Reply) -> web.Response:
+    def _response(self, reply: Response) -> web.Response:
         response = web.Response(
             status=reply.status,
             reason=reply.reason,
@@ -239,9 +244,9 @@ class ApiHost:
         return response
 
 
-def _generic(status: int, words: str) -> Reply:
+def _generic(status: int, words: str) -> Response:
     """An error of the gateway rather than the API, in Partner Center's generic form (behaviour 36)."""
-    return answers.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
+    return responses.json_reply({"code": str(status), "description": words, "source": "Gateway"}, status=status)
 
 
 def _read_body(raw: bytes, *, is_form: bool) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The storage host: signed links, conditions, ranges, and what goes wrong there (behaviours 120 to 135)."""
+"""The storage host: signed links, conditional requests, ranges, and transfer faults (behaviours 120 to 135)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bulkpull.simulator.faults import CONTENT_FAULTS, Fault, FaultBox
 from bulkpull.simulator.file_store import FileStore, StoredFile
 from bulkpull.simulator.ranges import (
     NotSatisfiable,
-    Stretch,
+    RequestedRange,
     begins_a_fetch,
     is_unchanged,
     precondition_fails,
     read_range,
 )
 from bulkpull.simulator.report_data import Extract
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import LinkRefused, LinkSigner, http_date
@@ -50,7 +50,7 @@ class BlobHost:
         links: LinkSigner,
         clock: SimulatorClock,
         faults: FaultBox,
-        calls: list[Call],
+        calls: list[LoggedRequest],
     ) -> None:
         self._scenario, self._service, self._store, self._links = scenario, service, store, links
         self._clock, self._faults, self._calls = clock, faults, calls
@@ -76,7 +76,7 @@ class BlobHost:
         return response
 
     async def _serve(
-        self, request: web.Request, call: Call, target: str, extract: Extract | None
+        self, request: web.Request, call: LoggedRequest, target: str, extract: Extract | None
     ) -> web.StreamResponse:
         redirect = self._take("redirect", call)
         if redirect is not None:
@@ -95,7 +95,7 @@ class BlobHost:
             return await self._transfer(request, call, file, head=head, stretch=stretch)
         return web.Response(status=head.status, headers=dict(head.headers))
 
-    def _check(self, request: web.Request, call: Call, target: str) -> None:
+    def _check(self, request: web.Request, call: LoggedRequest, target: str) -> None:
         """Everything that is refused before a file is looked for."""
         if request.method not in _VERBS:
             raise StorageRefusal(405, "UnsupportedHttpVerb")
@@ -121,7 +121,7 @@ class BlobHost:
         if request.method not in _READING:
             raise StorageRefusal(403, "AuthorizationPermissionMismatch")  # links say `sp=r`
 
-    async def _file(self, request: web.Request, call: Call, extract: Extract) -> StoredFile:
+    async def _file(self, request: web.Request, call: LoggedRequest, extract: Extract) -> StoredFile:
         """The file as it is today: a content fault strikes the fetch that begins at the first byte."""
         execution_id = call.subject or ""
         begins = begins_a_fetch(request.headers.get("Range"))
@@ -137,7 +137,7 @@ class BlobHost:
         fault = self._spoiled.get(execution_id)
         return fault if fault is not None and fault.name == "etag_changes" else None
 
-    def _head(self, request: web.Request, call: Call, file: StoredFile) -> tuple[Head, Stretch]:
+    def _head(self, request: web.Request, call: LoggedRequest, file: StoredFile) -> tuple[Head, RequestedRange]:
         etag = file.etag if self._scenario.etag and not self._take("etag_missing", call) else None
         if etag is not None and self._take("etag_weak", call):
             etag = f"W/{etag}"
@@ -153,7 +153,7 @@ class BlobHost:
             **({"ETag": etag} if etag else {}),
         }
         if is_unchanged(request.headers, etag=etag):
-            return Head(status=304, headers=headers | {"x-ms-error-code": "ConditionNotMet"}), Stretch(0, 0)
+            return Head(status=304, headers=headers | {"x-ms-error-code": "ConditionNotMet"}), RequestedRange(0, 0)
         if file.is_gzip and self._scenario.content_encoding:
             headers["Content-Encoding"] = "gzip"
         if self._scenario.ranges:
@@ -163,7 +163,7 @@ class BlobHost:
         if stretch is None:
             if self._scenario.content_md5:
                 headers["Content-MD5"] = digest
-            return Head(status=200, headers=headers), Stretch(0, file.size_bytes)
+            return Head(status=200, headers=headers), RequestedRange(0, file.size_bytes)
         stretch, content_range = shifted(stretch, size=file.size_bytes, take=lambda name: self._take(name, call))
         headers["Content-Range"] = content_range
         if self._scenario.content_md5:
@@ -172,7 +172,7 @@ class BlobHost:
             headers["Content-Type"] = "multipart/byteranges; boundary=part"
         return Head(status=206, headers=headers), stretch
 
-    def _stretch(self, request: web.Request, call: Call, file: StoredFile) -> Stretch | None:
+    def _stretch(self, request: web.Request, call: LoggedRequest, file: StoredFile) -> RequestedRange | None:
         """
         The range to serve, `None` for the whole file.
 
@@ -195,7 +195,7 @@ class BlobHost:
         return stretch
 
     async def _transfer(
-        self, request: web.Request, call: Call, file: StoredFile, *, head: Head, stretch: Stretch
+        self, request: web.Request, call: LoggedRequest, file: StoredFile, *, head: Head, stretch: RequestedRange
     ) -> web.StreamResponse:
         body = Body(path=file.path, offset=stretch.start, length=stretch.length)
         if request.method == "HEAD":
@@ -213,26 +213,26 @@ class BlobHost:
         call.status = head.status
         return await send(request, head, body, course, clock=self._clock)
 
-    def _course(self, call: Call, size: int) -> Course:
+    def _course(self, call: LoggedRequest, size: int) -> Course:
         return course_of(
             size,
             take=lambda name: self._take(name, call),
             peek=lambda name: self._faults.peek(name, datasets=call.datasets),
         )
 
-    def _digest(self, call: Call, file: StoredFile) -> bytes:
+    def _digest(self, call: LoggedRequest, file: StoredFile) -> bytes:
         if self._take("md5_wrong", call):
             return hashlib.md5(b"another file", usedforsecurity=False).digest()
         return file.md5
 
-    def _take(self, name: str, call: Call) -> Fault | None:
+    def _take(self, name: str, call: LoggedRequest) -> Fault | None:
         fault = self._faults.take(name, datasets=call.datasets, endpoint="blob", method=call.method)
         if fault is not None and call.fault is None:
             call.fault = fault.name
         return fault
 
-    def _note(self, request: web.Request, execution_id: str | None, extract: Extract | None) -> Call:
-        call = Call(
+    def _note(self, request: web.Request, execution_id: str | None, extract: Extract | None) -> LoggedRequest:
+        call = LoggedRequest(
             at=self._clock.now(),
             method=request.method,
             path=request.path,

@@ -1,4 +1,4 @@
-"""Sending a stored file's bytes: from disk, in pieces, paced, and cut or stalled where a fault says so."""
+"""Sends a stored file's bytes in pieces, at a set rate, and cuts or stalls where a fault says so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PIECES_PER_SECOND = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A stretch of a file, or bytes of their own."""
+    """A range of a file, or bytes in memory."""
 
     path: Path | None = None
     offset: int = 0
@@ -37,7 +37,7 @@ class Body:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """
-    How a transfer goes; the defaults are a smooth one.
+    How to send a body; the defaults send it without any fault.
 
     Attributes:
         cut_after: Bytes after which it ends early; `resets` tells a reset from an orderly end.

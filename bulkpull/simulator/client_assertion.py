@@ -1,4 +1,4 @@
-"""A client that proves itself by a signed assertion instead of a secret (RFC 7523), checked as Entra documents it."""
+"""Checks a signed client assertion, used instead of a client secret (RFC 7523), as Entra documents it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-The content faults: what a stored file looks like when it is not what was asked for.
+Content faults: stored files with wrong or damaged content.
 
-A spoiled file is made in memory, as one piece: faults are for files of test size.
+A damaged file is built in memory in one piece: content faults are for files of test size.
 """
 
 from __future__ import annotations

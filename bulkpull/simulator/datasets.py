@@ -1,5 +1,5 @@
 """
-What the simulated service offers: the catalog's datasets with their live columns.
+The datasets that the simulated service lists, with their live columns.
 
 There are two editions. "live" lists what the one public list of the live service had (February 2023): amounts are
 metrics there (behaviour 159). "documents" lists what the documents describe, where amounts are columns. The simulator
@@ -143,12 +143,12 @@ def _listing(raw: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
     if scenario.edition == "live" or "documents" not in raw:
         return raw
     documents: dict[str, Any] = raw["documents"]
-    known = {each["name"].casefold(): each for each in reversed(_every_record(raw))}
+    known = {column["name"].casefold(): column for column in reversed(_every_record(raw))}
     known |= {
-        alias.casefold(): each
-        for each in raw["columns"]
-        for alias in each.get("aliases", ())
-        if each["name"] not in known
+        alias.casefold(): column
+        for column in raw["columns"]
+        for alias in column.get("aliases", ())
+        if column["name"] not in known
     }
     return {
         **documents,
@@ -166,18 +166,18 @@ def _table(raw: dict[str, Any], scenario: Scenario) -> Table:
     forms = _FORMS.get(raw["name"], {}) if scenario.edition == "live" else {}
     if (asked := scenario.date_forms.get(raw["name"], scenario.date_forms.get("*"))) is not None:
         forms = {"month": asked, "date": asked}
-    columns = tuple(_column(each, form=forms.get(each["type"], "iso")) for each in listing["columns"])
+    columns = tuple(_column(column, form=forms.get(column["type"], "iso")) for column in listing["columns"])
     date_ranges = tuple(scenario.date_ranges.get(raw["name"], listing["date_ranges"]))
     if isinstance(scenario.drift, bool):
         drift = _known_drift(raw, listing) if scenario.drift else ColumnDrift()
     else:
         drift = scenario.drift.get(raw["name"], ColumnDrift())
-    told = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
+    provenance = (Column(name=PROVENANCE, origin=PROVENANCE, type="string"),) if scenario.provenance else ()
     return Table(
         name=raw["name"],
         listed_name=scenario.dataset_names.get(raw["name"], raw["name"]),
-        columns=(*_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *told),
-        metrics=tuple(_metric(each, columns) for each in listing["metrics"]),
+        columns=(*_drifted(columns, drift, known=[*_every_record(raw), *raw["drift_columns"]]), *provenance),
+        metrics=tuple(_metric(metric, columns) for metric in listing["metrics"]),
         date_ranges=date_ranges,
         minimum_recurrence_h=listing["minimum_recurrence_hours"],
         lookback_months=raw["lookback_months"] or _LOOKBACK_MONTHS,
@@ -205,28 +205,28 @@ def _metric(raw: dict[str, Any], columns: Iterable[Column]) -> Column:
     if metric.kind != "total":
         return metric
     summed = metric.name.removeprefix("Total").casefold()
-    column = next((each for each in columns if each.name.casefold() == summed), metric)
+    column = next((candidate for candidate in columns if candidate.name.casefold() == summed), metric)
     return replace(metric, origin=column.origin, type=column.type)
 
 
 def _known_drift(raw: dict[str, Any], listing: dict[str, Any]) -> ColumnDrift:
     """Every change that the catalog has seen: a column that replaces another renames it, the rest are new."""
-    columns = {each["name"] for each in listing["columns"]}
-    names = {each["name"].casefold() for each in (*listing["columns"], *listing["metrics"])}
+    columns = {column["name"] for column in listing["columns"]}
+    names = {item["name"].casefold() for item in (*listing["columns"], *listing["metrics"])}
     renamed, added = {}, []
-    for each in (*raw["columns"], *raw["further_columns"], *raw["drift_columns"]):
-        if each["name"].casefold() in names:
+    for column in (*raw["columns"], *raw["further_columns"], *raw["drift_columns"]):
+        if column["name"].casefold() in names:
             continue
-        replaced = each.get("replaced_by")
+        replaced = column.get("replaced_by")
         if replaced and replaced not in renamed and replaced in columns:
-            renamed[replaced] = each["name"]
+            renamed[replaced] = column["name"]
         else:
-            added.append(each["name"])
+            added.append(column["name"])
     return ColumnDrift(added=tuple(added), renamed=renamed)
 
 
 def _drifted(columns: tuple[Column, ...], drift: ColumnDrift, *, known: Iterable[dict[str, Any]]) -> tuple[Column, ...]:
-    types = {each["name"]: each["type"] for each in known}
+    types = {column["name"]: column["type"] for column in known}
     kept = [column for column in columns if column.name not in drift.removed]
     named = [replace(column, name=drift.renamed.get(column.name, column.name)) for column in kept]
     new = [Column(name=name, origin=name, type=types.get(name, "string")) for name in drift.added]

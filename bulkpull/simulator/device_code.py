@@ -1,4 +1,4 @@
-"""Sign-in by device code: a code for the person, a longer one for the program, and what becomes of it in time."""
+"""Device code sign-in: issues user and device codes and answers the polls of the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a call to the service's method, and from its answer to the envelope with its pages."""
+"""Maps a request to a service method, and its result to the reply envelope with paging."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.report_data import Extract, sample
 from bulkpull.simulator.responses import envelope
 from bulkpull.simulator.routes import API_ROOT, Route
-from bulkpull.simulator.service import Answer, Service
+from bulkpull.simulator.service import Service, ServiceResult
 from bulkpull.simulator.validation import Fields
 
 _LISTINGS = frozenset({"ScheduledDataset", "ScheduledQueries", "ScheduledReport", "execution"})
@@ -22,7 +22,7 @@ _LISTINGS = frozenset({"ScheduledDataset", "ScheduledQueries", "ScheduledReport"
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What a method of the service may need of a call."""
+    """The parts of a request that service methods use."""
 
     fields: Fields
     params: Fields
@@ -30,7 +30,7 @@ class _Request:
     correlation_id: str
 
 
-_METHODS: Mapping[tuple[str, str], Callable[[Service, _Request], Answer]] = {
+_METHODS: Mapping[tuple[str, str], Callable[[Service, _Request], ServiceResult]] = {
     ("GET", "ScheduledDataset"): lambda service, call: service.list_datasets(call.params),
     ("POST", "ScheduledQueries"): lambda service, call: service.create_query(call.fields),
     ("GET", "ScheduledQueries"): lambda service, call: service.list_queries(call.params),
@@ -49,7 +49,7 @@ _METHODS: Mapping[tuple[str, str], Callable[[Service, _Request], Answer]] = {
 }
 
 
-async def perform(route: Route, body: Mapping[str, Any], service: Service, *, correlation_id: str) -> Answer:
+async def perform(route: Route, body: Mapping[str, Any], service: Service, *, correlation_id: str) -> ServiceResult:
     """
     Let the service act on a call.
 
@@ -59,7 +59,7 @@ async def perform(route: Route, body: Mapping[str, Any], service: Service, *, co
     call = _Request(Fields(body), Fields(route.params), route.subject or "", correlation_id)
     if route.verb == "testQueryResult":
         # The one call that makes rows, which takes a moment.
-        return Answer(await anyio.to_thread.run_sync(partial(_rows, service.test_query(call.params), service)))
+        return ServiceResult(await anyio.to_thread.run_sync(partial(_rows, service.test_query(call.params), service)))
     return _METHODS[route.method, route.verb](service, call)
 
 
@@ -68,7 +68,7 @@ def _rows(extract: Extract, service: Service) -> list[dict[str, Any]]:
 
 
 def paged(
-    answer: Answer, route: Route, service: Service, *, faults: FaultBox, api_origin: str, foreign_origin: str
+    answer: ServiceResult, route: Route, service: Service, *, faults: FaultBox, api_origin: str, foreign_origin: str
 ) -> dict[str, Any]:
     """The envelope of an answer; a listing longer than a page ends with a link to the next (behaviour 32)."""
     scenario, records, next_link = service.scenario, answer.records, None

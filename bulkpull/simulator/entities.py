@@ -1,4 +1,4 @@
-"""The objects that the simulated service keeps: stored queries, reports and their executions."""
+"""The objects that the simulated service stores: queries, reports and executions."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class StoredQuery:
 
 
 @dataclass(slots=True, kw_only=True)
-class Execution:
+class StoredExecution:
     """
-    One making of a report.
+    One execution of a report.
 
     Attributes:
         started_at: When it was queued.
@@ -84,8 +84,8 @@ class StoredReport:
     query_gone_at: datetime | None = None
     made: int = 0
     pauses: list[tuple[datetime, datetime | None]] = field(default_factory=list)
-    executions: list[Execution] = field(default_factory=list)
-    next_execution: Execution | None = None
+    executions: list[StoredExecution] = field(default_factory=list)
+    next_execution: StoredExecution | None = None
 
     @property
     def dataset(self) -> str:
@@ -112,7 +112,7 @@ class StoredReport:
     def was_paused_at(self, moment: datetime) -> bool:
         return any(begin <= moment and (end is None or moment < end) for begin, end in self.pauses)
 
-    def completed_at(self, execution: Execution) -> datetime | None:
+    def completed_at(self, execution: StoredExecution) -> datetime | None:
         """When the execution is, was or will be done; `None` while a pause holds it up, and where it never ends."""
         if not execution.answerable:
             return None
@@ -128,7 +128,7 @@ class StoredReport:
             at = end
         return at + left
 
-    def status_of(self, execution: Execution, *, now: datetime) -> str:
+    def status_of(self, execution: StoredExecution, *, now: datetime) -> str:
         """The execution's state as documented (behaviour 109), faults aside."""
         done_at = self.completed_at(execution)
         if self.query_gone_at is not None and (done_at is None or done_at >= self.query_gone_at):
@@ -186,7 +186,7 @@ def wire_report(report: StoredReport) -> dict[str, Any]:
 
 
 def wire_execution(
-    execution: Execution, report: StoredReport, *, status: str, link: str | None, generated_at: str | None
+    execution: StoredExecution, report: StoredReport, *, status: str, link: str | None, generated_at: str | None
 ) -> dict[str, Any]:
     """The record of an execution; the callback's two keys are null although the report has them (behaviour 116)."""
     return {

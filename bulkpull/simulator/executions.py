@@ -1,4 +1,4 @@
-"""Reading executions: filters, the latest of each report, and what faults make of them (behaviours 102 to 119)."""
+"""Lists executions: filters, the latest of each report, and execution faults (behaviours 102 to 119)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal
-from bulkpull.simulator.entities import Execution, StoredReport, wire_execution, wire_time
+from bulkpull.simulator.entities import StoredExecution, StoredReport, wire_execution, wire_time
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.report_store import ReportStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -36,15 +36,15 @@ _WORDS = {
 }
 """What a plight shows as status, unless its arguments have another word."""
 
-LinkMaker = Callable[[StoredReport, Execution], str]
+LinkMaker = Callable[[StoredReport, StoredExecution], str]
 """Signs a link to an execution's file; every reading gives a fresh one (behaviour 122)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """An execution as it shows itself at this reading."""
+    """An execution as this reply shows it."""
 
-    execution: Execution
+    execution: StoredExecution
     report: StoredReport
     status: str
     link: str | None = None
@@ -57,7 +57,7 @@ class _View:
 
 
 class ExecutionReader:
-    """Answers the call that asks after executions."""
+    """Answers the call that lists executions."""
 
     def __init__(
         self, scenario: Scenario, reports: ReportStore, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker
@@ -72,11 +72,11 @@ class ExecutionReader:
         Raises:
             Refusal: 404 when nothing matches (behaviours 104 and 105), 400 for an unknown status or a refused `;`.
         """
-        ids = [each for each in report_ids.casefold().split(";") if each]
+        ids = [report_id for report_id in report_ids.casefold().split(";") if report_id]
         statuses = self._statuses(params.text("executionStatus"))
         self._check_joined(ids)
         self._reports.advance()
-        reports = [self._reports.stored[each] for each in ids if each in self._reports.stored]
+        reports = [self._reports.stored[report_id] for report_id in ids if report_id in self._reports.stored]
         if len(ids) > 1:
             reports = self._without_some(reports)
         reports = [report for report in reports if not self._vanishes(report)]
@@ -87,7 +87,7 @@ class ExecutionReader:
             views = self._matching(report, statuses, wanted_ids)
             records += [view.record() for view in (views[-1:] if latest_only else views)]
         if not records:
-            raise Refusal(404, refusals.NO_EXECUTION)
+            raise Refusal(404, api_errors.NO_EXECUTION)
         if self._faults.take("strangers_in_batch", datasets=[report.dataset for report in reports]):
             records.insert(0, {**records[0], "executionId": str(uuid4()), "reportId": str(uuid4())})
         return records
@@ -98,22 +98,22 @@ class ExecutionReader:
             return None
         words = [word.strip() for word in text.split(";")]
         if len(words) > 1 and (not self._scenario.joined_status or self._refused("status")):
-            raise refusals.requested_value(text)
+            raise api_errors.requested_value(text)
         accepted = (*_STATUSES, "Failed") if self._scenario.failed_status else _STATUSES
         known = {status.casefold(): status for status in accepted}
         for word in words:
             if word.casefold() not in known:
-                raise refusals.requested_value(word)
+                raise api_errors.requested_value(word)
         return tuple(known[word.casefold()] for word in words)
 
     def _check_joined(self, ids: list[str]) -> None:
         if len(ids) < 2:  # noqa: PLR2004 - one id is not joined to another
             return
-        datasets = [self._reports.stored[each].dataset for each in ids if each in self._reports.stored]
+        datasets = [self._reports.stored[report_id].dataset for report_id in ids if report_id in self._reports.stored]
         if not self._scenario.joined_ids or self._refused("ids"):
-            raise refusals.requested_value(";".join(ids))
+            raise api_errors.requested_value(";".join(ids))
         if self._faults.take("one_id_spoils_batch", datasets=datasets):
-            raise refusals.bad_request(refusals.INVALID_PARAMETERS)
+            raise api_errors.bad_request(api_errors.INVALID_PARAMETERS)
 
     def _refused(self, form: str) -> bool:
         fault = self._faults.peek("joined_form_refused")
@@ -130,14 +130,14 @@ class ExecutionReader:
 
     def _matching(self, report: StoredReport, statuses: tuple[str, ...] | None, wanted_ids: str | None) -> list[_View]:
         now = self._clock.now()
-        executions = [each for each in report.executions if each.started_at >= now - _KEPT]
+        executions = [execution for execution in report.executions if execution.started_at >= now - _KEPT]
         seed_like = self._scenario.pending_without_status == "200"
         if seed_like and not executions:
             executions = [self._reports.upcoming(report)]
-        views = [self._view(each, report, now=now) for each in executions]
+        views = [self._view(execution, report, now=now) for execution in executions]
         views = [view for view in views if view.status != _UNSEEN]
         if wanted_ids is not None:
-            wanted = {each.strip().casefold() for each in wanted_ids.split(";")}
+            wanted = {part.strip().casefold() for part in wanted_ids.split(";")}
             views = [view for view in views if view.execution.execution_id in wanted]
         if statuses is not None:
             # A status that no document lists cannot be asked for: it shows among those that are not completed.
@@ -146,13 +146,13 @@ class ExecutionReader:
         completed = [view for view in views if view.status == "Completed"]
         return completed or (views if seed_like else [])
 
-    def _view(self, execution: Execution, report: StoredReport, *, now: datetime) -> _View:
+    def _view(self, execution: StoredExecution, report: StoredReport, *, now: datetime) -> _View:
         status = report.status_of(execution, now=now)
         if execution.plight is not None:
             return self._view_in_plight(execution, report, execution.plight, status=status)
         return self._plain(execution, report, status=status)
 
-    def _view_in_plight(self, execution: Execution, report: StoredReport, plight: Fault, *, status: str) -> _View:
+    def _view_in_plight(self, execution: StoredExecution, report: StoredReport, plight: Fault, *, status: str) -> _View:
         """What a fault of the execution shows; a plight of completed executions counts only their readings."""
         done, args = status == "Completed", plight.args
         if not done and plight.name in _PLIGHTS_OF_COMPLETED:
@@ -174,7 +174,7 @@ class ExecutionReader:
             return replace(view, link="" if args.get("link") == "empty" else None)
         return replace(view, generated_at=args.get("value")) if plight.name == "generated_time_odd" else view
 
-    def _plain(self, execution: Execution, report: StoredReport, *, status: str) -> _View:
+    def _plain(self, execution: StoredExecution, report: StoredReport, *, status: str) -> _View:
         if status != "Completed":
             return _View(execution, report, status)
         link = self._sign(report, execution)

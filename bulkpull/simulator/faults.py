@@ -1,7 +1,7 @@
 """
-Faults by name: what a simulated service does wrong, when, to whom and how often.
+Faults by name: what the simulated service does wrong, when, for which datasets and how often.
 
-A fault has a name and a story (`STORIES`). Arming one is data; the places where it strikes ask the `FaultBox`.
+Each fault has a name and a description (`STORIES`). Code that can apply a fault asks the `FaultBox`.
 """
 
 from __future__ import annotations
@@ -152,22 +152,22 @@ class Fault:
 class _Armed:
     fault: Fault
     chances: int = 0
-    strikes: int = 0
+    firings: int = 0
 
-    def strike(self) -> bool:
+    def fire(self) -> bool:
         """Whether this chance is taken."""
         self.chances += 1
-        spent = self.fault.times is not None and self.strikes >= self.fault.times
+        spent = self.fault.times is not None and self.firings >= self.fault.times
         if spent or self.chances <= self.fault.skip:
             return False
         if (self.chances - self.fault.skip) % int(self.fault.args.get("every", 1)):
             return False
-        self.strikes += 1
+        self.firings += 1
         return True
 
 
 class FaultBox:
-    """The armed faults, and how often each has struck."""
+    """The armed faults, and how often each was applied."""
 
     def __init__(self, faults: Collection[Fault] = ()) -> None:
         self._armed = [_Armed(fault) for fault in faults]
@@ -184,31 +184,31 @@ class FaultBox:
         self, name: str, *, datasets: Collection[str] = (), endpoint: str | None = None, method: str | None = None
     ) -> Fault | None:
         """The fault of that name if it strikes here and now; asking is a chance, and uses up one strike."""
-        return next((each.fault for each in self._matching(name, datasets, endpoint, method) if each.strike()), None)
+        return next((armed.fault for armed in self._matching(name, datasets, endpoint, method) if armed.fire()), None)
 
     def take_any(self, names: Collection[str], *, datasets: Collection[str] = ()) -> Fault | None:
         """The first fault among `names`, in the order of arming, that strikes here and now."""
-        for each in list(self._armed):
-            if each.fault.name in names and _concerns(each.fault, datasets) and each.strike():
-                return each.fault
+        for armed in list(self._armed):
+            if armed.fault.name in names and _concerns(armed.fault, datasets) and armed.fire():
+                return armed.fault
         return None
 
     def peek(self, name: str, *, datasets: Collection[str] = ()) -> Fault | None:
         """The armed fault of that name, without using it up."""
-        return next((each.fault for each in self._matching(name, datasets, None, None)), None)
+        return next((armed.fault for armed in self._matching(name, datasets, None, None)), None)
 
-    def struck(self, name: str) -> int:
+    def times_fired(self, name: str) -> int:
         """How often faults of that name have struck."""
-        return sum(each.strikes for each in self._armed if each.fault.name == name)
+        return sum(armed.firings for armed in self._armed if armed.fault.name == name)
 
     def _matching(
         self, name: str, datasets: Collection[str], endpoint: str | None, method: str | None
     ) -> Iterator[_Armed]:
         here = {None, endpoint, f"{method} {endpoint}"}
-        for each in list(self._armed):
-            is_here = endpoint is None or each.fault.endpoint in here
-            if each.fault.name == name and is_here and _concerns(each.fault, datasets):
-                yield each
+        for armed in list(self._armed):
+            is_here = endpoint is None or armed.fault.endpoint in here
+            if armed.fault.name == name and is_here and _concerns(armed.fault, datasets):
+                yield armed
 
 
 def _concerns(fault: Fault, datasets: Collection[str]) -> bool:

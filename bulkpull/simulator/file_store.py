@@ -1,7 +1,7 @@
 """
-The stored files: made once per content, in a thread, block by block, and shared by all reports with that content.
+The stored files: generated once per content, block by block in a thread, and shared by all reports with that content.
 
-Nothing is held in memory whole, except a file that a content fault spoils and one that a scenario plants.
+No file is held in memory whole, except one that a content fault damages or that a scenario supplies.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class StoredFile:
 
 
 class Closing(Exception):
-    """The simulator ends while a file is being made."""
+    """The simulator stops while a file is being generated."""
 
 
 class FileStore:
@@ -151,7 +151,7 @@ def _planted(content: bytes | Path) -> Iterator[bytes]:
 
 
 class _Digesting(io.RawIOBase):
-    """Counts and digests what it passes on."""
+    """Counts and hashes the bytes that it passes on."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self.target, self.written = target, 0

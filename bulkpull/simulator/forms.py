@@ -1,4 +1,4 @@
-"""How dates and months are written in a file: ISO inside the simulator, the column's form outside (185, 186)."""
+"""Date and month formats of files: ISO inside the simulator, the column's format in files (behaviours 185, 186)."""
 
 from __future__ import annotations
 

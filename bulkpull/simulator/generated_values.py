@@ -1,8 +1,8 @@
 """
-Values for a column, many at a time, each a pure function of seed, dataset, column and row.
+Generated column values; each is a pure function of seed, dataset, column and row.
 
-A value is a draw from a pool: the pool makes it look real (leading zeros, commas, quotes, line breaks, several scripts,
-padded blanks, the words NULL and NA, credits, empty fields with and without quotes), the row's number decides the draw.
+A value is drawn from a pool by its row number. The pools hold realistic edge cases: leading zeros, commas, quotes, line
+breaks, several scripts, padding blanks, the words NULL and NA, negative amounts, empty fields with and without quotes.
 Customers are the same in all columns and datasets.
 """
 
@@ -117,11 +117,11 @@ def _guids(draws: Keys) -> pl.Series:
 
 @cache
 def _guid_parts() -> tuple[pl.Series, pl.Series, pl.Series]:
-    noise = [int(each) for each in mix(np.arange(_PARTS, dtype=np.uint64))]
+    noise = [int(word) for word in mix(np.arange(_PARTS, dtype=np.uint64))]
     return (
-        pl.Series([f"{each & 0xFFFFFFFF:08X}-{each >> 48:04X}" for each in noise]),
-        pl.Series([f"-4{each & 0xFFF:03X}-8{(each >> 12) & 0xFFF:03X}-" for each in noise]),
-        pl.Series([f"{each >> 16:012X}" for each in noise]),
+        pl.Series([f"{word & 0xFFFFFFFF:08X}-{word >> 48:04X}" for word in noise]),
+        pl.Series([f"-4{word & 0xFFF:03X}-8{(word >> 12) & 0xFFF:03X}-" for word in noise]),
+        pl.Series([f"{word >> 16:012X}" for word in noise]),
     )
 
 
@@ -144,9 +144,9 @@ def _wholes(limit: int) -> pl.Series:
 
 @cache
 def _fractions() -> pl.Series:
-    noise = [int(each) for each in mix(np.arange(4_096, dtype=np.uint64))]
+    noise = [int(word) for word in mix(np.arange(4_096, dtype=np.uint64))]
     digits = [2, 2, 2, 4, 6]
-    return pl.Series([None if each % 29 == 0 else f".{each >> 40:08d}"[: 1 + digits[each % 5]] for each in noise])
+    return pl.Series([None if word % 29 == 0 else f".{word >> 40:08d}"[: 1 + digits[word % 5]] for word in noise])
 
 
 # By lower case, because datasets spell the same column differently (behaviour 169).
@@ -207,7 +207,7 @@ def _counts() -> pl.Series:
     noise = mix(np.arange(8_192, dtype=np.uint64))
     sizes = ((noise >> np.uint64(40)).astype(np.float64) / 2**24) ** 4 * 50_000
     return pl.Series(
-        [None if each % 23 == 0 else int(size) for size, each in zip(sizes, noise.tolist(), strict=True)],
+        [None if word % 23 == 0 else int(size) for size, word in zip(sizes, noise.tolist(), strict=True)],
         dtype=pl.Int64,
     )
 
@@ -219,7 +219,7 @@ def _dates(column: Column) -> pl.Series:
     ending = "end" in column.origin.casefold()
     text = [f"{day.isoformat()} 13:05:09" if column.type == "datetime" else day.isoformat() for day in days]
     # An end that has not come is empty.
-    return pl.Series([None if ending and number % 3 == 0 else each for number, each in enumerate(text)])
+    return pl.Series([None if ending and number % 3 == 0 else value for number, value in enumerate(text)])
 
 
 def _identifiers(name: str) -> pl.Series:

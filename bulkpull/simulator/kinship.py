@@ -1,8 +1,8 @@
 """
-Which rows resemble each other: rows alike in every column, and rows that repeat a customer for another partner.
+Which rows repeat each other: rows equal in every column, and rows that repeat a customer for another partner.
 
-A row's values are drawn by row numbers. A row that takes a column's value from the row before it is drawn by that row's
-number. Amounts are never shared between rows that are alike, so a query that aggregates has something to sum.
+Values are drawn by row number. A row that repeats a column's value of the row before is drawn by that row's number.
+Equal rows never share amounts, so a query that aggregates has something to sum.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The service's query language, read and checked.
+Parses and checks queries in the service's query language.
 
     SELECT [DISTINCT] names FROM dataset [WHERE a AND b] [ORDER BY …] [LIMIT n] [TIMESPAN t]
 
@@ -35,7 +35,7 @@ _DIRECTION = re.compile(r"\s+(ASC|DESC)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ParsedCondition:
     """One comparison of WHERE; `operator` is upper case with single blanks, lists come only with IN and NOT IN."""
 
     column: Column
@@ -44,7 +44,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordering:
+class ParsedOrdering:
     """One column of ORDER BY; descending when no direction is given (behaviour 65)."""
 
     column: Column
@@ -63,8 +63,8 @@ class ParsedQuery:
 
     table: Table
     columns: tuple[Column, ...]
-    conditions: tuple[Condition, ...]
-    orderings: tuple[Ordering, ...]
+    conditions: tuple[ParsedCondition, ...]
+    orderings: tuple[ParsedOrdering, ...]
     distinct: bool
     limit: int | None
     timespan: str | None
@@ -75,7 +75,9 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
     head = _HEAD.fullmatch(text)
     if head is None:
         raise bad_request("Invalid query")
-    table = next((each for each in tables if each.listed_name.casefold() == head["table"].casefold()), None)
+    table = next(
+        (candidate for candidate in tables if candidate.listed_name.casefold() == head["table"].casefold()), None
+    )
     if table is None:
         raise bad_request("Invalid table name")
     tail = _TAIL.fullmatch(head["rest"])
@@ -95,11 +97,11 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
 def _leading_name(text: str, table: Table) -> tuple[Column, str]:
     """The column or metric that `text` begins with, the longest that fits, and what follows it."""
     lowered = text.casefold()
-    for each in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
-        if lowered.startswith(each.name.casefold()):
-            rest = text[len(each.name) :]
+    for item in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
+        if lowered.startswith(item.name.casefold()):
+            rest = text[len(item.name) :]
             if not rest or not re.match(r"\w", rest):
-                return each, rest
+                return item, rest
     raise bad_request("Incorrect column name")
 
 
@@ -120,7 +122,7 @@ def _names(text: str, table: Table) -> list[Column]:
         rest = rest[1:]
 
 
-def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
+def _conditions(text: str, table: Table) -> tuple[ParsedCondition, ...]:
     found = []
     rest = text.strip()
     while True:
@@ -130,7 +132,7 @@ def _conditions(text: str, table: Table) -> tuple[Condition, ...]:
             raise bad_request("Invalid query")
         word = re.sub(r"\s+", " ", operator["op"].upper())
         values, rest = _values(rest[operator.end() :], several=word.endswith("IN"))
-        found.append(Condition(column, "!=" if word == "<>" else word, values))
+        found.append(ParsedCondition(column, "!=" if word == "<>" else word, values))
         if not rest.strip():
             return tuple(found)
         joint = _AND.match(rest)
@@ -164,13 +166,13 @@ def _literal(text: str) -> tuple[str, str]:
     return value, text[found.end() :]
 
 
-def _orderings(text: str, table: Table) -> tuple[Ordering, ...]:
+def _orderings(text: str, table: Table) -> tuple[ParsedOrdering, ...]:
     found = []
     rest = text.strip()
     while True:
         column, rest = _leading_name(rest.lstrip(), table)
         direction = _DIRECTION.match(rest)
-        found.append(Ordering(column, descending=direction is None or direction[1].upper() == "DESC"))
+        found.append(ParsedOrdering(column, descending=direction is None or direction[1].upper() == "DESC"))
         rest = (rest[direction.end() :] if direction else rest).lstrip()
         if not rest:
             return tuple(found)

@@ -1,4 +1,4 @@
-"""The stored queries of the simulated service: its own and the user's (behaviours 59 to 80)."""
+"""The stored queries of the simulated service: system queries and user queries (behaviours 59 to 80)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal, bad_request
 from bulkpull.simulator.datasets import Table, system_queries
 from bulkpull.simulator.entities import StoredQuery
@@ -22,7 +22,7 @@ _SYSTEM_SINCE = datetime(2021, 3, 1, tzinfo=UTC)
 
 
 class QueryStore:
-    """Keeps queries; `stored` may be looked at and tampered with, `created` counts the user's per dataset."""
+    """Stores queries; tests may read and change `stored`, and `created` counts the user's queries per dataset."""
 
     def __init__(
         self, scenario: Scenario, tables: dict[str, Table], *, clock: SimulatorClock, faults: FaultBox
@@ -52,17 +52,17 @@ class QueryStore:
         if any(column.is_metric for column in parsed.columns):
             fault = self._faults.take("metrics_refused", datasets=(parsed.table.name,))
             if fault is not None:
-                raise refusals.metrics_refused(fault.args.get("words", "names"))
+                raise api_errors.metrics_refused(fault.args.get("words", "names"))
         return parsed
 
     def create(self, body: Fields) -> StoredQuery:
         """Store a query; name and text are trimmed, and what is between stays as sent (behaviour 70)."""
         name, text = body.required("Name"), body.required("Query")
         if not _NAME.fullmatch(name) or "_" in name:
-            raise bad_request(refusals.INVALID_QUERY_NAME)
+            raise bad_request(api_errors.INVALID_QUERY_NAME)
         parsed = self.accept(text)
         if sum(not query.is_system for query in self.stored.values()) >= self._scenario.query_quota:
-            raise bad_request(refusals.QUERY_QUOTA)
+            raise bad_request(api_errors.QUERY_QUOTA)
         self.created[parsed.table.name] += 1
         return self.keep(name=name, text=text, description=body.text("Description"))
 
@@ -94,23 +94,23 @@ class QueryStore:
             and query.created_at.timestamp() <= shown_until
         ]
         if not found and (query_id or name):
-            raise Refusal(404, refusals.NO_ITEM)
+            raise Refusal(404, api_errors.NO_ITEM)
         return found
 
     def delete(self, query_id: str) -> StoredQuery:
         """Remove a user's query; the system's stay (behaviour 75)."""
         query = self.stored.get(query_id.casefold())
         if query is None:
-            raise Refusal(404, refusals.NO_ITEM)
+            raise Refusal(404, api_errors.NO_ITEM)
         if query.is_system:
-            raise bad_request(refusals.INVALID_QUERY_ID)
+            raise bad_request(api_errors.INVALID_QUERY_ID)
         return self.stored.pop(query.query_id)
 
     def find(self, query_id: str) -> StoredQuery:
         """The query that a report or a test names."""
         query = self.stored.get(query_id.strip().casefold())
         if query is None:
-            raise bad_request(refusals.INVALID_QUERY_ID)
+            raise bad_request(api_errors.INVALID_QUERY_ID)
         return query
 
     def lag_s(self) -> float:

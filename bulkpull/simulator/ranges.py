@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RequestedRange:
     """Bytes `[start, end)` of a stored file."""
 
     start: int
@@ -28,7 +28,7 @@ class NotSatisfiable(Exception):
     """The range begins at the end of the file or beyond it."""
 
 
-def read_range(header: str | None, *, size: int) -> Stretch | None:
+def read_range(header: str | None, *, size: int) -> RequestedRange | None:
     """
     The stretch that a Range header asks for; `None` for the whole file, also when the header is of no known form.
 
@@ -44,7 +44,7 @@ def read_range(header: str | None, *, size: int) -> Stretch | None:
         return None
     if start >= size:  # also at 0 of an empty file
         raise NotSatisfiable
-    return Stretch(start, end)
+    return RequestedRange(start, end)
 
 
 def begins_a_fetch(header: str | None) -> bool:

@@ -1,17 +1,17 @@
-"""The API's allowance: so many calls in a window, told with every reply, then 429 until the window ends."""
+"""The API's rate limit: a number of calls per window, reported with every reply, then 429 until the window ends."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 
 
 class Throttle:
     """
-    Counts every request of the partner, the refused ones too (behaviours 37, 38, 172 and 173).
+    Counts every request of the partner, including rejected ones (behaviours 37, 38, 172 and 173).
 
     A window begins with the first request after the last window. No reply says how long a window is.
     """
@@ -36,7 +36,7 @@ class Throttle:
             Refusal: 429 when the allowance is used up, with the whole seconds that are left of the window.
         """
         if self._count > self._limit:
-            raise refusals.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
+            raise api_errors.throttled(max(1, math.ceil(self._began_at + self._window_s - self._clock.monotonic())))
 
     @property
     def headers(self) -> Mapping[str, str]:

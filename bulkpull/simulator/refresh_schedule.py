@@ -1,8 +1,8 @@
 """
 When the data of a dataset change, and which of its rows (behaviours 142 and 146).
 
-Refreshes come at midnight UTC, at the documented interval of days. Each restates a fourth of the rows, the first row of
-a month or snapshot always among them: between two refreshes the bytes are the same, after one they are others.
+Refreshes happen at midnight UTC, at the documented interval of days. Each restates a quarter of the rows, always with
+the first row of a month or snapshot: the bytes are the same between two refreshes and different after one.
 """
 
 from __future__ import annotations

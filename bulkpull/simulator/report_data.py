@@ -1,8 +1,8 @@
 """
-What a file holds, and its text: rows made in blocks, never all at once.
+The content of a report file: rows generated in blocks, never all at once.
 
-A query that asks for metrics, DISTINCT or an order looks at all its rows first, or month by month where no group can
-span two months. Any other is made block by block.
+A query with metrics, DISTINCT or ORDER BY reads all its rows first, or month by month where no group can span two
+months. Any other query is generated block by block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bulkpull.simulator.datasets import PROVENANCE, Column, Table
 from bulkpull.simulator.forms import as_iso, written
 from bulkpull.simulator.generated_values import column_values
 from bulkpull.simulator.kinship import DUPLICATE_FLAGS, are_repetitions, source_rows
-from bulkpull.simulator.query_parser import Condition, Ordering
+from bulkpull.simulator.query_parser import ParsedCondition, ParsedOrdering
 from bulkpull.simulator.refresh_schedule import restated
 from bulkpull.simulator.scenario import Scenario
 from bulkpull.simulator.timespans import DEFAULT_MONTHS
@@ -33,7 +33,7 @@ BLOCK_ROWS = 50_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extract:
     """
-    One query's answer.
+    The result of one query.
 
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.
@@ -46,8 +46,8 @@ class Extract:
 
     table: Table
     columns: tuple[Column, ...]
-    conditions: tuple[Condition, ...]
-    orderings: tuple[Ordering, ...]
+    conditions: tuple[ParsedCondition, ...]
+    orderings: tuple[ParsedOrdering, ...]
     distinct: bool
     limit: int | None
     months: tuple[date, ...] | None
@@ -210,8 +210,8 @@ def _arranged(made: list[pl.DataFrame], extract: Extract) -> pl.DataFrame:
         frame = frame.unique([column.name for column in extract.columns], keep="first", maintain_order=True)
     if extract.orderings:
         frame = frame.sort(
-            [_sortable(each.column) for each in extract.orderings],
-            descending=[each.descending for each in extract.orderings],
+            [_sortable(ordering.column) for ordering in extract.orderings],
+            descending=[ordering.descending for ordering in extract.orderings],
             nulls_last=True,
             maintain_order=True,
         )
@@ -240,7 +240,7 @@ def _sortable(column: Column) -> pl.Expr:
     return text.cast(pl.Float64, strict=False) if column.type in ("int", "decimal") else text.cast(pl.String)
 
 
-def _predicate(condition: Condition) -> pl.Expr:
+def _predicate(condition: ParsedCondition) -> pl.Expr:
     """Comparison without case (behaviour 60), by number where the column holds numbers."""
     text = pl.col(condition.column.name).cast(pl.String).str.to_lowercase()
     values = [as_iso(value, condition.column) for value in condition.values]
@@ -256,7 +256,7 @@ def _predicate(condition: Condition) -> pl.Expr:
             return _order(condition, text)
 
 
-def _order(condition: Condition, text: pl.Expr) -> pl.Expr:
+def _order(condition: ParsedCondition, text: pl.Expr) -> pl.Expr:
     column, value = text, pl.lit(as_iso(condition.values[0], condition.column))
     if condition.column.type in ("int", "decimal"):
         column, value = text.cast(pl.Float64, strict=False), value.cast(pl.Float64, strict=False)
@@ -274,4 +274,4 @@ def _order(condition: Condition, text: pl.Expr) -> pl.Expr:
 def _pattern(like: str) -> str:
     """A LIKE pattern as a regular expression: % is anything, _ is one character."""
     special = {"%": ".*", "_": "."}
-    return "(?s)^" + "".join(special.get(each, pl.escape_regex(each)) for each in like) + "$"
+    return "(?s)^" + "".join(special.get(char, pl.escape_regex(char)) for char in like) + "$"

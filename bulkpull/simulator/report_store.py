@@ -1,4 +1,4 @@
-"""The reports of the simulated service, and the executions that follow from them and time (behaviours 81 to 101)."""
+"""The reports of the simulated service and their executions over time (behaviours 81 to 101)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal, bad_request
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_store import QueryStore
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
@@ -29,7 +29,7 @@ PLIGHTS = (
 
 
 class ReportStore:
-    """Takes orders for reports; `stored` may be looked at and tampered with, `created` counts them per dataset."""
+    """Creates reports; tests may read and change `stored`, and `created` counts reports per dataset."""
 
     def __init__(self, scenario: Scenario, queries: QueryStore, *, clock: SimulatorClock, faults: FaultBox) -> None:
         self._scenario, self._queries, self._clock, self._faults = scenario, queries, clock, faults
@@ -46,7 +46,7 @@ class ReportStore:
         query = self._queries.find(body.required("QueryId"))
         if self._faults.take("query_vanishes", datasets=(self._queries.parse(query.text).table.name,)):
             del self._queries.stored[query.query_id]
-            raise bad_request(refusals.INVALID_QUERY_ID)
+            raise bad_request(api_errors.INVALID_QUERY_ID)
         # A stored query may have fallen behind the live columns (behaviour 76).
         parsed = self._queries.parse(query.text)
         now = self._clock.now()
@@ -90,7 +90,7 @@ class ReportStore:
     def list(self, params: Fields) -> list[StoredReport]:
         """The reports that the filters leave; 404 when they leave none."""
         ids, name, query_id = params.text("reportId"), params.text("reportName"), params.text("queryId")
-        wanted = {each.strip().casefold() for each in ids.split(";")} if ids else None
+        wanted = {part.strip().casefold() for part in ids.split(";")} if ids else None
         shown_until = self._clock.now().timestamp() - self._queries.lag_s()
         self.advance()
         found = [
@@ -102,7 +102,7 @@ class ReportStore:
             and report.created_at.timestamp() <= shown_until
         ]
         if not found and (ids or name or query_id):
-            raise Refusal(404, refusals.NO_ITEM)
+            raise Refusal(404, api_errors.NO_ITEM)
         return found
 
     def update(self, report_id: str, body: Fields, *, correlation_id: str) -> StoredReport:
@@ -117,7 +117,7 @@ class ReportStore:
             correlation_id=correlation_id,
         )
         if report.execute_now:
-            raise bad_request(refusals.INVALID_PARAMETERS)
+            raise bad_request(api_errors.INVALID_PARAMETERS)
         self.advance()
         report.name, report.start_at, report.made = change.name, change.start_at, 0
         report.description = change.description or (None if body.is_blank("Description") else report.description)
@@ -165,7 +165,7 @@ class ReportStore:
         """The report of that id."""
         report = self.stored.get(report_id.casefold())
         if report is None:
-            raise Refusal(404, refusals.NO_ITEM)
+            raise Refusal(404, api_errors.NO_ITEM)
         return report
 
     def lose_query(self, query_id: str) -> None:
@@ -188,10 +188,10 @@ class ReportStore:
                 if not report.was_paused_at(due_at):
                     self._begin(report, at=due_at)
 
-    def upcoming(self, report: StoredReport) -> Execution:
+    def upcoming(self, report: StoredReport) -> StoredExecution:
         """The execution that comes next; the seed's service shows it as Pending before its time (behaviour 103)."""
         if report.next_execution is None:
-            report.next_execution = Execution(
+            report.next_execution = StoredExecution(
                 execution_id=str(uuid4()),
                 report_id=report.report_id,
                 started_at=report.start_at,
@@ -202,7 +202,7 @@ class ReportStore:
     def _begin(self, report: StoredReport, *, at: datetime) -> None:
         plight = self._faults.take_any(PLIGHTS, datasets=(report.dataset,))
         if plight is not None and plight.name == "old_execution_first":
-            older = Execution(
+            older = StoredExecution(
                 execution_id=str(uuid4()),
                 report_id=report.report_id,
                 started_at=at - timedelta(days=1),
@@ -237,7 +237,7 @@ class ReportStore:
     def _unfinished(self, now: datetime) -> int:
         """One-off reports whose execution is not completed."""
         return sum(
-            any(report.status_of(each, now=now) != "Completed" for each in report.executions)
+            any(report.status_of(execution, now=now) != "Completed" for execution in report.executions)
             for report in self.stored.values()
             if report.execute_now
         )
@@ -248,11 +248,11 @@ class ReportStore:
             limit, window_s = self._scenario.one_off_quota, self._scenario.one_off_window_s
             recent = [at for at in self._one_offs if (now - at).total_seconds() < window_s]
             if limit is not None and len(recent) >= limit:
-                raise refusals.one_off_quota(limit, window_s)
+                raise api_errors.one_off_quota(limit, window_s)
             most = self._scenario.unfinished_report_quota
             if most is not None and self._unfinished(now) >= most:
-                raise refusals.report_quota(most)
+                raise api_errors.report_quota(most)
             return
         self.advance()
         if sum(report.status == "Active" for report in self.stored.values()) >= self._scenario.active_report_quota:
-            raise refusals.report_quota(self._scenario.active_report_quota)
+            raise api_errors.report_quota(self._scenario.active_report_quota)

@@ -1,4 +1,4 @@
-"""What was asked of the simulator: one entry per request, without any secret."""
+"""A log of the requests to the simulator: one entry per request, without secrets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class LoggedRequest:
     """
     A request as it was received; `status` follows with the answer.
 

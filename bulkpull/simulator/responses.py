@@ -1,4 +1,4 @@
-"""Replies of the API as bytes: the envelope, the error forms, and what faults make of them (behaviours 29 to 36)."""
+"""API responses as bytes: the envelope, the error formats, and response faults (behaviours 29 to 36)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An HTTP answer."""
+class Response:
+    """An HTTP response."""
 
     status: int
     body: bytes
@@ -44,14 +44,14 @@ def envelope(
     }
 
 
-def json_reply(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+def json_reply(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON as the service sends it, with non-Latin letters unescaped."""
     text = json.dumps(body, ensure_ascii=False)
     # A lone surrogate has no UTF-8 form; the backslash form is its escape in JSON.
-    return Reply(status=status, body=text.encode(errors="backslashreplace"), headers=headers or {})
+    return Response(status=status, body=text.encode(errors="backslashreplace"), headers=headers or {})
 
 
-def refusal_reply(refusal: Refusal) -> Reply:
+def refusal_reply(refusal: Refusal) -> Response:
     """A documented error: nothing but its code, message and status (behaviour 36)."""
     body = {**refusal.extra, "message": refusal.message, "statusCode": refusal.status}
     return replace(json_reply(body, status=refusal.status, headers=refusal.headers), reason=refusal.reason)
@@ -73,7 +73,7 @@ def other_version(body: dict[str, Any]) -> dict[str, Any]:
     return {**other, "ApiVersion": "1.1"}
 
 
-def status_reply(fault: Fault, *, now: datetime) -> Reply:
+def status_reply(fault: Fault, *, now: datetime) -> Response:
     """The answer of `http_status`, `throttle` and `status_after_acting`, in one of the forms of behaviour 36."""
     args = fault.args
     throttles = fault.name == "throttle"
@@ -88,7 +88,7 @@ def status_reply(fault: Fault, *, now: datetime) -> Reply:
         "message", f"Rate limit is exceeded. Try again in {wait} seconds." if throttles else "Service unavailable"
     )
     form = args.get("body", "bare")
-    reply = Reply(status=status, body=b"", headers=headers, reason=args.get("reason"))
+    reply = Response(status=status, body=b"", headers=headers, reason=args.get("reason"))
     bare = {"message": message, "statusCode": status}
     bodies: dict[str, Any] = {
         "bare": {**({"code": args["code"]} if "code" in args else {}), **bare},
@@ -102,7 +102,7 @@ def status_reply(fault: Fault, *, now: datetime) -> Reply:
     return replace(reply, content_type="text/plain")
 
 
-def ok_with_error(fault: Fault) -> Reply:
+def ok_with_error(fault: Fault) -> Response:
     """HTTP 200 around an error (behaviour 30)."""
     body = envelope([], message=fault.args.get("message", "Invalid query"), next_link=None, data_redacted=False)
     return json_reply({**body, "statusCode": int(fault.args.get("status", 400))})
@@ -112,7 +112,7 @@ REPLY_FAULTS = ("html_body", "cut_json", "empty_body", "wrong_charset", "idless_
 """The faults that spoil the body after the service acted."""
 
 
-def spoiled_reply(fault: Fault, reply: Reply, body: dict[str, Any]) -> Reply:
+def spoiled_reply(fault: Fault, reply: Response, body: dict[str, Any]) -> Response:
     """The reply as one of `REPLY_FAULTS` leaves it."""
     match fault.name:
         case "html_body":

@@ -1,4 +1,4 @@
-"""From an address to an endpoint: which call a request is, and what it is about."""
+"""Maps the path of a request to an endpoint and to the datasets that it concerns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _METHODS: Mapping[tuple[str, bool], frozenset[str]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
-    A call of the API, or one of the directory: a token, a device code, or what it says of itself (`discovery`).
+    An API call, or a call of the directory: a token, a device code, or its metadata (`discovery`).
 
     Attributes:
         endpoint: As faults and calls name it; pause and resume are forms of `ScheduledReport`.
@@ -121,7 +121,9 @@ def datasets_of(route: Route, body: Mapping[str, Any], service: Service) -> tupl
             ids = (route.subject or params.get("reportId") or "").casefold().split(";")
             name = params.get("reportName")
             reports = [
-                each for each in service.reports.values() if each.report_id in ids or (name and each.name == name)
+                report
+                for report in service.reports.values()
+                if report.report_id in ids or (name and report.name == name)
             ]
             found = [report.dataset for report in reports]
             found += [service.dataset_of_query(query_id)] if isinstance(query_id, str) else []

@@ -1,7 +1,7 @@
 """
-The parameters of a simulated service: what it offers, how slow, how strict and how odd it is.
+The parameters of a simulated service: its datasets, its speed, its limits and its oddities.
 
-Every parameter has a default, and the defaults make a fast, friendly service with the twenty datasets.
+Every parameter has a default; the defaults give a fast service with the twenty datasets and no faults.
 """
 
 from __future__ import annotations

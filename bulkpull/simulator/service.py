@@ -1,8 +1,8 @@
 """
 The service's state, without any network: datasets, queries, reports, executions.
 
-Everything follows from what was asked and from the clock; nothing runs in the background. Tests may look at
-`queries`, `reports` and `executions` and tamper with them.
+All state follows from the requests and the clock; nothing runs in the background. Tests may read and change `queries`,
+`reports` and `executions`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import Refusal, bad_request
 from bulkpull.simulator.datasets import Table, offered_tables
-from bulkpull.simulator.entities import Execution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
+from bulkpull.simulator.entities import StoredExecution, StoredQuery, StoredReport, wire_query, wire_report, wire_time
 from bulkpull.simulator.executions import ExecutionReader, LinkMaker
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.query_parser import ParsedQuery
@@ -34,8 +34,8 @@ TEST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a successful call brings: records and the envelope's message, which is null on several (behaviour 31)."""
+class ServiceResult:
+    """The result of a successful call: records and the envelope's message, null for some calls (behaviour 31)."""
 
     records: list[dict[str, Any]]
     message: str | None = None
@@ -52,34 +52,34 @@ class Service:
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox, sign: LinkMaker) -> None:
         self.scenario, self._clock, self._faults = scenario, clock, faults
         self.tables: dict[str, Table] = offered_tables(scenario)
-        self.query_shelf = QueryStore(scenario, self.tables, clock=clock, faults=faults)
-        self.report_desk = ReportStore(scenario, self.query_shelf, clock=clock, faults=faults)
-        self._reader = ExecutionReader(scenario, self.report_desk, clock=clock, faults=faults, sign=sign)
+        self.query_store = QueryStore(scenario, self.tables, clock=clock, faults=faults)
+        self.report_store = ReportStore(scenario, self.query_store, clock=clock, faults=faults)
+        self._reader = ExecutionReader(scenario, self.report_store, clock=clock, faults=faults, sign=sign)
 
     @property
     def queries(self) -> dict[str, StoredQuery]:
         """Every stored query by id, the system's among them."""
-        return self.query_shelf.stored
+        return self.query_store.stored
 
     @property
     def reports(self) -> dict[str, StoredReport]:
         """Every report by id."""
-        return self.report_desk.stored
+        return self.report_store.stored
 
     @property
     def created_queries(self) -> Counter[str]:
         """How many queries users ever stored, per dataset; deleted ones count."""
-        return self.query_shelf.created
+        return self.query_store.created
 
     @property
     def created_reports(self) -> Counter[str]:
         """How many reports were ever ordered, per dataset; deleted ones count."""
-        return self.report_desk.created
+        return self.report_store.created
 
     @property
-    def executions(self) -> list[Execution]:
+    def executions(self) -> list[StoredExecution]:
         """Every execution of every report that has begun by now."""
-        self.report_desk.advance()
+        self.report_store.advance()
         return [execution for report in self.reports.values() for execution in report.executions]
 
     def drift(self, dataset: str, drift: ColumnDrift) -> None:
@@ -89,15 +89,15 @@ class Service:
         A query that names a column which is gone is refused, and one that is stored already is never answered again
         (behaviours 73 and 76).
         """
-        self.report_desk.advance()  # what was due before saw the columns as they were
+        self.report_store.advance()  # what was due before saw the columns as they were
         self.tables[dataset] = self.tables[dataset].drifted(drift)
 
     def standing_reports(self, dataset: str) -> list[StoredReport]:
         """The reports of the dataset that recur, whatever their status."""
-        self.report_desk.advance()
+        self.report_store.advance()
         return [report for report in self.reports.values() if report.dataset == dataset and report.is_standing]
 
-    def list_datasets(self, params: Fields) -> Answer:
+    def list_datasets(self, params: Fields) -> ServiceResult:
         """The offered datasets, or the one that is asked for."""
         wanted = params.text("datasetName")
         found = [
@@ -112,28 +112,30 @@ class Service:
             if wanted is None or table.listed_name.casefold() == wanted.casefold()
         ]
         if not found:
-            raise Refusal(404, refusals.NO_ITEM)
-        return Answer(found, "Dataset fetched successfully")
+            raise Refusal(404, api_errors.NO_ITEM)
+        return ServiceResult(found, "Dataset fetched successfully")
 
-    def create_query(self, body: Fields) -> Answer:
-        return Answer([wire_query(self.query_shelf.create(body))], "Query created successfully")
+    def create_query(self, body: Fields) -> ServiceResult:
+        return ServiceResult([wire_query(self.query_store.create(body))], "Query created successfully")
 
-    def list_queries(self, params: Fields) -> Answer:
-        return Answer([wire_query(query) for query in self.query_shelf.list(params)], "Queries fetched successfully")
+    def list_queries(self, params: Fields) -> ServiceResult:
+        return ServiceResult(
+            [wire_query(query) for query in self.query_store.list(params)], "Queries fetched successfully"
+        )
 
-    def delete_query(self, query_id: str) -> Answer:
-        query = self.query_shelf.delete(query_id)
-        self.report_desk.lose_query(query.query_id)
-        return Answer([wire_query(query)], "Query deleted successfully")
+    def delete_query(self, query_id: str) -> ServiceResult:
+        query = self.query_store.delete(query_id)
+        self.report_store.lose_query(query.query_id)
+        return ServiceResult([wire_query(query)], "Query deleted successfully")
 
     def test_query(self, params: Fields) -> Extract:
         """The rows that a test query asks for, by text or by id, never by both (behaviour 78)."""
         text, query_id = params.text("exportQuery"), params.text("queryId")
         if (text is None) == (query_id is None):
-            raise bad_request(refusals.NULL_OR_MISSING)
-        parsed = self.query_shelf.accept(text if text is not None else self.query_shelf.find(query_id or "").text)
+            raise bad_request(api_errors.NULL_OR_MISSING)
+        parsed = self.query_store.accept(text if text is not None else self.query_store.find(query_id or "").text)
         times = []
-        for name, message in (("startTime", refusals.START_FORMAT), ("endTime", refusals.END_FORMAT)):
+        for name, message in (("startTime", api_errors.START_FORMAT), ("endTime", api_errors.END_FORMAT)):
             value = params.text(name)
             moment = parse_time(value) if value is not None else None
             if value is not None and moment is None:
@@ -141,7 +143,7 @@ class Service:
             times.append(moment)
         start, end = times
         if start is not None and end is not None and end <= start:
-            raise bad_request(refusals.END_BEFORE_START)
+            raise bad_request(api_errors.END_BEFORE_START)
         now = self._clock.now()
         if start is None and end is None:
             months = months_of_span(parsed.table, parsed.timespan, now=now)
@@ -152,28 +154,30 @@ class Service:
         days = days_between(start, end, now=now, inclusive=self.scenario.inclusive_end)
         return replace(extract, window=days if months is not None else None)
 
-    def create_report(self, body: Fields, *, correlation_id: str) -> Answer:
-        report = self.report_desk.create(body, correlation_id=correlation_id)
-        return Answer([wire_report(report)], "Report created successfully")
+    def create_report(self, body: Fields, *, correlation_id: str) -> ServiceResult:
+        report = self.report_store.create(body, correlation_id=correlation_id)
+        return ServiceResult([wire_report(report)], "Report created successfully")
 
-    def list_reports(self, params: Fields) -> Answer:
-        return Answer([wire_report(report) for report in self.report_desk.list(params)], "Reports fetched successfully")
+    def list_reports(self, params: Fields) -> ServiceResult:
+        return ServiceResult(
+            [wire_report(report) for report in self.report_store.list(params)], "Reports fetched successfully"
+        )
 
-    def update_report(self, report_id: str, body: Fields, *, correlation_id: str) -> Answer:
-        report = self.report_desk.update(report_id, body, correlation_id=correlation_id)
-        return Answer([wire_report(report)], "Report updated successfully")
+    def update_report(self, report_id: str, body: Fields, *, correlation_id: str) -> ServiceResult:
+        report = self.report_store.update(report_id, body, correlation_id=correlation_id)
+        return ServiceResult([wire_report(report)], "Report updated successfully")
 
-    def delete_report(self, report_id: str) -> Answer:
-        return Answer([wire_report(self.report_desk.delete(report_id))], "Report deleted successfully")
+    def delete_report(self, report_id: str) -> ServiceResult:
+        return ServiceResult([wire_report(self.report_store.delete(report_id))], "Report deleted successfully")
 
-    def pause_report(self, report_id: str) -> Answer:
-        return Answer([wire_report(self.report_desk.pause(report_id))], "Report paused successfully")
+    def pause_report(self, report_id: str) -> ServiceResult:
+        return ServiceResult([wire_report(self.report_store.pause(report_id))], "Report paused successfully")
 
-    def resume_report(self, report_id: str) -> Answer:
-        return Answer([wire_report(self.report_desk.resume(report_id))], "Report resumed successfully")
+    def resume_report(self, report_id: str) -> ServiceResult:
+        return ServiceResult([wire_report(self.report_store.resume(report_id))], "Report resumed successfully")
 
-    def read_executions(self, report_ids: str, params: Fields) -> Answer:
-        return Answer(self._reader.read(report_ids, params))
+    def read_executions(self, report_ids: str, params: Fields) -> ServiceResult:
+        return ServiceResult(self._reader.read(report_ids, params))
 
     def extract_of(self, execution_id: str) -> Extract | None:
         """What the file of an execution holds; `None` when the execution is gone with its report (behaviour 97)."""
@@ -186,7 +190,7 @@ class Service:
         """The canonical name of the dataset that a query's text or id is about, for faults that strike one dataset."""
         stored = self.queries.get(text_or_id.strip().casefold())
         try:
-            return self.query_shelf.parse(stored.text if stored else text_or_id).table.name
+            return self.query_store.parse(stored.text if stored else text_or_id).table.name
         except Refusal:
             return None
 
@@ -207,7 +211,7 @@ class Service:
         amounts = [metric for metric in table.metrics if metric.kind == "amount"]
         names = columns or tuple(column.name for column in (*table.columns, *amounts))
         text = f"SELECT {', '.join(names)} FROM {table.listed_name}"  # noqa: S608 - the service's own language, not SQL
-        parsed, at = self.query_shelf.parse(text), at or self._clock.now()
+        parsed, at = self.query_store.parse(text), at or self._clock.now()
         months = (
             months_of_span(table, None, now=at)
             if window is None
@@ -218,12 +222,12 @@ class Service:
             return extract
         return replace(extract, window=days_between(*window, now=at, inclusive=False))
 
-    def _pairs(self) -> Iterator[tuple[Execution, StoredReport]]:
+    def _pairs(self) -> Iterator[tuple[StoredExecution, StoredReport]]:
         for report in self.reports.values():
             for execution in report.executions:
                 yield execution, report
 
-    def _extract_of(self, report: StoredReport, execution: Execution) -> Extract:
+    def _extract_of(self, report: StoredReport, execution: StoredExecution) -> Extract:
         table, at = report.parsed.table, execution.started_at
         manner = self.scenario.windows
         start, end = (None, None) if manner == "ignored" else report.window
@@ -250,9 +254,9 @@ class Service:
         facts = {
             "account": self.scenario.tenant_id,
             "span": report.parsed.timespan,
-            "filter": sorted([each.column.name.casefold(), each.operator, *each.values]
-                             for each in report.parsed.conditions),
-            "window": [each and wire_time(each) for each in report.window],
+            "filter": sorted([condition.column.name.casefold(), condition.operator, *condition.values]
+                             for condition in report.parsed.conditions),
+            "window": [moment and wire_time(moment) for moment in report.window],
             "version": wire_time(at),
         }  # fmt: skip
         return json.dumps(facts, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Secure links: where a file lies and the signature that opens it (behaviours 120 to 125, and 183)."""
+"""Secure links: a file's address and its signature (behaviours 120 to 125, and 183)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUERY = re.compile(r"sv=2018-03-28&sr=b&sig=(?P<sig>[^&]+)&se=(?P<se>[^&]+)&sp=
 
 
 class LinkRefused(Exception):
-    """The signature does not open the file; `detail` is the storage host's explanation."""
+    """The signature is not valid for the file; `detail` is the storage host's explanation."""
 
     def __init__(self, detail: str) -> None:
         self.detail = detail
@@ -27,7 +27,7 @@ class LinkRefused(Exception):
 
 
 class LinkSigner:
-    """Signs and checks links. The check is on the bytes of the request line: a link that was encoded anew fails."""
+    """Signs and checks links. The check uses the bytes of the request line, so a link that was encoded again fails."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)

@@ -1,4 +1,4 @@
-"""The simulator itself: two servers on loopback, one state, one clock."""
+"""The simulator: two servers on loopback that share one state and one clock."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aiohttp import web
 
 from bulkpull.simulator.api_server import ApiHost
 from bulkpull.simulator.blob_server import BlobHost
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.faults import Fault, FaultBox
 from bulkpull.simulator.file_store import FileStore
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 from bulkpull.simulator.routes import API_ROOT
 from bulkpull.simulator.scenario import RealClock, Scenario, SimulatorClock
 from bulkpull.simulator.service import Service
@@ -34,7 +34,7 @@ _LINE_BYTES = 64 * 1024
 
 class Simulator:
     """
-    The service in a box, as an async context manager.
+    The simulated service, as an async context manager.
 
     The API and the token endpoint listen on one origin, the storage host on another, so that a client that sends its
     token to the wrong one is found out. All that a client needs stands in `environment`.
@@ -69,7 +69,7 @@ class Simulator:
         self._tls = tls
         self._faults = FaultBox(self.scenario.faults)
         self._links = LinkSigner()
-        self.calls: list[Call] = []
+        self.calls: list[LoggedRequest] = []
         self.service = Service(self.scenario, clock=self._clock, faults=self._faults, sign=self._sign)
         self._api = ApiHost(self.scenario, self.service, clock=self._clock, faults=self._faults, calls=self.calls)
         self._runners: list[web.ServerRunner] = []
@@ -147,9 +147,9 @@ class Simulator:
         """Let another tool of the same partner make so many calls, out of the one allowance (behaviour 173)."""
         self._api.spend(calls)
 
-    def struck(self, name: str) -> int:
+    def times_fired(self, name: str) -> int:
         """How often armed faults of that name have struck."""
-        return self._faults.struck(name)
+        return self._faults.times_fired(name)
 
     async def csv(
         self,
@@ -178,7 +178,7 @@ class Simulator:
             extract = self.service.whole_extract(dataset)
             await self._store.fetch(extract, now=self._clock.now())
 
-    def _sign(self, report: StoredReport, execution: Execution) -> str:
+    def _sign(self, report: StoredReport, execution: StoredExecution) -> str:
         """A fresh link at every reading; only `link_expired` hands one out that is at its end."""
         expired = self._faults.take("link_expired", datasets=(report.dataset,))
         lifetime_s = -60.0 if expired else self.scenario.link_lifetime_s

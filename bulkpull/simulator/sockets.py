@@ -1,4 +1,4 @@
-"""What aiohttp never does to a connection on purpose: reset it, close it midway, write past the announced end."""
+"""Connection faults that aiohttp does not offer: reset, close midway, write past the announced end."""
 
 from __future__ import annotations
 

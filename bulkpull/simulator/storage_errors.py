@@ -1,4 +1,4 @@
-"""The storage host's way to say no: XML with a code, behind a byte order mark."""
+"""Error replies of the storage host: XML with a code, behind a byte order mark."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MESSAGES = {
 
 
 class StorageRefusal(Exception):
-    """An answer of the storage host that is a no: status, code, for signatures a detail, and headers of its own."""
+    """An error reply of the storage host: status, code, a detail for signatures, and extra headers."""
 
     def __init__(
         self, status: int, code: str, *, detail: str | None = None, headers: Mapping[str, str] | None = None

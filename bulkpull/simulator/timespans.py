@@ -1,4 +1,4 @@
-"""The months that a query takes, from its TIMESPAN or from two moments."""
+"""The months that a query covers, from its TIMESPAN or from a start and an end."""
 
 from __future__ import annotations
 

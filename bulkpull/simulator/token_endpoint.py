@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import api_errors as refusals
-from bulkpull.simulator import client_assertion as assertions
+from bulkpull.simulator import api_errors, client_assertion
 from bulkpull.simulator.device_code import GRANT as DEVICE_GRANT
 from bulkpull.simulator.device_code import DeviceDesk
 from bulkpull.simulator.faults import FaultBox
@@ -131,11 +130,11 @@ class TokenIssuer:
         """
         known = self._issued.get(token or "")
         if known is None or not known.for_api or known.expires_at <= self._clock.now():
-            raise refusals.unauthorized()
+            raise api_errors.unauthorized()
         if known.app_only and self._scenario.app_only == "refused":
-            raise refusals.forbidden()
+            raise api_errors.forbidden()
         if self._scenario.mfa == "api" and not known.has_mfa:
-            raise refusals.mfa_required()
+            raise api_errors.mfa_required()
 
     def is_mfa_compliant(self, token: str | None) -> bool:
         """What the reply header says when it is asked for (behaviour 13); false means that the token is refused."""
@@ -167,13 +166,13 @@ class TokenIssuer:
 
     def _check_assertion(self, fields: Mapping[str, str], assertion: str, *, path: str) -> None:
         known = self._scenario.client_certificate
-        if fields.get("client_assertion_type") != assertions.TYPE:
+        if fields.get("client_assertion_type") != client_assertion.TYPE:
             raise TokenRefused(900144)
-        if known is None or not assertions.is_signed_by(assertion, known):
+        if known is None or not client_assertion.is_signed_by(assertion, known):
             raise TokenRefused(700027)
-        if not assertions.is_meant_for(assertion, client_id=fields["client_id"], path=path):
+        if not client_assertion.is_meant_for(assertion, client_id=fields["client_id"], path=path):
             raise TokenRefused(700027)
-        if not assertions.is_valid_at(assertion, self._clock.now()):
+        if not client_assertion.is_valid_at(assertion, self._clock.now()):
             raise TokenRefused(700024)
 
     def _audience(self, fields: Mapping[str, str], *, version: int) -> bool:

@@ -1,4 +1,4 @@
-"""Every "no" of the token endpoint: AADSTS codes with their status, error and words (behaviour 17)."""
+"""Error replies of the token endpoint: AADSTS codes with status, error and text (behaviour 17)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ERRORS: Mapping[int, tuple[int, str, str]] = {
 
 
 class TokenRefused(Exception):
-    """The token endpoint says no."""
+    """An error reply of the token endpoint."""
 
     def __init__(self, code: int, *, words: str | None = None) -> None:
         self.status, self.error, usual = _ERRORS.get(code, (400, "invalid_request", "the request was refused"))

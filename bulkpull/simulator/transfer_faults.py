@@ -1,4 +1,4 @@
-"""What happens to a transfer on its way: cuts, stalls, other ranges than asked for, redirects, a compressing proxy."""
+"""Transfer faults: cut or stalled bodies, wrong ranges, redirects, a compressing proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isal import igzip
 from bulkpull.simulator.body_sender import Body, Course, Head
 from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.file_store import StoredFile
-from bulkpull.simulator.ranges import Stretch
+from bulkpull.simulator.ranges import RequestedRange
 
 Ask = Callable[[str], Fault | None]
 """Asks for a fault by its name: `None` when it does not strike."""
@@ -47,11 +47,11 @@ def course_of(size: int, *, take: Ask, peek: Ask) -> Course:
     return Course(excess=b"\0" * int(fault.args.get("bytes", 100))) if fault is not None else Course()
 
 
-def shifted(stretch: Stretch, *, size: int, take: Ask) -> tuple[Stretch, str]:
+def shifted(stretch: RequestedRange, *, size: int, take: Ask) -> tuple[RequestedRange, str]:
     """The stretch that is really sent, and what `Content-Range` says of it."""
     total = size
     if stretch.start and take("range_wrong_start"):
-        stretch = Stretch(stretch.start - 1, stretch.end)
+        stretch = RequestedRange(stretch.start - 1, stretch.end)
     if stretch.start and take("range_other_total"):
         total = size + 1
     return stretch, f"bytes {stretch.start}-{stretch.end - 1}/{total}"

@@ -1,7 +1,7 @@
 """
-The rules for the body of a report, and for other values that callers send.
+Validation of request bodies and other values that callers send.
 
-The order of the checks is ours; the words are those of `refusals`. Keys are matched without case (behaviour 34).
+The order of the checks is ours; the error texts are those of `api_errors`. Keys ignore case (behaviour 34).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bulkpull.simulator import api_errors as refusals
+from bulkpull.simulator import api_errors
 from bulkpull.simulator.api_errors import bad_request
 
 # Behaviour 81; the seed's examples and both samples send whole seconds.
@@ -25,8 +25,8 @@ _PLACEHOLDER = "string"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOrder:
-    """A report's body that keeps all rules; `start_at` and `interval_h` are `None` for a one-off report."""
+class ReportBody:
+    """A valid report body; `start_at` and `interval_h` are `None` for a one-off report."""
 
     name: str
     description: str | None
@@ -56,7 +56,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, str):
-            raise bad_request(refusals.INVALID_PARAMETERS)
+            raise bad_request(api_errors.INVALID_PARAMETERS)
         return value.strip() or None
 
     def is_blank(self, name: str) -> bool:
@@ -68,7 +68,7 @@ class Fields:
         """The text of a mandatory field."""
         value = self.text(name)
         if value is None:
-            raise bad_request(refusals.NULL_OR_MISSING)
+            raise bad_request(api_errors.NULL_OR_MISSING)
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -78,13 +78,13 @@ class Fields:
             return default
         word = str(value).strip().casefold()
         if word not in ("true", "false"):
-            raise refusals.requested_value(value)
+            raise api_errors.requested_value(value)
         return word == "true"
 
 
 def read_order(
     fields: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: int, correlation_id: str
-) -> ReportOrder:
+) -> ReportBody:
     """
     Check the body of a new report.
 
@@ -94,21 +94,21 @@ def read_order(
     name, description = _texts(fields)
     one_off = fields.flag("ExecuteNow", default=False)
     clerk = _TimeClerk(bad_time, correlation_id)
-    start_at = None if one_off else clerk.read(fields, "StartTime", refusals.START_FORMAT)
+    start_at = None if one_off else clerk.read(fields, "StartTime", api_errors.START_FORMAT)
     window = (
-        clerk.read(fields, "QueryStartTime", refusals.START_FORMAT),
-        clerk.read(fields, "QueryEndTime", refusals.END_FORMAT),
+        clerk.read(fields, "QueryStartTime", api_errors.START_FORMAT),
+        clerk.read(fields, "QueryEndTime", api_errors.END_FORMAT),
     )
     if one_off and window[0] is not None and window[1] is not None and window[1] <= window[0]:
-        raise bad_request(refusals.END_BEFORE_START)
+        raise bad_request(api_errors.END_BEFORE_START)
     interval_h = count = None
     if not one_off:
         if start_at is None or fields.get("RecurrenceInterval") is None:
-            raise bad_request(refusals.NULL_OR_MISSING)
+            raise bad_request(api_errors.NULL_OR_MISSING)
         interval_h = _interval(fields.get("RecurrenceInterval"), minimum_h=minimum_recurrence_h)
         count = _count(fields.get("RecurrenceCount"))
         _check_lead(start_at, now=now)
-    return ReportOrder(
+    return ReportBody(
         name=name,
         description=description,
         execute_now=one_off,
@@ -142,9 +142,9 @@ def read_change(
 ) -> ReportChange:
     """Check the body of an update, which needs name and start, so the four hours apply again (behaviour 95)."""
     name, description = _texts(fields)
-    start_at = _TimeClerk(bad_time, correlation_id).read(fields, "StartTime", refusals.START_FORMAT)
+    start_at = _TimeClerk(bad_time, correlation_id).read(fields, "StartTime", api_errors.START_FORMAT)
     if start_at is None:
-        raise bad_request(refusals.NULL_OR_MISSING)
+        raise bad_request(api_errors.NULL_OR_MISSING)
     interval = fields.get("RecurrenceInterval")
     change = ReportChange(
         name=name,
@@ -162,7 +162,7 @@ def read_change(
 
 @dataclass(frozen=True, slots=True)
 class _TimeClerk:
-    """Reads times, and knows how this service answers to bad ones."""
+    """Parses times, and rejects bad ones as this service does."""
 
     status: int
     correlation_id: str
@@ -173,8 +173,8 @@ class _TimeClerk:
             return None
         moment = parse_time(value)
         if moment is None:
-            if self.status == refusals.INTERNAL_ERROR:
-                raise refusals.internal_error(self.correlation_id)
+            if self.status == api_errors.INTERNAL_ERROR:
+                raise api_errors.internal_error(self.correlation_id)
             raise bad_request(message)
         return moment
 
@@ -193,26 +193,26 @@ def _texts(fields: Fields) -> tuple[str, str | None]:
     name = fields.required("ReportName")
     description = fields.text("Description")
     if len(name) > _LONGEST_TEXT or len(description or "") > _LONGEST_TEXT:
-        raise bad_request(refusals.LENGTH)
+        raise bad_request(api_errors.LENGTH)
     if ";" in name:
-        raise bad_request(refusals.SEMICOLON)
+        raise bad_request(api_errors.SEMICOLON)
     return name, description
 
 
 def _check_lead(start_at: datetime, *, now: datetime) -> None:
     if start_at < now + LEAD:
-        raise bad_request(refusals.START_TOO_EARLY)
+        raise bad_request(api_errors.START_TOO_EARLY)
 
 
 def _interval(value: object, *, minimum_h: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise bad_request(refusals.INVALID_PARAMETERS)
+        raise bad_request(api_errors.INVALID_PARAMETERS)
     shortest, longest = _RECURRENCE_H
     if not shortest <= value <= longest:
-        raise bad_request(refusals.RECURRENCE_BOUNDS)
+        raise bad_request(api_errors.RECURRENCE_BOUNDS)
     if value < minimum_h:
         # Behaviour 50; which words the service has for it is not documented.
-        raise bad_request(refusals.INVALID_PARAMETERS)
+        raise bad_request(api_errors.INVALID_PARAMETERS)
     return value
 
 
@@ -220,7 +220,7 @@ def _count(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise bad_request(refusals.RECURRENCE_COUNT)
+        raise bad_request(api_errors.RECURRENCE_COUNT)
     return value
 
 
@@ -229,16 +229,16 @@ def _format(fields: Fields) -> str | None:
     if word is None:
         return None
     if word == _PLACEHOLDER:
-        raise refusals.requested_value(word)
+        raise api_errors.requested_value(word)
     if word.casefold() not in ("csv", "tsv"):
-        raise bad_request(refusals.FORMAT)
+        raise bad_request(api_errors.FORMAT)
     return word.casefold()
 
 
 def _callback_url(fields: Fields) -> str | None:
     address = fields.text("CallbackUrl")
     if address is not None and not address.casefold().startswith(("https://", "http://")):
-        raise refusals.requested_value(address)
+        raise api_errors.requested_value(address)
     return address
 
 
@@ -247,7 +247,7 @@ def _callback_method(fields: Fields) -> str | None:
     if word is None:
         return None
     if word == _PLACEHOLDER:
-        raise refusals.requested_value(word)
+        raise api_errors.requested_value(word)
     if word.upper() not in ("GET", "POST"):
-        raise bad_request(refusals.CALLBACK_METHOD)
+        raise bad_request(api_errors.CALLBACK_METHOD)
     return word.upper()

@@ -1,19 +1,19 @@
 """
-A stored file, from the storage host to the disk: whole, of one version, and never much of it twice.
+Downloads a stored file to the disk: complete, from one version, and with little fetched twice.
 
 In reading order:
 
-| module       | its one idea                                                                     |
-|--------------|----------------------------------------------------------------------------------|
-| stretches.py | stretches of bytes, and what is missing between them                      (pure) |
-| sharing.py   | who fetches what: one front stream, and helpers that take pieces off the end (pure) |
-| width.py     | how many streams at once: more while it helps, fewer when the host is busy (pure) |
-| version.py   | what tells one version of a stored file from another                      (pure) |
-| replies.py   | is this reply what was asked for, and if not, what does it mean?          (pure) |
-| journal.py   | which bytes a later process may believe                                          |
-| partial.py   | the bytes on disk: large writes, checksums, durability                           |
-| room.py      | is there room for it on the disk?                                                |
-| links.py     | the secure link as it is now, and its renewal                                    |
-| pour.py      | one reply's bytes, from the socket to the partial file                           |
-| transfer.py  | all of it together: requests, breaks, restarts                                   |
+| module                  | content                                                               |
+|-------------------------|-----------------------------------------------------------------------|
+| byte_ranges.py          | byte ranges: merging, and what is missing                      (pure) |
+| range_scheduler.py      | which stream fetches which bytes                               (pure) |
+| adaptive_concurrency.py | the number of parallel streams                                 (pure) |
+| blob_version.py         | the version of a stored file, by its headers                   (pure) |
+| range_responses.py      | checks of the storage host's replies, and errors for failures  (pure) |
+| journal.py              | which bytes of a partial file a later process can trust               |
+| partial_file.py         | the partial file: large writes, checksums, durability                 |
+| disk_room.py            | free disk space                                                       |
+| signed_link.py          | the current signed link, and its renewal                              |
+| stream_to_file.py       | writes the bytes of one reply to the partial file                     |
+| transfer.py             | the whole transfer: requests, breaks, restarts                        |
 """

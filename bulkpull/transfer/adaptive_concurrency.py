@@ -1,8 +1,8 @@
 """
-How many streams at once: more while it helps, fewer when the host is busy.
+Chooses the number of parallel streams: more while throughput grows, fewer when the host is busy.
 
-A host that limits each connection gives twice as much to two. A line that is full, or a processor that is, gives
-nothing more. So the width is doubled on trial, up to its ceiling, and stays so only where a quarter more arrives.
+A host that limits each connection sends twice as much over two. A full line or a busy processor gains nothing. So the
+number of streams is doubled on trial, up to a ceiling, and kept only if throughput grows by a quarter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WORTH = 1.25
 _ENOUGH_BYTES_PER_S = 400e6
 _FIRST_HOLD_S = 15.0
 _BUSY_HOLD_S = 30.0
-# A host that was busy that often is asked by one stream from then on.
+# After so many "busy" replies the file uses one stream only.
 _PATIENCE = 3
 
 
@@ -44,9 +44,9 @@ class StreamCount:
     _window_from: float | None = None
     _window_bytes: int = field(default=0)
 
-    def arrived(self, size_bytes: int, *, at: float) -> None:
+    def record_bytes(self, size_bytes: int, *, at: float) -> None:
         """
-        Take note of bytes, over all streams; now and then this changes `streams`.
+        Record received bytes, over all streams; adjusts `streams` at the end of each measuring window.
 
         Args:
             at: The moment, monotonic seconds.
@@ -62,8 +62,8 @@ class StreamCount:
         if elapsed_s >= _WINDOW_S:
             self._judge(self._window_bytes / elapsed_s, at=at)
 
-    def busy(self, *, at: float, retry_after_s: float | None = None) -> None:
-        """The host is busy, or refuses more streams: half as many, and no trial for a while."""
+    def back_off(self, *, at: float, retry_after_s: float | None = None) -> None:
+        """Halve the streams after a "busy" reply, and start no trial for a while."""
         self._busy += 1
         if self._busy >= _PATIENCE:
             self.ceiling = 1
@@ -71,8 +71,8 @@ class StreamCount:
         self._become(max(1, min(self.streams // 2, self.ceiling)), at=at)
         self._on_trial = False
 
-    def alone(self) -> None:
-        """The host serves no ranges: one stream for good."""
+    def limit_to_one(self) -> None:
+        """Use one stream from now on: the host serves no ranges."""
         self.ceiling = self.streams = 1
 
     def _judge(self, rate: float, *, at: float) -> None:

@@ -1,4 +1,4 @@
-"""What tells one version of a stored file from another (behaviours 131 and 132)."""
+"""Identifies the version of a stored file by its response headers (behaviours 131 and 132)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True, slots=True)
 class Version:
     """
-    One version of a stored file, as far as its headers tell.
+    One version of a stored file, by its headers.
 
     Attributes:
         size_bytes: Stored bytes; `None` when the reply did not say.
@@ -94,5 +94,5 @@ def read_md5(header: str | None) -> bytes | None:
 
 
 def _encoding(headers: Mapping[str, str]) -> str | None:
-    told = headers.get("Content-Encoding", "").strip().casefold()
-    return told if told not in ("", "identity") else None
+    encoding = headers.get("Content-Encoding", "").strip().casefold()
+    return encoding if encoding not in ("", "identity") else None

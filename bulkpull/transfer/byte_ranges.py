@@ -1,4 +1,4 @@
-"""Stretches of bytes, and what is missing between them."""
+"""Byte ranges: merging them, and finding what is missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Stretch:
+class ByteRange:
     """The bytes `[start, end)` of a file."""
 
     start: int
@@ -19,29 +19,29 @@ class Stretch:
         return self.end - self.start
 
 
-def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """The same bytes in as few stretches as possible, in order; empty ones vanish."""
-    whole: list[Stretch] = []
-    for each in sorted(stretches):
-        if each.size_bytes <= 0:
+def merged(stretches: Iterable[ByteRange]) -> list[ByteRange]:
+    """The same bytes in as few ranges as possible, in order; empty ranges are dropped."""
+    whole: list[ByteRange] = []
+    for stretch in sorted(stretches):
+        if stretch.size_bytes <= 0:
             continue
-        if whole and each.start <= whole[-1].end:
-            whole[-1] = Stretch(whole[-1].start, max(whole[-1].end, each.end))
+        if whole and stretch.start <= whole[-1].end:
+            whole[-1] = ByteRange(whole[-1].start, max(whole[-1].end, stretch.end))
         else:
-            whole.append(each)
+            whole.append(stretch)
     return whole
 
 
-def missing(present: Iterable[Stretch], *, size_bytes: int) -> list[Stretch]:
-    """What lacks of a file of that size, in order; bytes beyond its end do not count."""
-    gaps: list[Stretch] = []
+def missing(present: Iterable[ByteRange], *, size_bytes: int) -> list[ByteRange]:
+    """The ranges missing from a file of that size, in order; bytes beyond its end are ignored."""
+    gaps: list[ByteRange] = []
     at = 0
-    for each in merged(present):
-        if each.start >= size_bytes:
+    for stretch in merged(present):
+        if stretch.start >= size_bytes:
             break
-        if each.start > at:
-            gaps.append(Stretch(at, each.start))
-        at = max(at, each.end)
+        if stretch.start > at:
+            gaps.append(ByteRange(at, stretch.start))
+        at = max(at, stretch.end)
     if at < size_bytes:
-        gaps.append(Stretch(at, size_bytes))
+        gaps.append(ByteRange(at, size_bytes))
     return gaps

@@ -1,9 +1,9 @@
 """
-When to vouch for what has arrived, and when to make it durable.
+When to write the journal, and when to sync the file to disk.
 
-The journal is cheap, so a twentieth of the time since the process took the file up lies between two lines of it: a kill
-costs about a twentieth of what that process has fetched. A sync is not, and only a power cut asks for it: there is one
-every some seconds, and never more than a tenth of the time goes into them.
+A journal entry is cheap. The interval between entries is a twentieth of the time since the process opened the file, so
+a kill costs about a twentieth of what it has fetched. A sync is slow and protects only against power loss: it runs
+every few seconds and takes at most a tenth of the time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Checkpoints:
         return cls(partial, clock, now_s, now_s, now_s)
 
     def begin_if_due(self) -> bool:
-        """Whether it is time for the next one; whoever is told so makes it."""
+        """Whether the next checkpoint is due; the caller that gets `True` makes it."""
         now_s = self.clock.monotonic()
         share_s = min(_LONGEST_S, (now_s - self._began_s) * _SHARE_OF_TIME)
         if self._under_way or now_s - self._last_s < max(_SHORTEST_S, share_s):
@@ -57,11 +57,11 @@ class Checkpoints:
             OSError: The disk refused the journal, or the sync.
         """
         try:
-            await self.partial.vouch()
+            await self.partial.write_journal()
             await check_room(self.partial.path.parent, needed_bytes=max(0, (size_bytes or 0) - self.partial.done_bytes))
             began_s = self.clock.monotonic()
             if began_s - self._synced_s >= max(_SYNC_EVERY_S, self._sync_s * _SYNC_SHARE):
-                await self.partial.sync()
+                await self.partial.fsync()
                 self._synced_s = self.clock.monotonic()
                 self._sync_s = self._synced_s - began_s
         finally:

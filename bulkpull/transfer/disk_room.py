@@ -1,4 +1,4 @@
-"""Is there room on the disk? Asked before a file begins and while it grows, so that a full disk is no surprise."""
+"""Checks free disk space, before a download starts and while it runs."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 r"""
-The journal: which bytes of a partial file a later process may believe.
+The journal of a partial file: which of its bytes a later process can trust.
 
-A text file beside the partial file, written at its end only. Every line stands for itself:
+An append-only text file beside the partial file. Each line is independent:
 
     3f1c09aa {"bulkpull_journal":1,"execution":"…","blob":"…","size":104857600,"etag":"\"0x8D…\"",…}
     9b02e7d1 {"kept":[[0,16777216,2774099152],[16777216,18874368,311427290]]}
     └ CRC-32 of the rest of the line, 8 hexadecimal digits
 
-The first line says what the bytes belong to:
+The first line identifies the file:
 
 | field              | meaning                                                                                  |
 |--------------------|------------------------------------------------------------------------------------------|
@@ -21,11 +21,10 @@ The first line says what the bytes belong to:
 
 Each later line lists extents `[start, end, crc]`: the bytes `[start, end)` were in the file before the line was
 written, and their CRC-32 was `crc`. An extent replaces an earlier one with the same start. The first line that is cut
-or damaged ends the journal, so that any beginning of it is a journal as well; it only vouches for less.
+or damaged ends the journal, so any prefix of a journal is a valid journal that covers fewer bytes.
 
-A process that is killed leaves all of this behind. After a power cut some may be missing, of the file or of the
-journal, in any combination: a lost line costs bytes, and lost bytes do not have their checksum, so that they are
-fetched again.
+A killed process leaves all of this behind. After a power loss, parts of the file or of the journal may be missing, in
+any combination: bytes whose line is lost, or whose checksum no longer matches, are fetched again.
 """
 
 from __future__ import annotations
@@ -41,27 +40,27 @@ from zlib import crc32
 
 from bulkpull import platforms
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class JournaledRange:
     """Bytes on disk and their CRC-32."""
 
-    stretch: Stretch
+    stretch: ByteRange
     crc: int
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class JournalHeader:
     """
-    What a journal is about.
+    The file that a journal describes.
 
     Args:
-        execution_id: The execution that made the file.
-        blob: As `fingerprint` gives it.
+        execution_id: The execution that produced the file.
+        blob: See `blob_fingerprint`.
     """
 
     execution_id: str
@@ -69,14 +68,14 @@ class Subject:
     version: Version
 
 
-def fingerprint(url: str) -> str:
-    """Which blob an address leads to, without telling: SHA-256 of host and path, never of the signed query."""
+def blob_fingerprint(url: str) -> str:
+    """SHA-256 of host and path of a blob's address: identifies the blob without its signed query."""
     parts = urlsplit(url)
     return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()
 
 
-def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = ()) -> None:
-    """Replace the journal by one that vouches for these extents, which are in the file already."""
+def begin_journal(path: Path, subject: JournalHeader, *, extents: Iterable[JournaledRange] = ()) -> None:
+    """Replace the journal by one with these extents, which are in the file already."""
     version = subject.version
     head = {
         "bulkpull_journal": FORMAT,
@@ -93,13 +92,13 @@ def begin_journal(path: Path, subject: Subject, *, extents: Iterable[Extent] = (
     platforms.current().replace_file(aside, path)
 
 
-def vouch(path: Path, extents: Iterable[Extent]) -> None:
+def append_ranges(path: Path, extents: Iterable[JournaledRange]) -> None:
     """Add extents that are in the file already."""
     with path.open("ab") as file:
         file.write(_kept(extents))
 
 
-def load_journal(path: Path) -> tuple[Subject, list[Extent]] | None:
+def load_journal(path: Path) -> tuple[JournalHeader, list[JournaledRange]] | None:
     """
     The journal at `path`: what it is about, and its extents in order.
 
@@ -110,8 +109,8 @@ def load_journal(path: Path) -> tuple[Subject, list[Extent]] | None:
         head, *rest = _whole_lines(path.read_bytes())
         if head["bulkpull_journal"] != FORMAT:
             return None
-        subject = Subject(str(head["execution"]), str(head["blob"]), _version(head))
-        extents = {int(start): Extent(Stretch(int(start), int(end)), int(crc))
+        subject = JournalHeader(str(head["execution"]), str(head["blob"]), _version(head))
+        extents = {int(start): JournaledRange(ByteRange(int(start), int(end)), int(crc))
                    for line in rest for start, end, crc in line["kept"]}  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -128,8 +127,8 @@ def _version(head: dict[str, Any]) -> Version:
     )
 
 
-def _kept(extents: Iterable[Extent]) -> bytes:
-    return _line({"kept": [[each.stretch.start, each.stretch.end, each.crc] for each in extents]})
+def _kept(extents: Iterable[JournaledRange]) -> bytes:
+    return _line({"kept": [[extent.stretch.start, extent.stretch.end, extent.crc] for extent in extents]})
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -1,8 +1,7 @@
 """
-The bytes on disk: large writes at their own offsets, checksums, durability.
+The partial file on disk: large writes at given offsets, checksums, durability.
 
-Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): once the network is fast, the way of a chunk to
-the disk decides.
+Measured on one TLS stream of 1.5 GB (`python -m benchmarks download`): on a fast network, the cost of writing decides.
 
 - One thread hop a megabyte. A hop per 64 KiB, as aiofiles makes it, costs more than the write.
 - Checksums do not let go of the interpreter's lock: they are faster than getting it back.
@@ -11,8 +10,8 @@ the disk decides.
   first: 1.5 GB took 0.5 to 0.8 seconds of the processor by 64 or 128 KiB, 1.9 to 2.8 by 512 KiB or 1 MiB.
 - Chunks are written as they came: joining them first would copy every byte once more, under the interpreter's lock.
 - One descriptor for all streams: `pwrite` names its offset, so that nobody seeks.
-- The sync runs beside the transfer and is never waited for by it. While it runs, the kernel's way to the disk takes
-  nearly as much of the processor as all the rest, so a transfer of a few seconds does without.
+- The sync runs beside the transfer, which never waits for it. It costs nearly as much processor time as everything
+  else, so a transfer of a few seconds does without.
 
 `os.pwrite` does not exist on Windows; downloads are not supported there.
 """
@@ -31,8 +30,15 @@ from isal.isal_zlib import crc32
 
 from bulkpull import platforms
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch, merged
-from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
+from bulkpull.transfer.byte_ranges import ByteRange, merged
+from bulkpull.transfer.journal import (
+    JournaledRange,
+    JournalHeader,
+    append_ranges,
+    begin_journal,
+    blob_fingerprint,
+    load_journal,
+)
 
 # What a damaged checksum costs at most.
 _EXTENT_BYTES = 16 << 20
@@ -47,7 +53,7 @@ Put = Callable[[bytes | memoryview], None]
 @dataclass(slots=True)
 class PartialFile:
     """
-    What has arrived so far of one version of a file.
+    The bytes received so far of one version of a file.
 
     Use `opened` to make one; its methods that begin with `async` do their work in a thread.
     """
@@ -55,7 +61,7 @@ class PartialFile:
     path: Path
     journal: Path
     _descriptor: int
-    _extents: dict[int, Extent] = field(default_factory=dict)
+    _extents: dict[int, JournaledRange] = field(default_factory=dict)
     _start_by_end: dict[int, int] = field(default_factory=dict)
     _unvouched: set[int] = field(default_factory=set)
     _is_durable: bool = True
@@ -72,7 +78,7 @@ class PartialFile:
         return cls(path, journal_beside(path), descriptor)
 
     async def close(self) -> None:
-        """Let go of the file; what was not vouched for may be fetched again."""
+        """Close the file; bytes that are not in the journal may be fetched again."""
         if self._descriptor >= 0:
             await anyio.to_thread.run_sync(os.close, self._descriptor)
 
@@ -106,8 +112,8 @@ class PartialFile:
         return self._digest is not None
 
     @property
-    def kept(self) -> list[Stretch]:
-        """The stretches that have arrived, in order."""
+    def complete_ranges(self) -> list[ByteRange]:
+        """The received ranges, in order."""
         return merged(extent.stretch for extent in self._extents.values())
 
     async def begin(self, version: Version, *, execution_id: str, url: str) -> None:
@@ -121,31 +127,31 @@ class PartialFile:
             if os.fstat(self._descriptor).st_size:
                 os.ftruncate(self._descriptor, 0)
             if version.is_pinned:
-                begin_journal(self.journal, Subject(execution_id, fingerprint(url), version))
+                begin_journal(self.journal, JournalHeader(execution_id, blob_fingerprint(url), version))
 
         self._forget()
         await anyio.to_thread.run_sync(work)
         self._keeps_journal = version.is_pinned
         self._digest = _Digest() if version.md5 else None
 
-    async def take_up(self, *, execution_id: str, url: str) -> Version | None:
+    async def resume(self, *, execution_id: str, url: str) -> Version | None:
         """
-        Take up what an earlier process left, as far as its journal vouches for it and the bytes are still the same.
+        Reuse what an earlier process left: the ranges of its journal whose checksums still match.
 
         Returns:
-            The version that the bytes belong to; `None` when there is nothing to take up.
+            The version that the bytes belong to; `None` when there is nothing to resume.
         """
         found = await anyio.to_thread.run_sync(load_journal, self.journal)
         if found is None:
             return None
         subject, extents = found
-        if (subject.execution_id, subject.blob) != (execution_id, fingerprint(url)):
+        if (subject.execution_id, subject.blob) != (execution_id, blob_fingerprint(url)):
             return None
-        sound = [each for each in extents if await anyio.to_thread.run_sync(self._is_sound, each)]
+        sound = [extent for extent in extents if await anyio.to_thread.run_sync(self._is_sound, extent)]
         await anyio.to_thread.run_sync(lambda: begin_journal(self.journal, subject, extents=sound))
         self._forget()
-        for each in sound:
-            self._keep(each)
+        for extent in sound:
+            self._keep(extent)
         self._unvouched.clear()
         self._keeps_journal = True
         self._digest = _Digest() if subject.version.md5 else None
@@ -181,7 +187,7 @@ class PartialFile:
         start = self._start_by_end.get(offset, offset)
         extent = self._extents.get(start)
         if extent is None or extent.stretch.size_bytes >= _EXTENT_BYTES:
-            extent = Extent(Stretch(offset, offset), 0)
+            extent = JournaledRange(ByteRange(offset, offset), 0)
         crc, at = extent.crc, offset
 
         def put(piece: bytes | memoryview) -> None:
@@ -191,30 +197,30 @@ class PartialFile:
                 self._digest.update(piece)
             crc, at = crc32(piece, crc), at + len(piece)
 
-        # A stop waits for the thread and is told afterwards: what came is kept.
+        # Cancellation takes effect only after the thread has ended, so that received bytes are kept.
         await anyio.to_thread.run_sync(pour, put)
         if at > offset:
             self._is_durable = False
-            self._keep(Extent(Stretch(extent.stretch.start, at), crc))
+            self._keep(JournaledRange(ByteRange(extent.stretch.start, at), crc))
         return at - offset
 
-    async def vouch(self) -> None:
+    async def write_journal(self) -> None:
         """
-        Say in the journal what has been written: it outlives the process.
+        Record the written ranges in the journal, so that they survive the end of the process.
 
-        What outlives the machine is what `sync` has made durable besides; of the rest the journal's checksums tell.
+        Only what `fsync` has written to disk is sure to survive a power loss; checksums detect the rest.
         """
         if not self._keeps_journal or not self._unvouched:
             return
         starts, self._unvouched = self._unvouched, set()
         extents = [self._extents[start] for start in sorted(starts)]
         try:
-            await anyio.to_thread.run_sync(vouch, self.journal, extents)
+            await anyio.to_thread.run_sync(append_ranges, self.journal, extents)
         except BaseException:
             self._unvouched |= starts
             raise
 
-    async def sync(self) -> None:
+    async def fsync(self) -> None:
         """
         Make durable what has been written.
 
@@ -247,7 +253,7 @@ class PartialFile:
             await anyio.to_thread.run_sync(digest.catch_up, self._descriptor, until)
         return digest.state.digest()
 
-    def _keep(self, extent: Extent) -> None:
+    def _keep(self, extent: JournaledRange) -> None:
         start, end = extent.stretch.start, extent.stretch.end
         before = self._extents.get(start)
         if before is not None:
@@ -264,7 +270,7 @@ class PartialFile:
         self._unvouched.clear()
         self.done_bytes = 0
 
-    def _is_sound(self, extent: Extent) -> bool:
+    def _is_sound(self, extent: JournaledRange) -> bool:
         crc, at = 0, extent.stretch.start
         for block in _blocks(self._descriptor, extent.stretch):
             crc, at = crc32(block, crc), at + len(block)
@@ -288,13 +294,13 @@ class _Digest:
         self.at += len(piece)  # last: another stream's thread asks for it
 
     def catch_up(self, descriptor: int, until: int) -> None:
-        for block in _blocks(descriptor, Stretch(self.at, until)):
+        for block in _blocks(descriptor, ByteRange(self.at, until)):
             self.update(block)
         if self.at < until:
             raise OSError(f"the partial file ends at byte {self.at}, not at {until}")
 
 
-def _blocks(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
+def _blocks(descriptor: int, stretch: ByteRange) -> Iterator[bytes]:
     at = stretch.start
     while at < stretch.end:
         block = platforms.current().read_at(descriptor, min(_READ_BYTES, stretch.end - at), at)

@@ -1,4 +1,4 @@
-"""Whether a transfer gets on: measured by shares of the file, so that a byte a request is no progress (case C10)."""
+"""Measures progress in shares of the file, so that one byte per request does not count as progress (case C10)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def share_of(size_bytes: int | None) -> int:
 
 
 @dataclass(slots=True)
-class Progress:
+class TransferProgress:
     """
-    The highest mark that a transfer has reached.
+    The highest offset that a transfer has reached.
 
-    What is fetched again after a break does not count: a host that always breaks at the same place brings no progress.
+    Bytes fetched again after a break do not count: a host that always breaks at the same offset makes no progress.
     """
 
     reached_bytes: int = 0

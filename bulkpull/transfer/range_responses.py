@@ -1,8 +1,8 @@
 """
-Is this reply what was asked for, and if not, what does it mean? (behaviours 124 and 130 to 133)
+Checks replies of the storage host, and maps failures to errors (behaviours 124 and 130 to 133).
 
-Nothing of a reply is believed before it was judged here. What the storage host refuses, by status or in an error page
-under status 200, becomes the error that says what to do next.
+No reply is used before it was checked here. A refusal, by status or in an error page under status 200, becomes the
+error that says what to do next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from http import HTTPStatus
 from bulkpull.errors import BulkpullError, FileGone, LinkExpired, StorageTrouble, TransferError
 from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
 from bulkpull.transport.messages import request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
@@ -46,16 +46,16 @@ _PROXY_FIX = "check user name and password in HTTPS_PROXY, or let the storage ho
 
 
 class FileReplaced(TransferError):
-    """The stored file is not the one that this transfer began with: start over."""
+    """The stored file has changed since this transfer began: restart."""
 
 
-class RangesUnfit(FileReplaced):
-    """The host's ranges are not to be trusted: start over, and ask for no range any more."""
+class InvalidRangeResponse(FileReplaced):
+    """The host returned a wrong range: restart without range requests."""
 
 
-class EndReached(TransferError):
+class RangeNotSatisfiable(TransferError):
     """
-    Nothing is stored at or beyond the byte that was asked for.
+    The file has no byte at the requested offset.
 
     Args:
         size_bytes: Of the stored file, as the host tells it; `None` when it does not.
@@ -69,7 +69,7 @@ class EndReached(TransferError):
 @dataclass(frozen=True, slots=True)
 class BodyRange:
     """
-    What a good reply brings.
+    The byte range that a valid reply carries.
 
     Attributes:
         start: Its first byte within the file.
@@ -87,7 +87,9 @@ class BodyRange:
     ends_by_itself: bool
 
 
-def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, known: Version | None) -> BodyRange:
+def check_response(
+    status: int, headers: Mapping[str, str], *, asked: ByteRange | None, known: Version | None
+) -> BodyRange:
     """
     Check a reply with data, status 200 or 206.
 
@@ -97,26 +99,26 @@ def judge(status: int, headers: Mapping[str, str], *, asked: Stretch | None, kno
 
     Raises:
         FileReplaced: It belongs to another version.
-        RangesUnfit: It is not the range that was asked for (fault 64).
+        InvalidRangeResponse: It is not the requested range (fault 64).
     """
     if status == HTTPStatus.OK:
         version = version_of_whole(headers)
         _check_same(version, known=known if asked is not None else None)
         return BodyRange(0, version.size_bytes, version, whole=True, shares=_serves_ranges(headers),
                      ends_by_itself=_is_chunked(headers))  # fmt: skip
-    told = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-    if told is None or asked is None:
-        raise RangesUnfit("the storage host answered with something else than one range")
-    start, end = int(told[1]), int(told[2]) + 1
-    total = int(told[3]) if told[3] != "*" else None
+    content_range = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if content_range is None or asked is None:
+        raise InvalidRangeResponse("the storage host did not answer with one range")
+    start, end = int(content_range[1]), int(content_range[2]) + 1
+    total = int(content_range[3]) if content_range[3] != "*" else None
     version = version_of_range(headers, total=total)
     _check_same(version, known=known)
     length = headers.get("Content-Length")
     is_fit = start == asked.start < end <= min(total or end, asked.end)
     if not is_fit or (length is not None and length != str(end - start)):
-        raise RangesUnfit(
+        raise InvalidRangeResponse(
             "the storage host answered with another range than the one asked for",
-            why=f"asked for bytes {asked.start}-{asked.end - 1}, told {told[0]}",
+            why=f"requested bytes {asked.start}-{asked.end - 1}, received {content_range[0]}",
         )
     return BodyRange(start, end, version, whole=False, shares=True, ends_by_itself=True)
 
@@ -127,21 +129,23 @@ def _check_same(version: Version, *, known: Version | None) -> None:
         raise FileReplaced(f"the stored file has another {word} than before")
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
+def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> BulkpullError:
     """
-    What a reply without data means; `body` is its beginning.
+    The error for a reply without data; `body` is its beginning.
 
-    A code that is known decides, else the status (`storage_codes`).
+    A known code decides, else the status (`storage_codes`).
 
     Returns:
-        `FileReplaced` (412), `EndReached` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for what passes and for
-        what is not understood, `TransferError` for what nothing here can mend.
+        `FileReplaced` (412), `RangeNotSatisfiable` (416), `FileGone`, `LinkExpired`, `StorageTrouble` for temporary and
+        unknown failures, `TransferError` for permanent ones.
     """
     code = headers.get("x-ms-error-code") or _code_in(body)
     why = f"HTTP {status}, {code or 'no error code'}{request_id_in(headers)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        told = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        return EndReached("nothing is stored there", size_bytes=int(told[1]) if told else None, why=why)
+        content_range = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        return RangeNotSatisfiable(
+            "nothing is stored there", size_bytes=int(content_range[1]) if content_range else None, why=why
+        )
     if status == HTTPStatus.PRECONDITION_FAILED:
         return FileReplaced("the stored file was replaced", why=why)
     if (proxy := _proxy_refusal(status, headers, code=code, why=why)) is not None:

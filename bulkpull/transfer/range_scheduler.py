@@ -1,19 +1,19 @@
 """
-Who fetches what of a file: one front stream, and helpers that take pieces off its end.
+Assigns byte ranges to streams: one front stream, and helpers that take segments from the end.
 
     file   ├──────────── front, going on →────────────┊◄── piece ──┊◄── piece ──┤
-                         ▲ at                         ▲ end, moves to the left
+                         ▲ position                   ▲ end, moves to the left
 
-The front stream asks for everything up to the end of its gap in one request, so a file that one connection fetches
-costs one request. A helper takes its piece off the far end of what nobody has begun. The front stops where it meets the
-pieces. A piece that a helper gives back goes to the front again, as long as it lies next to it.
+The front stream requests everything up to the end of its gap at once, so a file that one connection fetches costs one
+request. A helper takes its segment from the far end of the unassigned bytes. The front stops at the first helper
+segment. A released segment goes back to the front if it is adjacent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bulkpull.transfer.byte_ranges import Stretch, merged
+from bulkpull.transfer.byte_ranges import ByteRange, merged
 
 ENDLESS = 1 << 62
 """The end of a file whose length is not known yet."""
@@ -28,53 +28,53 @@ _LARGEST_PIECE = 32 << 20
 @dataclass(slots=True, eq=False)
 class Segment:
     """
-    A stretch that one stream fetches.
+    A byte range assigned to one stream.
 
     Attributes:
-        at: The next byte to arrive.
-        end: Where to stop; helpers lower that of the front while it goes on.
-        reach: Where the reply under way would end by itself.
-        settled: Up to here no helper takes anything, though it has not arrived yet.
+        position: The next byte to arrive.
+        end: Where to stop; helpers lower the end of the front segment while it runs.
+        response_end: Where the reply in progress ends by itself.
+        reserved_until: No helper takes bytes below this offset, though they have not arrived yet.
     """
 
-    at: int
+    position: int
     end: int
-    reach: int = 0
-    settled: int = 0
+    response_end: int = 0
+    reserved_until: int = 0
 
     @property
     def is_done(self) -> bool:
         """Whether all its bytes have arrived."""
-        return self.at >= self.end
+        return self.position >= self.end
 
     @property
-    def rest(self) -> Stretch:
+    def rest(self) -> ByteRange:
         """What has not arrived yet."""
-        return Stretch(self.at, self.end)
+        return ByteRange(self.position, self.end)
 
     @property
     def shareable_bytes(self) -> int:
-        """How much a helper could take of it."""
-        return self.end - max(self.at, self.settled)
+        """How many bytes a helper could take."""
+        return self.end - max(self.position, self.reserved_until)
 
 
 @dataclass(slots=True)
 class RangeScheduler:
     """
-    What nobody fetches yet, and what the front fetches.
+    The unassigned gaps of a file, and the front segment.
 
     Args:
         gaps: What is missing at the start, in order.
     """
 
-    gaps: list[Stretch]
+    gaps: list[ByteRange]
     front: Segment | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.gaps = merged(self.gaps)
 
     def claim_front(self) -> Segment | None:
-        """The first gap as a whole, for the front stream; `None` when nothing is left to begin."""
+        """Assign the whole first gap to the front stream; `None` when no gap is left."""
         self.front = None
         if self.gaps:
             gap = self.gaps.pop(0)
@@ -83,7 +83,7 @@ class RangeScheduler:
 
     def claim_piece(self, *, streams: int) -> Segment | None:
         """
-        A piece off the end of what nobody has begun, for a helper; `None` when too little is left to share.
+        Assign a segment from the end of the unassigned bytes to a helper; `None` when too little is left.
 
         Args:
             streams: How many share the rest. Pieces shrink with it, so that all end at about the same time.
@@ -93,7 +93,7 @@ class RangeScheduler:
             last = self.gaps.pop()
             start = last.start if last.size_bytes < 2 * size else last.end - size
             if start > last.start:
-                self.gaps.append(Stretch(last.start, start))
+                self.gaps.append(ByteRange(last.start, start))
             return Segment(start, last.end)
         front = self.front
         if front is None or front.end == ENDLESS or front.shareable_bytes < size + _SMALLEST_PIECE:
@@ -101,10 +101,10 @@ class RangeScheduler:
         front.end -= size
         return Segment(front.end, front.end + size)
 
-    def give_back(self, claim: Segment) -> None:
-        """A helper fetches the rest of its piece no more."""
+    def release(self, claim: Segment) -> None:
+        """Return the rest of a helper's segment."""
         front = self.front
-        if front is not None and front.end == claim.at and not front.is_done and claim.end <= front.reach:
+        if front is not None and front.end == claim.position and not front.is_done and claim.end <= front.response_end:
             front.end = claim.end
         else:
             self.gaps = merged([*self.gaps, claim.rest])

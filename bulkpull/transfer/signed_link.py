@@ -1,4 +1,4 @@
-"""The secure link as it is now, shared by all streams of a file, and its renewal (behaviours 124 and 125)."""
+"""The current signed link of a file, shared by all its streams, and its renewal (behaviours 124 and 125)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LOOK_PAUSES_S = (1.0, 5.0, 20.0)
 @dataclass(slots=True)
 class SignedLink:
     """
-    The way to the bytes.
+    The current link to a file.
 
     Args:
         link: The first link; a secret, kept in memory only.
-        relink: Asked one at a time, however many streams are refused at once.
+        relink: Called once at a time, however many streams are refused at once.
     """
 
     link: SecureLink
@@ -38,13 +38,13 @@ class SignedLink:
     _looks: int = 0
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
-    def worked(self) -> None:
-        """A share of the file came: whatever is refused from now on is refused for its age."""
+    def confirm(self) -> None:
+        """Reset the limits after a share of the file has arrived: a later refusal is a new expiry."""
         self._fresh = self._looks = 0
 
-    async def renew(self, refused: SecureLink, *, error: LinkExpired) -> None:
+    async def refresh(self, refused: SecureLink, *, error: LinkExpired) -> None:
         """
-        Exchange a link that was refused, unless another stream has done so meanwhile.
+        Replace a refused link, unless another stream has done so already.
 
         Raises:
             LinkExpired: Fresh links were refused too, for about a minute.
@@ -64,7 +64,7 @@ class SignedLink:
             self._fresh += 1
             self.link = await self._relinked()
 
-    async def look_again(self, asked: SecureLink, *, gone: FileGone) -> None:
+    async def refresh_after_404(self, asked: SecureLink, *, gone: FileGone) -> None:
         """
         Read the execution again after its file was not found (behaviour 133).
 

@@ -30,7 +30,7 @@ class StorageCode:
     meaning: str
 
     @property
-    def kind_told(self) -> str:
+    def description(self) -> str:
         """The kind as the page of errors tells it."""
         if self.remedy is Remedy.FRESH_LINK:
             return f"{AnswerKind.PASSING}: {self.remedy.value}"

@@ -1,4 +1,4 @@
-"""One reply's bytes, from the socket to the partial file."""
+"""Writes the bytes of one reply from the socket to the partial file."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _WRITE_CHUNKS = 512
 # few hundred kilobytes, and whoever stops a run waits for it.
 _STEP_BYTES = 32 << 20
 _STEP_S = 0.1
-# A connection that gives too little for so long is a stalled one, whatever its trickle says (fault 62, case C9).
+# A connection below the lowest rate for so long counts as stalled, even if it still sends bytes (fault 62, case C9).
 WINDOW_S = 60.0
 
 
 @dataclass(slots=True)
 class Pour:
     """
-    Writes one reply's bytes at `claim.at` and moves it along.
+    Writes one reply's bytes at `claim.position` and advances it.
 
     Args:
-        arrived: Told how many bytes have come, chunk by chunk.
-        written: Told after each write.
+        arrived: Called with the number of received bytes, per chunk.
+        written: Called after each write.
         slowest_bytes_per_s: Gives the least average rate of this connection, which depends on how many there are.
         since_s: When the reply began, by the clock's `monotonic`.
     """
@@ -55,7 +55,7 @@ class Pour:
 
     async def run(self) -> None:
         """
-        Until the claim or the reply ends. What arrived before a break is written before the break is told.
+        Run until the segment or the reply ends. Bytes received before a break are written before the error is raised.
 
         Raises:
             AnswerLost: The bytes broke off, or became a trickle.
@@ -65,7 +65,7 @@ class Pour:
         try:
             async with aclosing(self.reply.chunks()) as chunks:
                 async for chunk in chunks:
-                    if self.claim.at == 0:
+                    if self.claim.position == 0:
                         refuse_error_page(bytes(chunk[:ERROR_PAGE_BYTES]), self.reply.headers)
                     is_due = self._take(chunk)
                     if self.claim.is_done:
@@ -83,32 +83,32 @@ class Pour:
         """Hold the chunk; whether it is time to write."""
         now_s = self.clock.monotonic()
         # The end of a claim may have come nearer since the reply began.
-        piece = chunk[: max(0, self.claim.end - self.claim.at)]
+        piece = chunk[: max(0, self.claim.end - self.claim.position)]
         self._held_since_s = self._held_since_s if self._held else now_s
         self._held_bytes += len(piece)
         is_old = now_s - self._held_since_s >= LONGEST_HOLD_S
         is_due = self._held_bytes >= _WRITE_BYTES or len(self._held) >= _WRITE_CHUNKS or is_old
         self._held.append(piece if is_due else bytes(piece))  # what is held outlives the reply's own buffer
-        self.claim.at += len(piece)
+        self.claim.position += len(piece)
         self.arrived(len(piece))
         self._watch(len(piece), now_s)
         return is_due
 
     async def _flush(self) -> None:
         if self._held:
-            chunks, offset = self._held, self.claim.at - self._held_bytes
+            chunks, offset = self._held, self.claim.position - self._held_bytes
             self._held, self._held_bytes = [], 0
             await self.into.write(chunks, offset=offset)
             self.written()
 
     async def _write_through(self) -> None:
-        """Where a thread can read the connection, it writes as well. But a digest takes longer: then two are faster."""
+        """Let the thread that reads the connection write as well. With a digest, two threads are faster."""
         claim = self.claim
         while not (claim.is_done or self.into.has_digest) and (tap := await self.reply.tapped()) is not None:
-            claim.settled = min(claim.at + _STEP_BYTES, claim.end)
-            step = partial(tap.pour, at_most=claim.settled - claim.at, for_s=_STEP_S)
-            came_bytes = await self.into.write_from(step, offset=claim.at)
-            claim.at += came_bytes
+            claim.reserved_until = min(claim.position + _STEP_BYTES, claim.end)
+            step = partial(tap.pour, at_most=claim.reserved_until - claim.position, for_s=_STEP_S)
+            came_bytes = await self.into.write_from(step, offset=claim.position)
+            claim.position += came_bytes
             if came_bytes:
                 self.arrived(came_bytes)
                 self.written()

@@ -1,12 +1,12 @@
 """
 A whole transfer: requests, breaks, restarts.
 
-    front    one request for all there is; after a break, on from its byte
-    helpers  pieces off the end, as many at once as `StreamCount` says; a refusal sends a helper home, never the file
-    restart  another version, or ranges that cannot be trusted: from the first byte, nothing joined
+    front    one request for everything; after a break it continues at the next byte
+    helpers  segments from the end, as many at once as `StreamCount` allows; a refusal ends a helper, not the transfer
+    restart  after another version or untrustworthy ranges: from the first byte, nothing is joined
 
-Tries are counted by the `Retrier` alone; a share of the file (`progress`) begins a new count. Whatever the host
-answers, each stream waits at least `PAUSE_S` before it asks for the same stretch again (case C10).
+Only the `Retrier` counts attempts; progress by a share of the file (`progress`) resets the count. Whatever the host
+answers, each stream waits at least `PAUSE_S` before it requests the same range again (case C10).
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from bulkpull.events import Events, Level
 from bulkpull.model import SecureLink
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch, missing
+from bulkpull.transfer.byte_ranges import ByteRange, missing
 from bulkpull.transfer.checkpoints import Checkpoints
 from bulkpull.transfer.disk_room import check_room
 from bulkpull.transfer.partial_file import PartialFile
-from bulkpull.transfer.progress import Progress
+from bulkpull.transfer.progress import TransferProgress
 from bulkpull.transfer.range_responses import (
     ERROR_PAGE_BYTES,
     BodyRange,
-    EndReached,
     FileReplaced,
-    RangesUnfit,
-    judge,
-    refusal,
+    InvalidRangeResponse,
+    RangeNotSatisfiable,
+    check_response,
+    error_for_status,
 )
 from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
 from bulkpull.transfer.signed_link import SignedLink
@@ -55,22 +55,22 @@ from bulkpull.transport.http import TRANSFER_TIMEOUTS, Http, Request, StreamedRe
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import origin
 
-# Smaller files are there before a second connection would have got up to speed.
+# Smaller files are complete before a second connection would reach full speed.
 _LARGE_BYTES = 16 << 20
 _RESTARTS = 3
 PAUSE_S = 0.25
-"""The least pause before a stretch is asked for again."""
-# A host that answers a range by the whole file once may have had its reasons.
+"""The shortest pause before the same range is requested again."""
+# One reply with the whole file instead of a range may be an exception.
 _WHOLE_ANSWERS = 2
 
 
 class _Dismissed(TransferError):
-    """The host does not want this stream besides the others."""
+    """The host refuses this additional stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A link that was refused, and how."""
+    """A refused link, and the error."""
 
     link: SecureLink
     error: LinkExpired | FileGone
@@ -79,10 +79,10 @@ class _Refused:
 @dataclass(slots=True)
 class Transfer:
     """
-    The way of one file from the storage host to its partial file.
+    Downloads one file from the storage host into its partial file.
 
     Args:
-        partial: Where the bytes go; what it holds already is taken up by `fetch`.
+        partial: Where the bytes go; `fetch` can reuse what it holds already.
         segments: Streams at once, at most.
         execution_id: Names the file in the journal.
         minimum_bytes_per_s: The least average rate over a minute, of all streams together.
@@ -100,7 +100,7 @@ class Transfer:
     minimum_bytes_per_s: float
     known_md5: bytes | None = None
     version: Version | None = None
-    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([Stretch(0, ENDLESS)]))
+    _sharing: RangeScheduler = field(default_factory=lambda: RangeScheduler([ByteRange(0, ENDLESS)]))
     _width: StreamCount = field(default_factory=lambda: StreamCount(1))
     _checkpoints: Checkpoints = field(init=False)
     _group: TaskGroup = field(init=False)
@@ -110,19 +110,19 @@ class Transfer:
     _shares: bool = False
     _restarts: int = 0
     _whole_answers: int = 0
-    _progress: Progress = field(default_factory=Progress)
-    _link_progress: Progress = field(default_factory=Progress)
+    _progress: TransferProgress = field(default_factory=TransferProgress)
+    _link_progress: TransferProgress = field(default_factory=TransferProgress)
     _ended: tuple[int, bool] | None = None
 
     def __post_init__(self) -> None:
         self._checkpoints = Checkpoints.of(self.partial, clock=self.clock)
 
-    async def fetch(self, *, take_up: bool) -> Version:
+    async def fetch(self, *, resume: bool) -> Version:
         """
         Fetch all that is missing.
 
         Args:
-            take_up: Believe the journal of an earlier process; else begin with the first byte.
+            resume: Reuse what the journal of an earlier process covers; else start at the first byte.
 
         Returns:
             The version that the partial file holds now, with its size.
@@ -134,7 +134,7 @@ class Transfer:
             Unchanged: It is the file of `known_md5`.
         """
         self._reset()
-        if take_up:
+        if resume:
             await self._take_up()
         while self._sharing.gaps:
             try:
@@ -145,34 +145,36 @@ class Transfer:
                 if self.version is None or not self._ranged or not self.partial.done_bytes:
                     raise
                 # It may be the ranges that it cannot serve: once more as one stream (fault 75).
-                await self._start_over(RangesUnfit("the storage host does not serve the rest", why=trouble.why))
+                await self._start_over(
+                    InvalidRangeResponse("the storage host does not serve the rest", why=trouble.why)
+                )
         assert self.version is not None
         return self.version
 
     async def save(self) -> None:
-        """Note what has arrived, so that a later process can go on."""
-        await self.partial.vouch()
+        """Record the received ranges, so that a later process can continue."""
+        await self.partial.write_journal()
 
     def _reset(self) -> None:
         self.version, self._ended = None, None
-        self._sharing = RangeScheduler([Stretch(0, ENDLESS)])
+        self._sharing = RangeScheduler([ByteRange(0, ENDLESS)])
         self._width = StreamCount(self.segments)
-        self._progress, self._link_progress = Progress(), Progress()
+        self._progress, self._link_progress = TransferProgress(), TransferProgress()
 
     async def _take_up(self) -> None:
         link = self.links.link
-        version = await self.partial.take_up(execution_id=self.execution_id, url=link.url)
+        version = await self.partial.resume(execution_id=self.execution_id, url=link.url)
         if version is None or version.size_bytes is None:
             return
         self.version, self._shares = version, version.size_bytes >= _LARGE_BYTES
-        self._sharing = RangeScheduler(missing(self.partial.kept, size_bytes=version.size_bytes))
+        self._sharing = RangeScheduler(missing(self.partial.complete_ranges, size_bytes=version.size_bytes))
         self.events.warn(
             "download.resumed", offset_bytes=self.partial.done_bytes, reason="an earlier process was interrupted"
         )
         await check_room(self.partial.path.parent, needed_bytes=version.size_bytes - self.partial.done_bytes)
 
     async def _start_over(self, replaced: FileReplaced) -> None:
-        """Begin the file again: what has arrived is not joined with what comes (behaviour 131)."""
+        """Restart the file: bytes of the old and the new version are never joined (behaviour 131)."""
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise FileDamaged(
@@ -180,13 +182,14 @@ class Transfer:
                 why=replaced.what,
                 fix="run the export again later",
             )
-        self._ranged = self._ranged and not isinstance(replaced, RangesUnfit)
-        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.told)
+        self._ranged = self._ranged and not isinstance(replaced, InvalidRangeResponse)
+        self.http.tally.retried += 1
+        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.message)
         await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
 
     async def _run_streams(self) -> None:
-        """The front, and the helpers that it calls in; returns when none of them has anything left to do."""
+        """Run the front stream and its helpers until nothing is left to fetch."""
         self._failure, self._helpers = None, 0
         async with anyio.create_task_group() as self._group:
             self._group.start_soon(self._guard, self._front)
@@ -194,7 +197,7 @@ class Transfer:
             raise self._failure
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
-        """The first stream that fails ends the others, and its error is the one that counts."""
+        """Run one stream; the first that fails cancels the others, and its error is raised."""
         try:
             await work()
         except (BulkpullError, OSError) as error:
@@ -206,7 +209,7 @@ class Transfer:
             await self._complete(claim, advance=self._advance)
 
     async def _help(self, claim: Segment) -> None:
-        """Fetch pieces as long as this many streams are wanted. Whatever is wrong with that is left to the front."""
+        """Fetch segments as long as this many streams are wanted. Errors are left to the front stream."""
         piece: Segment | None = claim
         try:
             while piece is not None:
@@ -216,14 +219,15 @@ class Transfer:
                 piece = self._sharing.claim_piece(streams=self._width.streams) if wanted else None
         except (_Dismissed, AnswerLost, NotConnected) as error:
             if not isinstance(error, _Dismissed):
-                self._width.busy(at=self.clock.monotonic())
-            self._sharing.give_back(claim)
-            self.events.warn("download.resumed", offset_bytes=claim.at, reason=error.told)
+                self._width.back_off(at=self.clock.monotonic())
+            self._sharing.release(claim)
+            self.http.tally.retried += 1
+            self.events.warn("download.resumed", offset_bytes=claim.position, reason=error.message)
         finally:
             self._helpers -= 1
 
     async def _complete(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
-        """Requests, one after the other, until the claim has all its bytes."""
+        """Send requests, one after the other, until the segment is complete."""
         is_first = True
         while not claim.is_done:
             if not is_first:
@@ -232,7 +236,7 @@ class Transfer:
             is_first = False
 
     async def _ask(self, claim: Segment, *, advance: Callable[[Segment], Awaitable[_Refused | None]]) -> None:
-        """One request that ends as it should, with as many tries as are allowed; or a fresh link for a refused one."""
+        """Send one request with retries; a refused link is replaced by a fresh one."""
         refused = await self.retrier.run(
             lambda: advance(claim),
             endpoint="blob",
@@ -241,9 +245,12 @@ class Transfer:
         )
         match refused:
             case _Refused(link, LinkExpired() as error):
-                await self.links.renew(link, error=error)
+                await self.links.refresh(link, error=error)
             case _Refused(link, FileGone() as gone):
-                await self.links.look_again(link, gone=gone)
+                await self.links.refresh_after_404(link, gone=gone)
+            case None:
+                return
+        self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
 
     async def _advance_helper(self, claim: Segment) -> _Refused | None:
         try:
@@ -262,23 +269,23 @@ class Transfer:
         Raises:
             AnswerLost, StorageTrouble, …: It broke off, or brought nothing; worth another try.
         """
-        link, began_at = self.links.link, claim.at
+        link, began_at = self.links.link, claim.position
         asked = self._range(claim)  # once: a helper may lower the claim's end while the answer is on its way
         try:
             async with self.http.stream(self._request(link, asked)) as reply:
                 since_s = self.clock.monotonic()
                 offer = await self._judge(reply, claim, asked=asked)
                 if offer is not None:
-                    began_at = claim.at
+                    began_at = claim.position
                     await self._receive(reply, offer, claim, since_s=since_s)
         except (LinkExpired, FileGone) as error:
             return _Refused(link, error)
         except StorageTrouble as trouble:
-            self._width.busy(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
+            self._width.back_off(at=self.clock.monotonic(), retry_after_s=trouble.retry_after_s)
             raise
         except AnswerLost as broken:
-            if claim.at > began_at and self._ranged:
-                self.events.warn("download.resumed", offset_bytes=claim.at, reason=broken.told)
+            if claim.position > began_at and self._ranged:
+                self.events.warn("download.resumed", offset_bytes=claim.position, reason=broken.message)
             raise
         return None
 
@@ -289,12 +296,12 @@ class Transfer:
     def _size_bytes(self) -> int | None:
         return self.version.size_bytes if self.version else None
 
-    def _range(self, claim: Segment) -> Stretch | None:
+    def _range(self, claim: Segment) -> ByteRange | None:
         """The range to ask for; `None` for the whole file."""
-        nothing_yet = claim.at == 0 and not self.partial.done_bytes and not self._helpers
+        nothing_yet = claim.position == 0 and not self.partial.done_bytes and not self._helpers
         return None if self.version is None or not self._ranged or nothing_yet else claim.rest
 
-    def _request(self, link: SecureLink, asked: Stretch | None) -> Request:
+    def _request(self, link: SecureLink, asked: ByteRange | None) -> Request:
         headers: dict[str, str] = {}
         if asked is not None and self.version is not None:
             is_last = asked.end in (ENDLESS, self.version.size_bytes)
@@ -303,25 +310,25 @@ class Transfer:
                 headers["If-Match"] = self.version.etag
         return Request("GET", link.url, endpoint="blob", headers=headers, timeouts=TRANSFER_TIMEOUTS)
 
-    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: Stretch | None) -> BodyRange | None:
-        """The reply's data if they are what was asked for; `None` when there is nothing more to come."""
+    async def _judge(self, reply: StreamedReply, claim: Segment, *, asked: ByteRange | None) -> BodyRange | None:
+        """The reply's byte range if it is the requested one; `None` when the file has no more bytes."""
         if reply.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             body = await reply.read_error_body(ERROR_PAGE_BYTES)
-            error = refusal(reply.status, reply.headers, body, now=self.clock.now())
-            if isinstance(error, EndReached):
+            error = error_for_status(reply.status, reply.headers, body, now=self.clock.now())
+            if isinstance(error, RangeNotSatisfiable):
                 self._end_reached(error, claim)
                 return None
             raise error
-        offer = judge(reply.status, reply.headers, asked=asked, known=self.version)
+        offer = check_response(reply.status, reply.headers, asked=asked, known=self.version)
         if not offer.whole:
             self._learn_size(offer, claim)
-            claim.reach = offer.end or claim.end
+            claim.response_end = offer.end or claim.end
             return offer
         if asked is not None:
             if claim is not self._sharing.front:
-                self._width.alone()
+                self._width.limit_to_one()
                 raise _Dismissed("the storage host answers a range with the whole file")
-            if self._ended == (claim.at, True):
+            if self._ended == (claim.position, True):
                 self._confirm_end(claim, known_by="end_mark")
                 return None
             self._whole_answers += 1
@@ -333,7 +340,7 @@ class Transfer:
         return offer
 
     async def _begin(self, offer: BodyRange, claim: Segment) -> None:
-        """The first byte of a version: whatever was there before goes."""
+        """Start a new version: earlier bytes are dropped."""
         self.version = offer.version
         if self.known_md5 is not None and offer.version.md5 == self.known_md5:
             raise Unchanged("the stored file is the one that was fetched before", why="its MD5 is the same")
@@ -341,8 +348,8 @@ class Transfer:
         await check_room(self.partial.path.parent, needed_bytes=size or 0)
         await self.partial.begin(offer.version, execution_id=self.execution_id, url=self.links.link.url)
         self._sharing.gaps.clear()
-        claim.at, claim.end = 0, ENDLESS if size is None else size
-        claim.reach = claim.end
+        claim.position, claim.end = 0, ENDLESS if size is None else size
+        claim.response_end = claim.end
         self._shares = self._ranged and offer.shares and offer.version.is_pinned and claim.end >= _LARGE_BYTES
 
     def _learn_size(self, offer: BodyRange, claim: Segment) -> None:
@@ -364,53 +371,53 @@ class Transfer:
         ).run()
         if offer.end is None:
             self._end_unannounced(offer, claim)
-        elif claim.at < min(offer.end, claim.end):
-            raise AnswerLost("the connection ended early", why=f"at byte {claim.at:,}")
+        elif claim.position < min(offer.end, claim.end):
+            raise AnswerLost("the connection ended early", why=f"at byte {claim.position:,}")
         elif not claim.is_done:  # a byte a reply, each of them whole, would go on for ever
-            raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.at:,}")
+            raise AnswerLost("the storage host sent less than was asked for", why=f"up to byte {claim.position:,}")
 
     def _end_unannounced(self, offer: BodyRange, claim: Segment) -> None:
         """
-        The end of a body whose length nobody told may be a cut (fault 60).
+        Decide whether a body without a length is complete or was cut (fault 60).
 
         An MD5 decides that. Else the byte after the end is asked for; and where no ranges are served, an end mark, or a
         second reading that ends at the same byte, is believed.
         """
         assert self.version is not None
         seen = self._ended[0] if self._ended else None
-        self._ended = (claim.at, offer.ends_by_itself)
+        self._ended = (claim.position, offer.ends_by_itself)
         if self.version.md5:
             self._confirm_end(claim, known_by="md5")
-        elif seen == claim.at:
+        elif seen == claim.position:
             self._confirm_end(claim, known_by="readings")
         elif offer.ends_by_itself and not (self._ranged and offer.shares):
             self._confirm_end(claim, known_by="end_mark")
         elif seen is not None:
-            raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.at:,}")
+            raise FileReplaced("the file ends at another byte than before", why=f"{seen:,}, then {claim.position:,}")
 
-    def _end_reached(self, error: EndReached, claim: Segment) -> None:
+    def _end_reached(self, error: RangeNotSatisfiable, claim: Segment) -> None:
         """416: good news where the length was not known, else a reason to distrust the ranges (fault 65)."""
         if self.version is None:
             raise StorageTrouble("the storage host refuses the whole file as if it were a range", why=error.why)
         known = self._size_bytes
-        if known is None and error.size_bytes in (None, claim.at):
+        if known is None and error.size_bytes in (None, claim.position):
             self._confirm_end(claim, known_by="length")
         elif error.size_bytes in (None, known):
-            raise RangesUnfit("the storage host refuses a range within the file", why=error.why)
+            raise InvalidRangeResponse("the storage host refuses a range within the file", why=error.why)
         else:
             raise FileReplaced("the stored file has another length than before", why=error.why)
 
     def _confirm_end(self, claim: Segment, *, known_by: str) -> None:
         assert self.version is not None
-        claim.end = claim.at
-        self.version = self.version.of_size(claim.at, known_by=known_by)
+        claim.end = claim.position
+        self.version = self.version.of_size(claim.position, known_by=known_by)
 
     def _note_arrival(self, size_bytes: int) -> None:
         if self._link_progress.advanced(self.partial.done_bytes, size_bytes=self._size_bytes):
-            self.links.worked()
+            self.links.confirm()
         if not self._shares:
             return
-        self._width.arrived(size_bytes, at=self.clock.monotonic())
+        self._width.record_bytes(size_bytes, at=self.clock.monotonic())
         while 1 + self._helpers < self._width.streams:
             piece = self._sharing.claim_piece(streams=self._width.streams)
             if piece is None:

@@ -1,1 +1,1 @@
-"""How any HTTP call behaves: sent (http), paced (pace), repeated (retry)."""
+"""The HTTP layer: sending requests (`http`), rate limits (`rate_limit`, `allowance`, `pacer`) and retries (`retry`)."""

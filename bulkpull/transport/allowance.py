@@ -1,19 +1,20 @@
 """
-The rate limit as the service tells it: so many calls in a window, so many left.
+The rate limit that the service reports: the calls per window, and the calls left.
 
 Replies carry `X-RateLimit-Limit` and `X-RateLimit-Remaining`, but neither the length of the window nor when it ends
-(behaviour 172). All functions are pure: a state and what happened give the next state, and a state gives the seconds
-until the next call may go. The rules:
+(behaviour 172). All functions are pure: a state and an event give the next state, and a state gives the seconds until
+the next call may be sent. The rules:
 
-- a call may go while the number that was told last, less the calls under way, leaves one;
-- once it leaves none, one call more may go when one of our own calls is a window old, counted from its answer. That is
-  late enough for fixed and for sliding windows, and the answer to that call tells the rest;
-- a reply to a call that was sent before the last reply arrived may only lower the number: answers overtake each other;
+- a call may be sent while the last reported number, minus the calls in flight, is at least one;
+- once it is zero, one more call may be sent when one of our own calls is a window old, counted from its reply. That is
+  late enough for fixed and for sliding windows, and the reply to that call reports the new number;
+- a reply to a call that was sent before the last reply arrived can only lower the number: replies may arrive out of
+  order;
 - the number may fall by more than our own calls, because other tools of the partner use the same allowance
-  (behaviour 173), and a number that rises tells that a window has begun;
+  (behaviour 173); a number that rises means that a new window has begun;
 - a window lasts a minute until a Retry-After shows otherwise.
 
-Without these headers there is no allowance, and nothing here holds a call back.
+Without these headers there is no allowance, and this module delays no call.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WINDOW_S = 60.0
 """The assumed length of the service's window; behaviour 172."""
 
 _SHORTEST_WINDOW_S = 0.1
-# What is told beyond this is as good as no limit.
+# A limit above this counts as no limit.
 _MOST_CALLS = 1_000_000
 # Calls that are remembered at most; forgetting one makes the next call later, never earlier.
 _MOST_REMEMBERED = 256
@@ -36,7 +37,7 @@ _MOST_REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class AllowanceHeaders:
-    """What one reply said; `None` for what it did not say, or not in a number."""
+    """The rate limit headers of one reply; `None` for a missing or invalid number."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -45,16 +46,16 @@ class AllowanceHeaders:
 @dataclass(frozen=True, slots=True)
 class AllowanceState:
     """
-    What the allowance depends on; moments are monotonic seconds.
+    The state of the allowance; times are monotonic seconds.
 
     Attributes:
         window_s: Length of the service's window, seconds.
         taught_s: The longest window that a Retry-After has shown; 0 as long as none has.
-        limit: Calls in a window, as told last; `None` as long as nothing was told.
-        remaining: Calls left when the last reply was sent, as told; `None` as long as nothing was told.
-        lowest: The lowest number of calls left that was ever told.
-        told_at: When the reply that told `remaining` arrived.
-        heard_at: When the last reply that told anything arrived.
+        limit: Calls per window, as reported last; `None` until the service reports it.
+        remaining: Calls left when the last reply was sent; `None` until the service reports it.
+        lowest: The lowest number of calls left that was ever reported.
+        reported_at: When the reply that reported `remaining` arrived.
+        heard_at: When the last reply that reported anything arrived.
         opened_at: The latest moment at which the present window can have begun.
         answered: When our calls were answered, as far as they may still count.
         under_way: When calls that are not answered yet were sent.
@@ -65,7 +66,7 @@ class AllowanceState:
     limit: int | None = None
     remaining: int | None = None
     lowest: int | None = None
-    told_at: float = -math.inf
+    reported_at: float = -math.inf
     heard_at: float = -math.inf
     opened_at: float = -math.inf
     answered: tuple[float, ...] = ()
@@ -73,7 +74,7 @@ class AllowanceState:
 
     @property
     def is_known(self) -> bool:
-        """Whether the service has told a number of calls."""
+        """Whether the service has reported a number of calls."""
         return self.remaining is not None
 
 
@@ -105,10 +106,10 @@ def _whole(value: str | None) -> int | None:
 
 
 def calls_left(state: AllowanceState, *, at: float) -> int | None:
-    """Calls that may go at once; `None` where nothing was told. Below zero when more are under way than are left."""
+    """Calls that may be sent at once; `None` if unknown. Negative when more are in flight than are left."""
     if state.remaining is None:
         return None
-    renewed = sum(state.told_at < moment + state.window_s <= at for moment in state.answered)
+    renewed = sum(state.reported_at < moment + state.window_s <= at for moment in state.answered)
     waiting = sum(moment + state.window_s > at for moment in state.under_way)
     left = state.remaining + renewed - waiting
     return left if state.limit is None else min(left, state.limit)
@@ -133,11 +134,11 @@ def wait_for_allowance(state: AllowanceState, *, at: float, reserve: int = 0) ->
     moments = sorted(
         moment + state.window_s
         for moment in (*state.answered, *state.under_way)
-        if moment + state.window_s > max(at, state.told_at)
+        if moment + state.window_s > max(at, state.reported_at)
     )
     if missing <= len(moments):
         return moments[missing - 1] - at
-    return math.inf if reserve else max(0.0, state.told_at + state.window_s - at)
+    return math.inf if reserve else max(0.0, state.reported_at + state.window_s - at)
 
 
 def after_sending(state: AllowanceState, *, at: float) -> AllowanceState:
@@ -145,27 +146,27 @@ def after_sending(state: AllowanceState, *, at: float) -> AllowanceState:
     return replace(state, under_way=(*_recent(state.under_way, state, at=at), at))
 
 
-def after_answer(state: AllowanceState, told: AllowanceHeaders, *, sent_at: float, at: float) -> AllowanceState:
+def after_answer(state: AllowanceState, reported: AllowanceHeaders, *, sent_at: float, at: float) -> AllowanceState:
     """
     The state after a reply.
 
     Args:
-        told: What its headers said.
+        reported: What its headers said.
         sent_at: When its call was sent, as given to `after_sending`.
         at: When the reply arrived.
     """
     state = _without(state, sent_at)
-    limit, known = told.limit or state.limit, state.remaining
-    since = at if known is None else state.told_at
+    limit, known = reported.limit or state.limit, state.remaining
+    since = at if known is None else state.reported_at
     answered = (*_recent(state.answered, state, at=since), at)[:_MOST_REMEMBERED]
     state = replace(state, limit=limit, answered=answered)
-    if told.remaining is None:
+    if reported.remaining is None:
         if known is not None:  # it counted, and did not say so
             return replace(state, remaining=max(0, known - 1))
         if limit is None:
             return state
-        return replace(state, remaining=max(0, limit - len(answered)), told_at=at, opened_at=at)
-    remaining = told.remaining if limit is None else min(told.remaining, limit)
+        return replace(state, remaining=max(0, limit - len(answered)), reported_at=at, opened_at=at)
+    remaining = reported.remaining if limit is None else min(reported.remaining, limit)
     lowest = remaining if state.lowest is None else min(state.lowest, remaining)
     is_overtaken = sent_at < state.heard_at
     state = replace(state, heard_at=at)
@@ -175,9 +176,9 @@ def after_answer(state: AllowanceState, told: AllowanceHeaders, *, sent_at: floa
         return replace(state, remaining=min(known, remaining), lowest=lowest, answered=answered)
     if known is None or remaining > max(known - 1, 0):
         # A window has begun: calls of the one before make no room in it.
-        return replace(state, remaining=remaining, lowest=lowest, told_at=at, opened_at=at, answered=(at,))
+        return replace(state, remaining=remaining, lowest=lowest, reported_at=at, opened_at=at, answered=(at,))
     opened_at = at if at - state.opened_at >= state.window_s else state.opened_at
-    return replace(state, remaining=remaining, lowest=lowest, told_at=at, opened_at=opened_at)
+    return replace(state, remaining=remaining, lowest=lowest, reported_at=at, opened_at=opened_at)
 
 
 def after_loss(state: AllowanceState, *, sent_at: float, at: float, was_sent: bool) -> AllowanceState:
@@ -193,7 +194,7 @@ def after_loss(state: AllowanceState, *, sent_at: float, at: float, was_sent: bo
 
 
 def after_refusal(
-    state: AllowanceState, *, at: float, retry_after_s: float | None, told: AllowanceHeaders
+    state: AllowanceState, *, at: float, retry_after_s: float | None, reported: AllowanceHeaders
 ) -> AllowanceState:
     """
     The state after a 429: nothing is left until its Retry-After has passed, and it may teach the window's length.
@@ -203,20 +204,22 @@ def after_refusal(
     another limit of the service: it says nothing about this one, unless its pause is longer than the window.
 
     Args:
-        told: The headers of the 429; `after_answer` has taken note of them already.
+        reported: The headers of the 429; `after_answer` has processed them already.
     """
     if state.remaining is None:
         return state
     pause_s = retry_after_s if retry_after_s and retry_after_s <= LONGEST_PAUSE_S else None
-    if told.remaining or (told.remaining is None and (calls_left(state, at=at) or 0) > 0):
+    if reported.remaining or (reported.remaining is None and (calls_left(state, at=at) or 0) > 0):
         return state if pause_s is None else replace(state, window_s=max(state.window_s, pause_s))
     if pause_s is None:
-        return replace(state, remaining=0, told_at=at)
+        return replace(state, remaining=0, reported_at=at)
     ends_at = at + pause_s
     opened_at = max(state.opened_at, at - LONGEST_PAUSE_S)
     taught_s = max(state.taught_s, pause_s, min(ends_at - opened_at, LONGEST_PAUSE_S), _SHORTEST_WINDOW_S)
     # As if one call had been answered a window before the end: it makes room for one call at the end.
-    return replace(state, remaining=0, told_at=at, window_s=taught_s, taught_s=taught_s, answered=(ends_at - taught_s,))
+    return replace(
+        state, remaining=0, reported_at=at, window_s=taught_s, taught_s=taught_s, answered=(ends_at - taught_s,)
+    )
 
 
 def _recent(moments: tuple[float, ...], state: AllowanceState, *, at: float) -> tuple[float, ...]:

@@ -1,8 +1,8 @@
 """
-What an answer that is no success asks for: final, passing or unknown.
+The three kinds of error replies: final, passing (temporary), or unknown.
 
-Every table of codes uses these three words: `auth/token_codes.py` for the token endpoint, `insights/api_codes.py`
-for the API, `transfer/storage_codes.py` for the storage host.
+Every table of codes uses these words: `auth/token_codes.py` for the token endpoint, `insights/api_codes.py` for the
+API, `transfer/storage_codes.py` for the storage host.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ UNKNOWN_TRIES = 3
 
 class AnswerKind(StrEnum):
     """
-    What to do about an answer.
+    What kind of error a reply is.
 
     Attributes:
         FINAL: Asking again cannot help; a person has to do something.

@@ -1,9 +1,9 @@
 """
-A large body, from the connection straight into large buffers.
+Reads a large body from the connection directly into large buffers.
 
-aiohttp hands a body over in many small pieces that were copied and joined on their way. So once it has read the head of
-a large answer, the rest of the connection is taken over by a `BufferedBody`: the event loop decrypts into one of its
-buffers while another is written to the disk. At the end of the body the connection goes back to aiohttp.
+aiohttp passes a body on in many small pieces that it has copied and joined. So once it has read the head of a large
+response, a `BufferedBody` takes over the connection: the event loop decrypts into one of its buffers while another is
+written to the disk. At the end of the body the connection is returned to aiohttp.
 
 Processor seconds for 1.5 GB over TLS on a shared machine (`python -m benchmarks download`), where curl took 1.9 to 2.0:
 
@@ -40,13 +40,13 @@ _TAP_TRIES = 3
 
 class BufferedBody(asyncio.BufferedProtocol):
     """
-    The rest of a body of announced length.
+    The rest of a body with a known length.
 
     Args:
         transport: Where the bytes come from, its reading paused. From now on they come here.
         first: What has been read of the body already.
         missing_bytes: How much comes after that.
-        before: The protocol that the transport had; it is told when the connection is lost.
+        before: The protocol that the transport had; it is notified when the connection is lost.
         read_s: The longest silence, seconds.
         may_tap: Its TLS, if any, runs on the socket itself: not within that of a proxy.
     """

@@ -1,9 +1,9 @@
 """
-How a call travels. Here and in the simulator only: aiohttp.
+Sends HTTP requests. Only this module and the simulator use aiohttp.
 
-Nothing is repeated here, and no exception of aiohttp or of the system leaves this module: they carry addresses and
-headers, which are secrets. Ours are raised after the `except` block has ended, so that not even `__context__` has
-theirs. Redirects are followed by hand, because each new address has to be judged first.
+This module retries nothing, and no exception of aiohttp or of the system leaves it: they carry addresses and headers,
+which are secrets. Our own errors are raised after the `except` block has ended, so that not even `__context__` holds
+theirs. Redirects are followed here, because each new address must be checked first.
 """
 
 from __future__ import annotations
@@ -81,14 +81,17 @@ _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a pr
 _OLD_TLS = "the other side offers TLS 1.0 or 1.1 only, and 1.2 is the oldest that is safe"
 _OLD_TLS_FIX = "check the address and the proxy on the way; whoever runs that server has to switch on TLS 1.2 or 1.3"
 
+_NO_TLS = "the other side answers without TLS"
+_NO_TLS_FIX = "check scheme and port of the address, and of HTTPS_PROXY: https needs a port that speaks TLS"
+
 
 class AnswerOverdue(AnswerLost):
-    """The request was sent, and its answer did not come in time."""
+    """The request was sent, but its reply did not arrive in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What exceptions of some classes mean, in our words; `why` may be read off the exception."""
+    """Our error for some exception classes; `why` may come from the exception."""
 
     of: tuple[type[BaseException], ...]
     kind: type[BulkpullError]
@@ -119,10 +122,15 @@ def _head_words(error: Any) -> str:
     return f"it has more than {MAX_HEADERS:,} headers"
 
 
-def _offers_old_tls_only(error: BaseException) -> bool:
-    # OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
+# OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
+_OLD_TLS_REASONS = ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW")
+# What it makes of the first bytes of a plain HTTP answer, by version.
+_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+
+
+def _has_tls_reason(error: BaseException, reasons: tuple[str, ...]) -> bool:
     text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
-    return any(reason in text for reason in ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"))
+    return any(reason in text for reason in reasons)
 
 
 _UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
@@ -164,31 +172,34 @@ _MEANINGS = (
 )
 
 
-def translate(error: BaseException, *, told: str) -> BulkpullError:
+def translate(error: BaseException, *, label: str) -> BulkpullError:
     """
     Turn an exception of aiohttp or of the system into ours, without the address and headers that it carries.
 
     Where it is not certain that nothing was sent, the answer counts as lost: that is the careful reading.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_AUTHENTICATION:
-        return ProxyRefused(f"{told}: the proxy refuses the credentials")
+        return ProxyRefused(f"{label}: the proxy refuses the credentials")
     if _is_too_long(error):
-        return HeadTooLong(f"{told}: the head of the answer is too long", why=_head_words(error), fix=_HEAD_FIX)
+        return HeadTooLong(f"{label}: the head of the answer is too long", why=_head_words(error), fix=_HEAD_FIX)
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
-        return NotConnected(f"{told}: no connection", why="the other side hung up while TLS was agreed on")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and _offers_old_tls_only(error):
-        return TlsRefused(f"{told}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+        return NotConnected(f"{label}: no connection", why="the other side hung up while TLS was agreed on")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        if _has_tls_reason(error, _OLD_TLS_REASONS):
+            return TlsRefused(f"{label}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+        if _has_tls_reason(error, _NO_TLS_REASONS):
+            return TlsRefused(f"{label}: TLS cannot be agreed on", why=_NO_TLS, fix=_NO_TLS_FIX)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
-    return meaning.kind(f"{told}: {meaning.what}", why=why, fix=meaning.fix)
+    return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix)
 
 
 _TRANSLATED = (aiohttp.ClientError, OSError)
 
 
 class _BrokenError(Exception):
-    """Carries an exception past aiohttp's own repetition."""
+    """Carries an exception past aiohttp's own retries."""
 
     def __init__(self, cause: BaseException) -> None:
         self.cause = cause
@@ -207,12 +218,12 @@ async def _prevent_repetition(
 
 @dataclass(frozen=True, slots=True)
 class StreamedReply:
-    """The head of an answer, and its body as it comes; valid until the `stream` block ends."""
+    """The head of a response, and its body as a stream; valid until the `stream` block ends."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     _content: aiohttp.StreamReader = field(repr=False)
-    _told: str
+    _label: str
     _inflow: BufferedBody | None = field(default=None, repr=False)
     _error_body_s: float = ERROR_BODY_S
 
@@ -230,7 +241,7 @@ class StreamedReply:
             try:
                 chunk, ends_a_chunk = await self._read()
             except _TRANSLATED as error:
-                ours = translate(error, told=self._told)
+                ours = translate(error, label=self._label)
                 chunk, ends_a_chunk = self._left_behind(), True
             if chunk:
                 yield chunk
@@ -270,7 +281,7 @@ class StreamedReply:
         try:
             return await self._inflow.tapped()
         except _TRANSLATED as error:
-            ours = translate(error, told=self._told)
+            ours = translate(error, label=self._label)
         raise ours
 
     async def read_error_body(self, limit: int = 65_536) -> bytes:
@@ -286,7 +297,7 @@ class StreamedReply:
 
 class Http:
     """
-    Sends calls; use it as a context manager.
+    Sends requests; use it as a context manager.
 
     Args:
         ca_file: PEM bundle to trust besides the system's.
@@ -358,7 +369,7 @@ class Http:
             UnexpectedReply: The answer is longer than 32 MiB.
             HeadTooLong: A header is longer than 64 KiB, or there are more than a thousand.
         """
-        check_address(request.url, what=request.told)
+        check_address(request.url, what=request.label)
         with self._under_way():
             for _ in range(MAX_REDIRECTS + 1):
                 reply = await self._exchange(request)
@@ -367,18 +378,18 @@ class Http:
                 if reply.status not in followed or not location:
                     return reply
                 request = _redirected(request, location)
-        raise UnsafeAddress(f"{request.told}: it redirects without end")
+        raise UnsafeAddress(f"{request.label}: it redirects without end")
 
     async def _exchange(self, request: Request) -> Reply:
         response = await self._open(request, auto_decompress=True)
         try:
             body = bytearray()
             async for chunk in StreamedReply(
-                response.status, response.headers, response.content, request.told
+                response.status, response.headers, response.content, request.label
             ).chunks():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
-                    raise UnexpectedReply(f"{request.told}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
+                    raise UnexpectedReply(f"{request.label}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
         finally:
             response.release()
         return Reply(response.status, response.headers, bytes(body), request.url, response.reason or "")
@@ -397,7 +408,7 @@ class Http:
         """
         bare = {name: value for name, value in request.headers.items() if name.lower() not in _CREDENTIALS}
         request = replace(request, headers={"Accept-Encoding": "identity", **bare})
-        self._check_link(request.url, what=request.told)
+        self._check_link(request.url, what=request.label)
         with self._under_way():
             response, is_tls_direct = await self._open_redirected(request)
             try:
@@ -406,7 +417,7 @@ class Http:
                         response.status,
                         response.headers,
                         response.content,
-                        request.told,
+                        request.label,
                         inflow,
                         request.timeouts.error_body_s,
                     )
@@ -427,16 +438,16 @@ class Http:
                 proxy = self._proxies.proxy_for(request.url)
                 return response, proxy is None or not proxy.is_tls
             response.release()
-            target = join_address(request.url, location, what=f"{request.told}: a redirect")
-            self._check_link(target, what=f"{request.told}: a redirect")
-            check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.told}: a redirect")
+            target = join_address(request.url, location, what=f"{request.label}: a redirect")
+            self._check_link(target, what=f"{request.label}: a redirect")
+            check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.label}: a redirect")
             request = replace(request, url=target)
-        raise UnsafeAddress(f"{request.told}: it redirects without end")
+        raise UnsafeAddress(f"{request.label}: it redirects without end")
 
     async def _open(self, request: Request, *, auto_decompress: bool) -> aiohttp.ClientResponse:
         if self._session is None or self._session.closed:
             raise BulkpullError(
-                f"{request.told}: the connection is closed",
+                f"{request.label}: the connection is closed",
                 why="it lives as long as its `async with` block",
                 fix="make the call within the block, or open a new one",
             )
@@ -461,14 +472,14 @@ class Http:
                     allow_redirects=False,
                     auto_decompress=auto_decompress,
                     read_bufsize=READ_BUFFER_BYTES,
-                    # total=None: aiohttp ends a transfer after 300 s unless told otherwise.
+                    # total=None: aiohttp ends a transfer after 300 s by default.
                     timeout=aiohttp.ClientTimeout(
                         total=times.total_s, sock_connect=times.connect_s, sock_read=times.read_s
                     ),
                     **options,
                 )
         except (_BrokenError, *_TRANSLATED) as error:
-            failure = translate(error.cause if isinstance(error, _BrokenError) else error, told=request.told)
+            failure = translate(error.cause if isinstance(error, _BrokenError) else error, label=request.label)
         if failure is None or isinstance(failure, AnswerLost):
             self.tally.sent(request.endpoint)
         if isinstance(failure, ProxyRefused):
@@ -502,7 +513,7 @@ class Http:
 
 
 def _by_proxy(proxy: Proxy) -> dict[str, Any]:
-    """How aiohttp is told of a proxy; its own reading of user and password stops at Latin-1."""
+    """The proxy arguments for aiohttp, whose own parsing of user and password is limited to Latin-1."""
     if proxy.user is None:
         return {"proxy": proxy.url}
     credentials = b64encode(f"{proxy.user}:{proxy.password}".encode()).decode("ascii")
@@ -541,9 +552,9 @@ def _read_past(response: aiohttp.ClientResponse, *, read_s: float, may_tap: bool
 
 
 def _redirected(request: Request, location: str) -> Request:
-    target = join_address(request.url, location, what=f"{request.told}: a redirect")
+    target = join_address(request.url, location, what=f"{request.label}: a redirect")
     if not same_origin(request.url, target):
         raise UnsafeAddress(
-            f"{request.told}: a redirect is not followed", why="it leads to another host, which must not get the token"
+            f"{request.label}: a redirect is not followed", why="it leads to another host, which must not get the token"
         )
     return replace(request, url=target)

@@ -1,7 +1,7 @@
 """
-The values in a JSON reply, whoever sent it: read without trust, cleaned before they are kept. Pure.
+Reads values of untrusted JSON replies, and cleans them before use. Pure.
 
-Keys ignore case (behaviours 34 and 35). What is not understood is `None`, never a guess.
+Keys ignore case (behaviours 34 and 35). A value that is not understood is `None`, never a guess.
 """
 
 from __future__ import annotations

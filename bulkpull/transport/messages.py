@@ -1,7 +1,7 @@
 """
-One call as a value: what goes out, what comes back, how long it may take, and how many there were.
+HTTP requests and replies as values, their timeouts, and request counts.
 
-Secrets live in headers, forms and the queries of addresses, so these are in no repr.
+Headers, forms and URL queries hold secrets, so no repr shows them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """
-    How long a call may take, seconds.
+    The time limits of a request, seconds.
 
     Attributes:
         connect_s: For the connection, TLS included.
@@ -50,11 +50,11 @@ LONGEST_HOLD_S = 0.03
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    A call to be sent.
+    A request to send.
 
     Attributes:
         url: Sent byte for byte.
-        endpoint: The name by which it is counted and told: `ScheduledReport`, `token`, `blob`, …
+        endpoint: The name used in counts and messages: `ScheduledReport`, `token`, `blob`, …
         json: Sent as a JSON body; excludes `form`.
         form: Sent as an urlencoded form.
         creates: It makes something new each time it is sent, so it must not be repeated after a doubtful answer.
@@ -70,14 +70,14 @@ class Request:
     creates: bool = False
 
     @property
-    def told(self) -> str:
-        """How errors name it: endpoint and host, never the path or the query."""
+    def label(self) -> str:
+        """The name used in errors: endpoint and host, never the path or the query."""
         return f"{self.endpoint} ({urlsplit(self.url).netloc.rpartition('@')[2]})"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer; header names ignore case."""
+    """A complete reply; header names ignore case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -93,7 +93,7 @@ def request_id_in(headers: Mapping[str, str]) -> str:
 
 
 class RequestCounts:
-    """How many calls were made: the `requests` object of the manifest."""
+    """Counts of sent requests: the `requests` object of the manifest."""
 
     def __init__(self) -> None:
         self._by_endpoint: Counter[str] = Counter()

@@ -1,17 +1,20 @@
 """
-Who may call the API next, and when.
+Decides which API call is sent next, and when.
 
-Two limits hold a call back: the rate that the settings allow (`pace`) and the allowance that the service tells
-(`allowance`). Where both are open, calls go in the order of their urgency, and calls of one urgency in the order in
-which they asked. No urgency starves another: after nine other calls a look at executions goes first. Tidying is
-different: it goes only while two thirds of the allowance are left and nobody else waits.
+Two limits delay a call: the rate that the settings allow (`rate_limit`) and the allowance that the service reports
+(`allowance`). When both permit a call, calls are sent by urgency, and first come, first served within one urgency. No
+urgency starves another: after 29 other calls a poll of executions goes first, and after three windows it no longer
+waits for orders that are still to come (`order_ahead`). So polls cost the orders of an ordinary export no further
+window of ten calls. Clean-up calls are sent only while two thirds of the allowance are left, nothing else waits, and no
+call is under way, because its caller may have an order to place.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -33,30 +36,31 @@ from bulkpull.transport.allowance import (
     wait_for_allowance,
 )
 from bulkpull.transport.rate_limit import (
+    after_429,
     after_call,
     after_success,
-    after_throttling,
-    at_rest,
+    initial_state,
     wait_before_call,
     with_burst,
 )
 
 # A wait smaller than what a clock can resolve would be waited again and again.
 _SHORTEST_SLEEP_S = 1e-6
-# Calls that may go at once as long as the service has not told how many it bears.
+# Calls that may be sent at once until the service reports an allowance.
 _CAREFUL_BURST = 3
 PLENTY = 1_000
 """Calls a window from which on nobody has to spare them."""
-_CALLS_PER_LOOK = 9
+_CALLS_PER_LOOK = 29
+_WINDOWS_PER_LOOK = 3
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
-_TOLD_FROM_S = 1.0
+_REPORTED_FROM_S = 1.0
 # A service that has answered nothing but 429 for so long is not waited for again; one pause of an hour is.
 _LONGEST_REFUSAL_S = 3_000.0
 
 
 class Urgency(IntEnum):
-    """Who goes first."""
+    """The priority of a call."""
 
     REPORT = 0
     """Orders a report: the service's own work begins."""
@@ -69,7 +73,7 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A call that may go: when it was let go, monotonic seconds."""
+    """Permission to send one call: when it was given, monotonic seconds."""
 
     sent_at: float
 
@@ -86,11 +90,11 @@ class _Waiter:
 
 class RateLimiter:
     """
-    Lets calls go one by one.
+    Delays calls so that they respect both limits.
 
     Args:
         calls_per_s: The ceiling of the rate.
-        burst: How many may go at once, once the service has told an allowance; three until then.
+        burst: How many may be sent at once after the service has reported an allowance; three until then.
         window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
         random: Gives numbers in [0, 1); it spreads the calls of many runs after a 429.
     """
@@ -108,13 +112,15 @@ class RateLimiter:
         self._clock, self._random = clock, random
         self._events = events
         self._full_burst = burst
-        self._state = at_rest(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
+        self._state = initial_state(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
         self._allowance = AllowanceState(window_s=window_s)
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
         self._since_look = 0
+        self._looked_at = clock.monotonic()
+        self._orders_ahead = 0
         self._changed = anyio.Event()
-        self._told_until = -math.inf
+        self._reported_until = -math.inf
         self._refused_since_s: float | None = None
 
     @property
@@ -130,17 +136,17 @@ class RateLimiter:
 
     @property
     def has_plenty(self) -> bool:
-        """Whether no limit is in sight: none is told, or one of a thousand calls a window and more."""
+        """Whether no limit is near: none is reported, or one of at least a thousand calls per window."""
         limit = self._allowance.limit
         return not self._allowance.is_known or (limit is not None and limit >= PLENTY)
 
     @property
     def look_spacing_s(self) -> float:
-        """Seconds between two looks, so that looks alone use two thirds of the allowance; 0 where none is told."""
+        """Seconds between two polls, so that polls alone use two thirds of the allowance; 0 without an allowance."""
         limit = self._allowance.limit
         return 0.0 if limit is None else self._allowance.window_s / limit / _LOOKS_SHARE
 
-    async def turn(self, urgency: Urgency = Urgency.USUAL) -> Turn:
+    async def acquire(self, urgency: Urgency = Urgency.USUAL) -> Turn:
         """
         Wait until the call may go; a cancelled wait uses nothing up.
 
@@ -165,7 +171,10 @@ class RateLimiter:
             self._waiting.remove(waiter)
             self._notify()
         at = self._clock.monotonic()
-        self._since_look = 0 if urgency is Urgency.LOOK else self._since_look + 1
+        if urgency is Urgency.LOOK:
+            self._since_look, self._looked_at = 0, at
+        else:
+            self._since_look += 1
         self._state = after_call(self._state, at=at)
         self._allowance = after_sending(self._allowance, at=at)
         return Turn(at)
@@ -177,15 +186,15 @@ class RateLimiter:
         Returns:
             What it said, for `throttled`.
         """
-        told, before = read_allowance(headers), self._allowance
+        reported, before = read_allowance(headers), self._allowance
         at = self._clock.monotonic()
-        self._allowance = now = after_answer(before, told, sent_at=turn.sent_at, at=at)
+        self._allowance = now = after_answer(before, reported, sent_at=turn.sent_at, at=at)
         if now.is_known and not before.is_known:
             self._state = with_burst(self._state, self._full_burst, at=at)
         if (now.limit, now.lowest) != (before.limit, before.lowest):
             self._events.debug("allowance.told", limit=now.limit, remaining=now.remaining, lowest=now.lowest)
         self._notify()
-        return told
+        return reported
 
     def lost(self, turn: Turn, *, was_sent: bool) -> None:
         """Take note of a call without a reply; `was_sent` when it may have reached the service."""
@@ -193,19 +202,19 @@ class RateLimiter:
         self._allowance = after_loss(self._allowance, sent_at=turn.sent_at, at=at, was_sent=was_sent)
         self._notify()
 
-    def throttled(self, retry_after_s: float | None, told: AllowanceHeaders | None = None) -> None:
+    def throttled(self, retry_after_s: float | None, reported: AllowanceHeaders | None = None) -> None:
         """
         Take note of a 429: everyone waits until its pause has passed.
 
         Args:
-            told: What the 429 said about the allowance.
+            reported: What the 429 said about the allowance.
         """
         before, at = self._state, self._clock.monotonic()
         if self._refused_since_s is None:
             self._refused_since_s = at
-        self._state = after_throttling(before, at=at, retry_after_s=retry_after_s, draw=self._random())
+        self._state = after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         self._allowance = after_refusal(
-            self._allowance, at=at, retry_after_s=retry_after_s, told=told or AllowanceHeaders()
+            self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
         )
         if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
             wait_s = round(max(0.0, self._state.closed_until - at), 1)
@@ -213,7 +222,7 @@ class RateLimiter:
         self._notify()
 
     def succeeded(self) -> None:
-        """Take note of an answer that is no 429; told once, when the rate is back at its ceiling."""
+        """Record a reply other than 429; emits one event when the rate is back at its ceiling."""
         before, self._refused_since_s = self._state, None
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
@@ -233,21 +242,35 @@ class RateLimiter:
         error.was_repeated = True
         raise error
 
+    @contextmanager
+    def order_ahead(self) -> Iterator[None]:
+        """Somebody has a report to order and waits for calls elsewhere: looks let it go first, within bounds."""
+        self._orders_ahead += 1
+        try:
+            yield
+        finally:
+            self._orders_ahead -= 1
+            self._notify()
+
     def _next(self) -> _Waiter:
-        looks = [waiter for waiter in self._waiting if waiter.urgency is Urgency.LOOK]
+        looks = [waiting for waiting in self._waiting if waiting.urgency is Urgency.LOOK]
         if looks and self._since_look >= _CALLS_PER_LOOK:
-            return min(looks, key=lambda waiter: waiter.number)
-        return min(self._waiting, key=lambda waiter: waiter.key)
+            return min(looks, key=lambda waiting: waiting.number)
+        return min(self._waiting, key=lambda waiting: waiting.key)
 
     def _wait_s(self, urgency: Urgency) -> float:
         at = self._clock.monotonic()
         reserve = 0
         if urgency is Urgency.TIDYING and self._allowance.limit is not None:
+            if self._allowance.under_way:
+                return math.inf  # until an answer comes, which wakes everybody
             reserve = math.ceil(self._allowance.limit * _LOOKS_SHARE)
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
-        if _TOLD_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._told_until:
-            self._told_until = at + wait_s
+        if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
+            self._reported_until = at + wait_s
             self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
+        if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
+            wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
         return max(wait_s, wait_before_call(self._state, at=at))
 
     def _notify(self) -> None:

@@ -1,10 +1,10 @@
 """
-The proxy of the environment, read as curl reads it (case C37).
+Proxies from the environment, read as curl reads them (case C37).
 
-`HTTPS_PROXY` counts before `ALL_PROXY`; without a scheme it is `http://`; user and password are percent-encoded UTF-8,
-or stand there as they are. `NO_PROXY` names hosts and the hosts below them, addresses, networks (`10.0.0.0/8`), any of
-them with a port, or `*`. What cannot be used is refused at the start, by the name of its variable, and never left out:
-whoever names a proxy does not want the data to go around it.
+`HTTPS_PROXY` takes precedence over `ALL_PROXY`; without a scheme it is `http://`; user and password are percent-encoded
+UTF-8 or plain. `NO_PROXY` lists hosts (with their subdomains), addresses and networks (`10.0.0.0/8`), each optionally
+with a port, or `*`. An unusable value is an error at the start that names its variable. It is never ignored: data must
+not bypass a configured proxy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """
-    A proxy that can be used.
+    A valid proxy.
 
     Attributes:
         url: Scheme, host and port; no credentials.
@@ -44,7 +44,7 @@ class Proxy:
 
 class Proxies:
     """
-    The proxies that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), looked up once.
+    The proxies of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), read once.
 
     aiohttp could read them as well, but then it also reads `.netrc` and would send its credentials to the storage
     host, which refuses any request that carries some (behaviour 120).
@@ -59,7 +59,7 @@ class Proxies:
     def __init__(self, by_scheme: Mapping[str, str] | None = None) -> None:
         self._asks_system = by_scheme is None and not getproxies_environment()
         named = getproxies() if by_scheme is None else by_scheme
-        self._exceptions = [each.casefold() for each in named.get("no", "").replace(",", " ").split()]
+        self._exceptions = [host.casefold() for host in named.get("no", "").replace(",", " ").split()]
         self._by_scheme = {
             scheme: proxy for scheme in ("https", "http") if (proxy := _first(named, (f"{scheme}", "all"))) is not None
         }

@@ -1,4 +1,4 @@
-"""Answers of a proxy or of the network on the way, which never reached the service. Pure."""
+"""Error replies of a proxy or gateway, for requests that never reached the service. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NETWORK_ASKS = 511
 _SIGN_IN_ASKED = 401
 
 
-def proxy_refusal(status: int, *, told: str, is_the_services: bool) -> TransferError | None:
+def proxy_refusal(status: int, *, operation: str, is_the_services: bool) -> TransferError | None:
     """
     The error for an answer of a proxy or of the network on the way, which never reached the service.
 
@@ -21,13 +21,13 @@ def proxy_refusal(status: int, *, told: str, is_the_services: bool) -> TransferE
     """
     if status == _NETWORK_ASKS:
         return TransferError(
-            f"cannot {told}: the network wants a sign-in",
+            f"cannot {operation}: the network wants a sign-in",
             why="511, which a captive portal answers in the service's place",
             fix="sign in to the network of this machine, then run the same command again",
         )
     if status == _PROXY_ASKS or (status == _SIGN_IN_ASKED and not is_the_services):
         return TransferError(
-            f"cannot {told}: a proxy or gateway on the way wants a sign-in",
+            f"cannot {operation}: a proxy or gateway on the way wants a sign-in",
             why=f"{status}, which is not the service's own answer",
             fix="check user name and password in HTTPS_PROXY, or let the host pass without the proxy (NO_PROXY)",
         )

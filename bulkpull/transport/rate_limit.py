@@ -1,16 +1,15 @@
 """
-How fast the API may be asked: a token bucket that slows down when the service says so.
+The client's own rate limit for the API: a token bucket that slows down after 429 replies.
 
-In numbers, with a ceiling of C calls a second and a burst of B:
+With a ceiling of C calls per second and a burst of B:
 
-- at rest, C calls a second, of which B may go at once;
-- a 429 halves the rate (never below C/16), shrinks the burst to 1, and no call at all goes before its Retry-After has
-  passed, nor in a random part of a tenth more (`spread`); a 429 without one stops everything for 2 s. Further 429s
-  within the same pause, which answer calls that were under way already, lengthen the pause and do not halve again;
-- each other answer but a 5xx adds C/50 to the rate and B/50 to the burst, so half the rate is made up for after 25
-  answers.
+- initially C calls per second, of which B may be sent at once;
+- a 429 halves the rate (never below C/16), reduces the burst to 1, and stops all calls until its Retry-After has
+  passed, and for a random part of a tenth more (`spread`), or for 2 s without one. Further 429s during that pause, for
+  calls that were already in flight, extend the pause but do not halve the rate again;
+- every other reply except a 5xx adds C/50 to the rate and B/50 to the burst, so 25 replies restore half the rate.
 
-Source: behaviours 37 to 39. What the service tells about its own allowance stands in `allowance`.
+Source: behaviours 37 to 39. `allowance` handles the rate limit that the service reports.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _EPSILON = 1e-9
 @dataclass(frozen=True, slots=True)
 class PaceState:
     """
-    What the pace depends on; moments are monotonic seconds.
+    The state of the token bucket; times are monotonic seconds.
 
     Attributes:
         ceiling: Calls a second that are never exceeded.
@@ -61,7 +60,7 @@ class PaceState:
         return self.rate < self.ceiling
 
 
-def at_rest(*, calls_per_s: float, burst: int, at: float) -> PaceState:
+def initial_state(*, calls_per_s: float, burst: int, at: float) -> PaceState:
     """The state before the first call: a full bucket."""
     return PaceState(calls_per_s, burst, rate=calls_per_s, burst=burst, room=burst, at=at)
 
@@ -104,7 +103,7 @@ def spread(pause_s: float, *, draw: float) -> float:
     return pause_s + min(pause_s * _SPREAD, _LONGEST_SPREAD_S) * draw
 
 
-def after_throttling(state: PaceState, *, at: float, retry_after_s: float | None, draw: float = 0.0) -> PaceState:
+def after_429(state: PaceState, *, at: float, retry_after_s: float | None, draw: float = 0.0) -> PaceState:
     """
     The state after a 429.
 

@@ -1,10 +1,10 @@
 """
-Whether a failed call goes out again, and when. Nothing else in the program repeats a call.
+Decides whether and when a failed call is retried. Nothing else in the program retries a call.
 
-In numbers: before try n+1 passes a random share of 3^(n-1) s, at most of 60 s (full jitter, at least a tenth). The
-service's own Retry-After beats the formula; up to a tenth of it is added at random, so that callers who were refused
-together do not come back together. All retries of a run come out of one budget (`RetryBudget`), so that an outage of
-the service ends in one sentence and not in a storm.
+The wait before attempt n+1 is a random share of 3^(n-1) s, at most of 60 s (full jitter, at least a tenth). The
+service's Retry-After overrides it; up to a tenth of it is added at random, so that callers that were refused together
+do not return together. All retries of a run share one budget (`RetryBudget`), so that an outage of the service ends
+the run with one message instead of flooding the service.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    How patient a call is.
+    The limits for retries of one call.
 
     Attributes:
         attempts: Tries of one call in all.
@@ -52,8 +52,8 @@ class RetryPolicy:
     outage_s: float = 900
 
 
-class GiveUp(Enum):
-    """Why a call is not repeated."""
+class StopReason(Enum):
+    """Why a call is not retried."""
 
     HOPELESS = "repeating it cannot help"
     DOUBTFUL = "it may have had its effect: look before repeating it"
@@ -72,9 +72,9 @@ def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
     return whole_s * (_LEAST_SHARE + (1 - _LEAST_SHARE) * draw)
 
 
-def advise(  # noqa: PLR0911 - one line a kind of error
+def retry_delay(  # noqa: PLR0911 - one line a kind of error
     error: BaseException, *, attempt: int, policy: RetryPolicy, creates: bool, draw: float, waited_s: float = 0.0
-) -> float | GiveUp:
+) -> float | StopReason:
     """
     What an error asks for.
 
@@ -91,19 +91,19 @@ def advise(  # noqa: PLR0911 - one line a kind of error
     asked_s: float | None = None
     match error:
         case BulkpullError(was_repeated=True):
-            return GiveUp.HOPELESS  # the layer below has tried it often enough (case C15)
+            return StopReason.HOPELESS  # the layer below has tried it often enough (case C15)
         case NotConnected() | AnswerLost() | UnexpectedReply():
             pass
         case Throttled() | ServiceTrouble() | StorageTrouble():
             asked_s = error.retry_after_s
         case _:  # cancellation, refusals, certificates, unsafe addresses
-            return GiveUp.HOPELESS
+            return StopReason.HOPELESS
     if creates and not isinstance(error, NotConnected | Throttled):
-        return GiveUp.DOUBTFUL
+        return StopReason.DOUBTFUL
     if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
-        return GiveUp.TOO_LONG
+        return StopReason.TOO_LONG
     if attempt >= policy.attempts:
-        return GiveUp.TIRED
+        return StopReason.TIRED
     if asked_s is None:
         return backoff(attempt, policy=policy, draw=draw)
     # A service that says "now" for ever gets a growing pause all the same.
@@ -128,7 +128,7 @@ def wait_for_budget(*, retries: int, first_calls: int, elapsed_s: float) -> floa
 
 
 class RetryBudget:
-    """The retries of one run."""
+    """The retry budget of one run."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
@@ -150,7 +150,7 @@ class RetryBudget:
 
 class Retrier:
     """
-    Repeats calls as `advise` says.
+    Retries calls by the rules of `retry_delay`.
 
     Args:
         budget: Shared by everything that retries within a run.
@@ -189,7 +189,7 @@ class Retrier:
         Do `operation` until it succeeds or its error says that another try cannot help.
 
         Args:
-            endpoint: The name by which retries are told.
+            endpoint: The name used in retry events.
             origin: Which host it asks. A host that has answered in this run and is not reachable now is waited for
                 during `policy.outage_s` without using up tries: nothing was sent, so nothing is flooded.
             creates: See `advise`.
@@ -197,7 +197,7 @@ class Retrier:
                 is no retry of the same thing, and does not come out of the budget; it has its pause all the same.
 
         Raises:
-            BulkpullError: The last error, with the number of tries told. Cancellation passes through untouched.
+            BulkpullError: The last error, with the number of attempts. Cancellation is passed on.
         """
         self._budget.first_call()
         began = self._clock.monotonic()
@@ -260,8 +260,8 @@ class Retrier:
         """
         draw = self._random()
         policy = self.policy if attempts is None else replace(self.policy, attempts=attempts)
-        advice = advise(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
-        if isinstance(advice, GiveUp):
+        advice = retry_delay(error, attempt=attempt, policy=policy, creates=creates, draw=draw, waited_s=waited_s)
+        if isinstance(advice, StopReason):
             elapsed_s = self._clock.monotonic() - began
             raise _explained(error, advice, attempts=attempt, elapsed_s=elapsed_s, waited_s=waited_s)
         if patience:
@@ -274,13 +274,13 @@ class Retrier:
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
         self._events.warn(
-            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.told
+            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message
         )
 
 
 @dataclass(slots=True)
 class _Outage:
-    """Failures to connect in a row, within one call."""
+    """Consecutive connection failures within one call."""
 
     since: float | None = None
     failures: int = 0
@@ -295,18 +295,18 @@ class _Outage:
 
 
 def _explained(
-    error: BulkpullError, advice: GiveUp, *, attempts: int, elapsed_s: float, waited_s: float
+    error: BulkpullError, advice: StopReason, *, attempts: int, elapsed_s: float, waited_s: float
 ) -> BulkpullError:
     if error.was_repeated:
         return error
-    error.was_repeated = advice in (GiveUp.TIRED, GiveUp.TOO_LONG)
-    if advice is GiveUp.TOO_LONG:
+    error.was_repeated = advice in (StopReason.TIRED, StopReason.TOO_LONG)
+    if advice is StopReason.TOO_LONG:
         before = f" after {waited_s:,.0f} s of waiting" if waited_s else ""
-        told = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
+        history = f"{advice.value} ({getattr(error, 'retry_after_s', 0):,.0f} s{before})"
     elif attempts > 1:
-        told = f"tried {attempts} times over {elapsed_s:,.0f} s"
+        history = f"tried {attempts} times over {elapsed_s:,.0f} s"
     else:
         return error
-    error.why = f"{error.why}, {told}" if error.why else told
+    error.why = f"{error.why}, {history}" if error.why else history
     error.args = (error.reason,)
     return error

@@ -1,15 +1,14 @@
 """
-A TLS connection that is read by a thread: for a large body on a fast line.
+Reads a TLS connection in a worker thread, for a large body on a fast line.
 
-An event loop that has a gigabyte to decrypt wakes up for every hundred kilobytes of it, and every megabyte changes
-hands between it and the thread that writes. A `ThreadedTlsReader` takes the connection over: whoever has a worker
-thread reads, decrypts and writes there, a piece at a time, and the loop sleeps.
+An event loop that decrypts a gigabyte wakes up for every hundred kilobytes, and passes every megabyte to the thread
+that writes. A `ThreadedTlsReader` takes over the connection instead: a worker thread reads, decrypts and writes piece
+by piece while the loop sleeps.
 
-All that this takes is open to programs. A context is told through which memory the encrypted bytes of a connection
-come (`ssl.SSLContext.wrap_bio`), and a paused transport leaves its socket alone once it holds enough. That it does so
-is seen, not assumed: the socket has bytes, and the loop has come round without taking them. Where that does not happen
-within a moment, as on a slow line, the loop goes on as before. Should both ever read at once, records come out of
-order, which TLS notices: the connection counts as broken.
+It uses public interfaces only. `ssl.SSLContext.wrap_bio` chooses the memory that receives the encrypted bytes, and a
+paused transport stops reading its socket once it holds enough. This is verified, not assumed: the socket has bytes and
+one round of the loop did not read them. If that does not happen soon, as on a slow line, the loop continues as before.
+If both ever read at once, TLS detects records out of order, and the connection counts as broken.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ _LOOK_UP_S = 0.05
 
 
 class TappableConnection(ssl.SSLObject):
-    """A TLS connection that knows where its encrypted bytes come in."""
+    """A TLS connection with access to its incoming encrypted bytes."""
 
     incoming: ssl.MemoryBIO
 
 
 class TappableContext(ssl.SSLContext):
-    """A context whose connections can be read by a `ThreadedTlsReader`; in everything else an ordinary one."""
+    """An SSL context whose connections a `ThreadedTlsReader` can read."""
 
     sslobject_class = TappableConnection
 
@@ -65,7 +64,7 @@ class TappableContext(ssl.SSLContext):
 
 class ThreadedTlsReader:
     """
-    The rest of a body of announced length, read by worker threads, one `pour` at a time.
+    The rest of a body with a known length, read by worker threads, one `pour` at a time.
 
     Attributes:
         missing_bytes: How much has not come yet.

@@ -1,4 +1,4 @@
-"""The certificates that every connection trusts."""
+"""The TLS trust store of all connections."""
 
 from __future__ import annotations
 

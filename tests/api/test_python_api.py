@@ -285,7 +285,7 @@ def work(simulator: Simulator, output: Path) -> None:
     manifest = bulkpull.sync.export(datasets=["Profile"], settings=settings)
     assert manifest.status == "complete"
     assert bulkpull.sync.resume(settings=settings).run_id == manifest.run_id
-    assert [each.dataset for each in bulkpull.sync.status(output)] == ["Profile"]
+    assert [status.dataset for status in bulkpull.sync.status(output)] == ["Profile"]
     assert not bulkpull.sync.verify(output).troubles
     assert bulkpull.sync.scan(output, "Profile").collect().height == 5
     night = bulkpull.sync.nightly(datasets=["Profile"], settings=settings)

@@ -103,7 +103,7 @@ def test_a_script_that_cannot_be_written_fails_no_run(output: Path, monkeypatch:
 
     undone = clean_up(output, [], current=Current.load(output), retain=1, now=NOW)
 
-    assert [each.step for each in undone] == ["views"]
+    assert [item.step for item in undone] == ["views"]
 
 
 @pytest.mark.parametrize(

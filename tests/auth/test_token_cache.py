@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msal_extensions import FilePersistence
 
-from bulkpull.auth import Entry, Identity, TokenCache, fingerprint, token_cache
+from bulkpull.auth import Identity, TokenCache, TokenEntry, token_cache, token_fingerprint
 from bulkpull.auth import token_cache as cache
 from bulkpull.auth.token_stores import SystemStore, system_store
 from bulkpull.config.settings import Settings
@@ -21,9 +21,9 @@ IDENTITY = Identity("tenant-1", "app-1", "https://login.contoso.example/token")
 TOKEN = "refresh-token-of-the-cache"
 
 
-def entry(refresh_token: str = TOKEN, **more: object) -> Entry:
+def entry(refresh_token: str = TOKEN, **more: object) -> TokenEntry:
     given = {"tenant_id": "tenant-1", "client_id": "app-1", "token_url": IDENTITY.token_url, "kept_at": "2026-11-23"}
-    return Entry.model_validate(given | {"refresh_token": refresh_token} | more)
+    return TokenEntry.model_validate(given | {"refresh_token": refresh_token} | more)
 
 
 def mode(path: Path) -> int:
@@ -158,7 +158,7 @@ def test_the_operating_system_encrypts_where_it_can_and_the_cache_says_so(sealed
     found = sealed.load()
     assert found is not None
     assert (store.encrypted, found[0].refresh_token) == (True, TOKEN)
-    assert "encrypted by" in found[1].told
+    assert "encrypted by" in found[1].description
     assert not list(sealed.folder.glob("*.json"))
 
 
@@ -184,7 +184,7 @@ def test_a_store_that_refuses_when_it_is_used_is_replaced_by_a_private_file(
     store = TokenCache(tmp_path / "tokens", IDENTITY, encrypt=True).save(entry())
 
     assert not store.encrypted
-    assert "which only this user may read" in store.told
+    assert "which only this user may read" in store.description
 
 
 def test_a_sealed_token_is_missed_and_not_replaced_where_the_system_cannot_be_asked(
@@ -230,10 +230,10 @@ def test_each_sign_in_has_its_own_place_in_whatever_case_it_is_written() -> None
     ("seed", "kept", "descends_from", "is_used"),
     [
         (None, "t2", None, True),
-        (None, "t2", fingerprint("t1"), True),
-        ("t1", "t2", fingerprint("t1"), True),
+        (None, "t2", token_fingerprint("t1"), True),
+        ("t1", "t2", token_fingerprint("t1"), True),
         ("t2", "t2", None, True),
-        ("t9", "t2", fingerprint("t1"), False),
+        ("t9", "t2", token_fingerprint("t1"), False),
         ("t1", "t2", None, False),
     ],
 )
@@ -241,11 +241,11 @@ def test_the_kept_token_is_used_only_if_it_came_from_the_one_in_the_settings(
     seed: str | None, kept: str, descends_from: str | None, is_used: bool
 ) -> None:
     """Who sets another refresh token means that one."""
-    assert entry(kept, descends_from=descends_from).replaces(seed) is is_used
+    assert entry(kept, descends_from=descends_from).supersedes(seed) is is_used
 
 
 def test_a_fingerprint_does_not_tell_the_token() -> None:
-    assert TOKEN not in fingerprint(TOKEN)
+    assert TOKEN not in token_fingerprint(TOKEN)
     assert TOKEN in json.loads(entry().model_dump_json()).values()
 
 

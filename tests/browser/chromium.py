@@ -45,9 +45,9 @@ def look(views: Sequence[View]) -> list[dict[str, Any]]:
     node = npm.installed(PACKAGES, into=FOLDER, main=_AXE, name="looking at pages in Chromium")
     # Node looks for packages beside the script.
     script = shutil.copy(_SCRIPT, FOLDER)
-    told = {"chromium": chromium, "axe": str(FOLDER / _AXE), "views": [asdict(view) for view in views]}
+    reported = {"chromium": chromium, "axe": str(FOLDER / _AXE), "views": [asdict(view) for view in views]}
     done = subprocess.run(  # noqa: S603 - our own script
-        [node, script], input=json.dumps(told), capture_output=True, text=True, timeout=_LOOKING_S, check=False
+        [node, script], input=json.dumps(reported), capture_output=True, text=True, timeout=_LOOKING_S, check=False
     )
     assert done.returncode == 0, done.stderr
     seen: list[dict[str, Any]] = json.loads(done.stdout)

@@ -23,10 +23,10 @@ async def test_the_pages_of_a_good_and_of_a_bad_run_are_read_everywhere(tmp_path
     views = [view for page in pages for view in views_of(page, tmp_path)]
     seen = look(views)
 
-    assert [told["title"].partition(":")[0] for told in seen] == ["Complete"] * 4 + ["PartialFile"] * 4
-    for view, told in zip(views, seen, strict=True):
+    assert [reported["title"].partition(":")[0] for reported in seen] == ["Complete"] * 4 + ["PartialFile"] * 4
+    for view, reported in zip(views, seen, strict=True):
         where = f"{view.width} px, {'dark' if view.dark else 'light'}, {view.page}"
-        assert told["violations"] == [], where
-        assert told["overflow"] <= 0, where
-        assert (told["requests"], told["said"]) == ([], []), where
+        assert reported["violations"] == [], where
+        assert reported["overflow"] <= 0, where
+        assert (reported["requests"], reported["said"]) == ([], []), where
         assert Path(view.picture).stat().st_size > 10_000, where

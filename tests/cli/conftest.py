@@ -12,7 +12,7 @@ from command_line import QUICK, Command, Outcome, Serve
 
 from bulkpull.cli import run
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.transfer import signed_link as links
+from bulkpull.transfer import signed_link
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands run in real time: as many fresh links and looks as ever, without the minute that lies between them."""
     for pauses in ("FRESH_LINK_PAUSES_S", "LOOK_PAUSES_S"):
-        monkeypatch.setattr(links, pauses, tuple(0.01 for _ in getattr(links, pauses)))
+        monkeypatch.setattr(signed_link, pauses, tuple(0.01 for _ in getattr(signed_link, pauses)))
     monkeypatch.setattr("bulkpull.insights.idempotent_create.SECOND_LOOK_UP_S", 0.01)
 
 

@@ -47,9 +47,9 @@ def relayed(url: str, *, old: bytes, new: bytes) -> Iterator[str]:
         try:
             yield parts._replace(netloc=f"127.0.0.1:{listener.getsockname()[1]}").geturl()
         finally:
-            for each in (listener, *held):
+            for item in (listener, *held):
                 with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-                each.close()
+                    item.shutdown(socket.SHUT_RDWR)
+                item.close()
             for thread in (accepting, *threads):
                 thread.join()

@@ -28,7 +28,7 @@ def person(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Simulator:
 
 
 def checks(outcome: Outcome) -> dict[str, dict[str, Any]]:
-    return {each["check"]: each for each in outcome.json()["checks"]}
+    return {check["check"]: check for check in outcome.json()["checks"]}
 
 
 def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) -> None:
@@ -42,7 +42,7 @@ def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) 
     assert "complete for the grant password" in outcome.out
     assert "client_secret: BULKPULL_CLIENT_SECRET" in " ".join(outcome.out.split())
     assert "3 of the 20 are offered" in outcome.out
-    assert outcome.out.endswith("all is well\n")
+    assert outcome.out.endswith("all checks passed\n")
 
 
 def test_where_each_credential_came_from_is_told_and_its_value_is_not(
@@ -56,10 +56,10 @@ def test_where_each_credential_came_from_is_told_and_its_value_is_not(
 
     outcome = command("auth", "check", "--json")
 
-    told = checks(outcome)["credentials"]["facts"]
-    assert told["credentials"]["client_secret"] == f"the file {tmp_path / 'secret'}"
-    assert told["credentials"]["client_id"] == "the settings file bulkpull.toml"
-    assert told["credentials"]["password"] == "BULKPULL_PASSWORD"
+    reported = checks(outcome)["credentials"]["facts"]
+    assert reported["credentials"]["client_secret"] == f"the file {tmp_path / 'secret'}"
+    assert reported["credentials"]["client_id"] == "the settings file bulkpull.toml"
+    assert reported["credentials"]["password"] == "BULKPULL_PASSWORD"
     for secret in (simulator.scenario.client_secret, simulator.scenario.password):
         assert secret not in outcome.out + outcome.err
 

@@ -32,8 +32,8 @@ def run_id(command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> s
     serve(small(**CANARIES, faults=faults))
     for name, canary in CANARIES.items():
         monkeypatch.setenv(f"BULKPULL_{name.upper()}", canary)
-    told: str = command("export", "--output", "data", "--json").json()["run_id"]
-    return told
+    reported: str = command("export", "--output", "data", "--json").json()["run_id"]
+    return reported
 
 
 def test_it_holds_log_manifest_ledger_settings_and_machine(command: Command, run_id: str) -> None:
@@ -47,7 +47,9 @@ def test_it_holds_log_manifest_ledger_settings_and_machine(command: Command, run
     assert json.loads(files["manifest.json"])["run_id"] == run_id
     assert "report" in {step["step"] for step in json.loads(files["ledger.json"])["steps"]}
     assert {"pull.finished", "call.sent"} <= {json.loads(line)["event"] for line in files["log.jsonl"].splitlines()}
-    settings = {each["name"]: each for each in json.loads(files["settings.json"])}
+    settings = {item["name"]: item for item in json.loads(files["settings.json"])}
+    assert settings["username"]["value"] == "user@contoso.example"
+    assert "the name of the user that signs in (`username`)" in files["README.txt"]
     assert settings["output"] == {"name": "output", "value": "data", "origin": "option"}
     assert settings["client_secret"] == {"name": "client_secret", "value": "set", "origin": "environment"}
     machine = json.loads(files["machine.json"])
@@ -72,7 +74,7 @@ def test_no_secret_no_link_and_no_data_is_in_it(command: Command, run_id: str, m
     assert "sig=" not in written.replace("sig=***", "")
     assert "Contoso 4711" not in written
     assert '"value": "xxxxxxx 9999"' in files["log.jsonl"]
-    settings = {each["name"]: each["value"] for each in json.loads(files["settings.json"])}
+    settings = {item["name"]: item["value"] for item in json.loads(files["settings.json"])}
     assert (settings["notify_url"], settings["notify_command"]) == ("set", "tell-the-team …")
 
 
@@ -96,7 +98,7 @@ def test_a_folder_that_is_not_there_is_told_in_one_sentence(command: Command, ru
 
 
 @pytest.mark.parametrize(
-    ("told", "left"),
+    ("expected", "left"),
     [
         ({"misfit": {"row": 7, "value": "A-12"}}, {"misfit": {"row": 7, "value": "x-99"}}),
         (
@@ -107,8 +109,8 @@ def test_a_folder_that_is_not_there_is_told_in_one_sentence(command: Command, ru
         ({"rows": 7, "status": None, "ok": True}, {"rows": 7, "status": None, "ok": True}),
     ],
 )
-def test_data_is_left_out_wherever_it_stands(told: Any, left: Any) -> None:
-    assert without_data(told) == left
+def test_data_is_left_out_wherever_it_stands(expected: Any, left: Any) -> None:
+    assert without_data(expected) == left
 
 
 def test_a_shape_tells_why_a_value_did_not_fit() -> None:

@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from bulkpull import formatting as figures
 from bulkpull.cli.live_display import Display
-from bulkpull.cli.progress import Progress
 from bulkpull.events import Event, Level
+from bulkpull.formatting import format_clock, format_size
+from bulkpull.observability.progress import Progress
 
 LONG = "CompetencyPeformanceRequirement"
 
@@ -79,7 +79,9 @@ def test_what_slows_the_run_down_is_told_while_it_lasts() -> None:
     progress.note(_event("pace.changed", calls_per_s=2.5, wait_s=30), now_s=0.0)
     progress.note(_event("quota.reached", wait_s=600, limit=5), now_s=0.0)
     progress.note(_event("call.retried", endpoint="execution", reason="503 of the service"), now_s=0.0)
-    slowed, quota, repeated = sorted(progress.hindrances(now_s=1.0), key=lambda told: "calls repeated" in told)[:3]
+    slowed, quota, repeated = sorted(progress.hindrances(now_s=1.0), key=lambda reported: "calls repeated" in reported)[
+        :3
+    ]
     assert "10 min" in slowed + quota
     assert "2.5 a second" in slowed + quota
     assert "503 of the service" in repeated
@@ -133,19 +135,19 @@ def test_a_log_line_stands_above_the_display() -> None:
     [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (48_213_007, "48.2 MB"), (999_950, "1.0 MB"), (2.5e15, "2500 TB")],
 )
 def test_sizes_have_three_digits(size_bytes: float, text: str) -> None:
-    assert figures.size(size_bytes) == text
+    assert format_size(size_bytes) == text
 
 
 @pytest.mark.parametrize(("elapsed_s", "text"), [(0.9, "0:00"), (754, "12:34"), (3754, "1:02:34"), (-5, "0:00")])
 def test_lengths_are_minutes_and_seconds(elapsed_s: float, text: str) -> None:
-    assert figures.length(elapsed_s) == text
+    assert format_clock(elapsed_s) == text
 
 
 def _downloading(progress: Progress, *arrived: tuple[float, int], dataset: str = "AzureUsage") -> None:
     progress.note(_event("pull.stepped", dataset, step="download"), now_s=arrived[0][0])
     for now_s, done_bytes in arrived:
-        told = _event("download.progressed", dataset, done_bytes=done_bytes, size_bytes=1_000_000_000)
-        progress.note(told, now_s=now_s)
+        reported = _event("download.progressed", dataset, done_bytes=done_bytes, size_bytes=1_000_000_000)
+        progress.note(reported, now_s=now_s)
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

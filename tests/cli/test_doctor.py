@@ -24,7 +24,7 @@ def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, ser
     checks = [line.split()[2] for line in lines if line.startswith("✓ ok ")]
     assert checks[:9] == ["versions", "settings", "files", "output", "links", "disk", "lock", "ledger", "quota"]
     assert checks[9:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
-    assert lines[-1] == "all is well"
+    assert lines[-1] == "all checks passed"
     assert max(map(len, lines)) <= 80
     assert not Path("data").exists()
 
@@ -40,7 +40,7 @@ def test_each_trouble_has_words_and_a_next_step(
     assert outcome.code == 4
     assert "✗ trouble   sign-in" in outcome.out
     assert "fix:" in outcome.out
-    assert outcome.out.splitlines()[-1] == "1 to see to"
+    assert outcome.out.splitlines()[-1] == "1 problem"
 
 
 def test_settings_are_shown_with_where_they_came_from(
@@ -49,15 +49,17 @@ def test_settings_are_shown_with_where_they_came_from(
     serve(SMALL)
     Path("bulkpull.toml").write_text('retain_runs = 3\ntimespan = "widest"\n', encoding="utf-8")
     monkeypatch.setenv("BULKPULL_TIMESPAN", "LAST_MONTH")
-    told = command("doctor", "--output", "data").out
-    listed = {each["name"]: each for each in command("doctor", "--output", "data", "--json").json()["settings"]}
+    reported = command("doctor", "--output", "data").out
+    listed = {
+        setting["name"]: setting for setting in command("doctor", "--output", "data", "--json").json()["settings"]
+    }
 
-    assert "retain_runs = 3 (file)" in told
+    assert "retain_runs = 3 (file)" in reported
     assert listed["retain_runs"] == {"name": "retain_runs", "value": 3, "origin": "file"}
     assert (listed["timespan"]["value"], listed["timespan"]["origin"]) == ("LAST_MONTH", "environment")
     assert (listed["output"]["value"], listed["output"]["origin"]) == ("data", "option")
     assert listed["on_drift"]["origin"] == "default"
-    assert "on_drift" not in told
+    assert "on_drift" not in reported
 
 
 def test_no_secret_is_shown_only_that_it_is_set(
@@ -81,7 +83,7 @@ def test_settings_that_are_wrong_are_the_first_thing_to_see_to(
 
     assert outcome.code == report["exit_code"] == 2
     assert "retain_runs" in outcome.out
-    assert {each["check"]: each["verdict"] for each in report["checks"]} == {
+    assert {check["check"]: check["verdict"] for check in report["checks"]} == {
         "versions": "ok",
         "settings": "trouble",
         "output": "unchecked",
@@ -95,7 +97,7 @@ def test_a_demo_needs_nothing_and_its_json_is_one_object(command: Command) -> No
     assert outcome.code == 0
     report = outcome.json()
     assert report["healthy"] is True
-    origins = {each["name"]: each["origin"] for each in report["settings"]}
+    origins = {setting["name"]: setting["origin"] for setting in report["settings"]}
     assert origins["api_base_url"] == origins["client_secret"] == "demo"
     assert origins["retain_runs"] == "default"
 
@@ -140,6 +142,6 @@ def test_a_folder_that_calls_itself_writable_and_is_not_is_told(command: Command
 
     outcome = command("doctor", "--output", "/proc/bulkpull-data", "--json")
 
-    verdicts = {each["check"]: each["verdict"] for each in outcome.json()["checks"]}
+    verdicts = {check["check"]: check["verdict"] for check in outcome.json()["checks"]}
     assert outcome.code == 1
     assert verdicts["output"] == "trouble"

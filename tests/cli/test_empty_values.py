@@ -17,8 +17,8 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
     if inner is None:
         yield path, command
         return
-    for name, each in inner.items():
-        yield from _commands(each, (*path, name))
+    for name, item in inner.items():
+        yield from _commands(item, (*path, name))
 
 
 TAKE_A_VALUE = [

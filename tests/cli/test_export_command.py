@@ -51,6 +51,22 @@ def test_datasets_that_the_account_is_not_offered_are_no_failure_unless_named(co
     assert "EMSUsage" in named.err
 
 
+def test_the_command_for_another_try_repeats_the_metrics_also_after_a_resumption(
+    command: Command, serve: Serve
+) -> None:
+    serve(small(faults=(_fails_always("OfficeUsage"),)))
+    options = ("--metrics", "none", "--timespan", "LAST_MONTH")
+
+    first = command("export", "Profile", "OfficeUsage", *options)
+    resumed = command("runs", "resume")
+
+    for outcome in (first, resumed):
+        (again,) = (line for line in outcome.err.splitlines() if line.startswith("again"))
+        assert "OfficeUsage" in again
+        assert "--metrics none" in again
+        assert "--timespan LAST_MONTH" in again
+
+
 @pytest.mark.fault(45)
 def test_a_failed_dataset_gives_3_with_the_manifest_and_harms_no_other(command: Command, serve: Serve) -> None:
     serve(small(faults=(_fails_always("OfficeUsage"),)))
@@ -189,7 +205,7 @@ def test_a_plan_is_one_json_object_and_creates_nothing(command: Command, serve: 
     assert outcome.code == 0
     plan = outcome.json()
     assert plan["version"] == 1
-    assert [(each["dataset"], each["action"], each["timespan"]) for each in plan["plan"]] == [
+    assert [(item["dataset"], item["action"], item["timespan"]) for item in plan["plan"]] == [
         ("Profile", "pull", None),
         ("OfficeUsage", "pull", "LAST_MONTH"),
     ]

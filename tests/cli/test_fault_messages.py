@@ -65,9 +65,9 @@ def assert_helps(outcome: Outcome, *, names: str, cause: str) -> None:
     steps = [line.removeprefix("fix:").strip() for line in lines if line.startswith("fix:")]
     assert len(steps) == 1, outcome.err
     assert len(steps[0]) > 15
-    told = "\n".join(line for line in lines if not line.startswith("fix:"))
+    reported = "\n".join(line for line in lines if not line.startswith("fix:"))
     assert names in outcome.err
-    assert cause.casefold() in told.casefold(), outcome.err
+    assert cause.casefold() in reported.casefold(), outcome.err
     # The next step names something that can be done: a command, an option, a setting, a person.
     assert re.search(
         r"`\w+|--\w+|BULKPULL_|command again|administrator|role|registration|clock|proxy|run|restore", steps[0]
@@ -116,8 +116,8 @@ def variable(name: str, value: str) -> Callable[[Path, pytest.MonkeyPatch], obje
 
 def both(*preparations: Callable[[Path, pytest.MonkeyPatch], object]) -> Callable[[Path, pytest.MonkeyPatch], object]:
     def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:
-        for each in preparations:
-            each(folder, patch)
+        for preparation in preparations:
+            preparation(folder, patch)
 
     return prepare
 

@@ -11,8 +11,7 @@ from command_line import Command, Outcome, Serve, small
 from relay import relayed
 from support import can_act
 
-from bulkpull.simulator import Fault, Simulator
-from bulkpull.simulator import responses as answers
+from bulkpull.simulator import Fault, Simulator, responses
 
 # ESC, BEL, C1, marks of writing direction, a line separator, a lone surrogate.
 HOSTILE = "\x1b]0;title\x07\x9b31m\u202eevil\u2066\u2028\u200f\x7f\ud800"
@@ -58,7 +57,7 @@ WITH_FOLDER = {"export", "nightly", "status", "runs", "doctor"}
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer of the simulator that is built from now on bears the characters."""
-    plain = answers.json_reply
+    plain = responses.json_reply
 
     def spoiled(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
@@ -78,7 +77,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
             body = {**body, "value": [*map(spoiled, records), wholly(records[0])]}
         return replace(plain({}, **options), body=json.dumps(spoiled(body)).encode())
 
-    monkeypatch.setattr(answers, "json_reply", reply)
+    monkeypatch.setattr(responses, "json_reply", reply)
 
 
 @pytest.fixture(autouse=True)
@@ -101,8 +100,8 @@ def test_no_form_of_a_command_lets_a_character_through_that_acts(
     command: Command, serve: Serve, hostile: None, as_json: bool
 ) -> None:
     simulator = serve(small(rows=5))
-    query = simulator.service.query_shelf.keep(name="Kept", text="SELECT MPNId FROM Profile", description="kept")
-    told = 0
+    query = simulator.service.query_store.keep(name="Kept", text="SELECT MPNId FROM Profile", description="kept")
+    reported = 0
     for form in FORMS:
         report = next(iter(simulator.service.reports), "none")
         words = [{"QUERY": query.query_id, "REPORT": report}.get(word, word) for word in form]
@@ -110,11 +109,11 @@ def test_no_form_of_a_command_lets_a_character_through_that_acts(
         words += ["--json"] if as_json else []
         outcome = command(*words)
         check(outcome, of=" ".join(words))
-        told += "x1b" in outcome.out + outcome.err or "u001b" in outcome.out
+        reported += "x1b" in outcome.out + outcome.err or "u001b" in outcome.out
         if as_json and outcome.out:
             outcome.json()
 
-    assert told >= 10  # the characters did come, and are spelled out
+    assert reported >= 10  # the characters did come, and are spelled out
 
 
 @pytest.mark.case("C31")
@@ -158,7 +157,7 @@ def test_a_reason_phrase_in_latin_1_and_a_lone_surrogate_are_told_in_a_manifest(
 
     assert outcome.code == 3, outcome.err
     manifest = outcome.json()
-    records = {each["dataset"]: each for each in manifest["datasets"]}
+    records = {record["dataset"]: record for record in manifest["datasets"]}
     assert records["Profile"]["status"] == "complete"
     assert "\\ud800 half" in records["OfficeUsage"]["reason"]
     assert "Accès refusé" in records["MSLearn"]["reason"]
@@ -168,7 +167,7 @@ def test_a_reason_phrase_in_latin_1_and_a_lone_surrogate_are_told_in_a_manifest(
 def test_a_dataset_without_a_name_costs_no_other(
     command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = answers.envelope
+    plain = responses.envelope
 
     def with_nameless(records: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         if records and "datasetName" in records[0]:

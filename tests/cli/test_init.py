@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from command_line import Command, start_program
 
-from bulkpull.cli.work.settings_file import USES, secrets, settings_text
 from bulkpull.config.settings import Settings
+from bulkpull.config.template import USES, secrets, settings_text
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 READY = {"full": "full-export.toml", "nightly": "nightly.toml", "benchmark": "benchmark.toml"}
@@ -109,17 +109,17 @@ def test_on_a_terminal_what_is_not_given_is_asked_and_no_secret_ever(tmp_path: P
     )
     os.close(theirs)
     os.write(ours, b"often\nnightly\ncontoso.example\n\n")
-    told = b""
+    reported = b""
     try:
         while chunk := os.read(ours, 4096):
-            told += chunk
+            reported += chunk
     except OSError:  # how a terminal says on Linux that the other side is gone
         pass
     os.close(ours)
 
     assert process.wait() == 0
     assert written(tmp_path / FILE) == {**USES["nightly"], "tenant_id": "contoso.example", "client_id": "app"}
-    questions = [line for line in told.decode().splitlines() if ": " in line and "next" not in line]
+    questions = [line for line in reported.decode().splitlines() if ": " in line and "next" not in line]
     assert any("What for (full, nightly, benchmark)" in line for line in questions)
-    assert "one of: full, nightly, benchmark" in told.decode()
+    assert "one of: full, nightly, benchmark" in reported.decode()
     assert not any("secret" in line.casefold() for line in questions if "environment" not in line)

@@ -35,10 +35,10 @@ MISUSES = [
 def test_what_ends_for_want_of_credentials_is_one_object(command: Command, arguments: tuple[str, ...]) -> None:
     outcome = command(*arguments)
 
-    told = outcome.json()
-    assert (outcome.code, told["exit"], told["version"], told["status"]) == (4, 4, 1, "failed")
-    assert set(told["error"]) == {"what", "why", "fix"}
-    assert told["error"]["what"] in outcome.err
+    reported = outcome.json()
+    assert (outcome.code, reported["exit"], reported["version"], reported["status"]) == (4, 4, 1, "failed")
+    assert set(reported["error"]) == {"what", "why", "fix"}
+    assert reported["error"]["what"] in outcome.err
 
 
 @pytest.mark.parametrize("arguments", MISUSES, ids=" ".join)

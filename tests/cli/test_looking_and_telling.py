@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from command_line import SMALL, Command, Serve
 
-from bulkpull.cli.work import simulate
-from bulkpull.cli.work.look import Awaited, awaited_reports
+from bulkpull.cli import simulator_stage as simulate
+from bulkpull.cli.run_readiness import AwaitedReport, awaited_reports
 from bulkpull.events import Event, Level
 from bulkpull.observability.run_log import as_entry
 from bulkpull.output.ledger import StepEntry
@@ -32,7 +32,7 @@ def test_a_look_tells_which_reports_of_a_submitted_run_are_ready(command: Comman
     looked = outcome.json()
     calls = [call for call in simulator.calls[before:] if call.endpoint != "token"]
     assert (outcome.code, looked["run_id"], looked["ready"], looked["waiting"]) == (0, run_id, 2, 0)
-    assert sorted((each["dataset"], each["status"]) for each in looked["reports"]) == [
+    assert sorted((report["dataset"], report["status"]) for report in looked["reports"]) == [
         ("MSLearn", "Completed"),
         ("Profile", "Completed"),
     ]
@@ -56,7 +56,7 @@ def test_what_a_run_has_published_is_not_waited_for() -> None:
 
     steps = [step("A", "report", report_id="r-1"), step("B", "report", report_id="r-2"), step("A", "published")]
 
-    assert awaited_reports(steps) == [Awaited("B", "r-2")]
+    assert awaited_reports(steps) == [AwaitedReport("B", "r-2")]
 
 
 def test_runs_that_only_ordered_are_listed_as_what_they_are(command: Command, serve: Serve) -> None:
@@ -76,8 +76,8 @@ def test_a_notice_can_be_tried(command: Command, monkeypatch: pytest.MonkeyPatch
 
     assert outcome.code == 0
     assert outcome.json() == {"version": 1, "notices": [{"to": "notify_command", "sent": True, "why": None}]}
-    told = json.loads(kept.read_text(encoding="utf-8"))
-    assert (told["run_id"], told["status"], told["datasets"]) == ("test", "complete", [])
+    reported = json.loads(kept.read_text(encoding="utf-8"))
+    assert (reported["run_id"], reported["status"], reported["datasets"]) == ("test", "complete", [])
 
 
 def test_a_notice_that_is_not_taken_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:
     "row", [row for row in FAULT_TABLE if row.scenario.datasets is not None][:5], ids=lambda r: r.id
 )
 def test_a_fault_that_is_served_says_which_datasets_are_offered(row: FaultRow) -> None:
-    (told,) = simulate.stage({}, latency=None, faults=(row.id,)).told
+    (reported,) = simulate.stage({}, latency=None, faults=(row.id,)).expectations
 
     for dataset in row.scenario.datasets or ():
-        assert dataset in told
+        assert dataset in reported

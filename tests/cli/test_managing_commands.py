@@ -30,7 +30,7 @@ def ordered(simulator: Simulator, query_id: str, name: str = "Mine", **more: Any
     from bulkpull.simulator.validation import Fields  # noqa: PLC0415 - the one helper that needs it
 
     body = {"ReportName": name, "QueryId": query_id, "ExecuteNow": True} | more
-    return simulator.service.report_desk.create(Fields(body), correlation_id="").report_id
+    return simulator.service.report_store.create(Fields(body), correlation_id="").report_id
 
 
 def scheduled() -> dict[str, Any]:
@@ -52,7 +52,7 @@ def test_the_users_own_queries_are_listed_and_the_services_on_demand(command: Co
 
     own, every = command("queries", "list", "--json").json(), command("queries", "list", "--all", "--json").json()
 
-    assert [each["query_id"] for each in own["queries"]] == [query_id]
+    assert [query["query_id"] for query in own["queries"]] == [query_id]
     assert own["queries"][0] | {"created_at": None} == {
         "query_id": query_id,
         "name": "Customers by month",
@@ -65,7 +65,7 @@ def test_the_users_own_queries_are_listed_and_the_services_on_demand(command: Co
         "missing_columns": [],
         "left_out_columns": own["queries"][0]["left_out_columns"],
     }
-    assert {each["system"] for each in every["queries"]} == {True, False}
+    assert {query["system"] for query in every["queries"]} == {True, False}
     assert command("queries", "list", "--name", "customers BY month", "--json").json() == own
 
 
@@ -100,7 +100,7 @@ def test_queries_of_this_tool_are_told_apart(command: Command, serve: Serve) -> 
 
     mine = command("queries", "list", "--mine", "--json").json()["queries"]
 
-    assert [each["dataset"] for each in mine] == ["Profile"]
+    assert [item["dataset"] for item in mine] == ["Profile"]
     outcome = command("queries", "list", "--mine", "--all")
     assert (outcome.code, outcome.out) == (2, "")
 
@@ -148,7 +148,7 @@ def test_only_named_queries_are_deleted_and_none_that_is_in_use(command: Command
 
     outcome = command("queries", "delete", "--yes", first, first.upper(), NOBODY, "--json")
     assert outcome.code == 2
-    assert [each["query_id"] for each in outcome.json()["queries"]] == [first]
+    assert [query["query_id"] for query in outcome.json()["queries"]] == [first]
     assert outcome.json()["not_there"] == [NOBODY]
     assert command("queries", "delete", "--yes", "--force", second).code == 0
     assert third in simulator.service.queries
@@ -172,12 +172,12 @@ def test_reports_are_listed_shown_paused_and_resumed(command: Command, serve: Se
     assert TEXT in command("reports", "show", often).out
 
     paused = command("reports", "pause", often, "--json").json()["reports"]
-    assert [(each["report_id"], each["status"]) for each in paused] == [(often, "Paused")]
+    assert [(item["report_id"], item["status"]) for item in paused] == [(often, "Paused")]
     assert "Active" in command("reports", "resume", often).out
     by_name = command("reports", "list", "--name", "weekly", "--json").json()["reports"]
     by_query = command("reports", "list", "--query-id", query_id, "--json").json()["reports"]
-    assert [each["report_id"] for each in by_name] == [often]
-    assert [each["report_id"] for each in by_query] == [once, often]
+    assert [item["report_id"] for item in by_name] == [often]
+    assert [item["report_id"] for item in by_query] == [once, often]
 
 
 def test_a_report_as_json_holds_all_that_the_service_tells(command: Command, serve: Serve) -> None:
@@ -217,7 +217,7 @@ def test_only_named_reports_are_deleted(command: Command, serve: Serve) -> None:
     outcome = command("reports", "delete", "--yes", second, first, "--json")
 
     assert outcome.code == 2
-    assert [each["report_id"] for each in outcome.json()["reports"]] == [second]
+    assert [report["report_id"] for report in outcome.json()["reports"]] == [second]
     assert outcome.json()["not_there"] == [first]
     assert list(simulator.service.reports) == [third]
 
@@ -231,7 +231,7 @@ def test_what_was_deleted_before_a_failure_is_told(command: Command, serve: Serv
     outcome = command("reports", "delete", "--yes", first, second, "--json")
 
     assert outcome.code == 1
-    assert [each["report_id"] for each in outcome.json()["reports"]] == [first]
+    assert [report["report_id"] for report in outcome.json()["reports"]] == [first]
     assert "not allowed to delete the report" in outcome.err
 
 
@@ -246,11 +246,11 @@ def test_what_one_report_refuses_ends_no_other(command: Command, serve: Serve) -
 
     outcome = command("reports", "delete", "--yes", first, second, third, NOBODY, "--json")
 
-    told = outcome.json()
+    reported = outcome.json()
     assert outcome.code == 1
-    assert [each["report_id"] for each in told["reports"]] == [first, third]
-    assert ([each["id"] for each in told["failed"]], told["not_there"]) == ([second], [NOBODY])
-    assert told["deleted"] is True
+    assert [report["report_id"] for report in reported["reports"]] == [first, third]
+    assert ([item["id"] for item in reported["failed"]], reported["not_there"]) == ([second], [NOBODY])
+    assert reported["deleted"] is True
     assert "1 of 4 reports were not deleted" in outcome.err
     assert second in outcome.err
     assert list(simulator.service.reports) == [second]
@@ -275,8 +275,8 @@ def test_several_reports_are_paused_and_resumed_at_once(command: Command, serve:
     resumed = command("reports", "resume", *ids, "--json")
 
     assert (paused.code, paused.json()["not_there"]) == (2, [NOBODY])
-    assert [each["status"] for each in paused.json()["reports"]] == ["Paused", "Paused"]
-    assert (resumed.code, [each["status"] for each in resumed.json()["reports"]]) == (0, ["Active", "Active"])
+    assert [report["status"] for report in paused.json()["reports"]] == ["Paused", "Paused"]
+    assert (resumed.code, [report["status"] for report in resumed.json()["reports"]]) == (0, ["Active", "Active"])
 
 
 @pytest.mark.case("M9")
@@ -319,8 +319,8 @@ def test_a_name_is_found_whatever_blanks_are_around_it(command: Command, serve: 
     queries = command("queries", "list", "--name", "Customers", "--json").json()["queries"]
     reports = command("reports", "list", "--name", " weekly", "--json").json()["reports"]
 
-    assert [each["query_id"] for each in queries] == [query_id]
-    assert [each["report_id"] for each in reports] == [report_id]
+    assert [query["query_id"] for query in queries] == [query_id]
+    assert [report["report_id"] for report in reports] == [report_id]
 
 
 @pytest.mark.case("M9")
@@ -369,12 +369,14 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
     simulator = serve(SMALL)
     query_id = stored(command)
     ordered(simulator, query_id, "Weekly", **scheduled())
-    from bulkpull.insights import responses as wire  # noqa: PLC0415 - the reply is changed on its way
+    from bulkpull.insights import responses  # noqa: PLC0415 - the reply is changed on its way
 
-    read = wire.read_envelope
+    read = responses.read_envelope
 
-    def null(body: bytes, *, told: str) -> wire.Envelope:
-        return read(b'{"value": null, "statusCode": 200}' if told == "list the reports" else body, told=told)
+    def null(body: bytes, *, operation: str) -> responses.Envelope:
+        return read(
+            b'{"value": null, "statusCode": 200}' if operation == "list the reports" else body, operation=operation
+        )
 
     monkeypatch.setattr("bulkpull.insights.session.read_envelope", null)
 
@@ -424,14 +426,14 @@ def test_at_a_terminal_the_user_is_asked_and_obeyed(
     )  # fmt: skip
     out, _ = process.communicate()
 
-    told = os.read(person, 10_000).decode()
+    reported = os.read(person, 10_000).decode()
     assert process.returncode == code
-    assert f"Delete the report 'Mine' ({report_id})? [y/N]" in told
+    assert f"Delete the report 'Mine' ({report_id})? [y/N]" in reported
     if answer == "y":
         assert out == f"deleted {report_id} Mine\n"
         assert not simulator.service.reports
     else:
-        assert "nothing was deleted" in told
+        assert "nothing was deleted" in reported
         assert report_id in simulator.service.reports
 
 
@@ -444,15 +446,15 @@ def test_executions_tell_that_there_is_a_link_and_never_the_link(command: Comman
     report_id = ordered(simulator, stored(command))
 
     table = command("executions", report_id)
-    told = command("executions", report_id, "--json")
+    reported = command("executions", report_id, "--json")
 
-    (execution,) = told.json()["executions"]
+    (execution,) = reported.json()["executions"]
     assert (execution["status"], execution["link_available"]) == ("Completed", True)
     moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     assert re.fullmatch(moment, execution["link_expires_at"])
     assert re.search(rf"{moment}; link available, expires {moment}", " ".join(table.out.split()))
     assert narrow(table)
-    for written in (table.out, table.err, told.out, told.err):
+    for written in (table.out, table.err, reported.out, reported.err):
         assert "sig=" not in written
         assert "http" not in written
     for more in (("--all",), ("--status", "completed"), ("--execution-id", execution["execution_id"])):
@@ -478,7 +480,9 @@ def test_a_service_that_takes_one_status_at_a_time_is_asked_for_each(command: Co
     simulator = serve(small(joined_status=False))
     report_id = ordered(simulator, stored(command))
 
-    assert [each["status"] for each in command("executions", report_id, "--json").json()["executions"]] == ["Completed"]
+    assert [execution["status"] for execution in command("executions", report_id, "--json").json()["executions"]] == [
+        "Completed"
+    ]
 
 
 @pytest.mark.behaviour(107)

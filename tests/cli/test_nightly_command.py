@@ -15,8 +15,8 @@ def test_the_first_night_brings_data_and_the_second_finds_nothing_new_in_three_c
     second = command("nightly", "--output", "data", "--json")
 
     assert (first.code, second.code) == (0, 0)
-    brought = {each["dataset"]: each for each in first.json()["datasets"] if each["status"] == "complete"}
-    skipped = {each["dataset"]: each for each in second.json()["datasets"] if each["status"] == "skipped"}
+    brought = {item["dataset"]: item for item in first.json()["datasets"] if item["status"] == "complete"}
+    skipped = {item["dataset"]: item for item in second.json()["datasets"] if item["status"] == "skipped"}
     assert len(brought) == len(skipped) == 3
     for name, record in skipped.items():
         assert (record["rows"], record["files"]) == (brought[name]["rows"], brought[name]["files"])
@@ -61,7 +61,7 @@ def test_reports_are_submitted_by_one_command_and_collected_by_another(command: 
 
     assert collected.code == 0
     assert collected.json()["run_id"] == submitted.json()["run_id"]
-    assert [each["status"] for each in collected.json()["datasets"]] == ["complete", "complete"]
+    assert [record["status"] for record in collected.json()["datasets"]] == ["complete", "complete"]
     assert simulator.service.reports == {}
     assert sum(simulator.service.created_reports.values()) == 2
 
@@ -81,7 +81,7 @@ def test_what_a_run_lost_is_tried_again(command: Command, serve: Serve) -> None:
     outcome = command("runs", "resume", "--json")
 
     assert outcome.code == 0
-    assert [each["status"] for each in outcome.json()["datasets"]] == ["complete", "complete"]
+    assert [record["status"] for record in outcome.json()["datasets"]] == ["complete", "complete"]
 
 
 def test_a_run_that_does_not_exist_is_told_what_there_is(command: Command, serve: Serve) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from command_line import SMALL, Command, Outcome, Serve, small
 
-from bulkpull.cli.work.orders import automatic_name, next_start
-from bulkpull.cli.work.reports import find_orphans
+from bulkpull.cli.report_cleanup import find_orphans
+from bulkpull.cli.report_create import automatic_name, next_start
 from bulkpull.model import Report
 from bulkpull.output.ledger import RunEntry
 from bulkpull.simulator import ColumnDrift, Simulator
@@ -277,6 +277,7 @@ def test_a_schedule_keeps_its_rhythm_when_it_begins_anew(
 # Orphans
 
 ALIVE, DEAD, ELSEWHERE = "20261122T030000Z-aaaaaa", "20261118T020000Z-bbbbbb", "20261119T020000Z-cccccc"
+LONG = "20261118T030000Z-dddddd"  # the run began then, and goes on
 
 
 def one_off(name: str, *, age: timedelta = 5 * DAY, **more: Any) -> Report:
@@ -298,6 +299,7 @@ def ours(run_id: str, **more: Any) -> Report:
         (ours(DEAD, created_at=None), False),
         (ours(DEAD, execute_now=False), False),
         (ours(ALIVE), False),
+        (ours(LONG), False),
         (one_off("Profile of Contoso"), False),
         (one_off("my_bulkpull_report"), False),
         (one_off("bulkpull report of somebody"), False),
@@ -308,6 +310,7 @@ def test_orphans_are_old_one_off_reports_of_ours_that_no_run_waits_for(report: R
     runs = [
         RunEntry(ALIVE, "2026-11-22T03:00:00Z", {}, status=None),
         RunEntry(DEAD, "2026-11-18T02:00:00Z", {}, status=None),
+        RunEntry(LONG, "2026-11-18T03:00:00Z", {}, status=None, active_at="2026-11-22T20:00:00Z"),
     ]
 
     assert find_orphans([report], runs=runs, older_than=2 * DAY, now=NOW) == ([report] if is_orphan else [])
@@ -321,7 +324,9 @@ def test_orphans_are_only_shown_until_their_deletion_is_asked_for(command: Comma
     stored.name = f"bulkpull_Profile_0123456789ab_{DEAD}_1"
     stored.created_at = simulator.service.reports[theirs].created_at = datetime.now(UTC) - 3 * DAY
 
-    assert [each["report_id"] for each in command("reports", "list", "--mine", "--json").json()["reports"]] == [orphan]
+    assert [report["report_id"] for report in command("reports", "list", "--mine", "--json").json()["reports"]] == [
+        orphan
+    ]
     shown = command("reports", "delete", "--orphans")
     assert (shown.code, shown.err) == (0, "1 report would be deleted: add --yes\n")
     assert orphan in shown.out
@@ -331,7 +336,10 @@ def test_orphans_are_only_shown_until_their_deletion_is_asked_for(command: Comma
 
     outcome = command("reports", "delete", "--orphans", "--older-than", "2d", "--yes", "--json")
     assert outcome.code == 0
-    assert (outcome.json()["deleted"], [each["report_id"] for each in outcome.json()["reports"]]) == (True, [orphan])
+    assert (outcome.json()["deleted"], [report["report_id"] for report in outcome.json()["reports"]]) == (
+        True,
+        [orphan],
+    )
     assert set(simulator.service.reports) == {theirs}
 
 

@@ -9,7 +9,7 @@ import pytest
 from command_line import OFFERED, SMALL, Command, Serve, small
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.work.preview import that_fit
+from bulkpull.cli.preview import that_fit
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.simulator import Fault
 
@@ -30,9 +30,9 @@ def test_the_offer_is_a_table_of_what_the_service_lists(command: Command, serve:
 def test_the_offer_as_json_tells_what_of_the_twenty_is_missing(command: Command, serve: Serve) -> None:
     serve(SMALL)
     offer = command("datasets", "--json").json()
-    offered = [each["dataset"] for each in offer["datasets"]]
+    offered = [record["dataset"] for record in offer["datasets"]]
     assert sorted(offered + offer["not_offered"]) == sorted(TWENTY)
-    office = next(each for each in offer["datasets"] if each["dataset"] == "OfficeUsage")
+    office = next(record for record in offer["datasets"] if record["dataset"] == "OfficeUsage")
     assert "LAST_6_MONTHS" in office["date_ranges"]
     assert {column["declared"] for column in office["columns"]} - {None}
     assert office["of_the_twenty"] is True
@@ -81,11 +81,11 @@ def test_how_to_sum_rows_that_are_repeated_is_told(
 ) -> None:
     serve(small(datasets=(dataset,)))
 
-    told = " ".join(command("datasets", dataset).out.split())
+    reported = " ".join(command("datasets", dataset).out.split())
 
     assert command("datasets", dataset, "--json").json()["datasets"][0]["duplicate_flag"] == flag
-    assert ("duplicates" in told) is (flag is not None)
-    assert flag is None or f"sum only rows whose {flag} is 0" in told
+    assert ("duplicates" in reported) is (flag is not None)
+    assert flag is None or f"sum only rows whose {flag} is 0" in reported
 
 
 def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so(

@@ -19,15 +19,15 @@ from bulkpull.simulator import Simulator
 # The program, which is killed as soon as a rotated refresh token is durable, and before anything was done with it.
 KILLED_ONCE_KEPT = """
 import os
-from bulkpull.auth import Keeper
+from bulkpull.auth import TokenRotation
 
-keep = Keeper.keep
+store = TokenRotation.store
 
-async def keep_and_die(self, refresh_token):
-    await keep(self, refresh_token)
+async def store_and_die(self, refresh_token):
+    await store(self, refresh_token)
     os._exit(9)
 
-Keeper.keep = keep_and_die
+TokenRotation.store = store_and_die
 from bulkpull.cli import main
 main()
 """

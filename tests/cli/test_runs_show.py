@@ -64,11 +64,11 @@ def test_an_export_is_shown_with_every_pull_its_ids_steps_and_reason(command: Co
     manifest = command("export", "--output", "data", "--json").json()
     before = files_under(OUT)
 
-    told = shown(command)
+    reported = shown(command)
 
-    pulls = {each["dataset"]: each for each in told["datasets"]}
-    assert (told["run_id"], told["status"]) == (manifest["run_id"], "partial")
-    assert told["requests"] == manifest["requests"]
+    pulls = {item["dataset"]: item for item in reported["datasets"]}
+    assert (reported["run_id"], reported["status"]) == (manifest["run_id"], "partial")
+    assert reported["requests"] == manifest["requests"]
     for record in manifest["datasets"]:
         pull = pulls[record["dataset"]]
         assert (pull["status"], pull["reason"]) == (record["status"], record["reason"])
@@ -86,7 +86,7 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
     outcome = command("runs", "show", "--output", "data")
 
     assert (outcome.code, outcome.err) == (0, "")
-    told = outcome.out
+    reported = outcome.out
     for words in (
         RUN,
         "complete",
@@ -96,8 +96,8 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
         "datasets profile",
         "calls     3",
     ):
-        assert words in told
-    lines = told[told.index("Profile") :].splitlines()
+        assert words in reported
+    lines = reported[reported.index("Profile") :].splitlines()
     assert lines[0] == "Profile  complete, 2 rows, " + lines[0].rpartition(", ")[2]
     assert "  query     q-1" in lines
     assert any("+1:18" in line and "published" in line for line in lines)
@@ -106,11 +106,11 @@ def test_people_see_the_same_line_by_line(command: Command) -> None:
 def test_a_run_that_was_taken_up_again_tells_how_it_ended_each_time(command: Command) -> None:
     write_ledger(carried_on)
 
-    told = shown(command)
+    reported = shown(command)
 
-    assert [ending["status"] for ending in told["endings"]] == ["interrupted", "complete"]
-    assert told["resumed_at"] == [at(60)]
-    assert [(step["step"], step["after_seconds"]) for step in told["datasets"][0]["steps"]] == [
+    assert [ending["status"] for ending in reported["endings"]] == ["interrupted", "complete"]
+    assert reported["resumed_at"] == [at(60)]
+    assert [(step["step"], step["after_seconds"]) for step in reported["datasets"][0]["steps"]] == [
         ("report", 2.0),
         ("published", 78.0),
     ]
@@ -126,9 +126,13 @@ def test_a_run_that_is_under_way_or_was_killed_is_shown_from_the_ledger_alone(co
 
     write_ledger(_resume)
 
-    told = shown(command)
-    assert (told["status"], told["datasets"][0]["status"], told["requests"]) == ("unfinished", "unfinished", None)
-    assert told["datasets"][0]["report_id"] == "r-1"
+    reported = shown(command)
+    assert (reported["status"], reported["datasets"][0]["status"], reported["requests"]) == (
+        "unfinished",
+        "unfinished",
+        None,
+    )
+    assert reported["datasets"][0]["report_id"] == "r-1"
 
 
 def test_without_the_ledger_the_manifest_is_shown(command: Command) -> None:

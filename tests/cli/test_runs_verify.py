@@ -55,8 +55,14 @@ def test_what_an_export_published_is_well_and_looking_changes_nothing(command: C
 
     outcome = command("runs", "verify", "--output", "data", "--json")
 
-    told = outcome.json()
-    assert (outcome.code, told["ok"], told["snapshots"], told["troubles"], outcome.err) == (0, True, 3, [], "")
+    reported = outcome.json()
+    assert (outcome.code, reported["ok"], reported["snapshots"], reported["troubles"], outcome.err) == (
+        0,
+        True,
+        3,
+        [],
+        "",
+    )
     assert command("runs", "verify", run_id[:15], "--output", "data", "--quick").err.startswith("all is well")
     assert files_under(OUT) == before
 
@@ -91,10 +97,10 @@ def test_a_harmed_file_is_one_line_with_its_path_and_the_next_step(
 
 def troubles(command: Command, *more: str) -> list[Any]:
     outcome = command("runs", "verify", "--output", "data", "--json", *more)
-    told = outcome.json()
-    assert outcome.code == (3 if told["troubles"] else 0)
-    assert told["ok"] is not bool(told["troubles"])
-    return list(told["troubles"])
+    reported = outcome.json()
+    assert outcome.code == (3 if reported["troubles"] else 0)
+    assert reported["ok"] is not bool(reported["troubles"])
+    return list(reported["troubles"])
 
 
 def test_a_file_of_another_run_in_the_place_of_ours_is_found_by_its_metadata(command: Command) -> None:
@@ -104,9 +110,9 @@ def test_a_file_of_another_run_in_the_place_of_ours_is_found_by_its_metadata(com
     (OUT / "runs" / NEW / "manifest.json").unlink()  # nothing but the file itself can tell
     current.save(OUT)
 
-    told = troubles(command)
+    reported = troubles(command)
 
-    assert any("belongs to Profile, run" in each["what"] for each in told)
+    assert any("belongs to Profile, run" in entry["what"] for entry in reported)
 
 
 def test_a_pointer_to_a_run_that_nobody_knows_is_told(command: Command) -> None:
@@ -125,9 +131,9 @@ def test_a_pointer_whose_rows_or_files_do_not_add_up_is_told(command: Command) -
     current.datasets["MSLearn"].files.append("../elsewhere.parquet")
     current.save(OUT)
 
-    told = troubles(command)
+    reported = troubles(command)
 
-    assert {(each["path"], each["dataset"]) for each in told} == {
+    assert {(entry["path"], entry["dataset"]) for entry in reported} == {
         ("current.json", "Profile"),
         ("current.json", "MSLearn"),
     }
@@ -138,12 +144,12 @@ def test_a_link_that_leads_elsewhere_or_is_missing_is_told_with_the_command_that
     replace_symlink(OUT / "latest" / "Profile", f"../datasets/Profile/run={OLD}")
     (OUT / "latest" / "MSLearn").unlink()
 
-    told = troubles(command)
+    reported = troubles(command)
 
-    assert {each["path"] for each in told} == {"latest/Profile", "latest/MSLearn"}
+    assert {entry["path"] for entry in reported} == {"latest/Profile", "latest/MSLearn"}
     assert (
         f"ln -sfn ../datasets/Profile/run={NEW} data/latest/Profile"
-        in {each["dataset"]: each for each in told}["Profile"]["fix"]
+        in {entry["dataset"]: entry for entry in reported}["Profile"]["fix"]
     )
 
 
@@ -161,9 +167,9 @@ def test_a_damaged_account_is_told_and_nothing_else_goes_wrong(command: Command,
     two_nights()
     (OUT / name).write_text('{"version": 1, "data')
 
-    told = troubles(command)
+    reported = troubles(command)
 
-    assert name in {each["path"] for each in told}
+    assert name in {entry["path"] for entry in reported}
 
 
 def test_where_nothing_is_published_there_is_nothing_that_could_be_well(command: Command) -> None:
@@ -201,9 +207,9 @@ def test_a_skipped_dataset_is_verified_by_the_snapshot_that_stayed_current(comma
     write_manifest(OUT, published.model_copy(update={"status": "skipped"}), run_id=NEW)
     remove(part("Profile", OLD))
 
-    told = troubles(command, NEW)
+    reported = troubles(command, NEW)
 
-    assert [each["path"] for each in told] == [f"datasets/Profile/run={OLD}/part-00000.parquet"]
+    assert [entry["path"] for entry in reported] == [f"datasets/Profile/run={OLD}/part-00000.parquet"]
 
 
 def test_what_a_killed_run_published_is_known_from_the_ledger(command: Command) -> None:
@@ -269,7 +275,24 @@ def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> Non
     manifest["datasets"][0]["files"][0]["rows"] = 9
     write_json(OUT / "runs" / NEW / "manifest.json", manifest)
 
-    told = " ".join(each["what"] for each in troubles(command))
+    reported = " ".join(problem["what"] for problem in troubles(command))
 
-    assert "1 rows, and the manifest tells 9" in told
-    assert "1 rows for it, and 9 for its files" in told
+    assert "1 rows, and the manifest tells 9" in reported
+    assert "1 rows for it, and 9 for its files" in reported
+
+
+@pytest.mark.parametrize("state", ["is gone", "names no dataset"])
+def test_snapshots_that_no_pointer_names_are_told_and_how_to_get_them_back(command: Command, state: str) -> None:
+    two_nights()
+    (OUT / "current.json").unlink()
+    if state == "names no dataset":
+        Current().save(OUT)
+
+    outcome = command("runs", "verify", "--output", "data")
+
+    assert outcome.code == 3
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("current.json: ")]
+    assert line == (
+        f"current.json: it {state}, and datasets/ holds 4 snapshots of MSLearn, Profile; restore it from a backup, or "
+        "run `bulkpull export MSLearn Profile --output data`: it publishes them anew"
+    )

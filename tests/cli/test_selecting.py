@@ -58,12 +58,12 @@ def test_a_slip_is_pointed_at_and_leaves_no_trace(command: Command, serve: Serve
         "                     ^^^^^^^",
         "fix:   did you mean ACR_USD?",
     ]
-    assert simulator.service.query_shelf.created.total() == 0
+    assert simulator.service.query_store.created.total() == 0
     assert not Path("data").exists()
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "expected"),
     [
         ("--select", "Month, ACR_UDS", "did you mean ACR_USD?"),
         ("--where", "UsageQuantity > 'many'", "the column holds numbers"),
@@ -71,13 +71,13 @@ def test_a_slip_is_pointed_at_and_leaves_no_trace(command: Command, serve: Serve
     ],
 )
 def test_without_credentials_a_slip_that_the_documents_tell_is_the_better_message(
-    command: Command, option: str, value: str, told: str
+    command: Command, option: str, value: str, expected: str
 ) -> None:
     outcome = command("export", "AzureUsage", "--as", "mine", option, value)
     unaffected = command("export", "AzureUsage", "--select", "Month, ACR_USD")
 
     assert (outcome.code, unaffected.code) == (2, 4)
-    assert told in outcome.err
+    assert expected in outcome.err
 
 
 def test_a_broken_condition_is_refused_without_any_call(command: Command, serve: Serve) -> None:
@@ -93,7 +93,7 @@ def test_a_broken_condition_is_refused_without_any_call(command: Command, serve:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (("--select", "Month"), "--select shapes one dataset, and none is named"),
         (("AzureUsage", "Profile", "--limit", "3"), "--limit shapes one dataset, and 2 are named"),
@@ -104,12 +104,14 @@ def test_a_broken_condition_is_refused_without_any_call(command: Command, serve:
         (("AzureUsage", "--limit", "3", "--as", "DAYS"), "--as DAYS is the name of a query of the settings"),
     ],
 )
-def test_options_that_shape_nothing_are_wrong_usage(command: Command, arguments: tuple[str, ...], told: str) -> None:
+def test_options_that_shape_nothing_are_wrong_usage(
+    command: Command, arguments: tuple[str, ...], expected: str
+) -> None:
     Path("bulkpull.toml").write_text(QUERIES, encoding="utf-8")
     outcome = command("export", *arguments)
 
     assert outcome.code == 2
-    assert told in outcome.err
+    assert expected in outcome.err
 
 
 def test_queries_of_the_settings_file_come_with_the_usual_export_and_alone(command: Command, serve: Serve) -> None:

@@ -26,8 +26,8 @@ def ran(ago: timedelta, *datasets: str) -> str:
     return run_id
 
 
-def by_name(told: Any) -> dict[str, Any]:
-    return {each["dataset"]: each for each in told["datasets"]}
+def by_name(reported: Any) -> dict[str, Any]:
+    return {record["dataset"]: record for record in reported["datasets"]}
 
 
 def test_an_export_of_just_now_is_current(command: Command, serve: Serve) -> None:
@@ -36,11 +36,11 @@ def test_an_export_of_just_now_is_current(command: Command, serve: Serve) -> Non
 
     outcome = command("status", "--output", "data", "--max-age", "36h", "--json")
 
-    told = outcome.json()
-    assert (outcome.code, told["ok"], outcome.err) == (0, True, "")
-    assert by_name(told)["Profile"]["state"] == "current"
-    assert by_name(told)["Profile"]["generated_at"] is not None
-    assert by_name(told)["Profile"]["rows"] == 40
+    reported = outcome.json()
+    assert (outcome.code, reported["ok"], outcome.err) == (0, True, "")
+    assert by_name(reported)["Profile"]["state"] == "current"
+    assert by_name(reported)["Profile"]["generated_at"] is not None
+    assert by_name(reported)["Profile"]["rows"] == 40
 
 
 def test_a_dataset_that_nobody_looked_for_in_time_gives_3_and_is_named(command: Command) -> None:

@@ -77,9 +77,9 @@ def test_the_second_export_foretells_its_end(simulator: Simulator, tmp_path: Pat
     watch(simulator, tmp_path, "Profile", "--output", "data", "--quiet")
     seen = watch(simulator, tmp_path, "Profile", "--output", "data", BULKPULL_POLL_INITIAL_SECONDS="1")
 
-    told = "\n".join(seen.screens)
-    assert "of ~0:0" in told
-    assert re.search(r"~0:0\d left|longer than usual", told)
+    reported = "\n".join(seen.screens)
+    assert "of ~0:0" in reported
+    assert re.search(r"~0:0\d left|longer than usual", reported)
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "unknown"}])

@@ -125,12 +125,12 @@ def operations() -> Iterator[tuple[str, str, Operation]]:
 
 
 def _read(item: Mapping[str, Any], raw: Mapping[str, Any]) -> Operation:
-    params = [_resolved(each) for each in (*item.get("parameters", ()), *raw.get("parameters", ()))]
+    params = [_resolved(entry) for entry in (*item.get("parameters", ()), *raw.get("parameters", ()))]
     content = raw.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     fields = _resolved(content)["properties"] if content else {}
     return Operation(
         raw["operationId"],
-        params=frozenset(each["name"].casefold() for each in params if each["in"] == "query"),
+        params=frozenset(param["name"].casefold() for param in params if param["in"] == "query"),
         fields=frozenset(name.casefold() for name in fields),
         statuses=frozenset(int(status) for status in raw["responses"]),
     )
@@ -164,7 +164,7 @@ def _fits(template: str, path: str, host: str) -> bool:
         return False
     parts, wanted = path.strip("/").split("/"), template.strip("/").split("/")
     return len(parts) == len(wanted) and all(
-        each.startswith("{") or each == part for each, part in zip(wanted, parts, strict=True)
+        item.startswith("{") or item == part for item, part in zip(wanted, parts, strict=True)
     )
 
 

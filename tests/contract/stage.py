@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from document import CheckedHttp, Got, Sent, check_answer
-from support import START, FakeClock, Told
+from support import START, EventRecorder, FakeClock
 
 from bulkpull.config.settings import Settings
 from bulkpull.insights import connect
@@ -55,7 +55,7 @@ async def checked(
     Args:
         version: Of the token endpoint.
     """
-    clock, told, seen = FakeClock(start=start), Told(), set[str]()
+    clock, recorded, seen = FakeClock(start=start), EventRecorder(), set[str]()
     monkeypatch.setattr(CheckedHttp, "seen", seen, raising=False)
     monkeypatch.setattr(connect, "Http", CheckedHttp)
     small: dict[str, Any] = {"datasets": ("DynamicsUsage", "Profile"), "rows": 50}
@@ -65,7 +65,9 @@ async def checked(
         if version == 2:
             monkeypatch.setenv("BULKPULL_TOKEN_URL", simulator.token_url.replace("/token", "/v2.0/token"))
         settings = Settings(grant=grant, **({"refresh_token": refresh_token} if refresh_token else {}))
-        async with connect.connected(settings=settings, events=told.hub, clock=clock, random=lambda: 0.5) as connection:
+        async with connect.connected(
+            settings=settings, events=recorded.hub, clock=clock, random=lambda: 0.5
+        ) as connection:
             assert isinstance(connection.http, CheckedHttp)
             yield Stage(connection.client, connection.http, simulator, clock, seen)
 
@@ -125,11 +127,11 @@ class Asker:
 @asynccontextmanager
 async def asking(*faults: Fault, start: datetime = START, **scenario: Any) -> AsyncIterator[Asker]:
     """Somebody who is signed in and asks a simulator by plain HTTP."""
-    clock, told = FakeClock(start=start), Told()
+    clock, recorded = FakeClock(start=start), EventRecorder()
     small: dict[str, Any] = {"datasets": ("DynamicsUsage", "Profile"), "rows": 50, "query_quota": 10_000}
     async with (
         Simulator(Scenario(faults=faults, **(small | scenario)), clock=clock) as simulator,
-        Http(ca_file=None, events=told.hub, clock=clock, user_agent="test") as http,
+        Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="test") as http,
     ):
         asker = Asker(simulator, http, clock)
         await asker.sign_in()

@@ -27,10 +27,9 @@ import bulkpull
 from bulkpull.auth.grants import Credentials, Grant
 from bulkpull.auth.grants import token_form as token_form_of
 from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected, ServiceTrouble, Throttled
-from bulkpull.insights import requests as calls
-from bulkpull.insights import responses as wire
+from bulkpull.insights import requests, responses
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.error_mapping import judge
+from bulkpull.insights.error_mapping import raise_for_error
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
@@ -46,36 +45,36 @@ WHOLE: dict[str, Any] = {"description": "d", "callback_url": ADDRESS, "callback_
 SCHEDULE: dict[str, Any] = {"execute_now": False, "start_at": SOON, "recurrence_h": 2_160, "recurrence_count": 20}
 REPORT: dict[str, Any] = {"name": "Report", "query_id": "q-1", "now": START}
 CALLS = (
-    calls.list_datasets(None),
-    calls.list_datasets("AzureUsage"),
+    requests.list_datasets(None),
+    requests.list_datasets("AzureUsage"),
     *(
-        calls.list_queries(name=name, query_id=query_id, include_system=include, only_system=only)
+        requests.list_queries(name=name, query_id=query_id, include_system=include, only_system=only)
         for name, query_id, include, only in product(("A query", None), ("q-1", None), (True, False), (True, False))
     ),
-    calls.create_query(name="A query", text=TEXT, description=None),
-    calls.create_query(name="A query", text=TEXT, description="d"),
-    calls.delete_query("q-1"),
-    calls.preview_query(query_id="q-1", text=None, start=None, end=None),
-    calls.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
+    requests.create_query(name="A query", text=TEXT, description=None),
+    requests.create_query(name="A query", text=TEXT, description="d"),
+    requests.delete_query("q-1"),
+    requests.preview_query(query_id="q-1", text=None, start=None, end=None),
+    requests.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
     *(
-        calls.list_reports(report_id=report_id, name=name, query_id=query_id)
+        requests.list_reports(report_id=report_id, name=name, query_id=query_id)
         for report_id, name, query_id in product(("r-1", None), ("A report", None), ("q-1", None))
     ),
-    calls.create_report(**REPORT),
-    calls.create_report(**REPORT, **WHOLE, window=Window(START, SOON)),
-    calls.create_report(**REPORT, **WHOLE, **SCHEDULE),
-    calls.create_report(**REPORT, **SCHEDULE | {"recurrence_count": None}),
-    calls.update_report("r-1", name="Report", start_at=SOON, now=START),
-    calls.update_report("r-1", name="R", start_at=SOON, now=START, recurrence_h=4, recurrence_count=1, **WHOLE),
-    calls.pause_report("r-1"),
-    calls.resume_report("r-1"),
-    calls.delete_report("r-1"),
+    requests.create_report(**REPORT),
+    requests.create_report(**REPORT, **WHOLE, window=Window(START, SOON)),
+    requests.create_report(**REPORT, **WHOLE, **SCHEDULE),
+    requests.create_report(**REPORT, **SCHEDULE | {"recurrence_count": None}),
+    requests.update_report("r-1", name="Report", start_at=SOON, now=START),
+    requests.update_report("r-1", name="R", start_at=SOON, now=START, recurrence_h=4, recurrence_count=1, **WHOLE),
+    requests.pause_report("r-1"),
+    requests.resume_report("r-1"),
+    requests.delete_report("r-1"),
     *(
         call
         for ids, statuses, latest, executions in product(
             (["r-1"], ["r-1", "r-2"]), (None, ["Completed"], tuple(ExecutionStatus)), (True, False), (None, ["e-1"])
         )
-        for call in calls.list_executions(
+        for call in requests.list_executions(
             ids, statuses=statuses, latest=latest, execution_ids=executions, api_base_url=API
         )
     ),
@@ -84,7 +83,7 @@ BEARER = {"Authorization": "Bearer token"}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.address('')}")
-def test_every_call_that_the_client_can_make_is_as_described(call: calls.Call) -> None:
+def test_every_call_that_the_client_can_make_is_as_described(call: requests.Call) -> None:
     check_call(Sent(call.method, call.address(API), BEARER, call.body))
 
 
@@ -114,7 +113,7 @@ def test_a_call_that_is_not_as_described_is_found_out(wrong: Sent) -> None:
 
 
 EXAMPLES = document()["components"]["examples"]
-REFUSALS = {name: each["value"] for name, each in EXAMPLES.items() if re.fullmatch(r"E[45]\d\d\w*", name)}
+REFUSALS = {name: item["value"] for name, item in EXAMPLES.items() if re.fullmatch(r"E[45]\d\d\w*", name)}
 KINDS = {400: RequestRejected, 401: AuthError, 404: NotFound, 429: Throttled, 500: ServiceTrouble}
 
 
@@ -124,7 +123,7 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
     body = REFUSALS[name]
 
     with pytest.raises(KINDS[body["statusCode"]]) as caught:
-        judge(body["statusCode"], dumps(body).encode(), told="do it")
+        raise_for_error(body["statusCode"], dumps(body).encode(), operation="do it")
 
     assert body["message"].split("<")[0].strip() in str(caught.value)
     assert isinstance(caught.value, QuotaExceeded) is name.endswith("Quota")
@@ -134,20 +133,20 @@ def test_every_refusal_of_the_description_is_understood(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        ("DatasetsSeed", wire.read_dataset),
-        ("DatasetsOfficeUsage", wire.read_dataset),
-        ("QueryCreatedSeed", wire.read_query),
-        ("ReportCreatedSeed", wire.read_report),
-        ("ReportExecuteNowObserved", wire.read_report),
-        ("ExecutionPendingSeed", partial(wire.read_execution, data_redacted=False)),
-        ("ExecutionCompleted", partial(wire.read_execution, data_redacted=False)),
+        ("DatasetsSeed", responses.read_dataset),
+        ("DatasetsOfficeUsage", responses.read_dataset),
+        ("QueryCreatedSeed", responses.read_query),
+        ("ReportCreatedSeed", responses.read_report),
+        ("ReportExecuteNowObserved", responses.read_report),
+        ("ExecutionPendingSeed", partial(responses.read_execution, data_redacted=False)),
+        ("ExecutionCompleted", partial(responses.read_execution, data_redacted=False)),
     ],
 )
 def test_every_reply_of_the_description_is_understood(name: str, read: Any) -> None:
     body = dumps(EXAMPLES[name]["value"]).encode()
 
-    judge(200, body, told="do it")
-    envelope = wire.read_envelope(body, told="do it")
+    raise_for_error(200, body, operation="do it")
+    envelope = responses.read_envelope(body, operation="do it")
 
     assert [read(item) for item in envelope.items]
     assert (envelope.next_link, envelope.data_redacted) == (None, False)
@@ -264,7 +263,7 @@ async def test_from_python_the_service_is_one_call_away(monkeypatch: pytest.Monk
 
 def test_every_operation_is_a_method_of_the_client() -> None:
     methods = {name for name, _ in inspect.getmembers(InsightsClient, inspect.iscoroutinefunction)}
-    operations = {re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in ALL}
+    operations = {re.sub(r"(?<!^)(?=[A-Z])", "_", item).lower() for item in ALL}
 
     # Tokens and files are fetched by other parts.
     assert operations - {"get_token_v1", "get_token_v2", "download_report"} <= methods
@@ -337,7 +336,7 @@ async def test_every_documented_refusal_comes_as_described() -> None:
         query_id = (await asker.ask("GET", f"ScheduledReport?reportId={report_id}"))["value"][0]["queryId"]
         often = {"ReportName": "R", "QueryId": query_id, "StartTime": f"{SOON:%Y-%m-%dT%H:%M:%SZ}"}
         often["RecurrenceInterval"] = 24
-        told = [
+        operation = [
             await asker.ask("POST", "ScheduledQueries", json={"Name": "B", "Query": TEXT}),
             await asker.ask(
                 "POST", "ScheduledReport", json={"ReportName": "R", "QueryId": query_id, "ExecuteNow": True}
@@ -347,7 +346,7 @@ async def test_every_documented_refusal_comes_as_described() -> None:
             await asker.ask("GET", "ScheduledDataset", ValidateMfa="true"),
         ]
 
-    assert [each["statusCode"] for each in told] == [400, 400, 200, 400, 401, 200]
+    assert [item["statusCode"] for item in operation] == [400, 400, 200, 400, 401, 200]
     for scenario, status in (({"role": "none"}, 403), ({"requests_per_minute": 1}, 429), ({"mfa": "api"}, 401)):
         async with asking(**scenario) as asker:
             for _ in range(2):

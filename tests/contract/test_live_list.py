@@ -12,7 +12,7 @@ from stage import asking
 from bulkpull.catalog import CatalogDataset, load_catalog
 
 CAPTURE: dict[str, Any] = json.loads((Path(__file__).parent / "live-2023-02.json").read_text(encoding="utf-8"))
-LISTED: dict[str, dict[str, Any]] = {each["datasetName"]: each for each in CAPTURE["value"]}
+LISTED: dict[str, dict[str, Any]] = {item["datasetName"]: item for item in CAPTURE["value"]}
 ABSENT = {"CompetencySummaryHistory", "CompetencyPeformanceRequirement"}
 
 
@@ -25,16 +25,16 @@ def known(name: str) -> CatalogDataset:
 @pytest.mark.behaviour(52, 58, 159, 164, 165, 166, 167, 168, 169)
 async def test_the_live_edition_lists_what_the_live_service_listed() -> None:
     async with asking(datasets=None) as asker:
-        told = await asker.ask("GET", "ScheduledDataset")
+        reported = await asker.ask("GET", "ScheduledDataset")
 
-    assert told["value"] == CAPTURE["value"]
-    assert {name: told[name] for name in CAPTURE["envelope"]} == CAPTURE["envelope"]
+    assert reported["value"] == CAPTURE["value"]
+    assert {name: reported[name] for name in CAPTURE["envelope"]} == CAPTURE["envelope"]
 
 
 @pytest.mark.behaviour(57, 58, 167)
 async def test_of_the_twenty_the_two_competency_datasets_are_absent_and_three_others_are_there() -> None:
     async with asking(datasets=None) as asker:
-        listed = {each["datasetName"] for each in (await asker.ask("GET", "ScheduledDataset"))["value"]}
+        listed = {item["datasetName"] for item in (await asker.ask("GET", "ScheduledDataset"))["value"]}
 
     twenty = {dataset.name for dataset in load_catalog().standard}
     assert twenty - listed == ABSENT
@@ -44,7 +44,7 @@ async def test_of_the_twenty_the_two_competency_datasets_are_absent_and_three_ot
 @pytest.mark.behaviour(48, 159)
 async def test_the_documents_edition_lists_the_twenty_with_amounts_as_columns() -> None:
     async with asking(edition="documents", datasets=None) as asker:
-        listed = {each["datasetName"]: each for each in (await asker.ask("GET", "ScheduledDataset"))["value"]}
+        listed = {item["datasetName"]: item for item in (await asker.ask("GET", "ScheduledDataset"))["value"]}
 
     assert set(listed) == {dataset.name for dataset in load_catalog().standard}
     customers = listed["CustomersAndTenants"]

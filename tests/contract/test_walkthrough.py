@@ -337,7 +337,7 @@ async def test_step_5_asks_for_several_and_takes_nothing_for_ready_that_is_not(m
         ]
         stage.simulator.service.reports[ids[0]].executions[0].plight = Fault("completed_without_link")
 
-        found = {each.report_id: each for each in await stage.client.get_executions(ids, statuses=STATUSES)}
+        found = {item.report_id: item for item in await stage.client.get_executions(ids, statuses=STATUSES)}
 
     assert stage.sent("execution", "GET") == 1
     assert set(found) == set(ids)

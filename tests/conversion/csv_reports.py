@@ -13,7 +13,7 @@ import polars as pl
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.forms import write_dates
-from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, ConvertedTable, Order
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ConvertedColumn
 
 Row = Sequence[str | None]
 
@@ -46,7 +46,7 @@ def texts(*names: str) -> tuple[ColumnPlan, ...]:
 class Converted:
     """The account of a conversion, and the Parquet file as polars reads it."""
 
-    table: ConvertedTable
+    table: ConversionResult
     frame: pl.DataFrame
 
     def column(self, name: str) -> ConvertedColumn:
@@ -54,8 +54,8 @@ class Converted:
 
     def rows_as_text(self) -> list[tuple[str | None, ...]]:
         """Every cell written back the way its column says that it was written."""
-        told = {column.name: column for column in self.table.columns}
-        back = [_written_back(series, told.get(series.name)) for series in self.frame]
+        reported = {column.name: column for column in self.table.columns}
+        back = [_written_back(series, reported.get(series.name)) for series in self.frame]
         return pl.DataFrame(back).rows()
 
 
@@ -80,7 +80,7 @@ def converted(
         source, into = Path(folder, "stored"), Path(folder, "parquet")
         source.write_bytes(gzip.compress(data, 1) if packed else data)
         into.mkdir()
-        order = Order(
+        order = ConversionRequest(
             source=source,
             into=into,
             columns=tuple(columns),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
-from bulkpull.conversion.messages import ColumnPlan, Order
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest
 
 
 def test_equal_content_has_an_equal_hash_however_it_is_packed(tmp_path: Path) -> None:
@@ -17,6 +17,6 @@ def test_equal_content_has_an_equal_hash_however_it_is_packed(tmp_path: Path) ->
         source.write_bytes(stored)
         into.mkdir()
         columns = (ColumnPlan("Id", ColumnType.STRING),)
-        hashes.append(convert(Order(source, into, columns, {}, 10**6, 10**6)).content_hash)
+        hashes.append(convert(ConversionRequest(source, into, columns, {}, 10**6, 10**6)).content_hash)
 
     assert len(set(hashes)) == 1

@@ -32,12 +32,12 @@ def fill(folder: Path) -> Path:
 
 @pytest.mark.case("C1", "C2", "C3", "C4")
 def test_every_file_of_a_folder_gets_its_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = {str(each.path.relative_to(tmp_path)): each for each in check_folder(fill(tmp_path))}
+    found = {str(item.path.relative_to(tmp_path)): item for item in check_folder(fill(tmp_path))}
 
-    assert {name: each.verdict for name, each in found.items()} == {
+    assert {name: item.verdict for name, item in found.items()} == {
         name: verdict for name, (_, verdict) in FILES.items()
     }
-    assert all(each.words for each in found.values())
+    assert all(match.words for match in found.values())
     assert main([str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "5 equal, 2 no table, 2 refused"
 

@@ -8,7 +8,7 @@ import pytest
 from csv_reports import texts
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.header import Layout, read_header, refuse_strangers
+from bulkpull.conversion.header import Layout, read_header, reject_non_csv
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import NotTheReport
 
@@ -97,7 +97,7 @@ def test_a_header_in_latin_1_is_refused_with_its_byte() -> None:
 
 @pytest.mark.fault(70, 86)
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "expected"),
     [
         (b"\xff\xfeM\0P\0", "UTF-16"),
         (b"\xfe\xff\0M\0P", "UTF-16"),
@@ -108,13 +108,13 @@ def test_a_header_in_latin_1_is_refused_with_its_byte() -> None:
         (b"\r\n\r\n", "empty"),
     ],
 )
-def test_what_is_no_table_is_refused_for_what_it_is(start: bytes, told: str) -> None:
-    with pytest.raises(NotTheReport, match=told):
-        refuse_strangers(start)
+def test_what_is_no_table_is_refused_for_what_it_is(start: bytes, expected: str) -> None:
+    with pytest.raises(NotTheReport, match=expected):
+        reject_non_csv(start)
 
 
 def test_a_table_passes() -> None:
-    refuse_strangers(b"\xef\xbb\xbfMPNId,Month\r\n1,2")
+    reject_non_csv(b"\xef\xbb\xbfMPNId,Month\r\n1,2")
 
 
 def test_messages_stay_short_however_wide_the_table_is() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from arrow_metadata import metadata_of_columns
 from csv_reports import Converted, converted, csv_bytes, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion import convert as converting
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.forms import write_dates
-from bulkpull.conversion.messages import ColumnPlan, Misfit, Order, ParquetFile
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Misfit, ParquetFile
 from bulkpull.conversion.parquet_footer import read_footer
 from bulkpull.conversion.write_parquet import write_parquet
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, NotTheReport, TooLarge
@@ -203,6 +204,7 @@ def test_amounts_are_the_same_numbers() -> None:
     )
 
     assert found.column("A").type == "Decimal(38, 18)"
+    assert found.frame.schema["A"] == pl.Decimal(38, 18)
     assert found.frame["A"].to_list() == [Decimal(amount) if amount else None for amount in amounts]
 
 
@@ -263,7 +265,7 @@ def test_a_file_with_tabs_is_converted_whatever_was_asked_for() -> None:
 def test_the_file_tells_where_it_came_from(tmp_path: Path) -> None:
     (tmp_path / "stored").write_bytes(b"A\n1\n")
     (tmp_path / "into").mkdir()
-    order = Order(tmp_path / "stored", tmp_path / "into", texts("A"), {"bulkpull.run": "run-7"}, 100, 100)
+    order = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A"), {"bulkpull.run": "run-7"}, 100, 100)
 
     (file,) = convert(order).files
 
@@ -300,7 +302,7 @@ def test_a_foreign_byte_anywhere_in_the_data_is_refused() -> None:
 
 @pytest.mark.fault(70, 76, 79, 81, 84)
 @pytest.mark.parametrize(
-    ("file", "error", "told"),
+    ("file", "error", "expected"),
     [
         (b"<?xml version='1.0'?><Error><Code>BlobNotFound</Code></Error>", NotTheReport, "BlobNotFound"),
         (b"A,B\n1,2\n3\n", NotTheReport, "row 2 .* has 1 fields instead of 2"),
@@ -310,13 +312,13 @@ def test_a_foreign_byte_anywhere_in_the_data_is_refused() -> None:
     ],
 )
 def test_what_is_not_the_report_leaves_no_file_behind(
-    tmp_path: Path, file: bytes, error: type[BulkpullError], told: str
+    tmp_path: Path, file: bytes, error: type[BulkpullError], expected: str
 ) -> None:
     (tmp_path / "stored").write_bytes(file)
     (tmp_path / "into").mkdir()
-    order = Order(tmp_path / "stored", tmp_path / "into", texts("A", "B"), {}, 1_000, 16)
+    order = ConversionRequest(tmp_path / "stored", tmp_path / "into", texts("A", "B"), {}, 1_000, 16)
 
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=expected):
         convert(order)
 
     assert not list((tmp_path / "into").iterdir())
@@ -324,7 +326,7 @@ def test_what_is_not_the_report_leaves_no_file_behind(
 
 @pytest.mark.fault(94)
 @pytest.mark.parametrize(
-    ("lie", "told"),
+    ("lie", "expected"),
     [
         (lambda frame: frame.head(-1), "3 rows were counted and 2 from row 1 on converted"),
         (lambda frame: pl.concat([frame, frame]), "3 rows were counted and 6 from row 1 on converted"),
@@ -333,12 +335,12 @@ def test_what_is_not_the_report_leaves_no_file_behind(
     ],
 )
 def test_a_reader_that_finds_something_else_than_was_counted_is_caught(
-    monkeypatch: pytest.MonkeyPatch, lie: Any, told: str
+    monkeypatch: pytest.MonkeyPatch, lie: Any, expected: str
 ) -> None:
     honest = pl.read_csv
     monkeypatch.setattr(pl, "read_csv", lambda *args, **options: lie(honest(*args, **options)))
 
-    with pytest.raises(NotTheReport, match=told):
+    with pytest.raises(NotTheReport, match=expected):
         converted(b'A,B\n1,2\n11,"\r"\n3,4\n', texts("A", "B"))
 
 
@@ -353,7 +355,7 @@ def test_a_parquet_file_with_another_number_of_rows_is_caught(monkeypatch: pytes
 @pytest.mark.fault(8)
 def test_a_folder_that_is_not_there_is_trouble_with_the_disk(tmp_path: Path) -> None:
     (tmp_path / "stored").write_bytes(b"A\n1\n")
-    order = Order(tmp_path / "stored", tmp_path / "nowhere", texts("A"), {}, 1_000, 16)
+    order = ConversionRequest(tmp_path / "stored", tmp_path / "nowhere", texts("A"), {}, 1_000, 16)
 
     with pytest.raises(DiskTrouble, match="does not exist"):
         convert(order)
@@ -412,10 +414,11 @@ def test_the_form_of_dates_stands_in_the_parquet_file_and_gives_the_text_back(tm
     (tmp_path / "stored").write_bytes(csv_bytes([plan.name for plan in plans], rows))
     (tmp_path / "into").mkdir()
 
-    (file,) = convert(Order(tmp_path / "stored", tmp_path / "into", plans, {}, 10_000, batch_bytes)).files
+    (file,) = convert(ConversionRequest(tmp_path / "stored", tmp_path / "into", plans, {}, 10_000, batch_bytes)).files
 
     formats = read_footer(file.path).formats
     assert formats == {"Month": "%^b-%Y", "Start": "%Y%m%d", "End": "%-m/%-d/%Y"}
+    assert metadata_of_columns(file.path) == {name: {"bulkpull.format": form} for name, form in formats.items()}
     frame = pl.read_parquet(file.path)
     assert [frame.schema[name] for name in formats] == [pl.Date] * 3
     back = frame.with_columns(write_dates(pl.col(name), form) for name, form in formats.items())

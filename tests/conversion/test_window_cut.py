@@ -11,21 +11,21 @@ import pytest
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.instants import instant_of
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, Order, WindowBounds, WindowRows
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, WindowBounds, WindowRows
 
 START, EDGE = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def cut(
     folder: Path, *times: str, kind: ColumnType = ColumnType.MONTH, published: str | None = None, **keeps: object
-) -> tuple[ConvertedTable, WindowRows, list[str]]:
+) -> tuple[ConversionResult, WindowRows, list[str]]:
     """A file with these times: its table, what was found outside, and the numbers of the rows that are kept."""
     source, into = folder / "report", folder / "parquet"
     lines = "".join(f"{number},{time}\r\n" for number, time in enumerate(times, start=1))
     source.write_bytes(f"Id,Month\r\n{lines}".encode())
     into.mkdir()
     table = convert(
-        Order(
+        ConversionRequest(
             source=source,
             into=into,
             columns=(
@@ -59,7 +59,7 @@ def test_a_value_names_its_first_moment(values: list[object], dtype: pl.DataType
     frame = pl.DataFrame({"Month": pl.Series(values, dtype=dtype)})
 
     at = frame.select(instant_of(pl.col("Month"), dtype=dtype)).to_series()
-    assert [each == EDGE.replace(tzinfo=None) for each in at] == found
+    assert [item == EDGE.replace(tzinfo=None) for item in at] == found
 
 
 @pytest.mark.case("W1", "W2")
@@ -147,7 +147,7 @@ def test_the_rows_of_an_edge_have_a_digest_whatever_their_order(tmp_path: Path) 
         into.mkdir()
         bounds = WindowBounds("Month", START, EDGE)
         plan = ColumnPlan("Month", ColumnType.DATE)
-        table = convert(Order(source, into, (plan,), {}, 10**6, 10**6, bounds=bounds))
+        table = convert(ConversionRequest(source, into, (plan,), {}, 10**6, 10**6, bounds=bounds))
         assert table.window is not None
         digests.add(table.window.edge_digest)
 

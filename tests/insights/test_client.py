@@ -88,7 +88,7 @@ async def test_a_repeated_call_keeps_its_request_id(one: Rig, answers: Answers) 
     answers.get(DATASETS, body="<html>try again</html>")
     answers.get(DATASETS, payload=envelope(PROFILE))
 
-    assert [each.name for each in await one.client.get_datasets()] == ["Profile"]
+    assert [item.name for item in await one.client.get_datasets()] == ["Profile"]
 
     assert len({options["headers"]["MS-RequestId"] for options in answers.sent("GET")}) == 1
     assert one.http.tally.retried == 3
@@ -175,7 +175,7 @@ async def test_a_listing_is_read_over_all_its_pages(one: Rig, answers: Answers, 
     answers.get(DATASETS, payload=envelope(PROFILE, nextLink=link))
     answers.get(f"{DATASETS}?page=2", payload=envelope({"datasetName": "AzureUsage"}))
 
-    assert [each.name for each in await one.client.get_datasets()] == ["Profile", "AzureUsage"]
+    assert [item.name for item in await one.client.get_datasets()] == ["Profile", "AzureUsage"]
 
 
 @pytest.mark.behaviour(32)
@@ -285,11 +285,11 @@ async def test_what_a_filter_lets_by_is_filtered_again(one: Rig, answers: Answer
     answers.get(QUERIES, payload=envelope(query(1), query(2, name="Query 2"), query(3, type="system")), repeat=True)
     answers.get(REPORTS, payload=envelope(report(1), report(2, reportName="Report 2")), repeat=True)
 
-    assert [each.query_id for each in await one.client.get_queries(name="query")] == ["q-1"]
-    assert [each.query_id for each in await one.client.get_queries(name="Query", include_system=True)] == ["q-1", "q-3"]
-    assert [each.query_id for each in await one.client.get_queries(query_id="Q-2")] == ["q-2"]
-    assert [each.report_id for each in await one.client.get_reports(name="Report")] == ["r-1"]
-    assert [each.report_id for each in await one.client.get_reports(report_id="r-2")] == ["r-2"]
+    assert [item.query_id for item in await one.client.get_queries(name="query")] == ["q-1"]
+    assert [item.query_id for item in await one.client.get_queries(name="Query", include_system=True)] == ["q-1", "q-3"]
+    assert [item.query_id for item in await one.client.get_queries(query_id="Q-2")] == ["q-2"]
+    assert [item.report_id for item in await one.client.get_reports(name="Report")] == ["r-1"]
+    assert [item.report_id for item in await one.client.get_reports(report_id="r-2")] == ["r-2"]
 
 
 @pytest.mark.behaviour(106, 107, 108)
@@ -299,7 +299,7 @@ async def test_executions_of_strangers_are_left_out_and_absent_ones_are_no_error
 
     found = await one.client.get_executions(["r-1", "r-2"], statuses=("Pending", "Completed"))
 
-    assert [each.execution_id for each in found] == ["e-1"]
+    assert [match.execution_id for match in found] == ["e-1"]
 
 
 @pytest.mark.behaviour(110)
@@ -395,7 +395,7 @@ async def test_nothing_yet_is_an_answer_from_which_the_pace_recovers(one: Rig, a
     for _ in range(26):
         await one.client.get_executions(["r-1"], statuses=None)
 
-    assert one.told.of("pace.changed")[-1] == {"calls_per_s": 10.0, "wait_s": 0.0}
+    assert one.recorded.of("pace.changed")[-1] == {"calls_per_s": 10.0, "wait_s": 0.0}
 
 
 @pytest.mark.fault(11)
@@ -518,8 +518,8 @@ async def test_an_entry_without_an_id_costs_itself_alone(one: Rig, answers: Answ
     answers.get(REPORTS, payload=envelope(report, odd_report))
 
     assert [query.query_id for query in await one.client.get_queries()] == ["q-1"]
-    assert [each.report_id for each in await one.client.list_reports() or ()] == ["r-1"]
-    assert one.told.names.count("list.odd") == 2
+    assert [item.report_id for item in await one.client.list_reports() or ()] == ["r-1"]
+    assert one.recorded.names.count("list.odd") == 2
 
 
 @pytest.mark.case("C22")

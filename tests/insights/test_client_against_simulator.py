@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.auth.token_endpoint import Credentials, Grant, TokenEndpoint
 from bulkpull.errors import (
@@ -45,7 +45,7 @@ class Stage:
     client: InsightsClient
     http: Http
     clock: FakeClock
-    told: Told
+    recorded: EventRecorder
 
     async def report(self, name: str = "report-1") -> Report:
         query = await self.client.create_query(name="Query 1", text=TEXT)
@@ -69,16 +69,16 @@ Staging = Callable[..., AbstractAsyncContextManager[Stage]]
 async def staged(
     *faults: Fault, grant: Grant = Grant.PASSWORD, credentials: dict[str, str] | None = None, **scenario: Any
 ) -> AsyncIterator[Stage]:
-    clock, told = FakeClock(), Told()
+    clock, recorded = FakeClock(), EventRecorder()
     small: dict[str, Any] = {"datasets": ("DynamicsUsage", "OfficeUsage", "Profile"), "rows": 50}
     async with Simulator(Scenario(faults=faults, **(small | scenario)), clock=clock) as simulator:
         setting = {name.removeprefix("BULKPULL_").lower(): value for name, value in simulator.environment.items()}
-        async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="bulkpull/test") as http:
+        async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="bulkpull/test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
                 budget=RetryBudget(clock=clock),
                 clock=clock,
-                events=told.hub,
+                events=recorded.hub,
                 random=lambda: 0.5,
                 tally=http.tally,
             )
@@ -89,7 +89,7 @@ async def staged(
                 http=http,
                 retrier=retrier,
                 clock=clock,
-                events=told.hub,
+                events=recorded.hub,
                 token_url=setting["token_url"].replace("{tenant_id}", setting["tenant_id"]),
                 resource="https://api.partnercenter.microsoft.com",
                 grant=grant,
@@ -98,13 +98,13 @@ async def staged(
             client = InsightsClient(
                 http=http,
                 auth=auth,
-                pacer=RateLimiter(calls_per_s=10, burst=10, clock=clock, events=told.hub),
+                pacer=RateLimiter(calls_per_s=10, burst=10, clock=clock, events=recorded.hub),
                 retrier=retrier,
                 api_base_url=setting["api_base_url"],
                 clock=clock,
-                events=told.hub,
+                events=recorded.hub,
             )
-            yield Stage(simulator, client, http, clock, told)
+            yield Stage(simulator, client, http, clock, recorded)
 
 
 @pytest.mark.behaviour(1, 29, 59, 78, 82, 99, 102, 120, 126)
@@ -209,7 +209,7 @@ async def test_whatever_happens_to_a_creation_one_object_comes_into_being(
             # Another machine may have stored an equal query at the same time, so that none is deleted on suspicion.
             doubled = 1 if fault.name == "acts_twice" else 0
             assert stored in (listed := await stage.client.get_queries(name="Query 1"))
-            assert (len(listed), len(stage.told.of("query.doubled"))) == (1 + doubled, doubled)
+            assert (len(listed), len(stage.recorded.of("query.doubled"))) == (1 + doubled, doubled)
 
         assert stage.posts(endpoint) - before == posts
 
@@ -228,7 +228,7 @@ async def test_an_older_report_of_the_same_name_is_neither_taken_nor_deleted(fau
 
         await stage.clock.sleep(60)
         assert (made.report_id != older.report_id, made.window) == (True, window)
-        assert {each.report_id for each in await stage.client.get_reports()} == {older.report_id, made.report_id}
+        assert {item.report_id for item in await stage.client.get_reports()} == {older.report_id, made.report_id}
 
 
 @pytest.mark.fault(33)
@@ -275,7 +275,7 @@ async def test_a_long_run_outlives_its_tokens() -> None:
             await stage.clock.sleep(60)
 
         tokens = [call for call in stage.simulator.calls if call.endpoint == "token"]
-        assert len(tokens) == len(stage.told.of("token.renewed"))
+        assert len(tokens) == len(stage.recorded.of("token.renewed"))
         assert 7 <= len(tokens) <= 10
         assert not [call for call in stage.simulator.calls if call.status == 401]
 
@@ -426,13 +426,13 @@ async def test_no_fault_brings_a_secret_into_an_error_an_event_or_a_log(
         assert execution.link is not None
         stage.simulator.arm(fault)
         stage.clock.advance(3_590)
-        said = [repr(execution), repr(stage.told.events)]
+        said = [repr(execution), repr(stage.recorded.events)]
         for _ in range(2):
             try:
                 await stage.client.get_datasets()
             except BulkpullError as error:
                 said += traceback.format_exception(error)
-        said += [repr(stage.told.events), caplog.text]
+        said += [repr(stage.recorded.events), caplog.text]
 
         environment = stage.simulator.environment
         secrets = [environment["BULKPULL_CLIENT_SECRET"], environment["BULKPULL_PASSWORD"], execution.link.url]
@@ -485,7 +485,7 @@ async def test_several_reports_are_asked_for_in_one_call() -> None:
 
         found = await stage.client.get_executions([first.report_id, second.report_id], statuses=ALL)
 
-        assert {each.report_id for each in found} == {first.report_id, second.report_id}
+        assert {match.report_id for match in found} == {first.report_id, second.report_id}
         assert sum(call.endpoint == "execution" for call in stage.simulator.calls) == 1
 
 

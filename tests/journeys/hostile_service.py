@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from journeys.kit import ACCOUNT
-from support import Told, reply
+from support import EventRecorder, reply
 from virtual_loop import VirtualClock, real_time, run_virtually
 
 from bulkpull.config.settings import Settings
@@ -198,7 +198,7 @@ class Outcome:
     error: BulkpullError | None
     elapsed_s: float
     requests: Counter[str]
-    told: Told
+    told: EventRecorder
 
     @property
     def exit_code(self) -> int:
@@ -239,7 +239,7 @@ def export_against(
     monkeypatch.setattr(session, "MOST_PAGES", 50)
     monkeypatch.setattr(pull_module, "convert_report", convert_in_real_time)
     monkeypatch.setattr(run_module, "warm_up", start_none)
-    told, requests = Told(), Counter[str]()
+    told, requests = EventRecorder(), Counter[str]()
 
     async def work() -> tuple[Manifest | None, BulkpullError | None]:
         clock = VirtualClock()

@@ -78,7 +78,7 @@ async def lose(run: Run) -> None:
 
 def _holds_killed(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        return any(_holds_killed(each) for each in error.exceptions)
+        return any(_holds_killed(exception) for exception in error.exceptions)
     return isinstance(error, Killed)
 
 
@@ -117,15 +117,15 @@ def rows_of_csv(content: bytes) -> tuple[list[str], list[list[str | None]]]:
 def assert_holds_what_the_csv_said(output: Path, manifest: Manifest, dataset: str, content: bytes) -> None:
     """Every cell of the published Parquet, written back, is the CSV's."""
     header, rows = rows_of_csv(content)
-    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    (record,) = (item for item in manifest.datasets if item.dataset == dataset)
     frame = pl.read_parquet([output / file.path for file in record.files], glob=False)
     assert frame.columns == header
     assert frame.height == len(rows) == record.rows
     for number, column in enumerate(record.columns):
-        told = [row[number] for row in rows]
+        reported = [row[number] for row in rows]
         kept = frame[column.name].to_list()
         assert str(frame.schema[column.name]).startswith(column.type.split("(")[0]), column
-        for text, value in zip(told, kept, strict=True):
+        for text, value in zip(reported, kept, strict=True):
             assert _same(text, value, column.format), f"{dataset}.{column.name}: {text!r} became {value!r}"
 
 

@@ -110,9 +110,9 @@ async def test_a_run_that_could_not_reach_the_service_claims_no_folder(tmp_path:
     async with Simulator(SMALL) as simulator:
         lost = await run(simulator, tmp_path / "out", "Profile", tenant_id="a-slip.example")
         assert lost.exit_code == 4
-        told = await run(simulator, tmp_path / "out", "Profile")
+        reported = await run(simulator, tmp_path / "out", "Profile")
 
-    assert told.exit_code == 0
+    assert reported.exit_code == 0
 
 
 async def test_a_folder_of_an_earlier_version_is_taken_over_with_a_note(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ async def test_a_folder_of_an_earlier_version_that_another_service_filled_is_not
         manifest = await run(simulator, tmp_path / "out", "Profile")
         forget_account(tmp_path / "out")
         path = tmp_path / "out" / "runs" / manifest.run_id / "manifest.json"
-        told = json.loads(path.read_text()) | {"api_base_url": "https://api.contoso.example/insights"}
-        path.write_text(json.dumps(told))
+        reported = json.loads(path.read_text()) | {"api_base_url": "https://api.contoso.example/insights"}
+        path.write_text(json.dumps(reported))
         with pytest.raises(SettingsError, match=r"api\.contoso\.example"):
             await run(simulator, tmp_path / "out", "Profile")
 

@@ -56,11 +56,11 @@ def ledger_pruning(patch: pytest.MonkeyPatch) -> None:
 async def test_a_dataset_stays_complete_whatever_fails_after_its_publication(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strike: Strike
 ) -> None:
-    told: list[Event] = []
+    reported: list[Event] = []
     async with Simulator(Scenario(rows=5, datasets=("Profile",))) as simulator:
         with monkeypatch.context() as patch:
             strike(patch)
-            first = await export(simulator, tmp_path, "Profile", listeners=[told.append])
+            first = await export(simulator, tmp_path, "Profile", listeners=[reported.append])
         published = Current.load(tmp_path).datasets["Profile"].run_id
         second = await export(simulator, tmp_path, "Profile")
 
@@ -68,4 +68,4 @@ async def test_a_dataset_stays_complete_whatever_fails_after_its_publication(
         assert (second.status, second.exit_code) == ("complete", 0)
         assert simulator.service.reports == {}
     undeleted = [note for note in first.datasets[0].notes if "could not be deleted" in note]
-    assert undeleted or "cleanup.postponed" in [event.name for event in told]
+    assert undeleted or "cleanup.postponed" in [event.name for event in reported]

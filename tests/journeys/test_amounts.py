@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from journeys.kit import assert_holds_what_the_csv_said, export, settings_for
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.events import Events
 from bulkpull.model import OfferedDataset, Window
@@ -43,7 +43,7 @@ def selects_metrics(text: str, simulator: Simulator) -> bool:
 
 def refuse_at_query(simulator: Simulator, words: str, *, always: bool = False) -> None:
     """From now on the service refuses to store a query with metrics, or any query."""
-    shelf: Any = simulator.service.query_shelf
+    shelf: Any = simulator.service.query_store
     create = shelf.create
 
     def refusing(body: Any) -> Any:
@@ -56,11 +56,11 @@ def refuse_at_query(simulator: Simulator, words: str, *, always: bool = False) -
 
 def refuse_at_report(simulator: Simulator, words: str, *, always: bool = False) -> None:
     """From now on the service stores every query, and refuses reports on those with metrics, or all."""
-    desk: Any = simulator.service.report_desk
+    desk: Any = simulator.service.report_store
     create = desk.create
 
     def refusing(body: Any, **rest: Any) -> Any:
-        text = simulator.service.query_shelf.find(body.required("QueryId")).text
+        text = simulator.service.query_store.find(body.required("QueryId")).text
         if always or selects_metrics(text, simulator):
             raise bad_request(words)
         return create(body, **rest)
@@ -72,7 +72,7 @@ Refuse = Callable[..., None]
 
 
 def record_of(manifest: Manifest, dataset: str = DATASET) -> DatasetRecord:
-    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    (record,) = (item for item in manifest.datasets if item.dataset == dataset)
     return record
 
 
@@ -172,16 +172,31 @@ async def test_the_sums_of_all_windows_are_the_sums_of_the_whole(tmp_path: Path)
         assert sum((value for value in frame[metric] if value is not None), Decimal()) == whole
 
 
+@pytest.mark.behaviour(163)
+async def test_fewer_rows_of_the_first_snapshot_with_sums_are_explained(tmp_path: Path) -> None:
+    notes: list[str] = []
+    for rows, metrics in ((200, "none"), (40, "amounts"), (20, "amounts")):
+        async with Simulator(Scenario(rows=rows, datasets=(DATASET,))) as simulator:
+            record = record_of(await export(simulator, tmp_path, DATASET, metrics=metrics))
+        assert record.status == "complete", record.reason
+        notes.append(" ".join(note for note in record.notes if "alike" in note))
+
+    before, first, later = notes
+    assert (before, later) == ("", "")
+    assert "where the snapshot before, without metrics, had" in first
+    assert f"with the sums of {METRIC}" in first
+
+
 @pytest.mark.behaviour(68, 73)
 @pytest.mark.parametrize("refuse", [refuse_at_query, refuse_at_report])
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
 async def test_a_query_refused_because_of_its_metrics_is_asked_once_more_without_them(
     refuse: Refuse, words: str, tmp_path: Path
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
     async with Simulator(Scenario(rows=20, datasets=(DATASET,))) as simulator:
         refuse(simulator, words)
-        manifest = await export(simulator, tmp_path, DATASET, listeners=[told.events.append])
+        manifest = await export(simulator, tmp_path, DATASET, listeners=[recorded.events.append])
         offered = await offered_by(simulator, DATASET)
         record = record_of(manifest)
         truth = await simulator.csv(DATASET, list(offered.columns))
@@ -193,7 +208,7 @@ async def test_a_query_refused_because_of_its_metrics_is_asked_once_more_without
     (note,) = (note for note in record.notes if "exported without" in note)
     assert METRIC in note
     assert words in note
-    (event,) = told.of("metrics.refused")
+    (event,) = recorded.of("metrics.refused")
     assert METRIC in str(event["metrics"])
     assert words in str(event["reason"])
     assert_holds_what_the_csv_said(tmp_path, manifest, DATASET, truth)
@@ -288,7 +303,7 @@ async def test_nights_live_on_a_report_without_metrics_and_try_with_them_once_a_
 
 @pytest.mark.behaviour(56)
 async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path: Path) -> None:
-    told = Told()
+    recorded = EventRecorder()
     async with Simulator(Scenario(rows=20, datasets=(DATASET, "Profile"))) as simulator:
         listing: Any = simulator.service
         list_datasets = listing.list_datasets
@@ -303,7 +318,7 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
             return answer
 
         listing.list_datasets = odd
-        manifest = await export(simulator, tmp_path, DATASET, "Profile", listeners=[told.events.append])
+        manifest = await export(simulator, tmp_path, DATASET, "Profile", listeners=[recorded.events.append])
 
     assert [record.status for record in manifest.datasets] == ["complete", "complete"]
     for record in manifest.datasets:
@@ -312,14 +327,14 @@ async def test_a_listed_name_that_no_query_can_carry_costs_only_itself(tmp_path:
         assert "Cost (USD)" in record.metrics_left_out
     assert any("without a name" in note for note in manifest.notes)
     assert any("../etc" in note for note in manifest.notes)
-    assert any("Has Azure" in str(facts["reason"]) for facts in told.of("plan.noted"))
+    assert any("Has Azure" in str(facts["reason"]) for facts in recorded.of("plan.noted"))
 
 
 @pytest.mark.behaviour(180)
 async def test_a_stored_query_of_the_same_name_and_another_text_is_not_used(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10, datasets=("Profile",))) as simulator:
         first = record_of(await export(simulator, tmp_path, "Profile"), "Profile")
-        shelf = simulator.service.query_shelf
+        shelf = simulator.service.query_store
         (ours,) = (query for query in shelf.stored.values() if query.name.startswith("bulkpull"))
         del shelf.stored[ours.query_id]
         other = shelf.keep(name=ours.name, text="SELECT City FROM Profile", description=None)

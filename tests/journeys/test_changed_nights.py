@@ -55,8 +55,8 @@ class Nights:
     def newest(self, dataset: str) -> datetime:
         """When the newest execution of its scheduled report was completed."""
         (report,) = self.scheduled(dataset)
-        done = [at for each in report.executions if (at := report.completed_at(each))]
-        return max(each for each in done if each <= self.clock.now())
+        done = [at for execution in report.executions if (at := report.completed_at(execution))]
+        return max(item for item in done if item <= self.clock.now())
 
 
 @asynccontextmanager
@@ -67,11 +67,11 @@ async def nights_of(tmp_path: Path, **changes: Any) -> AsyncIterator[Nights]:
 
 
 def the(manifest: Manifest, dataset: str = DATASET) -> DatasetRecord:
-    (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+    (record,) = (item for item in manifest.datasets if item.dataset == dataset)
     return record
 
 
-def told(record: DatasetRecord) -> str:
+def notes_of(record: DatasetRecord) -> str:
     return " | ".join([*record.notes, record.reason or ""])
 
 
@@ -105,8 +105,8 @@ async def test_a_report_that_somebody_changed_costs_no_night_and_is_told(tmp_pat
         befall(old, nights)
         nights.clock.advance(86_400)
         second = the(await nights.night())
-        assert "report" in told(second)
-        assert (second.status, second.due_at) == ("complete", None) or "published already" in told(second)
+        assert "report" in notes_of(second)
+        assert (second.status, second.due_at) == ("complete", None) or "published already" in notes_of(second)
         third = the(await nights.night())
 
         assert third.status in ("complete", "skipped")
@@ -129,14 +129,14 @@ async def test_an_execution_that_was_due_and_did_not_come_is_noticed_the_same_ni
         nights.simulator.arm(Fault(fault, times=1, args={"reads": None}))
         nights.scheduled()  # the execution of the first day begins, and is struck
         second = the(await nights.night())
-        assert words in told(second)
-        assert "one-off" in told(second)
+        assert words in notes_of(second)
+        assert "one-off" in notes_of(second)
         nights.simulator.disarm_all()
         third = the(await nights.night())
 
         assert third.status in ("complete", "skipped")
         assert len(nights.scheduled()) == 1
-    assert second.status == "complete" or "published already" in told(second)
+    assert second.status == "complete" or "published already" in notes_of(second)
 
 
 @pytest.mark.case("N3")
@@ -197,8 +197,8 @@ async def test_an_adopted_report_that_vanishes_is_made_good_and_told(tmp_path: P
         nights.simulator.service.delete_report(shared.report_id)
         record = the(await nights.night(output=other))
 
-    assert record.status == "complete" or "published already" in told(record)
-    assert "its scheduled report is gone" in told(record)
+    assert record.status == "complete" or "published already" in notes_of(record)
+    assert "its scheduled report is gone" in notes_of(record)
 
 
 @pytest.mark.case("N9")
@@ -221,7 +221,7 @@ async def test_idle_reports_of_ours_make_room_where_the_quota_is_full(tmp_path: 
 
         assert [len(nights.scheduled(name)) for name in (DATASET, "Profile")] == [1, 0]
     assert the(manifest).status == "complete"
-    assert "no standing report" not in told(the(manifest))
+    assert "no standing report" not in notes_of(the(manifest))
 
 
 @pytest.mark.case("N16")
@@ -258,14 +258,14 @@ async def test_a_report_with_our_name_and_another_query_is_neither_published_nor
         await nights.night()
         (ours,) = nights.scheduled()
         service = nights.simulator.service
-        theirs = service.query_shelf.keep(name="Theirs", text=text, description=None)
+        theirs = service.query_store.keep(name="Theirs", text=text, description=None)
         ours.query_id, ours.query_text = theirs.query_id, theirs.text
-        ours.parsed = service.query_shelf.parse(text)
+        ours.parsed = service.query_store.parse(text)
         record = the(await nights.night(output=tmp_path / "other"))
 
         assert ours.report_id in service.reports
     assert record.execution_id not in {execution.execution_id for execution in ours.executions}
-    assert "left alone" in told(record)
+    assert "left alone" in notes_of(record)
 
 
 @pytest.mark.case("N15")
@@ -275,7 +275,7 @@ async def test_another_lead_and_another_name_are_seen(tmp_path: Path) -> None:
         (report,) = nights.scheduled()
         report.name = "Weekly"
         await nights.night()
-        assert [each.report_id for each in nights.scheduled()] == [report.report_id]
+        assert [item.report_id for item in nights.scheduled()] == [report.report_id]
 
         await nights.night(standing_lead_hours=8.0)
         (moved,) = nights.scheduled()
@@ -292,7 +292,7 @@ async def test_a_night_that_was_cut_off_is_followed_by_one_that_looks_at_every_d
         request = ExportRequest((DATASET, "Profile"), nightly=True)
         nights.clock.advance(3 * 86_400.0)  # the data of both have changed
         await lose(Run(request, settings, Events(cut), clock=nights.clock, account=ACCOUNT))
-        before = {name: each.run_id for name, each in Current.load(nights.output).datasets.items()}
+        before = {name: item.run_id for name, item in Current.load(nights.output).datasets.items()}
         created = Counter(nights.simulator.service.created_reports)
         (done,) = (name for name, run_id in before.items() if run_id == max(before.values()))
         nights.clock.advance(timedelta(hours=23, minutes=58).total_seconds())
@@ -304,7 +304,7 @@ async def test_a_night_that_was_cut_off_is_followed_by_one_that_looks_at_every_d
     assert manifest.run_id not in before.values()
     for name, newest in ready.items():
         record = the(manifest, name)
-        assert record.status == "complete" or "published already" in told(record)
+        assert record.status == "complete" or "published already" in notes_of(record)
         assert record.generated_at == iso_utc(newest)
         if record.status == "complete":
             assert current[name].run_id == manifest.run_id

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 from journeys.kit import export
-from support import Told
+from support import EventRecorder
 
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.ledger import opened_ledger
@@ -28,17 +28,17 @@ class Usage(NamedTuple):
 
 @pytest.mark.fault(9)
 async def test_a_damaged_ledger_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
-    told = Told()
+    recorded = EventRecorder()
     ledger = tmp_path / ".bulkpull" / "ledger.sqlite"
     async with Simulator(Scenario(rows=20)) as simulator:
         first = await export(simulator, tmp_path, "Profile", "OfficeUsage")
         ledger.write_bytes(ledger.read_bytes()[:5000])
 
-        second = await export(simulator, tmp_path, "Profile", listeners=[told.events.append])
+        second = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 
     (aside,) = (tmp_path / ".bulkpull").glob("ledger.damaged-*.sqlite")
     assert second.status == "complete"
-    assert [fact["path"] for fact in told.of("ledger.set_aside")] == [str(aside)]
+    assert [fact["path"] for fact in recorded.of("ledger.set_aside")] == [str(aside)]
     assert str(aside) in " ".join(second.notes)
     assert json.loads((tmp_path / "runs" / second.run_id / "manifest.json").read_text())["notes"] == second.notes
     (kept,) = (record for record in first.datasets if record.dataset == "OfficeUsage")
@@ -52,15 +52,15 @@ async def test_a_damaged_ledger_is_told_and_the_run_goes_on(tmp_path: Path) -> N
 async def test_a_published_file_that_was_removed_or_altered_is_told_and_published_anew(
     tmp_path: Path, harm: str
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
     async with Simulator(Scenario(rows=20)) as simulator:
         first = await export(simulator, tmp_path, "Profile")
         path = tmp_path / first.datasets[0].files[0].path
         path.unlink() if harm == "remove" else path.write_bytes(path.read_bytes()[:-7])
 
-        second = await export(simulator, tmp_path, "Profile", listeners=[told.events.append])
+        second = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 
-    assert [(event.name, event.dataset) for event in told.events if event.name == "snapshot.damaged"] == [
+    assert [(event.name, event.dataset) for event in recorded.events if event.name == "snapshot.damaged"] == [
         ("snapshot.damaged", "Profile")
     ]
     assert first.datasets[0].files[0].path in " ".join(second.datasets[0].notes)
@@ -92,7 +92,7 @@ async def test_one_dataset_without_room_costs_no_other_and_the_next_night_is_a_n
 ) -> None:
     async with Simulator(Scenario(rows={"Profile": 5, "OfficeUsage": 20_000})) as simulator:
         first = await export(simulator, tmp_path, "Profile", "OfficeUsage")
-        sizes = {each.dataset: each.downloaded_bytes + each.files[0].bytes for each in first.datasets}
+        sizes = {record.dataset: record.downloaded_bytes + record.files[0].bytes for record in first.datasets}
         free_bytes = RESERVE_BYTES + sizes["OfficeUsage"] // 2
         plain = shutil.disk_usage
 

@@ -17,8 +17,7 @@ from bulkpull.model import Window
 from bulkpull.output.manifest import Current
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
-from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator import service as simulated
+from bulkpull.simulator import Fault, Scenario, Simulator, service
 from bulkpull.simulator.timespans import months_of_span
 
 DATASET = "OfficeUsage"
@@ -42,8 +41,8 @@ async def test_a_row_on_the_edge_of_two_windows_that_came_with_the_earlier_one_a
 
     async with Simulator(Scenario(rows=90), clock=clock) as simulator:
         whole = rows_of_csv(await simulator.csv(DATASET, window=(window.start, window.end)))[1]
-        monkeypatch.setattr(simulated, "months_between", after_the_start)
-        monkeypatch.setattr(simulated, "days_between", days_after_the_start)
+        monkeypatch.setattr(service, "months_between", after_the_start)
+        monkeypatch.setattr(service, "days_between", days_after_the_start)
         manifest = await export(simulator, tmp_path, DATASET, window=window, clock=clock)
 
     (record,) = manifest.datasets
@@ -100,7 +99,7 @@ async def test_a_query_of_somebody_else_is_neither_used_nor_deleted_though_it_sa
     async with Simulator(Scenario(datasets=(DATASET,), rows=12), clock=clock) as simulator:
         text = (await export(simulator, tmp_path / "before", DATASET, clock=clock)).datasets[0].query
         assert text is not None
-        shelf = simulator.service.query_shelf
+        shelf = simulator.service.query_store
         for query in [query for query in shelf.stored.values() if not query.is_system]:
             shelf.delete(query.query_id)
         theirs = shelf.keep(name="Contoso usage", text=text, description=None)

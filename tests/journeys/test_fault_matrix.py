@@ -37,10 +37,10 @@ async def test_a_fault_ends_as_its_row_says(row: FaultRow, tmp_path: Path) -> No
 
 
 def check(row: FaultRow, manifest: Manifest, simulator: Simulator, output: Path) -> None:
-    told = {record.dataset: record for record in manifest.datasets}
+    reported = {record.dataset: record for record in manifest.datasets}
     assert manifest.exit_code in row.exit_codes, [record.reason for record in manifest.datasets]
     if row.expected is not None:
-        assert told[row.dataset].status == row.expected, told[row.dataset].reason
+        assert reported[row.dataset].status == row.expected, reported[row.dataset].reason
     for record in manifest.datasets:
         if record.dataset not in (row.scenario.datasets or ()):
             assert record.status in ("unavailable", "failed")  # not offered here, or nothing could be asked
@@ -49,7 +49,7 @@ def check(row: FaultRow, manifest: Manifest, simulator: Simulator, output: Path)
         if row.spares_others and record.dataset != row.dataset:
             assert record.status == "complete", record.reason
         assert (output / "latest" / record.dataset).exists() == (record.status == "complete") or row.second_run
-    reason = (told[row.dataset].reason or "").casefold() if row.dataset in told else ""
+    reason = (reported[row.dataset].reason or "").casefold() if row.dataset in reported else ""
     for word in row.reason_words:
         assert word.casefold() in reason
     if row.max_calls is not None:

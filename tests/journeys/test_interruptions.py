@@ -109,8 +109,8 @@ async def start(simulator: Simulator, output: Path, *datasets: str) -> anyio.abc
 
 async def finish(process: anyio.abc.Process) -> tuple[int, Any]:
     assert process.stdout is not None
-    told = b"".join([chunk async for chunk in process.stdout])
-    return await process.wait(), json.loads(told) if told else None
+    reported = b"".join([chunk async for chunk in process.stdout])
+    return await process.wait(), json.loads(reported) if reported else None
 
 
 async def until(simulator: Simulator, *, endpoint: str, method: str) -> None:
@@ -262,7 +262,7 @@ async def test_a_token_that_ends_during_the_run_is_renewed_once_and_no_request_i
 
 @pytest.mark.behaviour(120, 135)
 async def test_no_secret_reaches_an_event_or_a_file(tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     faults = (
         Fault("link_always_refused", dataset="Profile", times=None),
         Fault("xml_under_200", dataset="MSLearn"),
@@ -277,14 +277,14 @@ async def test_no_secret_reaches_an_event_or_a_file(tmp_path: Path) -> None:
     clock = FakeClock()
     async with Simulator(scenario, clock=clock) as simulator:
         manifest = await export(
-            simulator, tmp_path, clock=clock, keep_raw=True, listeners=[lambda event: told.append(repr(event))]
+            simulator, tmp_path, clock=clock, keep_raw=True, listeners=[lambda event: reported.append(repr(event))]
         )
         tokens = [call for call in simulator.calls if call.endpoint == "blob" and call.has_authorization]
 
     assert manifest.exit_code == 3
     assert tokens == []  # the storage host never got our token
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    everything = b"\n".join([*written, *(line.encode() for line in told)])
+    everything = b"\n".join([*written, *(line.encode() for line in reported)])
     for canary in (b"canary", b"sig=", b"sig%3D", b"Bearer "):
         assert canary not in everything
 
@@ -303,15 +303,15 @@ async def test_a_query_that_todays_columns_have_outdated_goes_and_other_queries_
 
 
 async def test_parquet_that_was_finished_before_a_run_was_cut_off_is_not_made_again(tmp_path: Path) -> None:
-    told: list[Event] = []
+    reported: list[Event] = []
     async with Simulator(Scenario(rows=50)) as simulator:
         await interrupted_at("conversion.completed", simulator, tmp_path)
-        manifest = await export(simulator, tmp_path, "Profile", "OfficeUsage", listeners=[told.append])
+        manifest = await export(simulator, tmp_path, "Profile", "OfficeUsage", listeners=[reported.append])
 
         assert manifest.status == "complete"
         for record in manifest.datasets:
             assert_holds_what_the_csv_said(tmp_path, manifest, record.dataset, await simulator.csv(record.dataset))
-    converted = [event.dataset for event in told if event.name == "conversion.completed"]
+    converted = [event.dataset for event in reported if event.name == "conversion.completed"]
     assert len(converted) < 2
 
 

@@ -13,12 +13,12 @@ from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 
 DATASETS = ("AzureUsage", "CLASAzurePropensity", "CustomersAndTenants", "OfficeUsage", "Profile")
 
 
-async def night(simulator: Simulator, output: Path, *, clock: FakeClock) -> tuple[Manifest, list[Call]]:
+async def night(simulator: Simulator, output: Path, *, clock: FakeClock) -> tuple[Manifest, list[LoggedRequest]]:
     """One night, and its looks at executions; then a day passes."""
     before = len(simulator.calls)
     run = Run(

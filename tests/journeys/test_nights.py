@@ -26,11 +26,11 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest
-from bulkpull.pipeline.nightly.scheduled_reports import Standing
+from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.validation import Fields
 
 pytestmark = pytest.mark.timeout(600)
@@ -132,7 +132,7 @@ class Nights:
     def standing(self, dataset: str) -> StoredReport:
         """The one standing report of ours."""
         (report,) = (
-            each for each in self.simulator.service.standing_reports(dataset) if each.name.startswith("bulkpull")
+            item for item in self.simulator.service.standing_reports(dataset) if item.name.startswith("bulkpull")
         )
         return report
 
@@ -152,7 +152,7 @@ class Nights:
         assert {self.standing(dataset).status for dataset in self.datasets} == {"Active"}
 
 
-def is_done(report: StoredReport, execution: Execution, *, at: datetime) -> bool:
+def is_done(report: StoredReport, execution: StoredExecution, *, at: datetime) -> bool:
     return report.status_of(execution, now=at) == "Completed"
 
 
@@ -182,8 +182,10 @@ async def test_the_first_night_asks_for_data_at_once_and_later_ones_create_nothi
         nights.check_objects()
         assert service.created_reports == Counter(dict.fromkeys(FEW, 2))  # a one-off report and the standing one
         assert service.created_queries == Counter(dict.fromkeys(FEW, 1))
-    told = Counter(record.dataset for manifest in later for record in manifest.datasets if record.status == "complete")
-    assert told == {"Profile": 6, "OfficeUsage": 2, "AzureUsage": 2, "CLASAzurePropensity": 1}
+    reported = Counter(
+        record.dataset for manifest in later for record in manifest.datasets if record.status == "complete"
+    )
+    assert reported == {"Profile": 6, "OfficeUsage": 2, "AzureUsage": 2, "CLASAzurePropensity": 1}
     assert {manifest.exit_code for manifest in later} == {0}
 
 
@@ -245,7 +247,7 @@ async def delete(nights: Nights) -> None:
 
 
 async def exhaust(nights: Nights) -> None:
-    nights.simulator.service.report_desk.exhaust(nights.standing("OfficeUsage").report_id)
+    nights.simulator.service.report_store.exhaust(nights.standing("OfficeUsage").report_id)
 
 
 async def lose_query(nights: Nights) -> None:
@@ -279,11 +281,11 @@ async def test_a_standing_report_of_no_use_is_replaced_and_the_data_come_again(t
     assert {manifest.exit_code for manifest in manifests} == {0}, [
         record.reason for manifest in manifests for record in manifest.datasets
     ]
-    told = Counter(
+    reported = Counter(
         record.dataset for manifest in manifests for record in manifest.datasets if record.status == "complete"
     )
-    assert told["Profile"] >= 4
-    assert told["OfficeUsage"] >= 1
+    assert reported["Profile"] >= 4
+    assert reported["OfficeUsage"] >= 1
 
 
 @pytest.mark.fault(8)
@@ -291,10 +293,10 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its query is of yesterday's columns, so that only the ledger can tell that it is ours."""
-    plain, scope = Standing.make, anyio.CancelScope()
+    plain, scope = ScheduledReportMaker.make, anyio.CancelScope()
 
-    async def make(standing: Standing, pull: Pull) -> Report:
-        report = await plain(standing, pull)
+    async def make(maker: ScheduledReportMaker, pull: Pull) -> Report:
+        report = await plain(maker, pull)
         if pull.dataset == "OfficeUsage":
             scope.cancel()
             await anyio.lowlevel.checkpoint()
@@ -302,7 +304,7 @@ async def test_a_standing_report_that_a_killed_night_never_heard_of_is_replaced_
 
     async with nights_of(tmp_path, FEW) as nights:
         with monkeypatch.context() as patched, scope:
-            patched.setattr(Standing, "make", make)
+            patched.setattr(ScheduledReportMaker, "make", make)
             await nights.night()
         lost = nights.standing("OfficeUsage").report_id
         await add_column(nights)
@@ -355,8 +357,8 @@ async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_pa
             ours = {report_id for report_id in service.reports if report_id not in theirs}
             assert theirs <= set(service.reports)
             assert len(ours) <= len(twenty), f"night {number}: {len(ours)} reports"
-            queries = [each for each in service.queries.values() if not each.is_system]
-            assert len(queries) <= len(twenty) + 1, (number, sorted(each.name for each in queries))
+            queries = [query for query in service.queries.values() if not query.is_system]
+            assert len(queries) <= len(twenty) + 1, (number, sorted(query.name for query in queries))
         assert {nights.standing(dataset).status for dataset in twenty} == {"Active"}
         assert Current.load(nights.output).datasets.keys() == set(twenty)
 
@@ -364,7 +366,7 @@ async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_pa
 def order_for_somebody(nights: Nights, number: int) -> None:
     """A standing report that is none of ours."""
     service = nights.simulator.service
-    shelf = service.query_shelf
+    shelf = service.query_store
     known = next((query for query in shelf.stored.values() if query.name == "Theirs"), None)
     query = known or shelf.keep(name="Theirs", text="SELECT MpnId FROM Profile", description=None)
     body = {"ReportName": f"Theirs_{number}", "QueryId": query.query_id, "RecurrenceInterval": 24}

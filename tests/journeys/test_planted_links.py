@@ -47,14 +47,14 @@ async def test_a_link_to_elsewhere_is_neither_swept_nor_written_through(tmp_path
         try:
             manifest = await export(simulator, output, "Profile", "OfficeUsage", keep_raw=True, retain_runs=1)
         except DiskTrouble as refused:
-            told, complete = [refused.reason], ["OfficeUsage"]
+            reported, complete = [refused.reason], ["OfficeUsage"]
         else:
-            told = [record.reason or "" for record in manifest.datasets if record.status == "failed"]
+            reported = [record.reason or "" for record in manifest.datasets if record.status == "failed"]
             complete = [record.dataset for record in manifest.datasets if record.status == "complete"]
 
     assert content(outside) == before
-    assert told
-    assert all("is a link" in reason for reason in told)
+    assert reported
+    assert all("is a link" in reason for reason in reported)
     if place.endswith("Profile"):
         assert complete == ["OfficeUsage"]
 
@@ -133,7 +133,7 @@ async def test_a_path_in_the_pointer_that_is_no_file_of_ours_is_told_in_a_senten
 
         with pytest.raises(DiskTrouble, match="Profile"):
             bulkpull.scan(tmp_path, "Profile")
-        assert [each.dataset for each in find_freshness(tmp_path)] == ["Profile"]
+        assert [item.dataset for item in find_freshness(tmp_path)] == ["Profile"]
         again = await export(simulator, tmp_path, "Profile")
 
     assert again.status == "complete"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
-from journeys.kit import ACCOUNT, settings_for
+from journeys.kit import ACCOUNT, killed_at, lose, settings_for
 from support import FakeClock
 
 from bulkpull.custom_query import Selection
@@ -52,20 +53,20 @@ class Folder:
         return await Run(request, settings, events, clock=self.clock, resume=resume, account=ACCOUNT).export()
 
     def current(self, dataset: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads((self.output / "current.json").read_text())["datasets"][dataset]
-        return told
+        reported: dict[str, Any] = json.loads((self.output / "current.json").read_text())["datasets"][dataset]
+        return reported
 
     def check_labels(self, manifest: Manifest, dataset: str) -> DatasetRecord:
         """The record, the pointer and the files tell the same question."""
-        (record,) = (each for each in manifest.datasets if each.dataset == dataset)
+        (record,) = (item for item in manifest.datasets if item.dataset == dataset)
         current = self.current(dataset)
         names = ("question", "question_sha256", "query", "timespan", "window", "rows")
         assert {name: current[name] for name in names} == {name: json.loads(json.dumps(record[name])) for name in names}
-        told = pl.read_parquet_metadata(self.output / record.files[0].path)
+        reported = pl.read_parquet_metadata(self.output / record.files[0].path)
         window = record.window or {"start": "", "end": ""}
-        assert told["bulkpull.question_sha256"] == record.question_sha256
-        assert told["bulkpull.timespan"] == (record.timespan or "")
-        assert (told["bulkpull.window_start"], told["bulkpull.window_end"]) == (window["start"], window["end"])
+        assert reported["bulkpull.question_sha256"] == record.question_sha256
+        assert reported["bulkpull.timespan"] == (record.timespan or "")
+        assert (reported["bulkpull.window_start"], reported["bulkpull.window_end"]) == (window["start"], window["end"])
         assert (record.timespan is None) or (record.window is None)
         return record
 
@@ -152,7 +153,39 @@ async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_i
     assert [record.status for record in finished.datasets] == ["complete", "complete"]
     record = folder.check_labels(finished, "OfficeUsage")
     assert (record.timespan, record.window) == ("LAST_6_MONTHS", None)
-    assert {each.run_id for each in Current.load(folder.output).datasets.values()} == {finished.run_id}
+    assert {item.run_id for item in Current.load(folder.output).datasets.values()} == {finished.run_id}
+
+
+@pytest.mark.case("N11")
+async def test_monthly_reports_of_a_killed_run_serve_another_command_over_the_same_months(tmp_path: Path) -> None:
+    months = Window(datetime(2025, 5, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+    clock = FakeClock()
+    async with Simulator(
+        replace(SERVICE, datasets=("AzureUsage", "Profile"), latency_s=(60.0, 60.0)), clock=clock
+    ) as simulator:
+        settings = settings_for(simulator, tmp_path / "out")
+        killed = Run(
+            ExportRequest(("AzureUsage",), window=months),
+            settings,
+            Events(killed_at("execution.changed")),
+            clock=clock,
+            account=ACCOUNT,
+        )
+        await lose(killed)
+        left = set(simulator.service.reports)
+        assert left
+        clock.advance(60)
+        both = ExportRequest(("AzureUsage", "Profile"), window=months)
+        manifest = await Run(both, settings, Events(), clock=clock, account=ACCOUNT).export()
+
+        assert simulator.service.reports == {}
+        ordered = simulator.service.created_reports["AzureUsage"]
+    (record,) = (record for record in manifest.datasets if record.dataset == "AzureUsage")
+    assert record.status == "complete"
+    assert record.decision is not None
+    assert record.decision.action == "collect_report"
+    assert ordered == len(record.parts) > 1
+    assert left <= {part.report_id for part in record.parts}
 
 
 @pytest.mark.case("N12")

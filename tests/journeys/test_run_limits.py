@@ -21,7 +21,7 @@ from bulkpull.errors import (
     RunOverdue,
     Unchanged,
 )
-from bulkpull.pipeline import pull as pull_module
+from bulkpull.pipeline import pull
 from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK
@@ -45,10 +45,10 @@ async def test_a_run_whose_time_is_over_keeps_what_it_has_and_is_carried_on(
 
         assert first.exit_code == 3
         assert clock.elapsed_s < 1_200
-        told = {record.dataset: record for record in first.datasets}
-        assert told["AzureUsage"].status == "complete"
-        assert isinstance(told["OfficeUsage"].error, RunOverdue)
-        assert "`run_timeout_seconds` (1,000 s) is over" in (told["OfficeUsage"].reason or "")
+        reported = {record.dataset: record for record in first.datasets}
+        assert reported["AzureUsage"].status == "complete"
+        assert isinstance(reported["OfficeUsage"].error, RunOverdue)
+        assert "`run_timeout_seconds` (1,000 s) is over" in (reported["OfficeUsage"].reason or "")
         assert simulator.service.created_reports["OfficeUsage"] == 1
 
         second = await export(simulator, tmp_path, clock=clock, **QUICK)  # its report is stuck, and soon replaced
@@ -68,7 +68,7 @@ async def test_a_converter_that_dies_costs_neither_report_nor_download(
 
     async with Simulator(scenario(), clock=clock) as simulator:
         with monkeypatch.context() as patch:
-            patch.setattr(pull_module, "convert_report", die)
+            patch.setattr(pull, "convert_report", die)
             first = await export(simulator, tmp_path, clock=clock, **QUICK)
         downloads = len([call for call in simulator.calls if call.endpoint == "blob"])
         assert first.exit_code == 3

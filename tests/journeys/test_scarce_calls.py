@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from journeys.kit import export
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
+from bulkpull.pipeline import convert
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.request_log import Call
+from bulkpull.simulator.request_log import LoggedRequest
 
 POLLING: dict[str, Any] = {"poll_initial_seconds": 5, "poll_max_seconds": 60, "report_timeout_seconds": 3_600}
 
 
-def until_last_look_s(calls: Sequence[Call]) -> float:
+def until_last_look_s(calls: Sequence[LoggedRequest]) -> float:
     """
     Seconds from the first call to the look that found the last report ready.
 
@@ -27,28 +29,70 @@ def until_last_look_s(calls: Sequence[Call]) -> float:
     return (looks[-1] - calls[0].at).total_seconds()
 
 
-def api_calls(simulator: Simulator) -> Counter[str]:
-    return Counter(str(call.endpoint) for call in simulator.calls if call.endpoint not in ("blob", "token"))
+def api_calls(calls: Sequence[LoggedRequest]) -> Counter[str]:
+    return Counter(str(call.endpoint) for call in calls if call.endpoint not in ("blob", "token"))
+
+
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Whether a report is being converted, in a process that virtual time would not wait for by itself."""
+    at_work: set[object] = set()
+    convert_in_child = convert._in_child
+
+    async def watched(*args: Any, **options: Any) -> Any:
+        at_work.add(token := object())
+        try:
+            return await convert_in_child(*args, **options)
+        finally:
+            at_work.discard(token)
+
+    monkeypatch.setattr(convert, "_in_child", watched)
+    return lambda: bool(at_work)
+
+
+@pytest.mark.behaviour(38, 97, 172, 173)
+async def test_a_run_ends_as_soon_as_calls_and_reports_allow_on_the_first_night_and_on_the_next(
+    tmp_path: Path, conversions: Callable[[], bool]
+) -> None:
+    """The last order cannot go before the window that its number falls in, and its report takes a minute from then."""
+    clock = FakeClock(busy=conversions)
+    scenario = Scenario(rows=5, requests_per_minute=10, latency_s={"*": 60.0})
+    async with Simulator(scenario, clock=clock) as simulator:
+        for night in range(2):
+            began_s, before = clock.elapsed_s, len(simulator.calls)
+            manifest = await export(simulator, tmp_path, clock=clock, **POLLING)
+            took_s, calls = clock.elapsed_s - began_s, simulator.calls[before:]
+
+            by_endpoint = api_calls([call for call in calls if call.method != "DELETE"])
+            needed = by_endpoint.total() - by_endpoint["execution"]
+            shortest_s = 60 * (math.ceil(needed / 10) - 1) + 60
+            assert sum(record.status == "complete" for record in manifest.datasets) == 18
+            assert manifest.requests.throttled == 0
+            assert needed <= (2 * 18 + 4 if night == 0 else 18 + 4)
+            assert took_s <= 1.1 * shortest_s
+            if night == 0:
+                assert took_s <= 1.1 * max(api_calls(calls).total() / 10 * 60, 60)
+            clock.advance(86_400)
 
 
 @pytest.mark.behaviour(38, 172, 173)
 async def test_a_full_export_uses_the_allowance_up_and_is_not_refused(tmp_path: Path) -> None:
-    clock, told = FakeClock(), Told()
+    clock, recorded = FakeClock(), EventRecorder()
     scenario = Scenario(rows=5, requests_per_minute=10, latency_s={"*": 60.0})
     async with Simulator(scenario, clock=clock) as simulator:
-        manifest = await export(simulator, tmp_path, clock=clock, listeners=[told.events.append], **POLLING)
-        calls = api_calls(simulator)
+        manifest = await export(simulator, tmp_path, clock=clock, listeners=[recorded.events.append], **POLLING)
+        calls = api_calls(simulator.calls)
         ordered = [call.endpoint for call in simulator.calls if call.method == "POST" and call.endpoint != "token"]
         offered = sum(simulator.service.created_reports.values())
 
     total = calls.total()
-    assert not [each for each in manifest.datasets if each.status == "failed"]
+    assert not [record for record in manifest.datasets if record.status == "failed"]
     assert manifest.requests.throttled == 0
     assert until_last_look_s(simulator.calls) <= 1.1 * max(total / 10 * 60, 60)
     assert total <= 2 * offered + calls["execution"] + 4
     # The first reports are ordered in the first minute, not after all queries.
     assert ordered[:8].count("ScheduledReport") >= 3
-    assert told.of("allowance.awaited")
+    assert recorded.of("allowance.awaited")
 
 
 @pytest.mark.behaviour(97, 172)

@@ -14,9 +14,9 @@ from journeys.kit import ACCOUNT, settings_for
 import bulkpull
 from bulkpull.custom_query import Selection
 from bulkpull.events import Events
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.request import ExportRequest, asked_for
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
@@ -63,7 +63,7 @@ async def test_metrics_arrive_as_numbers_and_a_note_says_that_they_aggregate(tmp
         manifest = await export(simulator, tmp_path, queries=[selection])
 
     (record,) = manifest.datasets
-    assert [column.type for column in record.columns] == ["Int64", "String", "Decimal(38, 18)"]
+    assert [column.type for column in record.columns] == ["Int64", "String", "Decimal(38, 6)"]
     assert "a metric is computed for every combination" in record.notes[0]
     assert bulkpull.scan(tmp_path, "totals").collect()["CustomerMarket"].is_unique().all()
 
@@ -95,7 +95,7 @@ async def test_a_query_that_went_wrong_overnight_harms_no_dataset(tmp_path: Path
     (failed,) = [record for record in manifest.datasets if record.status == "failed"]
     assert failed.reason is not None
     assert failed.source == "AzureUsage"
-    assert failed.reason.startswith("recent: AzureUsage has no column UsageQuantity: the documents know it")
+    assert failed.reason.startswith("recent: AzureUsage has no column UsageQuantity: it is documented")
 
 
 @pytest.mark.behaviour(67, 73)
@@ -157,7 +157,7 @@ async def test_types_stay_within_the_snapshots_of_one_question(tmp_path: Path) -
     made = [first, second, whole, third, again]
     assert {record.status for record in made} == {"complete"}, [record.reason for record in made]
     types = [{column.name: column.type for column in record.columns}["UsageQuantity"] for record in made]
-    assert types == ["String", "String", "Decimal(38, 18)", "Decimal(38, 18)", "String"]
+    assert types == ["String", "String", "Decimal(38, 6)", "Decimal(38, 6)", "String"]
     assert [record.drift for record in made] == [None] * 5
 
 
@@ -184,7 +184,7 @@ async def test_a_run_of_selections_is_resumed_by_what_the_ledger_knows_of_it(tmp
         settings = settings_for(simulator, tmp_path)
         request = ExportRequest(selections=(RECENT,), only_selections=True, submit_only=True)
         submitted = await Run(request, settings, Events()).export()
-        async with opened_ledger(tmp_path / PRIVATE, read_only=True) as ledger:
+        async with opened_ledger(Layout(tmp_path).private, read_only=True) as ledger:
             (entry,) = await ledger.runs()
         then = ExportRequest.of_run(entry.request)
         collected = await Run(then, settings, Events(), resume=submitted.run_id).export()

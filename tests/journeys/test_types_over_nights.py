@@ -74,12 +74,12 @@ async def test_a_column_that_became_text_goes_back_when_that_is_asked_for(tmp_pa
 @pytest.mark.fault(89)
 async def test_dates_that_became_moments_stay_moments_and_the_first_that_did_not_fit_is_told(tmp_path: Path) -> None:
     nights = (["2026-10-01", "2026-11-01"], ["2026-10-01T00:00", "2026-11-01T05:30"], ["2026-10-01", "2026-11-01"])
-    told: list[Any] = []
+    reported: list[Any] = []
     for months in nights:
         record = await a_night(tmp_path, CustomerTpid=["007", "008"], Month=months)
-        told.append((types(record)["Month"], record.drift.retyped if record.drift else []))
+        reported.append((types(record)["Month"], record.drift.retyped if record.drift else []))
 
-    assert told == [
+    assert reported == [
         ("Date", []),
         ("Datetime(us)", ["Month: Date → Datetime(us) (row 1: '2026-10-01T00:00')"]),
         ("Datetime(us)", []),
@@ -103,7 +103,7 @@ async def test_a_column_that_was_never_filled_binds_no_later_night(tmp_path: Pat
     filled = await a_night(tmp_path, CustomerTpid=["007"], Month=["2026-10-01T00:00:00Z"])
     empty_again = await a_night(tmp_path, CustomerTpid=["007"], Month=[""])
 
-    assert [types(each)["Month"] for each in (empty, filled, empty_again)] == [
+    assert [types(item)["Month"] for item in (empty, filled, empty_again)] == [
         "Date",
         "Datetime(us, UTC)",
         "Datetime(us, UTC)",

@@ -89,7 +89,7 @@ async def test_windows_that_came_with_different_types_agree_on_one(tmp_path: Pat
     async with Simulator(Scenario(rows=90, faults=(odd,)), clock=clock) as simulator:
         manifest = await export(simulator, tmp_path, DATASET, window=YEAR, clock=clock)
     (record,) = manifest.datasets
-    (column,) = [each for each in record.columns if each.name == COUNT]
+    (column,) = [item for item in record.columns if item.name == COUNT]
     assert record.status == "complete"
     assert (column.type, column.misfit and column.misfit["value"]) == ("String", "n/a")
     frame = pl.read_parquet([tmp_path / file.path for file in record.files], glob=False)

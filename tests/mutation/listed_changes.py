@@ -35,8 +35,8 @@ NAMED = (
     Change(
         "a body that is shorter than its range counts as no break",
         "if offer.end is None:\n            self._end_unannounced(offer, claim)",
-        "if offer.end is None:\n            self._end_unannounced(offer, claim)\n        elif claim.at < offer.end:\n"
-        "            return",
+        "if offer.end is None:\n            self._end_unannounced(offer, claim)\n"
+        "        elif claim.position < offer.end:\n            return",
         _TRANSFER,
     ),
     Change(
@@ -80,7 +80,7 @@ NAMED = (
         "passing token codes are final",
         "return TokenCode(AnswerKind.PASSING, cause",
         "return TokenCode(AnswerKind.FINAL, cause",
-        ("tests/insights/test_auth.py::test_a_passing_fault_of_the_directory_is_waited_for",),
+        ("tests/auth/test_token_endpoint.py::test_a_passing_fault_of_the_directory_is_waited_for",),
     ),
     Change(
         "the ledger's commits are not durable",
@@ -90,7 +90,7 @@ NAMED = (
     ),
     Change(
         "queries of others are adopted",
-        "for query in sorted((each for each in listed if is_ours(each)), key=_made_at):",
+        "for query in sorted(filter(is_ours, listed), key=_made_at):",
         "for query in sorted(listed, key=_made_at):",
         _RUNS,
     ),
@@ -108,7 +108,7 @@ FURTHER = (
         "a thread reads below the TLS of an https proxy",
         "return response, proxy is None or not proxy.is_tls",
         "return response, True",
-        ("tests/transport/test_tap.py::test_a_thread_reads_only_where_tls_runs_on_the_socket_itself",),
+        ("tests/transport/test_threaded_tls_reader.py::test_a_thread_reads_only_where_tls_runs_on_the_socket_itself",),
     ),
     Change(
         "a failed token is asked for again by each layer",
@@ -138,28 +138,32 @@ FURTHER = (
 """Changes beyond those, for what other cases ask for."""
 
 _ALLOWANCE = ("tests/transport/test_allowance.py",)
-_PACE = ("tests/transport/test_pace.py",)
+_PACE = ("tests/transport/test_rate_limit.py",)
 _RETRY = ("tests/transport/test_retry.py",)
 _HTTP = ("tests/transport/test_http.py",)
 _LIMITS = ("tests/transport/test_limits_of_waiting.py",)
 _CLIENT = ("tests/insights/test_client.py",)
-_CREATION = ("tests/insights/test_creation.py",)
-_TOKENS = ("tests/insights/test_auth.py",)
-_VERDICT = ("tests/insights/test_verdict.py",)
-_REPLIES = ("tests/transfer/test_replies.py",)
+_CREATION = ("tests/insights/test_idempotent_create.py",)
+_TOKENS = ("tests/auth/test_token_endpoint.py",)
+_VERDICT = ("tests/insights/test_error_mapping.py",)
+_REPLIES = ("tests/transfer/test_range_responses.py",)
 _DOWNLOAD = ("tests/pipeline/test_download.py",)
-_PARTIAL = ("tests/transfer/test_partial.py", "tests/transfer/test_journal.py")
+_PARTIAL = ("tests/transfer/test_partial_file.py", "tests/transfer/test_journal.py")
 _POLL = ("tests/pipeline/test_poll.py",)
-_USUAL = ("tests/pipeline/test_usual.py",)
+_USUAL = ("tests/pipeline/test_usual_durations.py",)
 _PUBLISH = ("tests/pipeline/test_publish.py",)
-_RETIRE = ("tests/pipeline/test_retire.py",)
-_LEFTOVERS = ("tests/pipeline/test_leftovers.py",)
-_QUOTA = ("tests/pipeline/test_quota.py",)
-_WINDOWS = ("tests/pipeline/test_windows.py", "tests/pipeline/test_window_agreement.py")
+_RETIRE = ("tests/output/test_retention.py",)
+_LEFTOVERS = ("tests/pipeline/test_reusable_work.py",)
+_QUOTA = ("tests/pipeline/test_report_quota.py",)
+_WINDOWS = ("tests/pipeline/test_date_windows.py", "tests/pipeline/test_window_agreement.py")
 _CUT = ("tests/conversion/test_window_cut.py",)
-_READER = ("tests/conversion/test_one_reader.py", "tests/conversion/test_marks.py", "tests/conversion/test_shape.py")
+_READER = (
+    "tests/conversion/test_one_reader.py",
+    "tests/conversion/test_csv_index.py",
+    "tests/conversion/test_csv_validator.py",
+)
 _HEADER = ("tests/conversion/test_header.py",)
-_NARROW = ("tests/conversion/test_narrow.py", "tests/conversion/test_round_trip.py")
+_NARROW = ("tests/conversion/test_type_inference.py", "tests/conversion/test_round_trip.py")
 _NO_FOLLOW = ("tests/output/test_no_follow.py",)
 
 BY_LAYER = (
@@ -289,7 +293,7 @@ BY_LAYER = (
         "a link may lead to this machine",
         "if self._api_base_url is not None:\n            check_reach(url,",
         "if self._api_base_url is None:\n            check_reach(url,",
-        ("tests/transport/test_reach.py",),
+        ("tests/transport/test_link_reach.py",),
     ),
     # insights and auth
     Change(
@@ -428,7 +432,7 @@ BY_LAYER = (
         "each stream fetches a fresh link of its own",
         "            if self.link is not refused:\n                return",
         "            if self.link is None:\n                return",
-        ("tests/transfer/test_sharing.py", "tests/transfer/test_transfer.py"),
+        ("tests/transfer/test_range_scheduler.py", "tests/transfer/test_transfer.py"),
     ),
     Change("a journal of another file is believed", 'check != b"%08x" % crc32(text[:-1])', "len(check) != 8", _PARTIAL),
     Change(
@@ -491,13 +495,17 @@ BY_LAYER = (
         "bytes that nobody accounts for are dropped",
         "if self._accounted_bytes != self._unpacked_bytes:",
         "if self._accounted_bytes > self._unpacked_bytes:",
-        ("tests/conversion/test_one_reader.py", "tests/conversion/test_sink.py", "tests/pipeline/test_convert.py"),
+        (
+            "tests/conversion/test_one_reader.py",
+            "tests/conversion/test_write_parquet.py",
+            "tests/pipeline/test_convert.py",
+        ),
     ),
     Change(
         "rows that the file lacks are not noticed",
         "if not wanted == file.rows == found:",
         "if not wanted >= file.rows:",
-        ("tests/conversion/test_sink.py", "tests/pipeline/test_convert.py"),
+        ("tests/conversion/test_write_parquet.py", "tests/pipeline/test_convert.py"),
     ),
     Change("a column that is there twice is taken", "    if doubled:\n", "    if len(doubled) > 99:\n", _HEADER),
     Change(
@@ -508,8 +516,8 @@ BY_LAYER = (
     ),
     Change(
         "a missing column is not noticed",
-        "    if missing:\n        raise NotTheReport(",
-        "    if len(missing) > 1:\n        raise NotTheReport(",
+        "    if missing and not is_withheld:",
+        "    if len(missing) > 1 and not is_withheld:",
         _HEADER,
     ),
     Change("an identifier becomes a number", "elif plan.identifier:", "elif plan.identifier is None:", _NARROW),
@@ -528,8 +536,8 @@ BY_LAYER = (
     # pipeline
     Change(
         "an execution of an earlier order is taken",
-        "if each.report_id == report.report_id and not _is_older(each, report)]",
-        "if each.report_id == report.report_id]",
+        "if execution.report_id == report.report_id and not _is_older(execution, report)",
+        "if execution.report_id == report.report_id",
         _POLL,
     ),
     Change(
@@ -550,10 +558,10 @@ BY_LAYER = (
         "except TransferError as error:\n            # A look that failed",
         _POLL,
     ),
-    Change("the oldest durations count", "median(each[-_LATEST:])", "median(each[:_LATEST])", _USUAL),
+    Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
     Change(
         "a failed report stays beside its successor",
-        "                    await self.tools.withdraw_report(report, record=self.record)\n                if attempt",
+        "                    await self.context.withdraw_report(report, record=self.record)\n                if attempt",
         "                    pass\n                if attempt",
         ("tests/journeys/test_edges_and_repeats.py", "tests/journeys/test_fault_matrix.py"),
     ),
@@ -608,8 +616,8 @@ BY_LAYER = (
     ),
     Change(
         "the newest snapshots are retired",
-        "runs = sorted((name for name in names if RUN_ID.fullmatch(name.removeprefix(_PREFIX))), reverse=True)",
-        "runs = sorted(name for name in names if RUN_ID.fullmatch(name.removeprefix(_PREFIX)))",
+        "runs = sorted((name for name in names if RUN_ID.fullmatch(run_of_snapshot(name))), reverse=True)",
+        "runs = sorted(name for name in names if RUN_ID.fullmatch(run_of_snapshot(name)))",
         _RETIRE,
     ),
     Change(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Event, Level
-from bulkpull.observability.run_summary import Account
+from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.timings import RunTimings
 from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile, Requests, Seconds, Tool, status_of
 
@@ -47,10 +47,10 @@ def manifest(*records: DatasetRecord, **changes: Any) -> Manifest:
     return Manifest(**(given | changes))
 
 
-def account(*records: DatasetRecord, **changes: Any) -> Account:
+def account(*records: DatasetRecord, **changes: Any) -> RunSummary:
     """The account of such a run."""
     of_account = {name: changes.pop(name) for name in ("chronicle", "rows_before") if name in changes}
-    return Account(manifest(*records, **changes), Path("data"), **of_account)
+    return RunSummary(manifest(*records, **changes), Path("data"), **of_account)
 
 
 def event(name: str, dataset: str | None = None, **facts: object) -> Event:
@@ -58,14 +58,14 @@ def event(name: str, dataset: str | None = None, **facts: object) -> Event:
     return Event(name, Level.INFO, dataset, facts)
 
 
-def chronicle(*told: tuple[float, Event]) -> RunTimings:
+def chronicle(*reported: tuple[float, Event]) -> RunTimings:
     """What these events, each at its second, make of a run."""
     made = RunTimings()
-    for at_s, each in told:
-        made.note(each, at_s=at_s)
+    for at_s, item in reported:
+        made.record(item, at_s=at_s)
     return made
 
 
-def logged(*told: tuple[str, Event]) -> list[tuple[Event, datetime]]:
+def logged(*reported: tuple[str, Event]) -> list[tuple[Event, datetime]]:
     """Events as a log has them, each at its time of one day."""
-    return [(each, datetime.fromisoformat(f"2026-11-23T{at}Z")) for at, each in told]
+    return [(item, datetime.fromisoformat(f"2026-11-23T{at}Z")) for at, item in reported]

@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from support import Told
+from support import EventRecorder
 
 from bulkpull.events import Event, Level
 from bulkpull.observability.telemetry import is_asked_for
@@ -51,12 +51,12 @@ class Receiver:
         return span
 
     def above(self, span: ReadableSpan) -> str | None:
-        return next((each.name for each in self.spans if span.parent and each.context == span.parent), None)
+        return next((item.name for item in self.spans if span.parent and item.context == span.parent), None)
 
     def counted(self, name: str) -> dict[tuple[Any, ...], Any]:
         data: Any = self.reader.get_metrics_data()
-        metrics = [each for part in data.resource_metrics for scope in part.scope_metrics for each in scope.metrics]
-        points = [point for each in metrics if each.name == name for point in each.data.data_points]
+        metrics = [metric for part in data.resource_metrics for scope in part.scope_metrics for metric in scope.metrics]
+        points = [point for metric in metrics if metric.name == name for point in metric.data.data_points]
         return {
             tuple(value for _, value in sorted(point.attributes.items())): getattr(point, "value", None)
             or getattr(point, "sum", None)
@@ -64,11 +64,11 @@ class Receiver:
         }
 
 
-def listen(*told: tuple[float, Event], parent: str | None = None) -> Receiver:
+def listen(*reported: tuple[float, Event], parent: str | None = None) -> Receiver:
     receiver = Receiver()
     telemetry = Telemetry(receiver.providers, parent=parent)
-    for at_s, each in told:
-        telemetry.note(each, at=START + timedelta(seconds=at_s))
+    for at_s, item in reported:
+        telemetry.note(item, at=START + timedelta(seconds=at_s))
     return receiver
 
 
@@ -85,12 +85,12 @@ WHOLE = (
 
 
 def test_calls_are_within_steps_within_pulls_within_the_run() -> None:
-    told = listen(*WHOLE)
+    reported = listen(*WHOLE)
 
-    assert [span.name for span in told.spans] == ["submit", "blob", "download", "pull", "run"]
-    assert [told.above(span) for span in told.spans] == ["pull", "download", "pull", "run", None]
-    assert len({span.context.trace_id for span in told.spans if span.context}) == 1
-    assert told.named("pull").attributes == {
+    assert [span.name for span in reported.spans] == ["submit", "blob", "download", "pull", "run"]
+    assert [reported.above(span) for span in reported.spans] == ["pull", "download", "pull", "run", None]
+    assert len({span.context.trace_id for span in reported.spans if span.context}) == 1
+    assert reported.named("pull").attributes == {
         "bulkpull.dataset": "AzureUsage",
         "bulkpull.status": "complete",
         "bulkpull.rows": 7,
@@ -98,10 +98,10 @@ def test_calls_are_within_steps_within_pulls_within_the_run() -> None:
 
 
 def test_every_span_has_the_time_of_its_events() -> None:
-    told = listen(*WHOLE)
+    reported = listen(*WHOLE)
 
     def of(name: str) -> tuple[float, float]:
-        span, start = told.named(name), START.timestamp()
+        span, start = reported.named(name), START.timestamp()
         assert span.start_time is not None
         assert span.end_time is not None
         return span.start_time / 1e9 - start, span.end_time / 1e9 - start
@@ -113,19 +113,19 @@ def test_every_span_has_the_time_of_its_events() -> None:
 
 
 def test_counts_tell_rows_bytes_steps_calls_and_ends() -> None:
-    told = listen(*WHOLE, (9.0, event("call.retried", endpoint="token", reason="x")))
+    reported = listen(*WHOLE, (9.0, event("call.retried", endpoint="token", reason="x")))
 
-    assert told.counted("bulkpull.rows") == {("AzureUsage",): 7}
-    assert told.counted("bulkpull.downloaded") == {("AzureUsage",): 900}
-    assert told.counted("bulkpull.pulls") == {("AzureUsage", "complete"): 1}
-    assert told.counted("bulkpull.step.duration") == {("AzureUsage", "submit"): 2, ("AzureUsage", "download"): 3}
-    assert told.counted("bulkpull.call.duration") == {("blob", 206): 0.5}
-    assert told.counted("bulkpull.call.retries") == {("token",): 1}
+    assert reported.counted("bulkpull.rows") == {("AzureUsage",): 7}
+    assert reported.counted("bulkpull.downloaded") == {("AzureUsage",): 900}
+    assert reported.counted("bulkpull.pulls") == {("AzureUsage", "complete"): 1}
+    assert reported.counted("bulkpull.step.duration") == {("AzureUsage", "submit"): 2, ("AzureUsage", "download"): 3}
+    assert reported.counted("bulkpull.call.duration") == {("blob", 206): 0.5}
+    assert reported.counted("bulkpull.call.retries") == {("token",): 1}
 
 
 def test_a_lost_pull_and_a_fault_of_the_service_are_errors_and_secrets_stay_out() -> None:
     register_secret(CANARY)
-    told = listen(
+    reported = listen(
         (0, event("run.started", run_id="r-1")),
         (1, event("pull.stepped", "AzureUsage", step="poll")),
         (2, Event("call.sent", Level.DEBUG, None, {"endpoint": "execution", "status": 503, "elapsed_s": 0.1})),
@@ -134,29 +134,29 @@ def test_a_lost_pull_and_a_fault_of_the_service_are_errors_and_secrets_stay_out(
         (5, event("run.finished", status="failed")),
     )
 
-    assert {span.name: span.status.is_ok for span in told.spans} == {
+    assert {span.name: span.status.is_ok for span in reported.spans} == {
         "execution": False, "poll": False, "pull": False, "run": False
     }  # fmt: skip
-    assert told.above(told.named("execution")) == "run"
-    assert [mark.name for mark in told.named("poll").events] == ["call.retried"]
-    assert CANARY not in "".join(span.to_json() for span in told.spans)
+    assert reported.above(reported.named("execution")) == "run"
+    assert [mark.name for mark in reported.named("poll").events] == ["call.retried"]
+    assert CANARY not in "".join(span.to_json() for span in reported.spans)
 
 
 def test_an_interruption_ends_every_span() -> None:
-    told = listen(
+    reported = listen(
         (0, event("run.started", run_id="r-1")),
         (1, event("pull.stepped", "AzureUsage", step="poll", part="a")),
         (1, event("pull.stepped", "AzureUsage", step="poll", part="b")),
         (2, event("run.finished", status="interrupted")),
     )
 
-    assert sorted(span.name for span in told.spans) == ["poll", "poll", "pull", "run"]
+    assert sorted(span.name for span in reported.spans) == ["poll", "poll", "pull", "run"]
 
 
 def test_a_run_belongs_to_the_trace_of_whoever_started_it() -> None:
-    told = listen(*WHOLE, parent=f"00-{TRACE}-b7ad6b7169203331-01")
+    reported = listen(*WHOLE, parent=f"00-{TRACE}-b7ad6b7169203331-01")
 
-    assert {f"{span.context.trace_id:032x}" for span in told.spans if span.context} == {TRACE}
+    assert {f"{span.context.trace_id:032x}" for span in reported.spans if span.context} == {TRACE}
 
 
 @pytest.mark.parametrize(
@@ -221,13 +221,13 @@ async def test_a_run_sends_its_spans_and_counts_to_the_receiver_of_the_environme
 async def test_an_exporter_that_is_not_there_is_told_with_the_remedy_and_harms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, words: str
 ) -> None:
-    told = Told()
+    recorded = EventRecorder()
     monkeypatch.setenv(variable, "carrier_pigeon")
     async with Simulator(Scenario(rows=10)) as simulator:
-        done = await export(simulator, tmp_path, "Profile", listeners=[told.events.append])
+        done = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 
     assert done.exit_code == 0
-    (lacking,) = told.of("account.lacking")
+    (lacking,) = recorded.of("account.lacking")
     assert words in str(lacking["reason"])
     assert "bulkpull[otel]" in str(lacking["reason"])
 
@@ -235,7 +235,7 @@ async def test_an_exporter_that_is_not_there_is_told_with_the_remedy_and_harms_n
 async def test_a_fault_in_telemetry_ends_the_telemetry_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, receiver = Told(), Receiver()
+    recorded, receiver = EventRecorder(), Receiver()
 
     def break_down(*_: object, **__: object) -> None:
         raise ValueError("the floor gave way")
@@ -243,7 +243,7 @@ async def test_a_fault_in_telemetry_ends_the_telemetry_and_not_the_run(
     monkeypatch.setattr("bulkpull.observability.recorder.telemetry_for", lambda _: Telemetry(receiver.providers))
     monkeypatch.setattr(Telemetry, "_call", break_down)
     async with Simulator(Scenario(rows=10, faults=(Fault("throttle", args={"retry_after": 0}, times=1),))) as simulator:
-        done = await export(simulator, tmp_path, "Profile", listeners=[told.events.append])
+        done = await export(simulator, tmp_path, "Profile", listeners=[recorded.events.append])
 
     assert done.exit_code == 0
-    assert [lacking["part"] for lacking in told.of("account.lacking")] == ["telemetry"]
+    assert [lacking["part"] for lacking in recorded.of("account.lacking")] == ["telemetry"]

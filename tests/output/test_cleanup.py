@@ -89,7 +89,7 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, broken: str, number: int
 ) -> None:
     publish(tmp_path, "Profile", run_id=OLD)
-    told: list[Event] = []
+    reported: list[Event] = []
     # Only what comes after the commit is struck.
     save = Current.save
 
@@ -102,12 +102,12 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
 
     with monkeypatch.context() as patched:
         patched.setattr(Current, "save", save_and_break)
-        published = await publish_new(tmp_path, Events(told.append))
+        published = await publish_new(tmp_path, Events(reported.append))
     monkeypatch.undo()
 
     steps = [step, "views"] if broken == "write" else [step]  # both write a file of the folder
     assert [undone.step for undone in published.undone] == steps
-    assert [event.facts["step"] for event in told if event.name == "cleanup.postponed"] == steps
+    assert [event.facts["step"] for event in reported if event.name == "cleanup.postponed"] == steps
     assert "the next run does it" in published.undone[0].note
     current = Current.load(tmp_path)
     assert current.datasets["Profile"].run_id == NEW

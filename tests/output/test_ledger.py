@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from bulkpull.errors import DiskTrouble, OutputLocked
-from bulkpull.output import ledger_db as schema
-from bulkpull.output.atomic_files import explained, write_json
+from bulkpull.output import ledger_db
+from bulkpull.output.atomic_files import disk_errors, write_json
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
@@ -45,9 +45,9 @@ def test_a_commit_is_on_the_disk_before_the_next_step_begins(
 ) -> None:
     """In both journal modes: with less than FULL a power cut takes the last commits of a write-ahead journal."""
     if not shared_maps:
-        opened = schema._open_checked
-        monkeypatch.setattr(schema, "_open_checked", lambda path, **_: opened(path, shared_maps=False))
-    database, _ = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
+        opened = ledger_db._open_checked
+        monkeypatch.setattr(ledger_db, "_open_checked", lambda path, **_: opened(path, shared_maps=False))
+    database, _ = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="20260101T000000Z")
     with closing(database):
         (level,) = database.execute("PRAGMA synchronous").fetchone()
         (mode,) = database.execute("PRAGMA journal_mode").fetchone()
@@ -159,10 +159,10 @@ async def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.fault(5, 7)
 @pytest.mark.parametrize(("number", "words"), [(28, "no room left"), (13, "no permission"), (5, "refused")])
 def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, words: str, tmp_path: Path) -> None:
-    with pytest.raises(DiskTrouble, match=words) as told, explained(tmp_path):
+    with pytest.raises(DiskTrouble, match=words) as reported, disk_errors(tmp_path):
         raise OSError(number, "told by the system")
 
-    assert str(tmp_path) in str(told.value)
+    assert str(tmp_path) in str(reported.value)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -207,14 +207,14 @@ def test_status_and_exit_status_agree(records: list[DatasetRecord], status: str,
 
 def test_the_manifest_has_the_keys_of_the_contract_and_reads_like_its_json() -> None:
     made = manifest(record("complete"))
-    told = made.as_dict()
+    reported = made.as_dict()
 
     assert {
         "version", "run_id", "status", "started_at", "finished_at", "tool", "api_base_url", "requests", "datasets",
-    } <= set(told)  # fmt: skip
+    } <= set(reported)  # fmt: skip
     assert {
         "dataset", "status", "reason", "query", "query_id", "report_id", "execution_id", "data_redacted", "rows",
         "columns", "downloaded_bytes", "files", "seconds",
-    } <= set(told["datasets"][0])  # fmt: skip
-    assert set(told["datasets"][0]["seconds"]) == {"submit", "wait", "download", "convert"}
+    } <= set(reported["datasets"][0])  # fmt: skip
+    assert set(reported["datasets"][0]["seconds"]) == {"submit", "wait", "download", "convert"}
     assert made["datasets"][0]["status"] == "complete"

@@ -161,7 +161,7 @@ def test_whatever_is_planted_removal_and_reading_stay_within(
     ours.mkdir()
     (others / "b" / "c" / "d").mkdir(parents=True)
     (others / "b" / "file").write_text("others")
-    before = sorted(str(each) for each in others.rglob("*"))
+    before = sorted(str(item) for item in others.rglob("*"))
     for kind, where in plants:
         target = ours / where
         if os.path.lexists(target) or not target.parent.is_dir() or target.parent.resolve() != target.parent:
@@ -182,4 +182,4 @@ def test_whatever_is_planted_removal_and_reading_stay_within(
         pass
     remove_beneath(ours / path, root=ours)
 
-    assert sorted(str(each) for each in others.rglob("*")) == before
+    assert sorted(str(item) for item in others.rglob("*")) == before

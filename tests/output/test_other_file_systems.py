@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bulkpull.errors import LedgerError
-from bulkpull.output import ledger_db as schema
+from bulkpull.output import ledger_db
 from bulkpull.output.atomic_files import has_links, link_or_copy, replace_symlink, sync_folder
 
 COMPILER = shutil.which("cc")
@@ -84,12 +84,12 @@ def test_an_export_twice_over_on_a_file_system_that_lacks_something_is_complete(
         return done.stderr + done.stdout
 
     export()
-    told = export()
+    reported = export()
 
     assert (tmp_path / "out" / "current.json").is_file()
     assert (tmp_path / "out" / "latest").exists() == (lacks != "NO_LINKS")
     if lacks == "NO_LINKS":
-        assert "no links" in told
+        assert "no links" in reported
     if lacks == "NO_SHARED_MAPS":
         header = (tmp_path / "out" / ".bulkpull" / "ledger.sqlite").read_bytes()[:20]
         assert header[18:20] == b"\x01\x01"  # a rollback journal; 2 stands for the write-ahead journal
@@ -117,10 +117,10 @@ class _Stubborn:
 def test_where_the_write_ahead_journal_cannot_be_used_the_ledger_takes_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    connect = schema._connect
-    monkeypatch.setattr(schema, "_connect", lambda *given: _Stubborn(connect(*given), code))
+    connect = ledger_db._connect
+    monkeypatch.setattr(ledger_db, "_connect", lambda *given: _Stubborn(connect(*given), code))
 
-    database, set_aside = schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
+    database, set_aside = ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
 
     assert set_aside is None
     assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -136,11 +136,11 @@ def test_a_file_system_that_lets_no_journal_be_used_is_one_sentence(
         refused.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
         raise refused
 
-    monkeypatch.setattr(schema, "_open_checked", refuse)
+    monkeypatch.setattr(ledger_db, "_open_checked", refuse)
 
-    with pytest.raises(LedgerError, match="file system") as told:
-        schema.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
-    assert "damage" not in told.value.reason
+    with pytest.raises(LedgerError, match="file system") as reported:
+        ledger_db.open_to_write(tmp_path / "ledger.sqlite", stamp="now")
+    assert "damage" not in reported.value.reason
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")

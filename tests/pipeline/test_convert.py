@@ -16,12 +16,12 @@ import anyio
 import pytest
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, Kind, NotAFrame, frame, read_head
-from bulkpull.conversion.messages import ColumnPlan, ConvertedTable, Misfit, Order
+from bulkpull.conversion.frames import HEAD, LONGEST_PAYLOAD_BYTES, MARK, FrameType, NotAFrame, frame, read_head
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, Misfit
 from bulkpull.conversion.worker import LENGTH
 from bulkpull.errors import ConverterDied, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 from bulkpull.pipeline import convert as converting
-from bulkpull.pipeline import converter as converter_module
+from bulkpull.pipeline import converter
 from bulkpull.pipeline.convert import BATCH_BYTES, convert_report, warm_up
 from bulkpull.pipeline.converter import Converter
 
@@ -41,7 +41,7 @@ class Children:
             self.started.append(await start(threads=threads))
             return self.started[-1]
 
-        async def noted_ask(child: Converter, order: Order) -> bytes | None:
+        async def noted_ask(child: Converter, order: ConversionRequest) -> bytes | None:
             self.batch_bytes.append(order.batch_bytes)
             return await ask(child, order)
 
@@ -80,7 +80,7 @@ def slow(tmp_path: Path) -> Path:
     return path
 
 
-async def convert(source: Path, into: Path, *, limit: int = 1 << 40) -> ConvertedTable:
+async def convert(source: Path, into: Path, *, limit: int = 1 << 40) -> ConversionResult:
     return await convert_report(
         source,
         into=into,
@@ -139,7 +139,7 @@ async def test_a_folder_that_cannot_be_written_is_trouble_with_the_disk(stored: 
 async def test_a_child_that_is_killed_is_replaced_once_with_smaller_batches(
     slow: Path, into: Path, children: Children
 ) -> None:
-    tables: list[ConvertedTable] = []
+    tables: list[ConversionResult] = []
 
     async def converted() -> None:
         tables.append(await convert(slow, into))
@@ -213,7 +213,7 @@ async def test_cancelling_kills_the_child_in_the_middle_of_a_conversion(
 @pytest.mark.fault(93)
 def test_a_child_ends_when_its_parent_is_gone(slow: Path, into: Path) -> None:
     """A parent that is killed cannot clean up, so the end of the child's input has to do."""
-    order = Order(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
+    order = ConversionRequest(slow, into, COLUMNS, {}, 1 << 40, BATCH_BYTES)
     request = pickle.dumps(order)
     ours, replies = socket.socketpair()
     command = [sys.executable, "-m", "bulkpull.conversion.worker", str(replies.fileno())]
@@ -372,7 +372,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
 async def test_a_child_that_is_stopped_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converter_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(converter, "SILENCE_S", 0.05)
     start = converting._start
 
     async def start_stopped(*, threads: int | None = None) -> Converter:
@@ -393,8 +393,8 @@ async def test_a_child_that_lives_and_does_nothing_is_given_up(
     slow: Path, into: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a file that nobody writes; its heartbeats alone are no work."""
-    monkeypatch.setattr(converter_module, "STILL_S", 0.0)
-    monkeypatch.setattr(converter_module, "_WORKING_S", 1e9)
+    monkeypatch.setattr(converter, "STILL_S", 0.0)
+    monkeypatch.setattr(converter, "_WORKING_S", 1e9)
 
     with pytest.raises(ConverterDied, match="it stood still"):
         await convert(slow, into)
@@ -435,7 +435,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 @pytest.mark.case("L5")
 @pytest.mark.parametrize("words", ["RuntimeError: can't start new thread", "thread panicked: failed to spawn thread"])
 def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
-    error = converter_module._explained(1, f"Traceback\n{words}\n".encode())
+    error = converter._explained(1, f"Traceback\n{words}\n".encode())
 
     assert "a limit on processes or threads" in error.reason
     assert "defect" not in error.reason
@@ -443,13 +443,13 @@ def test_a_limit_on_threads_is_told_from_a_defect(words: str) -> None:
 
 @pytest.mark.case("C12")
 def test_only_what_bears_the_mark_a_known_kind_and_a_possible_length_is_a_frame() -> None:
-    good = frame(Kind.REPLY, b"abc")
-    assert read_head(good[: HEAD.size]) == (Kind.REPLY, 3)
+    good = frame(FrameType.REPLY, b"abc")
+    assert read_head(good[: HEAD.size]) == (FrameType.REPLY, 3)
 
     for head in (
-        HEAD.pack(b"eight le", Kind.REPLY, 3),
+        HEAD.pack(b"eight le", FrameType.REPLY, 3),
         HEAD.pack(MARK, 9, 3),
-        HEAD.pack(MARK, Kind.REPLY, LONGEST_PAYLOAD_BYTES + 1),
+        HEAD.pack(MARK, FrameType.REPLY, LONGEST_PAYLOAD_BYTES + 1),
     ):
         with pytest.raises(NotAFrame):
             read_head(head)

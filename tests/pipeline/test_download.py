@@ -15,7 +15,7 @@ from support import RawServer, Rig, raw_server, reply, rig
 
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, FileGone, LinkExpired, StorageTrouble
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import StoredFile, download_report
+from bulkpull.pipeline.download import DownloadedFile, download_report
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S, LOOK_PAUSES_S
 
 QUERY = "/container/Report%20Name.csv?sv=2018-03-28&sr=b&sp=r&se=2026-11-30T00%3A00%3A00Z&sig=a%2Bb%2fC%3D"
@@ -36,7 +36,7 @@ def says(*answers: bytes) -> Answer:
     return answer
 
 
-async def fetch(server: RawServer, parts: Rig, into: Path, *, relinked: list[str] | None = None) -> StoredFile:
+async def fetch(server: RawServer, parts: Rig, into: Path, *, relinked: list[str] | None = None) -> DownloadedFile:
     async def relink() -> SecureLink:
         if relinked is not None:
             relinked.append("fresh")
@@ -44,11 +44,11 @@ async def fetch(server: RawServer, parts: Rig, into: Path, *, relinked: list[str
 
     return await download_report(
         SecureLink(server.origin + QUERY), relink=relink, execution_id="execution-1", into=into, segments=4,
-        http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.told.hub,
+        http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.recorded.hub,
     )  # fmt: skip
 
 
-async def outcome(answer: Answer, into: Path) -> tuple[StoredFile | BulkpullError, RawServer]:
+async def outcome(answer: Answer, into: Path) -> tuple[DownloadedFile | BulkpullError, RawServer]:
     async with raw_server(answer) as server, rig() as parts:
         try:
             return await fetch(server, parts, into), server
@@ -61,7 +61,7 @@ async def test_the_link_goes_out_byte_for_byte_and_nothing_of_ours_with_it(tmp_p
     stored, server = await outcome(says(WHOLE), tmp_path / "report")
 
     md5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
-    assert stored == StoredFile(tmp_path / "report", len(BODY), ETAG, md5, ("length", "md5"))
+    assert stored == DownloadedFile(tmp_path / "report", len(BODY), ETAG, md5, ("length", "md5"))
     assert (tmp_path / "report").read_bytes() == BODY
     (head,) = server.requests
     assert head.startswith(f"GET {QUERY} HTTP/1.1\r\n".encode())
@@ -77,7 +77,7 @@ async def test_a_break_is_resumed_at_its_byte_under_the_etag(tmp_path: Path) -> 
     )
     stored, server = await outcome(says(cut, rest), tmp_path / "report")
 
-    assert isinstance(stored, StoredFile)
+    assert isinstance(stored, DownloadedFile)
     assert (tmp_path / "report").read_bytes() == BODY
     assert b"\r\nRange: bytes=1000-\r\n" in server.requests[1]
     assert b"\r\nIf-Match: " + ETAG.encode() + b"\r\n" in server.requests[1]
@@ -138,7 +138,7 @@ async def test_a_trickle_counts_as_a_stall_and_is_resumed(tmp_path: Path) -> Non
                 writer.write(rest)
                 return
             writer.write(WHOLE[: -len(BODY)])
-            while not parts.told.of("call.sent"):
+            while not parts.recorded.of("call.sent"):
                 await asyncio.sleep(0)  # until the client waits for the body
             parts.clock.advance(61)
             writer.write(BODY[:2])
@@ -148,7 +148,7 @@ async def test_a_trickle_counts_as_a_stall_and_is_resumed(tmp_path: Path) -> Non
             await fetch(server, parts, tmp_path / "report")
 
     assert (tmp_path / "report").read_bytes() == BODY
-    assert "stalled" in str(parts.told.of("download.resumed")[0]["reason"])
+    assert "stalled" in str(parts.recorded.of("download.resumed")[0]["reason"])
 
 
 @pytest.mark.fault(7)

@@ -39,7 +39,7 @@ SEATS = OfferedDataset("SeatsSubscriptionsAndRevenue", ("Month",), ("AvailableSe
 
 
 def plan(*offered: OfferedDataset, refusals: MetricRefusals | None = None, **options: object) -> list[Pull]:
-    names = [] if options.get("only_selections") else [each.name for each in offered]
+    names = [] if options.get("only_selections") else [item.name for item in offered]
     made = make_plan(
         names,
         offered=offered,

@@ -46,7 +46,7 @@ def test_everything_includes_what_appeared_without_notice() -> None:
 @pytest.mark.fault(22)
 @pytest.mark.parametrize("named", [True, False])
 def test_a_dataset_that_is_not_listed_is_unavailable_and_the_nearest_are_told(named: bool) -> None:
-    on_offer = [each for each in ALL_TWENTY if each.name != "TeamsUsageWorkload"]
+    on_offer = [item for item in ALL_TWENTY if item.name != "TeamsUsageWorkload"]
 
     made = plan(*(["TeamsUsageWorkload"] if named else []), on_offer=on_offer)
 

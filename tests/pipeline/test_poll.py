@@ -21,9 +21,9 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Event, Events
 from bulkpull.model import Execution, Query, Report, SecureLink
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm
 from bulkpull.pipeline.poll import Poller
-from bulkpull.pipeline.poll_rules import PollSchedule, Verdict, judge
+from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
 from bulkpull.pipeline.report_deletion import may_delete_report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -48,32 +48,32 @@ READY = execution("Completed", link=LINK)
 @pytest.mark.parametrize(
     ("answers", "verdict"),
     [
-        ([], Verdict.ABSENT),
-        ([execution("Completed", "stranger", link=LINK)], Verdict.ABSENT),
-        ([execution("Pending")], Verdict.PENDING),
-        ([execution("Running")], Verdict.PENDING),
-        ([execution("Pondering")], Verdict.PENDING),
-        ([execution("paused")], Verdict.PAUSED),
-        ([execution("Failed")], Verdict.FAILED),
-        ([execution("CancelledByUser")], Verdict.FAILED),
-        ([execution("InternalError")], Verdict.FAILED),
-        ([execution("Completed")], Verdict.WITHOUT_LINK),
-        ([execution("COMPLETED", link=LINK)], Verdict.READY),
-        ([execution("Pending"), READY], Verdict.READY),
-        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], Verdict.ABSENT),
-        ([execution("Completed", link=LINK, at=NOW - timedelta(minutes=1))], Verdict.READY),
-        ([execution("Completed", link=LINK, at=NOW + timedelta(days=1))], Verdict.READY),
+        ([], ExecutionState.ABSENT),
+        ([execution("Completed", "stranger", link=LINK)], ExecutionState.ABSENT),
+        ([execution("Pending")], ExecutionState.PENDING),
+        ([execution("Running")], ExecutionState.PENDING),
+        ([execution("Pondering")], ExecutionState.PENDING),
+        ([execution("paused")], ExecutionState.PAUSED),
+        ([execution("Failed")], ExecutionState.FAILED),
+        ([execution("CancelledByUser")], ExecutionState.FAILED),
+        ([execution("InternalError")], ExecutionState.FAILED),
+        ([execution("Completed")], ExecutionState.WITHOUT_LINK),
+        ([execution("COMPLETED", link=LINK)], ExecutionState.READY),
+        ([execution("Pending"), READY], ExecutionState.READY),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(days=1))], ExecutionState.ABSENT),
+        ([execution("Completed", link=LINK, at=NOW - timedelta(minutes=1))], ExecutionState.READY),
+        ([execution("Completed", link=LINK, at=NOW + timedelta(days=1))], ExecutionState.READY),
     ],
 )
-def test_what_an_answer_means_for_a_report(answers: list[Execution], verdict: Verdict) -> None:
-    assert judge(report(), answers)[0] is verdict
+def test_what_an_answer_means_for_a_report(answers: list[Execution], verdict: ExecutionState) -> None:
+    assert execution_state(report(), answers)[0] is verdict
 
 
 @pytest.mark.behaviour(178)
 def test_of_several_completed_executions_the_newest_is_taken() -> None:
     old, new = (execution("Completed", link=LINK, at=NOW + timedelta(hours=h)) for h in (1, 2))
 
-    assert judge(report(), [old, new, READY])[1] is new
+    assert execution_state(report(), [old, new, READY])[1] is new
 
 
 @pytest.mark.behaviour(119)
@@ -142,14 +142,14 @@ async def wait_for(
     service: FakeService,
     *reports: Report,
     schedule: PollSchedule | None = None,
-    told: list[Event] | None = None,
+    recorded: list[Event] | None = None,
     usual_s: Mapping[str, float] | None = None,
     may_be_replaced: bool = False,
-    form: Form = Form.ALL_STATUSES,
-    remember: Callable[[Form], Awaitable[None]] | None = None,
+    form: PollForm = PollForm.ALL_STATUSES,
+    remember: Callable[[PollForm], Awaitable[None]] | None = None,
     **options: Any,
 ) -> list[Execution | BulkpullError]:
-    events = Events((told if told is not None else []).append)
+    events = Events((recorded if recorded is not None else []).append)
     lookup = ExecutionLookup(service, events=events, form=form, remember=remember)  # type: ignore[arg-type]
     poller = Poller(
         client=service,  # type: ignore[arg-type]
@@ -161,18 +161,20 @@ async def wait_for(
     )
     outcomes: list[Execution | BulkpullError] = []
 
-    async def wait(each: Report) -> None:
+    async def wait(awaited_report: Report) -> None:
         try:
-            known_s = (usual_s or {}).get(each.report_id)
-            outcomes.append(await poller.wait_for_completion(each, usual_s=known_s, may_be_replaced=may_be_replaced))
+            known_s = (usual_s or {}).get(awaited_report.report_id)
+            outcomes.append(
+                await poller.wait_for_completion(awaited_report, usual_s=known_s, may_be_replaced=may_be_replaced)
+            )
         except BulkpullError as error:
             outcomes.append(error)
 
     async with anyio.create_task_group() as group:
         group.start_soon(poller.run)
         async with anyio.create_task_group() as waiting:
-            for each in reports:
-                waiting.start_soon(wait, each)
+            for item in reports:
+                waiting.start_soon(wait, item)
         group.cancel_scope.cancel()
     return outcomes
 
@@ -181,7 +183,7 @@ async def wait_for(
 async def test_one_call_asks_for_every_pending_report() -> None:
     service = FakeService(
         InstantClock(),
-        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= 10 * int(each)],
+        lambda now, ids, _: [execution("Completed", item_id, link=LINK) for item_id in ids if now >= 10 * int(item_id)],
     )
     outcomes = await wait_for(service, *(report(str(n)) for n in range(1, 21)))
 
@@ -195,7 +197,9 @@ async def test_reports_of_one_to_ten_seconds_cost_at_most_sixty_looks_and_a_fift
     latencies = {str(n): 1 + 9 * n / 19 for n in range(20)}
     service = FakeService(
         InstantClock(),
-        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= latencies[each]],
+        lambda now, ids, _: [
+            execution("Completed", item_id, link=LINK) for item_id in ids if now >= latencies[item_id]
+        ],
     )
     await wait_for(service, *map(report, latencies), schedule=PollSchedule(initial_s=0.1, longest_s=60))
 
@@ -212,11 +216,11 @@ async def test_a_joined_form_that_is_refused_is_given_up_for_good() -> None:
         return [execution("Completed", ids[0], link=LINK)] if now > 20 else []
 
     service = FakeService(InstantClock(), answer)
-    told: list[Event] = []
-    outcomes = await wait_for(service, report("r1"), report("r2"), told=told)
+    recorded: list[Event] = []
+    outcomes = await wait_for(service, report("r1"), report("r2"), recorded=recorded)
 
     assert len(outcomes) == 2
-    assert [event.facts["form"] for event in told if event.name == "poll.narrowed"] == ["one_report"]
+    assert [event.facts["form"] for event in recorded if event.name == "poll.narrowed"] == ["one_report"]
     assert [len(ids) for ids, _ in service.asked[2:]] == [1] * (len(service.asked) - 2)
 
 
@@ -226,27 +230,29 @@ async def test_joined_statuses_that_are_refused_are_given_up_and_joined_reports_
     def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
         if len(statuses) > 1:
             raise RequestRejected("no semicolons")
-        return [execution("Completed", each, link=LINK) for each in ids] if now > 20 else []
+        return [execution("Completed", item_id, link=LINK) for item_id in ids] if now > 20 else []
 
     service = FakeService(InstantClock(), answer)
-    remembered: list[Form] = []
+    remembered: list[PollForm] = []
 
-    async def remember(form: Form) -> None:
+    async def remember(form: PollForm) -> None:
         remembered.append(form)
 
     outcomes = await wait_for(service, report("r1"), report("r2"), remember=remember)
 
     assert [type(outcome) for outcome in outcomes] == [Execution, Execution]
-    assert remembered == [Form.ONE_STATUS]
+    assert remembered == [PollForm.ONE_STATUS]
     assert [len(statuses) for _, statuses in service.asked] == [4] + [1] * (len(service.asked) - 1)
     assert {len(ids) for ids, _ in service.asked} == {2}
 
 
 @pytest.mark.behaviour(107)
 async def test_a_form_that_earlier_runs_learnt_is_not_tried_again() -> None:
-    service = FakeService(InstantClock(), lambda _, ids, __: [execution("Completed", each, link=LINK) for each in ids])
+    service = FakeService(
+        InstantClock(), lambda _, ids, __: [execution("Completed", item_id, link=LINK) for item_id in ids]
+    )
 
-    await wait_for(service, report("r1"), report("r2"), form=Form.ONE_REPORT)
+    await wait_for(service, report("r1"), report("r2"), form=PollForm.ONE_REPORT)
 
     assert service.asked == [(("r1",), ("Completed",)), (("r2",), ("Completed",))]
 
@@ -257,7 +263,7 @@ async def test_one_bad_id_of_eight_is_found_by_halving_and_left_out(works_alone:
     def answer(now: float, ids: Sequence[str], _: Sequence[str]) -> list[Execution]:
         if "r5" in ids and (len(ids) > 1 or not works_alone):
             raise RequestRejected("bad id")
-        return [execution("Completed", each, link=LINK) for each in ids] if now > 60 else []
+        return [execution("Completed", item_id, link=LINK) for item_id in ids] if now > 60 else []
 
     service = FakeService(InstantClock(), answer)
     outcomes = await wait_for(service, *(report(f"r{n}") for n in range(8)))
@@ -274,13 +280,15 @@ async def test_two_bad_ids_are_told_from_a_refused_form() -> None:
     def answer(_: float, ids: Sequence[str], __: Sequence[str]) -> list[Execution]:
         if {"r0", "r3"} & set(ids):
             raise RequestRejected("bad id")
-        return [execution("Completed", each, link=LINK) for each in ids]
+        return [execution("Completed", item_id, link=LINK) for item_id in ids]
 
-    told: list[Event] = []
-    outcomes = await wait_for(FakeService(InstantClock(), answer), *(report(f"r{n}") for n in range(4)), told=told)
+    recorded: list[Event] = []
+    outcomes = await wait_for(
+        FakeService(InstantClock(), answer), *(report(f"r{n}") for n in range(4)), recorded=recorded
+    )
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Execution"] * 2 + ["RequestRejected"] * 2
-    assert not [event for event in told if event.name == "poll.narrowed"]
+    assert not [event for event in recorded if event.name == "poll.narrowed"]
 
 
 @pytest.mark.behaviour(119)
@@ -296,7 +304,9 @@ async def test_the_first_look_comes_when_earlier_runs_say_that_the_report_is_due
 async def test_one_report_that_is_usually_slow_delays_no_look_at_another() -> None:
     service = FakeService(
         InstantClock(),
-        lambda now, ids, _: [execution("Completed", each, link=LINK) for each in ids if now >= 9 or each == "r2"],
+        lambda now, ids, _: [
+            execution("Completed", item_id, link=LINK) for item_id in ids if now >= 9 or item_id == "r2"
+        ],
     )
 
     await wait_for(service, report("r2"), report("r1"), usual_s={"r2": 3_000.0}, random=lambda: 0.5)
@@ -331,7 +341,7 @@ async def test_a_report_that_spoils_the_batch_harms_no_other() -> None:
     def answer(now: float, ids: Sequence[str], statuses: Sequence[str]) -> list[Execution]:
         if "bad" in ids:
             raise RequestRejected("bad id")
-        return [execution("Completed", each, link=LINK) for each in ids]
+        return [execution("Completed", item_id, link=LINK) for item_id in ids]
 
     good, bad = await wait_for(FakeService(InstantClock(), answer), report("good"), report("bad"))
 
@@ -355,14 +365,14 @@ async def test_minutes_of_trouble_cost_no_report_and_slow_the_looks_down() -> No
 @pytest.mark.fault(46)
 async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning_half_way() -> None:
     service = FakeService(InstantClock(), lambda *_: [execution("Running")])
-    told: list[Event] = []
+    recorded: list[Event] = []
 
-    (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000), told=told)
+    (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000), recorded=recorded)
 
     assert isinstance(error, ExecutionOverdue)
     assert "report_timeout_seconds" in str(error)
     assert 1_000 <= service.clock.now_s <= 1_060
-    warned = [event.facts["age_s"] for event in told if "deadline_s" in event.facts]
+    warned = [event.facts["age_s"] for event in recorded if "deadline_s" in event.facts]
     assert len(warned) == 1
     assert 500 <= float(str(warned[0])) <= 560
 

@@ -12,9 +12,9 @@ import pytest
 from bulkpull.clock import SystemClock
 from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
-from bulkpull.output import atomic_files as files
+from bulkpull.output import atomic_files
 from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
-from bulkpull.pipeline.publish import Publisher, Staged, find_drift, hold_back
+from bulkpull.pipeline.publish import Publisher, Staged, find_schema_drift, hold_back
 from bulkpull.question import Question
 
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
@@ -39,10 +39,10 @@ async def test_a_published_snapshot_is_named_by_the_pointer_and_by_the_link(tmp_
     assert [file.path for file in published] == [f"datasets/Profile/run={RUN_1}/part-00000.parquet"]
     current = json.loads((tmp_path / "current.json").read_text())
     assert current["version"] == 1
-    told = current["datasets"]["Profile"]
-    assert told["published_at"] == current["updated_at"]
-    assert (told["run_id"], told["rows"], told["files"]) == (RUN_1, 1, [published[0].path])
-    assert told["question_sha256"] == Question(**told["question"]).sha256
+    reported = current["datasets"]["Profile"]
+    assert reported["published_at"] == current["updated_at"]
+    assert (reported["run_id"], reported["rows"], reported["files"]) == (RUN_1, 1, [published[0].path])
+    assert reported["question_sha256"] == Question(**reported["question"]).sha256
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
     assert "latest/" in (tmp_path / "README.md").read_text()
 
@@ -94,7 +94,7 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    sync = files.sync_folder
+    sync = atomic_files.sync_folder
 
     def note_sync(folder: Path) -> None:
         done.append(f"sync {folder.name}")
@@ -164,19 +164,19 @@ def columns(**types: str) -> list[PublishedColumn]:
 
 @pytest.mark.behaviour(54)
 def test_drift_names_what_appeared_vanished_and_changed_type() -> None:
-    drift = find_drift({"A": "String", "B": "Int64"}, columns(B="String", C="Date"))
+    drift = find_schema_drift({"A": "String", "B": "Int64"}, columns(B="String", C="Date"))
 
     assert (drift.appeared, drift.vanished, drift.retyped) == (["C"], ["A"], ["B: Int64 → String"])
-    assert not find_drift({}, columns(A="String"))
-    assert not find_drift({"A": "String"}, columns(A="String"))
+    assert not find_schema_drift({}, columns(A="String"))
+    assert not find_schema_drift({"A": "String"}, columns(A="String"))
 
 
 @pytest.mark.fault(89)
-@pytest.mark.parametrize("told", ["misfit", "outgrown"])
-def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(told: str) -> None:
-    column = PublishedColumn.model_validate({"name": "B", "type": "String", told: {"row": 1204, "value": "n/a"}})
+@pytest.mark.parametrize("expected", ["misfit", "outgrown"])
+def test_drift_tells_the_first_value_that_the_published_type_could_not_hold(expected: str) -> None:
+    column = PublishedColumn.model_validate({"name": "B", "type": "String", expected: {"row": 1204, "value": "n/a"}})
 
-    assert find_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
+    assert find_schema_drift({"B": "Date"}, [column]).retyped == ["B: Date → String (row 1,204: 'n/a')"]
 
 
 DEFAULTS = {

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bulkpull.conversion.messages import ConvertedTable
+from bulkpull.conversion.messages import ConversionResult
 from bulkpull.model import Execution, OfferedDataset, Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.download import StoredFile
+from bulkpull.pipeline.download import DownloadedFile
 from bulkpull.pipeline.vouching import content_notes, vouched_by, vouched_for_all
 
 
 def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_bytes: int = 0) -> ConvertedPull:
-    table = ConvertedTable((), 1, (), 10, (), nul_bytes=nul_bytes, is_gzip=is_gzip, ends_open=ends_open)
-    stored = StoredFile(Path("report"), 10, vouched_by=vouched)
+    table = ConversionResult((), 1, (), 10, (), nul_bytes=nul_bytes, is_gzip=is_gzip, ends_open=ends_open)
+    stored = DownloadedFile(Path("report"), 10, vouched_by=vouched)
     return ConvertedPull(
         Pull("AzureUsage", OfferedDataset("AzureUsage", ()), ("A",), "SELECT A FROM AzureUsage"),
         None,
@@ -28,7 +28,7 @@ def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_byte
 
 @pytest.mark.case("C40")
 @pytest.mark.parametrize(
-    ("vouched", "is_gzip", "told"),
+    ("vouched", "is_gzip", "expected"),
     [
         (("length", "md5"), True, ["length", "md5", "gzip"]),
         (("length",), False, ["length"]),
@@ -39,9 +39,9 @@ def part(*vouched: str, is_gzip: bool = False, ends_open: bool = False, nul_byte
     ],
 )
 def test_all_that_vouches_for_a_file_is_named_and_two_readings_only_where_nothing_else_does(
-    vouched: Sequence[str], is_gzip: bool, told: list[str]
+    vouched: Sequence[str], is_gzip: bool, expected: list[str]
 ) -> None:
-    assert vouched_by(part(*vouched, is_gzip=is_gzip)) == told
+    assert vouched_by(part(*vouched, is_gzip=is_gzip)) == expected
 
 
 @pytest.mark.case("C40")

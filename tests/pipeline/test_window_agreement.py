@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
-from bulkpull.conversion.messages import ColumnPlan, Order, WindowBounds
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, WindowBounds
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.model import Execution, OfferedDataset, Pull, Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.date_windows import split_months
-from bulkpull.pipeline.download import StoredFile
+from bulkpull.pipeline.download import DownloadedFile
 from bulkpull.pipeline.window_agreement import WindowAgreement
 from bulkpull.pipeline.window_check import HoldsWhole
 
@@ -72,12 +72,12 @@ class Bench:
         pull = Pull("AnyDataset", OFFERED, ("Id", "Day"), "SELECT Id, Day FROM AnyDataset", window=window)
         execution = Execution("e", "r", "Completed", generated_at=made_at)
         bounds = WindowBounds("Day", window.start, window.end)
-        return self.converted(ConvertedPull(pull, None, execution, StoredFile(source, 1), None), bounds)  # type: ignore[arg-type]
+        return self.converted(ConvertedPull(pull, None, execution, DownloadedFile(source, 1), None), bounds)  # type: ignore[arg-type]
 
     def converted(self, part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
         into = self._folder / f"parquet{next(self._numbers)}"
         into.mkdir()
-        order = Order(part.stored.path, into, COLUMNS, {}, 10**9, 10**6, bounds=bounds)
+        order = ConversionRequest(part.stored.path, into, COLUMNS, {}, 10**9, 10**6, bounds=bounds)
         return replace(part, table=convert(order))
 
     async def convert(self, part: ConvertedPull, bounds: WindowBounds) -> ConvertedPull:
@@ -115,7 +115,7 @@ def test_each_row_of_the_truth_is_there_once_or_the_window_is_refused(  # noqa: 
         bench = Bench(Path(folder), rows, form=form, manner=manner)
         agreement = WindowAgreement(whole, "Day", is_limited=False, convert=bench.convert)
         windows = split_months(whole)
-        parts = [bench.part(each, made_at=NOW + timedelta(hours=reading[n % 8])) for n, each in enumerate(windows)]
+        parts = [bench.part(item, made_at=NOW + timedelta(hours=reading[n % 8])) for n, item in enumerate(windows)]
 
         async def join() -> list[ConvertedPull]:
             try:

@@ -102,7 +102,7 @@ async def test_a_partial_file_is_closed_while_it_is_renamed_on_windows(
     monkeypatch.setattr(Path, "replace", rename)
     await partial.rename(tmp_path / "file")
     await partial.write([b"def\n"], offset=4)
-    await partial.sync()
+    await partial.fsync()
 
     assert (tmp_path / "file").read_bytes() == b"abc\ndef\n"
     assert open_at_rename == [False]
@@ -318,7 +318,7 @@ def test_calls_that_a_system_lacks_are_made_in_the_platform_modules_only() -> No
         "signal.SIGTERM", "os.fsync", "os.sync",
     }  # fmt: skip
     # The name of the system's own password store, for people.
-    told = {
+    reported = {
         (package / "tokencache" / "stores.py", "sys.platform"),
         (package / "cli" / "work" / "bundle.py", "sys.platform"),
     }
@@ -328,7 +328,7 @@ def test_calls_that_a_system_lacks_are_made_in_the_platform_modules_only() -> No
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        assert {name for name in used & not_portable if (file, name) not in told} == set(), file
+        assert {name for name in used & not_portable if (file, name) not in reported} == set(), file
         modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         assert not modules & {"fcntl", "resource", "pwd", "grp", "termios", "msvcrt", "winreg"}, file
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bulkpull.model import OfferedDataset
-from bulkpull.query.drift import QueryDrift, find_drift
+from bulkpull.query.drift import QueryDrift, find_query_drift
 
 OFFERED = (OfferedDataset("Profile", ("MPNId", "City", "Has Azure"), metrics=("PartnerCount",)),)
 
@@ -24,12 +24,12 @@ OFFERED = (OfferedDataset("Profile", ("MPNId", "City", "Has Azure"), metrics=("P
 def test_a_query_lacks_what_it_names_and_the_dataset_has_not(
     text: str, missing: tuple[str, ...], left_out: tuple[str, ...]
 ) -> None:
-    drift = find_drift(text, offered=OFFERED)
+    drift = find_query_drift(text, offered=OFFERED)
 
     assert drift is not None
     assert (drift.offered, drift.missing, drift.left_out) == (True, missing, left_out)
 
 
 def test_a_dataset_that_is_not_offered_is_told_and_no_query_is_guessed_at() -> None:
-    assert find_drift("SELECT a FROM Other", offered=OFFERED) == QueryDrift("Other", offered=False)
-    assert find_drift("a page of text", offered=OFFERED) is None
+    assert find_query_drift("SELECT a FROM Other", offered=OFFERED) == QueryDrift("Other", offered=False)
+    assert find_query_drift("a page of text", offered=OFFERED) is None

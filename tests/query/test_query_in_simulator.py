@@ -65,12 +65,12 @@ def test_what_passes_the_check_is_understood_alike(statement: Statement) -> None
     parsed = in_simulator(checked.text)
 
     assert tuple(column.name for column in parsed.columns) == checked.columns
-    assert [(each.column.name, each.operator, each.values) for each in parsed.conditions] == [
-        (each.name.text, each.operator.value, tuple(value.text for value in each.values))
-        for each in checked.statement.conditions
+    assert [(condition.column.name, condition.operator, condition.values) for condition in parsed.conditions] == [
+        (condition.name.text, condition.operator.value, tuple(value.text for value in condition.values))
+        for condition in checked.statement.conditions
     ]
-    assert [(each.column.name, each.descending) for each in parsed.orderings] == [
-        (each.name.text, each.direction is not Direction.ASCENDING) for each in checked.statement.orderings
+    assert [(ordering.column.name, ordering.descending) for ordering in parsed.orderings] == [
+        (ordering.name.text, ordering.direction is not Direction.ASCENDING) for ordering in checked.statement.orderings
     ]
     assert (parsed.distinct, parsed.limit) == (statement.distinct, statement.limit)
     assert parsed.timespan == (checked.statement.timespan.text if checked.statement.timespan else None)

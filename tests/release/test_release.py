@@ -57,12 +57,12 @@ def test_a_tag_of_another_version_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [(NEEDED[1:], "lacks bulkpull/catalog.json"), ((*NEEDED, "tests/test_a.py"), "holds tests/test_a.py")],
 )
-def test_a_wheel_that_lacks_a_file_or_holds_tests_is_refused(names: tuple[str, ...], told: str) -> None:
+def test_a_wheel_that_lacks_a_file_or_holds_tests_is_refused(names: tuple[str, ...], expected: str) -> None:
     check_contents(NEEDED, needed=NEEDED)
-    with pytest.raises(CheckFailed, match=told):
+    with pytest.raises(CheckFailed, match=expected):
         check_contents(names, needed=NEEDED)
 
 
@@ -93,7 +93,7 @@ def test_the_locked_requirements_fit_the_project_and_name_no_host() -> None:
 def test_a_fault_of_the_locked_requirements_is_found(text: str, fault: str) -> None:
     found = find_faults(text, [Requirement("thing>=2")])
 
-    assert any(each.startswith(fault) for each in found)
+    assert any(match.startswith(fault) for match in found)
     assert find_faults("thing==2.1 \\\n    --hash=sha256:00\n", [Requirement("thing>=2")]) == []
 
 

@@ -234,14 +234,14 @@ def test_rows_tell_which_question_made_them_where_the_scenario_says_so() -> None
     """What is published can then be held against its label, whatever way it came."""
     made = service(datasets=("OfficeUsage",), rows=12, provenance=True)
     text = "SELECT Provenance FROM OfficeUsage WHERE MpnId != '0' TIMESPAN LAST_MONTH"
-    query = made.query_shelf.keep(name="Q", text=text, description=None)
+    query = made.query_store.keep(name="Q", text=text, description=None)
     order = Fields({"ReportName": "R", "QueryId": query.query_id, "ExecuteNow": True})
-    report = made.report_desk.create(order, correlation_id="c")
+    report = made.report_store.create(order, correlation_id="c")
     extract = made.extract_of(report.executions[0].execution_id)
     assert extract is not None
-    (told,) = {row["Provenance"] for row in sample(replace(extract, limit=5), made.scenario)}
+    (reported,) = {row["Provenance"] for row in sample(replace(extract, limit=5), made.scenario)}
 
-    facts = json.loads(told)
+    facts = json.loads(reported)
     assert facts.pop("version")
     assert facts == {
         "account": made.scenario.tenant_id,

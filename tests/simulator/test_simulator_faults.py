@@ -30,13 +30,13 @@ def test_an_unknown_fault_cannot_be_armed() -> None:
 def test_a_fault_strikes_where_and_as_often_as_it_says() -> None:
     box = FaultBox([Fault("throttle", dataset="A", endpoint="POST X", times=2, skip=1, args={"every": 2})])
 
-    def strikes(dataset: str, method: str) -> bool:
+    def firings(dataset: str, method: str) -> bool:
         return box.take("throttle", datasets=(dataset,), endpoint="X", method=method) is not None
 
-    assert not strikes("B", "POST")
-    assert not strikes("A", "GET")
-    assert [strikes("A", "POST") for _ in range(7)] == [False, False, True, False, True, False, False]
-    assert box.struck("throttle") == 2
+    assert not firings("B", "POST")
+    assert not firings("A", "GET")
+    assert [firings("A", "POST") for _ in range(7)] == [False, False, True, False, True, False, False]
+    assert box.times_fired("throttle") == 2
 
 
 def test_disarmed_faults_do_not_strike() -> None:

@@ -28,7 +28,7 @@ def test_ids_are_unique_and_rows_in_order() -> None:
     ids = [row.id for row in FAULT_TABLE]
     numbers = [row.number for row in FAULT_TABLE]
 
-    assert [each for each, count in Counter(ids).items() if count > 1] == []
+    assert [item for item, count in Counter(ids).items() if count > 1] == []
     assert numbers == sorted(numbers)
 
 
@@ -114,6 +114,6 @@ async def test_the_faults_of_a_row_strike_on_the_ordinary_journey(row: FaultRow)
         session._retry_connection = False  # aiohttp would quietly repeat a GET that was reset
         await Journey(Caller(simulator, clock, session)).walk()
 
-        missed = [fault.name for fault in scenario.faults if not simulator.struck(fault.name)]
+        missed = [fault.name for fault in scenario.faults if not simulator.times_fired(fault.name)]
     # What never uses itself up is asked after without being counted.
     assert [name for name in missed if name not in ("redacted", "joined_form_refused")] == []

@@ -96,7 +96,7 @@ async def test_an_exhausted_report_turns_inactive_and_makes_nothing_more() -> No
     async with calling() as caller:
         report_id = await caller.report(await caller.query(TEXT), **NIGHTLY)
         await next_night(caller)
-        caller.simulator.service.report_desk.exhaust(report_id)
+        caller.simulator.service.report_store.exhaust(report_id)
         await next_night(caller, nights=3)
         record = (await caller.get("/ScheduledReport", reportId=report_id)).records[0]
         executions = (await caller.execution(report_id, getLatestExecution="false")).records

@@ -180,26 +180,26 @@ async def test_calls_beyond_the_limit_are_throttled_until_the_window_ends() -> N
 @pytest.mark.behaviour(172, 173)
 async def test_every_reply_tells_the_allowance_and_what_is_left_of_it() -> None:
     async with calling(requests_per_minute=10) as caller:
-        told = [await caller.get("/ScheduledDataset"), await caller.get("/ScheduledReport/execution/nobody")]
+        reported = [await caller.get("/ScheduledDataset"), await caller.get("/ScheduledReport/execution/nobody")]
         caller.simulator.spend_allowance(7)  # another tool of the same partner
-        told += [await caller.get("/ScheduledDataset"), await caller.get("/ScheduledDataset")]
+        reported += [await caller.get("/ScheduledDataset"), await caller.get("/ScheduledDataset")]
         caller.clock.move(seconds=60)
-        told += [await caller.get("/ScheduledDataset")]
+        reported += [await caller.get("/ScheduledDataset")]
 
-    assert [reply.headers["X-RateLimit-Limit"] for reply in told] == ["10"] * 5
-    assert [reply.headers["X-RateLimit-Remaining"] for reply in told] == ["9", "8", "0", "0", "9"]
-    assert [reply.status for reply in told][2:] == [200, 429, 200]
-    assert told[3].headers["Retry-After"] == "60"
+    assert [reply.headers["X-RateLimit-Limit"] for reply in reported] == ["10"] * 5
+    assert [reply.headers["X-RateLimit-Remaining"] for reply in reported] == ["9", "8", "0", "0", "9"]
+    assert [reply.status for reply in reported][2:] == [200, 429, 200]
+    assert reported[3].headers["Retry-After"] == "60"
 
 
 @pytest.mark.behaviour(172)
 async def test_the_allowance_is_told_where_nobody_comes_near_it_and_can_be_kept_back() -> None:
     async with calling() as caller:
-        told = await caller.get("/ScheduledDataset")
+        reported = await caller.get("/ScheduledDataset")
     async with calling(tells_allowance=False) as caller:
         silent = await caller.get("/ScheduledDataset")
 
-    assert int(told.headers["X-RateLimit-Remaining"]) == int(told.headers["X-RateLimit-Limit"]) - 1
+    assert int(reported.headers["X-RateLimit-Remaining"]) == int(reported.headers["X-RateLimit-Limit"]) - 1
     assert not [name for name in silent.headers if name.startswith("X-RateLimit")]
 
 
@@ -249,9 +249,9 @@ async def test_rows_come_in_the_order_asked_for_descending_unless_told_otherwise
 @pytest.mark.behaviour(64)
 async def test_distinct_drops_rows_that_are_alike() -> None:
     all_of_them = await rows_of("SELECT CustomerMarket FROM AzureUsage")
-    each = await rows_of("SELECT DISTINCT CustomerMarket FROM AzureUsage ORDER BY CustomerMarket ASC")
+    distinct = await rows_of("SELECT DISTINCT CustomerMarket FROM AzureUsage ORDER BY CustomerMarket ASC")
 
-    assert [row["CustomerMarket"] for row in each] == sorted({row["CustomerMarket"] for row in all_of_them})
+    assert [row["CustomerMarket"] for row in distinct] == sorted({row["CustomerMarket"] for row in all_of_them})
 
 
 @pytest.mark.behaviour(66)

@@ -88,7 +88,7 @@ async def test_a_recurring_report_runs_at_its_hours_until_its_count_is_used_up()
 
     assert before == ["404"]
     assert [record["reportGeneratedTime"] for record in every] == ["2026-11-23T06:00:00Z", "2026-11-24T06:00:00Z"]
-    assert [each["executionId"] for each in first + second] == [each["executionId"] for each in every]
+    assert [item["executionId"] for item in first + second] == [item["executionId"] for item in every]
     assert status == "Inactive"
 
 

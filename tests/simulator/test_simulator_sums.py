@@ -228,8 +228,8 @@ async def test_queries_with_metrics_can_be_refused_in_several_words(words: str, 
         plain = await caller.post("/ScheduledQueries", Name="B", Query="SELECT Month FROM AzureUsage")
         other = await caller.post("/ScheduledQueries", Name="C", Query="SELECT TotalRevenue FROM ResellerPerformance")
 
-    assert [(each.status, each.message) for each in (stored, tested)] == [(400, message)] * 2
-    assert [each.status for each in (plain, other)] == [200, 200]
+    assert [(item.status, item.message) for item in (stored, tested)] == [(400, message)] * 2
+    assert [item.status for item in (plain, other)] == [200, 200]
 
 
 @pytest.mark.behaviour(181)
@@ -255,6 +255,6 @@ async def test_failed_is_a_word_to_ask_for_only_where_the_scenario_says_so(accep
 )
 def test_what_the_live_list_lacks_is_refused(text: str, message: str) -> None:
     with pytest.raises(Refusal) as refused:
-        service().query_shelf.parse(text)
+        service().query_store.parse(text)
 
     assert (refused.value.status, refused.value.message) == (400, message)

@@ -62,7 +62,7 @@ async def test_redeeming_a_refresh_token_gives_a_new_one_and_the_old_one_lives_o
     async with calling() as caller:
         first = caller.simulator.scenario.refresh_token
         second = (await caller.ask_token(grant_type="refresh_token", refresh_token=first)).body["refresh_token"]
-        replies = [await caller.ask_token(grant_type="refresh_token", refresh_token=each) for each in (second, first)]
+        replies = [await caller.ask_token(grant_type="refresh_token", refresh_token=item) for item in (second, first)]
 
     assert second != first
     assert [reply.status for reply in replies] == [200, 200]
@@ -174,7 +174,7 @@ async def test_nothing_that_the_simulator_notes_or_logs_holds_a_secret(caplog: p
         await caller.sign_in()
         await caller.fetch(await caller.link())
         noted = repr(caller.simulator.calls) + repr(caller.simulator.scenario) + caplog.text
-        secrets = [caller.token, *(getattr(caller.simulator.scenario, each) for each in ("client_secret", "password"))]
+        secrets = [caller.token, *(getattr(caller.simulator.scenario, item) for item in ("client_secret", "password"))]
 
     assert caller.simulator.calls[-1].endpoint == "blob"
     assert not [secret for secret in secrets if secret in noted]
@@ -221,8 +221,8 @@ async def test_what_was_given_without_a_secret_is_redeemed_without_one_and_nothi
         given = (await _redeem(caller, (await _device(caller)).body["device_code"])).body["refresh_token"]
         own = caller.simulator.scenario.refresh_token
         replies = [
-            await caller.ask_token(grant_type="refresh_token", refresh_token=each, client_secret=None)
-            for each in (given, own)
+            await caller.ask_token(grant_type="refresh_token", refresh_token=item, client_secret=None)
+            for item in (given, own)
         ]
 
     assert [reply.status for reply in replies] == [200, 401]

@@ -54,15 +54,15 @@ def running(node: str, main: Path, *, workdir: Path) -> Iterator[BlobAccount]:
     process = subprocess.Popen(  # noqa: S603 - what npm installed
         [node, str(main), *options], cwd=workdir, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    told: deque[str] = deque(maxlen=20)
+    reported: deque[str] = deque(maxlen=20)
     decided = Event()  # it listens, or it has ended
-    listener = Thread(target=partial(_listen, process, told, decided), daemon=True)
+    listener = Thread(target=partial(_listen, process, reported, decided), daemon=True)
     listener.start()
     try:
         decided.wait(_START_S)
-        found = re.search(r"listens on http://127\.0\.0\.1:(\d+)", "".join(told))
+        found = re.search(r"listens on http://127\.0\.0\.1:(\d+)", "".join(reported))
         if found is None:
-            pytest.fail("Azurite did not start:\n" + "".join(told), pytrace=False)
+            pytest.fail("Azurite did not start:\n" + "".join(reported), pytrace=False)
         account = BlobAccount(f"http://127.0.0.1:{found[1]}")
         account.make_container()
         yield account
@@ -78,11 +78,11 @@ def running(node: str, main: Path, *, workdir: Path) -> Iterator[BlobAccount]:
         process.stdout.close()
 
 
-def _listen(process: subprocess.Popen[str], told: deque[str], decided: Event) -> None:
+def _listen(process: subprocess.Popen[str], reported: deque[str], decided: Event) -> None:
     """Read what it says to the end: a full pipe would stop it."""
     assert process.stdout
     for line in process.stdout:
-        told.append(line)
+        reported.append(line)
         if "successfully listens" in line:
             decided.set()
     decided.set()

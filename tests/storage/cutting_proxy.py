@@ -89,10 +89,10 @@ class CuttingProxy:
         """After how many bytes of this answer's body to hang up."""
         if status not in (200, 206):
             return None
-        told = re.search(rb"(?i)\r\ncontent-range: bytes (\d+)-(\d+)", head)
+        reported = re.search(rb"(?i)\r\ncontent-range: bytes (\d+)-(\d+)", head)
         length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
         assert length is not None
-        start = int(told[1]) if told else 0
+        start = int(reported[1]) if reported else 0
         cut = next((cut for cut in sorted(self.cuts) if start <= cut < start + int(length[1])), None)
         if cut is None:
             return None

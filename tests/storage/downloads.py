@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import StoredFile, download_report
+from bulkpull.pipeline.download import DownloadedFile, download_report
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
@@ -38,10 +38,10 @@ class Downloader:
 
     def __init__(self, *, segments: int = 1) -> None:
         self.segments = segments
-        self.told = Told()
+        self.recorded = EventRecorder()
         self.relinked = 0
 
-    async def fetch(self, link: str, *, into: Path, fresh: Sequence[str] = ()) -> StoredFile:
+    async def fetch(self, link: str, *, into: Path, fresh: Sequence[str] = ()) -> DownloadedFile:
         """
         Fetch the file behind `link`.
 
@@ -57,12 +57,12 @@ class Downloader:
         http: Http
         # What happens in the other process is none of the loop's business: no time passes while an answer is due.
         clock = (SlowLine if self.segments > 1 else FakeClock)(busy=lambda: http.in_flight > 0)
-        async with Http(ca_file=None, events=self.told.hub, clock=clock, user_agent="test") as http:
+        async with Http(ca_file=None, events=self.recorded.hub, clock=clock, user_agent="test") as http:
             retrier = Retrier(
                 policy=RetryPolicy(),
                 budget=RetryBudget(clock=clock),
                 clock=clock,
-                events=self.told.hub,
+                events=self.recorded.hub,
                 random=lambda: 0.5,
                 tally=http.tally,
             )
@@ -75,5 +75,5 @@ class Downloader:
                 http=http,
                 retrier=retrier,
                 clock=clock,
-                events=self.told.hub,
+                events=self.recorded.hub,
             )

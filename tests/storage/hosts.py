@@ -109,4 +109,4 @@ def _executed(simulator: Simulator, dataset: str) -> str:
     (stored,) = service.create_query(query).records
     order = Fields({"ReportName": "A report", "QueryId": stored["queryId"], "ExecuteNow": True})
     (report,) = service.create_report(order, correlation_id=_NOBODYS).records
-    return next(each.execution_id for each in service.executions if each.report_id == report["reportId"])
+    return next(execution.execution_id for execution in service.executions if execution.report_id == report["reportId"])

@@ -25,9 +25,9 @@ from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import BulkpullError, FileDamaged, FileGone, LinkExpired
 from bulkpull.pipeline.convert import convert_report
 from bulkpull.simulator import Scenario, Simulator
-from bulkpull.simulator.entities import Execution, StoredReport
+from bulkpull.simulator.entities import StoredExecution, StoredReport
 from bulkpull.simulator.report_data import csv_blocks
-from bulkpull.transfer import signed_link as links
+from bulkpull.transfer import signed_link
 
 # The first test that needs Azurite may have to install it.
 pytestmark = pytest.mark.timeout(330)
@@ -176,8 +176,8 @@ async def test_a_link_outside_its_time_is_exchanged_before_the_first_byte(
 async def test_links_that_are_refused_again_and_again_end_in_one_sentence(
     stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses = links.FRESH_LINK_PAUSES_S
-    monkeypatch.setattr(links, "FRESH_LINK_PAUSES_S", tuple(0.01 for _ in pauses))
+    pauses = signed_link.FRESH_LINK_PAUSES_S
+    monkeypatch.setattr(signed_link, "FRESH_LINK_PAUSES_S", tuple(0.01 for _ in pauses))
     downloader = Downloader()
     expired = stored.link(expires_in_s=-3600)
     with pytest.raises(LinkExpired, match="even fresh links") as caught:
@@ -185,9 +185,9 @@ async def test_links_that_are_refused_again_and_again_end_in_one_sentence(
 
     assert downloader.relinked == len(pauses)
     assert list(tmp_path.iterdir()) == []
-    told = f"{caught.value!r} {caught.value} {downloader.told.events}"
-    assert "sig=" not in told
-    assert expired.partition("&sig=")[2] not in told
+    reported = f"{caught.value!r} {caught.value} {downloader.recorded.events}"
+    assert "sig=" not in reported
+    assert expired.partition("&sig=")[2] not in reported
 
 
 @pytest.mark.behaviour(131)
@@ -389,7 +389,7 @@ class _Elsewhere(Simulator):
         self._names: dict[str, str] = {}
         self.stored: dict[str, bytes] = {}
 
-    def _sign(self, report: StoredReport, execution: Execution) -> str:
+    def _sign(self, report: StoredReport, execution: StoredExecution) -> str:
         if execution.execution_id not in self._names:
             extract = self.service.extract_of(execution.execution_id)
             assert extract is not None

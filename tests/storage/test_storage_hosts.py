@@ -62,8 +62,8 @@ async def test_head_describes_the_whole_file(host: Host) -> None:
     whole, head = await ask(host.link), await ask(host.link, "HEAD")
 
     assert (head.status, head.body) == (200, b"")
-    told = ("content-length", "content-md5", "content-encoding", "content-type", "accept-ranges", "etag")
-    assert [head.headers[name] for name in told] == [whole.headers[name] for name in told]
+    reported = ("content-length", "content-md5", "content-encoding", "content-type", "accept-ranges", "etag")
+    assert [head.headers[name] for name in reported] == [whole.headers[name] for name in reported]
     assert head.headers["last-modified"] == whole.headers["last-modified"]
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support import RawServer, Told, raw_server
+from support import EventRecorder, RawServer, raw_server
 from virtual_loop import VirtualClock, run_virtually
 
 from bulkpull.errors import BulkpullError
@@ -28,7 +28,7 @@ class Outcome:
     requests: int
     relinks: int
     elapsed_s: float
-    told: Told = field(default_factory=Told)
+    recorded: EventRecorder = field(default_factory=EventRecorder)
     asked_at_s: list[float] = field(default_factory=list)
 
 
@@ -39,7 +39,7 @@ def transfer(
     answer: Answer, into: Path, *, attempts: int = 6, longest_s: float = 40_000.0, seed: int = 1, segments: int = 1
 ) -> Outcome:
     """Fetch one file from a host that answers so, given its own server and the request's number."""
-    told, relinks, asked_at_s = Told(), itertools.count(), list[float]()
+    recorded, relinks, asked_at_s = EventRecorder(), itertools.count(), list[float]()
     draw = random.Random(seed).random  # noqa: S311 - jitter
 
     async def work() -> tuple[BulkpullError | None, int]:
@@ -53,7 +53,7 @@ def transfer(
         clock = VirtualClock()
         async with (
             raw_server(noted) as server,
-            Http(ca_file=None, events=told.hub, clock=clock, user_agent="test") as http,
+            Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="test") as http,
         ):
             holder.append(server)
 
@@ -61,17 +61,17 @@ def transfer(
                 return SecureLink(f"{server.origin}/f?sig={next(relinks)}")
 
             retrier = Retrier(
-                policy=RetryPolicy(attempts=attempts), budget=RetryBudget(clock=clock), clock=clock, events=told.hub,
-                random=draw, tally=http.tally,
+                policy=RetryPolicy(attempts=attempts), budget=RetryBudget(clock=clock), clock=clock,
+                events=recorded.hub, random=draw, tally=http.tally,
             )  # fmt: skip
             try:
                 await download_report(
                     SecureLink(f"{server.origin}/f?sig=first"), relink=relink, execution_id="e", into=into / "report",
-                    segments=segments, http=http, retrier=retrier, clock=clock, events=told.hub,
+                    segments=segments, http=http, retrier=retrier, clock=clock, events=recorded.hub,
                 )  # fmt: skip
             except BulkpullError as error:
                 return error, len(server.requests)
             return None, len(server.requests)
 
     (error, requests), elapsed_s = run_virtually(work, longest_s=longest_s)
-    return Outcome(error, requests, next(relinks), elapsed_s, told, asked_at_s)
+    return Outcome(error, requests, next(relinks), elapsed_s, recorded, asked_at_s)

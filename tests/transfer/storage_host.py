@@ -16,8 +16,8 @@ from support import RawServer, Rig, raw_server, reply, rig
 from transport.kept_host import server_context
 
 from bulkpull.model import SecureLink
-from bulkpull.pipeline.download import StoredFile, download_report
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.pipeline.download import DownloadedFile, download_report
+from bulkpull.transfer.byte_ranges import ByteRange
 
 PATH = "/container/report.csv?sv=2018-03-28&se=2026-11-30T00%3A00%3A00Z&sig="
 PIECE_BYTES = 1 << 17
@@ -63,10 +63,10 @@ class StorageHost:
     etag: str | None = '"0x8DA97FA9D1B3C00"'
     md5: bool = True
     ranges: bool = True
-    course: Callable[[int, Stretch | None], Mishap] = lambda _number, _asked: GOOD
+    course: Callable[[int, ByteRange | None], Mishap] = lambda _number, _asked: GOOD
     pace_s: float = 0.0
     sent_bytes: int = 0
-    asked: list[Stretch | None] = field(default_factory=list)
+    asked: list[ByteRange | None] = field(default_factory=list)
     relinked: int = 0
     server: RawServer = field(init=False)
     parts: Rig = field(init=False)
@@ -74,7 +74,7 @@ class StorageHost:
     async def answer(self, number: int, writer: asyncio.StreamWriter) -> None:
         head = self.server.requests[number]
         found = _RANGE.search(head)
-        asked = Stretch(int(found[1]), int(found[2]) + 1 if found[2] else len(self.body)) if found else None
+        asked = ByteRange(int(found[1]), int(found[2]) + 1 if found[2] else len(self.body)) if found else None
         self.asked.append(asked)
         mishap = self.course(number, asked)
         if mishap.status is not None:
@@ -86,7 +86,7 @@ class StorageHost:
         else:
             await self._send(writer, None if mishap.whole or not self.ranges else asked, mishap)
 
-    async def _send(self, writer: asyncio.StreamWriter, stretch: Stretch | None, mishap: Mishap) -> None:
+    async def _send(self, writer: asyncio.StreamWriter, stretch: ByteRange | None, mishap: Mishap) -> None:
         body = self.body if stretch is None else self.body[stretch.start : stretch.end]
         headers = {} if self.etag is None else {"ETag": self.etag}
         if stretch is not None:
@@ -97,10 +97,10 @@ class StorageHost:
             headers[name] = base64.b64encode(digest).decode()
         status = "200 OK" if stretch is None else "206 Partial Content"
         headers["Content_Length"] = str(len(body))
-        told = reply(status, b"", **headers)
+        reported = reply(status, b"", **headers)
         if mishap.closing:
-            told = told.replace(f"Content-Length: {len(body)}\r\n".encode(), b"")
-        writer.write(told)
+            reported = reported.replace(f"Content-Length: {len(body)}\r\n".encode(), b"")
+        writer.write(reported)
         body = body if mishap.cut_after is None else body[: mishap.cut_after]
         if mishap.spoils:
             body = body[:-1] + bytes([body[-1] ^ 1])
@@ -120,7 +120,7 @@ class StorageHost:
         execution_id: str = "execution-1",
         link: str | None = None,
         background: TaskGroup | None = None,
-    ) -> StoredFile:
+    ) -> DownloadedFile:
         """What a process of ours does; cancel it to interrupt it."""
 
         async def relink() -> SecureLink:
@@ -130,7 +130,7 @@ class StorageHost:
         return await download_report(
             SecureLink(link or f"{self.server.origin}{PATH}first"), relink=relink, execution_id=execution_id, into=into,
             segments=segments, http=self.parts.http, retrier=self.parts.retrier, clock=self.parts.clock,
-            events=self.parts.told.hub, background=background,
+            events=self.parts.recorded.hub, background=background,
         )  # fmt: skip
 
 

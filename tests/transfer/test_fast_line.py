@@ -13,8 +13,8 @@ import pytest
 from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from transport.kept_host import CERTIFICATE
 
-from bulkpull.transfer.byte_ranges import Stretch
-from bulkpull.transport import buffered_body as inflow
+from bulkpull.transfer.byte_ranges import ByteRange
+from bulkpull.transport import buffered_body
 from bulkpull.transport.threaded_tls_reader import ThreadedTlsReader
 
 BODY = np.random.default_rng(2).bytes(64 << 20)
@@ -23,7 +23,7 @@ BODY = np.random.default_rng(2).bytes(64 << 20)
 def over_tls(*cuts: int) -> AbstractAsyncContextManager[StorageHost]:
     """A host whose answers end after so many bytes in turn, and no MD5, which would leave the reading to the loop."""
 
-    def course(number: int, _: Stretch | None) -> Mishap:
+    def course(number: int, _: ByteRange | None) -> Mishap:
         return Mishap(cut_after=cuts[number]) if number < len(cuts) else GOOD
 
     return serving(StorageHost(BODY, md5=False, course=course), certificate=CERTIFICATE)
@@ -32,7 +32,7 @@ def over_tls(*cuts: int) -> AbstractAsyncContextManager[StorageHost]:
 @pytest.fixture(autouse=True)
 def taps(monkeypatch: pytest.MonkeyPatch) -> list[ThreadedTlsReader]:
     """The connections that threads have read, however busy the machine is."""
-    monkeypatch.setattr(inflow, "_FAST_BYTES_PER_S", 0.0)
+    monkeypatch.setattr(buffered_body, "_FAST_BYTES_PER_S", 0.0)
     opened: list[ThreadedTlsReader] = []
     plain = ThreadedTlsReader.into.__func__  # type: ignore[attr-defined]
 

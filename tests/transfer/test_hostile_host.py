@@ -16,7 +16,7 @@ from transfer.hostile import Answer, Outcome, transfer
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
 from bulkpull.transfer import range_scheduler as scheduler
 from bulkpull.transfer import transfer as transfer_module
-from bulkpull.transfer.progress import Progress, share_of
+from bulkpull.transfer.progress import TransferProgress, share_of
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S
 from bulkpull.transfer.transfer import PAUSE_S
 
@@ -296,7 +296,7 @@ def test_calls_of_several_streams_stay_under_one_a_pause_each_whatever_the_repli
 
 @pytest.mark.case("C10")
 def test_only_a_share_of_the_file_is_progress_and_what_was_reached_before_is_none() -> None:
-    progress = Progress()
+    progress = TransferProgress()
     size = 6_400
 
     assert [progress.advanced(done, size_bytes=size) for done in (1, 99, 100, 150, 40, 199, 200)] == [

@@ -7,24 +7,35 @@ from pathlib import Path
 import pytest
 
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
-from bulkpull.transfer.journal import Extent, Subject, begin_journal, fingerprint, load_journal, vouch
+from bulkpull.transfer.byte_ranges import ByteRange
+from bulkpull.transfer.journal import (
+    JournaledRange,
+    JournalHeader,
+    append_ranges,
+    begin_journal,
+    blob_fingerprint,
+    load_journal,
+)
 
 LINK = "https://storage.contoso.example/container/report.csv?sv=2018-03-28&sig=a%2Bb%3D"
-SUBJECT = Subject(
+SUBJECT = JournalHeader(
     "execution-1",
-    fingerprint(LINK),
+    blob_fingerprint(LINK),
     Version(size_bytes=900, etag='"0x8"', md5=bytes(16), modified="Mon, 23 Nov 2026 00:00:00 GMT", encoding="gzip"),
 )
-EXTENTS = [Extent(Stretch(0, 100), 11), Extent(Stretch(500, 600), 22), Extent(Stretch(0, 200), 33)]
+EXTENTS = [
+    JournaledRange(ByteRange(0, 100), 11),
+    JournaledRange(ByteRange(500, 600), 22),
+    JournaledRange(ByteRange(0, 200), 33),
+]
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     path = tmp_path / "report.journal"
     begin_journal(path, SUBJECT)
-    for each in EXTENTS:
-        vouch(path, [each])
+    for item in EXTENTS:
+        append_ranges(path, [item])
     return path
 
 
@@ -80,5 +91,5 @@ def test_what_is_no_journal_vouches_for_nothing(tmp_path: Path, content: bytes) 
 def test_nothing_of_the_link_is_written_and_a_fresh_link_to_the_same_blob_is_recognised(journal: Path) -> None:
     for word in (b"sig", b"contoso", b"report.csv", b"https"):
         assert word not in journal.read_bytes()
-    assert fingerprint(LINK.replace("a%2Bb", "other")) == fingerprint(LINK)
-    assert fingerprint(LINK.replace("report.csv", "other.csv")) != fingerprint(LINK)
+    assert blob_fingerprint(LINK.replace("a%2Bb", "other")) == blob_fingerprint(LINK)
+    assert blob_fingerprint(LINK.replace("report.csv", "other.csv")) != blob_fingerprint(LINK)

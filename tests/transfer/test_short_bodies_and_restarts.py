@@ -13,9 +13,9 @@ from transfer.storage_host import PATH, Mishap, StorageHost, serving
 from bulkpull.errors import AnswerLost, DiskTrouble, FileDamaged
 from bulkpull.model import SecureLink
 from bulkpull.pipeline.download import download_report
-from bulkpull.transfer import disk_room as room
+from bulkpull.transfer import disk_room
 from bulkpull.transfer.blob_version import Version
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.partial_file import PartialFile
 
 BODY = bytes(range(256)) * 40
@@ -49,7 +49,7 @@ async def test_a_body_shorter_than_its_range_is_a_break_and_counts_as_a_try(tmp_
         with pytest.raises(AnswerLost):
             await download_report(
                 SecureLink(server.origin + PATH), relink=relink, execution_id="execution-1", into=tmp_path / "report",
-                segments=4, http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.told.hub,
+                segments=4, http=parts.http, retrier=parts.retrier, clock=parts.clock, events=parts.recorded.hub,
             )  # fmt: skip
 
     assert len(server.requests) <= 1 + parts.retrier.policy.attempts
@@ -70,9 +70,9 @@ async def test_a_reserve_stays_free_beyond_what_a_file_needs(
     monkeypatch.setattr("bulkpull.transfer.disk_room.shutil.disk_usage", lambda _: Usage)
     if missing_bytes:
         with pytest.raises(DiskTrouble, match="reserve of 4,194,304"):
-            await room.check_room(tmp_path, needed_bytes=1_000_000)
+            await disk_room.check_room(tmp_path, needed_bytes=1_000_000)
     else:
-        await room.check_room(tmp_path, needed_bytes=1_000_000)
+        await disk_room.check_room(tmp_path, needed_bytes=1_000_000)
 
 
 @pytest.mark.case("C44")
@@ -85,7 +85,7 @@ async def test_the_journal_of_a_version_is_gone_before_its_bytes_are(
     partial = await PartialFile.opened(tmp_path / "report.part")
     await partial.begin(Version(size_bytes=len(BODY), etag=ETAG), execution_id="execution-1", url=URL)
     await partial.write([BODY], offset=0)
-    await partial.vouch()
+    await partial.write_journal()
     journal = tmp_path / "report.journal"
     assert journal.exists()
     there: list[bool] = []
@@ -107,7 +107,7 @@ async def test_the_journal_of_a_version_is_gone_before_its_bytes_are(
 @pytest.mark.behaviour(131)
 @pytest.mark.fault(55)
 async def test_a_file_that_changes_with_every_request_is_given_up(tmp_path: Path) -> None:
-    def change(number: int, _: Stretch | None) -> Mishap:
+    def change(number: int, _: ByteRange | None) -> Mishap:
         if number < 60:  # so that a transfer which does not count ends as well
             host.body, host.etag = bytes([number]) * 300_000, f'"version-{number}"'
             return Mishap(cut_after=1_000)

@@ -17,8 +17,8 @@ from transfer.storage_host import GOOD, Mishap, StorageHost, serving
 from bulkpull import platforms
 from bulkpull.errors import BulkpullError, DiskTrouble, StorageTrouble, UnsafeAddress
 from bulkpull.events import Event, Events
-from bulkpull.pipeline.download import StoredFile
-from bulkpull.transfer.byte_ranges import Stretch
+from bulkpull.pipeline.download import DownloadedFile
+from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.transfer import Transfer
 
 SMALL = random.Random(1).randbytes(300_000)  # noqa: S311 - the same bytes each time
@@ -28,11 +28,11 @@ SLOW_S = 1 / 32  # a connection that gives 4 MiB/s
 quickly = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def once(mishaps: Iterator[Mishap], _number: int, _asked: Stretch | None) -> Mishap:
+def once(mishaps: Iterator[Mishap], _number: int, _asked: ByteRange | None) -> Mishap:
     return next(mishaps, GOOD)
 
 
-async def fetched(host: StorageHost, into: Path, *, segments: int = 4) -> StoredFile | BulkpullError:
+async def fetched(host: StorageHost, into: Path, *, segments: int = 4) -> DownloadedFile | BulkpullError:
     try:
         return await host.fetch(into, segments=segments)
     except BulkpullError as error:
@@ -47,7 +47,7 @@ async def kill_when(host: StorageHost, into: Path, *, done_bytes: int, segments:
         if event.name == "download.progressed" and int(str(event.facts["done_bytes"])) >= done_bytes:
             scope.cancel()
 
-    host.parts.told.hub = Events(host.parts.told.events.append, listen)
+    host.parts.recorded.hub = Events(host.parts.recorded.events.append, listen)
     with scope:
         await host.fetch(into, segments=segments)
 
@@ -98,7 +98,7 @@ async def test_one_segment_or_a_file_that_is_not_large_means_one_stream(
 @pytest.mark.fault(58, 75)
 @pytest.mark.parametrize("status", ["503 ServerBusy", "500 Internal Server Error"])
 async def test_a_refused_segment_leaves_the_file_to_one_stream_and_costs_no_try(tmp_path: Path, status: str) -> None:
-    def refuse_segments(_: int, asked: Stretch | None) -> Mishap:
+    def refuse_segments(_: int, asked: ByteRange | None) -> Mishap:
         return Mishap(status=status) if asked and asked.start else GOOD
 
     async with serving(StorageHost(LARGE, pace_s=SLOW_S, course=refuse_segments)) as host:
@@ -107,12 +107,12 @@ async def test_a_refused_segment_leaves_the_file_to_one_stream_and_costs_no_try(
     assert (tmp_path / "report").read_bytes() == LARGE
     assert host.sent_bytes <= 1.1 * len(LARGE)
     assert 2 <= len(host.asked) <= 4
-    assert host.parts.told.of("call.retried") == []
+    assert host.parts.recorded.of("call.retried") == []
 
 
 @pytest.mark.fault(75)
 async def test_ranges_that_are_refused_for_good_leave_the_file_to_one_request(tmp_path: Path) -> None:
-    def course(number: int, asked: Stretch | None) -> Mishap:
+    def course(number: int, asked: ByteRange | None) -> Mishap:
         return Mishap(cut_after=100_000) if number == 0 else Mishap(status="500 No") if asked else GOOD
 
     async with serving(StorageHost(SMALL, course=course)) as host:
@@ -136,7 +136,7 @@ async def test_a_host_without_ranges_gets_one_request_after_a_trial(tmp_path: Pa
 async def test_a_file_that_is_replaced_during_its_segments_is_started_over(tmp_path: Path) -> None:
     other = bytes(reversed(LARGE))
 
-    def replace_it(number: int, _: Stretch | None) -> Mishap:
+    def replace_it(number: int, _: ByteRange | None) -> Mishap:
         if number == 2:
             host.body, host.etag = other, '"0xOther"'
         return GOOD
@@ -152,7 +152,7 @@ async def test_a_file_that_is_replaced_during_its_segments_is_started_over(tmp_p
 async def test_connections_cut_after_every_megabyte_and_links_of_a_second_cost_no_byte_twice(tmp_path: Path) -> None:
     born: dict[bytes, float] = {}
 
-    def course(number: int, _: Stretch | None) -> Mishap:
+    def course(number: int, _: ByteRange | None) -> Mishap:
         link = host.server.requests[number].split(b" HTTP")[0].split(b"sig=")[1]
         now_s = host.parts.clock.monotonic()
         is_old = now_s - born.setdefault(link, now_s) > 1.0
@@ -179,7 +179,7 @@ async def test_a_file_whose_process_is_killed_again_and_again_crosses_the_wire_o
             await kill_when(host, into, done_bytes=moment, segments=segments)
             assert not into.exists()
         await host.fetch(into, segments=segments)
-        taken_up = [fact["offset_bytes"] for fact in host.parts.told.of("download.resumed")]
+        taken_up = [fact["offset_bytes"] for fact in host.parts.recorded.of("download.resumed")]
 
     assert into.read_bytes() == LARGE
     lost = sum(moment - int(str(offset)) for moment, offset in zip(moments, taken_up, strict=True))
@@ -227,7 +227,7 @@ async def test_any_sequence_of_cuts_expiries_and_kills_yields_the_same_bytes(
     }
     coming = iter(mishaps)
 
-    def next_mishap(_number: int, _asked: Stretch | None) -> Mishap:
+    def next_mishap(_number: int, _asked: ByteRange | None) -> Mishap:
         name = next(coming, "good")
         return course[name]() if name in course else GOOD
 
@@ -246,7 +246,7 @@ async def test_any_sequence_of_cuts_expiries_and_kills_yields_the_same_bytes(
             if isinstance(outcome, BulkpullError):
                 outcome = await fetched(host, into)
 
-    assert isinstance(outcome, StoredFile)
+    assert isinstance(outcome, DownloadedFile)
     assert into.read_bytes() == SMALL
 
 
@@ -320,7 +320,7 @@ async def test_a_file_cut_at_every_64th_byte_is_never_taken_for_whole(
 async def test_an_end_that_nobody_announced_is_believed_once_a_second_reading_ends_there_too(tmp_path: Path) -> None:
     """Without length, MD5 and ranges nothing else can tell a cut from an end."""
 
-    def cut_first(number: int, _: Stretch | None) -> Mishap:
+    def cut_first(number: int, _: ByteRange | None) -> Mishap:
         return Mishap(closing=True, cut_after=1_000 if number == 0 else None)
 
     async with serving(StorageHost(SMALL, md5=False, ranges=False, course=cut_first)) as host:
@@ -334,7 +334,7 @@ async def test_an_end_that_nobody_announced_is_believed_once_a_second_reading_en
 async def test_progress_begins_a_new_count_of_tries_and_only_tries_without_progress_end_the_transfer(
     tmp_path: Path,
 ) -> None:
-    def course(number: int, _: Stretch | None) -> Mishap:
+    def course(number: int, _: ByteRange | None) -> Mishap:
         return Mishap(cut_after=2_000) if number % 6 == 0 else Mishap(status="503 Busy")
 
     async with serving(StorageHost(SMALL[:20_000], course=course)) as host:
@@ -387,7 +387,7 @@ async def test_an_interruption_saves_what_has_arrived(tmp_path: Path) -> None:
 @pytest.mark.behaviour(132)
 @pytest.mark.fault(69)
 async def test_bytes_that_changed_on_the_way_of_a_segment_are_found_by_the_md5(tmp_path: Path) -> None:
-    def spoil(number: int, _: Stretch | None) -> Mishap:
+    def spoil(number: int, _: ByteRange | None) -> Mishap:
         return Mishap(spoils=number == 1)
 
     async with serving(StorageHost(LARGE, pace_s=SLOW_S, course=spoil)) as host:
@@ -395,7 +395,7 @@ async def test_bytes_that_changed_on_the_way_of_a_segment_are_found_by_the_md5(t
 
     assert (tmp_path / "report").read_bytes() == LARGE
     assert host.asked.count(None) == 2
-    assert "MD5" in str(host.parts.told.of("download.resumed")[-1]["reason"])
+    assert "MD5" in str(host.parts.recorded.of("download.resumed")[-1]["reason"])
 
 
 @pytest.mark.fault(68)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.transport.allowance import (
     AllowanceHeaders,
@@ -48,18 +48,18 @@ pytestmark = pytest.mark.behaviour(172)
 def test_the_headers_are_read_whatever_they_say(
     headers: dict[str, str], expected: tuple[int | None, int | None]
 ) -> None:
-    told = read_allowance(headers)
+    reported = read_allowance(headers)
 
-    assert (told.limit, told.remaining) == expected
+    assert (reported.limit, reported.remaining) == expected
 
 
 @settings(deadline=None)
 @given(limit=st.text(max_size=30), remaining=st.text(max_size=30))
 def test_no_text_in_the_headers_breaks_the_reading(limit: str, remaining: str) -> None:
-    told = read_allowance({"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": remaining})
+    reported = read_allowance({"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": remaining})
 
-    assert told.limit is None or told.limit > 0
-    assert told.remaining is None or told.remaining >= 0
+    assert reported.limit is None or reported.limit > 0
+    assert reported.remaining is None or reported.remaining >= 0
 
 
 @dataclass
@@ -114,13 +114,13 @@ def use_up(
                 under_way += 1
                 heapq.heappush(events, (now + next(draw), next(number), "arrive", now, None))
                 continue
-        at, _, what, sent_at, told = heapq.heappop(events)
+        at, _, what, sent_at, reported = heapq.heappop(events)
         now = max(now, at)
         if what == "arrive":
             heapq.heappush(events, (at + next(draw), next(number), "answer", sent_at, service.call(at)))
         else:
-            assert told is not None
-            state = after_answer(state, told, sent_at=sent_at, at=now)
+            assert reported is not None
+            state = after_answer(state, reported, sent_at=sent_at, at=now)
             under_way -= 1
     return sent, state
 
@@ -183,36 +183,36 @@ def test_over_any_sequence_of_replies_every_wait_is_bounded_and_no_told_number_i
     story: list[tuple[str, AllowanceHeaders, float]],
 ) -> None:
     state, now = AllowanceState(), 0.0
-    since_told, last_told, told_at = 0, None, -math.inf
-    for what, told, value in story:
+    calls_since, last_remaining, reported_at = 0, None, -math.inf
+    for what, reported, value in story:
         if what == "idle":
             now += value
             continue
         wait_s = wait_for_allowance(state, at=now)
         assert 0 <= wait_s <= state.window_s + 1e-6
         now += wait_s
-        if last_told is not None and now < told_at + state.window_s and state.told_at == told_at:
+        if last_remaining is not None and now < reported_at + state.window_s and state.reported_at == reported_at:
             # Nothing is a window old yet that was counted in what was told last.
-            earlier = [each for each in state.answered if told_at < each + state.window_s <= now]
-            assert since_told + 1 <= last_told + len(earlier) or wait_s > 0
-        sent_at, since_told = now, since_told + 1
+            earlier = [item for item in state.answered if reported_at < item + state.window_s <= now]
+            assert calls_since + 1 <= last_remaining + len(earlier) or wait_s > 0
+        sent_at, calls_since = now, calls_since + 1
         state = after_sending(state, at=now)
         now += value / 100
         match what:
             case "lost" | "unsent":
                 state = after_loss(state, sent_at=sent_at, at=now, was_sent=what == "lost")
-                since_told -= what == "unsent"
+                calls_since -= what == "unsent"
             case "429":
-                state = after_answer(state, told, sent_at=sent_at, at=now)
-                state = after_refusal(state, at=now, retry_after_s=value, told=told)
-                last_told, since_told = None, 0
+                state = after_answer(state, reported, sent_at=sent_at, at=now)
+                state = after_refusal(state, at=now, retry_after_s=value, reported=reported)
+                last_remaining, calls_since = None, 0
             case _:
-                state = after_answer(state, told, sent_at=sent_at, at=now)
-                if told.remaining is not None:
-                    last_told = min(told.remaining, state.limit or told.remaining)
-                    since_told, told_at = 0, state.told_at
+                state = after_answer(state, reported, sent_at=sent_at, at=now)
+                if reported.remaining is not None:
+                    last_remaining = min(reported.remaining, state.limit or reported.remaining)
+                    calls_since, reported_at = 0, state.reported_at
                 else:
-                    last_told = None
+                    last_remaining = None
     assert state.lowest is None or state.lowest >= 0
     assert state.window_s <= 3_600
 
@@ -248,14 +248,14 @@ def test_other_tools_of_the_partner_cost_at_most_one_refusal_each(
     assert service.refused <= len(others)
 
 
-def told_state(remaining: int, *, limit: int | None = 10, at: float = 0.0) -> AllowanceState:
+def state_with(remaining: int, *, limit: int | None = 10, at: float = 0.0) -> AllowanceState:
     state = after_sending(AllowanceState(), at=at)
     return after_answer(state, AllowanceHeaders(limit, remaining), sent_at=at, at=at)
 
 
 @pytest.mark.behaviour(173)
 def test_a_number_that_falls_by_more_than_our_calls_is_believed_and_one_that_rises_begins_a_window() -> None:
-    state = told_state(9)
+    state = state_with(9)
     state = after_answer(after_sending(state, at=1), AllowanceHeaders(10, 2), sent_at=1, at=2)
     assert (calls_left(state, at=2), state.opened_at) == (2, 0)
 
@@ -265,7 +265,7 @@ def test_a_number_that_falls_by_more_than_our_calls_is_believed_and_one_that_ris
 
 
 def test_an_answer_that_was_overtaken_may_lower_the_number_and_not_raise_it() -> None:
-    state = told_state(5)
+    state = state_with(5)
     state = after_sending(after_sending(state, at=1.0), at=1.1)
     state = after_answer(state, AllowanceHeaders(10, 3), sent_at=1.1, at=2)
 
@@ -274,7 +274,7 @@ def test_an_answer_that_was_overtaken_may_lower_the_number_and_not_raise_it() ->
 
 
 def test_calls_under_way_count_as_used() -> None:
-    state = told_state(2)
+    state = state_with(2)
     for at in (1.0, 2.0):
         assert wait_for_allowance(state, at=at) == 0
         state = after_sending(state, at=at)
@@ -283,7 +283,7 @@ def test_calls_under_way_count_as_used() -> None:
 
 
 def test_a_remaining_number_above_the_limit_counts_as_the_limit() -> None:
-    assert calls_left(told_state(50, limit=10), at=0) == 10
+    assert calls_left(state_with(50, limit=10), at=0) == 10
 
 
 def test_with_the_limit_alone_our_own_calls_are_counted() -> None:
@@ -296,7 +296,7 @@ def test_with_the_limit_alone_our_own_calls_are_counted() -> None:
 
 
 def test_a_lost_call_counts_and_one_that_never_left_does_not() -> None:
-    state = after_sending(told_state(5), at=1)
+    state = after_sending(state_with(5), at=1)
 
     assert calls_left(after_loss(state, sent_at=1, at=2, was_sent=True), at=2) == 4
     assert calls_left(after_loss(state, sent_at=1, at=2, was_sent=False), at=2) == 5
@@ -304,7 +304,7 @@ def test_a_lost_call_counts_and_one_that_never_left_does_not() -> None:
 
 @pytest.mark.behaviour(37)
 @pytest.mark.parametrize(
-    ("retry_after_s", "told", "window_s"),
+    ("retry_after_s", "reported", "window_s"),
     [
         (57.0, AllowanceHeaders(10, 0), 60.0),  # 3 s after the window began: a minute in all
         (117.0, AllowanceHeaders(10, 0), 120.0),
@@ -318,22 +318,22 @@ def test_a_lost_call_counts_and_one_that_never_left_does_not() -> None:
     ],
 )
 def test_a_retry_after_teaches_the_length_of_the_window(
-    retry_after_s: float | None, told: AllowanceHeaders, window_s: float
+    retry_after_s: float | None, reported: AllowanceHeaders, window_s: float
 ) -> None:
-    state = after_answer(after_sending(told_state(1), at=3), told, sent_at=3, at=3)
+    state = after_answer(after_sending(state_with(1), at=3), reported, sent_at=3, at=3)
 
-    assert after_refusal(state, at=3, retry_after_s=retry_after_s, told=told).window_s == window_s
+    assert after_refusal(state, at=3, retry_after_s=retry_after_s, reported=reported).window_s == window_s
 
 
 def test_a_window_that_was_taught_is_never_believed_shorter() -> None:
-    state = after_refusal(told_state(0), at=0, retry_after_s=120, told=AllowanceHeaders(10, 0))
+    state = after_refusal(state_with(0), at=0, retry_after_s=120, reported=AllowanceHeaders(10, 0))
     state = after_answer(after_sending(state, at=120), AllowanceHeaders(10, 0), sent_at=120, at=120)
 
-    assert after_refusal(state, at=120, retry_after_s=5, told=AllowanceHeaders(10, 0)).window_s == 120
+    assert after_refusal(state, at=120, retry_after_s=5, reported=AllowanceHeaders(10, 0)).window_s == 120
 
 
 def test_after_a_refusal_one_call_asks_and_its_answer_lets_the_others_go() -> None:
-    state = after_refusal(told_state(0), at=10, retry_after_s=50, told=AllowanceHeaders(10, 0))
+    state = after_refusal(state_with(0), at=10, retry_after_s=50, reported=AllowanceHeaders(10, 0))
     assert wait_for_allowance(state, at=10) == 50
 
     state = after_sending(state, at=60)
@@ -351,38 +351,38 @@ def test_without_the_headers_nothing_is_held_back() -> None:
     assert not state.is_known
 
 
-def pacer(clock: FakeClock, told: Told, **changes: float) -> RateLimiter:
-    return RateLimiter(**({"calls_per_s": 1_000, "burst": 10} | changes), clock=clock, events=told.hub)  # type: ignore[arg-type]
+def pacer(clock: FakeClock, recorded: EventRecorder, **changes: float) -> RateLimiter:
+    return RateLimiter(**({"calls_per_s": 1_000, "burst": 10} | changes), clock=clock, events=recorded.hub)  # type: ignore[arg-type]
 
 
 async def test_no_burst_goes_before_the_service_has_told_what_it_bears() -> None:
     clock = FakeClock()
-    one = pacer(clock, Told(), calls_per_s=10)
-    turn = await one.turn()
+    one = pacer(clock, EventRecorder(), calls_per_s=10)
+    turn = await one.acquire()
     for _ in range(2):
-        await one.turn()
+        await one.acquire()
     assert clock.elapsed_s == 0
-    await one.turn()
+    await one.acquire()
     assert clock.elapsed_s == pytest.approx(0.1, abs=1e-4)
 
     one.answered(turn, {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "90"})
     for _ in range(7):
-        await one.turn()
+        await one.acquire()
 
     assert clock.elapsed_s == pytest.approx(0.1, abs=1e-4)
 
 
 async def test_a_wait_for_the_allowance_is_told_once() -> None:
-    clock, told = FakeClock(), Told()
-    one = pacer(clock, told)
-    one.answered(await one.turn(), {"X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0"})
+    clock, recorded = FakeClock(), EventRecorder()
+    one = pacer(clock, recorded)
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0"})
 
     async with anyio.create_task_group() as group:
         for _ in range(2):
-            group.start_soon(one.turn)
+            group.start_soon(one.acquire)
 
-    assert told.of("allowance.told") == [{"limit": 1, "remaining": 0, "lowest": 0}]
-    assert told.of("allowance.awaited")[0] == {"limit": 1, "wait_s": 60.0}
+    assert recorded.of("allowance.told") == [{"limit": 1, "remaining": 0, "lowest": 0}]
+    assert recorded.of("allowance.awaited")[0] == {"limit": 1, "wait_s": 60.0}
     assert clock.elapsed_s == pytest.approx(120)
 
 
@@ -391,7 +391,7 @@ async def order_of(one: RateLimiter, *asked: Urgency) -> list[Urgency]:
     gone: list[Urgency] = []
 
     async def caller(urgency: Urgency) -> None:
-        turn = await one.turn(urgency)
+        turn = await one.acquire(urgency)
         gone.append(urgency)
         one.answered(turn, {})
 
@@ -402,40 +402,90 @@ async def order_of(one: RateLimiter, *asked: Urgency) -> list[Urgency]:
 
 
 async def test_reports_go_before_other_calls_and_tidying_goes_last() -> None:
-    one = pacer(FakeClock(), Told(), calls_per_s=1, burst=1)
-    await one.turn()
+    one = pacer(FakeClock(), EventRecorder(), calls_per_s=1, burst=1)
+    await one.acquire()
 
     gone = await order_of(one, Urgency.TIDYING, Urgency.LOOK, Urgency.USUAL, Urgency.REPORT, Urgency.REPORT)
 
     assert gone == [Urgency.REPORT, Urgency.REPORT, Urgency.USUAL, Urgency.LOOK, Urgency.TIDYING]
 
 
-async def test_a_look_goes_at_the_latest_after_nine_other_calls() -> None:
-    one = pacer(FakeClock(), Told(), calls_per_s=1, burst=1)
-    await one.turn(Urgency.LOOK)
+async def test_a_look_goes_at_the_latest_after_29_other_calls() -> None:
+    one = pacer(FakeClock(), EventRecorder(), calls_per_s=1, burst=1)
+    await one.acquire(Urgency.LOOK)
 
-    gone = await order_of(one, *[Urgency.REPORT] * 20, Urgency.LOOK)
+    gone = await order_of(one, *[Urgency.REPORT] * 40, Urgency.LOOK)
 
-    assert gone.index(Urgency.LOOK) == 9
+    assert gone.index(Urgency.LOOK) == 29
+
+
+async def test_a_look_lets_orders_go_first_that_wait_elsewhere_but_no_longer_than_three_windows() -> None:
+    clock = FakeClock()
+    one = pacer(clock, EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+
+    with one.order_ahead():
+        await one.acquire(Urgency.LOOK)
+        assert clock.elapsed_s == pytest.approx(180)
+    await one.acquire(Urgency.LOOK)
+
+    assert clock.elapsed_s == pytest.approx(180)
+
+
+async def test_a_look_goes_as_soon_as_no_order_is_ahead_any_more() -> None:
+    clock = FakeClock()
+    one = pacer(clock, EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+
+    async def order() -> None:
+        with one.order_ahead():
+            await clock.sleep(7)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(order)
+        await anyio.wait_all_tasks_blocked()
+        await one.acquire(Urgency.LOOK)
+
+    assert clock.elapsed_s == pytest.approx(7)
+
+
+async def test_tidying_waits_for_the_answers_of_other_calls() -> None:
+    """Whoever gets such an answer may have an order to place, and shall find the allowance as it is."""
+    one = pacer(FakeClock(), EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+    under_way = await one.acquire()
+    gone: list[str] = []
+
+    async def tidy() -> None:
+        await one.acquire(Urgency.TIDYING)
+        gone.append("tidied")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(tidy)
+        await anyio.wait_all_tasks_blocked()
+        assert gone == []
+        one.answered(under_way, {"X-RateLimit-Remaining": "8"})
+
+    assert gone == ["tidied"]
 
 
 async def test_tidying_leaves_two_thirds_of_the_allowance_to_the_looks() -> None:
     clock = FakeClock()
-    one = pacer(clock, Told())
-    one.answered(await one.turn(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+    one = pacer(clock, EventRecorder())
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
     for remaining in (8, 7):
-        one.answered(await one.turn(Urgency.TIDYING), {"X-RateLimit-Remaining": str(remaining)})
+        one.answered(await one.acquire(Urgency.TIDYING), {"X-RateLimit-Remaining": str(remaining)})
     assert clock.elapsed_s == 0
 
-    await one.turn(Urgency.TIDYING)
+    await one.acquire(Urgency.TIDYING)
 
     assert clock.elapsed_s == pytest.approx(60)
 
 
 async def test_looks_are_spaced_so_that_they_leave_a_third_of_the_allowance() -> None:
-    one = pacer(FakeClock(), Told())
+    one = pacer(FakeClock(), EventRecorder())
     assert one.look_spacing_s == 0
 
-    one.answered(await one.turn(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
+    one.answered(await one.acquire(), {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "9"})
 
     assert one.look_spacing_s == pytest.approx(9)

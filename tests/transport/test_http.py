@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support import API, Answers, FakeClock, Told, raw_server, reply
+from support import API, Answers, EventRecorder, FakeClock, raw_server, reply
 from transport.kept_host import CERTIFICATE, server_context
 
 from bulkpull.errors import (
@@ -37,7 +37,7 @@ SIGNED = "/container/Sales%20report_1.csv?sv=2018-03-28&sr=b&se=2026-11-30T02%3A
 
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
-    async with Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
+    async with Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="bulkpull/test") as ready:
         yield ready
 
 
@@ -69,10 +69,10 @@ async def test_one_answer_without_a_body_after_another_comes_to_its_end(http: Ht
 
     async with raw_server(answer) as server:
         url = f"{server.origin}/report"
-        told = [(await http.send(Request("DELETE", url, endpoint="ScheduledReport"))).status for _ in range(3)]
+        reported = [(await http.send(Request("DELETE", url, endpoint="ScheduledReport"))).status for _ in range(3)]
         assert await read_all(http, get(url)) == (200, b"")
 
-    assert told == [204, 204, 200]
+    assert reported == [204, 204, 200]
 
 
 @pytest.mark.behaviour(120)
@@ -302,7 +302,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_with_a_way_out(h
     async with raw_server(answer, ssl=server_context()) as server:
         with pytest.raises(TlsRefused, match=r"ca_file.*proxy"):
             await http.send(get(f"{server.origin}/"))
-        async with Http(ca_file=CERTIFICATE, events=Told().hub, clock=FakeClock(), user_agent="x") as trusting:
+        async with Http(ca_file=CERTIFICATE, events=EventRecorder().hub, clock=FakeClock(), user_agent="x") as trusting:
             assert (await trusting.send(get(f"{server.origin}/"))).status == 200
 
 
@@ -351,7 +351,7 @@ async def test_an_unusable_ca_file_is_named(tmp_path: Path, content: str | None)
         file.write_text(content)
 
     with pytest.raises(SettingsError, match=r"`ca_file` .*bundle\.pem"):
-        async with Http(ca_file=file, events=Told().hub, clock=FakeClock(), user_agent="x"):
+        async with Http(ca_file=file, events=EventRecorder().hub, clock=FakeClock(), user_agent="x"):
             pass
 
 
@@ -367,8 +367,8 @@ async def test_an_answer_of_any_length_is_not_kept_in_memory(http: Http, monkeyp
 
 
 async def test_every_answered_call_is_counted_by_its_endpoint() -> None:
-    told = Told()
-    async with Http(ca_file=None, events=told.hub, clock=FakeClock(), user_agent="x") as http:
+    recorded = EventRecorder()
+    async with Http(ca_file=None, events=recorded.hub, clock=FakeClock(), user_agent="x") as http:
         with Answers() as answers:
             answers.get(API, status=429)
             answers.get(API, status=200)
@@ -385,17 +385,17 @@ async def test_every_answered_call_is_counted_by_its_endpoint() -> None:
         "retried": 0,
     }
     sent = {"endpoint": "execution", "status": 429, "elapsed_s": 0.0, "request_id": "id-1"}
-    assert told.of("call.sent")[0] == sent | {"skew_s": None}
+    assert recorded.of("call.sent")[0] == sent | {"skew_s": None}
 
 
 async def test_every_answer_tells_how_far_its_clock_is_ahead_of_ours() -> None:
-    told, clock = Told(), FakeClock()
-    async with Http(ca_file=None, events=told.hub, clock=clock, user_agent="x") as http:
+    recorded, clock = EventRecorder(), FakeClock()
+    async with Http(ca_file=None, events=recorded.hub, clock=clock, user_agent="x") as http:
         with Answers() as answers:
             answers.get(API, headers={"Date": format_datetime(clock.now() + timedelta(hours=2), usegmt=True)})
             await http.send(Request("GET", API, endpoint="execution"))
 
-    assert [sent["skew_s"] for sent in told.of("call.sent")] == [7_200]
+    assert [sent["skew_s"] for sent in recorded.of("call.sent")] == [7_200]
 
 
 async def test_cancellation_leaves_nothing_in_flight(http: Http) -> None:
@@ -428,7 +428,7 @@ def test_no_repr_of_a_call_shows_its_secrets() -> None:
     )
 
     assert "verysecret" not in repr(request)
-    assert "verysecret" not in request.told
+    assert "verysecret" not in request.label
 
 
 def test_loopback_and_excepted_hosts_go_past_the_proxy() -> None:
@@ -445,7 +445,7 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
 
     async with raw_server(answer) as proxy:
         monkeypatch.setenv("https_proxy", proxy.origin.replace("http://", "http://name:word@"))
-        async with Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x") as http:
+        async with Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="x") as http:
             with pytest.raises(ProxyRefused, match=r"refuses the credentials; correct .*HTTPS_PROXY"):
                 await http.send(get("https://api.example/x"))
 

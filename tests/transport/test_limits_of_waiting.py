@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 import pytest
-from support import Told, raw_server
+from support import EventRecorder, raw_server
 from virtual_loop import VirtualClock, run_virtually
 
 from bulkpull.errors import AnswerLost, BulkpullError, HeadTooLong
@@ -65,7 +65,7 @@ async def trickle_refusal(_: int, writer: asyncio.StreamWriter) -> None:
 
 
 def http() -> Http:
-    return Http(ca_file=None, events=Told().hub, clock=VirtualClock(), user_agent="test")
+    return Http(ca_file=None, events=EventRecorder().hub, clock=VirtualClock(), user_agent="test")
 
 
 def sent(answer: Answer, timeouts: Timeouts) -> tuple[BulkpullError | None, float]:

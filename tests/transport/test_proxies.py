@@ -7,7 +7,7 @@ import base64
 from pathlib import Path
 
 import pytest
-from support import FakeClock, Told, raw_server, reply
+from support import EventRecorder, FakeClock, raw_server, reply
 
 from bulkpull.errors import ProxyRefused, SettingsError
 from bulkpull.redact import redact
@@ -51,7 +51,7 @@ async def test_any_password_goes_out_as_utf_8_and_is_told_to_nobody(address: str
 
     async with raw_server(refuse) as server:
         port = server.origin.rpartition(":")[2]
-        async with Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x") as http:
+        async with Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="x") as http:
             http._proxies = Proxies({"https": address.replace("proxy.example:1", f"127.0.0.1:{port}")})
             with pytest.raises(ProxyRefused):
                 await http.send(Request("GET", API, endpoint="token"))
@@ -67,7 +67,7 @@ async def test_a_password_that_the_proxy_refused_is_not_sent_a_second_time() -> 
     async def refuse(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(reply("407 Proxy Authentication Required"))
 
-    unready = Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x")
+    unready = Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="x")
     async with raw_server(refuse) as server, unready as http:
         http._proxies = Proxies({"https": server.origin})
         for _ in range(5):
@@ -138,4 +138,4 @@ async def test_the_environment_is_refused_before_anything_is_sent(
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
 
     with pytest.raises(SettingsError, match="ALL_PROXY"):
-        Http(ca_file=None, events=Told().hub, clock=FakeClock(), user_agent="x")
+        Http(ca_file=None, events=EventRecorder().hub, clock=FakeClock(), user_agent="x")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeClock, Told
+from support import EventRecorder, FakeClock
 
 from bulkpull.errors import (
     AccessDenied,
@@ -30,7 +30,15 @@ from bulkpull.errors import (
 )
 from bulkpull.transport.messages import RequestCounts
 from bulkpull.transport.rate_limit import spread
-from bulkpull.transport.retry import GiveUp, Retrier, RetryBudget, RetryPolicy, advise, backoff, wait_for_budget
+from bulkpull.transport.retry import (
+    Retrier,
+    RetryBudget,
+    RetryPolicy,
+    StopReason,
+    backoff,
+    retry_delay,
+    wait_for_budget,
+)
 
 POLICY = RetryPolicy()
 RETRIABLE = [
@@ -58,8 +66,8 @@ HOPELESS = [
 ]
 
 
-def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> float | GiveUp:
-    return advise(error, attempt=attempt, policy=POLICY, creates=creates, draw=0.5)
+def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> float | StopReason:
+    return retry_delay(error, attempt=attempt, policy=POLICY, creates=creates, draw=0.5)
 
 
 @pytest.mark.behaviour(40)
@@ -67,21 +75,21 @@ def advice(error: BaseException, *, attempt: int = 1, creates: bool = False) -> 
 def test_what_may_pass_is_repeated_until_the_tries_are_used_up(error: BaseException) -> None:
     assert advice(error) == pytest.approx(0.55)
     assert advice(error, attempt=5) == pytest.approx(33)
-    assert advice(error, attempt=6) is GiveUp.TIRED
+    assert advice(error, attempt=6) is StopReason.TIRED
 
 
 @pytest.mark.behaviour(26, 42)
 @pytest.mark.fault(13, 28, 72)
 @pytest.mark.parametrize("error", HOPELESS, ids=lambda error: type(error).__name__)
 def test_what_cannot_pass_is_not_repeated(error: BaseException) -> None:
-    assert advice(error) is GiveUp.HOPELESS
+    assert advice(error) is StopReason.HOPELESS
 
 
 @pytest.mark.behaviour(45)
 @pytest.mark.fault(30, 31, 37)
 @pytest.mark.parametrize("error", RETRIABLE, ids=lambda error: type(error).__name__)
 def test_a_creation_is_repeated_only_when_nothing_was_done(error: BaseException) -> None:
-    given_up = advice(error, creates=True) is GiveUp.DOUBTFUL
+    given_up = advice(error, creates=True) is StopReason.DOUBTFUL
 
     assert given_up is not isinstance(error, NotConnected | Throttled)
 
@@ -93,7 +101,7 @@ def test_the_services_own_word_beats_the_formula(
 ) -> None:
     assert advice(kind("x", retry_after_s=60)) == 63
     assert [advice(kind("x", retry_after_s=0), attempt=attempt) for attempt in (1, 4)] == pytest.approx([0.1, 2.7])
-    assert advice(kind("x", retry_after_s=3_601)) is GiveUp.TOO_LONG
+    assert advice(kind("x", retry_after_s=3_601)) is StopReason.TOO_LONG
 
 
 @given(attempt=st.integers(1, 10_000), draw=st.floats(0, 1, exclude_max=True))
@@ -112,8 +120,8 @@ def test_a_pause_that_the_service_asks_for_is_never_shortened_and_spread_over_a_
     assert pause_s <= spread(pause_s, draw=draw) <= pause_s + min(pause_s / 10, 30)
 
     error = Throttled("busy", retry_after_s=pause_s)
-    advised = advise(error, attempt=1, policy=POLICY, creates=False, draw=draw, waited_s=waited_s)
-    if not isinstance(advised, GiveUp):
+    advised = retry_delay(error, attempt=1, policy=POLICY, creates=False, draw=draw, waited_s=waited_s)
+    if not isinstance(advised, StopReason):
         assert pause_s <= advised + 1e-9
         assert waited_s + advised <= POLICY.longest_pause_s + 1
 
@@ -129,13 +137,13 @@ def test_the_budget_is_a_reserve_a_share_of_the_calls_and_the_time() -> None:
 
 class Rig:
     def __init__(self, policy: RetryPolicy = POLICY) -> None:
-        self.clock, self.told, self.tally = FakeClock(), Told(), RequestCounts()
+        self.clock, self.recorded, self.tally = FakeClock(), EventRecorder(), RequestCounts()
         self.calls = 0
         self.retrier = Retrier(
             policy=policy,
             budget=RetryBudget(clock=self.clock),
             clock=self.clock,
-            events=self.told.hub,
+            events=self.recorded.hub,
             random=lambda: 0.999_999,
             tally=self.tally,
         )
@@ -162,7 +170,10 @@ async def test_a_passing_trouble_costs_time_and_is_told_once_a_retry() -> None:
 
     assert rig.clock.sleeps_s == pytest.approx([1, 3], abs=1e-3)
     assert rig.tally.retried == 2
-    assert [(told["attempt"], told["reason"]) for told in rig.told.of("call.retried")] == [(1, "down"), (2, "cut")]
+    assert [(reported["attempt"], reported["reason"]) for reported in rig.recorded.of("call.retried")] == [
+        (1, "down"),
+        (2, "cut"),
+    ]
 
 
 @pytest.mark.fault(105)
@@ -213,7 +224,7 @@ async def test_cancellation_passes_through_untouched() -> None:
         await rig.retrier.run(operation, endpoint="x")
 
     assert caught.value is cancelled
-    assert rig.told.events == []
+    assert rig.recorded.events == []
 
 
 @pytest.mark.fault(109)
@@ -294,4 +305,4 @@ async def test_a_single_refusal_is_not_said_to_have_been_tried_often() -> None:
     with pytest.raises(RequestRejected) as caught:
         await rig.run(RequestRejected("no", why="400"))
 
-    assert caught.value.told == "no: 400"
+    assert caught.value.message == "no: 400"

@@ -78,7 +78,7 @@ class Disk:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def told(self, kind: str, number: int) -> str | None:
+    def recorded(self, kind: str, number: int) -> str | None:
         """The last fact of that kind up to entry `number`."""
         return next((facts[0] for word, *facts in reversed(self.entries[: number + 1]) if word == kind), None)
 
@@ -92,7 +92,7 @@ class Disk:
         facts: dict[Node, str] = {}
         for path, node in self._reached(names):
             if node not in facts:  # a file may have several names
-                known = [each for each in node.contents if each[0] <= number]
+                known = [item for item in node.contents if item[0] <= number]
                 facts[node] = chance.bytes_of(known) if node.kind == "file" else node.target
             found[path] = (node.kind, facts[node])
         return State(found, self._bytes)

@@ -20,6 +20,7 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from threading import Lock
@@ -87,12 +88,12 @@ class Effects:
     def counts(self, path: Any, folder: int | None = None) -> bool:
         """Whether a path, or what is open under a descriptor, lies below the root."""
         if isinstance(path, int):
-            told = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115 - the plain one
+            reported = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115 - the plain one
         elif folder is not None:
-            told = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115 - the plain one
+            reported = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115 - the plain one
         else:
-            told = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the plain one
-        return f"{told}/".startswith(f"{self._root}/") and not told.endswith(_RUN_LOG)
+            reported = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the plain one
+        return f"{reported}/".startswith(f"{self._root}/") and not reported.endswith(_RUN_LOG)
 
     def around(self, plain: Any, kind: str, *, position: int = 0) -> Any:
         """A function of `os` that counts."""
@@ -146,7 +147,7 @@ class Effects:
             response = await plain(session, method, url, **options)
             try:
                 self.strike("answer", f"{method} {url.path}")
-            except OSError:
+            except BaseException:
                 response.close()
                 raise
             return response
@@ -186,8 +187,8 @@ class Effects:
         return call
 
 
-def install(effects: Effects) -> None:
-    """Wrap everything that reaches the outside, wherever a module of ours has kept it."""
+def install(effects: Effects) -> Callable[[], None]:
+    """Wrap everything that reaches the outside, wherever a module of ours has kept it; returns what undoes it."""
     pairs: list[tuple[Any, Any]] = [
         *((getattr(os, name), effects.around(getattr(os, name), "sync")) for name in ("fsync", "fdatasync")),
         *(
@@ -206,11 +207,19 @@ def install(effects: Effects) -> None:
     ]
     other = {id(plain): wrapped for plain, wrapped in pairs}
     ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "bulkpull"]
+    replaced: list[tuple[Any, str, Any]] = [(aiohttp.ClientSession, "_request", aiohttp.ClientSession._request)]
     for module in (os, io, builtins, sqlite3, anyio, *ours):
         for name, value in list(vars(module).items()):
             if id(value) in other:
+                replaced.append((module, name, value))
                 setattr(module, name, other[id(value)])
     aiohttp.ClientSession._request = effects.sending(aiohttp.ClientSession._request)  # type: ignore[method-assign]
+
+    def undo() -> None:
+        for owner, name, value in replaced:
+            setattr(owner, name, value)
+
+    return undo
 
 
 def hurry() -> None:
@@ -228,7 +237,7 @@ def hurry() -> None:
 def main() -> None:
     """Run the command."""
     import bulkpull.cli  # noqa: PLC0415 - before what is wrapped
-    import bulkpull.cli.work.export  # noqa: PLC0415 - with all that it keeps
+    import bulkpull.cli.run_display  # noqa: PLC0415 - with all that it keeps
 
     hurry()
     environment = os.environ

@@ -59,16 +59,16 @@ async def start(
 
 async def finish(process: anyio.abc.Process) -> Ending:
     """Wait for its end."""
-    told: dict[str, bytes] = {}
+    reported: dict[str, bytes] = {}
 
     async def collect(name: str, stream: Any) -> None:
-        told[name] = b"".join([chunk async for chunk in stream])
+        reported[name] = b"".join([chunk async for chunk in stream])
 
     async with process, anyio.create_task_group() as group:
         group.start_soon(collect, "out", process.stdout)
         group.start_soon(collect, "err", process.stderr)
         code = await process.wait()
-    return Ending(code, told["out"], told["err"].decode())
+    return Ending(code, reported["out"], reported["err"].decode())
 
 
 def kill(process: anyio.abc.Process) -> None:
@@ -83,7 +83,7 @@ def kill(process: anyio.abc.Process) -> None:
 def children_of(pid: int) -> list[int]:
     """The children of a process, where /proc tells."""
     try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+        return [int(part) for part in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
     except OSError:
         return []
 
@@ -98,8 +98,8 @@ def check_agreement(ending: Ending, output: Path) -> None:
         assert ending.code not in (0, 3), ending.err
         assert ending.err.strip(), "it failed without a word"
         return
-    told = Counter(record["status"] for record in manifest["datasets"])
-    lost = told["failed"] + told["unavailable"]
+    reported = Counter(record["status"] for record in manifest["datasets"])
+    lost = reported["failed"] + reported["unavailable"]
     assert (ending.code == 0) == (manifest["status"] == "complete") == (lost == 0), ending
     assert all((record["reason"] is None) == (record["status"] == "complete") for record in manifest["datasets"])
     kept = output / "runs" / manifest["run_id"] / "manifest.json"

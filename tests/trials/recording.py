@@ -212,8 +212,8 @@ class Recorder:
 
     def _write(self, *entry: str) -> None:
         word = self._surroundings()
-        for each in [("surroundings", word)] if word is not None else []:
-            self._lines.write(json.dumps(each) + "\n")
+        for item in [("surroundings", word)] if word is not None else []:
+            self._lines.write(json.dumps(item) + "\n")
         self._lines.write(json.dumps(entry) + "\n")
         self._lines.flush()
 

@@ -112,7 +112,7 @@ class Chaos(RuleBasedStateMachine):
             elif how == "delete":
                 service.delete_report(report.report_id)
             else:
-                service.report_desk.exhaust(report.report_id)
+                service.report_store.exhaust(report.report_id)
 
     @invariant()
     def readers_find_whole_snapshots_and_nothing_is_lost(self) -> None:

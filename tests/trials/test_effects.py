@@ -78,8 +78,8 @@ async def test_after_the_nth_effect_went_wrong_the_same_command_ends_as_if_nothi
         try:
             await strike_and_mend(folder / "out", known, strike=f"{number}:{way}")
         except AssertionError as trouble:
-            told = (folder / "effects.txt").read_text().splitlines()
-            troubles.append(f"{way} at {told[number - 1] if number <= len(told) else number}: {trouble}")
+            reported = (folder / "effects.txt").read_text().splitlines()
+            troubles.append(f"{way} at {reported[number - 1] if number <= len(reported) else number}: {trouble}")
     assert not troubles, "\n".join(troubles)
 
 

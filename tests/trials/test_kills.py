@@ -44,9 +44,9 @@ ONLOOKER = Path(__file__).parent / "onlooker.py"
 @asynccontextmanager
 async def watched(output: Path, log: Path) -> AsyncIterator[None]:
     """Somebody reads in another process while the block lasts."""
-    with log.open("wb") as told:
+    with log.open("wb") as reported:
         reader = await anyio.open_process(
-            [sys.executable, str(ONLOOKER), str(output)], stdin=subprocess.PIPE, stdout=told, stderr=subprocess.PIPE
+            [sys.executable, str(ONLOOKER), str(output)], stdin=subprocess.PIPE, stdout=reported, stderr=subprocess.PIPE
         )
         try:
             yield
@@ -93,14 +93,14 @@ async def killed_and_mended(simulator: Simulator, output: Path, *, after_s: floa
 
     await carried_out(simulator, output)
 
-    told = f"killed after {after_s:.3f} s"
+    reported = f"killed after {after_s:.3f} s"
     new = len(runs_in(output)) - runs
-    assert new in (1, 2), told  # two when it had ended before it was killed
-    assert all(status == "complete" for _, status in runs_in(output)), told
-    assert simulator.service.created_reports - created == Counter(dict.fromkeys(DATASETS, new)), told
-    assert simulator.service.created_queries == Counter(dict.fromkeys(DATASETS, 1)), told
-    assert set(orders(simulator).values()) == {1}, told
-    assert simulator.service.reports == {}, told
+    assert new in (1, 2), reported  # two when it had ended before it was killed
+    assert all(status == "complete" for _, status in runs_in(output)), reported
+    assert simulator.service.created_reports - created == Counter(dict.fromkeys(DATASETS, new)), reported
+    assert simulator.service.created_queries == Counter(dict.fromkeys(DATASETS, 1)), reported
+    assert set(orders(simulator).values()) == {1}, reported
+    assert simulator.service.reports == {}, reported
     check_tidiness(output)
 
 

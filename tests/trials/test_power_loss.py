@@ -113,7 +113,7 @@ def states_of(disk: Disk, *, most: int | None) -> list[tuple[int, State]]:
         die = random.Random(number)  # noqa: S311 - a choice of cases
         for chance in chances if most is None else die.sample(chances, 2):
             state = disk.after(number, chance=chance)
-            key = (state.key, disk.told("ledger", number))
+            key = (state.key, disk.recorded("ledger", number))
             found.setdefault(key, (number, state))
     return list(found.values())
 
@@ -152,10 +152,10 @@ async def survives(trial: Trial, disk: Disk, state: State, number: int, *, publi
     """A reader looks, then the same export starts again, on this state of the disk."""
     state.lay_out(empty(trial.output.parent))
     private = trial.output / ".bulkpull"
-    ledger = disk.told("ledger", number)
+    ledger = disk.recorded("ledger", number)
     if ledger is not None and private.exists():
         (private / "ledger.sqlite").write_bytes(state.content(ledger))
-    trial.restore(disk.told("surroundings", number))
+    trial.restore(disk.recorded("surroundings", number))
     live = {report.dataset for report in trial.simulator.service.reports.values()}
     created = Counter(trial.simulator.service.created_reports)
 

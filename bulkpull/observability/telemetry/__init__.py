@@ -1,8 +1,8 @@
 """
-OpenTelemetry: a span per run, pull, step and call, and the run in numbers; with the extra `bulkpull[otel]`.
+OpenTelemetry: a span per run, pull, step and call, and metrics; with the extra `bulkpull[otel]`.
 
-It is there when the standard environment asks for it (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, …) and
-the extra is installed. Otherwise nothing of it is imported.
+It is active if the standard environment variables are set (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, …)
+and the extra is installed. Otherwise nothing of it is imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where telemetry goes: providers of OpenTelemetry's SDK, as its standard environment describes them."""
+"""Creates the OpenTelemetry SDK providers that the standard environment variables describe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bulkpull._version import __version__
 @dataclass(frozen=True, slots=True)
 class Providers:
     """
-    What makes spans and counts.
+    The providers of spans and metrics.
 
     Attributes:
         are_ours: Made for this run, and to be shut down with it; a program that uses us may have its own.
@@ -55,7 +55,9 @@ def providers_for(environment: Mapping[str, str]) -> Providers:
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     for exporter in _exporters("traces", environment):
         traces.add_span_processor(BatchSpanProcessor(exporter))
-    readers: list[MetricReader] = [PeriodicExportingMetricReader(each) for each in _exporters("metrics", environment)]
+    readers: list[MetricReader] = [
+        PeriodicExportingMetricReader(exporter) for exporter in _exporters("metrics", environment)
+    ]
     return Providers(traces, MeterProvider(readers, resource=resource, shutdown_on_exit=False))
 
 

@@ -1,5 +1,5 @@
 """
-What a run tells, as spans and counts: a listener of events.
+A listener that turns events of a run into spans and metrics.
 
     run ── pull ── submit, poll, download, convert, publish ── each call
 """
@@ -28,7 +28,7 @@ _Key = tuple[str, object]
 
 class Telemetry:
     """
-    Turns the events of one run into spans and counts.
+    Turns the events of one run into spans and metrics.
 
     Args:
         parent: The `traceparent` of whoever started the run.
@@ -155,7 +155,7 @@ class Telemetry:
         dataset = event.dataset
         if dataset is None:
             return self._run
-        steps = [open_[0] for (each, _), open_ in self._step_spans.items() if each == dataset]
+        steps = [open_[0] for (name, _), open_ in self._step_spans.items() if name == dataset]
         return steps[-1] if steps else self._pull_spans.get(dataset, self._run)
 
 

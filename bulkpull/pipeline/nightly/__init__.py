@@ -1,1 +1,1 @@
-"""`nightly`: scheduled reports, what to do about each dataset, and doing it."""
+"""The `nightly` command: its plan and its scheduled reports."""

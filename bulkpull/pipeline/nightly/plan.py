@@ -1,4 +1,4 @@
-"""Foresee: what a night would do, with reads only; nothing is created, locked or changed."""
+"""The plan of a `nightly` run, made with reads only: nothing is created, locked or changed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from bulkpull.config.settings import Settings
 from bulkpull.events import Events
 from bulkpull.insights.connect import connected
 from bulkpull.output.integrity import damaged_snapshots
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import StepEntry, opened_ledger
 from bulkpull.output.manifest import Current
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.output.snapshots import load_published
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, Form, load_form
+from bulkpull.pipeline.decide import Decision
+from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.naming import parse_report_name
-from bulkpull.pipeline.nightly.decide import NightlyDecision
-from bulkpull.pipeline.nightly.scheduled_reports import UNCHANGED, decide_nightly, remember_reports, schedule_of
+from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.report_memory import UNCHANGED, ReportMemory
 from bulkpull.pipeline.request import ExportRequest, check_offline, plan_on, read_refusals
 
 
 async def plan_nightly(
     request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
-) -> tuple[Plan, Mapping[str, NightlyDecision]]:
+) -> tuple[Plan, Mapping[str, Decision]]:
     """
     The plan of a night, and for each dataset of it what the night would do.
 
@@ -51,25 +53,28 @@ async def plan_nightly(
             request,
             connection,
             settings=settings,
+            now=clock.now(),
             refusals=refusals,
             published=published_datasets(published, catalog=load_catalog()),
+            history_starts=history_starts(published),
         )
-        nights = await decide_nightly(
-            [pull for pull in plan.pulls if pull.window is None],
-            await connection.client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
-            client=connection.client,
-            lookup=ExecutionLookup(connection.client, events=events, form=max(form, Form.ONE_STATUS), retry=True),
+        client = connection.client
+        decisions = await decide_all(
+            {pull: [pull] for pull in plan.pulls},
+            published=published,
+            damaged=await anyio.to_thread.run_sync(damaged_snapshots, output, current),
             memories=memories,
             unchanged=unchanged,
-            published=published,
-            damaged=frozenset(await anyio.to_thread.run_sync(damaged_snapshots, output, current)),
-            schedule=schedule_of(settings, now=connection.client.service_time()),
+            reports=await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
+            client=client,
+            lookup=ExecutionLookup(client, events=events, form=max(form, PollForm.ONE_STATUS), retry=True),
+            schedule=schedule_of(settings, now=client.service_time()),
         )
-    return plan, nights
+    return plan, decisions
 
 
-async def _noted(output: Path, *, now: datetime) -> tuple[dict[str, ReportMemory], list[StepEntry], Form]:
-    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
-        return {}, [], Form.ALL_STATUSES
-    async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+async def _noted(output: Path, *, now: datetime) -> tuple[dict[str, ReportMemory], list[StepEntry], PollForm]:
+    if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
+        return {}, [], PollForm.ALL_STATUSES
+    async with opened_ledger(Layout(output).private, read_only=True) as ledger:
         return await remember_reports(ledger), await ledger.noted(UNCHANGED), await load_form(ledger, now=now)

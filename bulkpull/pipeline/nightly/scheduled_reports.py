@@ -1,127 +1,39 @@
 """
-Standing: the scheduled reports that the nights live on, one a dataset, and a look at all of them at once.
+The scheduled reports that `nightly` uses, one per dataset: creates and remembers them, and lists unused ones.
 
-A standing report is made once and serves every night, also of another machine with the same query. It is replaced when
-it was paused, deleted or used up, or when its query is not today's any more; a file that it holds is fetched first,
-because deleting a report deletes its executions (behaviour 97). Standing reports do not count against the quota of
-one-off reports (85), but an account may have fifty active ones (86).
+A scheduled report is created once and used by every run, also on other machines with the same query. It is replaced
+when it was paused, deleted or has ended, or when the query has changed; its latest file is fetched first, because
+deleting a report deletes its executions (behaviour 97). Scheduled reports do not count against the quota of one-off
+reports (behaviour 85), but an account may have only fifty active ones (behaviour 86).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bulkpull.clock import Clock, iso_utc
-from bulkpull.config.settings import Settings
-from bulkpull.errors import NotFound, QuotaExceeded, ReportingError, RequestRejected, TransferError
+from bulkpull.errors import NotFound, QuotaExceeded
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.model import Execution, ExecutionStatus, Pull, Query, Report
-from bulkpull.output.ledger import STANDING, Ledger, StepEntry
-from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.execution_lookup import ExecutionLookup
+from bulkpull.model import Pull, Query, Report
+from bulkpull.output.ledger import STANDING, Ledger
 from bulkpull.pipeline.naming import standing_name
-from bulkpull.pipeline.nightly.decide import (
-    NightlyDecision,
-    Schedule,
-    Seen,
-    candidates,
-    decide,
-    decide_blindly,
-    first_start,
-    has_come,
-    is_due,
-    last_due,
-    moment_of,
-    recurrence_h,
-    refresh_days_of,
-)
 from bulkpull.pipeline.report_memory import MISSED, ReportMemory, read_memory
+from bulkpull.pipeline.scheduled_report import first_start, recurrence_h
 from bulkpull.pipeline.submit import DESCRIPTION, Submitter
-from bulkpull.question import question_of
 
-UNCHANGED = "unchanged"
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
     "nothing was made or deleted on a guess"
 )
-_UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 
 
 async def remember_reports(ledger: Ledger) -> dict[str, ReportMemory]:
     """What the ledger knows of each dataset's scheduled reports."""
     return read_memory(await ledger.noted(STANDING), await ledger.noted(MISSED))
-
-
-def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
-    """The times that reports are held against; a report that takes longer than `report_timeout_seconds` has failed."""
-    return Schedule(now, lead_h=settings.standing_lead_hours, grace=timedelta(seconds=settings.report_timeout_seconds))
-
-
-async def decide_nightly(
-    pulls: Sequence[Pull],
-    reports: Sequence[Report] | None,
-    *,
-    client: InsightsClient,
-    lookup: ExecutionLookup,
-    memories: Mapping[str, ReportMemory],
-    unchanged: Iterable[StepEntry],
-    published: Mapping[str, DatasetRecord],
-    damaged: frozenset[str],
-    schedule: Schedule,
-) -> dict[str, NightlyDecision]:
-    """
-    Ask after all scheduled reports, in as few calls as the service allows, and decide for each dataset.
-
-    Args:
-        reports: All that the service lists; `None` where it does not tell.
-        lookup: Asks after the completed executions. A report that the service refuses by itself counts as one that did
-            not run.
-        memories: What the ledger knows of each dataset's reports.
-        unchanged: What the ledger noted in earlier nights.
-        damaged: Datasets whose published files are not whole any more; they count as not published.
-
-    Returns:
-        By dataset. Nothing was created or changed.
-
-    Raises:
-        BulkpullError: The service could not be asked.
-    """
-    later = {entry.dataset: entry.facts for entry in unchanged}
-    known = {pull.dataset: memories.get(pull.dataset) or ReportMemory() for pull in pulls}
-    found = {pull.dataset: _reports_of(pull, reports, known[pull.dataset]) for pull in pulls}
-    executions = await _latest_executions([report for of_one in found.values() for report in of_one], lookup=lookup)
-    late = [each for of_one in found.values() for each in of_one if _is_late(each, executions, now=schedule.now)]
-    begun = await _begun_executions(late, client=client)
-    nights: dict[str, NightlyDecision] = {}
-    for pull in pulls:
-        record = None if pull.dataset in damaged else published.get(pull.dataset)
-        seen = [Seen(record.execution_id, moment_of(record.generated_at, now=schedule.now))] if record else []
-        if record and (told := later.get(pull.dataset)):
-            seen.append(Seen(told.get("execution_id"), moment_of(told.get("generated_at"), now=schedule.now)))
-        memory, there = known[pull.dataset], found[pull.dataset]
-        if reports is None:
-            nights[pull.dataset] = decide_blindly(
-                pull, executions, published=record, seen=seen, memory=memory, now=schedule.now
-            )
-            continue
-        night = decide(
-            pull,
-            there,
-            executions,
-            published=record,
-            seen=seen,
-            memory=memory,
-            schedule=schedule,
-            begun=begun,
-        )
-        if night.reason and not there:
-            _ask_without_report(night, memory, now=schedule.now)
-        nights[pull.dataset] = night
-    return nights
 
 
 def unused_reports(
@@ -141,54 +53,10 @@ def unused_reports(
     ]
 
 
-def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemory) -> list[Report]:
-    if reports is None:
-        return memory.serving(question_of(pull).sha256)
-    return candidates(pull, reports, ours=memory.ids | memory.ordered)
-
-
-def _ask_without_report(night: NightlyDecision, memory: ReportMemory, *, now: datetime) -> None:
-    """The dataset has no scheduled report: one that is gone costs no night, and data of another way may be due."""
-    if memory.serving(question_of(night.today).sha256):
-        night.ask, night.reason = True, None
-        night.notes.append("its scheduled report is gone; a one-off report is asked for, and another one is made")
-    elif is_due(night.seen_at, refresh_days=refresh_days_of(night.today), now=now):
-        night.ask, night.reason = True, None  # what is published came another way, and is out of date
-
-
-def _is_late(report: Report, executions: Iterable[Execution], *, now: datetime) -> bool:
-    due_at = last_due(report, now)
-    mine = [each for each in executions if each.report_id == report.report_id]
-    return due_at is not None and not has_come(due_at, mine)
-
-
-async def _latest_executions(reports: Sequence[Report], *, lookup: ExecutionLookup) -> list[Execution]:
-    refused: dict[str, RequestRejected] = {}
-    lookup.on_refused = refused.__setitem__
-    executions = await lookup.ask([report.report_id for report in reports]) if reports else []
-    if reports and len(refused) == len(reports):
-        raise next(iter(refused.values()))  # it is not about one report
-    return executions
-
-
-async def _begun_executions(reports: Sequence[Report], *, client: InsightsClient) -> dict[str, Execution]:
-    """The latest execution of each report that is late, in whatever state; what cannot be read is left out."""
-    report_ids = [report.report_id for report in reports]
-    executions: list[Execution] = []
-    with suppress(ReportingError, TransferError):
-        try:
-            executions = await client.get_executions(report_ids, statuses=_UNFINISHED) if report_ids else []
-        except RequestRejected:
-            for report_id in report_ids:
-                with suppress(ReportingError, TransferError):
-                    executions += await client.get_executions([report_id], statuses=_UNFINISHED)
-    return {execution.report_id: execution for execution in executions}
-
-
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduledReportMaker:
     """
-    Makes standing reports.
+    Creates scheduled reports.
 
     Args:
         lead_h: Hours before the usual nightly hour at which they run (`standing_lead_hours`).
@@ -204,7 +72,7 @@ class Standing:
 
     async def make(self, pull: Pull) -> Report:
         """
-        Order the standing report of `pull`; a second call after a lost answer finds what the first one made.
+        Order the scheduled report of `pull`; a second call after a lost answer finds what the first one made.
 
         Raises:
             QuotaExceeded: The account has as many active reports as it may (behaviour 86).

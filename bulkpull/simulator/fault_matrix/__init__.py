@@ -1,23 +1,20 @@
 """
-The fault matrix as data: what goes wrong, and what a client is to make of it.
+The fault matrix as data: each fault and what a client should do about it.
 
-Tests and `bulkpull simulate --fault ID` read the same table. Rows that a service cannot bring about (locks, disks,
+Tests and `bulkpull simulate --fault ID` read the same table. Faults that a service cannot cause (locks, disks,
 certificates, signals) are not in it.
 """
 
-from bulkpull.simulator.fault_matrix import access, polling, transfers
-from bulkpull.simulator.fault_matrix import creation as creating
-from bulkpull.simulator.fault_matrix import file_contents as contents
-from bulkpull.simulator.fault_matrix import whole_service as weather
+from bulkpull.simulator.fault_matrix import access, creation, file_contents, polling, transfers, whole_service
 from bulkpull.simulator.fault_matrix.row import BYSTANDERS, HIT, QUICK, FaultRow
 
 FAULT_TABLE: tuple[FaultRow, ...] = (
     *access.ROWS,
-    *creating.ROWS,
+    *creation.ROWS,
     *polling.ROWS,
     *transfers.ROWS,
-    *contents.ROWS,
-    *weather.ROWS,
+    *file_contents.ROWS,
+    *whole_service.ROWS,
 )
 """All rows, in the order of the matrix."""
 

@@ -1,0 +1,311 @@
+"""
+Decides what a run does for a dataset, and why: one pure function for all commands.
+
+    what is published ─┐
+    the ledger ────────┼─ decide ─→ keep | take this execution | collect that report | order a report
+    the service ───────┘            and of the scheduled report: keep | make | replace | leave
+
+`reusable_work` decides which one-off reports of earlier runs may be collected; `scheduled_report` decides whether a
+scheduled report can be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bulkpull.catalog import load_catalog
+from bulkpull.clock import is_ahead, iso_utc
+from bulkpull.formatting import join_some, plural
+from bulkpull.model import Execution, Pull, Report
+from bulkpull.output.manifest import DatasetRecord, DecisionRecord
+from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.scheduled_report import (
+    CLOCK_TOLERANCE,
+    LONG_AGO,
+    Schedule,
+    answers,
+    as_ordered,
+    has_come,
+    last_due,
+    why_useless,
+)
+from bulkpull.question import question_of
+
+_UNKNOWN_LIST = "the service does not tell which reports there are, so no scheduled report was made or replaced"
+
+
+class Action(StrEnum):
+    """Where a dataset's data come from."""
+
+    KEEP = "keep"
+    TAKE_EXECUTION = "take_execution"
+    COLLECT_REPORT = "collect_report"
+    ORDER_REPORT = "order_report"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Data that are published, or were checked and found unchanged."""
+
+    execution_id: str | None
+    generated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """
+    What is known about a dataset before the decision.
+
+    Attributes:
+        published: The current snapshot; `None` where there is none, or where its files are damaged.
+        is_done: The run that is carried on has published the dataset, and `current.json` still names that snapshot.
+        collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
+        kept_windows: How many of its windows are on the disk already.
+        unchanged: The latest data that were found to be those that are published.
+        memory: What the ledger knows of its scheduled reports.
+        scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
+        executions: The latest completed one of each of them.
+        begun: The latest execution of each whose last one has not come, in whatever state.
+    """
+
+    published: DatasetRecord | None = None
+    is_done: bool = False
+    collectable: tuple[str, ...] = ()
+    kept_windows: int = 0
+    unchanged: Seen | None = None
+    memory: ReportMemory = field(default_factory=ReportMemory)
+    scheduled: tuple[Report, ...] | None = ()
+    executions: tuple[Execution, ...] = ()
+    begun: Mapping[str, Execution] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDecision:
+    """
+    What to do with the scheduled report of a dataset.
+
+    Attributes:
+        pull: As today's list of columns asks for it.
+        serving: The report that serves from now on; `None` when one has to be made.
+        is_own: This folder made that report.
+        lead_h: How many hours before the nightly hour it runs; `None` where that is not known.
+        replaced: Reports of this folder that are of no use any more.
+        why_replaced: A few words on that.
+        may_order: Scheduled reports may be made and deleted; not where the service does not tell which there are.
+    """
+
+    pull: Pull
+    serving: Report | None = None
+    is_own: bool = False
+    lead_h: float | None = None
+    replaced: tuple[Report, ...] = ()
+    why_replaced: str | None = None
+    may_order: bool = True
+
+    @property
+    def action(self) -> str:
+        """What is done about it, in one word."""
+        if not self.may_order:
+            return "leave"
+        return "keep" if self.serving else "replace" if self.replaced else "make"
+
+    def without_serving(self, report: Report, why: str, *, is_own: bool) -> ScheduleDecision:
+        """The same, but `report` serves no more; it is replaced where this folder made it."""
+        if not is_own:
+            return replace(self, serving=None)
+        return replace(self, serving=None, replaced=(*self.replaced, report), why_replaced=self.why_replaced or why)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    What a run does for one dataset.
+
+    Attributes:
+        pull: What to bring; with `execution`, by the query of the scheduled report that made it.
+        reason: Why, in words for the manifest.
+        execution: With `TAKE_EXECUTION`: a completed one of a scheduled report.
+        schedule: For a night; `None` where no scheduled report is looked at (a window cannot have one: behaviour 83).
+        missed: The report of which an execution was due and has not come, and when it was due.
+        due_at: When the last execution was due, where nothing has come of it yet.
+        notes: For the manifest, each one sentence.
+        seen_at: When the newest data that are published, or brought nothing new, were made.
+    """
+
+    pull: Pull
+    action: Action
+    reason: str
+    execution: Execution | None = None
+    schedule: ScheduleDecision | None = None
+    missed: tuple[Report, datetime] | None = None
+    due_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    seen_at: datetime | None = None
+
+    def as_record(self) -> DecisionRecord:
+        """The decision as the manifest tells it."""
+        scheduled = self.schedule.action if self.schedule else None
+        return DecisionRecord(action=self.action.value, reason=self.reason, scheduled_report=scheduled)
+
+
+def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None) -> Decision:
+    """
+    What to do about one dataset.
+
+    Args:
+        schedule: The times of a night; `None` for an export, which brings what it is asked for.
+    """
+    if facts.is_done:
+        return Decision(pull, Action.KEEP, "this run has published it already")
+    if schedule is None or pull.window is not None:
+        return _or_collect(Decision(pull, Action.ORDER_REPORT, "an export was asked for"), facts)
+    noted = facts.memory.serving(question_of(pull).sha256)
+    if facts.scheduled is None:
+        # The service does not tell which reports there are: the ids in the ledger count, and nothing is created.
+        choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
+        decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
+        decision = replace(decision, notes=(_UNKNOWN_LIST,))
+    else:
+        choice, notes = _choose_report(pull, facts, facts.scheduled, schedule=schedule)
+        decision = _decide_by_executions(pull, facts, facts.scheduled, choice=choice, now=schedule.now)
+        decision = _with_missed_execution(replace(decision, notes=notes), facts, schedule=schedule)
+    if decision.action is Action.KEEP and facts.scheduled == () and noted:
+        why = "its scheduled report is gone"
+        note = f"{why}; a one-off report is asked for, and another one is made"
+        decision = replace(decision, action=Action.ORDER_REPORT, reason=why, notes=(*decision.notes, note))
+    elif not facts.scheduled:
+        decision = order_if_due(decision, now=schedule.now)
+    return _or_collect(decision, facts)
+
+
+def order_if_due(decision: Decision, *, now: datetime) -> Decision:
+    """
+    The decision where no scheduled report serves: a one-off report as often as the service refreshes the data (142).
+
+    Asking more often yields the same rows.
+    """
+    known, seen_at = load_catalog().find(decision.pull.reads), decision.seen_at
+    refresh = timedelta(days=(known.refresh_days if known else None) or 1)
+    if decision.action is not Action.KEEP or (seen_at is not None and now - seen_at < refresh):
+        return decision
+    why = "no scheduled report serves, and what is published is out of date"
+    return replace(decision, action=Action.ORDER_REPORT, reason=why)
+
+
+def _or_collect(decision: Decision, facts: DatasetFacts) -> Decision:
+    """The decision, where an order is not needed because reports or windows of an earlier run are there."""
+    if decision.action is not Action.ORDER_REPORT or not (facts.collectable or facts.kept_windows):
+        return decision
+    found = [f"report {join_some(list(facts.collectable))}"] if facts.collectable else []
+    if facts.kept_windows:
+        found.append(f"{plural(facts.kept_windows, 'window')} on the disk")
+    reason = f"{decision.reason}; {' and '.join(found)} of an earlier run answer the same question"
+    return replace(decision, action=Action.COLLECT_REPORT, reason=reason)
+
+
+def _decide_by_executions(
+    pull: Pull, facts: DatasetFacts, reports: Sequence[Report], *, choice: ScheduleDecision, now: datetime
+) -> Decision:
+    """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
+    published, latest = facts.published, _latest_execution(pull, facts, reports)
+    seen = _seen(facts, now=now)
+    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
+    decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
+    # The columns of a whole dataset change by themselves, and its rows are still what was asked for.
+    is_another = published is not None and published.question_sha256 != question_of(pull).sha256
+    if latest is not None and (is_another or all(_is_newer(latest, data) for data in seen)):
+        made_by = next(report for report in reports if report.report_id == latest.report_id)
+        why = f"execution {latest.execution_id} of its scheduled report is newer than what is published"
+        return replace(
+            decision, pull=as_ordered(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
+        )
+    if published is None:
+        return replace(decision, reason="nothing is published yet")
+    if is_another:
+        return replace(decision, reason="what is published answers another question")
+    if choice.replaced and choice.serving is None:  # the night brings data although its report is of no use
+        return replace(decision, reason=f"its scheduled report is of no use: {choice.why_replaced}")
+    since = iso_utc(seen_at) if seen_at else "the published one"
+    return replace(decision, action=Action.KEEP, reason=f"no execution newer than {since}")
+
+
+def _choose_report(
+    pull: Pull, facts: DatasetFacts, reports: Sequence[Report], *, schedule: Schedule
+) -> tuple[ScheduleDecision, tuple[str, ...]]:
+    """The first report that serves, the others of this folder to be replaced, and notes on those of others."""
+    choice, memory = ScheduleDecision(pull), facts.memory
+    notes: list[str] = []
+    for report in reports:
+        why, is_own = why_useless(report, pull, memory=memory, schedule=schedule), memory.is_ours(report)
+        if choice.serving is None and why is None:
+            choice = replace(choice, serving=report, is_own=is_own, lead_h=memory.lead_h(report.report_id))
+        elif is_own:
+            why_replaced = choice.why_replaced or why or "there is a second one for the same query"
+            choice = replace(choice, replaced=(*choice.replaced, report), why_replaced=why_replaced)
+        elif why is not None:
+            notes.append(f"report {report.report_id}, which this folder did not make, is left alone: {why}")
+    return choice, tuple(notes)
+
+
+def _latest_execution(pull: Pull, facts: DatasetFacts, reports: Sequence[Report]) -> Execution | None:
+    answering = {report.report_id for report in reports if answers(report, pull, facts.memory)}
+    ready = [execution for execution in facts.executions if execution.report_id in answering and _is_ready(execution)]
+    return max(ready, key=lambda execution: execution.generated_at or LONG_AGO, default=None)
+
+
+def _is_ready(execution: Execution) -> bool:
+    return execution.is_completed and execution.link is not None
+
+
+def _seen(facts: DatasetFacts, *, now: datetime) -> list[Seen]:
+    """What is published, and later data that brought nothing new; a time that lies ahead is not believed."""
+    if facts.published is None:
+        return []
+    made_at = facts.published.generated_at
+    published = Seen(facts.published.execution_id, datetime.fromisoformat(made_at) if made_at else None)
+    return [
+        replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
+        for seen in (published, facts.unchanged)
+        if seen is not None
+    ]
+
+
+def _is_newer(execution: Execution, seen: Seen) -> bool:
+    if execution.execution_id == seen.execution_id:
+        return False
+    if execution.generated_at is None or seen.generated_at is None:
+        return True
+    return execution.generated_at >= seen.generated_at
+
+
+def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
+    """Notice an execution that was due and has not come; the data are asked for by a one-off report."""
+    choice = decision.schedule
+    report = choice.serving if choice else None
+    due_at = last_due(report, schedule.now) if report else None
+    if choice is None or report is None or due_at is None:
+        return decision
+    ready = [
+        execution for execution in facts.executions if execution.report_id == report.report_id and _is_ready(execution)
+    ]
+    if has_come(due_at, ready) or (decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE):
+        return decision
+    begun = facts.begun.get(report.report_id)
+    has_failed = begun is not None and begun.has_failed
+    decision = replace(decision, due_at=due_at)
+    if not has_failed and schedule.now - due_at < schedule.grace:
+        still = f"; the one due at {iso_utc(due_at)} is still being made" if decision.action is Action.KEEP else ""
+        return replace(decision, reason=decision.reason + still)
+    state = f"its status is {begun.status}" if begun else "it has not begun"
+    why = f"the execution due at {iso_utc(due_at)} has not come ({state})"
+    note = why
+    if decision.action is not Action.TAKE_EXECUTION:
+        note = f"{why}; a one-off report is asked for instead"
+        decision = replace(decision, action=Action.ORDER_REPORT, reason=why)
+    decision = replace(decision, missed=(report, due_at), notes=(*decision.notes, note))
+    if has_failed and report.report_id not in facts.memory.missed:
+        return decision  # once is no reason to make another
+    return replace(decision, schedule=choice.without_serving(report, why, is_own=facts.memory.is_ours(report)))

@@ -1,0 +1,76 @@
+"""What earlier runs tell: how long reports take, whose report is ordered first, how executions may be asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bulkpull.model import OfferedDataset, Pull
+from bulkpull.output.ledger import StepEntry
+from bulkpull.pipeline.execution_lookup import LOOK_FORM, PollForm, remembered_form
+from bulkpull.pipeline.usual_durations import slowest_first, usual_durations
+
+NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> str:
+    return (NOW + timedelta(seconds=seconds)).isoformat()
+
+
+def past(*took_s: float, dataset: str = "Profile", seen_s: float = 5.0) -> tuple[list[StepEntry], list[StepEntry]]:
+    """Reports that took so long, each seen `seen_s` after it was completed."""
+    ordered, executed = [], []
+    for number, item in enumerate(took_s):
+        start = 10_000.0 * number
+        facts = {"report_id": f"{dataset}-{number}"}
+        ordered.append(StepEntry(dataset, "report", at(start), facts | {"created_at": at(start)}))
+        executed.append(
+            StepEntry(dataset, "execution", at(start + item + seen_s), facts | {"generated_at": at(start + item)})
+        )
+    return ordered, executed
+
+
+def test_the_usual_duration_is_the_median_of_the_latest_five_by_the_services_clock() -> None:
+    assert usual_durations(*past(900, 900, 900, 60, 70, 80, 90, 100)) == {"Profile": 80}
+
+
+@pytest.mark.parametrize("generated_at", [None, "soon", at(-100), at(500)])
+def test_where_the_services_times_are_missing_or_odd_the_moment_of_the_look_counts(generated_at: str | None) -> None:
+    ordered, (seen,) = past(60)
+    odd = StepEntry(seen.dataset, seen.step, seen.at, {**seen.facts, "generated_at": generated_at})
+
+    assert usual_durations(ordered, [odd]) == {"Profile": 65}
+
+
+def test_an_execution_of_a_report_that_nobody_knows_tells_nothing() -> None:
+    assert usual_durations([], past(60)[1]) == {}
+
+
+def pull(dataset: str, columns: int = 1) -> Pull:
+    names = tuple(f"C{number}" for number in range(columns))
+    return Pull(dataset, OfferedDataset(dataset, names), names, "SELECT C0 FROM D")
+
+
+def test_datasets_without_a_past_go_first_and_then_the_slowest() -> None:
+    pulls = [pull("Quick"), pull("Slow"), pull("New"), pull("NewAndWide", 9), pull("NewAndLarge")]
+
+    order = slowest_first(pulls, usual_s={"Quick": 5, "Slow": 500}, rows={"NewAndLarge": 1_000_000, "Quick": 9})
+
+    assert [item.dataset for item in order] == ["NewAndLarge", "NewAndWide", "New", "Slow", "Quick"]
+
+
+@pytest.mark.behaviour(107)
+@pytest.mark.parametrize(
+    ("age_d", "form", "expected"),
+    [
+        (1, "one_report", PollForm.ONE_REPORT),
+        (6, "one_status", PollForm.ONE_STATUS),
+        (8, "one_report", PollForm.ALL_STATUSES),
+        (1, "unheard_of", PollForm.ALL_STATUSES),
+    ],
+)
+def test_a_form_that_the_service_refused_is_remembered_for_a_week(age_d: float, form: str, expected: PollForm) -> None:
+    noted = [StepEntry("", LOOK_FORM, at(-age_d * 86_400), {"form": form})]
+
+    assert remembered_form(noted, now=NOW) is expected
