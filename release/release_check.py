@@ -152,8 +152,8 @@ def try_wheel(wheel: Path, *, python: str, version: str, sbom: Path) -> None:
         programs = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
         run([str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)])
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BULKPULL_", "PYTHON"))}
-        told = run([str(programs / "bulkpull"), "--version"], cwd=home, environment=kept)
-        if version not in told:
+        reported = run([str(programs / "bulkpull"), "--version"], cwd=home, environment=kept)
+        if version not in reported:
             raise CheckFailed(f"the installed program calls itself {told.strip()}, not {version}")
         words = ["export", *DATASETS, "--demo", "--output", "out", "--json", "--quiet"]
         manifest = json.loads(run([str(programs / "bulkpull"), *words], cwd=home, environment=kept))

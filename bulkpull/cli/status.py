@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
@@ -21,6 +20,7 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
+from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,7 +138,7 @@ def _report_late(
     why = [dataset.reason for dataset in late if dataset.reason]
     write_error(
         common,
-        f"{figures.count(len(names), 'dataset')} {words}: {figures.some(names, most=_MOST_NAMED)}",
+        f"{plural(len(names), 'dataset')} {words}: {join_some(names, most=_MOST_NAMED)}",
         why=f"the newest run said: {why[0]}" if why else None,
         fix=fix,
         exit_code=LATE,
@@ -182,7 +182,7 @@ def _made(freshness: Freshness) -> datetime | None:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    return figures.age((now - moment).total_seconds()) if moment else ""
+    return format_age((now - moment).total_seconds()) if moment else ""
 
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:

@@ -25,7 +25,7 @@ import xxhash
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import Layout, read_header, reject_non_csv
+from bulkpull.conversion.header import RowLayout, read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
 from bulkpull.conversion.prefetch import prefetch
@@ -253,7 +253,7 @@ class _Reading:
             yield piece
 
 
-def _plans(order: ConversionRequest, layout: Layout) -> Iterator[ColumnPlan]:
+def _plans(order: ConversionRequest, layout: RowLayout) -> Iterator[ColumnPlan]:
     yield from order.columns
     for name, _ in layout.extra:
         yield ColumnPlan(name, declared=ColumnType.STRING)

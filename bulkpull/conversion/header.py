@@ -19,7 +19,7 @@ _NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RowLayout:
     """
     The layout of a file's rows.
 
@@ -39,7 +39,7 @@ class Layout:
         return len(self.wanted) + len(self.extra)
 
 
-def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
+def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> RowLayout:
     """
     Find each column asked for exactly once in the header.
 
@@ -68,7 +68,7 @@ def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
             fix="the service may have renamed or withdrawn columns: compare with `bulkpull datasets`",
         )
     wanted = tuple(index for indices in found for index in indices)
-    return Layout(separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns))
+    return RowLayout(separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns))
 
 
 def _best_reading(line: bytes, columns: Sequence[ColumnPlan]) -> tuple[list[str], str, list[list[int]]]:

@@ -51,7 +51,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
         last_reading[name] = reported
         return reported
 
-    truth = Truth(of_months("2023-01-01", 48, each=1), restated=restated)
+    truth = Truth(of_months("2023-01-01", 48, rows_each=1), restated=restated)
 
     def remembered(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
         forgotten = (made_at - timedelta(days=95)).date().replace(day=1)
@@ -82,7 +82,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
 
 async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 12, each=1))
+    truth = Truth(of_months("2026-01-01", 12, rows_each=1))
     since, emptied = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 
     def losing(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
@@ -103,7 +103,7 @@ async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> N
 
 async def test_a_history_is_not_replaced_by_a_shorter_one(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 3, each=1))
+    truth = Truth(of_months("2026-01-01", 3, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}), clock=clock) as simulator:
         await grow(simulator, tmp_path, datetime(2026, 1, 1, tzinfo=UTC), clock)
         manifest = await grow(simulator, tmp_path, datetime(2026, 3, 1, tzinfo=UTC), clock)
