@@ -22,6 +22,7 @@ from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 _UNFINISHED = "unfinished"
@@ -223,14 +224,14 @@ def _notes(records: Sequence[DatasetRecord]) -> list[str]:
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    output = invocation.output
+    layout = Layout(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
-    ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
-    ways.append(("page", f"{output}/runs/{manifest.run_id}/report.html"))
+        ways.append(("data", f"{layout.latest_link('<Dataset>')}/*.parquet"))
+    ways.append(("manifest", str(layout.manifest(manifest.run_id))))
+    ways.append(("page", str(layout.report(manifest.run_id))))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
     if manifest.submitted:

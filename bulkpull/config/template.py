@@ -107,7 +107,7 @@ class _WithoutEnvironment(Settings):
         return (init_settings,)
 
 
-def check_alone(values: Values) -> None:
+def check_alone(values: Mapping[str, Any]) -> None:
     """
     Check the settings that a file alone makes.
 

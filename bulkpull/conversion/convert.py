@@ -170,7 +170,7 @@ class _Reading:
             )
         )
         self._is_gzip = False
-        self._unpacked_bytes = self._rows = self._nul_bytes = 0
+        self._unpacked_bytes = self._rows = self._kept_rows = self._nul_bytes = 0
         self._content = xxhash.xxh3_128()
         start, self._pieces = _start_of(self._pieces)
         reject_non_csv(start)
@@ -201,15 +201,18 @@ class _Reading:
         fields = (*layout.wanted, *(index for _, index in layout.extra))
         for batch in raw:
             text = read_text(batch, layout=layout)
-            frame = pl.DataFrame(
+            if self._cut is not None:
+                # Before the types are found: rows of other windows do not decide them.
+                text = text.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
+                if text.is_empty():
+                    continue
+            yield pl.DataFrame(
                 [
-                    column.convert(text.to_series(index), first_row=batch.first_row).alias(name)
+                    column.convert(text.to_series(index), first_row=self._kept_rows + 1).alias(name)
                     for (name, column), index in zip(self._columns.items(), fields, strict=True)
                 ]
             )
-            if self._cut is not None:
-                frame = frame.filter(self._cut.keep(text, self._time_at, first_row=batch.first_row))
-            yield frame
+            self._kept_rows += text.height
 
     def outcome(self, file: ParquetFile) -> ConversionResult:
         """The account of a finished pass, once its bytes add up and three counts of its rows agree."""

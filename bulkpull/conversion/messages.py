@@ -205,11 +205,12 @@ class ConversionRequest:
 @dataclass(frozen=True, slots=True)
 class WideningRequest:
     """
-    Columns of a published Parquet file in wider types, as the parent process asks for it.
+    A Parquet file with other columns and wider types, as the parent process asks for it.
 
     Attributes:
-        into: An existing folder that gets the new file.
-        types: The new types by column, as the manifest shows them; each holds all values of the present one.
+        into: An existing folder that gets the new file, under the same name.
+        types: All columns of the new file in their order, each with its type as the manifest shows it, which holds all
+            values of the present one. A column that the file lacks is empty; names are compared without case.
     """
 
     source: Path

@@ -25,18 +25,18 @@ from bulkpull.observability.event_context import EventContext
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
 from bulkpull.observability.prometheus_values import write_numbers
-from bulkpull.observability.run_log import RunLog, log_of, parse_entry
+from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
 from bulkpull.observability.timings import RunTimings, timings_from_log
 from bulkpull.output.atomic_files import to_disk_error, write_atomically
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
 
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
 
-PAGE = "report.html"
 # A dataset that was not in a month of nights is as good as new.
 _MOST_LOOKED_AT = 30
 _KEPT_ACCOUNTS = 100
@@ -89,8 +89,9 @@ class RunRecorder:
 
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
-        page = self._output / "runs" / manifest.run_id / PAGE
-        await self._write_artifact(self._output / "runs", partial(tidy, self._output))
+        layout = Layout(self._output)
+        page = layout.report(manifest.run_id)
+        await self._write_artifact(layout.runs, partial(tidy, self._output))
         await self._write_artifact(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
         if (numbers := self._metrics_file) is not None:
@@ -107,7 +108,7 @@ class RunRecorder:
         with anyio.move_on_after(within_s, shield=True) as patience:
             await send_notices(
                 self._manifest,
-                path=self._output / "runs" / self._run_id / "manifest.json",
+                path=Layout(self._output).manifest(self._run_id),
                 settings=self._settings,
                 events=self._events,
                 clock=self._clock,
@@ -130,7 +131,7 @@ class RunRecorder:
                 await anyio.to_thread.run_sync(self._telemetry.close)
             trouble = await anyio.to_thread.run_sync(self._log.close)
         if trouble is not None:
-            log = log_of(self._output, self._run_id)
+            log = Layout(self._output).log(self._run_id)
             self._warn_missing(log, to_disk_error(trouble, log).reason)
 
     def _note_telemetry(self, event: Event) -> None:
@@ -144,7 +145,9 @@ class RunRecorder:
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
         chronicle = self._chronicle
-        earlier = timings_from_log(_earlier_sessions(log_of(self._output, self._run_id))) if self._is_resumed else None
+        earlier = (
+            timings_from_log(_earlier_sessions(Layout(self._output).log(self._run_id))) if self._is_resumed else None
+        )
         account = RunSummary(
             manifest,
             self._settings.output,
@@ -159,10 +162,12 @@ class RunRecorder:
 
 def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
     """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
+    layout = Layout(output)
+    layout = Layout(output)
     for run_id in run_ids(output)[kept:]:
-        for name in (log_of(output, run_id).name, PAGE):
+        for path in (layout.log(run_id), layout.report(run_id)):
             with suppress(OSError):
-                (output / "runs" / run_id / name).unlink()
+                path.unlink()
 
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.redact import plain, printable_value
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -53,14 +54,14 @@ def files_of(bundle: Bundle) -> dict[str, str]:
     lines = [cleaned for line in bundle.log if (cleaned := _line(line))]
     machine = dict(bundle.machine) | {"clock_skew_s": clock_skew(lines)}
     parts: dict[str, Any] = {
-        "manifest.json": without_data(bundle.manifest),
+        MANIFEST: without_data(bundle.manifest),
         "ledger.json": without_data(bundle.ledger),
         "settings.json": printable_value(bundle.settings, name="settings"),
         "machine.json": printable_value(machine, name="machine"),
     }
     files = {"README.txt": ABOUT.format(run_id=bundle.run_id)}
     if lines:
-        files["log.jsonl"] = "".join(f"{line}\n" for line in lines)
+        files[LOG] = "".join(f"{line}\n" for line in lines)
     for name, part in parts.items():
         if part is not None:
             files[name] = json.dumps(part, indent=2, ensure_ascii=False) + "\n"

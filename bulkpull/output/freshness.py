@@ -18,9 +18,10 @@ from typing import Literal
 
 from bulkpull.clock import is_ahead
 from bulkpull.conversion.parquet_footer import read_footer
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
 from bulkpull.output.no_follow import status_beneath
-from bulkpull.output.run_history import RUN_ID, manifests, run_start_time
+from bulkpull.output.run_history import manifests, run_start_time
 
 State = Literal["current", "late", "missing", "unavailable"]
 

@@ -22,9 +22,8 @@ from pydantic import (
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
-
-CURRENT = "current.json"
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -93,7 +92,8 @@ class PartRecord(_Record):
     One window of a dataset; times are UTC in ISO 8601.
 
     `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
-    next window lacks that day. `undated_rows` have no time.
+    next window lacks that day. `undated_rows` have no time. `run_id` is the earlier run that made the file, where a
+    growing snapshot keeps it.
     """
 
     start: str
@@ -108,6 +108,7 @@ class PartRecord(_Record):
     undated_rows: int = 0
     downloaded_bytes: int = 0
     vouched_by: list[str] = Field(default_factory=list)
+    run_id: str | None = None
 
 
 class DecisionRecord(_Record):
@@ -250,7 +251,7 @@ class Manifest(_Record):
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        path = output / "runs" / self.run_id / "manifest.json"
+        path = Layout(output).manifest(self.run_id)
         makedirs_durable(path.parent, root=output)
         write_json(path, self.as_dict())
         return path
@@ -325,7 +326,7 @@ class Current(_Record):
         Raises:
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
-        path = output / CURRENT
+        path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
             content = load_json(path)
@@ -340,4 +341,4 @@ class Current(_Record):
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
-        write_json(output / CURRENT, self.model_dump(mode="json"))
+        write_json(Layout(output).current, self.model_dump(mode="json"))

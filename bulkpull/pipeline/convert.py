@@ -101,11 +101,10 @@ async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
 ) -> ParquetFile:
     """
-    Write a published Parquet file anew with wider types, in a child process.
+    Write a Parquet file anew with other columns and wider types, in a child process.
 
     Args:
-        into: An existing folder that gets the new file, under the same name.
-        types: By column, as the manifest shows them; each holds all values of the present type.
+        into, types: As in `WideningRequest`.
 
     Raises:
         ConverterDied: The child was killed, crashed or stood still.

@@ -103,7 +103,7 @@ class DecisionExecutor:
 
     async def _travel(self, export: DatasetExport) -> None:
         try:
-            await export.travel()
+            await export.run()
         except Unchanged as same:
             record, execution = export.record, export.execution
             if execution is not None and execution.generated_at is not None:

@@ -22,9 +22,9 @@ from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
+from bulkpull.output.layout import RAW, Layout, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import names_beneath, open_beneath, remove_beneath, rename_beneath
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.question import Question
 
 
@@ -107,7 +107,7 @@ class Publisher:
 
     def _publish(self, staged: Staged) -> Published:
         self.check_lock()
-        snapshot = self.output / "datasets" / staged.dataset / f"run={self.run_id}"
+        snapshot = Layout(self.output).snapshot(staged.dataset, self.run_id)
         makedirs_durable(snapshot.parent, root=self.output)
         relative = snapshot.relative_to(self.output).as_posix()
         files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
@@ -116,7 +116,7 @@ class Publisher:
         if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
             sync_folder(staged.folder)
             remove_beneath(snapshot, root=self.output)  # of this very run, cut off before `current.json` named it
-            private = self.output / PRIVATE
+            private = Layout(self.output).private
             rename_beneath(staged.folder, snapshot, root=private, target_root=self.output)
             sync_folder(snapshot.parent)
         if staged.raw:
@@ -157,7 +157,7 @@ class Publisher:
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
         """When snapshots that are still there ceased to be current; the one that is replaced now among them."""
         there = {
-            name.removeprefix("run=") for name in names_beneath(self.output / "datasets" / dataset, root=self.output)
+            run_of_snapshot(name) for name in names_beneath(Layout(self.output).snapshots(dataset), root=self.output)
         }
         known = dict(named.replaced) if named else {}
         if named is not None and named.run_id != self.run_id:
@@ -165,7 +165,7 @@ class Publisher:
         return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, staged: Staged) -> None:
-        folder = self.output / "raw" / staged.dataset / f"run={self.run_id}"
+        folder = Layout(self.output).snapshot(staged.dataset, self.run_id, kind=RAW)
         makedirs_durable(folder, root=self.output)
         for number, path in enumerate(staged.raw):
             ending = ".csv.gz" if _is_gzip(path) else ".csv"

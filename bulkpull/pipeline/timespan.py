@@ -58,7 +58,10 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
         return
     ordered = order_by_length(offered)
     listed = [*ordered, *(name for name in offered if name not in ordered)]
-    hint = did_you_mean(asked, listed)
+    days = span_days(asked)
+    # A name that tells its length is no slip of the pen: what is like it in letters may be years longer.
+    longer = next((name for name in ordered if days is not None and (span_days(name) or 0.0) >= days), None)
+    hint = f"the shortest that holds it is {longer};" if longer else did_you_mean(asked, listed)
     raise SettingsError(
         f"no dataset offers the time span {asked}",
         fix=f"{hint + ' ' if hint else ''}offered are {', '.join(listed)}, or use `{WIDEST}`",

@@ -48,7 +48,7 @@ async def test_eighteen_datasets_cost_two_calls_each_and_one_a_look(tmp_path: Pa
     calls = manifest.requests.by_endpoint
     assert calls["token"] == 1
     assert calls["ScheduledDataset"] == 1
-    assert calls["ScheduledQueries"] == 19
+    assert calls["ScheduledQueries"] == 20  # one listing before, one after the creations
     assert calls["ScheduledReport"] == 18
     assert calls["blob"] == 18
     assert calls["execution"] <= 30

@@ -109,3 +109,15 @@ async def test_no_exception_of_the_library_comes_through(kind: type[Exception]) 
 )
 def test_exceptions_of_the_system_have_a_meaning_too(error: BaseException, meaning: type[TransferError]) -> None:
     assert type(translate(error, label="x")) is meaning
+
+
+@pytest.mark.parametrize("reason", ["WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"])
+def test_a_server_that_speaks_plain_http_behind_https_is_no_matter_of_certificates(reason: str) -> None:
+    error = aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, f"[SSL: {reason}] {reason.replace('_', ' ').lower()}"))
+
+    found = translate(error, label="token (account.example)")
+
+    assert isinstance(found, TlsRefused)
+    assert "answers without TLS" in found.reason
+    assert "scheme and port" in (found.fix or "")
+    assert "ca_file" not in found.reason + str(found.fix)
