@@ -144,10 +144,16 @@ def write_failures(manifest: Manifest) -> None:
         )
 
 
-def print_interruption(console: Console) -> None:
-    """Write how to carry on."""
-    how = "nothing half-written is visible; the same command again carries on"
-    console.print(Text.assemble(("interrupted: ", "bold yellow"), how), soft_wrap=True)
+def print_interruption(console: Console, *, resume: str | None) -> None:
+    """
+    Write how to carry on.
+
+    Args:
+        resume: The command that resumes the run; `None` where nothing was begun.
+    """
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), "nothing half-written is visible"), soft_wrap=True)
+    step = f"run the same command again, or `{resume}`: it carries on" if resume else "run the same command again"
+    console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 
 def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:

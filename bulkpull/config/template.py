@@ -80,6 +80,7 @@ _SECTIONS = {
         "queries",
         "on_drift",
         "on_shrink",
+        "note_shrink",
         "fail_on_redacted",
         "keep_raw",
         "keep_reports",

@@ -507,7 +507,8 @@ class Run:
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":
-                stay(record, executor.context.published.get(record.dataset))
+                is_submitted = record.dataset in self._submitted
+                stay(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
