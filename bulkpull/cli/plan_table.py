@@ -24,6 +24,7 @@ from bulkpull.model import Pull
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
 from bulkpull.pipeline.decide import Action, Decision
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.nightly.plan import plan_nightly
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
@@ -46,12 +47,16 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     """
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
     output = settings.output.absolute()
-    published = published_datasets(load_published(output, Current.load(output)), catalog=load_catalog())
+    records = load_published(output, Current.load(output))
+    published = published_datasets(records, catalog=load_catalog())
 
     async def ask() -> tuple[Plan, Mapping[str, Decision]]:
         if request.nightly:
             return await plan_nightly(request, settings=settings, events=Events(log))
-        return await plan_export(request, settings=settings, events=Events(log), published=published), {}
+        plan = await plan_export(
+            request, settings=settings, events=Events(log), published=published, history_starts=history_starts(records)
+        )
+        return plan, {}
 
     with libraries_logged_by(log):
         plan, decisions = anyio.run(ask)

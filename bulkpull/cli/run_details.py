@@ -61,7 +61,7 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
         print_json({"version": 1, "output": str(folder), **details})
     else:
         is_short = not verbose and len(details["datasets"]) > _MOST_IN_FULL
-        lines = _short_lines(details) if is_short else _lines(details)
+        lines = _short_lines(details) if is_short else run_lines(details)
         print_data("\n".join(_safe(line) for line in lines))
 
 
@@ -149,7 +149,8 @@ def _between(earlier: str | None, later: str) -> float | None:
         return None
 
 
-def _lines(details: Mapping[str, Any]) -> list[str]:
+def run_lines(details: Mapping[str, Any]) -> list[str]:
+    """A run in full; of a dataset in many windows, each kind of step once."""
     took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
     lines = [f"run       {details['run_id']}", f"status    {details['status']}"]
     lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,14 +20,25 @@ from bulkpull.redact import printable
 DAMAGED = 3
 
 
-def verify_output(run: str | None, *, quick: bool, folder: Path, common: CommonOptions) -> int:
+def verify_output(
+    run: str | None, *, quick: bool, folder: Path, queries: Collection[str], common: CommonOptions
+) -> int:
     """
     Print what is wrong; returns the exit status: 3 when something is.
+
+    Args:
+        queries: Names of the custom queries in the settings, for the commands that are handed out.
 
     Raises:
         SettingsError: There is no such run.
     """
-    verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
+    verifier = Verifier(
+        folder,
+        quick=quick,
+        ask_ledger=partial(published_by, folder),
+        queries=queries,
+        config=common.config,
+    )
     if run is None:
         findings = verifier.verify_all()
     else:

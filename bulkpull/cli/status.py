@@ -14,7 +14,7 @@ from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
-from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_table
+from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.durations import read_span
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions
@@ -93,12 +93,22 @@ def status(
         )
     elif not nothing:
         print_table(_table(chosen, states, now=now))
+        _note_shrunk(chosen, common=common)
     elif not max_age:
         print_message(f"nothing is published in {folder} yet")
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
     return LATE
+
+
+def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
+    """Name the datasets whose snapshot has far fewer rows than the one before."""
+    from bulkpull.pipeline.publish import describe_shrink  # slow to load
+
+    for dataset in chosen if not common.quiet else ():
+        if dataset.rows is not None and dataset.rows_before is not None:
+            print_note(f"{dataset.dataset}: {describe_shrink(dataset.rows, before=dataset.rows_before)}", common)
 
 
 def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str]) -> list[Freshness]:
@@ -154,6 +164,7 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
         "state": state,
         "run_id": freshness.run_id,
         "rows": freshness.rows,
+        "rows_before": freshness.rows_before,
         "generated_at": _iso(freshness.generated_at),
         "published_at": _iso(freshness.published_at),
         "checked_at": _iso(freshness.checked_at),
