@@ -94,7 +94,9 @@ def invocation_path(program: str) -> str:
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     """Write the whole summary for people."""
-    if manifest.datasets and not _is_one_fault(manifest):
+    if manifest.submitted and len(manifest.datasets) > _MOST_NAMED:
+        console.print(_submitted(manifest), style="bold", soft_wrap=True)
+    elif manifest.datasets and not _is_one_fault(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
@@ -116,7 +118,8 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
 def _is_one_fault(manifest: Manifest) -> bool:
     """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
     groups = failure_groups(manifest)
-    return len(groups) == 1 and len(groups[0].datasets) == len(manifest.datasets) > _MOST_NAMED
+    offered = [record for record in manifest.datasets if record.status != "unavailable" or is_lost(record)]
+    return len(groups) == 1 and len(groups[0].datasets) == len(offered) > _MOST_NAMED
 
 
 def print_failures(manifest: Manifest, console: Console) -> None:
@@ -177,6 +180,13 @@ def _table(manifest: Manifest) -> Table:
             f"{seconds:,.1f}" if seconds else "",
         )
     return table
+
+
+def _submitted(manifest: Manifest) -> str:
+    """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
+    ordered = sum(record.status == "skipped" for record in manifest.datasets)
+    calls = plural(manifest.requests.total, "call")
+    return f"reports ordered for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:

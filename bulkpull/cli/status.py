@@ -138,21 +138,23 @@ def _report_late(
     if nothing:
         write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
         return
-    names = [
-        f"{dataset.dataset} (last looked for {_age(dataset.checked_at, now)} ago)"
-        if dataset.run_id
-        else f"{dataset.dataset} (never published)"
-        for dataset in late
-    ]
-    words = "is late" if len(names) == 1 else "are late"
+    if len(late) > _MOST_NAMED:
+        names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
+    else:
+        names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
+    words = "is late" if len(late) == 1 else "are late"
     why = [dataset.reason for dataset in late if dataset.reason]
     write_error(
         common,
-        f"{plural(len(names), 'dataset')} {words}: {join_some(names, most=_MOST_NAMED)}",
+        f"{plural(len(late), 'dataset')} {words}: {names}",
         why=f"the newest run said: {why[0]}" if why else None,
         fix=fix,
         exit_code=LATE,
     )
+
+
+def _last_look(freshness: Freshness, now: datetime) -> str:
+    return f"last looked for {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:
