@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull import formatting as figures
-from bulkpull.cli.progress import Line, Progress
 from bulkpull.events import Event
+from bulkpull.observability.progress import DatasetProgress, Progress
 
 _REDRAWN_PER_S = 5
 _BAR_WIDTH = 16
@@ -113,7 +113,7 @@ def _header(progress: Progress, *, now_s: float) -> Table:
     return header
 
 
-def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
+def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
     # Fixed widths, 79 in all: what grows while it is watched must not push the rest about.
     table.add_column(width=31, no_wrap=True, overflow="ellipsis")
@@ -134,14 +134,14 @@ def _table(lines: list[Line], *, room: int, now_s: float) -> Table:
     return table
 
 
-def _that_fit(lines: list[Line], *, room: int) -> list[Line]:
+def _that_fit(lines: list[DatasetProgress], *, room: int) -> list[DatasetProgress]:
     """As many lines as there is room for, in their order: those under way before the lost ones, the done ones last."""
     by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
     shown = {line.dataset for line in by_interest[:room]}
     return [line for line in lines if line.dataset in shown]
 
 
-def _bytes(line: Line) -> str:
+def _bytes(line: DatasetProgress) -> str:
     if not line.done_bytes:
         is_waiting = line.usual_s is not None and line.status is None
         return f"of ~{figures.format_clock(line.usual_s or 0.0)}" if is_waiting else ""
@@ -150,7 +150,7 @@ def _bytes(line: Line) -> str:
     return f"{line.done_bytes / line.size_bytes:.0%} of {figures.format_size(line.size_bytes)}"
 
 
-def _rows_or_rate(line: Line, *, now_s: float) -> str:
+def _rows_or_rate(line: DatasetProgress, *, now_s: float) -> str:
     """The rows are known once the download is over, so the two never meet."""
     rate = line.rate(now_s)
     if rate is not None:

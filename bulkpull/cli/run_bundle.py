@@ -26,9 +26,9 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.target import load_settings
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
-from bulkpull.observability.run_log import log_of
 from bulkpull.observability.support_bundle import Bundle, files_of
 from bulkpull.output.atomic_files import disk_errors
+from bulkpull.output.layout import Layout
 from bulkpull.output.past import ask_ledger, known_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
 
@@ -83,7 +83,7 @@ def _zip(path: Path, files: Mapping[str, str]) -> None:
 
 def _log(folder: Path, run_id: str) -> list[str]:
     with suppress(OSError):
-        return log_of(folder, run_id).read_text(encoding="utf-8", errors="replace").splitlines()
+        return Layout(folder).log(run_id).read_text(encoding="utf-8", errors="replace").splitlines()
     return []
 
 

@@ -22,6 +22,7 @@ from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
 from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 _UNFINISHED = "unfinished"
@@ -93,7 +94,9 @@ def invocation_path(program: str) -> str:
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     """Write the whole summary for people."""
-    if manifest.datasets and not _is_one_fault(manifest):
+    if manifest.submitted and len(manifest.datasets) > _MOST_NAMED:
+        console.print(_submitted(manifest), style="bold", soft_wrap=True)
+    elif manifest.datasets and not _is_one_fault(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
@@ -115,7 +118,8 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
 def _is_one_fault(manifest: Manifest) -> bool:
     """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
     groups = failure_groups(manifest)
-    return len(groups) == 1 and len(groups[0].datasets) == len(manifest.datasets) > _MOST_NAMED
+    offered = [record for record in manifest.datasets if record.status != "unavailable" or is_lost(record)]
+    return len(groups) == 1 and len(groups[0].datasets) == len(offered) > _MOST_NAMED
 
 
 def print_failures(manifest: Manifest, console: Console) -> None:
@@ -143,10 +147,16 @@ def write_failures(manifest: Manifest) -> None:
         )
 
 
-def print_interruption(console: Console) -> None:
-    """Write how to carry on."""
-    how = "nothing half-written is visible; the same command again carries on"
-    console.print(Text.assemble(("interrupted: ", "bold yellow"), how), soft_wrap=True)
+def print_interruption(console: Console, *, resume: str | None) -> None:
+    """
+    Write how to carry on.
+
+    Args:
+        resume: The command that resumes the run; `None` where nothing was begun.
+    """
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), "nothing half-written is visible"), soft_wrap=True)
+    step = f"run the same command again, or `{resume}`: it carries on" if resume else "run the same command again"
+    console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 
 def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
@@ -170,6 +180,13 @@ def _table(manifest: Manifest) -> Table:
             f"{seconds:,.1f}" if seconds else "",
         )
     return table
+
+
+def _submitted(manifest: Manifest) -> str:
+    """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
+    ordered = sum(record.status == "skipped" for record in manifest.datasets)
+    calls = figures.plural(manifest.requests.total, "call")
+    return f"reports ordered for {ordered} of {figures.plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:
@@ -223,14 +240,14 @@ def _notes(records: Sequence[DatasetRecord]) -> list[str]:
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    output = invocation.output
+    layout = Layout(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
-    ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
-    ways.append(("page", f"{output}/runs/{manifest.run_id}/report.html"))
+        ways.append(("data", f"{layout.latest_link('<Dataset>')}/*.parquet"))
+    ways.append(("manifest", str(layout.manifest(manifest.run_id))))
+    ways.append(("page", str(layout.report(manifest.run_id))))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
     if manifest.submitted:

@@ -172,11 +172,12 @@ def forget(
     """
     import anyio  # slow to load, as all of these
 
+    from bulkpull.output.layout import Layout
     from bulkpull.output.lock import locked
     from bulkpull.output.manifest import Current
-    from bulkpull.output.run_history import PRIVATE
 
     folder = load_settings(common, output=output).output.absolute()
+    layout = Layout(folder)
     now = iso_utc(datetime.now(UTC))
     known = load_catalog().find(dataset)
     wanted = known.name if known else dataset.strip()
@@ -185,14 +186,14 @@ def forget(
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
 
     async def take_out() -> str:
-        async with locked(folder / PRIVATE, since=now):
+        async with locked(layout.private, since=now):
             current = Current.load(folder)
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
             del current.datasets[name]
             current.updated_at = now
             with disk_errors(folder):
                 current.save(folder)
-                link = folder / "latest" / name
+                link = layout.latest_link(name)
                 if link.is_symlink():
                     link.unlink()
                     sync_folder(link.parent)
@@ -260,12 +261,12 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         SettingsError: There is no such run, or it left no log.
         DiskTrouble: The log cannot be read.
     """
-    from bulkpull.observability.run_log import log_of  # slow to load, as all of these
+    from bulkpull.output.layout import Layout  # slow to load, as all of these
     from bulkpull.output.past import known_runs
     from bulkpull.output.run_history import resolve_run_id
 
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
-    path = log_of(folder, run_id)
+    path = Layout(folder).log(run_id)
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:
             if not as_json:

@@ -80,6 +80,7 @@ _SECTIONS = {
         "queries",
         "on_drift",
         "on_shrink",
+        "note_shrink",
         "fail_on_redacted",
         "keep_raw",
         "keep_reports",
@@ -107,7 +108,7 @@ class _WithoutEnvironment(Settings):
         return (init_settings,)
 
 
-def check_alone(values: Values) -> None:
+def check_alone(values: Mapping[str, Any]) -> None:
     """
     Check the settings that a file alone makes.
 

@@ -23,8 +23,8 @@ from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import OfferedDataset, Window
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.offer_check import check_offer
 from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_plan
@@ -160,10 +160,10 @@ async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
 
     A plan that is only looked at is worth more than this memory, so a ledger that cannot be read is no fault here.
     """
-    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+    if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
         return MetricRefusals()
     try:
-        async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+        async with opened_ledger(Layout(output).private, read_only=True) as ledger:
             return MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now)
     except (LedgerError, DiskTrouble):
         return MetricRefusals()

@@ -16,9 +16,10 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, RunEntry
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.run_history import RUN_ID, resolve_run_id
+from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.request import ExportRequest, is_same_request

@@ -19,8 +19,8 @@ from bulkpull.observability.html_markup import element, prose
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.html_timeline import ticks
 from bulkpull.observability.recorder import rows_before, tidy
-from bulkpull.observability.run_log import log_of
 from bulkpull.observability.run_summary import run_outcome
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Drift, Manifest, PublishedColumn
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -337,7 +337,7 @@ async def test_a_page_that_cannot_be_written_is_a_warning_and_harms_nothing(tmp_
 
     def be_in_the_way(event: Event) -> None:
         if event.name == "run.started":
-            (log_of(tmp_path, str(event.facts["run_id"])).parent / "report.html").mkdir(parents=True)
+            (Layout(tmp_path).log(str(event.facts["run_id"])).parent / "report.html").mkdir(parents=True)
 
     async with Simulator(Scenario(rows=10)) as simulator:
         done = await export(simulator, tmp_path, "Profile", listeners=[be_in_the_way, recorded.events.append])

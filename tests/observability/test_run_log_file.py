@@ -15,7 +15,8 @@ from journeys.kit import export
 from support import EventRecorder
 
 from bulkpull.events import Event, Level
-from bulkpull.observability.run_log import RunLog, log_of, parse_entry
+from bulkpull.observability.run_log import RunLog, parse_entry
+from bulkpull.output.layout import Layout
 from bulkpull.redact import register_secret
 from bulkpull.simulator import Fault, Scenario, Simulator
 
@@ -31,7 +32,7 @@ def write_log(output: Path, *events: Event, **options: Any) -> list[dict[str, An
     for number, event in enumerate(events):
         log.tell(event, run_id=RUN, at=AT + timedelta(seconds=number))
     assert log.close() is None
-    return [json.loads(line) for line in log_of(output, RUN).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in Layout(output).log(RUN).read_text(encoding="utf-8").splitlines()]
 
 
 def event(name: str, level: Level = Level.INFO, dataset: str | None = None, **facts: object) -> Event:
@@ -59,13 +60,13 @@ def test_calls_are_logged_and_progress_of_transfers_is_not(tmp_path: Path) -> No
 
 def test_a_run_that_is_carried_on_goes_on_in_the_same_file_after_a_line_that_a_kill_cut(tmp_path: Path) -> None:
     write_log(tmp_path, event("run.started", run_id=RUN))
-    with log_of(tmp_path, RUN).open("a") as file:
+    with Layout(tmp_path).log(RUN).open("a") as file:
         file.write('{"timestamp":"2026-11')
     resumed_log = RunLog(tmp_path)
     resumed_log.start()
     resumed_log.tell(event("run.started", run_id=RUN, resumed=True), run_id=RUN, at=AT)
     resumed_log.close()
-    lines = log_of(tmp_path, RUN).read_text(encoding="utf-8").splitlines()
+    lines = Layout(tmp_path).log(RUN).read_text(encoding="utf-8").splitlines()
 
     assert [parse_entry(line) is not None for line in lines] == [True, False, True]
 
@@ -76,7 +77,7 @@ def test_secrets_and_control_characters_never_reach_it(tmp_path: Path) -> None:
         "call.retried", reason=f"said {CANARY}\nfor ?sig=abc%2Fdef&x=1 \x1b[31m", nested={"password": "hunter22"}
     )
     write_log(tmp_path, evil)
-    written = log_of(tmp_path, RUN).read_text(encoding="utf-8")
+    written = Layout(tmp_path).log(RUN).read_text(encoding="utf-8")
 
     assert not {text for text in (CANARY, "abc%2F", "hunter22", "\x1b", "\\u001b") if text in written}
     assert written.count("\n") == 1
@@ -88,7 +89,7 @@ def test_its_size_is_bounded_calls_go_first_and_the_end_is_always_told(tmp_path:
     lines = write_log(tmp_path, *calls, *steps, event("run.finished", status="complete"), most_bytes=20_000)
     names = [line["event"] for line in lines]
 
-    assert log_of(tmp_path, RUN).stat().st_size < 21_000
+    assert Layout(tmp_path).log(RUN).stat().st_size < 21_000
     assert names.count("pull.stepped") > 50 > names.count("call.sent") > 10
     assert names[-2:] == ["run.finished", "log.cut"]
     assert lines[-1]["lines"] == 300 - names.count("call.sent") - names.count("pull.stepped")
@@ -97,7 +98,7 @@ def test_its_size_is_bounded_calls_go_first_and_the_end_is_always_told(tmp_path:
 def test_an_event_is_read_back_as_it_was_told(tmp_path: Path) -> None:
     first = event("quota.reached", Level.WARNING, "AzureUsage", wait_s=3.5, limit=5)
     write_log(tmp_path, first)
-    read = parse_entry(log_of(tmp_path, RUN).read_text(encoding="utf-8"))
+    read = parse_entry(Layout(tmp_path).log(RUN).read_text(encoding="utf-8"))
 
     assert read is not None
     assert (read[0].name, read[0].level, read[0].dataset) == (first.name, first.level, first.dataset)
@@ -112,7 +113,9 @@ def test_what_is_no_line_of_a_log_is_read_as_none(line: str) -> None:
 async def test_a_run_leaves_its_log_with_datasets_told_also_by_those_who_know_only_reports(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10)) as simulator:
         manifest = await export(simulator, tmp_path, "Profile", "OfficeUsage")
-    lines = [json.loads(line) for line in log_of(tmp_path, manifest.run_id).read_text(encoding="utf-8").splitlines()]
+    lines = [
+        json.loads(line) for line in Layout(tmp_path).log(manifest.run_id).read_text(encoding="utf-8").splitlines()
+    ]
 
     assert (lines[0]["event"], lines[-1]["event"]) == ("run.started", "run.finished")
     assert {line["run_id"] for line in lines} == {manifest.run_id}
@@ -124,7 +127,7 @@ async def test_no_secret_and_no_link_is_in_the_log_of_a_run(tmp_path: Path) -> N
     faults = (Fault("link_expires_mid_file", args={"after": 100}),)
     async with Simulator(Scenario(rows=50, client_secret=CANARY, faults=faults)) as simulator:
         manifest = await export(simulator, tmp_path, "Profile", "OfficeUsage")
-    written = log_of(tmp_path, manifest.run_id).read_text(encoding="utf-8")
+    written = Layout(tmp_path).log(manifest.run_id).read_text(encoding="utf-8")
 
     assert "download.resumed" in written
     assert not {text for text in (CANARY, "eyJ", "sig=") if text in written.replace("sig=***", "")}
@@ -175,6 +178,6 @@ def test_a_disk_that_is_full_for_a_moment_costs_no_line(tmp_path: Path, monkeypa
     tell(4)
 
     assert written.close() is None
-    lines = [parse_entry(line) for line in log_of(tmp_path, RUN).read_text().splitlines()]
+    lines = [parse_entry(line) for line in Layout(tmp_path).log(RUN).read_text().splitlines()]
     write_log = [entry[0].facts["number"] for entry in lines if entry is not None and "number" in entry[0].facts]
     assert write_log == [1, 2, 3, 4]
