@@ -239,6 +239,21 @@ def test_a_plan_is_one_json_object_and_creates_nothing(command: Command, serve: 
     assert not Path("bulkpull-data").exists()
 
 
+@pytest.mark.case("W12")
+def test_a_plan_of_windows_tells_reports_time_and_room(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    asked = ("export", "--plan", "OfficeUsage", "--since", "2026-01-01", "--until", "2026-10-01")
+    values = command(*asked, "--json").json()
+    shown = command(*asked)
+
+    assert [row["reports"] for row in values["plan"]] == [9]
+    assert (values["estimate"]["reports"], values["estimate"]["quota_hours"]) == (9, 1)
+    assert values["estimate"]["needed_bytes"] > 0
+    assert values["estimate"]["free_bytes"] > 0
+    assert "9 reports in all" in shown.err
+    assert not simulator.service.reports
+
+
 @pytest.mark.behaviour(27)
 def test_a_plan_gives_3_when_a_named_dataset_is_not_to_be_had(command: Command, serve: Serve) -> None:
     serve(SMALL)
