@@ -424,7 +424,7 @@ class StorageTrouble(_WithPause, TransferError):
     """The storage host is busy or has an error (500, 503). Source: behaviour 133."""
 
     cause = "Azure Storage throttles or has a temporary error"
-    remedy = "run the same command again later: it resumes from the last durable byte"
+    remedy = "run the same command again later: the report stays on the service, and its file is fetched again"
 
 
 class FileDamaged(TransferError):

@@ -85,3 +85,44 @@ def test_pure_modules_cannot_reach_the_world(name: str) -> None:
 def test_only_one_module_knows_the_http_library(file: Path) -> None:
     if "aiohttp" in set(imported_names(file)):
         assert file.relative_to(PACKAGE).as_posix() == "transport/http.py"
+
+
+LAYOUT = PACKAGE / "output" / "layout.py"
+OF_THE_OUTPUT = {
+    ".bulkpull",
+    "current.json",
+    "views.sql",
+    "run=",
+    "latest",
+    "ledger.sqlite",
+    "log.jsonl",
+    "writer.json",
+}
+"""Names in the output folder, none of which is an ordinary word of the program."""
+
+
+def path_literals(file: Path) -> set[str]:
+    """The names of the output folder that a module spells in a string of code; docstrings and messages are no paths."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    written = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    joined = {
+        side.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        for side in (node.left, node.right)
+        if isinstance(side, ast.Constant) and isinstance(side.value, str)
+    }
+    parts = {"datasets", "raw", "runs", "staging", "retired", "manifest.json", "report.html", "account.json"}
+    return (written & OF_THE_OUTPUT) | (joined & parts)
+
+
+OURS = [file for file in sorted(PACKAGE.rglob("*.py")) if "simulator" not in file.parts and file != LAYOUT]
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_only_the_layout_spells_a_path_of_the_output(file: Path) -> None:
+    assert path_literals(file) == set()
+
+
+def test_the_layout_is_where_these_paths_are_spelled() -> None:
+    assert path_literals(LAYOUT) >= {"current.json", "run=", "latest", "ledger.sqlite"}

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkpull import redact as redaction
-from bulkpull.cli.errors import LogFormat, LogLevel, OutputOptions
 from bulkpull.cli.log_output import LogListener
+from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.errors import BulkpullError
 from bulkpull.events import Event, Level
 from bulkpull.redact import plain, printable, redact, register_secret
@@ -74,9 +74,9 @@ def test_no_secret_survives_however_a_text_is_split_over_the_values_of_a_log_lin
     facts: dict[str, Any] = {f"part{number}": part for number, part in enumerate(parts)}
     facts |= {"whole": whole, "inner": [{"deep": whole}]}
     lines: list[str] = []
-    speech = OutputOptions(LogFormat.JSON if is_json else LogFormat.CONSOLE, LogLevel.DEBUG)
+    common = CommonOptions(log_format=LogFormat.JSON if is_json else LogFormat.CONSOLE, log_level=LogLevel.DEBUG)
 
-    LogListener(speech, write=lines.append)(Event("x.happened", Level.INFO, None, facts))
+    LogListener(common, write=lines.append)(Event("x.happened", Level.INFO, None, facts))
 
     (line,) = lines
     assert not [form for form in redaction._forms_of(secret) if form in line]

@@ -97,6 +97,25 @@ def test_a_span_that_nobody_knows_is_refused_with_all_that_are_offered() -> None
     assert "LAST_MONTH, LAST_6_MONTHS, LAST_2_YEARS" in (refused.value.fix or "")
 
 
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("LAST_WEEK", "the shortest that holds it is LAST_MONTH;"),
+        ("LAST_90_DAYS", "the shortest that holds it is LAST_6_MONTHS;"),
+        ("LAST_6_MONHTS", "did you mean LAST_6_MONTHS?"),
+        ("LAST_9_YEARS", "did you mean LAST_2_YEARS?"),
+    ],
+)
+def test_a_span_is_proposed_by_its_length_where_the_name_tells_one(asked: str, hint: str) -> None:
+    """LAST_WEEK and LAST_1_YEAR are much alike, and not the same."""
+    ranges = [("LAST_MONTH", "LAST_6_MONTHS", "LAST_2_YEARS")]
+
+    with pytest.raises(SettingsError) as refused:
+        check_timespan(asked, ranges=ranges, documented=())
+
+    assert str(refused.value.fix).startswith(hint)
+
+
 @pytest.mark.parametrize("asked", [None, "widest", "WIDEST", "today", "LAST_2_YEARS", "fiscal_year_2026"])
 def test_a_span_that_is_documented_or_listed_by_any_dataset_is_no_slip(asked: str | None) -> None:
     check_timespan(asked, ranges=[("FISCAL_YEAR_2026", "LAST_2_YEARS")], documented=CATALOG.timespans)

@@ -20,10 +20,10 @@ from bulkpull.errors import BulkpullError
 from bulkpull.formatting import format_size, plural
 from bulkpull.output.atomic_files import RESERVE_BYTES, disk_errors, has_links, sync_folder
 from bulkpull.output.disk_space import FIX, describe_basis, estimate_room
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
 from bulkpull.output.manifest import Current
-from bulkpull.output.run_history import PRIVATE
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
@@ -33,8 +33,9 @@ _TRIAL = ".bulkpull-trial-"
 async def check_output_folder(settings: Settings, *, clock: Clock) -> list[CheckResult]:
     """Everything about the output folder; nothing is left there."""
     output, quota_window_s = settings.output, settings.one_off_quota_window_seconds
-    private = output / PRIVATE
-    if _exists(private / "ledger.sqlite"):
+    layout = Layout(output)
+    private = layout.private
+    if _exists(layout.ledger):
         try:
             async with opened_ledger(private, read_only=True) as ledger:
                 runs = await ledger.runs()

@@ -1,7 +1,8 @@
 """
-The command line: one file per command group, what each does in `work`.
+The command line: one file per command, its options and its work together.
 
-Only `work` imports what is slow to load (polars, aiohttp, pydantic, …), and only when a command runs.
+A command's module is imported when the command is used. What is slow to load (settings, the service's client, polars)
+is imported within functions, so that `--help` stays quick.
 """
 
 from __future__ import annotations
@@ -14,28 +15,11 @@ import typer
 
 from bulkpull import platforms
 from bulkpull._version import __version__
-from bulkpull.cli import (
-    auth,
-    datasets,
-    doctor,
-    executions,
-    export,
-    init,
-    nightly,
-    notify,
-    preview,
-    queries,
-    reports,
-    runs,
-    simulate,
-    sql,
-    status,
-)
-from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, OutputOptions, print_ending, told, write_error
+from bulkpull.cli.errors import INTERRUPTED, USAGE, Ending, print_ending, report_errors, write_error
 from bulkpull.cli.given import check_given
-from bulkpull.cli.help_format import SectionedGroup, with_sections
-from bulkpull.cli.options import examples
-from bulkpull.cli.stdio import count_json_objects, forgive
+from bulkpull.cli.help_format import RootGroup
+from bulkpull.cli.options import CommonOptions, examples
+from bulkpull.cli.stdio import count_json_objects, make_stdio_safe
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 
@@ -44,7 +28,7 @@ _FEWEST_FILES, _ENOUGH_FILES = 32, 256
 _PREFIX = "Value error, "
 
 app = typer.Typer(
-    cls=SectionedGroup,
+    cls=RootGroup,
     no_args_is_help=True,
     # Without panels help loads in half the time and reads well in a pipe.
     rich_markup_mode=None,
@@ -52,13 +36,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples("bulkpull export --demo", "bulkpull init", "bulkpull doctor", "bulkpull export --help"),
 )
-for group in (export, nightly, status, sql, datasets, preview, queries, reports, executions, init, doctor):
-    app.add_typer(group.app)
-app.add_typer(runs.app)
-app.add_typer(notify.app)
-app.add_typer(auth.app)
-app.add_typer(simulate.app)
-with_sections(app)
 
 
 def _show_version(*, asked: bool) -> None:
@@ -82,12 +59,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     before = count_json_objects()
     try:
-        with told(OutputOptions(), as_json=as_json):
+        with report_errors(CommonOptions(as_json=as_json)):
             check_given(sys.argv[1:] if arguments is None else arguments)
             _check_open_files()
             return int(app(arguments, prog_name="bulkpull", standalone_mode=False) or 0)
     except typer.TyperException as misuse:
-        ending = _tell_usage(misuse)
+        ending = _print_usage_error(misuse)
         if as_json and count_json_objects() == before:
             print_ending(ending)
         return USAGE
@@ -99,7 +76,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The program."""
-    forgive()
+    make_stdio_safe()
     # Tokens and passwords are in this process's memory, and others may read a core file, or it is sent somewhere.
     platforms.current().forbid_core_dumps()
     # Until a command listens for signals itself, being asked to end is the same as Ctrl-C.
@@ -112,7 +89,7 @@ def _check_open_files() -> None:
     Take as many open files as this user may have, if few are allowed by default.
 
     Raises:
-        BulkpullError: They are too few for any command; it is told before anything is begun.
+        BulkpullError: They are too few for any command; nothing was begun.
     """
     limit = platforms.current().raise_open_file_limit(_ENOUGH_FILES)
     if limit is not None and limit < _FEWEST_FILES:
@@ -122,7 +99,7 @@ def _check_open_files() -> None:
         )
 
 
-def _tell_usage(misuse: typer.TyperException) -> Ending:
+def _print_usage_error(misuse: typer.TyperException) -> Ending:
     context = getattr(misuse, "ctx", None)
     path = context.command_path if context else "bulkpull"
     if type(misuse).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself
@@ -132,5 +109,5 @@ def _tell_usage(misuse: typer.TyperException) -> Ending:
     hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
     what = misuse.message if near else misuse.format_message().replace(_PREFIX, "")
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
-    write_error(OutputOptions(), ending.what, fix=ending.fix)
+    write_error(CommonOptions(), ending.what, fix=ending.fix)
     return ending

@@ -2,78 +2,212 @@
 
 from __future__ import annotations
 
-import typer
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from bulkpull._version import __version__
 from bulkpull.cli import options
-from bulkpull.cli.errors import OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.checks import CheckList
+from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.console import print_message
+from bulkpull.cli.errors import INTERRUPTED, write_error
+from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.cli.target import command_settings, load_settings
+from bulkpull.clock import SystemClock, iso_utc
+from bulkpull.errors import AuthError, DiskTrouble, SettingsError
+from bulkpull.events import Events
 
-app = typer.Typer(
-    name="auth",
-    help="Credentials: try them, obtain them, forget them.",
-    no_args_is_help=True,
-    epilog=examples("bulkpull auth login", "bulkpull auth check"),
+if TYPE_CHECKING:
+    from bulkpull.auth import TokenCache
+    from bulkpull.auth.device_code import DeviceCode, SignedIn
+    from bulkpull.config.settings import Settings
+
+app = new_app(
+    "auth",
+    about="Credentials: try them, obtain them, forget them.",
+    example_lines=("bulkpull auth login", "bulkpull auth check"),
 )
+# As long as a renewal takes, with some retries.
+_LOCK_WAIT_S = 30.0
 
 
-@app.command(
+@command(
+    app,
     "check",
-    epilog=examples("bulkpull auth check", "bulkpull auth check --json", "bulkpull auth check --demo"),
+    common=LOCAL,
     short_help="Try the credentials, step by step.",
+    example_lines=("bulkpull auth check", "bulkpull auth check --json", "bulkpull auth check --demo"),
 )
-def check(
-    *,
-    demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
-) -> None:
+def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
     Try the credentials, and say step by step what works: settings, proxy, token, MFA, role, datasets.
 
     Changes nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
     """
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.auth import check_credentials  # noqa: PLC0415 - `--help` needs none of it
+    import anyio  # slow to load, as all of these
 
-        raise typer.Exit(check_credentials(demo=demo, config=config, as_json=as_json))
+    from bulkpull.checks.credentials import check_credentials
+    from bulkpull.checks.service import check_service
+    from bulkpull.config.settings import DEFAULT_FILE, Settings, origins
+
+    checks = CheckList(as_json=common.as_json)
+
+    async def run_checks(settings: Settings, came_from: dict[str, str]) -> None:
+        file = str(common.config or DEFAULT_FILE)
+        checks.add(*await check_credentials(settings, origins=came_from, config=file))
+        checks.add(*await check_service(settings, clock=SystemClock()))
+
+    try:
+        with command_settings(common, demo=demo) as settings:
+            came_from: dict[str, str] = dict(origins(common.config))
+            if demo:
+                came_from = dict.fromkeys(Settings.model_fields, "the demo")
+            anyio.run(run_checks, settings, came_from)
+    except SettingsError as error:
+        checks.add_error("settings", error)
+    return checks.finish()
 
 
-@app.command(
+@command(
+    app,
     "login",
-    epilog=examples("bulkpull auth login", "bulkpull auth login --config bulkpull.toml"),
+    common=LOCAL,
     short_help="Sign in once, by a code in a browser.",
+    example_lines=("bulkpull auth login", "bulkpull auth login --config bulkpull.toml"),
 )
-def login(
-    *,
-    demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
-) -> None:
+def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
     """
     Sign in once, with MFA, by a code that is entered in a browser on any device; the refresh token is kept.
 
     Needs an application that allows public client flows.
     `tenant_id` and `client_id` have to be set. No secret is shown.
     """
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.login import sign_in  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.auth.device_code import sign_in_by_device_code  # slow to load, as all of these
+    from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
+    from bulkpull.cli.signals import run_interruptibly
+    from bulkpull.transport.http import Http
 
-        raise typer.Exit(sign_in(demo=demo, config=config, as_json=as_json, speech=speech))
+    log = LogListener(common, write=write_line, default=LogLevel.WARNING)
+    with command_settings(common, demo=demo) as settings, libraries_logged_by(log):
+        cache = _cache_of(settings, demo=demo)
+        done: list[SignedIn] = []
+
+        async def sign_in() -> None:
+            clock = SystemClock()
+            http = Http(ca_file=settings.ca_file, events=Events(log), clock=clock, user_agent=f"bulkpull/{__version__}")
+            async with http:
+                done.append(await sign_in_by_device_code(settings, http=http, clock=clock, show=_show))
+
+        if run_interruptibly(sign_in, when_asked=lambda: None):
+            write_error(common, "interrupted: nobody signed in", exit_code=INTERRUPTED)
+            return INTERRUPTED
+        kept = _keep(done[0], cache, settings=settings) if cache else None
+    account = done[0].account
+    if common.as_json:
+        print_json({"version": 1, "account": account, "kept": kept})
+        return 0
+    print_data(f"signed in as {account or 'a user whom the directory does not name'}")
+    print_data(f"the refresh token is kept {kept['told']}" if kept else "the demo keeps nothing of it")
+    for hint in _hints(settings) if cache else ():
+        print_data(hint)
+    return 0
 
 
-@app.command(
+@command(
+    app,
     "logout",
-    epilog=examples("bulkpull auth logout", "bulkpull auth logout --json"),
+    common=LOCAL,
     short_help="Forget the refresh token that is kept.",
+    example_lines=("bulkpull auth logout", "bulkpull auth logout --json"),
 )
-def logout(*, config: options.Config = None, as_json: options.AsJson = False, log_level: options.Level = None) -> None:
+def logout(*, common: CommonOptions) -> None:
     """Forget the refresh token that is kept for this tenant and client, wherever it is kept."""
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.login import sign_out  # noqa: PLC0415 - `--help` needs none of it
+    settings = load_settings(common)
+    cache = _cache_of(settings, demo=False)
+    assert cache is not None
+    try:
+        with _locked(cache):
+            removed = cache.forget()
+    except OSError as trouble:
+        raise DiskTrouble(f"the token cache {cache.folder} cannot be changed", why=trouble.strerror) from None
+    if common.as_json:
+        print_json({"version": 1, "removed": removed})
+        return
+    for store in removed:
+        print_data(f"forgotten: the refresh token kept {store}")
+    if not removed:
+        print_data(f"nothing is kept for this tenant and client in {cache.folder}")
+    else:
+        print_data("the service itself may take it until it ends; an administrator can revoke the user's sessions")
+    if settings.has("refresh_token"):
+        print_data("`refresh_token` is still set, and later runs use it")
 
-        sign_out(config=config, as_json=as_json)
+
+def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
+    from bulkpull.auth import token_cache
+    from bulkpull.config.settings import ENV_PREFIX
+
+    missing = [name for name in ("tenant_id", "client_id") if not getattr(settings, name)]
+    if missing:
+        variables = " and ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
+        raise AuthError(f"it is not known where to sign in: {', '.join(missing)} not set", fix=f"set {variables}")
+    cache = token_cache(settings)
+    if cache is None and not demo:
+        raise SettingsError("there is nowhere to keep a sign-in", why="`token_cache` is off", fix="unset it")
+    return cache
+
+
+def _show(code: DeviceCode) -> None:
+    print_message(f"open   {code.address}")
+    print_message(f"enter  {code.user_code}")
+    print_message(
+        f"as a user with the role Executive report viewer, within {code.lives_s / 60:,.0f} minutes; Ctrl-C gives up"
+    )
+
+
+@contextmanager
+def _locked(cache: TokenCache) -> Iterator[None]:
+    """Keep runs from renewing the token meanwhile, which would put their own there; a run that hangs is ignored."""
+    is_locked = cache.folder.exists() and cache.take_turn(patience_s=_LOCK_WAIT_S)
+    try:
+        yield
+    finally:
+        if is_locked:
+            cache.release()
+
+
+def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
+    from bulkpull.auth import TokenEntry, token_fingerprint
+
+    identity = cache.identity
+    seed = settings.refresh_token.get_secret_value() if settings.refresh_token else None
+    entry = TokenEntry(
+        tenant_id=identity.tenant_id,
+        client_id=identity.client_id,
+        token_url=identity.token_url,
+        account=signed_in.account,
+        public=True,
+        descends_from=token_fingerprint(seed) if seed else None,
+        kept_at=iso_utc(SystemClock().now()),
+        refresh_token=signed_in.refresh_token,
+    )
+    try:
+        with _locked(cache):
+            store = cache.save(entry)
+    except OSError as trouble:
+        raise DiskTrouble(
+            f"the refresh token cannot be kept in {cache.folder}",
+            why=trouble.strerror,
+            fix="point `token_cache` at a folder that this user may write, and sign in again",
+        ) from None
+    return {"told": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
+
+
+def _hints(settings: Settings) -> list[str]:
+    """What a person may want to know next."""
+    hints = ["next: `bulkpull auth check`"]
+    if settings.grant not in (None, "refresh_token"):
+        hints.insert(0, f"`grant` is {settings.grant}: unset it, or runs go on without this sign-in")
+    return hints

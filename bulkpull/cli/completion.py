@@ -5,15 +5,15 @@ from __future__ import annotations
 
 def dataset_names(incomplete: str) -> list[str]:
     """Datasets of the catalog that begin like this, in any case."""
-    from bulkpull.catalog import load_catalog  # noqa: PLC0415 - only Tab needs it
+    from bulkpull.catalog import load_catalog
 
     return _beginning_with(incomplete, [dataset.name for dataset in load_catalog().datasets])
 
 
 def timespans(incomplete: str) -> list[str]:
     """Time spans of the catalog that begin like this, the shortest first, and `widest`."""
-    from bulkpull.catalog import load_catalog  # noqa: PLC0415 - only Tab needs it
-    from bulkpull.timespans import WIDEST, order_by_length  # noqa: PLC0415 - the same
+    from bulkpull.catalog import load_catalog
+    from bulkpull.timespans import WIDEST, order_by_length
 
     catalog = load_catalog()
     names = {*catalog.timespans, *(name for dataset in catalog.datasets for name in dataset.date_ranges)}
@@ -22,7 +22,7 @@ def timespans(incomplete: str) -> list[str]:
 
 def fault_names(incomplete: str) -> list[str]:
     """Rows of the fault matrix and faults of the simulator that begin like this."""
-    from bulkpull.simulator import FAULT_TABLE, STORIES  # noqa: PLC0415 - only Tab needs it
+    from bulkpull.simulator import FAULT_TABLE, STORIES
 
     return _beginning_with(incomplete, [*(row.id for row in FAULT_TABLE), *STORIES])
 

@@ -2,38 +2,107 @@
 
 from __future__ import annotations
 
-import typer
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bulkpull.checks.result import CheckResult, fine, unchecked
 from bulkpull.cli import options
-from bulkpull.cli.errors import OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.checks import CheckList, setting_lines
+from bulkpull.cli.command import LOCAL, command, new_app
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.target import command_settings
+from bulkpull.clock import SystemClock
+from bulkpull.errors import SettingsError
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from bulkpull.config.settings import Settings
 
-EPILOG = examples(
-    "bulkpull doctor",
-    "bulkpull doctor --demo",
-    "bulkpull doctor --output data --config bulkpull.toml",
-    "bulkpull doctor --json",
+app = new_app()
+_DEMO = "demo"
+
+
+@command(
+    app,
+    common=LOCAL,
+    example_lines=(
+        "bulkpull doctor",
+        "bulkpull doctor --demo",
+        "bulkpull doctor --output data --config bulkpull.toml",
+        "bulkpull doctor --json",
+    ),
 )
-
-
-@app.command(epilog=EPILOG, short_help="Check settings, service, folder; say what to do.")
-def doctor(
-    *,
-    demo: options.Demo = False,
-    output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
-) -> None:
+def doctor(*, demo: options.Demo = False, output: options.Output = None, common: CommonOptions) -> int:
     """
     Check what an export needs, from the settings to free disk, and say what to do about each trouble.
 
     Creates nothing on the service. Exit status: 0, or that of the worst trouble: 2 settings, 4 credentials or role, 1.
     """
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.doctor import run_doctor  # noqa: PLC0415 - `--help` needs none of it
+    import anyio  # slow to load, as all of these
 
-        raise typer.Exit(run_doctor(demo=demo, output=output, config=config, as_json=as_json))
+    from bulkpull.checks.credentials import check_proxy, check_secret_files
+    from bulkpull.checks.output_folder import check_output_folder
+    from bulkpull.checks.service import check_service
+    from bulkpull.checks.versions import check_versions
+    from bulkpull.config.settings import DEFAULT_FILE
+
+    checks = CheckList(as_json=common.as_json)
+    values: list[dict[str, Any]] = []
+
+    async def run_checks(settings: Settings) -> None:
+        clock = SystemClock()
+        came_from = {setting["name"]: setting["origin"] for setting in values}
+        file = str(common.config or DEFAULT_FILE)
+        checks.add(await check_secret_files(settings, origins=came_from, config=file))
+        checks.add(*await check_output_folder(settings, clock=clock))
+        checks.add(check_proxy(settings))
+        checks.add(*await check_service(settings, clock=clock))
+
+    checks.add(check_versions())
+    try:
+        with command_settings(common, demo=demo, output=output) as settings:
+            values += describe_settings(settings, config=common.config, demo=demo, given={"output": output})
+            checks.add(_settings_result(values, config=common.config), details=setting_lines(values))
+            anyio.run(run_checks, settings)
+    except SettingsError as error:
+        checks.add_error("settings", error)
+        without = "the settings cannot be used"
+        checks.add(unchecked("output", without), unchecked("service", without))
+    return checks.finish(settings=values)
+
+
+def describe_settings(
+    settings: Settings, *, config: Path | None, demo: bool, given: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Each setting as `name`, `value` and `origin`; of a secret only whether it is set."""
+    from bulkpull.config.settings import Settings, origins
+
+    given = {name: value for name, value in given.items() if value is not None}
+    came_from: dict[str, str] = dict(origins(config, options=given))
+    if demo:
+        plain = Settings.load(config, demo=True, **given)
+        came_from |= {name: _DEMO for name in came_from if getattr(settings, name) != getattr(plain, name)}
+    return [
+        {"name": name, "value": _shown(getattr(settings, name)), "origin": came_from[name]}
+        for name in Settings.model_fields
+    ]
+
+
+def _shown(value: Any) -> Any:
+    from pydantic import SecretStr
+
+    if isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, tuple):
+        return [query.name for query in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _settings_result(values: Sequence[Mapping[str, Any]], *, config: Path | None) -> CheckResult:
+    from bulkpull.config.settings import DEFAULT_FILE
+
+    file = config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    read = f"settings file {file}" if file else f"no settings file (`bulkpull init` writes ./{DEFAULT_FILE})"
+    given = sum(setting["origin"] != "default" for setting in values)
+    number = f"{given} of {len(values)} are set" if given else f"all {len(values)} have their defaults"
+    return fine("settings", f"valid; {read}; {number}")

@@ -1,6 +1,6 @@
 """
-How a command speaks, and what it says when it fails: what, why and fix in at most three lines, and the exit status.
-A fault in a query is pointed at in two lines more.
+How a command reports an error: what, why and fix in at most three lines, and the exit status.
+Two more lines point at a fault in a query.
 
 No traceback is shown, except at debug level; secrets are removed from every line.
 """
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import typer
 
+from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
 from bulkpull.clock import stamp_of
 from bulkpull.errors import BulkpullError
@@ -29,46 +29,6 @@ from bulkpull.redact import redact
 INTERRUPTED = 130
 USAGE = 2
 UNEXPECTED = 1
-
-
-class LogFormat(StrEnum):
-    """How log lines are written."""
-
-    CONSOLE = "console"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """The quietest log lines that are shown."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
-    """
-    What the options say about logs and displays.
-
-    Attributes:
-        log_level: `None` when the option was not given.
-        quiet: Errors only, no display and no summary.
-    """
-
-    log_format: LogFormat = LogFormat.CONSOLE
-    log_level: LogLevel | None = None
-    quiet: bool = False
-
-    @property
-    def is_json(self) -> bool:
-        """Whether every line on standard error has to be a JSON object."""
-        return self.log_format is LogFormat.JSON
-
-    def level(self, default: LogLevel) -> LogLevel:
-        """The level to log at: errors when quiet, else the option's, else `default`."""
-        return LogLevel.ERROR if self.quiet else self.log_level or default
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,59 +59,57 @@ _INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command aga
 
 
 @contextmanager
-def told(speech: OutputOptions, *, as_json: bool = False) -> Iterator[None]:
+def report_errors(common: CommonOptions) -> Iterator[None]:
     """
-    Tell whatever ends the block early in one clear message, and end the command with its exit status.
+    Report whatever ends the block early in one clear message, and end the command with its exit status.
 
-    Args:
-        as_json: One JSON object is owed to standard output: where the block has written none, what ended it is
-            written in its place.
+    With `--json` standard output gets one JSON object: where the block has written none, the error takes its place.
     """
     before = count_json_objects()
 
-    def owes() -> bool:
-        return as_json and count_json_objects() == before
+    def lacks_object() -> bool:
+        return common.as_json and count_json_objects() == before
 
     try:
         yield
     except typer.Exit as end:
-        if end.exit_code and owes():
+        if end.exit_code and lacks_object():
             print_ending(_ending_of(end.exit_code))
         raise
     except typer.Abort:
-        if owes():
+        if lacks_object():
             print_ending(_INTERRUPTION)
         raise
-    except (typer.TyperException, SystemExit):  # a misuse, which whoever parses options tells; or a shell's completion
+    except (typer.TyperException, SystemExit):  # wrong usage, which `run` reports; or a shell's completion
         raise
-    except BaseException as error:  # noqa: BLE001 - the last place that can tell it, and it ends the program
-        ending = tell(error, speech)
-        if owes():
+    except BaseException as error:  # noqa: BLE001 - the last place that can report it, and it ends the program
+        ending = print_error(error, common)
+        if lacks_object():
             print_ending(ending)
         raise typer.Exit(ending.exit_code) from None
 
 
 def print_ending(ending: Ending) -> None:
-    """Write how a command ended early to standard output, in the place of the JSON object that it owes."""
-    # A standard output that cannot be written was told already, or is what ended the command.
+    """Write how a command ended early to standard output, in place of the JSON object that is expected there."""
+    # A standard output that cannot be written was reported already, or is what ended the command.
     with suppress(BulkpullError):
         print_json(ending.as_dict())
 
 
 def _ending_of(exit_code: int) -> Ending:
-    """For a command that has told its end on standard error and brought nothing."""
+    """For a command that has reported its end on standard error and has no result."""
     if exit_code == INTERRUPTED:
         return _INTERRUPTION
     return Ending("the command brought no result", exit_code, why="what happened stands on standard error")
 
 
-def tell(error: BaseException, speech: OutputOptions) -> Ending:
-    """Write `error` to standard error; returns what was told, with the exit status that it asks for."""
-    error = _the_one(error)
+def print_error(error: BaseException, common: CommonOptions) -> Ending:
+    """Write `error` to standard error; returns what was written, with the exit status that it asks for."""
+    error = _main_error(error)
     if isinstance(error, KeyboardInterrupt):
-        write_error(speech, _INTERRUPTION.what, exit_code=INTERRUPTED)
+        write_error(common, _INTERRUPTION.what, fix=_INTERRUPTION.fix, exit_code=INTERRUPTED)
         return _INTERRUPTION
-    details = "".join(traceback.format_exception(error)) if speech.log_level is LogLevel.DEBUG else None
+    details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):
         ending = Ending(error.what, error.exit_code, error.why, error.fix, error.excerpt, details)
     else:
@@ -162,7 +120,7 @@ def tell(error: BaseException, speech: OutputOptions) -> Ending:
         )
         ending = Ending(fault.what, UNEXPECTED, fault.why, fault.fix, details=details)
     write_error(
-        speech,
+        common,
         ending.what,
         why=ending.why,
         fix=ending.fix,
@@ -174,7 +132,7 @@ def tell(error: BaseException, speech: OutputOptions) -> Ending:
 
 
 def write_error(
-    speech: OutputOptions,
+    common: CommonOptions,
     what: str,
     *,
     why: str | None = None,
@@ -190,7 +148,7 @@ def write_error(
         details: Come before it.
         excerpt: Lines that point at the place of the fault; they come after what happened.
     """
-    if speech.is_json:
+    if common.logs_json:
         write_json_line(
             "command.failed",
             level="error",
@@ -230,8 +188,8 @@ def is_coloured() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
-def _the_one(error: BaseException) -> BaseException:
-    """The error to tell out of a group: the first that was raised on purpose, else the first."""
+def _main_error(error: BaseException) -> BaseException:
+    """The error of a group to report: the first that was raised on purpose, else the first."""
     leaves = list(_leaves(error))
     return next((leaf for leaf in leaves if isinstance(leaf, BulkpullError)), leaves[0])
 

@@ -1,24 +1,34 @@
-"""`bulkpull executions`: what became of a report."""
+"""`bulkpull executions`: the executions of a report. Links are never shown: whoever has one has the data."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bulkpull.cli import options
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import new_table, print_message, print_table
+from bulkpull.cli.json_output import execution_values, format_time
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.reports import find_report
+from bulkpull.cli.service import call_service
+from bulkpull.cli.stdio import print_json
+from bulkpull.cli.target import load_settings
+from bulkpull.errors import RequestRejected
+from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.redact import printable
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bulkpull.insights.client import InsightsClient
+
+app = new_app()
 
 _EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
-EPILOG = examples(
-    f"bulkpull executions {_EXAMPLE_ID}",
-    f"bulkpull executions {_EXAMPLE_ID} --all",
-    f"bulkpull executions {_EXAMPLE_ID} --json",
-)
 
 
 class Status(StrEnum):
@@ -30,34 +40,102 @@ class Status(StrEnum):
     COMPLETED = "Completed"
 
 
-@app.command(epilog=EPILOG, short_help="Show what became of a report.")
-def executions(
-    report_id: Annotated[str, typer.Argument(metavar="REPORT_ID", hidden=True)],
-    *,
-    history: Annotated[bool, typer.Option("--all", help="Those of the last 90 days, not only the latest.")] = False,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFilter:
+    """Which executions to show; no status stands for all of them."""
+
+    history: Annotated[bool, typer.Option("--all", help="Those of the last 90 days, not only the latest.")] = False
     status: Annotated[
         list[Status] | None, typer.Option("--status", case_sensitive=False, help="Only these; may be repeated.")
-    ] = None,
+    ] = None
     execution_id: Annotated[
         list[str] | None, typer.Option("--execution-id", help="Only this one; may be repeated.")
-    ] = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
+    ] = None
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The states that were asked for."""
+        return tuple(status.value for status in self.status or ())
+
+
+@command(
+    app,
+    example_lines=(
+        f"bulkpull executions {_EXAMPLE_ID}",
+        f"bulkpull executions {_EXAMPLE_ID} --all",
+        f"bulkpull executions {_EXAMPLE_ID} --json",
+    ),
+)
+def executions(
+    report_id: Annotated[str, typer.Argument(metavar="REPORT_ID", hidden=True)],
+    wanted: ExecutionFilter,
+    *,
+    common: CommonOptions,
 ) -> None:
     """
     Show the latest execution of the report REPORT_ID.
 
     A link is only told to be available: whoever has it has the data.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.executions import ExecutionFilter, show_executions  # noqa: PLC0415 - not for `--help`
 
-        wanted = ExecutionFilter(
-            statuses=tuple(each.value for each in status or ()),
-            execution_ids=tuple(execution_id or ()),
-            history=history,
+    # None so far is no failure (behaviour 102); a report that is not there looks the same to the service (105).
+    async def look(client: InsightsClient) -> tuple[Report, list[Execution]]:
+        return await find_report(client, report_id), await _find(client, report_id, wanted)
+
+    report, found = call_service(look, settings=load_settings(common), common=common)
+    if common.as_json:
+        print_json({"version": 1, "executions": [execution_values(execution) for execution in found]})
+    elif found:
+        print_table(_table(found))
+    else:
+        print_message(_why_none(report, wanted))
+
+
+async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter) -> list[Execution]:
+    statuses = wanted.statuses or tuple(ExecutionStatus)
+    ids = tuple(wanted.execution_id or ()) or None
+    latest = not (wanted.history or ids)
+    try:
+        found = await client.get_executions([report_id], statuses=statuses, latest=latest, execution_ids=ids)
+    except RequestRejected:
+        if len(statuses) == 1:
+            raise
+        # A service that does not take several statuses at once is asked for one after the other (behaviour 107).
+        found = [
+            execution
+            for status in statuses
+            for execution in await client.get_executions(
+                [report_id], statuses=[status], latest=latest, execution_ids=ids
+            )
+        ]
+    # Where a filter is not honoured, one execution comes once for each status that was asked for: the last one counts.
+    found = list({execution.execution_id.casefold(): execution for execution in found}.values())
+    if not wanted.statuses:
+        return found
+    asked = {status.casefold() for status in wanted.statuses}
+    return [execution for execution in found if execution.status.casefold() in asked]
+
+
+def _why_none(report: Report, wanted: ExecutionFilter) -> str:
+    if wanted.statuses or wanted.execution_id:
+        return "no execution matches"
+    if report.start_at and not report.execute_now:
+        return f"no execution yet: the report starts at {format_time(report.start_at)}"
+    return "no execution yet"
+
+
+def _table(found: Sequence[Execution]) -> Table:
+    table = new_table("execution", "status", "generated", fold=["generated"])
+    for execution in found:
+        words = (format_time(execution.generated_at), _link_words(execution))
+        table.add_row(
+            printable(execution.execution_id), printable(execution.status), "; ".join(word for word in words if word)
         )
-        show_executions(report_id, wanted, config=config, as_json=as_json, speech=speech)
+    return table
+
+
+def _link_words(execution: Execution) -> str | None:
+    if execution.link is None:
+        return None
+    expires = format_time(execution.link.expires_at)
+    return f"link available, expires {expires}" if expires else "link available"

@@ -1,87 +1,226 @@
-"""`bulkpull export`: the main job."""
+"""`bulkpull export`, the main job, and `bulkpull nightly`, the same for cron."""
 
 from __future__ import annotations
 
-import typer
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from bulkpull.cli import options
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli import options as shared
+from bulkpull.cli.command import QUIET_RUN, command, new_app
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.target import command_settings
+from bulkpull.clock import iso_utc
+from bulkpull.days import window_of
+from bulkpull.errors import SettingsError
+from bulkpull.events import Events
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from bulkpull.config.settings import Settings
+    from bulkpull.model import Window
+    from bulkpull.pipeline.request import ExportRequest
 
-EPILOG = examples(
-    "bulkpull export --demo",
-    "bulkpull export --output data",
-    "bulkpull export AzureUsage Profile --timespan widest",
-    "bulkpull export --plan",
-    'bulkpull export AzureUsage --select "Month, ACR_USD" --limit 100',
-    'bulkpull export AzureUsage --where "ACR_USD > 20000" --as big-azure',
-    "bulkpull export --submit-only && bulkpull runs resume",
-    "bulkpull export --quiet --json > manifest.json",
+app = new_app()
+
+_NO_LIMIT = 1_000_000
+_QUERY_OPTIONS = {
+    "select": "--select",
+    "where": "--where",
+    "order_by": "--order-by",
+    "limit": "--limit",
+    "distinct": "--distinct",
+    "published_as": "--as",
+}
+"""The options that make a custom query of one dataset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """The options of `bulkpull export`; `bulkpull nightly` has the same without `_ONLY_EXPORT`."""
+
+    datasets: shared.Names = None
+    demo: shared.Demo = False
+    plan: shared.Plan = False
+    submit_only: shared.SubmitOnly = False
+    output: shared.Output = None
+    timespan: shared.Timespan = None
+    since: shared.Since = None
+    until: shared.Until = None
+    metrics: shared.Metrics = None
+    everything: shared.Everything = False
+    select: shared.Select = None
+    where: shared.Where = None
+    order_by: shared.OrderBy = None
+    limit: shared.Limit = None
+    distinct: shared.Distinct = False
+    published_as: shared.PublishedAs = None
+    reset_types: shared.ResetTypes = False
+    yes: shared.More = False
+    keep_raw: shared.KeepRaw = False
+    metrics_file: shared.MetricsFile = None
+
+
+_ONLY_EXPORT = (*_QUERY_OPTIONS, "reset_types")
+
+
+@command(
+    app,
+    common=QUIET_RUN,
+    example_lines=(
+        "bulkpull export --demo",
+        "bulkpull export --output data",
+        "bulkpull export AzureUsage Profile --timespan widest",
+        "bulkpull export --plan",
+        'bulkpull export AzureUsage --select "Month, ACR_USD" --limit 100',
+        'bulkpull export AzureUsage --where "ACR_USD > 20000" --as big-azure',
+        "bulkpull export --submit-only && bulkpull runs resume",
+        "bulkpull export --quiet --json > manifest.json",
+    ),
 )
-
-
-@app.command(epilog=EPILOG, short_help="Export datasets to Parquet.")
-def export(
-    datasets: options.Names = None,
-    *,
-    demo: options.Demo = False,
-    plan: options.Plan = False,
-    submit_only: options.SubmitOnly = False,
-    output: options.Output = None,
-    config: options.Config = None,
-    timespan: options.Timespan = None,
-    since: options.Since = None,
-    until: options.Until = None,
-    metrics: options.Metrics = None,
-    everything: options.Everything = False,
-    select: options.Select = None,
-    where: options.Where = None,
-    order_by: options.OrderBy = None,
-    limit: options.Limit = None,
-    distinct: options.Distinct = False,
-    published_as: options.PublishedAs = None,
-    reset_types: options.ResetTypes = False,
-    yes: options.More = False,
-    keep_raw: options.KeepRaw = False,
-    metrics_file: options.MetricsFile = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def export(options: ExportOptions, *, common: CommonOptions) -> int:
     """
     Export datasets to Parquet: the twenty of the main job and the queries of the settings file, or what is named.
 
     DATASET is a dataset or a query of the settings file. What is selected of one dataset is published under a name of
     its own, beside the whole. What fails harms nothing else. The same command again carries on an interrupted run.
     """
-    speech = OutputOptions(log_format, log_level, quiet)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.export import ExportOptions, run_export  # noqa: PLC0415 - `--help` needs none of it
-        from bulkpull.cli.work.selecting import Selecting  # noqa: PLC0415 - the same
+    return _export(options, nightly=False, common=common)
 
-        exit_code = run_export(
-            ExportOptions(
-                datasets=tuple(datasets or ()),
-                demo=demo,
-                plan=plan,
-                output=output,
-                config=config,
-                timespan=timespan,
-                since=options.day_of(since),
-                until=options.day_of(until),
-                metrics=metrics.value if metrics else None,
-                everything=everything,
-                submit_only=submit_only,
-                selecting=Selecting(select, where, order_by, limit, distinct, published_as),
-                reset_types=reset_types,
-                yes=yes,
-                keep_raw=keep_raw,
-                metrics_file=metrics_file,
-                as_json=as_json,
-            ),
-            speech,
+
+@command(
+    app,
+    common=QUIET_RUN,
+    without=_ONLY_EXPORT,
+    example_lines=(
+        "bulkpull nightly --output /var/lib/bulkpull",
+        "bulkpull nightly --config config/nightly.toml",
+        "bulkpull nightly --log-format json --json > last-run.json",
+        "bulkpull nightly --plan",
+        "bulkpull nightly AzureUsage Profile",
+    ),
+)
+def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
+    """
+    Export what is new since the last night, over standing reports on the service.
+
+    The first night makes one standing report a dataset, and asks for the data at once. Every later night creates
+    nothing: it publishes executions that are newer than what is published, and skips the rest. With --since, one-off
+    reports for those days are asked for instead.
+    """
+    return _export(options, nightly=True, common=common)
+
+
+def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> int:
+    from bulkpull.cli.plan_table import show_plan  # slow to load, as all of these
+    from bulkpull.cli.run_display import run_with_display
+    from bulkpull.cli.run_summary import Invocation
+    from bulkpull.identity import DEMO
+    from bulkpull.output.owner import check_owner
+    from bulkpull.pipeline.run import Run
+
+    if options.reset_types and not options.datasets:
+        raise SettingsError(
+            "--reset-types was given, and no dataset is named",
+            fix="name those whose columns became text: bulkpull export AzureUsage --reset-types",
         )
-        raise typer.Exit(exit_code)
+    window = window_of(shared.day_of(options.since), shared.day_of(options.until), now=datetime.now(UTC))
+    with command_settings(
+        common,
+        demo=options.demo,
+        output=options.output,
+        timespan=options.timespan,
+        metrics=options.metrics.value if options.metrics else None,
+        reports_per_dataset=_NO_LIMIT if options.yes else None,
+        keep_raw=options.keep_raw or None,
+        metrics_file=options.metrics_file,
+    ) as settings:
+        request = request_of(
+            options,
+            settings=settings,
+            window=window,
+            open_ended=options.until is None,
+            everything=options.everything,
+            nightly=nightly,
+            submit_only=options.submit_only,
+            reset_types=options.reset_types,
+        )
+        account = DEMO if options.demo else settings.account
+        if options.plan:
+            check_owner(settings.output.absolute(), account)
+            return show_plan(request, settings=settings, common=common)
+        invocation = Invocation(
+            output=settings.output,
+            config=common.config,
+            demo=options.demo,
+            command="nightly" if nightly else "export",
+            options=_options_to_repeat(options),
+        )
+        return run_with_display(
+            lambda listener: Run(request, settings, Events(listener), account=account),
+            invocation=invocation,
+            common=common,
+        )
+
+
+def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
+    """The options that decide what is asked for, for the command that the summary suggests."""
+    since, until = shared.day_of(options.since), shared.day_of(options.until)
+    given = {
+        "--since": since and since.isoformat(),
+        "--until": until and until.isoformat(),
+        "--timespan": options.timespan,
+        "--metrics": options.metrics.value if options.metrics else None,
+    }
+    return tuple(word for option, value in given.items() if value for word in (option, value))
+
+
+def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> ExportRequest:
+    """
+    The request that the options make.
+
+    Args:
+        rest: The attributes of the request that are not query options.
+
+    Raises:
+        SettingsError: The options shape a dataset, and not exactly one is named; or one of them is wrong.
+    """
+    from bulkpull.custom_query import Selection, derived_name  # slow to load, as the next
+    from bulkpull.pipeline.request import asked_for
+
+    names = tuple(options.datasets or ())
+    given = {part: value for part in _QUERY_OPTIONS if (value := getattr(options, part))}
+    if not given:
+        return asked_for(names, settings=settings, **rest)
+    option = _QUERY_OPTIONS[next(iter(given))]
+    if len(names) != 1 or rest.get("everything"):
+        number = (
+            "all are asked for" if rest.get("everything") else f"{len(names)} are named" if names else "none is named"
+        )
+        raise SettingsError(
+            f"{option} shapes one dataset, and {number}", fix=f"name one: bulkpull export AzureUsage {option} …"
+        )
+    (dataset,) = names
+    known = {query.name.casefold(): query.name for query in settings.queries}
+    own_query = known.get(dataset.strip().casefold())
+    if own_query is not None:
+        raise SettingsError(
+            f"{option} shapes a dataset, and {own_query} is a query of the settings",
+            fix="change the query there, or name the dataset that it reads",
+        )
+    if "published_as" in given and rest.get("window") is not None and rest.get("open_ended"):
+        given["keep"] = "append"
+    name = given.pop("published_as", None) or derived_name(dataset, **given, **_span_of(settings, **rest))
+    try:
+        selection = Selection(name=name, dataset=dataset, **given)
+    except SettingsError as error:
+        raise error.within("options") from None
+    if name.casefold() in known:
+        raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
+    return asked_for((), settings=settings, selections=(selection,), **rest)
+
+
+def _span_of(settings: Settings, *, window: Window | None = None, open_ended: bool = False, **_: Any) -> dict[str, str]:
+    """The time that is asked for, where it is not the default: two spans of one selection are two custom queries."""
+    if window is None:
+        return {"timespan": settings.timespan} if settings.timespan else {}
+    return {"since": iso_utc(window.start)} | ({} if open_ended else {"until": iso_utc(window.end)})

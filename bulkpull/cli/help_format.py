@@ -1,37 +1,72 @@
-"""Help in sections: commands by what a person wants, options by what they concern; plain text, quick to load."""
+"""The commands by section, loaded one by one; help in sections, as plain text that is quick to load."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import UserDict
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-# In the order in which they are shown. A command that stands nowhere here is shown last, under `_OTHERS`.
-COMMANDS = {
-    "Export": ("export", "nightly", "datasets", "preview"),
-    "Look back": ("runs", "status", "sql"),
-    "Set up and check": ("init", "auth", "doctor", "notify", "simulate"),
-    "On the service": ("queries", "reports", "executions"),
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "Export": {
+        "export": "Export datasets to Parquet.",
+        "nightly": "Fetch what is new, for cron.",
+        "datasets": "Show what the service offers.",
+        "preview": "Show the first rows of a dataset or a query.",
+    },
+    "Look back": {
+        "runs": "The local ledger of runs.",
+        "status": "Show how old the published data is.",
+        "sql": "Query published datasets by SQL.",
+    },
+    "Set up and check": {
+        "init": "Write a commented settings file.",
+        "auth": "Credentials: try them, obtain them, forget them.",
+        "doctor": "Check settings, service, folder; say what to do.",
+        "notify": "Word of a run's end, to a command and to an address.",
+        "simulate": "Serve the embedded service simulator.",
+    },
+    "On the service": {
+        "queries": "The queries that the service stores.",
+        "reports": "The user's reports, one-off and scheduled.",
+        "executions": "Show what became of a report.",
+    },
 }
-_OTHERS = "Others"
+"""Every command with its line in the program's help, by section. `bulkpull.cli.<command>` is its module."""
+
+_MODULES = {"nightly": "export"}
+"""Commands that stand in the module of another one."""
 _OPTIONS = "Options"
 
 
-class SectionedGroup(TyperGroup):
-    """A group whose help shows its commands in sections."""
+class RootGroup(TyperGroup):
+    """The program: a command's module is imported when the command is used; the help needs none of them."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands({name: None for section in COMMANDS.values() for name in section})
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, section by section."""
-        width = max(len(name) for name in self.commands)
-        for title, names in sections_of(self.list_commands(ctx)):
-            commands = [(name, self.commands[name]) for name in names if not self.commands[name].hidden]
-            limit = formatter.width - width - 4
-            rows = [(name.ljust(width), command.get_short_help_str(limit)) for name, command in commands]
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
+        del ctx
+        width = max(map(len, self.commands))
+        for title, commands in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name, each loaded when it is first looked at."""
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            module = import_module(f"bulkpull.cli.{_MODULES.get(name, name)}")
+            group = typer.main.get_group(module.app)
+            self.data[name] = group if group.name == name else group.commands[name]
+        return self.data[name]
 
 
 class SectionedCommand(TyperCommand):
@@ -48,21 +83,3 @@ class SectionedCommand(TyperCommand):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-
-
-def sections_of(names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Commands by section, in the order of the table (pure)."""
-    there = list(names)
-    found = [(title, [name for name in wanted if name in there]) for title, wanted in COMMANDS.items()]
-    placed = {name for _, wanted in found for name in wanted}
-    return [*found, (_OTHERS, [name for name in there if name not in placed])]
-
-
-def with_sections(app: typer.Typer) -> typer.Typer:
-    """Give every command of `app`, also those of its groups, help in sections."""
-    for command in app.registered_commands:
-        command.cls = SectionedCommand
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            with_sections(group.typer_instance)
-    return app

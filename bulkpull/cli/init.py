@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bulkpull.cli.errors import OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import print_message
+from bulkpull.cli.options import CommonOptions
+from bulkpull.errors import SettingsError
+from bulkpull.output.atomic_files import disk_errors, write_atomically
 
-app = typer.Typer()
+app = new_app()
 
-EPILOG = examples(
-    "bulkpull init",
-    "bulkpull init --use nightly --file /etc/bulkpull.toml",
-    "bulkpull init --use full --tenant-id contoso.example --output data --force",
-)
+_DEFAULT_USE = "full"
+_MEASURING = "benchmark"
+_NEEDED = ("client_secret", "refresh_token")
 
 
 class Use(StrEnum):
@@ -28,7 +31,15 @@ class Use(StrEnum):
     BENCHMARK = "benchmark"
 
 
-@app.command(epilog=EPILOG, short_help="Write a commented settings file.")
+@command(
+    app,
+    common=(),
+    example_lines=(
+        "bulkpull init",
+        "bulkpull init --use nightly --file /etc/bulkpull.toml",
+        "bulkpull init --use full --tenant-id contoso.example --output data --force",
+    ),
+)
 def init(
     *,
     use: Annotated[Use | None, typer.Option(help="One full export, unattended nights, or measuring.")] = None,
@@ -37,21 +48,58 @@ def init(
     output: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
     file: Annotated[Path, typer.Option(help="The file to write.")] = Path("bulkpull.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file when it exists.")] = False,
+    common: CommonOptions,
 ) -> None:
     """
     Write a commented settings file; on a terminal what no option gives is asked for.
 
     Secrets are never asked for and never written: the end tells which environment variables carry them.
     """
-    speech = OutputOptions()
-    with told(speech):
-        from bulkpull.cli.work.init import run_init  # noqa: PLC0415 - `--help` needs none of it
-
-        run_init(
-            use=use.value if use else None,
-            tenant_id=tenant_id,
-            client_id=client_id,
-            output=output,
-            file=file,
-            force=force,
+    del common
+    if file.exists() and not force:
+        raise SettingsError(
+            f"settings file {file} exists", why="it is never overwritten unasked", fix="give --force, or another --file"
         )
+    from bulkpull.config.template import USES, check_alone, settings_text  # slow to load
+
+    can_ask = sys.stdin.isatty() and sys.stderr.isatty()
+    words = f"What for ({', '.join(USES)})"
+    chosen = use.value if use else _ask(words, default=_DEFAULT_USE, allowed=tuple(USES)) if can_ask else _DEFAULT_USE
+    values: dict[str, Any] = dict(USES[chosen])
+    given: dict[str, str | None] = {"tenant_id": tenant_id, "client_id": client_id}
+    if can_ask and chosen != _MEASURING:  # the simulator, which is what is measured, takes none of them
+        for name, words in (("tenant_id", "Tenant (directory) id"), ("client_id", "Application (client) id")):
+            if given[name] is None:
+                given[name] = _ask(f"{words}, empty for later", default="")
+    folder = str(output) if output else (_ask("Output folder", default=str(values["output"])) if can_ask else None)
+    given["output"] = folder
+    values |= {name: value.strip() for name, value in given.items() if value and value.strip()}
+    check_alone(values)
+    with disk_errors(file):
+        write_atomically(file, settings_text(values, use=chosen))
+    _print_next_steps(file, values, use=chosen)
+
+
+def _ask(words: str, *, default: str, allowed: tuple[str, ...] = ()) -> str:
+    while True:
+        answer: str = typer.prompt(words, default=default, show_default=bool(default), err=True)
+        if not allowed or answer in allowed:
+            return answer
+        print_message(f"one of: {', '.join(allowed)}")
+
+
+def _print_next_steps(file: Path, values: Mapping[str, object], *, use: str) -> None:
+    from bulkpull.cli.run_summary import invocation_path  # slow to load, as the next
+    from bulkpull.config.settings import ENV_PREFIX
+
+    print_message(f"written: {file}")
+    program = invocation_path("bulkpull")
+    option = "" if file == Path("bulkpull.toml") else f" --config {file}"
+    if use == _MEASURING:
+        print_message(f"next:    {program} export --demo{option} --quiet --json")
+        return
+    missing = [name for name in ("tenant_id", "client_id") if name not in values]
+    variables = [f"{ENV_PREFIX}{name.upper()}" for name in (*missing, *_NEEDED)]
+    how = f"{', '.join(variables)} in the environment; or sign in once by `{program} auth login`"
+    print_message(f"set:     {how}")
+    print_message(f"next:    {program} doctor{option}")

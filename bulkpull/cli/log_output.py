@@ -16,7 +16,8 @@ from typing import Any
 
 import structlog
 
-from bulkpull.cli.errors import LogLevel, OutputOptions, is_coloured
+from bulkpull.cli.errors import is_coloured
+from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.clock import stamp_of
 from bulkpull.events import Event, Level
 from bulkpull.redact import printable_value, redact
@@ -31,24 +32,24 @@ class LogListener:
 
     Args:
         write: Takes one finished line, without its line end.
-        hushed: Names of events that are told elsewhere, for example by the display.
+        silent: Names of events that are shown elsewhere, for example by the display.
     """
 
     def __init__(
         self,
-        speech: OutputOptions,
+        common: CommonOptions,
         *,
         write: Write,
         default: LogLevel = LogLevel.INFO,
-        hushed: frozenset[str] = frozenset(),
+        silent: frozenset[str] = frozenset(),
     ) -> None:
-        self._log = _logger(speech, write=write, level=_LEVELS[speech.level(default)])
-        self._hushed = hushed
-        self._is_json = speech.is_json
+        self._log = _logger(common, write=write, level=_LEVELS[common.level(default)])
+        self._silent = silent
+        self._is_json = common.logs_json
 
     def __call__(self, event: Event) -> None:
         """Listen to one event."""
-        if event.level == Level.TRACE or event.name in self._hushed:
+        if event.level == Level.TRACE or event.name in self._silent:
             return
         facts = dict(event.facts) if event.dataset is None else {"dataset": event.dataset, **event.facts}
         if self._is_json and "run_id" in facts:
@@ -107,8 +108,8 @@ class _Lines:
         return self._write
 
 
-def _logger(speech: OutputOptions, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
-    if speech.is_json:
+def _logger(common: CommonOptions, *, write: Write, level: int) -> structlog.typing.FilteringBoundLogger:
+    if common.logs_json:
         stamp: structlog.typing.Processor = _stamped
         # No second look at the finished line: taking something out of JSON text could cut a string in two.
         finish: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer(ensure_ascii=False)]

@@ -1,45 +1,110 @@
-"""`bulkpull notify`: word of a run's end."""
+"""`bulkpull notify`: tell a command and an address of a run's end."""
 
 from __future__ import annotations
 
-import typer
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bulkpull.cli import options
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull._version import __version__
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.errors import write_error
+from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.cli.target import load_settings
+from bulkpull.clock import SystemClock, iso_utc
+from bulkpull.errors import BulkpullError, SettingsError
+from bulkpull.events import Events
 
-app = typer.Typer(
-    name="notify",
-    help="Word of a run's end, to a command and to an address.",
-    no_args_is_help=True,
-    epilog=examples("bulkpull notify test"),
+if TYPE_CHECKING:
+    from bulkpull.config.settings import Settings
+    from bulkpull.output.manifest import Manifest
+
+app = new_app(
+    "notify",
+    about="Word of a run's end, to a command and to an address.",
+    example_lines=("bulkpull notify test",),
 )
 
-
-@app.callback()
-def notify() -> None:
-    """Word of a run's end, to a command and to an address."""
+MADE_UP = "test"
+"""The id of the made-up run."""
 
 
-@app.command(
+@command(
+    app,
     "test",
     short_help="Try `notify_command` and `notify_url` with a made-up run.",
-    epilog=examples("bulkpull notify test", "bulkpull notify test --config bulkpull.toml --json"),
+    example_lines=("bulkpull notify test", "bulkpull notify test --config bulkpull.toml --json"),
 )
-def try_notices(
-    *,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def test_notifications(*, common: CommonOptions) -> int:
     """
     Send the manifest of a made-up run, `test`, to `notify_command` and `notify_url`, as the end of a run does.
 
     Exit status 1 when one of them did not take it, 2 when neither is set.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.notify import send_made_up_notices  # noqa: PLC0415 - `--help` needs none of it
+    import anyio  # slow to load
 
-        raise typer.Exit(send_made_up_notices(config=config, as_json=as_json, speech=speech))
+    settings = load_settings(common)
+    if settings.notify_command is None and settings.notify_url is None:
+        raise SettingsError(
+            "there is nobody to tell", why="neither `notify_command` nor `notify_url` is set", fix="set one of them"
+        )
+    outcomes = anyio.run(_try_each, settings, common)
+    if common.as_json:
+        tried = [
+            {"to": to, "sent": error is None, "why": error.reason if error else None} for to, error in outcomes.items()
+        ]
+        print_json({"version": 1, "notices": tried})
+    for to, error in outcomes.items():
+        if error is not None:
+            write_error(common, error.what, why=error.why, fix=error.fix)
+        elif not common.as_json:
+            print_data(f"{to}: took the manifest of the made-up run {MADE_UP!r}")
+    return 1 if any(outcomes.values()) else 0
+
+
+async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, BulkpullError | None]:
+    import anyio.to_thread  # slow to load, as all of these
+
+    from bulkpull.cli.log_output import LogListener, write_line
+    from bulkpull.observability.notifications import post, run_command
+
+    clock = SystemClock()
+    events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
+    manifest = made_up_manifest(now=iso_utc(clock.now()), api_base_url=settings.api_base_url)
+    found: dict[str, BulkpullError | None] = {}
+    with tempfile.TemporaryDirectory(prefix="bulkpull-notice-") as folder:
+        path = await anyio.to_thread.run_sync(manifest.save, Path(folder))
+        ways: dict[str, Callable[[], Awaitable[None]]] = {}
+        if settings.notify_command is not None:
+            ways["notify_command"] = partial(
+                run_command, settings.notify_command, manifest, path=path, within_s=settings.notify_seconds
+            )
+        if settings.notify_url is not None:
+            ways["notify_url"] = partial(post, settings, manifest, events=events, clock=clock)
+        for to, send in ways.items():
+            try:
+                await send()
+            except BulkpullError as error:
+                found[to] = error
+            else:
+                found[to] = None
+    return found
+
+
+def made_up_manifest(*, now: str, api_base_url: str) -> Manifest:
+    """The manifest of a run of no datasets (pure)."""
+    from bulkpull.output.manifest import Manifest, Requests, Tool
+
+    values: dict[str, Any] = {
+        "run_id": MADE_UP,
+        "status": "complete",
+        "started_at": now,
+        "finished_at": now,
+        "notes": ["this run never was: `bulkpull notify test` tells of it"],
+    }
+    return Manifest(
+        tool=Tool(version=__version__), api_base_url=api_base_url, requests=Requests(), datasets=[], **values
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,16 +10,32 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion as complete
-from bulkpull.cli.errors import LogFormat, LogLevel
+from bulkpull.cli import completion
 
-# Panels of the help: what is given, and what is told.
+# Panels of the help.
 _WHERE = "Settings and service"
-_TOLD = "What is told"
-_OF_ONE = "What of the one dataset that is named"
+_OUTPUT = "Output"
+_ROWS_AND_COLUMNS = "Rows and columns"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least severe log lines that are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
+    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=completion.dataset_names)
 ]
 Demo = Annotated[
     bool,
@@ -45,7 +62,7 @@ Timespan = Annotated[
     typer.Option(
         "--timespan",
         help="Span of the data: LAST_MONTH … LIFETIME, any that is listed, or widest; default: LAST_6_MONTHS.",
-        autocompletion=complete.timespans,
+        autocompletion=completion.timespans,
     ),
 ]
 Since = Annotated[
@@ -70,20 +87,29 @@ Metrics = Annotated[
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
 Select = Annotated[
-    str | None, typer.Option("--select", rich_help_panel=_OF_ONE, help="Columns and metrics, parted by commas.")
+    str | None,
+    typer.Option("--select", rich_help_panel=_ROWS_AND_COLUMNS, help="Columns and metrics, parted by commas."),
 ]
 Where = Annotated[
-    str | None, typer.Option("--where", rich_help_panel=_OF_ONE, help='Conditions on its rows: "ACR_USD > 20000".')
+    str | None,
+    typer.Option("--where", rich_help_panel=_ROWS_AND_COLUMNS, help='Conditions on its rows: "ACR_USD > 20000".'),
 ]
 OrderBy = Annotated[
-    str | None, typer.Option("--order-by", rich_help_panel=_OF_ONE, help='Order of its rows: "Month DESC".')
+    str | None, typer.Option("--order-by", rich_help_panel=_ROWS_AND_COLUMNS, help='Order of its rows: "Month DESC".')
 ]
-Limit = Annotated[int | None, typer.Option("--limit", rich_help_panel=_OF_ONE, min=1, help="At most so many rows.")]
-Distinct = Annotated[bool, typer.Option("--distinct", rich_help_panel=_OF_ONE, help="Of rows that are alike, one.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", rich_help_panel=_ROWS_AND_COLUMNS, min=1, help="At most so many rows.")
+]
+Distinct = Annotated[
+    bool, typer.Option("--distinct", rich_help_panel=_ROWS_AND_COLUMNS, help="Of rows that are alike, one.")
+]
 PublishedAs = Annotated[
     str | None,
     typer.Option(
-        "--as", rich_help_panel=_OF_ONE, metavar="NAME", help="Name to publish it under; default: DATASET-selection-…"
+        "--as",
+        rich_help_panel=_ROWS_AND_COLUMNS,
+        metavar="NAME",
+        help="Name to publish it under; default: DATASET-selection-…",
     ),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, with reads only.")]
@@ -99,22 +125,53 @@ MetricsFile = Annotated[
     Path | None,
     typer.Option(
         "--metrics-file",
-        rich_help_panel=_TOLD,
+        rich_help_panel=_OUTPUT,
         help="Write the run's numbers for Prometheus to this file.",
     ),
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", rich_help_panel=_TOLD, help="Print one JSON object on standard output.")
+    bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON object on standard output.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before anything is deleted.")]
 More = Annotated[
     bool, typer.Option("--yes", help="Order more reports for a dataset than `reports_per_dataset` allows.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_TOLD, help="Errors only: no display, no summary.")]
-Format = Annotated[LogFormat, typer.Option("--log-format", rich_help_panel=_TOLD, help="Log lines on standard error.")]
-Level = Annotated[
-    LogLevel | None, typer.Option("--log-level", rich_help_panel=_TOLD, help="Quietest log lines shown; default: info.")
+Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_OUTPUT, help="Errors only: no display, no summary.")]
+Format = Annotated[
+    LogFormat, typer.Option("--log-format", rich_help_panel=_OUTPUT, help="Log lines on standard error.")
 ]
+Level = Annotated[
+    LogLevel | None,
+    typer.Option("--log-level", rich_help_panel=_OUTPUT, help="Quietest log lines shown; default: info."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonOptions:
+    """
+    The options that most commands have in common; a command that lacks one has its default.
+
+    Attributes:
+        config: The settings file; `None` when the option was not given.
+        as_json: One JSON object on standard output takes the place of what people read.
+        quiet: Errors only, no display and no summary.
+        log_level: `None` when the option was not given.
+    """
+
+    config: Config = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+    log_format: Format = LogFormat.CONSOLE
+    log_level: Level = None
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether every line on standard error has to be a JSON object."""
+        return self.log_format is LogFormat.JSON
+
+    def level(self, default: LogLevel) -> LogLevel:
+        """The level to log at: errors when quiet, else the option's, else `default`."""
+        return LogLevel.ERROR if self.quiet else self.log_level or default
 
 
 def day_of(moment: datetime | None) -> date | None:

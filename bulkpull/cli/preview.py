@@ -1,55 +1,227 @@
-"""`bulkpull preview`: the first rows of a dataset, without a report."""
+"""
+`bulkpull preview`: the first rows of a dataset or a query, without a report, by the service's test-query call.
+
+The service gives up on slow queries; that is no error.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
 
-from bulkpull.cli import completion as complete
-from bulkpull.cli import options
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.catalog import load_catalog
+from bulkpull.cli import completion, options
+from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service import NotOffered, call_service
+from bulkpull.cli.stdio import print_json
+from bulkpull.cli.target import command_settings
+from bulkpull.days import window_of
+from bulkpull.errors import SettingsError
+from bulkpull.formatting import plural
+from bulkpull.query import check_query, normalise
+from bulkpull.query.drift import find_query_drift
+from bulkpull.redact import printable
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from bulkpull.config.settings import Settings
+    from bulkpull.insights.client import InsightsClient
 
-EPILOG = examples(
-    "bulkpull preview Profile --demo",
-    "bulkpull preview AzureUsage --timespan LAST_MONTH --json",
-    "bulkpull preview OfficeUsage --since 2026-01-01 --until 2026-02-01",
-    'bulkpull preview --demo --query "SELECT City, Country FROM Profile"',
-    "bulkpull preview --query-id d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo",
-)
+app = new_app()
+
+Rows = list[dict[str, Any]]
+# As wide as a GUID.
+_WIDEST_CELL = 36
+_GAP = 2
 
 
-@app.command(epilog=EPILOG, short_help="Show the first rows of a dataset or a query.")
-def preview(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewSubject:
+    """
+    What to preview: one of a dataset, a stored query's id and a query's text.
+
+    Attributes:
+        since, until: Days `[since, until)` in place of the query's own span; `until` counts only with `since`.
+    """
+
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=complete.dataset_names)
-    ] = None,
-    *,
-    query_id: Annotated[str | None, typer.Option("--query-id", help="A stored query instead of a dataset.")] = None,
-    query: Annotated[str | None, typer.Option("--query", help="A query's text instead of a dataset.")] = None,
-    timespan: options.Timespan = None,
-    since: options.Since = None,
-    until: options.Until = None,
-    demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
-    """Show up to 100 rows of DATASET, or of a query, as a table; creates nothing on the service."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.preview import Subject, show_preview  # noqa: PLC0415 - `--help` needs none of it
+        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=completion.dataset_names)
+    ] = None
+    query_id: Annotated[str | None, typer.Option("--query-id", help="A stored query instead of a dataset.")] = None
+    query: Annotated[str | None, typer.Option("--query", help="A query's text instead of a dataset.")] = None
+    timespan: options.Timespan = None
+    since: options.Since = None
+    until: options.Until = None
 
-        subject = Subject(
-            dataset=dataset,
-            query_id=query_id,
-            text=query,
-            timespan=timespan,
-            since=options.day_of(since),
-            until=options.day_of(until),
+    def check(self) -> None:
+        """
+        Refuse what excludes each other.
+
+        Raises:
+            SettingsError: With the rule.
+        """
+        if sum(given is not None for given in (self.dataset, self.query_id, self.query)) != 1:
+            raise SettingsError("one thing is previewed", fix="give a DATASET, --query-id ID or --query TEXT")
+        if self.timespan is not None and (self.dataset is None or self.since is not None):
+            raise SettingsError(
+                "--timespan goes with a DATASET and without --since", why="a query has its own, and days override it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The rows that the service sent; `None` where it needed too long."""
+
+    dataset: str | None
+    query_id: str | None
+    text: str | None
+    rows: Rows | None
+    redacted: bool
+
+    def as_values(self) -> dict[str, Any]:
+        """The preview as JSON values."""
+        return {
+            "version": 1,
+            "dataset": self.dataset,
+            "query_id": self.query_id,
+            "query": self.text,
+            "data_redacted": self.redacted,
+            "rows": self.rows,
+        }
+
+
+@command(
+    app,
+    example_lines=(
+        "bulkpull preview Profile --demo",
+        "bulkpull preview AzureUsage --timespan LAST_MONTH --json",
+        "bulkpull preview OfficeUsage --since 2026-01-01 --until 2026-02-01",
+        'bulkpull preview --demo --query "SELECT City, Country FROM Profile"',
+        "bulkpull preview --query-id d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo",
+    ),
+)
+def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: CommonOptions) -> None:
+    """Show up to 100 rows of DATASET, or of a query, as a table; creates nothing on the service."""
+    subject.check()
+    window = window_of(options.day_of(subject.since), options.day_of(subject.until), now=datetime.now(UTC))
+    names = (subject.dataset,) if subject.dataset is not None else ()
+    with command_settings(common, demo=demo, timespan=subject.timespan) as settings:
+        # Source: behaviours 69, 78 and 79.
+        async def look(client: InsightsClient) -> Preview:
+            if subject.dataset is not None:
+                dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, common=common)
+            else:
+                dataset, query_id, text = await _of_query(client, subject, common=common)
+            rows = await client.test_query(
+                query_id=query_id,
+                text=text if query_id is None else None,
+                start=window.start if window else None,
+                end=window.end if window else None,
+            )
+            return Preview(dataset, query_id, text, rows, client.redacted)
+
+        found = call_service(look, settings=settings, common=common, names=names)
+    if common.as_json:
+        print_json(found.as_values())
+    elif found.rows:
+        _print_table(found.rows)
+    if found.rows is None:
+        print_message(
+            "no preview: the service needed too long for it, which says nothing against the report; export it instead"
         )
-        show_preview(subject, demo=demo, config=config, as_json=as_json, speech=speech)
+    elif not found.rows:
+        print_message(f"{found.dataset or 'the query'} has no rows in this span")
+
+
+_Found = tuple[str | None, str | None, str | None]
+"""The dataset, the id of a stored query and its text, as far as they are known."""
+
+
+async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, common: CommonOptions) -> _Found:
+    """A dataset, or a query of the settings by its name."""
+    from bulkpull.insights import requests  # slow to load, as the next
+    from bulkpull.pipeline.request import asked_for, plan_with
+
+    offered = await client.get_datasets()
+    plan = await plan_with(asked_for((name,), settings=settings), client, offered=offered, settings=settings)
+    if not plan.pulls:
+        raise NotOffered(plan.unavailable[0].reason)
+    pull = plan.pulls[0]
+    for note in pull.notes:
+        print_note(note, common)
+    if requests.fits_into_address(pull.query_text):
+        return pull.dataset, None, pull.query_text
+    # Too long for an address (behaviour 69): a query that is stored can still be looked at, and none is stored for it.
+    stored = await client.get_queries(include_system=True)
+    equal = [query for query in stored if normalise(query.text) == normalise(pull.query_text)]
+    if equal:
+        return pull.dataset, equal[0].query_id, equal[0].text
+    for query in stored:
+        drift = find_query_drift(query.text, offered=offered)
+        if query.is_system and drift and drift.dataset.casefold() == pull.offered.name.casefold() and not drift.missing:
+            print_note("the query of all columns is too long for a preview: this is the service's own query", common)
+            return pull.dataset, query.query_id, query.text
+    raise SettingsError(
+        f"{pull.dataset}: the query of all columns is too long for a preview",
+        fix="preview some columns: --query, or store a query and give its id: --query-id",
+    )
+
+
+async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: CommonOptions) -> _Found:
+    if subject.query is not None:
+        checked = check_query(subject.query, offered=await client.get_datasets(), catalog=load_catalog())
+        for warning in checked.warnings:
+            print_note(warning, common)
+        return checked.offered.name, None, checked.text
+    wanted = subject.query_id or ""
+    found = await client.get_queries(query_id=wanted, include_system=True)
+    if not found:
+        raise QUERIES.not_there(wanted.strip())
+    drift = find_query_drift(found[0].text, offered=())
+    return drift.dataset if drift else None, found[0].query_id, found[0].text
+
+
+def _print_table(rows: Rows) -> None:
+    console = data_console()
+    names = list(rows[0])
+    # What is piped onward is cut nowhere.
+    shown = names if console.width >= PIPED_WIDTH else that_fit(names, rows, width=console.width)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for name in shown:
+        widest = None if console.width >= PIPED_WIDTH else _width(name)
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=widest)
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(name))) for name in shown))
+    print_table(table, console)
+    hidden = len(names) - len(shown)
+    if hidden:
+        print_message(f"{plural(hidden, 'column')} did not fit: --json shows all, and so does a pipe")
+
+
+def that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:
+    """The first columns that fit side by side into `width`; at least one (pure)."""
+    shown: list[str] = []
+    for name in names:
+        longest = max(cell_len(name), *(cell_len(_cell(row.get(name))) for row in rows))
+        width -= min(longest, _width(name)) + _GAP
+        if shown and width < -_GAP:
+            break
+        shown.append(name)
+    return shown
+
+
+def _width(name: str) -> int:
+    return max(_WIDEST_CELL, cell_len(name))
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else printable(str(value))

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import new_table, print_grid, print_message, print_note, print_table
+from bulkpull.cli.delete import delete_named, find_named
+from bulkpull.cli.json_output import has_name, query_values
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service import call_service
+from bulkpull.cli.stdio import print_json
+from bulkpull.cli.target import command_settings, load_settings
+from bulkpull.errors import AccessDenied, ListNotTold, NotFound, SettingsError
+from bulkpull.formatting import join_some
+from bulkpull.model import OfferedDataset, Query, Report
+from bulkpull.query import check_query
+from bulkpull.query.drift import QueryDrift, find_query_drift
+from bulkpull.redact import printable
 
-app = typer.Typer(
-    name="queries",
-    help="The queries that the service stores.",
-    no_args_is_help=True,
-    epilog=examples("bulkpull queries list", "bulkpull queries create --help"),
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bulkpull.insights.client import InsightsClient
+
+app = new_app(
+    "queries",
+    about="The queries that the service stores.",
+    example_lines=("bulkpull queries list", "bulkpull queries create --help"),
 )
 
 QueryId = Annotated[str, typer.Argument(metavar="ID", help="A query's id, as `queries list` shows it.")]
 QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of queries.")]
 
 
-@app.command(
+@command(
+    app,
     "list",
     short_help="Show the stored queries.",
-    epilog=examples(
-        "bulkpull queries list", "bulkpull queries list --system --demo", "bulkpull queries list --mine --json"
+    example_lines=(
+        "bulkpull queries list",
+        "bulkpull queries list --system --demo",
+        "bulkpull queries list --mine --json",
     ),
 )
 def list_queries(
@@ -35,48 +59,62 @@ def list_queries(
     everything: Annotated[bool, typer.Option("--all", help="The user's and the service's own.")] = False,
     mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool made.")] = False,
     demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """Show the stored queries, and whether their dataset still has what they select."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
+    if sum((system, everything, mine)) > 1:
+        raise SettingsError("--system, --all and --mine exclude each other", fix="give one of them")
+    from bulkpull.pipeline.naming import is_ours  # slow to load
 
-        wanted = queries.QueryFilter(name=name, system=system, everything=everything, mine=mine)
-        queries.list_queries(wanted, demo=demo, config=config, as_json=as_json, speech=speech)
+    async def look(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
+        get_queries = partial(client.get_queries, include_system=everything, only_system=system)
+        queries = await get_queries(name=name)
+        if name is not None and not queries:
+            # Names that others gave may have blanks around them, which the service's own filter minds.
+            queries = [query for query in await get_queries() if has_name(query.name, name)]
+        if mine:
+            queries = [query for query in queries if is_ours(query)]
+        return queries, await _offered(client) if queries else []
+
+    with command_settings(common, demo=demo) as settings:
+        queries, offered = call_service(look, settings=settings, common=common)
+    if common.as_json:
+        print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
+    elif queries:
+        print_table(_table(queries, offered))
+    else:
+        print_message("no such queries are stored")
 
 
-@app.command(
+@command(
+    app,
     "show",
     short_help="Show one query with its text.",
-    epilog=examples(
+    example_lines=(
         "bulkpull queries show 7d19305c-56db-4edc-b776-428340e3a9c8",
         "bulkpull queries show d1a4d75e-5ca8-4847-845f-ee0a9be6f07b --demo",
     ),
 )
-def show_query(
-    query_id: QueryId,
-    *,
-    demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonOptions) -> None:
     """Show one query with its text; exit status 2 when there is none of that id."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
 
-        queries.show_query(query_id, demo=demo, config=config, as_json=as_json, speech=speech)
+    async def look(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
+        return await client.get_queries(query_id=query_id, include_system=True), await _offered(client)
+
+    with command_settings(common, demo=demo) as settings:
+        queries, offered = call_service(look, settings=settings, common=common)
+    if not queries:
+        raise QUERIES.not_there(query_id.strip())
+    if common.as_json:
+        print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
+    else:
+        _print_one(queries[0], find_query_drift(queries[0].text, offered=offered))
 
 
-@app.command(
+@command(
+    app,
     "create",
-    epilog=examples(
+    example_lines=(
         'bulkpull queries create --demo Customers "SELECT Month FROM OfficeUsage"',
         'bulkpull queries create "Our names" "SELECT PartnerName FROM Profile" --json',
     ),
@@ -87,24 +125,36 @@ def create_query(
     *,
     description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
     demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """Store the query QUERY under the name NAME."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.insights import validation  # slow to load
 
-        queries.create_query(
-            text, name=name, description=description, demo=demo, config=config, as_json=as_json, speech=speech
-        )
+    name = name.strip()
+    check_query_name(name)
+    validation.check_query_text(name=name, text=text)
+
+    # Stored is the text that was checked: on one line, with every name as the service spells it today.
+    async def store(client: InsightsClient) -> Query:
+        checked = check_query(text, offered=await client.get_datasets(), catalog=load_catalog())
+        for warning in checked.warnings:
+            print_note(warning, common)
+        with suppress(AccessDenied, ListNotTold):
+            await client.get_queries(name=name)  # what is there before is not taken for what is stored now
+        return await client.create_query(name=name, text=checked.text, description=description)
+
+    with command_settings(common, demo=demo) as settings:
+        query = call_service(store, settings=settings, common=common)
+    if common.as_json:
+        print_json({"version": 1, "queries": [query_values(query)]})
+    else:
+        _print_one(query, None)
 
 
-@app.command(
+@command(
+    app,
     "delete",
-    epilog=examples(
+    example_lines=(
         "bulkpull queries delete 7d19305c-56db-4edc-b776-428340e3a9c8",
         "bulkpull queries delete --yes 7d19305c-56db-4edc-b776-428340e3a9c8",
     ),
@@ -114,19 +164,102 @@ def delete_queries(
     *,
     yes: options.Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Also those that reports use.")] = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+    common: CommonOptions,
+) -> int:
     """
     Delete the named queries, and nothing else.
 
     Reports that use a deleted query produce nothing more, so such a query stays unless --force is given.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import queries  # noqa: PLC0415 - `--help` needs none of it
+    settings = load_settings(common)
 
-        code = queries.delete_queries(query_ids, yes=yes, force=force, config=config, as_json=as_json, speech=speech)
-        raise typer.Exit(code)
+    async def look(client: InsightsClient) -> tuple[list[Query], list[Report]]:
+        queries = await client.get_queries(query_id=query_ids[0] if len(query_ids) == 1 else None, include_system=True)
+        return queries, await client.get_reports(whole=True)
+
+    listed, reports = call_service(look, settings=settings, common=common)
+    found, missing = find_named(query_ids, {query.query_id: query for query in listed})
+    _check_deletable(found, reports, force=force)
+    values = [query_values(query) for query in found]
+    return delete_named(values, missing, kind=QUERIES, settings=settings, yes=yes, common=common)
+
+
+def check_query_name(name: str) -> None:
+    """
+    Keep names apart: stored queries that bear this tool's mark are used and deleted by exports.
+
+    Raises:
+        SettingsError: The name looks like one of ours.
+    """
+    from bulkpull.pipeline.naming import OWN_PREFIX
+
+    if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):
+        raise SettingsError(
+            f"a query cannot be named {printable(name, most=40)!r} here",
+            why=f"names that begin with the word {OWN_PREFIX} are reserved: exports make and delete such queries",
+            fix="choose another name",
+        )
+
+
+def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any]:
+    """A query as JSON values, with what has become of the columns that it selects (pure)."""
+    drift = find_query_drift(query.text, offered=offered)
+    return query_values(query) | {
+        "dataset": drift.dataset if drift else None,
+        "dataset_offered": drift.offered if drift else None,
+        "missing_columns": list(drift.missing) if drift else [],
+        "left_out_columns": list(drift.left_out) if drift else [],
+    }
+
+
+def drift_words(drift: QueryDrift | None) -> str:
+    """What has become of a query, in a few words (pure)."""
+    if drift is None:
+        return "cannot be read"
+    if not drift.offered:
+        return "dataset not offered"
+    return f"lacks {join_some(list(drift.missing))}" if drift.missing else "no"
+
+
+async def _offered(client: InsightsClient) -> list[OfferedDataset]:
+    try:
+        return await client.get_datasets()
+    except NotFound:
+        return []
+
+
+def _check_deletable(queries: Sequence[Query], reports: Sequence[Report], *, force: bool) -> None:
+    for query in queries:
+        if query.is_system:
+            raise SettingsError(
+                f"the query {query.query_id} cannot be deleted", why="it is the service's own", fix="leave it out"
+            )
+        using = [report.report_id for report in reports if report.query_id.casefold() == query.query_id.casefold()]
+        if using and not force:
+            raise SettingsError(
+                f"the query {query.query_id} was not deleted: reports that use it would produce nothing more",
+                why=f"used by {join_some(using)}",
+                fix=f"first: bulkpull reports delete {' '.join(using[:3])}; or add --force",
+            )
+
+
+def _table(queries: Sequence[Query], offered: Sequence[OfferedDataset]) -> Table:
+    table = new_table("query", "name", "drifted", fold=["name", "drifted"])
+    for query in queries:
+        table.add_row(
+            query.query_id, printable(query.name), printable(drift_words(find_query_drift(query.text, offered=offered)))
+        )
+    return table
+
+
+def _print_one(query: Query, drift: QueryDrift | None) -> None:
+    print_grid(
+        ("query", query.query_id),
+        ("name", query.name),
+        ("description", query.description),
+        ("owner", "the service" if query.is_system else "this user"),
+        ("created", query_values(query)["created_at"]),
+        ("drifted", drift_words(drift) if drift else None),
+        ("leaves out", ", ".join(drift.left_out) if drift else None),
+        text=query.text,
+    )

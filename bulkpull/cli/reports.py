@@ -1,246 +1,163 @@
-"""`bulkpull reports`: the user's orders for reports, one-off and scheduled."""
+"""`bulkpull reports`: the user's reports, one-off and scheduled."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull.cli import completion as complete
 from bulkpull.cli import options
+from bulkpull.cli.batch import REPORTS, for_each
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import new_table, print_grid, print_message, print_table
+from bulkpull.cli.delete import delete_named, find_named
 from bulkpull.cli.durations import read_span
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.json_output import has_name, report_values
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.report_options import ReportSpec, ReportUpdate
+from bulkpull.cli.service import call_service
+from bulkpull.cli.stdio import print_json
+from bulkpull.cli.target import load_settings
+from bulkpull.model import Report
+from bulkpull.redact import printable
 
-app = typer.Typer(
-    name="reports",
-    help="The user's reports, one-off and scheduled.",
-    no_args_is_help=True,
-    epilog=examples("bulkpull reports list", "bulkpull reports create --help"),
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bulkpull.insights.client import InsightsClient
+
+app = new_app(
+    "reports",
+    about="The user's reports, one-off and scheduled.",
+    example_lines=("bulkpull reports list", "bulkpull reports create --help"),
 )
 
 ReportId = Annotated[str, typer.Argument(metavar="ID", help="A report's id, as `reports list` shows it.")]
 ReportIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of reports.")]
 SomeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of reports.")]
-Description = Annotated[str | None, typer.Option("--description", help='What it is for; on update, "" removes it.')]
-Start = Annotated[
-    datetime | None,
-    typer.Option(
-        "--start",
-        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
-        metavar="TIME",
-        help="First run: 2026-01-31T06:00 (UTC) or 2026-01-31T08:00+02:00; four hours ahead; default: at once then.",
-    ),
-]
-CallbackUrl = Annotated[
-    str | None,
-    typer.Option("--callback-url", help='Public https address that is told of each file; on update, "" removes it.'),
-]
-
-
-class FileFormat(StrEnum):
-    """How fields are separated."""
-
-    CSV = "csv"
-    TSV = "tsv"
-
-
-class CallbackMethod(StrEnum):
-    """How the callback address is called."""
-
-    GET = "GET"
-    POST = "POST"
-
-
-Method = Annotated[
-    CallbackMethod | None,
-    typer.Option("--callback-method", case_sensitive=False, help="How that is told; default: POST."),
-]
 _EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
 
 
-@app.command(
-    "list", epilog=examples("bulkpull reports list", "bulkpull reports list --mine", "bulkpull reports list --json")
+@command(
+    app,
+    "list",
+    example_lines=("bulkpull reports list", "bulkpull reports list --mine", "bulkpull reports list --json"),
 )
 def list_reports(
     *,
     name: Annotated[str | None, typer.Option("--name", help="Only the reports of this name.")] = None,
     query_id: Annotated[str | None, typer.Option("--query-id", help="Only the reports on this query.")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool made for its exports.")] = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """Show the user's reports: their status, and how often they run."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
 
-        reports.list_reports(name=name, query_id=query_id, mine=mine, config=config, as_json=as_json, speech=speech)
+    async def look(client: InsightsClient) -> list[Report]:
+        found = await client.get_reports(name=name, query_id=query_id)
+        if name is None or found:
+            return found
+        # Names that others gave may have blanks around them, which the service's own filter minds.
+        return [report for report in await client.get_reports(query_id=query_id) if has_name(report.name, name)]
+
+    reports = call_service(look, settings=load_settings(common), common=common)
+    if mine:
+        reports = [report for report in reports if is_mine(report)]
+    print_reports(reports, as_json=common.as_json)
+    if not reports and not common.as_json:
+        print_message("there are no such reports")
 
 
-@app.command("show", epilog=examples(f"bulkpull reports show {_EXAMPLE_ID}"))
-def show_report(
-    report_id: ReportId,
-    *,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+@command(app, "show", example_lines=(f"bulkpull reports show {_EXAMPLE_ID}",))
+def show_report(report_id: ReportId, *, common: CommonOptions) -> None:
     """Show one report; exit status 2 when there is none of that id."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
+    settings = load_settings(common)
+    report = call_service(lambda client: find_report(client, report_id), settings=settings, common=common)
+    if common.as_json:
+        print_reports([report], as_json=True)
+    else:
+        _print_one(report)
 
-        reports.show_report(report_id, config=config, as_json=as_json, speech=speech)
 
-
-@app.command(
+@command(
+    app,
     "create",
-    epilog=examples(
+    example_lines=(
         "bulkpull reports create --dataset Profile --now --demo",
         "bulkpull reports create --dataset AzureUsage --every 24 --times 30",
         "bulkpull reports create --query-id ID --now --since 2026-01-01",
     ),
 )
-def create_report(
-    *,
-    query_id: Annotated[str | None, typer.Option("--query-id", help="The query that it is on.")] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", autocompletion=complete.dataset_names, help="Or all columns of this dataset."),
-    ] = None,
-    at_once: Annotated[bool, typer.Option("--now", help="Run once, at once.")] = False,
-    since: options.Since = None,
-    until: options.Until = None,
-    timespan: options.Timespan = None,
-    every: Annotated[int | None, typer.Option("--every", help="Run every so many hours: 4 to 2160.")] = None,
-    start: Start = None,
-    times: Annotated[int | None, typer.Option("--times", help="How often in all; default: endless.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")] = None,
-    description: Description = None,
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = FileFormat.CSV,
-    callback_url: CallbackUrl = None,
-    callback_method: Method = None,
-    demo: options.Demo = False,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def create(spec: ReportSpec, *, demo: options.Demo = False, common: CommonOptions) -> None:
     """
     Order a report: once with --now, or again and again with --every.
 
     Exports order and delete their own reports by themselves; this is for others.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.report_create import create_report  # slow to load
 
-        order = orders.Order(
-            query_id=query_id,
-            dataset=dataset,
-            name=name,
-            description=description,
-            at_once=at_once,
-            since=options.day_of(since),
-            until=options.day_of(until),
-            timespan=timespan,
-            start_at=_in_utc(start),
-            every_h=every,
-            times=times,
-            format=file_format.value,
-            callback_url=callback_url,
-            callback_method=callback_method.value if callback_method else None,
-        )
-        orders.create_report(order, demo=demo, config=config, as_json=as_json, speech=speech)
+    report = create_report(spec, demo=demo, common=common)
+    print_reports([report], as_json=common.as_json)
+    if not (common.as_json or demo):
+        print_message(f"next: bulkpull executions {report.report_id}")
 
 
-@app.command(
+@command(
+    app,
     "update",
-    epilog=examples(
+    example_lines=(
         f"bulkpull reports update {_EXAMPLE_ID} --every 48",
         f"bulkpull reports update {_EXAMPLE_ID} --name Weekly",
     ),
 )
-def update_report(
-    report_id: ReportId,
-    *,
-    name: Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")] = None,
-    description: Description = None,
-    every: Annotated[int | None, typer.Option("--every", help="Run every so many hours: 4 to 2160.")] = None,
-    start: Start = None,
-    times: Annotated[int | None, typer.Option("--times", help="How often in all.")] = None,
-    file_format: Annotated[FileFormat | None, typer.Option("--format", help="Of the file.")] = None,
-    callback_url: CallbackUrl = None,
-    callback_method: Method = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def update(report_id: ReportId, change: ReportUpdate, *, common: CommonOptions) -> None:
     """Change a scheduled report; its query cannot be changed."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import orders  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.report_create import update_report  # slow to load
 
-        change = orders.Change(
-            name=name,
-            description=description,
-            start_at=_in_utc(start),
-            every_h=every,
-            times=times,
-            format=file_format.value if file_format else None,
-            callback_url=callback_url,
-            callback_method=callback_method.value if callback_method else None,
-        )
-        orders.update_report(report_id, change, config=config, as_json=as_json, speech=speech)
+    print_reports([update_report(report_id, change, common=common)], as_json=common.as_json)
 
 
-@app.command("pause", epilog=examples(f"bulkpull reports pause {_EXAMPLE_ID}"))
-def pause_report(
-    report_ids: SomeIds,
-    *,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+@command(app, "pause", example_lines=(f"bulkpull reports pause {_EXAMPLE_ID}",))
+def pause_reports(report_ids: SomeIds, *, common: CommonOptions) -> int:
     """Stop the schedules of the named reports until they are resumed."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
-
-        code = reports.switch_reports(report_ids, resume=False, config=config, as_json=as_json, speech=speech)
-        raise typer.Exit(code)
+    return _switch(report_ids, resume=False, common=common)
 
 
-@app.command("resume", epilog=examples(f"bulkpull reports resume {_EXAMPLE_ID}"))
-def resume_report(
-    report_ids: SomeIds,
-    *,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+@command(app, "resume", example_lines=(f"bulkpull reports resume {_EXAMPLE_ID}",))
+def resume_reports(report_ids: SomeIds, *, common: CommonOptions) -> int:
     """Let paused reports run again."""
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
-
-        code = reports.switch_reports(report_ids, resume=True, config=config, as_json=as_json, speech=speech)
-        raise typer.Exit(code)
+    return _switch(report_ids, resume=True, common=common)
 
 
-@app.command(
+def _switch(report_ids: Sequence[str], *, resume: bool, common: CommonOptions) -> int:
+    """Pause the schedules of reports, or let them go on; a failure of one does not stop the others."""
+
+    async def switch(client: InsightsClient, report_id: str) -> Report:
+        changed = await (client.resume_report(report_id) if resume else client.pause_report(report_id))
+        return changed or await find_report(client, report_id)
+
+    wanted = list(dict.fromkeys(report_id.strip() for report_id in report_ids))
+    result = call_service(
+        lambda client: for_each(wanted, lambda report_id: switch(client, report_id)),
+        settings=load_settings(common),
+        common=common,
+    )
+    if len(result.not_there) == len(wanted) == 1:
+        raise REPORTS.not_there(wanted[0])
+    if common.as_json:
+        print_json({"version": 1, "reports": [report_values(report) for report in result.done], **result.as_values()})
+    else:
+        print_reports(result.done, as_json=False)
+    result.report(REPORTS, done="resumed" if resume else "paused", common=common)
+    return result.exit_code
+
+
+@command(
+    app,
     "delete",
     short_help="Delete the named reports, and nothing else.",
-    epilog=examples(
+    example_lines=(
         f"bulkpull reports delete {_EXAMPLE_ID}",
         f"bulkpull reports delete --yes {_EXAMPLE_ID}",
         "bulkpull reports delete --orphans --older-than 2d",
@@ -266,11 +183,8 @@ def delete_reports(
     ] = None,
     yes: options.Yes = False,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+    common: CommonOptions,
+) -> int:
     """
     Delete the named reports with their executions and files, and nothing else.
 
@@ -280,21 +194,82 @@ def delete_reports(
         raise typer.BadParameter("give either the ids of reports, or --orphans, or --unused")
     if older_than is not None and not orphans:
         raise typer.BadParameter("--older-than goes with --orphans")
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import reports  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.report_cleanup import delete_orphans, delete_unused  # slow to load
 
-        if unused:
-            code = reports.delete_unused(yes=yes, output=output, config=config, as_json=as_json, speech=speech)
-        elif orphans:
-            age = older_than or timedelta(days=2)
-            code = reports.delete_orphans(age, yes=yes, output=output, config=config, as_json=as_json, speech=speech)
-        else:
-            code = reports.delete_reports(report_ids or (), yes=yes, config=config, as_json=as_json, speech=speech)
-        raise typer.Exit(code)
+    settings = load_settings(common, output=output)
+    if unused:
+        return delete_unused(yes=yes, settings=settings, common=common)
+    if orphans:
+        return delete_orphans(older_than or timedelta(days=2), yes=yes, settings=settings, common=common)
+    named = report_ids or []
+    only_id = named[0] if len(named) == 1 else None
+    listed = call_service(lambda client: client.get_reports(report_id=only_id), settings=settings, common=common)
+    found, missing = find_named(named, {report.report_id: report for report in listed})
+    values = [report_values(report) for report in found]
+    return delete_named(values, missing, kind=REPORTS, settings=settings, yes=yes, common=common)
 
 
-def _in_utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+def is_mine(report: Report) -> bool:
+    """Whether a report bears the mark of this tool's exports (behaviour 80)."""
+    from bulkpull.pipeline.naming import parse_report_name  # slow to load
+
+    return parse_report_name(report.name) is not None
+
+
+async def find_report(client: InsightsClient, report_id: str) -> Report:
+    """
+    The report of that id.
+
+    Raises:
+        NotThere: There is none.
+    """
+    found = await client.get_reports(report_id=report_id)
+    if not found:
+        raise REPORTS.not_there(report_id.strip())
+    return found[0]
+
+
+def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:
+    """Write reports as a table, or as one JSON object."""
+    if as_json:
+        print_json({"version": 1, "reports": [report_values(report) for report in reports]})
+    elif reports:
+        print_table(_table(reports))
+
+
+def _table(reports: Sequence[Report]) -> Table:
+    table = new_table("report", "status", "runs", "name", fold=["name"])
+    for report in reports:
+        table.add_row(printable(report.report_id), printable(report.status), _rhythm(report), printable(report.name))
+    return table
+
+
+def _rhythm(report: Report) -> str:
+    if report.execute_now:
+        return "once"
+    if report.recurrence_h is None:
+        return ""
+    return f"{report.recurrence_h} h" + (f" ×{report.recurrence_count}" if report.recurrence_count else "")
+
+
+def _print_one(report: Report) -> None:
+    values: dict[str, Any] = report_values(report)
+    every = f"every {report.recurrence_h} hours" if report.recurrence_h else None
+    times = f", {report.recurrence_count} times in all" if every and report.recurrence_count else ""
+    callback = f"{report.callback_method or 'POST'} {values['callback_url']}" if report.callback_url else None
+    print_grid(
+        ("report", report.report_id),
+        ("name", report.name),
+        ("description", report.description),
+        ("made by", "this tool, which deletes it when it is done" if is_mine(report) and report.execute_now else None),
+        ("status", report.status),
+        ("runs", "once, at once" if report.execute_now else f"{every or 'on a schedule'}{times}"),
+        ("start", None if report.execute_now else values["start_at"]),
+        ("window", f"{values['window']['start']} to {values['window']['end']}" if values["window"] else None),
+        ("created", values["created_at"]),
+        ("changed", values["modified_at"]),
+        ("format", report.format),
+        ("callback", callback),
+        ("query", report.query_id),
+        text=report.query_text,
+    )

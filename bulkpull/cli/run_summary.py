@@ -1,7 +1,7 @@
 """
-The end of an export, told on standard error: a table, what failed and why, what is worth knowing, and what to do next.
+The end of an export on standard error: a table, what failed and why, notes, and what to do next.
 
-One reason is told once, however many datasets it hit: an outage is one sentence, not twenty.
+One reason is written once, however many datasets it hit: an outage is one sentence, not twenty.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
+from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
+from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 _UNFINISHED = "unfinished"
@@ -31,7 +33,7 @@ _STYLES = {
     "failed": "bold red",
     _UNFINISHED: "yellow",
 }
-_MOST_TOLD = 3
+_MOST_NAMED = 3
 _METRICS_SHOWN = 9
 
 
@@ -61,7 +63,7 @@ class Invocation:
         return self._with_where("runs", "resume", run_id)
 
     def _with_where(self, *words: str, demo: bool = False) -> str:
-        words = (as_typed("bulkpull"), *words, "--output", str(self.output))
+        words = (invocation_path("bulkpull"), *words, "--output", str(self.output))
         if demo:
             words = (*words, "--demo")
         if self.config is not None:
@@ -73,10 +75,10 @@ class Invocation:
         # JSON's strings are Python's as well, and their double quotes need no quoting within the shell's single ones.
         where, what = json.dumps(str(self.output)), json.dumps(dataset)
         program = f"import bulkpull; print(bulkpull.scan({where}, {what}).head().collect())"
-        return platforms.current().join_command([as_typed("python"), "-c", program])
+        return platforms.current().join_command([invocation_path("python"), "-c", program])
 
 
-def as_typed(program: str) -> str:
+def invocation_path(program: str) -> str:
     """
     How to call a program of this installation from here: by name where the PATH leads to it, else by its path.
 
@@ -92,71 +94,79 @@ def as_typed(program: str) -> str:
 
 def print_summary(manifest: Manifest, console: Console, *, invocation: Invocation) -> None:
     """Write the whole summary for people."""
-    if manifest.datasets and not _is_one_fault(manifest):
+    if manifest.submitted and len(manifest.datasets) > _MOST_NAMED:
+        console.print(_submitted(manifest), style="bold", soft_wrap=True)
+    elif manifest.datasets and not _is_one_fault(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
         console.print(Text.assemble(("metrics: ", "bold"), metrics), soft_wrap=True)
-    print_losses(manifest, console)
+    print_failures(manifest, console)
     others = [
         record
         for record in manifest.datasets
         if record.status == "skipped" or (record.status == "unavailable" and not is_lost(record))
     ]
-    told = _grouped((record.dataset, record.reason or "") for record in others)
-    notes = [*manifest.notes, *told, *_notes(manifest.datasets)]
+    reasons = _grouped((record.dataset, record.reason or "") for record in others)
+    notes = [*manifest.notes, *reasons, *_notes(manifest.datasets)]
     for note in notes:
         console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
-    for word, line in _ways_on(manifest, invocation):
+    for word, line in _next_commands(manifest, invocation):
         console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
 
 
 def _is_one_fault(manifest: Manifest) -> bool:
     """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
-    losses = failure_groups(manifest)
-    return len(losses) == 1 and len(losses[0].datasets) == len(manifest.datasets) > _MOST_TOLD
+    groups = failure_groups(manifest)
+    offered = [record for record in manifest.datasets if record.status != "unavailable" or is_lost(record)]
+    return len(groups) == 1 and len(groups[0].datasets) == len(offered) > _MOST_NAMED
 
 
-def print_losses(manifest: Manifest, console: Console) -> None:
+def print_failures(manifest: Manifest, console: Console) -> None:
     """Write what failed, worst first, each reason once; nothing when nothing was lost."""
-    losses = failure_groups(manifest)
-    if not losses:
+    groups = failure_groups(manifest)
+    if not groups:
         return
-    count = sum(len(loss.datasets) for loss in losses)
-    words = f"{count} of {figures.count(len(manifest.datasets), 'dataset')} not exported"
+    count = sum(len(group.datasets) for group in groups)
+    words = f"{count} of {plural(len(manifest.datasets), 'dataset')} not exported"
     console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
-    for loss in losses:
+    for group in groups:
         # A reason without an error ends in the next step as well: one sentence that a person can act on.
-        step = (loss.error.fix if loss.error else None) or loss.reason.rpartition("; ")[2]
-        reason = loss.reason.removesuffix(f"; {step}")
-        console.print(Text(f"       {figures.some(loss.datasets)}: {reason}"), soft_wrap=True)
+        step = (group.error.fix if group.error else None) or group.reason.rpartition("; ")[2]
+        reason = group.reason.removesuffix(f"; {step}")
+        console.print(Text(f"       {join_some(group.datasets)}: {reason}"), soft_wrap=True)
         if step != reason:
             console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 
-def write_losses(manifest: Manifest) -> None:
+def write_failures(manifest: Manifest) -> None:
     """The same as log objects, one a reason."""
-    for loss in failure_groups(manifest):
-        told = {"datasets": loss.datasets, "reason": loss.reason}
-        write_json_line("datasets.lost", level="error", run_id=manifest.run_id, **told)
+    for group in failure_groups(manifest):
+        write_json_line(
+            "datasets.lost", level="error", run_id=manifest.run_id, datasets=group.datasets, reason=group.reason
+        )
 
 
-def print_interruption(console: Console) -> None:
-    """Write how to carry on."""
-    told = "nothing half-written is visible; the same command again carries on"
-    console.print(Text.assemble(("interrupted: ", "bold yellow"), told), soft_wrap=True)
+def print_interruption(console: Console, *, resume: str | None) -> None:
+    """
+    Write how to carry on.
+
+    Args:
+        resume: The command that resumes the run; `None` where nothing was begun.
+    """
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), "nothing half-written is visible"), soft_wrap=True)
+    step = f"run the same command again, or `{resume}`: it carries on" if resume else "run the same command again"
+    console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 
-def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{figures.some(datasets)}: {reason}" for datasets, reason in group_by_reason(told)]
+def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def _table(manifest: Manifest) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("dataset", max_width=31, overflow="fold")
-    table.add_column("status", no_wrap=True)
-    for name in ("rows", "size", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("rows", "size", "seconds")
+    table = new_table("dataset", "status", *numbers, right=numbers, fold=["dataset"])
+    table.columns[0].max_width = DATASET_WIDTH
     for record in manifest.datasets:
         status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
         has_data = bool(record.files)
@@ -166,32 +176,39 @@ def _table(manifest: Manifest) -> Table:
             record.dataset,
             Text(status, style=_STYLES[status]),
             f"{record.rows:,}" if has_data else "",
-            figures.size(_stored(record)) if has_data else "",
+            format_size(_stored(record)) if has_data else "",
             f"{seconds:,.1f}" if seconds else "",
         )
     return table
+
+
+def _submitted(manifest: Manifest) -> str:
+    """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
+    ordered = sum(record.status == "skipped" for record in manifest.datasets)
+    calls = plural(manifest.requests.total, "call")
+    return f"reports ordered for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:
     there = [record for record in manifest.datasets if record.files]
     return ", ".join(
         (
-            f"{len(there)} of {figures.count(len(manifest.datasets), 'dataset')}",
-            figures.count(sum(record.rows for record in there), "row"),
-            f"{figures.size(sum(_stored(record) for record in there))} Parquet",
-            figures.count(manifest.requests.total, "call"),
+            f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
+            plural(sum(record.rows for record in there), "row"),
+            f"{format_size(sum(_stored(record) for record in there))} Parquet",
+            plural(manifest.requests.total, "call"),
         )
     )
 
 
 def _metrics(records: Sequence[DatasetRecord]) -> str:
     """The metrics that are published beside the columns, by dataset; empty where there are none."""
-    told = [
-        f"{record.dataset}: {figures.some(record.metrics, most=_METRICS_SHOWN)}"
+    metrics = [
+        f"{record.dataset}: {join_some(record.metrics, most=_METRICS_SHOWN)}"
         for record in records
         if record.files and record.metrics
     ]
-    return "; ".join(told)
+    return "; ".join(metrics)
 
 
 def _stored(record: DatasetRecord) -> int:
@@ -206,7 +223,7 @@ def _notes(records: Sequence[DatasetRecord]) -> list[str]:
         if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
             spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
     notes += [
-        f"{figures.some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
+        f"{join_some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
         for (used, wider), datasets in spans.items()
     ]
     misfits = [
@@ -216,21 +233,21 @@ def _notes(records: Sequence[DatasetRecord]) -> list[str]:
         if column.misfit
     ]
     if misfits:
-        more = f" and {len(misfits) - _MOST_TOLD} more, all in the manifest" if len(misfits) > _MOST_TOLD else ""
-        notes.append(f"kept as text, because a value did not fit: {', '.join(misfits[:_MOST_TOLD])}{more}")
+        more = f" and {len(misfits) - _MOST_NAMED} more, all in the manifest" if len(misfits) > _MOST_NAMED else ""
+        notes.append(f"kept as text, because a value did not fit: {', '.join(misfits[:_MOST_NAMED])}{more}")
     return notes
 
 
-def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
+def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
-    output = invocation.output
+    layout = Layout(invocation.output)
     complete = [record.dataset for record in manifest.datasets if record.files]
     lost = [record.dataset for record in failed_datasets(manifest)]
     ways: list[tuple[str, str]] = []
     if complete:
-        ways.append(("data", f"{output}/latest/<Dataset>/*.parquet"))
-    ways.append(("manifest", f"{output}/runs/{manifest.run_id}/manifest.json"))
-    ways.append(("page", f"{output}/runs/{manifest.run_id}/report.html"))
+        ways.append(("data", f"{layout.latest_link('<Dataset>')}/*.parquet"))
+    ways.append(("manifest", str(layout.manifest(manifest.run_id))))
+    ways.append(("page", str(layout.report(manifest.run_id))))
     if complete:
         ways.append(("read", invocation.read(complete[0])))
     if manifest.submitted:
@@ -238,5 +255,5 @@ def _ways_on(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]
     if lost and complete and not manifest.interrupted:
         ways.append(("again", invocation.export(lost)))
     if invocation.demo and complete and not manifest.interrupted:
-        ways.append(("next", f"with your own data: {as_typed('bulkpull')} init, which says what else is needed"))
+        ways.append(("next", f"with your own data: {invocation_path('bulkpull')} init, which says what else is needed"))
     return ways

@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.command import LOCAL, QUIET_RUN, command, new_app
+from bulkpull.cli.console import new_table, print_message, print_table
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.cli.target import load_settings
+from bulkpull.clock import iso_utc
+from bulkpull.errors import SettingsError
+from bulkpull.foreign_text import escaped_json
+from bulkpull.formatting import format_clock
+from bulkpull.output.atomic_files import disk_errors, sync_folder, to_disk_error
 
-Run = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
+if TYPE_CHECKING:
+    from rich.table import Table
 
-app = typer.Typer(
-    name="runs",
-    help="The local ledger of runs.",
-    no_args_is_help=True,
-    epilog=examples("bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help"),
+    from bulkpull.output.ledger import RunEntry
+
+RunId = Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)]
+
+app = new_app(
+    "runs",
+    about="The local ledger of runs.",
+    example_lines=("bulkpull runs list", "bulkpull runs show", "bulkpull runs verify --help"),
 )
 
+_MOST_SHOWN = 20
 
-@app.command("list", epilog=examples("bulkpull runs list", "bulkpull runs list --output data --json"))
+
+@command(app, "list", common=LOCAL, example_lines=("bulkpull runs list", "bulkpull runs list --output data --json"))
 def list_runs(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Show every run, not the newest twenty alone.")] = False,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """Show the runs of an output folder, newest first; changes nothing. With --json it shows all of them."""
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.runs import show_runs  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.output.ledger import Ledger  # slow to load, as the next
+    from bulkpull.output.past import ask_ledger
 
-        show_runs(everything=everything, output=output, config=config, as_json=as_json)
+    folder = load_settings(common, output=output).output
+    runs = ask_ledger(folder, Ledger.runs) or []
+    if common.as_json:
+        print_json({"version": 1, "output": str(folder), "runs": [_run_values(run) for run in runs]})
+    elif runs:
+        shown = runs if everything else runs[:_MOST_SHOWN]
+        print_table(_table(shown))
+        if len(shown) < len(runs):
+            print_message(f"the newest {len(shown)} of {len(runs):,} runs; --all shows every one")
+    else:
+        print_message(f"no runs yet in {folder}")
 
 
-@app.command(
+@command(
+    app,
     "show",
+    common=LOCAL,
     short_help="Show one run: its end, its calls, its timeline.",
-    epilog=examples(
+    example_lines=(
         "bulkpull runs show",
         "bulkpull runs show 20261123T020000Z --json",
         "bulkpull runs show --log | grep -v debug",
@@ -49,7 +76,7 @@ def list_runs(
     ),
 )
 def show(
-    run: Run = None,
+    run: RunId = None,
     *,
     log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
     bundle: Annotated[
@@ -58,171 +85,237 @@ def show(
     to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Every step of a run over many datasets too.")] = False,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """
     Show one run: how it began and ended, its calls, and the timeline of every pull.
 
     The newest, or the one whose id is RUN or begins so. Changes nothing, and may run beside an export.
     """
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        if bundle:
-            from bulkpull.cli.work.bundle import write_bundle  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.run_bundle import write_bundle  # slow to load, as the next
+    from bulkpull.cli.run_details import show_run
 
-            write_bundle(run, to=to, output=output, config=config, as_json=as_json)
-            return
-        if log:
-            from bulkpull.cli.work.run_log import show_log  # noqa: PLC0415 - `--help` needs none of it
-
-            show_log(run, output=output, config=config, as_json=as_json)
-            return
-        from bulkpull.cli.work.show import show_run  # noqa: PLC0415 - `--help` needs none of it
-
-        show_run(run, output=output, config=config, as_json=as_json, verbose=verbose)
+    if bundle:
+        write_bundle(run, to=to, output=output, common=common)
+        return
+    folder = load_settings(common, output=output).output
+    if log:
+        _show_log(run, folder=folder, as_json=common.as_json)
+    else:
+        show_run(run, folder=folder, as_json=common.as_json, verbose=verbose)
 
 
-@app.command(
+@command(
+    app,
     "resume",
+    common=QUIET_RUN,
     short_help="Carry on a run, or collect what it ordered.",
-    epilog=examples(
+    example_lines=(
         "bulkpull runs resume",
         "bulkpull runs resume 20261123T020000Z",
         "bulkpull runs resume --quiet --json > run.json",
     ),
 )
-def resume(
-    run: Run = None,
-    *,
-    output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def resume(run: RunId = None, *, output: options.Output = None, common: CommonOptions) -> int:
     """
     Carry on a run that was cut off, or collect one that only submitted its reports.
 
     The newest unfinished one, or the one whose id is RUN or begins so; of a run that ended with losses, what it lost
     is tried again. Nothing is made twice. A run that was cut off a day ago or earlier is closed and begun anew.
     """
-    speech = OutputOptions(log_format, log_level, quiet)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.resume import resume_run  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.run_resume import resume_run  # slow to load
 
-        raise typer.Exit(resume_run(run, output=output, config=config, as_json=as_json, speech=speech))
+    return resume_run(run, output=output, common=common)
 
 
-@app.command(
+@command(
+    app,
     "publish",
+    common=QUIET_RUN,
     short_help="Publish what a run held back.",
-    epilog=examples("bulkpull runs publish 20261123T020000Z", "bulkpull runs publish 20261123T020000Z AzureUsage"),
+    example_lines=("bulkpull runs publish 20261123T020000Z", "bulkpull runs publish 20261123T020000Z AzureUsage"),
 )
 def publish(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.")],
     dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Only this one.")] = None,
     *,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+    common: CommonOptions,
+) -> int:
     """
     Publish data that `on_shrink`, `on_drift` or `fail_on_redacted` held back, from the report that was kept.
 
     The run is carried on: what it lost for another reason is tried again.
     """
-    speech = OutputOptions(log_format, log_level, quiet)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.resume import publish_held  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.run_resume import publish_held  # slow to load
 
-        code = publish_held(run, dataset, output=output, config=config, as_json=as_json, speech=speech)
-        raise typer.Exit(code)
+    return publish_held(run, dataset, output=output, common=common)
 
 
-@app.command(
+@command(
+    app,
     "forget",
+    common=LOCAL,
     short_help="Take a dataset out of what is current.",
-    epilog=examples("bulkpull runs forget AzureUsage", "bulkpull runs forget mine --output data"),
+    example_lines=("bulkpull runs forget AzureUsage", "bulkpull runs forget mine --output data"),
 )
 def forget(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As it is published.")],
     *,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """
     Take a dataset out of `current.json` and `latest/`; `status` no longer expects it, and its types begin anew.
 
     Its snapshots stay until retention removes them. Nothing changes on the service.
     """
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.forget import forget_dataset  # noqa: PLC0415 - `--help` needs none of it
+    import anyio  # slow to load, as all of these
 
-        forget_dataset(dataset, output=output, config=config, as_json=as_json)
+    from bulkpull.output.layout import Layout
+    from bulkpull.output.lock import locked
+    from bulkpull.output.manifest import Current
+
+    folder = load_settings(common, output=output).output.absolute()
+    layout = Layout(folder)
+    now = iso_utc(datetime.now(UTC))
+    known = load_catalog().find(dataset)
+    wanted = known.name if known else dataset.strip()
+    if wanted.casefold() not in {name.casefold() for name in Current.load(folder).datasets}:
+        there = ", ".join(sorted(Current.load(folder).datasets)) or "nothing"
+        raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
+
+    async def take_out() -> str:
+        async with locked(layout.private, since=now):
+            current = Current.load(folder)
+            name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
+            del current.datasets[name]
+            current.updated_at = now
+            with disk_errors(folder):
+                current.save(folder)
+                link = layout.latest_link(name)
+                if link.is_symlink():
+                    link.unlink()
+                    sync_folder(link.parent)
+            return name
+
+    name = anyio.run(take_out)
+    if common.as_json:
+        print_json({"version": 1, "output": str(folder), "forgotten": name})
+    else:
+        print_data(f"{name} is not current any more; its snapshots stay until retention removes them")
 
 
-@app.command(
+@command(
+    app,
     "look",
     short_help="Ask which reports of a submitted run are ready.",
-    epilog=examples("bulkpull runs look", "bulkpull runs look 20261123T020000Z --json"),
+    example_lines=("bulkpull runs look", "bulkpull runs look 20261123T020000Z --json"),
 )
-def look(
-    run: Run = None,
-    *,
-    output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+def look(run: RunId = None, *, output: options.Output = None, common: CommonOptions) -> None:
     """
     Ask the service, in one call, which reports of a submitted run are ready; fetches and changes nothing.
 
     Of the newest unfinished run, or of the one whose id is RUN or begins so.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.look import look_at_run  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.run_readiness import show_readiness  # slow to load
 
-        look_at_run(run, output=output, config=config, as_json=as_json, speech=speech)
+    show_readiness(run, settings=load_settings(common, output=output), common=common)
 
 
-@app.command(
+@command(
+    app,
     "verify",
     short_help="Check published files against what was written.",
-    epilog=examples(
+    example_lines=(
         "bulkpull runs verify",
         "bulkpull runs verify --quick --output data",
         "bulkpull runs verify 20261123T020000Z --json",
     ),
 )
-def verify_run(
-    run: Run = None,
+def verify(
+    run: RunId = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Look at names and sizes only; read no data.")] = False,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+    common: CommonOptions,
+) -> int:
     """
     Check published files against what was written down: sizes, hashes, rows, pointer and links.
 
     Of what is current and every older snapshot; with RUN (or its beginning), of that run. Ends with status 3 when
     something is wrong. Changes nothing, and may run beside an export.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.verify import verify  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli.run_verify import verify_output  # slow to load
 
-        raise typer.Exit(verify(run, quick=quick, output=output, config=config, as_json=as_json, speech=speech))
+    settings = load_settings(common, output=output)
+    queries = [query.name for query in settings.queries]
+    return verify_output(run, quick=quick, folder=settings.output, queries=queries, common=common)
+
+
+def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
+    """
+    Print the log of the newest run, or of the one whose id begins with `run`; with `as_json` as one object.
+
+    Raises:
+        SettingsError: There is no such run, or it left no log.
+        DiskTrouble: The log cannot be read.
+    """
+    from bulkpull.output.layout import Layout  # slow to load, as all of these
+    from bulkpull.output.past import known_runs
+    from bulkpull.output.run_history import resolve_run_id
+
+    run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
+    path = Layout(folder).log(run_id)
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            if not as_json:
+                for line in lines:
+                    print_data(escaped_json(line))
+                return
+            entries = [_entry(line) for line in lines]
+    except FileNotFoundError:
+        raise SettingsError(
+            f"run {run_id} has no log in {folder}",
+            why="it was made by an older bulkpull, or its log was removed",
+            fix=f"see what is known of it: bulkpull runs show {run_id}",
+        ) from None
+    except OSError as trouble:
+        raise to_disk_error(trouble, path) from trouble
+    print_json({"version": 1, "run_id": run_id, "log": [entry for entry in entries if entry is not None]})
+
+
+def _entry(line: str) -> object | None:
+    try:
+        return json.loads(line) or None
+    except ValueError:
+        return None  # cut short by a kill
+
+
+def _run_values(run: RunEntry) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "status": run.status or "unfinished",
+        "started_at": run.started_at,
+        "finished_at": run.ended_at,
+        "datasets": dict(run.summary or {}),
+        "request": dict(run.request),
+    }
+
+
+def _table(runs: list[RunEntry]) -> Table:
+    table = new_table("run", "started", "took", "status", "datasets", right=["took"], fold=["datasets"])
+    for run in runs:
+        table.add_row(run.run_id, run.started_at, _took(run), run.status or "unfinished", _counts(run.summary))
+    return table
+
+
+def _took(run: RunEntry) -> str:
+    if run.ended_at is None:
+        return ""
+    took = datetime.fromisoformat(run.ended_at) - datetime.fromisoformat(run.started_at)
+    return format_clock(took.total_seconds())
+
+
+def _counts(summary: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{number} {status}" for status, number in (summary or {}).items())

@@ -7,20 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion as complete
-from bulkpull.cli import options
-from bulkpull.cli.errors import OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli import completion
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.options import CommonOptions
 
-app = typer.Typer()
-
-EPILOG = examples(
-    "bulkpull simulate | tee simulator.env",
-    ". ./simulator.env && bulkpull export    # in another terminal",
-    "bulkpull simulate --rows 100000 --latency 1..10 --requests-per-minute 60",
-    "bulkpull simulate --list-faults",
-    "bulkpull simulate --fault 54 --fault blob_busy",
-)
+app = new_app()
 
 
 class Edition(StrEnum):
@@ -59,7 +50,17 @@ class Mfa(StrEnum):
     API = "api"
 
 
-@app.command(epilog=EPILOG, short_help="Serve the embedded service simulator.")
+@command(
+    app,
+    common=("as_json", "log_level"),
+    example_lines=(
+        "bulkpull simulate | tee simulator.env",
+        ". ./simulator.env && bulkpull export    # in another terminal",
+        "bulkpull simulate --rows 100000 --latency 1..10 --requests-per-minute 60",
+        "bulkpull simulate --list-faults",
+        "bulkpull simulate --fault 54 --fault blob_busy",
+    ),
+)
 def simulate(
     *,
     rows: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="Rows that six months hold.")] = None,
@@ -86,42 +87,39 @@ def simulate(
     page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=complete.fault_names),
+        typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names),
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and end.")] = False,
-    as_json: options.AsJson = False,
-    log_level: options.Level = None,
+    common: CommonOptions,
 ) -> None:
     """
     Serve the embedded service simulator on loopback until Ctrl-C.
 
     Standard output gets the settings that point a client at it, as lines for a shell.
     """
-    speech = OutputOptions(log_level=log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work import simulate as work  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.cli import simulator_stage  # slow to load
 
-        if list_faults:
-            work.show_faults(as_json=as_json)
-            raise typer.Exit
-        given = {
-            "rows": rows,
-            "seed": seed,
-            "requests_per_minute": requests_per_minute,
-            "edition": edition and edition.value,
-            "one_off_quota": one_off_quota,
-            "one_off_window_s": one_off_window,
-            "token_lifetime_s": token_lifetime,
-            "link_lifetime_s": link_lifetime,
-            "role": role and role.value,
-            "redaction": redaction and redaction.value,
-            "mfa": mfa and mfa.value,
-            "drift": drift or None,
-            "extras": extras or None,
-            "key_casing": key_casing and key_casing.value,
-            "page_size": page_size,
-        }
-        staging = work.stage(
-            {name: value for name, value in given.items() if value is not None}, latency=latency, faults=fault or ()
-        )
-        work.serve(staging, port=port, blob_port=blob_port, as_json=as_json)
+    if list_faults:
+        simulator_stage.show_faults(as_json=common.as_json)
+        return
+    given = {
+        "rows": rows,
+        "seed": seed,
+        "requests_per_minute": requests_per_minute,
+        "edition": edition and edition.value,
+        "one_off_quota": one_off_quota,
+        "one_off_window_s": one_off_window,
+        "token_lifetime_s": token_lifetime,
+        "link_lifetime_s": link_lifetime,
+        "role": role and role.value,
+        "redaction": redaction and redaction.value,
+        "mfa": mfa and mfa.value,
+        "drift": drift or None,
+        "extras": extras or None,
+        "key_casing": key_casing and key_casing.value,
+        "page_size": page_size,
+    }
+    staging = simulator_stage.stage(
+        {name: value for name, value in given.items() if value is not None}, latency=latency, faults=fault or ()
+    )
+    simulator_stage.serve(staging, port=port, blob_port=blob_port, as_json=common.as_json)

@@ -1,25 +1,31 @@
-"""`bulkpull sql`: a query over what is published."""
+"""`bulkpull sql`: a query over what is published; the answer as a table or as a file."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import tempfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bulkpull.cli import options
-from bulkpull.cli.errors import OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import new_table, print_message, print_table
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.target import load_settings
+from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.formatting import plural
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from bulkpull.sql import SqlResult
 
-EPILOG = examples(
-    'bulkpull sql "SHOW TABLES"',
-    'bulkpull sql "SELECT count(*) FROM AzureUsage" --output data',
-    'bulkpull sql "SELECT * FROM Profile" --format csv > profile.csv',
-    'bulkpull sql "SELECT * FROM AzureUsage" --format parquet --to azure.parquet',
-)
+app = new_app()
+
+_MOST_ROWS = 1_000
 
 
 class AnswerFormat(StrEnum):
@@ -31,7 +37,16 @@ class AnswerFormat(StrEnum):
     PARQUET = "parquet"
 
 
-@app.command(epilog=EPILOG, short_help="Query published datasets by SQL.")
+@command(
+    app,
+    common=("config",),
+    example_lines=(
+        'bulkpull sql "SHOW TABLES"',
+        'bulkpull sql "SELECT count(*) FROM AzureUsage" --output data',
+        'bulkpull sql "SELECT * FROM Profile" --format csv > profile.csv',
+        'bulkpull sql "SELECT * FROM AzureUsage" --format parquet --to azure.parquet',
+    ),
+)
 def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", hidden=True)],
     *,
@@ -40,14 +55,57 @@ def sql(
     ] = AnswerFormat.TABLE,
     to: Annotated[Path | None, typer.Option("--to", help="Write the answer to this file, which is replaced.")] = None,
     output: options.Output = None,
-    config: options.Config = None,
+    common: CommonOptions,
 ) -> None:
     """
-    Answer QUERY over what is published in an output folder; every dataset is a view by its name.
+    SqlResult QUERY over what is published in an output folder; every dataset is a view by its name.
 
     Needs the extra `sql` (DuckDB). Only reads, and may run beside an export.
     """
-    with told(OutputOptions()):
-        from bulkpull.cli.work.sql import answer  # noqa: PLC0415 - `--help` needs none of it
+    if answer_format is AnswerFormat.TABLE and to is not None:
+        raise SettingsError(
+            "a table is for the terminal", fix="choose a format for --to: --format csv, json or parquet"
+        )
+    if answer_format is AnswerFormat.PARQUET and to is None and sys.stdout.isatty():
+        raise SettingsError("Parquet is no text for a terminal", fix="name a file by --to, or redirect the output")
+    from bulkpull.sql import connect_sql, first_rows, write_answer  # slow to load
 
-        answer(query, answer_format=answer_format.value, to=to, output=output, config=config)
+    with connect_sql(load_settings(common, output=output).output) as connection:
+        if answer_format is AnswerFormat.TABLE:
+            _print(first_rows(connection, query, most=_MOST_ROWS))
+            return
+        if to is not None:
+            write_answer(connection, query, path=to, file_format=answer_format.value)
+            return
+        with tempfile.TemporaryDirectory(prefix="bulkpull-") as folder:
+            path = Path(folder) / "answer"
+            write_answer(connection, query, path=path, file_format=answer_format.value)
+            _copy_to_standard_output(path)
+
+
+def _print(found: SqlResult) -> None:
+    table = new_table(*found.columns, fold=found.columns)
+    for row in found.rows:
+        table.add_row(*map(_cell, row))
+    print_table(table)
+    number = plural(len(found.rows), "row")
+    more = "the first ones; --format csv writes all" if found.has_more else "all"
+    print_message(f"{number}: {more}")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _copy_to_standard_output(path: Path) -> None:
+    """The bytes as they are, whatever the locale; a reader who goes away ends nothing."""
+    try:
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except OSError as trouble:
+        raise DiskTrouble("standard output cannot be written", why=trouble.strerror) from None

@@ -1,28 +1,47 @@
-"""`bulkpull status`: how old each dataset is; the check that sees a cron that never ran."""
+"""`bulkpull status`: how old each dataset is; the check that notices a cron job that never ran."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bulkpull import platforms
+from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
+from bulkpull.cli.command import command, new_app
+from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.durations import read_span
-from bulkpull.cli.errors import LogFormat, OutputOptions, told
-from bulkpull.cli.options import examples
+from bulkpull.cli.errors import write_error
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.stdio import print_json
+from bulkpull.cli.target import load_settings
+from bulkpull.clock import iso_utc
+from bulkpull.formatting import format_age, join_some, plural
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from rich.table import Table
 
-EPILOG = examples(
-    "bulkpull status",
-    "bulkpull status --max-age 36h",
-    "bulkpull status AzureUsage Profile --max-age 2d --output data",
-    "bulkpull status --json",
+    from bulkpull.output.freshness import Freshness, State
+
+app = new_app()
+
+LATE = 3
+_MOST_NAMED = 3
+
+
+@command(
+    app,
+    example_lines=(
+        "bulkpull status",
+        "bulkpull status --max-age 36h",
+        "bulkpull status AzureUsage Profile --max-age 2d --output data",
+        "bulkpull status --json",
+    ),
 )
-
-
-@app.command(epilog=EPILOG, short_help="Show how old the published data is.")
 def status(
     datasets: options.Names = None,
     *,
@@ -36,21 +55,152 @@ def status(
         ),
     ] = None,
     output: options.Output = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    log_format: options.Format = LogFormat.CONSOLE,
-    log_level: options.Level = None,
-) -> None:
+    common: CommonOptions,
+) -> int:
     """
     Show how old the data of each dataset is, and when it was last looked for; of all, or those named as DATASET.
 
     A night that finds nothing newer has looked. Reads the output folder only; needs no credentials.
     """
-    speech = OutputOptions(log_format, log_level)
-    with told(speech, as_json=as_json):
-        from bulkpull.cli.work.status import show_status  # noqa: PLC0415 - `--help` needs none of it
+    from bulkpull.output.freshness import find_freshness  # slow to load
 
-        exit_code = show_status(
-            tuple(datasets or ()), max_age=max_age, output=output, config=config, as_json=as_json, speech=speech
+    settings = load_settings(common, output=output)
+    folder = settings.output
+    now = datetime.now(UTC)
+    found = find_freshness(folder, now=now)
+    queries = [query.name for query in settings.queries]
+    chosen = _pick(datasets, found, queries=queries) if datasets else found
+    # A custom query is expected every night only if the settings name it.
+    expected = [dataset for dataset in chosen if datasets or dataset.source is None or dataset.dataset in queries]
+    states = {
+        dataset.dataset: dataset.state(now=now, max_age=max_age if dataset in expected else None) for dataset in chosen
+    }
+    # Who names a dataset wants it, whatever the service offers.
+    bad_states = ("late", "missing", "unavailable") if datasets else ("late", "missing")
+    late = [dataset for dataset in expected if states[dataset.dataset] in bad_states] if max_age else []
+    nothing = not any(dataset.run_id for dataset in found)
+    is_fresh = not late and not (max_age and nothing)
+    if common.as_json:
+        print_json(
+            {
+                "version": 1,
+                "output": str(folder),
+                "now": iso_utc(now),
+                "max_age_seconds": max_age.total_seconds() if max_age else None,
+                "ok": is_fresh,
+                "datasets": [_as_values(dataset, states[dataset.dataset], now=now) for dataset in chosen],
+            }
         )
-        raise typer.Exit(exit_code)
+    elif not nothing:
+        print_table(_table(chosen, states, now=now))
+        _note_shrunk(chosen, common=common)
+    elif not max_age:
+        print_message(f"nothing is published in {folder} yet")
+    if is_fresh:
+        return 0
+    _report_late(folder, late, now=now, nothing=nothing, common=common)
+    return LATE
+
+
+def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
+    """Name the datasets whose snapshot has far fewer rows than the one before."""
+    from bulkpull.pipeline.publish import describe_shrink  # slow to load
+
+    for dataset in chosen if not common.quiet else ():
+        if dataset.rows is not None and dataset.rows_before is not None:
+            print_note(f"{dataset.dataset}: {describe_shrink(dataset.rows, before=dataset.rows_before)}", common)
+
+
+def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str]) -> list[Freshness]:
+    from bulkpull.output.freshness import Freshness  # slow to load, as the next
+    from bulkpull.pipeline.plan import check_names
+
+    folded = {query.casefold(): query for query in queries}
+    by_name = {freshness.dataset.casefold(): freshness for freshness in found}
+    catalog = load_catalog()
+    picked: dict[str, Freshness] = {}
+    for name in names:
+        known = catalog.find(name)
+        canonical = known.name if known else folded.get(name.strip().casefold(), name.strip())
+        freshness = by_name.get(canonical.casefold())
+        if freshness is None:
+            check_names((name,), catalog=catalog, queries=queries)
+            freshness = Freshness(canonical)
+        picked[freshness.dataset] = freshness
+    return list(picked.values())
+
+
+def _report_late(
+    folder: Path, late: Sequence[Freshness], *, now: datetime, nothing: bool, common: CommonOptions
+) -> None:
+    listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
+    fix = f"see `{listing}`, and whether the job that runs the export is still started"
+    if nothing:
+        write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
+        return
+    if len(late) > _MOST_NAMED:
+        names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
+    else:
+        names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
+    words = "is late" if len(late) == 1 else "are late"
+    why = [dataset.reason for dataset in late if dataset.reason]
+    write_error(
+        common,
+        f"{plural(len(late), 'dataset')} {words}: {names}",
+        why=f"the newest run said: {why[0]}" if why else None,
+        fix=fix,
+        exit_code=LATE,
+    )
+
+
+def _last_look(freshness: Freshness, now: datetime) -> str:
+    return f"last looked for {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
+
+
+def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:
+    return {
+        "dataset": freshness.dataset,
+        "source": freshness.source,
+        "state": state,
+        "run_id": freshness.run_id,
+        "rows": freshness.rows,
+        "rows_before": freshness.rows_before,
+        "generated_at": _iso(freshness.generated_at),
+        "published_at": _iso(freshness.published_at),
+        "checked_at": _iso(freshness.checked_at),
+        "data_age_seconds": _seconds(_made(freshness), now),
+        "check_age_seconds": _seconds(freshness.checked_at, now),
+        "reason": freshness.reason,
+    }
+
+
+def _table(chosen: Sequence[Freshness], states: dict[str, State], *, now: datetime) -> Table:
+    numbers = ("rows", "data age", "looked for")
+    table = new_table("dataset", "state", *numbers, right=numbers, fold=["dataset"])
+    table.columns[0].max_width = DATASET_WIDTH
+    for freshness in chosen:
+        table.add_row(
+            freshness.dataset,
+            states[freshness.dataset],
+            "" if freshness.rows is None else f"{freshness.rows:,}",
+            _age(_made(freshness), now),
+            f"{_age(freshness.checked_at, now)} ago" if freshness.checked_at else "",
+        )
+    return table
+
+
+def _made(freshness: Freshness) -> datetime | None:
+    """The moment that the data speaks of, as well as it is known."""
+    return freshness.generated_at or freshness.published_at
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    return format_age((now - moment).total_seconds()) if moment else ""
+
+
+def _seconds(moment: datetime | None, now: datetime) -> int | None:
+    return max(0, int((now - moment).total_seconds())) if moment else None
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return iso_utc(moment) if moment else None

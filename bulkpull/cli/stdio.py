@@ -28,18 +28,18 @@ class SafeStream:
     A text stream that goes silent, instead of raising, once nobody can receive it.
 
     Args:
-        forgives: The errors that end the stream's use and nothing else.
+        ignored: The errors that end the stream's use and nothing else.
     """
 
-    def __init__(self, stream: TextIO, *, forgives: type[OSError]) -> None:
+    def __init__(self, stream: TextIO, *, ignored: type[OSError]) -> None:
         self._stream = stream
-        self._forgives = forgives
+        self._ignored = ignored
 
     def write(self, text: str) -> int:
         """Write as the stream does; after a loss, nowhere."""
         try:
             return self._stream.write(text)
-        except self._forgives:
+        except self._ignored:
             self._let_go()
         return len(text)
 
@@ -47,7 +47,7 @@ class SafeStream:
         """Flush as the stream does."""
         try:
             self._stream.flush()
-        except self._forgives:
+        except self._ignored:
             self._let_go()
 
     def __getattr__(self, name: str) -> Any:
@@ -60,22 +60,22 @@ class SafeStream:
         os.close(nowhere)
 
 
-def forgive() -> None:
+def make_stdio_safe() -> None:
     """
-    Make `sys.stdout` and `sys.stderr` forgiving, and able to carry any letter in any locale.
+    Let `sys.stdout` and `sys.stderr` survive a reader that goes away, and write any letter in any locale.
 
     A full disk under standard output stays an error, because data is lost; under standard error it is none.
     """
-    sys.stdout = _forgiving(sys.stdout, forgives=BrokenPipeError)
-    sys.stderr = _forgiving(sys.stderr, forgives=OSError)
+    sys.stdout = _make_safe(sys.stdout, ignored=BrokenPipeError)
+    sys.stderr = _make_safe(sys.stderr, ignored=OSError)
 
 
-def _forgiving(stream: TextIO | None, *, forgives: type[OSError]) -> TextIO:
+def _make_safe(stream: TextIO | None, *, ignored: type[OSError]) -> TextIO:
     if stream is None:  # closed by whoever started the program (`>&-`)
         return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it lives as long as the process
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
-    return cast("TextIO", SafeStream(stream, forgives=forgives))
+    return cast("TextIO", SafeStream(stream, ignored=ignored))
 
 
 def print_data(text: str) -> None:

@@ -1,4 +1,4 @@
-"""A published Parquet file written anew with wider types: the same rows, values, names and metadata."""
+"""A Parquet file written anew with wider types and further columns: the same rows, values and metadata."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ _ARROW_SCHEMA = "ARROW:schema"  # of the present types; the writer adds its own
 
 def widen_file(request: WideningRequest) -> ParquetFile:
     """
-    Write the file of `request` with the types of `request`, in this process.
+    Write the file of `request` with the columns and types of `request`, in this process.
 
     Raises:
         DiskTrouble: The file cannot be written.
     """
     there = pl.read_parquet_metadata(request.source)
     metadata = {name: text for name, text in there.items() if name != _ARROW_SCHEMA and not name.startswith(FORMAT_KEY)}
-    frame = pl.scan_parquet(request.source, glob=False).with_columns(
-        pl.col(name).cast(NARROW_BY_NAME[kind]) for name, kind in request.types.items()
+    source = pl.scan_parquet(request.source, glob=False)
+    present = {name.casefold(): name for name in source.collect_schema()}
+    new_names = {present.get(name.casefold()): name for name in request.types}
+    frame = source.select(
+        _column(present.get(name.casefold()), NARROW_BY_NAME.get(kind, pl.String())).alias(name)
+        for name, kind in request.types.items()
     )
+    formats = {new_names[name]: form for name, form in formats_of(there).items() if name in new_names}
     path = request.into / request.source.name
     try:
-        written = write_lazy(
-            frame, path=path, row_group_rows=_ROW_GROUP_ROWS, metadata=metadata, formats=formats_of(there)
-        )
+        written = write_lazy(frame, path=path, row_group_rows=_ROW_GROUP_ROWS, metadata=metadata, formats=formats)
     except Exception as error:
         path.unlink(missing_ok=True)
         if disk_error := conversion_disk_error(error, folder=request.into):
@@ -37,3 +40,7 @@ def widen_file(request: WideningRequest) -> ParquetFile:
         raise
     assert written.rows == rows_in(request.source), "a cast changes no number of rows"
     return written
+
+
+def _column(name: str | None, kind: pl.DataType) -> pl.Expr:
+    return pl.lit(None, dtype=kind) if name is None else pl.col(name).cast(kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic
 
 import anyio
@@ -34,16 +35,23 @@ class SharedLookup(Generic[Made]):
 
     Args:
         list_named: Lists the objects of one name, or with `None` all of the user's.
+        gather: Waits for others to join a listing; without it `GATHER_S` pass.
     """
 
-    def __init__(self, list_named: Callable[[str | None], Awaitable[list[Made]]], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        list_named: Callable[[str | None], Awaitable[list[Made]]],
+        *,
+        clock: Clock,
+        gather: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._list: Callable[[str | None], Awaitable[list[Made]]] = list_named
-        self._clock = clock
+        self._gather = gather or partial(clock.sleep, GATHER_S)
         self._open: _Round[Made] | None = None
 
     async def find(self, name: str) -> list[Made]:
         """
-        The objects that the service lists two seconds from now: those of `name`, or all where others look as well.
+        The objects that the service lists once others have joined: those of `name`, or all where others look as well.
 
         Raises:
             BulkpullError: The listing failed; all callers that waited get the same error.
@@ -64,7 +72,7 @@ class SharedLookup(Generic[Made]):
         mine = self._open = _Round[Made]({name})
         try:
             try:
-                await self._clock.sleep(GATHER_S)
+                await self._gather()
             finally:
                 self._open = None  # who comes from here on wants a later listing
             mine.found = await self._list(name if len(mine.names) == 1 else None)

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import anyio
+
 from bulkpull.auth.token_endpoint import AccessToken, TokenSource
 from bulkpull.clock import Clock
 from bulkpull.errors import (
@@ -194,7 +196,9 @@ class ApiSession:
             creates=call.creates,
         )
         try:
-            reply = await self._http.send(request)
+            # A creation under way is never left unanswered: what it made on the service would be unknown here.
+            with anyio.CancelScope(shield=call.creates):
+                reply = await self._http.send(request)
         except BaseException as error:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))

@@ -16,6 +16,7 @@ from bulkpull.observability.html_markup import Html, element, joined
 from bulkpull.observability.html_sections import draw_datasets, draw_losses, draw_notes, draw_requests
 from bulkpull.observability.html_timeline import draw_timeline, phase_label, timeline_table
 from bulkpull.observability.run_summary import RunOutcome, RunSummary, Severity, run_outcome
+from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
 # No script runs and nothing is fetched, whatever a text on the page says.
@@ -78,7 +79,7 @@ def _facts(account: RunSummary) -> list[Html]:
         "Started (UTC)": _moment(manifest.started_at),
         "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
-        "Downloaded": format_size(sum(record.downloaded_bytes for record in records)),
+        "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
         "As Parquet": format_size(sum(stored_bytes(record) for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
@@ -131,9 +132,9 @@ def _footer(manifest: Manifest) -> Html:
             "p",
             f"Ended {ended} UTC, asked {host}, written by {manifest.tool.name} {manifest.tool.version}.",
             " Beside this page: ",
-            element("a", "manifest.json", href="manifest.json"),
+            element("a", MANIFEST, href=MANIFEST),
             " and ",
-            element("a", "log.jsonl", href="log.jsonl"),
+            element("a", LOG, href=LOG),
             ".",
             class_="soft small",
         ),

@@ -25,6 +25,7 @@ from typing import Any
 from bulkpull import platforms
 from bulkpull.clock import stamp_of
 from bulkpull.events import Event, Level
+from bulkpull.output.layout import Layout
 from bulkpull.redact import printable_value
 
 # A night of twenty datasets takes a hundred kilobytes. What a storm of retries adds is cut here, calls first.
@@ -94,7 +95,7 @@ class RunLog:
             if self._file is None:
                 if not waiting:
                     return lost
-                self._file = _open_log(log_of(self._output, waiting[0]["run_id"]))
+                self._file = _open_log(Layout(self._output).log(waiting[0]["run_id"]))
                 self._size_bytes = _mend(self._file)
             if lost and waiting:
                 self._write_all(_line(_about(waiting[0], "log.lost", lines=lost)))
@@ -136,11 +137,6 @@ class RunLog:
             with suppress(OSError):
                 self._file.close()
             self._file = None
-
-
-def log_of(output: Path, run_id: str) -> Path:
-    """Where the log of a run stands."""
-    return output / "runs" / run_id / "log.jsonl"
 
 
 def as_entry(event: Event, *, run_id: str, at: datetime) -> Entry:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bulkpull.output.layout import LOG, MANIFEST
 from bulkpull.redact import plain, printable_value
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -31,8 +32,9 @@ What bulkpull knows of run {run_id}, to be sent to whoever helps.
   machine.json    versions, platform, free disk, the clock against the service's
 
 It holds no exported data, no secret and no link. Values that did not fit a column are reduced to their shape
-(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns, folders, the
-tenant and the application are in it: look through it before you pass it on.
+(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns and folders, the
+tenant, the application and the name of the user that signs in (`username`) are in it: look through it before you pass
+it on.
 """
 
 
@@ -53,14 +55,14 @@ def files_of(bundle: Bundle) -> dict[str, str]:
     lines = [cleaned for line in bundle.log if (cleaned := _line(line))]
     machine = dict(bundle.machine) | {"clock_skew_s": clock_skew(lines)}
     parts: dict[str, Any] = {
-        "manifest.json": without_data(bundle.manifest),
+        MANIFEST: without_data(bundle.manifest),
         "ledger.json": without_data(bundle.ledger),
         "settings.json": printable_value(bundle.settings, name="settings"),
         "machine.json": printable_value(machine, name="machine"),
     }
     files = {"README.txt": ABOUT.format(run_id=bundle.run_id)}
     if lines:
-        files["log.jsonl"] = "".join(f"{line}\n" for line in lines)
+        files[LOG] = "".join(f"{line}\n" for line in lines)
     for name, part in parts.items():
         if part is not None:
             files[name] = json.dumps(part, indent=2, ensure_ascii=False) + "\n"

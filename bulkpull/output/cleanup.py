@@ -16,15 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from bulkpull.output.atomic_files import makedirs_durable, replace_symlink, sync_folder, to_disk_error, write_atomically
+from bulkpull.output.layout import LATEST, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.no_follow import NotBeneath, remove_beneath
 from bulkpull.output.retention import retire_snapshots
-from bulkpull.output.run_history import PRIVATE
-from bulkpull.output.views import MARK, VIEWS, script_of
-
-LATEST = "latest"
-# There when the file system was found to have no links; `runs verify` then misses none.
-_NO_LINKS_MARK = "no-links"
+from bulkpull.output.views import MARK, script_of
 
 _RUN_COLUMN_LINES = """
 An engine that takes `run=<run>` in the paths of `current.json` for a partition adds a column `run`: switch that off
@@ -118,7 +114,7 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
     for dataset in datasets:
         snapshot = current.datasets.get(dataset)
         if snapshot is not None:
-            attempt(dataset, "latest", partial(point_latest, output, dataset, snapshot=snapshot))
+            attempt(dataset, LATEST, partial(point_latest, output, dataset, snapshot=snapshot))
             retire = partial(retire_snapshots, output, dataset, snapshot=snapshot, retain=retain, now=now)
             attempt(dataset, "retention", retire)
     attempt(None, "readme", partial(write_readme, output))
@@ -134,7 +130,7 @@ def write_views(output: Path, *, current: Current) -> None:
     Raises:
         OSError: The disk refused.
     """
-    path, wanted = output / VIEWS, script_of(current.datasets)
+    path, wanted = Layout(output).views, script_of(current.datasets)
     try:
         there = path.read_text(encoding="utf-8") if path.is_file() else None
     except ValueError:
@@ -147,7 +143,7 @@ def write_views(output: Path, *, current: Current) -> None:
 
 def is_without_links(output: Path) -> bool:
     """Whether the last run found that the file system has no links, so that there is no `latest/`."""
-    return os.path.lexists(output / PRIVATE / _NO_LINKS_MARK)
+    return os.path.lexists(Layout(output).no_links_mark)
 
 
 def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> None:
@@ -157,8 +153,9 @@ def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> No
     Raises:
         OSError: The disk refused.
     """
-    folder, mark = output / LATEST, output / PRIVATE / _NO_LINKS_MARK
-    link, target = folder / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+    layout = Layout(output)
+    folder, mark = layout.latest, layout.no_links_mark
+    link, target = layout.latest_link(dataset), latest_target(dataset, snapshot.run_id)
     with suppress(OSError):
         if os.readlink(link) == target:  # noqa: PTH115 - a path would lose the leading dots' spelling
             return
@@ -181,7 +178,7 @@ def write_readme(output: Path) -> None:
     Raises:
         OSError: The disk refused.
     """
-    path = output / "README.md"
+    path = Layout(output).readme
     wanted = README_WITHOUT_LINKS if is_without_links(output) else README
     try:
         there = path.read_text(encoding="utf-8") if path.is_file() else None

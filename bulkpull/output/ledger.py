@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from bulkpull.clock import Clock, SystemClock
 from bulkpull.foreign_text import writable
+from bulkpull.output.layout import ledger_file
 from bulkpull.output.ledger_db import (
     SetAside,
     damaged_ledger,
@@ -233,7 +234,7 @@ async def opened_ledger(folder: Path, *, read_only: bool = False, clock: Clock |
         LedgerError: It was written by a newer version, another program holds it, or it cannot be read.
         DiskTrouble: The folder cannot be written.
     """
-    path = folder / "ledger.sqlite"
+    path = ledger_file(folder)
     set_aside: SetAside | None = None
     if read_only:
         database = await anyio.to_thread.run_sync(open_to_read, path)

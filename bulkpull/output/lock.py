@@ -25,6 +25,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble, OutputLocked
 from bulkpull.output.atomic_files import disk_errors, load_json, makedirs_durable, remove_stale_temp_files, write_json
+from bulkpull.output.layout import CURRENT, MANIFEST, README, REPORT, WRITER, Layout, lock_file, writer_file
 from bulkpull.output.no_follow import names_beneath
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -50,11 +51,11 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None
     """
     # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
     # No fallback to a lock by a file's existence: that one survives a kill, and would shut everybody out.
-    lock = FileLock(folder / "lock", timeout=0, thread_local=False, fallback_to_soft=False)
+    lock = FileLock(lock_file(folder), timeout=0, thread_local=False, fallback_to_soft=False)
     await anyio.to_thread.run_sync(_acquire, lock, folder, since)
     try:
-        held = await anyio.to_thread.run_sync(os.stat, folder / "lock")
-        yield lambda: _check_held(folder / "lock", held)
+        held = await anyio.to_thread.run_sync(os.stat, lock_file(folder))
+        yield lambda: _check_held(lock_file(folder), held)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(lock.release)
@@ -80,10 +81,10 @@ def find_writer(folder: Path) -> str | None:
     Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
     that a run that begins at this moment is not refused because of this look.
     """
-    writer = folder / "writer.json"
+    writer = writer_file(folder)
     if not writer.is_file() or not _may_live(writer):
         return None
-    lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
+    lock = FileLock(lock_file(folder), timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
@@ -106,7 +107,7 @@ def _may_live(writer: Path) -> bool:
 
 
 def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
-    writer = folder / "writer.json"
+    writer = writer_file(folder)
     with disk_errors(folder):
         makedirs_durable(folder)  # durable: a ledger that vanished with its folder would have its reports made twice
         try:
@@ -135,12 +136,13 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
 
 def _clear_asides(folder: Path) -> None:
     """Remove what a killed run had not finished writing; only what is named as our own files are."""
-    output = folder.parent
-    remove_stale_temp_files(folder, root=folder, names={"writer.json"})
-    remove_stale_temp_files(output, root=output, names={"current.json", "README.md"})
-    remove_stale_temp_files(output / "latest", root=output)
-    for name in names_beneath(output / "runs", root=output):
-        remove_stale_temp_files(output / "runs" / name, root=output, names={"manifest.json", "report.html"})
+    layout = Layout(folder.parent)
+    output = layout.root
+    remove_stale_temp_files(folder, root=folder, names={WRITER})
+    remove_stale_temp_files(output, root=output, names={CURRENT, README})
+    remove_stale_temp_files(layout.latest, root=output)
+    for run_id in names_beneath(layout.runs, root=output):
+        remove_stale_temp_files(layout.run(run_id), root=output, names={MANIFEST, REPORT})
 
 
 def _await_holder(writer: Path) -> str:

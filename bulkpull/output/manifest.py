@@ -22,9 +22,8 @@ from pydantic import (
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
-
-CURRENT = "current.json"
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -69,14 +68,24 @@ class PublishedColumn(_Record):
 
 
 class Drift(_Record):
-    """How the columns differ from the snapshot that was current before."""
+    """
+    How the columns differ from the snapshot that was current before, and from what was asked for.
+
+    `unrequested` columns were in the file without having been asked for, and no snapshot had them before.
+    """
 
     appeared: list[str] = Field(default_factory=list)
     vanished: list[str] = Field(default_factory=list)
     retyped: list[str] = Field(default_factory=list)
+    unrequested: list[str] = Field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything differs from the snapshot before."""
+        return bool(self.appeared or self.vanished or self.retyped)
 
     def __bool__(self) -> bool:
-        return bool(self.appeared or self.vanished or self.retyped)
+        return self.changes or bool(self.unrequested)
 
 
 class Seconds(_Record):
@@ -93,7 +102,8 @@ class PartRecord(_Record):
     One window of a dataset; times are UTC in ISO 8601.
 
     `edge_rows` lie on the day of its end, `outside_rows` outside of it: they came, and are left out, except where the
-    next window lacks that day. `undated_rows` have no time.
+    next window lacks that day. `undated_rows` have no time. `run_id` is the earlier run that made the file, where a
+    growing snapshot keeps it.
     """
 
     start: str
@@ -108,6 +118,7 @@ class PartRecord(_Record):
     undated_rows: int = 0
     downloaded_bytes: int = 0
     vouched_by: list[str] = Field(default_factory=list)
+    run_id: str | None = None
 
 
 class DecisionRecord(_Record):
@@ -136,7 +147,8 @@ class DatasetRecord(_Record):
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
     readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
-    scheduled report was due, where nothing has come of it yet. `vouched_by` names what tells that the
+    scheduled report was due, where nothing has come of it yet. `rows_before` are the rows of the snapshot before, where
+    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the
     files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
     does.
     """
@@ -154,6 +166,7 @@ class DatasetRecord(_Record):
     unbelieved_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
+    rows_before: int | None = None
     columns: list[PublishedColumn] = Field(default_factory=list)
     downloaded_bytes: int = 0
     files: list[PublishedFile] = Field(default_factory=list)
@@ -250,7 +263,7 @@ class Manifest(_Record):
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        path = output / "runs" / self.run_id / "manifest.json"
+        path = Layout(output).manifest(self.run_id)
         makedirs_durable(path.parent, root=output)
         write_json(path, self.as_dict())
         return path
@@ -325,7 +338,7 @@ class Current(_Record):
         Raises:
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
-        path = output / CURRENT
+        path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
             content = load_json(path)
@@ -340,4 +353,4 @@ class Current(_Record):
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
-        write_json(output / CURRENT, self.model_dump(mode="json"))
+        write_json(Layout(output).current, self.model_dump(mode="json"))

@@ -16,11 +16,10 @@ from typing import Any
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
 from bulkpull.identity import Account, normalise_root
 from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
-from bulkpull.output.manifest import CURRENT, Current
-from bulkpull.output.run_history import PRIVATE, RUNS, load_manifest
+from bulkpull.output.layout import CURRENT, Layout
+from bulkpull.output.manifest import Current
+from bulkpull.output.run_history import load_manifest
 from bulkpull.url_safety import is_loopback
-
-_FILE = "account.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def load_owner(output: Path) -> Owner | None:
     Raises:
         DiskTrouble: The record is damaged; whose data these are is never guessed.
     """
-    path = output / PRIVATE / _FILE
+    path = Layout(output).owner
     try:
         content = load_json(path)
         if content is not None:
@@ -110,7 +109,7 @@ def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
 
 def _account_of_run(output: Path, run_id: str) -> tuple[Account | None, str | None]:
     """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
-    path = output / RUNS / run_id / "manifest.json"
+    path = Layout(output).manifest(run_id)
     try:
         status = path.stat()
     except OSError:
@@ -160,14 +159,14 @@ def claim_folder(output: Path, owner: Owner) -> list[str]:
             "this one cannot see"
         )
     if before is None or (owner.sign_in and before.sign_in != owner.sign_in) or not _is_recorded(output):
-        makedirs_durable(output / PRIVATE)
+        makedirs_durable(Layout(output).private)
         content: dict[str, Any] = {"version": 1, "account": owner.account.as_dict(), "sign_in": owner.sign_in}
-        write_json(output / PRIVATE / _FILE, content)
+        write_json(Layout(output).owner, content)
     return notes
 
 
 def _is_recorded(output: Path) -> bool:
-    return (output / PRIVATE / _FILE).is_file()
+    return Layout(output).owner.is_file()
 
 
 def _root_of_earlier_version(output: Path) -> str | None:

@@ -10,9 +10,10 @@ from typing import TypeVar
 import anyio
 
 from bulkpull.errors import LedgerError
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.run_history import PRIVATE, run_ids
+from bulkpull.output.run_history import run_ids
 
 T = TypeVar("T")
 
@@ -24,12 +25,12 @@ def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | 
     Raises:
         LedgerError: It cannot be read.
     """
-    private = folder / PRIVATE
-    if not (private / "ledger.sqlite").is_file():
+    layout = Layout(folder)
+    if not layout.ledger.is_file():
         return None
 
     async def ask() -> T:
-        async with opened_ledger(private, read_only=True) as ledger:
+        async with opened_ledger(layout.private, read_only=True) as ledger:
             return await question(ledger)
 
     return anyio.run(ask)

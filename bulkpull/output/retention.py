@@ -24,20 +24,19 @@ import anyio.to_thread
 
 from bulkpull.clock import iso_utc
 from bulkpull.output.atomic_files import makedirs_durable, sync_folder
+from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout, run_of_snapshot, snapshot_name
 from bulkpull.output.ledger import STANDING, Ledger
 from bulkpull.output.manifest import CurrentSnapshot
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.owner import foreign_runs
-from bulkpull.output.run_history import PRIVATE, RUN_ID, RUNS, run_ids
+from bulkpull.output.run_history import run_ids
 
 # A reader that opened a snapshot shortly before it was replaced is left the time to finish.
 _A_DAY = timedelta(days=1)
 _FEWEST_RUNS = 30
 _REMEMBERED = timedelta(days=90)
-_PREFIX = "run="
-_RETIRED = "retired"
 # What `_remove_whole` names a folder on its way out: of a snapshot, or of a run.
-_ASIDE = re.compile(rf".+-({_PREFIX})?{RUN_ID.pattern}")
+_ASIDE = re.compile(rf".+-({snapshot_name('')})?{RUN_ID.pattern}")
 
 
 def snapshots_to_retire(
@@ -54,12 +53,13 @@ def snapshots_to_retire(
             when the next newer run began, at the earliest.
     """
     known, a_day_ago = replaced or {}, now - _A_DAY
-    runs = sorted((name for name in names if RUN_ID.fullmatch(name.removeprefix(_PREFIX))), reverse=True)
-    kept = [f"{_PREFIX}{current}", *(name for name in runs if name != f"{_PREFIX}{current}")][:retain]
-    superseded = {older for newer, older in pairwise(runs) if newer < f"{_PREFIX}{_stamp(a_day_ago)}"}
+    runs = sorted((name for name in names if RUN_ID.fullmatch(run_of_snapshot(name))), reverse=True)
+    newest = snapshot_name(current)
+    kept = [newest, *(name for name in runs if name != newest)][:retain]
+    superseded = {older for newer, older in pairwise(runs) if newer < snapshot_name(_stamp(a_day_ago))}
 
     def is_free(name: str) -> bool:
-        at = known.get(name.removeprefix(_PREFIX))
+        at = known.get(run_of_snapshot(name))
         return name in superseded if at is None else datetime.fromisoformat(at) < a_day_ago
 
     return [name for name in runs if name not in kept and is_free(name)]
@@ -89,21 +89,22 @@ def retire_snapshots(output: Path, dataset: str, *, snapshot: CurrentSnapshot, r
     Raises:
         OSError: The folder cannot be read.
     """
-    folder = output / "datasets" / dataset
+    layout = Layout(output)
+    folder = layout.snapshots(dataset)
     names = names_beneath(folder, root=output)
     if len(names) <= retain:
         return
     # What a copy brought from another account's folder is not ours to count or to remove (case O3).
-    foreign = foreign_runs(output, [name.removeprefix(_PREFIX) for name in names])
+    foreign = foreign_runs(output, [run_of_snapshot(name) for name in names])
     for name in snapshots_to_retire(
-        [name for name in names if name.removeprefix(_PREFIX) not in foreign],
+        [name for name in names if run_of_snapshot(name) not in foreign],
         current=snapshot.run_id,
         retain=retain,
         now=now,
         replaced=snapshot.replaced,
     ):
         _remove_whole(folder / name, output=output)
-        remove_beneath(output / "raw" / dataset / name, root=output)
+        remove_beneath(layout.snapshots(dataset, kind=RAW) / name, root=output)
 
 
 async def retire_runs(output: Path, ledger: Ledger, *, retain: int, now: datetime) -> None:
@@ -119,28 +120,30 @@ async def retire_runs(output: Path, ledger: Ledger, *, retain: int, now: datetim
 
 def _retire_runs(output: Path, *, retain: int, now: datetime) -> set[str]:
     """Remove old runs' folders; returns the runs whose folders are left."""
+    layout = Layout(output)
     for run_id in runs_to_retire(run_ids(output), needed=set(_runs_with_data(output)), retain=retain, now=now):
-        _remove_whole(output / RUNS / run_id, output=output)
-    private = output / PRIVATE
-    for name in names_beneath(private / _RETIRED, root=private):
+        _remove_whole(layout.run(run_id), output=output)
+    for name in names_beneath(layout.retired, root=layout.private):
         if _ASIDE.fullmatch(name):
-            remove_beneath(private / _RETIRED / name, root=private)
+            remove_beneath(layout.retired / name, root=layout.private)
     with suppress(OSError):
-        (private / _RETIRED).rmdir()
+        layout.retired.rmdir()
     return set(run_ids(output))
 
 
 def _runs_with_data(output: Path) -> Iterator[str]:
-    for kind in ("datasets", "raw"):
+    layout = Layout(output)
+    for kind in (DATASETS, RAW):
         for dataset in names_beneath(output / kind, root=output):
-            for name in names_beneath(output / kind / dataset, root=output):
-                yield name.removeprefix(_PREFIX)
+            for name in names_beneath(layout.snapshots(dataset, kind=kind), root=output):
+                yield run_of_snapshot(name)
 
 
 def _remove_whole(folder: Path, *, output: Path) -> None:
     """Move the folder out of readers' sight in one step, then remove it: nobody finds half of it."""
-    private = (output / PRIVATE).resolve()  # a link of its own is used; below it, none is
-    aside = private / _RETIRED / f"{folder.parent.name}-{folder.name}"
+    layout = Layout(output)
+    private = layout.private.resolve()  # a link of its own is used; below it, none is
+    aside = private / layout.retired.name / f"{folder.parent.name}-{folder.name}"
     with suppress(OSError):
         makedirs_durable(aside.parent, root=private)
         remove_beneath(aside, root=private)

@@ -6,7 +6,6 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,12 +15,10 @@ from pydantic import ValidationError
 
 from bulkpull.errors import SettingsError
 from bulkpull.output.atomic_files import load_json
+from bulkpull.output.layout import RUN_ID, Layout
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.no_follow import names_beneath
 
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-RUNS = "runs"
-PRIVATE = ".bulkpull"
 _MOST_NAMED = 5
 
 
@@ -32,14 +29,14 @@ def run_start_time(run_id: str) -> datetime:
 
 def run_ids(output: Path) -> list[str]:
     """The runs that have a folder in `output/runs`, newest first; what is not named like a run is passed over."""
-    names = names_beneath(output / RUNS, root=output)
+    names = names_beneath(Layout(output).runs, root=output)
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
 def load_manifest(output: Path, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
-        content = load_json(output / RUNS / run_id / "manifest.json", root=output)
+        content = load_json(Layout(output).manifest(run_id), root=output)
         return None if content is None else Manifest.model_validate(content)
     except (OSError, ValueError, ValidationError):
         return None

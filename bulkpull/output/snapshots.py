@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bulkpull.output.atomic_files import load_json
+from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import status_beneath
 from bulkpull.output.run_history import manifests
@@ -67,7 +68,7 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
 
 def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
     with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
-        manifest = load_json(output / "runs" / run_id / "manifest.json", root=output) or {"datasets": ()}
+        manifest = load_json(Layout(output).manifest(run_id), root=output) or {"datasets": ()}
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
         return {record.dataset: record for record in records if record.status == "complete"}
     return {}

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
+from bulkpull.formatting import join_some, plural
+from bulkpull.identity import DEMO
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_fault, look_into
+from bulkpull.output.export_command import export_words
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
-from bulkpull.output.manifest import CURRENT, Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
+from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
-from bulkpull.output.run_history import RUN_ID, RUNS, load_manifest, run_ids
+from bulkpull.output.run_history import load_manifest, run_ids
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -77,12 +82,16 @@ class Verifier:
     Args:
         quick: Only whether files are there and have their size; nothing is read.
         ask_ledger: Called for what no manifest describes: a run is under way, or was killed.
+        queries: Names of the custom queries in the settings, for the commands that are handed out.
+        config: The settings file that was given, for the same.
         pause: Waits a moment before what looks wrong is looked at again.
     """
 
     output: Path
     quick: bool
     ask_ledger: AskLedger
+    queries: Collection[str] = ()
+    config: Path | None = None
     pause: Callable[[], None] = _pause
     findings: Findings = field(default_factory=Findings)
 
@@ -95,7 +104,7 @@ class Verifier:
             datasets = []
         else:
             if not datasets:
-                self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+                self._tell_nothing_current()
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.output, run_ids(self.output))
@@ -122,6 +131,26 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
+
+    def _tell_nothing_current(self) -> None:
+        """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
+        folder = self.output / "datasets"
+        orphans = {
+            dataset: count
+            for dataset in names_beneath(folder, root=self.output)
+            if (count := sum(bool(RUN_ID.search(name)) for name in names_beneath(folder / dataset, root=self.output)))
+        }
+        if not orphans:
+            self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+            return
+        state = "names no dataset" if (self.output / CURRENT).exists() else "is gone"
+        snapshots = plural(sum(orphans.values()), "snapshot")
+        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
+        self._tell(
+            CURRENT,
+            what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
+            fix=f"restore it from a backup, or run `{command}`: it publishes them anew",
+        )
 
     def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
         path = f"datasets/{dataset}/run={run_id}"
@@ -151,7 +180,7 @@ class Verifier:
         self.findings.troubles += troubles
 
     def _troubles_of_current(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
-        run_id, fix = snapshot.run_id, self._anew(dataset)
+        run_id, fix = snapshot.run_id, self._publish_anew(dataset, snapshot)
         where = {"dataset": dataset, "run_id": run_id}
         record = self._describe(dataset, run_id)
         if record is None and self.ask_ledger(run_id) is None:
@@ -180,15 +209,19 @@ class Verifier:
 
     def _troubles_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
         """What is wrong with a snapshot that is described."""
+        # A growing snapshot keeps files of earlier runs.
+        made_by = {file.path: part.run_id or run_id for file, part in zip(record.files, record.parts, strict=False)}
 
         def look(file: PublishedFile) -> str | None:
-            return content_fault(file, self.output, dataset=record.dataset, run_id=run_id)
+            maker = made_by.get(file.path, run_id)
+            return content_fault(file, self.output, dataset=record.dataset, run_id=maker)
 
         for path, what in faults_of(record, self.output, run_id=run_id, look=None if self.quick else look):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
     def _troubles_of_link(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
-        link, target = self.output / "latest" / dataset, f"../datasets/{dataset}/run={snapshot.run_id}"
+        link = Layout(self.output).latest_link(dataset)
+        target = latest_target(dataset, snapshot.run_id)
         if is_without_links(self.output) and not os.path.lexists(link):
             return  # left out, as the folder's README says
         what = "the link is missing"
@@ -198,7 +231,7 @@ class Verifier:
                 return
         command = platforms.current().join_command(["ln", "-sfn", target, str(link)])
         yield Trouble(
-            f"latest/{dataset}",
+            f"{LATEST}/{dataset}",
             what=f"{what}, and {CURRENT} names {snapshot.run_id}",
             fix=f"run `{command}`; the next export of the dataset sets it as well",
             dataset=dataset,
@@ -215,7 +248,7 @@ class Verifier:
         manifest = load_manifest(self.output, run_id)
         if manifest is not None:
             return manifest.datasets
-        path = f"{RUNS}/{run_id}/manifest.json"
+        path = Layout(self.output).manifest(run_id).relative_to(self.output).as_posix()
         is_new = all(trouble.path != path for trouble in self.findings.troubles)
         if is_new and (self.output / path).is_file() and load_manifest(self.output, run_id) is None:
             self._tell(path, what="the manifest is damaged", fix="restore it; the data that it describes can be read")
@@ -232,11 +265,15 @@ class Verifier:
         return snapshot.run_id if snapshot else None
 
     def _folder(self, dataset: str, run_id: str) -> Path:
-        return self.output / "datasets" / dataset / f"run={run_id}"
+        return Layout(self.output).snapshot(dataset, run_id)
 
-    def _anew(self, dataset: str) -> str:
-        command = platforms.current().join_command(["bulkpull", "export", dataset, "--output", str(self.output)])
-        return f"run `{command}`: it publishes the dataset anew"
+    def _publish_anew(self, dataset: str, snapshot: CurrentSnapshot) -> str:
+        words = ["bulkpull", *export_words(dataset, snapshot, queries=self.queries), "--output", str(self.output)]
+        if Current.load(self.output).account == DEMO.as_dict():
+            words.append("--demo")
+        if self.config is not None:
+            words += ["--config", str(self.config)]
+        return f"run `{platforms.current().join_command(words)}`: it publishes the dataset anew"
 
     def _forget(self, dataset: str, run_id: str) -> str:
         return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not concerned"

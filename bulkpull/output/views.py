@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from bulkpull.output.layout import VIEWS
 from bulkpull.output.manifest import CurrentSnapshot
 
-VIEWS = "views.sql"
 MARK = "-- Written by bulkpull with every snapshot that becomes current; changes to it are lost."
 _PATTERN = re.compile(r"[*?\[]")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
 from bulkpull.output.integrity import damaged_snapshots
+from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
 from bulkpull.output.manifest import Current, DatasetRecord
 from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
-from bulkpull.output.run_history import PRIVATE, RUN_ID
 from bulkpull.output.snapshots import load_published
 
 
@@ -51,15 +51,15 @@ def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over:
         OSError: The folder cannot be read or written, or a part of it is a link to elsewhere.
     """
     current = Current.load(output)
-    private = output / PRIVATE
-    staging = private / "staging" / run_id
-    for name in ("datasets", "runs"):
-        refuse_links(output / name, root=output)  # before anything is ordered
+    layout = Layout(output)
+    private, staging = layout.private, layout.staged(run_id)
+    for folder in (layout.datasets, layout.runs):
+        refuse_links(folder, root=output)  # before anything is ordered
     if taken_over in names_beneath(staging.parent, root=private) and not staging.exists():
         rename_beneath(staging.parent / str(taken_over), staging, root=private, target_root=private)
     makedirs_durable(staging, root=private)
     staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
-    runs = tuple((set(names_beneath(output / "runs", root=output)) | staged) - {run_id})
+    runs = tuple((set(names_beneath(layout.runs, root=output)) | staged) - {run_id})
     for name in staged - alive - {run_id}:
         remove_beneath(staging.parent / name, root=private)
     return OutputFolder(
@@ -76,8 +76,8 @@ def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> di
     """
     blocked: dict[str, DiskTrouble] = {}
     for dataset in datasets:
-        for kind in ("datasets", "raw") if keep_raw else ("datasets",):
-            folder = output / kind / dataset
+        for kind in (DATASETS, RAW) if keep_raw else (DATASETS,):
+            folder = Layout(output).snapshots(dataset, kind=kind)
             try:
                 refuse_links(folder, root=output)
                 if folder.exists() and not folder.is_dir():

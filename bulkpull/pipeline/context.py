@@ -18,9 +18,9 @@ from bulkpull.errors import BulkpullError, NotFound, TooManyReports
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.in_flight import ReportsInFlight
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusal
 from bulkpull.pipeline.outcome import record_query
@@ -77,7 +77,24 @@ class RunContext:
     @property
     def private(self) -> Path:
         """The private folder within the output folder."""
-        return self.output / PRIVATE
+        return Layout(self.output).private
+
+    def require_reports(self, dataset: str, number: int) -> None:
+        """
+        Refuse an export that needs more reports than it may order, before the first one.
+
+        Args:
+            number: How many windows no report was ordered for.
+
+        Raises:
+            TooManyReports: It is more than `reports_per_dataset` allows.
+        """
+        most = self.settings.reports_per_dataset
+        if number > most:
+            raise TooManyReports(
+                f"{dataset}: its windows need {number:,} reports, and `reports_per_dataset` allows {most:,}",
+                fix="give a later --since, or allow more by --yes or `reports_per_dataset`; nothing was ordered",
+            )
 
     def count_report(self, dataset: str) -> None:
         """

@@ -28,6 +28,8 @@ class ConvertedPull:
 
     Attributes:
         report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
+        bounds: What it was converted by, where it belongs to a window.
+        published_by: The earlier run that made its file; `None` for a part of this run.
     """
 
     pull: Pull
@@ -35,11 +37,13 @@ class ConvertedPull:
     execution: Execution
     stored: DownloadedFile
     table: ConversionResult
+    bounds: WindowBounds | None = None
+    published_by: str | None = None
 
-
-def column_names(part: ConvertedPull) -> list[str]:
-    """The columns that were asked for, in their order."""
-    return [column.name for column in part.table.columns]
+    @property
+    def is_published(self) -> bool:
+        """Whether it is taken over from the published snapshot, whose file it is."""
+        return self.published_by is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +79,14 @@ def execution_facts(execution: Execution) -> dict[str, Any]:
     }
 
 
-def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan], bounds: WindowBounds | None) -> dict[str, Any]:
-    """What the ledger keeps of a part, as JSON values; `columns` and `bounds` are what it was converted by."""
+def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> dict[str, Any]:
+    """What the ledger keeps of a part, as JSON values; `columns` are what it was converted by."""
     converted = _Converted(
         report_id=part.execution.report_id,
         stored=part.stored,
         table=part.table,
         columns=tuple(columns),
-        bounds=bounds,
+        bounds=part.bounds,
         query_id=part.report.query_id if part.report else None,
         name=part.report.name if part.report else None,
         **execution_facts(part.execution),
@@ -130,7 +134,7 @@ def from_facts(
     if report is None and known.query_id is not None:
         report = Report(known.report_id, known.name or "", known.query_id, execute_now=True)
     is_as_asked = (known.columns, known.bounds) == (tuple(columns), bounds)
-    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table), is_as_asked)
+    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table, known.bounds), is_as_asked)
 
 
 def files_exist(part: ConvertedPull, private: Path) -> bool:

@@ -234,7 +234,7 @@ def _explained(status: int, last_words: bytes) -> ConverterDied:
         return died(why, fix="run the same command again with more memory or with less running beside it")
     words = last_words.decode("utf-8", errors="replace")
     lines = words.strip().splitlines()
-    if any(each in words for each in _LIMIT_WORDS):
+    if any(word in words for word in _LIMIT_WORDS):
         return died("a limit on processes or threads was reached", fix=_LIMIT_FIX)
     why = f"it ended with status {status}" + (f" ({printable(lines[-1], most=300)})" if lines else "")
     return died(why, fix="report this as a defect of bulkpull; `keep_raw` keeps the file that it was found with")

@@ -20,6 +20,7 @@ _DAY = timedelta(days=1)
 # LIFETIME and the like say nothing of where the data begin.
 _ENDLESS_DAYS = 100 * 366
 _MARGIN = timedelta(days=31)
+_DAYS_OF_A_MONTH = 30.4
 _Step = Callable[[datetime], datetime]
 
 
@@ -57,11 +58,13 @@ def history_start(ranges: Sequence[str], *, now: datetime) -> datetime | None:
     Args:
         ranges: The spans that the service lists for the dataset.
     """
-    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
-    if not days:
-        return None
-    begins = now.astimezone(UTC) - timedelta(days=max(days)) - _MARGIN
-    return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    days = _widest_days(ranges)
+    return None if days is None else _first_of_month(now.astimezone(UTC) - timedelta(days=days) - _MARGIN)
+
+
+def first_listed_month(ranges: Sequence[str], *, now: datetime) -> datetime:
+    """The month with which a dataset's data begin; where the service lists no span, the one that a long span begins."""
+    return history_start(ranges, now=now) or _first_of_month(now.astimezone(UTC) - LONG)
 
 
 def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -> datetime:
@@ -72,10 +75,8 @@ def restated_from(ranges: Sequence[str], *, months: int | None, now: datetime) -
         ranges: The spans that the service lists for the dataset: what the widest serves again counts.
         months: How many months before the present one; `None` leaves that to the spans.
     """
-    days = [days for each in ranges if (days := span_days(each)) is not None and days < _ENDLESS_DAYS]
-    back = timedelta(days=max(days, default=LONG.days)) if months is None else timedelta(days=months * 30.4)
-    begins = now.astimezone(UTC) - back
-    return begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    days = (_widest_days(ranges) or LONG.days) if months is None else months * _DAYS_OF_A_MONTH
+    return _first_of_month(now.astimezone(UTC) - timedelta(days=days))
 
 
 def split_in_half(window: Window) -> tuple[Window, Window] | None:
@@ -102,9 +103,18 @@ def _edges(window: Window, *, step: _Step) -> list[datetime]:
     return edges
 
 
+def _widest_days(ranges: Sequence[str]) -> float | None:
+    """The days of the widest listed span that tells where the data begin; `None` where none does."""
+    known = (span_days(span) for span in ranges)
+    return max((days for days in known if days is not None and days < _ENDLESS_DAYS), default=None)
+
+
+def _first_of_month(moment: datetime) -> datetime:
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
 def _next_month(moment: datetime) -> datetime:
-    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
+    return _first_of_month(_first_of_month(moment) + timedelta(days=32))
 
 
 def _next_day(moment: datetime) -> datetime:

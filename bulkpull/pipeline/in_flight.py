@@ -1,8 +1,9 @@
 """
 Limits the number of reports in progress on the service, and shares it among datasets.
 
-The service may refuse more than some number of active reports (behaviour 86), or queue them; both lower the limit.
-Datasets take turns, so that a small one does not wait for all windows of a large one.
+The service may refuse more than some number of active reports (behaviour 86), or queue them behind one another. Both
+lower the limit. It rises again slowly, because the reports of others may have been the reason. Datasets take turns, so
+that a small one does not wait behind all windows of a large one.
 """
 
 from __future__ import annotations
@@ -21,14 +22,24 @@ from bulkpull.events import Events
 UNLEARNT = 30
 # One is made, and the next one waits in the service's queue.
 _LEAST_QUEUED = 2
+# The limit rises by one after so many times its own number of reports were made without another refusal.
+_ROUNDS_BEFORE_RISE = 2
 
 
-@dataclass(slots=True)
-class _Waiter:
+@dataclass(slots=True, eq=False)
+class Place:
+    """
+    The right to have one report in flight.
+
+    Attributes:
+        is_ordered: The report is on the service.
+    """
+
     dataset: str
     rank: float
     number: int
-    event: anyio.Event = field(default_factory=anyio.Event)
+    is_ordered: bool = False
+    granted: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(slots=True)
@@ -37,52 +48,63 @@ class ReportsInFlight:
     Delays the creation of reports while the limit is reached.
 
     Args:
-        limit: The most at once; falls with what the service teaches.
+        limit: The most at once. It falls when the service refuses or queues reports, and never rises above this.
     """
 
     events: Events
     limit: int = UNLEARNT
-    _busy: int = 0
+    _highest: int = field(init=False)
+    _made: int = 0
+    _held: set[Place] = field(default_factory=set)
     _granted: Counter[str] = field(default_factory=Counter)
-    _waiting: list[_Waiter] = field(default_factory=list)
+    _waiting: list[Place] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _ended: anyio.Event = field(default_factory=anyio.Event)
 
+    def __post_init__(self) -> None:
+        self._highest = self.limit
+
     @property
-    def busy(self) -> int:
-        """How many are in flight."""
-        return self._busy
+    def has_ordered(self) -> bool:
+        """Whether a report of ours is being made, so that one will end."""
+        return any(place.is_ordered for place in self._held)
 
     @asynccontextmanager
-    async def place(self, dataset: str, *, rank: float = 0.0, at_once: bool = False) -> AsyncIterator[None]:
+    async def place(self, dataset: str, *, rank: float = 0.0, is_ordered: bool = False) -> AsyncIterator[Place]:
         """
         Hold a place from the order of a report until it is made.
 
         Args:
             rank: Of several windows of a dataset the least goes first.
-            at_once: Do not wait: the report is on the service already.
+            is_ordered: Do not wait: the report is on the service already.
         """
-        waiter = _Waiter(dataset, rank, next(self._numbers))
-        self._waiting.append(waiter)
-        if at_once:
-            self._let_in(waiter)
+        place = Place(dataset, rank, next(self._numbers), is_ordered)
+        self._waiting.append(place)
+        if is_ordered:
+            self._grant(place)
         self._wake()
         try:
-            await waiter.event.wait()
+            await place.granted.wait()
         except BaseException:
-            if waiter.event.is_set():
-                self._leave()
+            if place.granted.is_set():
+                self._leave(place)
             else:
-                self._waiting.remove(waiter)
+                self._waiting.remove(place)
             raise
         try:
-            yield
+            yield place
         finally:
-            self._leave()
+            self._leave(place)
 
-    def refused(self) -> None:
-        """The service refuses a further report while those in flight are not made (behaviour 86)."""
-        self._lower(max(1, self._busy - 1), reason="the service refuses more active reports")
+    def refused(self, *, quota: int | None = None) -> None:
+        """
+        The service refuses a further report while those in flight are not made (behaviour 86).
+
+        Args:
+            quota: How many active reports it allows, when it says so.
+        """
+        ours = len(self._held) - 1  # the one that is refused holds a place as well
+        self._lower(max(1, ours if quota is None else min(ours, quota)), reason="the service refuses more reports")
 
     def queued(self, at_work: int) -> None:
         """The service makes `at_work` reports of ours at once and lets others wait."""
@@ -93,22 +115,32 @@ class ReportsInFlight:
         await self._ended.wait()
 
     def _lower(self, limit: int, *, reason: str) -> None:
+        self._made = 0
         if limit < self.limit:
             self.limit = limit
             self.events.warn("reports.limited", limit=limit, reason=reason)
 
+    def _rise(self) -> None:
+        self._made += 1
+        if self.limit < self._highest and self._made >= _ROUNDS_BEFORE_RISE * self.limit:
+            self.limit, self._made = self.limit + 1, 0
+
     def _wake(self) -> None:
-        while self._waiting and self._busy < self.limit:
-            self._let_in(min(self._waiting, key=lambda each: (self._granted[each.dataset], each.rank, each.number)))
+        while self._waiting and len(self._held) < self.limit:
+            self._grant(min(self._waiting, key=self._turn_of))
 
-    def _let_in(self, waiter: _Waiter) -> None:
-        self._waiting.remove(waiter)
-        self._busy += 1
-        self._granted[waiter.dataset] += 1
-        waiter.event.set()
+    def _turn_of(self, place: Place) -> tuple[int, float, int]:
+        return self._granted[place.dataset], place.rank, place.number
 
-    def _leave(self) -> None:
-        self._busy -= 1
+    def _grant(self, place: Place) -> None:
+        self._waiting.remove(place)
+        self._held.add(place)
+        self._granted[place.dataset] += 1
+        place.granted.set()
+
+    def _leave(self, place: Place) -> None:
+        self._held.remove(place)
+        self._rise()
         self._ended.set()
         self._ended = anyio.Event()
         self._wake()

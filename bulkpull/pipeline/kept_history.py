@@ -7,20 +7,70 @@ restated and keeps the others; an empty answer never removes published rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, ParquetFile
 from bulkpull.errors import HeldBack
+from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Window
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.converted_pull import ConvertedPull
+from bulkpull.pipeline.date_windows import restated_from
 from bulkpull.pipeline.download import DownloadedFile
 from bulkpull.pipeline.window_check import describe_window
-from bulkpull.question import OPEN, Question
+from bulkpull.question import OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """
+    How a growing snapshot goes on.
+
+    Attributes:
+        published: Its windows as they are published.
+        kept: Those of them that stay, the oldest first.
+        covered_until: Where the windows begin that are asked for again.
+    """
+
+    published: list[ConvertedPull]
+    kept: list[ConvertedPull]
+    covered_until: datetime
+
+    def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
+        """The windows of the new snapshot, and a note for each thing that a person may want to know (pure)."""
+        chosen, notes = without_emptied(fetched, self.published)
+        if self.kept:
+            many = plural(len(self.kept), "window")
+            notes.append(f"{many} up to {self.covered_until:%Y-%m-%d} kept as published")
+        return [*self.kept, *chosen], notes
+
+
+def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, restated_months: int | None) -> Growth:
+    """
+    Which published windows stay, and from where on the service is asked again (pure).
+
+    Args:
+        pull: With the whole window.
+        published: The current snapshot under its name.
+        restated_months: The setting `history_restated_months`.
+
+    Raises:
+        HeldBack: The published history would be replaced by one that begins later or ends earlier.
+    """
+    window = pull.window
+    assert window is not None
+    is_history = published is not None and open_since(published) is not None
+    parts = published_parts(published if is_history else None, pull, output=output)
+    if published is not None and is_history:
+        _refuse_shorter_history(published, window, until=_window(parts[-1]).end if parts else None)
+    restated = restated_from(pull.offered.date_ranges, months=restated_months, now=window.end)
+    kept, covered_until = keep_before(parts, since=window.start, restated_from=restated)
+    return Growth(parts, kept, covered_until)
 
 
 def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -> list[ConvertedPull]:
@@ -32,38 +82,41 @@ def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -
     """
     if record is None or len(record.parts) != len(record.files):
         return []
-    parts = [
-        _part(part_record, file, record, pull, output=output)
-        for part_record, file in zip(record.parts, record.files, strict=True)
-    ]
+    parts: list[ConvertedPull] = []
+    rows_before = 0
+    for window, file in zip(record.parts, record.files, strict=True):
+        parts.append(_part(window, file, record, pull, output=output, rows_before=rows_before))
+        rows_before += file.rows
     return sorted(parts, key=lambda part: _window(part).start)
 
 
-def is_open(record: DatasetRecord) -> bool:
-    """Whether a snapshot is one that grows."""
-    return _open_since(record) is not None
-
-
-def refuse_shorter_history(published: DatasetRecord | None, question: Question) -> None:
-    """
-    Refuse to replace a history by one that begins later (pure): what only it still has would be gone.
-
-    Raises:
-        HeldBack: With both beginnings.
-    """
-    since = _open_since(published) if published else None
-    if published is None or since is None or question.window is None or question.window[0] <= since:
-        return
-    raise HeldBack(
-        f"{published.dataset}: the published history begins at {since}, and a later one would take its place",
-        why=f"--since says {question.window[0]}",
-        fix="give the same --since, or another name by --as",
-    )
-
-
-def _open_since(record: DatasetRecord) -> str | None:
+def open_since(record: DatasetRecord) -> datetime | None:
+    """Where a snapshot that grows begins; `None` for one that does not grow."""
     window = (record.question or {}).get("window")
-    return str(window[0]) if window and window[1] == OPEN else None
+    return datetime.fromisoformat(window[0]) if window and window[1] == OPEN else None
+
+
+def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime]:
+    """Where the published snapshots that grow begin, by their names."""
+    starts = {name: open_since(record) for name, record in published.items()}
+    return {name: start for name, start in starts.items() if start is not None}
+
+
+def _refuse_shorter_history(published: DatasetRecord, window: Window, *, until: datetime | None) -> None:
+    """Refuse to replace a history by one that covers less: what only it still has would be gone."""
+    since = open_since(published)
+    if since is not None and window.start > since:
+        raise HeldBack(
+            f"{published.dataset}: the published history begins on {since:%Y-%m-%d}, and a later one would replace it",
+            why=f"--since is {window.start:%Y-%m-%d}",
+            fix="give the same --since or none, or another name by --as",
+        )
+    if until is not None and window.end < until:
+        raise HeldBack(
+            f"{published.dataset}: the published history ends on {until:%Y-%m-%d}, and an earlier end would cut it",
+            why=f"--until is {window.end:%Y-%m-%d}",
+            fix="leave --until out, or give another name by --as",
+        )
 
 
 def keep_before(
@@ -113,64 +166,46 @@ def without_emptied(
     return chosen, notes
 
 
-def refuse_other_columns(kept: Sequence[ConvertedPull], new: Sequence[ConvertedPull], *, dataset: str) -> None:
-    """
-    Refuse to join windows whose columns or types differ: readers are to have one table.
-
-    Raises:
-        HeldBack: With the columns that differ.
-    """
-    if not kept or not new:
-        return
-    before, now = _types(kept[0]), _types(new[0])
-    if before == now:
-        return
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    raise HeldBack(
-        f"{dataset}: the windows that are kept and those that came differ in {', '.join(names[:4])}",
-        why="columns or their types have changed since",
-        fix="publish the history anew under another name (--as), or select columns that have stayed",
-    )
-
-
-def _types(part: ConvertedPull) -> dict[str, str]:
-    table = part.table
-    return {column.name: column.type for column in table.columns} | dict.fromkeys(table.extra_columns, "String")
-
-
 def _part(
-    part_record: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path
+    published: PartRecord, file: PublishedFile, record: DatasetRecord, pull: Pull, *, output: Path, rows_before: int
 ) -> ConvertedPull:
-    window = Window(datetime.fromisoformat(part_record.start), datetime.fromisoformat(part_record.end))
+    window = Window(datetime.fromisoformat(published.start), datetime.fromisoformat(published.end))
     path = output / file.path
     execution = Execution(
-        part_record.execution_id or "",
-        part_record.report_id or "",
+        published.execution_id or "",
+        published.report_id or "",
         "Completed",
-        generated_at=datetime.fromisoformat(part_record.generated_at) if part_record.generated_at else None,
+        generated_at=datetime.fromisoformat(published.generated_at) if published.generated_at else None,
     )
     declared = [column for column in record.columns if column.declared is not None]
     table = ConversionResult(
         files=(ParquetFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
         rows=file.rows,
-        columns=tuple(map(_column, declared)),
+        columns=tuple(_column(column, rows=file.rows, rows_before=rows_before) for column in declared),
         unpacked_bytes=0,
         extra_columns=tuple(column.name for column in record.columns if column.declared is None),
         content_hash=file.sha256,
     )
-    stored = DownloadedFile(path, part_record.downloaded_bytes, vouched_by=tuple(part_record.vouched_by))
-    return ConvertedPull(replace(pull, window=window, keeps_history=False), None, execution, stored, table)
+    stored = DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by))
+    fetched_by = published.run_id or Path(file.path).parent.name.removeprefix("run=")
+    return ConvertedPull(
+        replace(pull, window=window, keeps_history=False), None, execution, stored, table, published_by=fetched_by
+    )
 
 
-def _column(column: PublishedColumn) -> ConvertedColumn:
+def _column(column: PublishedColumn, *, rows: int, rows_before: int) -> ConvertedColumn:
+    def in_part(misfit: Mapping[str, Any] | None) -> Misfit | None:
+        row = misfit["row"] - rows_before if misfit else 0
+        return Misfit(row, misfit["value"]) if misfit and 0 < row <= rows else None
+
     return ConvertedColumn(
         name=column.name,
         type=column.type,
         declared=ColumnType(column.declared or ColumnType.STRING),
-        misfit=Misfit(**column.misfit) if column.misfit else None,
+        misfit=in_part(column.misfit),
         why_text=column.why_text,
         empty=column.empty,
-        outgrown=Misfit(**column.outgrown) if column.outgrown else None,
+        outgrown=in_part(column.outgrown),
         format=column.format,
     )
 

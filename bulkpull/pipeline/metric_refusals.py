@@ -76,13 +76,13 @@ class MetricRefusals:
             now: Aware.
         """
         found = [refusal for entry in entries if (refusal := _of_entry(entry)) is not None]
-        return cls(tuple(each for each in found if now - each.refused_at < RETRY_AFTER))
+        return cls(tuple(refusal for refusal in found if now - refusal.refused_at < RETRY_AFTER))
 
     def find(self, dataset: str, metrics: Sequence[str]) -> MetricRefusal | None:
         """The newest refusal of exactly these metrics of `dataset`, in any order; `None` where there is none."""
         wanted = _folded(metrics)
-        found = [each for each in self.known if each.dataset == dataset and _folded(each.metrics) == wanted]
-        return max(found, key=lambda each: each.refused_at, default=None) if wanted else None
+        found = [refusal for refusal in self.known if refusal.dataset == dataset and _folded(refusal.metrics) == wanted]
+        return max(found, key=lambda refusal: refusal.refused_at, default=None) if wanted else None
 
 
 def may_be_due_to_metrics(error: BulkpullError, pull: Pull) -> bool:

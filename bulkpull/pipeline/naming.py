@@ -18,7 +18,8 @@ from datetime import datetime
 
 from bulkpull.clock import iso_utc
 from bulkpull.model import Pull, Query
-from bulkpull.output.run_history import RUN_ID, run_start_time
+from bulkpull.output.layout import RUN_ID
+from bulkpull.output.run_history import run_start_time
 from bulkpull.query import normalise
 from bulkpull.question import question_of
 

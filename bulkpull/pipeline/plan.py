@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 
 from bulkpull.catalog import Catalog, CatalogDataset
 from bulkpull.custom_query import Selection
@@ -78,6 +80,8 @@ def make_plan(
     system_texts: Mapping[str, str] | None = None,
     metrics: MetricsChoice = "amounts",
     refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+    history_starts: Mapping[str, datetime] = MappingProxyType({}),
+    now: datetime | None = None,
 ) -> Plan:
     """
     Decide what to pull.
@@ -94,6 +98,8 @@ def make_plan(
         system_texts: The text of each system query that a selection names, by its id.
         metrics: Which metrics a full export selects.
         refusals: Refusals of metrics that still count: their datasets are asked for without these metrics.
+        history_starts: Where the published histories begin, by the names of their selections.
+        now: Where the window of a history ends that is asked for without a window.
 
     Raises:
         SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
@@ -101,7 +107,7 @@ def make_plan(
     """
     listed, notes = _by_canonical_name(offered, catalog=catalog)
     if listed:
-        check_timespan(timespan, ranges=[each.date_ranges for each in offered], documented=catalog.timespans)
+        check_timespan(timespan, ranges=[dataset.date_ranges for dataset in offered], documented=catalog.timespans)
     wanted = (
         []
         if only_selections
@@ -128,6 +134,8 @@ def make_plan(
                 system_text=(system_texts or {}).get(selection.system_query or ""),
                 metrics=metrics,
                 refusals=refusals,
+                history_start=history_starts.get(selection.name),
+                now=now,
             )
         except SettingsError as error:
             reason, failed = error.within(selection.name).reason, not isinstance(error, NotListed)
@@ -136,7 +144,7 @@ def make_plan(
             )
         else:
             pulls.append(pull)
-    wrong = [each.error for each in unavailable if each.error and each.failed]
+    wrong = [entry.error for entry in unavailable if entry.error and entry.failed]
     if only_selections and wrong and not pulls:
         raise wrong[0]
     return Plan(tuple(pulls), tuple(unavailable), notes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from bulkpull.catalog import Catalog
 from bulkpull.custom_query import Selection
@@ -15,6 +16,7 @@ from bulkpull.errors import QueryError, SettingsError
 from bulkpull.formatting import join_some
 from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
+from bulkpull.pipeline.date_windows import first_listed_month
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.time_column import held_against_window
 from bulkpull.pipeline.timespan import choose_timespan
@@ -43,6 +45,8 @@ def select_pull(
     named: bool = True,
     metrics: MetricsChoice = "amounts",
     refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+    history_start: datetime | None = None,
+    now: datetime | None = None,
 ) -> Pull:
     """
     The pull of a selection.
@@ -55,13 +59,15 @@ def select_pull(
         system_text: The text of the system query that it names; `None` when the service stores none under that id.
         metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
         refusals: As for `make_plan`.
+        history_start: Where the published history of this name begins; `None` where there is none.
+        now: Where the window of a history ends that is asked for without a window; `None` leaves it open.
 
     Raises:
         NotListed: The service does not list the dataset for this account.
         QueryError: The query asks for what is not there; the error points at the place.
         SettingsError: The dataset is unknown, or the service lists one of this name.
     """
-    if selection.name.casefold() in {name.casefold() for each in listed.items() for name in (each[0], each[1].name)}:
+    if selection.name.casefold() in {name.casefold() for item in listed.items() for name in (item[0], item[1].name)}:
         raise SettingsError(
             f"the service lists a dataset named {selection.name}", fix="choose another name for the query"
         )
@@ -87,6 +93,9 @@ def select_pull(
     checked = check_query(text, offered=[offered], catalog=catalog, is_whole=choice is not None)
     said = checked.statement
     depends_on_all = bool(said.distinct or said.orderings or said.limit)
+    keeps_history = selection.keep == "append"
+    if keeps_history and window is None and now is not None:
+        window = Window(history_start or first_listed_month(offered.date_ranges, now=now), now)
     pull = Pull(
         dataset=selection.name,
         offered=offered,
@@ -102,15 +111,13 @@ def select_pull(
         # Beside all columns, the time column among them, metrics add up over windows (behaviour 163).
         indivisible=depends_on_all or (choice is None and bool(checked.metrics)),
         notes=(*notes, *checked.warnings),
-        keeps_history=selection.keep == "append",
+        keeps_history=keeps_history,
     )
-    if pull.keeps_history and (window is None or pull.indivisible):
+    if keeps_history and pull.indivisible:
         raise SettingsError(
             f"{selection.name}: `keep` lets a snapshot grow month by month",
-            why="no --since says where it begins" if window is None else "its rows depend on all others of the window",
-            fix="give --since"
-            if window is None
-            else "leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
+            why="its rows depend on all others of the window",
+            fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
     return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
 

@@ -86,6 +86,7 @@ class Poller:
         remember: Gets each form that the service made us fall back to.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
+        on_retry: Called when a look failed, which the next look repeats.
         on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
     """
 
@@ -101,10 +102,11 @@ class Poller:
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
         on_queued: Callable[[int], None] = lambda _: None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
         self._remember, self._spacing_s, self._random = remember, spacing_s, random
-        self._on_queued = on_queued
+        self._on_queued, self._on_retry = on_queued, on_retry
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
         self._form = form
@@ -202,6 +204,7 @@ class Poller:
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
             self._failures, self._trouble = min(self._failures + 1, 10), error.message
+            self._on_retry()
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
             self._give_up_overdue(pending)
             return
@@ -218,7 +221,9 @@ class Poller:
         if not ready:
             return
         begun_s = max(watch.running_since_s or 0.0 for watch in ready)
-        waiting = [each for each in self._pending() if each.seen and not each.is_running and each.since_s <= begun_s]
+        waiting = [
+            watch for watch in self._pending() if watch.seen and not watch.is_running and watch.since_s <= begun_s
+        ]
         if waiting:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
@@ -226,13 +231,13 @@ class Poller:
         self._calls = 0
         ids = [watch.report.report_id for watch in pending]
         is_single = self._form is PollForm.ONE_REPORT
-        joined = [] if is_single else [each for each in ids if each not in self._alone]
+        joined = [] if is_single else [report_id for report_id in ids if report_id not in self._alone]
         answers: list[Execution] = []
         most = self._most_joined or max(1, len(joined))
         for start in range(0, len(joined), most):
             answers += await self._ask_together(joined[start : start + most])
-        for each in ids if is_single else [each for each in ids if each in self._alone]:
-            answers += await self._ask_alone(each) or []
+        for report_id in ids if is_single else [report_id for report_id in ids if report_id in self._alone]:
+            answers += await self._ask_alone(report_id) or []
         return answers
 
     async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
@@ -280,8 +285,8 @@ class Poller:
         found: list[Execution] = []
         bad = 0
         for half, answers in zip(halves, answered, strict=True):
-            for each in half:
-                alone = answers if len(half) == 1 else await self._ask_alone(each)
+            for report_id in half:
+                alone = answers if len(half) == 1 else await self._ask_alone(report_id)
                 bad += alone is None
                 found += alone or []
         if not bad:

@@ -73,11 +73,15 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
     earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
     """
-    mine = [each for each in answers if each.report_id == report.report_id and not _is_older(each, report)]
-    completed = [each for each in mine if each.is_completed]
-    ready = [each for each in completed if each.link is not None]
+    mine = [
+        execution
+        for execution in answers
+        if execution.report_id == report.report_id and not _is_older(execution, report)
+    ]
+    completed = [execution for execution in mine if execution.is_completed]
+    ready = [execution for execution in completed if execution.link is not None]
     if ready:
-        return ExecutionState.READY, max(ready, key=lambda each: each.generated_at or _NEVER)
+        return ExecutionState.READY, max(ready, key=lambda execution: execution.generated_at or _NEVER)
     if completed:
         return ExecutionState.WITHOUT_LINK, completed[0]
     if not mine:

@@ -22,9 +22,9 @@ from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
+from bulkpull.output.layout import RAW, Layout, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import names_beneath, open_beneath, remove_beneath, rename_beneath
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.question import Question
 
 
@@ -101,13 +101,13 @@ class Publisher:
             with anyio.CancelScope(shield=True), disk_errors(self.output):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
         self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
-        for each in published.undone:
-            self.events.warn("cleanup.postponed", step=each.step, reason=each.reason)
+        for undone in published.undone:
+            self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
         return published
 
     def _publish(self, staged: Staged) -> Published:
         self.check_lock()
-        snapshot = self.output / "datasets" / staged.dataset / f"run={self.run_id}"
+        snapshot = Layout(self.output).snapshot(staged.dataset, self.run_id)
         makedirs_durable(snapshot.parent, root=self.output)
         relative = snapshot.relative_to(self.output).as_posix()
         files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
@@ -116,7 +116,7 @@ class Publisher:
         if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
             sync_folder(staged.folder)
             remove_beneath(snapshot, root=self.output)  # of this very run, cut off before `current.json` named it
-            private = self.output / PRIVATE
+            private = Layout(self.output).private
             rename_beneath(staged.folder, snapshot, root=private, target_root=self.output)
             sync_folder(snapshot.parent)
         if staged.raw:
@@ -157,7 +157,7 @@ class Publisher:
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
         """When snapshots that are still there ceased to be current; the one that is replaced now among them."""
         there = {
-            name.removeprefix("run=") for name in names_beneath(self.output / "datasets" / dataset, root=self.output)
+            run_of_snapshot(name) for name in names_beneath(Layout(self.output).snapshots(dataset), root=self.output)
         }
         known = dict(named.replaced) if named else {}
         if named is not None and named.run_id != self.run_id:
@@ -165,7 +165,7 @@ class Publisher:
         return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, staged: Staged) -> None:
-        folder = self.output / "raw" / staged.dataset / f"run={self.run_id}"
+        folder = Layout(self.output).snapshot(staged.dataset, self.run_id, kind=RAW)
         makedirs_durable(folder, root=self.output)
         for number, path in enumerate(staged.raw):
             ending = ".csv.gz" if _is_gzip(path) else ".csv"
@@ -192,7 +192,11 @@ def _is_gzip(path: Path) -> bool:
 
 
 def find_schema_drift(
-    published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
+    published: Mapping[str, str],
+    columns: Sequence[PublishedColumn],
+    *,
+    empty: frozenset[str] = frozenset(),
+    unrequested: Sequence[str] = (),
 ) -> Drift:
     """
     How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
@@ -200,13 +204,16 @@ def find_schema_drift(
     Args:
         published: Parquet type by column name, as published; empty when nothing is.
         empty: Columns, in lower case, that no snapshot had a value of: their types were declared and bind nobody.
+        unrequested: Columns that the file has without having been asked for.
     """
     if not published:
-        return Drift()
+        return Drift(unrequested=list(unrequested))
     before = {name.casefold(): kind for name, kind in published.items()}
     now = {column.name.casefold() for column in columns}
+    new = [name for name in unrequested if name.casefold() not in before]
     return Drift(
-        appeared=[column.name for column in columns if column.name.casefold() not in before],
+        unrequested=new,
+        appeared=[column.name for column in columns if column.name.casefold() not in before and column.name not in new],
         vanished=[name for name in published if name.casefold() not in now],
         retyped=[
             f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
@@ -257,13 +264,42 @@ def hold_back(
         )
     if drift and on_drift == "fail":
         raise HeldBack(
-            f"{dataset}: the columns differ from the published snapshot",
+            f"{dataset}: the columns differ from {'the published snapshot' if drift.changes else 'what was asked for'}",
             why=describe_drift(drift),
             fix=f"adapt what reads them; then {publish}",
         )
 
 
+def is_noted_shrink(rows: int, *, before: int, note_shrink: float) -> bool:
+    """Whether a snapshot has fewer rows than the one before by more than the share `note_shrink` (pure)."""
+    return rows < before * (1 - note_shrink)
+
+
+def describe_shrink(rows: int, *, before: int) -> str:
+    """The note about a snapshot with far fewer rows than the one before."""
+    return (
+        f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: look whether that is "
+        "right (`note_shrink` says from which share on this is noted)"
+    )
+
+
+def drift_notes(drift: Drift) -> list[str]:
+    """A sentence about columns that changed, and one about columns that nobody asked for."""
+    notes: list[str] = []
+    if drift.changes:
+        changed = drift.model_copy(update={"unrequested": []})
+        notes.append(f"columns differ from the snapshot before: {describe_drift(changed)}")
+    if drift.unrequested:
+        notes.append(f"the report has columns that were not asked for, kept as text: {', '.join(drift.unrequested)}")
+    return notes
+
+
 def describe_drift(drift: Drift) -> str:
     """The differences in one line."""
-    changes = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
+    changes = (
+        ("appeared", drift.appeared),
+        ("vanished", drift.vanished),
+        ("another type", drift.retyped),
+        ("not asked for", drift.unrequested),
+    )
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in changes if names)

@@ -13,9 +13,10 @@ Runs one pull, one dataset over one window, from the service to a converted file
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,11 @@ from bulkpull.pipeline.converted_pull import (
     is_stored,
 )
 from bulkpull.pipeline.download import DownloadedFile, download_report
+from bulkpull.pipeline.in_flight import Place
 from bulkpull.pipeline.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.report_deletion import may_delete_report
+from bulkpull.pipeline.step_times import StepTimes
 from bulkpull.query import normalise
 from bulkpull.question import Question
 
@@ -66,7 +69,6 @@ _DOWNLOAD = {"report", "report.part", "report.journal"}
 _PARQUET = "parquet"
 # Above this many stored bytes a conversion needs its memory for itself.
 _LARGE_BYTES = 64 << 20
-_SECONDS = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
 
 
 @dataclass(slots=True)
@@ -75,7 +77,8 @@ class PullRunner:
     Runs one pull.
 
     Args:
-        record: Its dataset's part of the manifest; gets the ids, and the seconds of each step.
+        record: Its dataset's part of the manifest; gets the ids.
+        times: Gets the time of each step.
         columns: What the file is to hold, in the order of the query.
         bounds: Where its window meets others of the same dataset.
         execution: The execution of a standing report that is completed already; then nothing is ordered.
@@ -85,8 +88,9 @@ class PullRunner:
     """
 
     pull: Pull
-    tools: RunContext
+    context: RunContext
     record: DatasetRecord
+    times: StepTimes
     columns: Sequence[ColumnPlan]
     question: Question
     bounds: WindowBounds | None = None
@@ -115,9 +119,10 @@ class PullRunner:
         for attempt in range(1, attempts + 1):
             report = None
             try:
-                async with self._place():
+                async with self._place() as place:
                     may_order()
                     report = await self.submit(attempt)
+                    place.is_ordered = True
                     if (part := await self._take_up(report.report_id, report=report)) is not None:
                         return part
                     execution = await self._poll(report)
@@ -127,10 +132,10 @@ class PullRunner:
                     raise
                 if may_delete_report(error):
                     self.ordered.remove(report)
-                    await self.tools.withdraw_report(report, record=self.record)
+                    await self.context.withdraw_report(report, record=self.record)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
-                self.tools.events.warn(
+                self.context.events.warn(
                     "call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.message
                 )
         raise AssertionError("the last round returns or raises")
@@ -142,31 +147,31 @@ class PullRunner:
         Raises:
             BulkpullError: As `Submitter.submit_report`.
         """
-        report = self.tools.leftovers.take_report(pull_fingerprint(self.pull))
+        report = self.context.leftovers.take_report(pull_fingerprint(self.pull))
         if report is not None:
-            self.tools.events.emit("report.adopted", report_id=report.report_id)
+            self.context.events.emit("report.adopted", report_id=report.report_id)
+            self.ordered.append(report)
         else:
-            self.tools.count_report(self.pull.dataset)
+            self.context.count_report(self.pull.dataset)
             with self._step(Step.SUBMIT):
-                report = await self.tools.submitter.submit_report(self.pull, attempt=attempt)
-            await self._note(
-                "report",
-                report_id=report.report_id,
-                query_id=report.query_id,
-                name=report.name,
-                created_at=iso_utc(report.created_at) if report.created_at else None,
-            )
+                report = await self.context.submitter.submit_report(self.pull, attempt=attempt)
+            self.ordered.append(report)
+            with anyio.CancelScope(shield=True):  # what is on the service is in the ledger, whatever ends this run
+                await self._note(
+                    "report",
+                    report_id=report.report_id,
+                    query_id=report.query_id,
+                    name=report.name,
+                    created_at=iso_utc(report.created_at) if report.created_at else None,
+                )
         self.record.query_id, self.record.report_id = report.query_id, report.report_id
-        self.ordered.append(report)
         return report
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
+    def _place(self) -> AbstractAsyncContextManager[Place]:
         """A place among the reports in flight; the newest window of a dataset goes first."""
-        window, files_exist = self.pull.window, self.tools.leftovers.has_report(pull_fingerprint(self.pull))
+        window, is_ordered = self.pull.window, self.context.leftovers.has_report(pull_fingerprint(self.pull))
         rank = -window.start.timestamp() if window else 0.0
-        async with self.tools.in_flight.place(self.pull.dataset, rank=rank, at_once=files_exist):
-            yield
+        return self.context.in_flight.place(self.pull.dataset, rank=rank, is_ordered=is_ordered)
 
     async def convert(self, stored: DownloadedFile, execution: Execution, *, report: Report | None) -> ConvertedPull:
         """
@@ -176,36 +181,37 @@ class PullRunner:
             FileDamaged: The gzip is cut or broken.
             ConversionError, DiskTrouble: As `convert_report`.
         """
-        tools, began_s, into = self.tools, self.tools.clock.monotonic(), self._folder / _PARQUET
+        context, began_s, into = self.context, self.context.clock.monotonic(), self._folder / _PARQUET
         with disk_errors(into):
-            await anyio.to_thread.run_sync(_make_empty, into, tools.private)
+            await anyio.to_thread.run_sync(_make_empty, into, context.private)
         with self._step(Step.CONVERT):
             convert = convert_report(
                 stored.path,
                 into=into,
                 columns=self.columns,
                 metadata=self._lineage(execution),
-                max_unpacked_bytes=tools.settings.max_unpacked_bytes,
-                limiter=tools.conversions,
+                max_unpacked_bytes=context.settings.max_unpacked_bytes,
+                limiter=context.conversions,
                 bounds=self.bounds,
+                is_redacted=execution.data_redacted,
             )
             if stored.size_bytes > _LARGE_BYTES:
-                async with tools.large_conversion:
+                async with context.large_conversion:
                     table = await convert
             else:
                 table = await convert
-        elapsed_s = round(tools.clock.monotonic() - began_s, 3)
+        elapsed_s = round(context.clock.monotonic() - began_s, 3)
         size_bytes = sum(file.bytes for file in table.files)
-        tools.events.emit(
+        context.events.emit(
             "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
         )
-        part = ConvertedPull(self.pull, report, execution, stored, table)
-        await self._note("converted", **as_facts(part, columns=self.columns, bounds=self.bounds))
+        part = ConvertedPull(self.pull, report, execution, stored, table, self.bounds)
+        await self._note("converted", **as_facts(part, columns=self.columns))
         return part
 
     @property
     def _folder(self) -> Path:
-        base = self.tools.staging if self.pull.window is None else self.tools.private / PARTS
+        base = self.context.staging if self.pull.window is None else self.context.private / PARTS
         return base / self.pull.dataset / pull_fingerprint(self.pull)
 
     @property
@@ -219,14 +225,14 @@ class PullRunner:
     async def _take_kept(self) -> ConvertedPull | None:
         """What an earlier run had fetched of this window, if it is there, whole; nothing has to be ordered then."""
         mark = pull_fingerprint(self.pull)
-        if self.pull.window is None or mark not in self.tools.leftovers.converted:
+        if self.pull.window is None or mark not in self.context.leftovers.converted:
             return None
-        report = self.tools.leftovers.take_report(mark)
+        report = self.context.leftovers.take_report(mark)
         part = await self._take_up(report=report)
         if part is not None and part.report is not None:
             self.ordered.append(part.report)
         elif report is not None:
-            self.tools.leftovers.give_back(mark, report)
+            self.context.leftovers.give_back(mark, report)
         return part
 
     async def _take_up(
@@ -237,7 +243,7 @@ class PullRunner:
 
         One that was converted for other columns or bounds is converted again, from the file as it was stored.
         """
-        facts = self.tools.leftovers.converted.pop(pull_fingerprint(self.pull), None)
+        facts = self.context.leftovers.converted.pop(pull_fingerprint(self.pull), None)
         if facts is None:
             return None
         kept = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
@@ -251,7 +257,7 @@ class PullRunner:
         return part
 
     async def _as_asked(self, kept: KeptPart) -> ConvertedPull | None:
-        part, private = kept.part, self.tools.private
+        part, private = kept.part, self.context.private
         if kept.is_as_asked and await anyio.to_thread.run_sync(files_exist, part, private):
             return part
         if self.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
@@ -261,8 +267,8 @@ class PullRunner:
 
     async def _poll(self, report: Report) -> Execution:
         with self._step(Step.POLL):
-            usual_s = self.tools.usual_s.get(self.pull.dataset)
-            execution = await self.tools.poller.wait_for_completion(report, usual_s=usual_s)
+            usual_s = self.context.usual_s.get(self.pull.dataset)
+            execution = await self.context.poller.wait_for_completion(report, usual_s=usual_s)
         self._know(execution)
         await self._note("execution", report_id=report.report_id, **execution_facts(execution))
         return execution
@@ -277,7 +283,7 @@ class PullRunner:
         for fetch in range(1, _FETCHES + 1):
             with disk_errors(folder):
                 # What an interrupted run has fetched is taken up; what turned out damaged is not.
-                await anyio.to_thread.run_sync(_make_ready, folder, self.tools.private, fetch == 1)
+                await anyio.to_thread.run_sync(_make_ready, folder, self.context.private, fetch == 1)
             stored = await self._download(execution, folder / "report")
             try:
                 return await self.convert(stored, execution, report=report)
@@ -288,19 +294,20 @@ class PullRunner:
                 if fetch == _FETCHES:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
-                self.tools.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
+                self.context.http.tally.retried += 1
+                self.context.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         raise AssertionError("the last round returns or raises")
 
     def _clear_download(self) -> None:
         """What is of no use is not what a later run carries on with."""
-        remove_beneath(self._folder, root=self.tools.private)
+        remove_beneath(self._folder, root=self.context.private)
 
     async def _download(self, execution: Execution, into: Path) -> DownloadedFile:
-        tools = self.tools
+        context = self.context
 
         async def relink() -> SecureLink:
             latest = execution is not self.execution  # a standing report may have made another one meanwhile
-            for fresh in await tools.client.get_executions(
+            for fresh in await context.client.get_executions(
                 [execution.report_id], statuses=("Completed",), latest=latest
             ):
                 if fresh.execution_id == execution.execution_id and fresh.link is not None:
@@ -308,20 +315,20 @@ class PullRunner:
             raise FileGone(f"execution {execution.execution_id} gives no link any more")
 
         assert execution.link is not None
-        async with tools.downloads:
+        async with context.downloads:
             with self._step(Step.DOWNLOAD):
                 stored = await download_report(
                     execution.link,
                     relink=relink,
                     execution_id=execution.execution_id,
                     into=into,
-                    segments=tools.settings.download_segments,
-                    minimum_bytes_per_s=tools.settings.minimum_bytes_per_second,
-                    http=tools.http,
-                    retrier=tools.retrier,
-                    clock=tools.clock,
-                    events=tools.events,
-                    background=tools.background,
+                    segments=context.settings.download_segments,
+                    minimum_bytes_per_s=context.settings.minimum_bytes_per_second,
+                    http=context.http,
+                    retrier=context.retrier,
+                    clock=context.clock,
+                    events=context.events,
+                    background=context.background,
                     known_md5=self.known_md5,
                 )
         await self._note("downloaded", execution_id=execution.execution_id, size_bytes=stored.size_bytes)
@@ -329,18 +336,13 @@ class PullRunner:
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
-        self.tools.events.emit("pull.stepped", step=step.value, part=self._part)
-        began_s = self.tools.clock.monotonic()
-        try:
+        self.context.events.emit("pull.stepped", step=step.value, part=self._part)
+        with self.times.during(step):
             yield
-        finally:
-            name = _SECONDS[step]
-            spent = getattr(self.record.seconds, name) + self.tools.clock.monotonic() - began_s
-            setattr(self.record.seconds, name, round(spent, 3))
 
     async def _note(self, step: str, **facts: Any) -> None:
         facts |= {"mark": pull_fingerprint(self.pull), "question_sha256": self.question.sha256}
-        await self.tools.note(self.pull.dataset, step, **facts)
+        await self.context.note(self.pull.dataset, step, **facts)
 
     def _lineage(self, execution: Execution) -> Mapping[str, str]:
         """What each Parquet file says of its origin (contract, section 5)."""
@@ -349,9 +351,10 @@ class PullRunner:
             "bulkpull.version": __version__,
             "bulkpull.dataset": self.pull.dataset,
             "bulkpull.source": self.pull.reads,
-            "bulkpull.run_id": self.tools.run_id,
+            "bulkpull.run_id": self.context.run_id,
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
+            "bulkpull.question": json.dumps(self.question.as_dict(), sort_keys=True),
             "bulkpull.question_sha256": self.question.sha256,
             "bulkpull.timespan": self.question.span or "",
             "bulkpull.window_start": start,

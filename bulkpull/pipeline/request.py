@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
@@ -22,8 +23,8 @@ from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import OfferedDataset, Window
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.offer_check import check_offer
 from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_plan
@@ -92,7 +93,9 @@ class ExportRequest:
             "since": iso_utc(self.window.start) if self.window else None,
             "until": iso_utc(self.window.end) if self.window and not self.open_ended else None,
             "everything": self.everything,
-            "selections": [each.as_key() for each in sorted(self.selections, key=lambda each: each.name)],
+            "selections": [
+                selection.as_key() for selection in sorted(self.selections, key=lambda selection: selection.name)
+            ],
             "only_selections": self.only_selections,
             "nightly": self.nightly,
             "reset_types": self.reset_types,
@@ -122,12 +125,14 @@ async def plan_export(
     clock: Clock | None = None,
     credential: AzureCredential | None = None,
     published: frozenset[str] = frozenset(),
+    history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:
     """
     Say what an export would do, with reads only.
 
     Args:
         published: The datasets with a snapshot in the output folder; see `offer_check`.
+        history_starts: Where published histories begin, by name.
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
@@ -138,7 +143,15 @@ async def plan_export(
         await check_offline(request, settings=settings)
     refusals = await read_refusals(settings.output.absolute(), now=clock.now())
     async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
-        return await plan_on(request, connection, settings=settings, refusals=refusals, published=published)
+        return await plan_on(
+            request,
+            connection,
+            settings=settings,
+            now=clock.now(),
+            refusals=refusals,
+            published=published,
+            history_starts=history_starts,
+        )
 
 
 async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
@@ -147,10 +160,10 @@ async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
 
     A plan that is only looked at is worth more than this memory, so a ledger that cannot be read is no fault here.
     """
-    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+    if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
         return MetricRefusals()
     try:
-        async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+        async with opened_ledger(Layout(output).private, read_only=True) as ledger:
             return MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now)
     except (LedgerError, DiskTrouble):
         return MetricRefusals()
@@ -161,14 +174,29 @@ async def plan_on(
     connection: Connection,
     *,
     settings: Settings,
+    now: datetime,
     refusals: MetricRefusals,
     published: frozenset[str] = frozenset(),
+    history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:
-    """The plan for a request, from what the service lists now; raises as `plan_export`."""
+    """
+    The plan for a request, from what the service lists now; raises as `plan_export`.
+
+    Args:
+        now: Where a history ends that is asked for without a window.
+    """
     offered: list[OfferedDataset] = []
     with suppress(NotFound):  # nothing at all is listed
         offered = await connection.client.get_datasets()
-    plan = await plan_with(request, connection.client, offered=offered, settings=settings, refusals=refusals)
+    plan = await plan_with(
+        request,
+        connection.client,
+        offered=offered,
+        settings=settings,
+        refusals=refusals,
+        history_starts=history_starts,
+        now=now,
+    )
     plan = check_offer(
         plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
     )
@@ -182,6 +210,8 @@ async def plan_with(
     offered: Sequence[OfferedDataset],
     settings: Settings,
     refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
+    history_starts: Mapping[str, datetime] = MappingProxyType({}),
+    now: datetime | None = None,
 ) -> Plan:
     """The plan for a request, where it is known what the service lists now."""
     return make_plan(
@@ -197,13 +227,15 @@ async def plan_with(
         system_texts=await _system_texts(request.selections, client),
         metrics=settings.metrics,
         refusals=refusals,
+        history_starts=history_starts,
+        now=now,
     )
 
 
 async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
     """The text of each system query that a selection names; what is not stored is left out."""
     texts: dict[str, str] = {}
-    for query_id in dict.fromkeys(each.system_query for each in selections if each.system_query):
+    for query_id in dict.fromkeys(selection.system_query for selection in selections if selection.system_query):
         for query in await client.get_queries(query_id=query_id, include_system=True):
             texts[query_id] = query.text
     return texts
@@ -225,7 +257,7 @@ def asked_for(
     queries = {query.name.casefold(): query for query in settings.queries}
     if not names and not selections:
         return ExportRequest(selections=settings.queries, **rest)
-    chosen = {each.name: each for each in selections}
+    chosen = {selection.name: selection for selection in selections}
     datasets: list[str] = []
     for name in names:
         query = queries.get(name.strip().casefold())

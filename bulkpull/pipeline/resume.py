@@ -16,9 +16,10 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.run_history import RUN_ID, resolve_run_id
+from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.request import ExportRequest, is_same_request
@@ -148,7 +149,7 @@ def review(
 def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it did something within a day: many windows under a quota take longer than that in all."""
     did = (run.started_at, run.ended_at, run.active_at)
-    return now - max(datetime.fromisoformat(each) for each in did if each) < FRESH
+    return now - max(datetime.fromisoformat(moment) for moment in did if moment) < FRESH
 
 
 async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder) -> dict[str, DatasetRecord]:
@@ -228,12 +229,12 @@ async def find_reusable(
     known = {run.run_id for run in noted} | {name for name in folder.runs if RUN_ID.fullmatch(name)}
     runs = [
         KnownRun(
-            each,
-            carried_on=each in past.alive,
-            published=frozenset(entry.dataset for entry in await ledger.steps(each) if entry.step == "published"),
-            keeps_reports=each in keeping,
+            known_id,
+            carried_on=known_id in past.alive,
+            published=frozenset(entry.dataset for entry in await ledger.steps(known_id) if entry.step == "published"),
+            keeps_reports=known_id in keeping,
         )
-        for each in sorted((named & known) - {run_id})
+        for known_id in sorted((named & known) - {run_id})
     ]
     found: SortedReports = sort_reports(reports, run_id=run_id, wanted=marks, runs=runs, now=now, answered=answered)
     kept: list[StepEntry] = []

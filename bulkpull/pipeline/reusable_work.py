@@ -42,6 +42,10 @@ class Reusable:
     converted: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     splits: frozenset[str] = frozenset()
 
+    def has(self, mark: str) -> bool:
+        """Whether nothing has to be ordered for that pull as a whole: it was fetched, ordered, or split in halves."""
+        return mark in self.converted or mark in self.splits or self.has_report(mark)
+
     def has_report(self, mark: str) -> bool:
         """Whether there is a report for that pull."""
         return bool(self.reports.get(mark))

@@ -37,13 +37,13 @@ from bulkpull.observability.recorder import RunRecorder, recorded_run
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
+from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.no_follow import names_beneath, remove_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
@@ -53,6 +53,7 @@ from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
 from bulkpull.pipeline.execute import DecisionExecutor
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import (
@@ -154,7 +155,7 @@ class Run:
                 clock=self.clock,
                 credential=self.credential,
             )
-        private = output / PRIVATE
+        private = Layout(output).private
         began_s = self.clock.monotonic()
         self._started_at = iso_utc(self.clock.now())
         async with (
@@ -297,7 +298,7 @@ class Run:
 
     def _clear_old_parts(self, folder: OutputFolder) -> None:
         """Windows of datasets that nobody has completed in some days."""
-        private = folder.output / PRIVATE
+        private = Layout(folder.output).private
         oldest_s = (self.clock.now() - KEPT).timestamp()
         with suppress(OSError):
             for dataset in names_beneath(private / PARTS, root=private):
@@ -307,7 +308,7 @@ class Run:
                         remove_beneath(part, root=private)
 
     def _clear_staging(self, folder: OutputFolder) -> None:
-        remove_beneath(folder.staging, root=folder.output / PRIVATE)
+        remove_beneath(folder.staging, root=Layout(folder.output).private)
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
@@ -316,8 +317,10 @@ class Run:
                 self.request,
                 connection,
                 settings=self.settings,
+                now=datetime.fromisoformat(self._started_at),  # of the run that is carried on, where it is one
                 refusals=refusals,
                 published=published_datasets(folder.published, catalog=load_catalog()),
+                history_starts=history_starts(folder.published),
             )
             found = await find_reusable(
                 await self._list_reports(connection.client, folder),
@@ -346,6 +349,10 @@ class Run:
         self._tell_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
+        if left and all(pull.dataset in self._refused for pull in left):
+            for pull in left:
+                record_error(self._records[pull.dataset], self._refused[pull.dataset])
+            return  # one message at the end tells it, not one for each dataset
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
@@ -423,7 +430,7 @@ class Run:
         for missing in plan.unavailable:
             self._records[missing.dataset] = unavailable_record(missing)
         for record in done.values() if self.settings.keep_raw else ():
-            raw = folder.output / "raw" / record.dataset / f"run={self.run_id}"
+            raw = Layout(folder.output).snapshot(record.dataset, self.run_id, kind=RAW)
             if not await anyio.to_thread.run_sync(raw.is_dir):
                 record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
         for pull in plan.pulls:
@@ -505,7 +512,8 @@ class Run:
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":
-                stay(record, executor.context.published.get(record.dataset))
+                is_submitted = record.dataset in self._submitted
+                stay(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
@@ -623,7 +631,9 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(Counter("submitted" if each.dataset in self._submitted else str(each.status) for each in records))
+        counts = dict(
+            Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
+        )
         with disk_errors(output):
             await anyio.to_thread.run_sync(self._check_lock)
             await anyio.to_thread.run_sync(manifest.save, output)
@@ -644,7 +654,7 @@ class Run:
 
 def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
     """The datasets of which no interrupted run has fetched a part; the others need no further room."""
-    private = folder.output / PRIVATE
+    private = Layout(folder.output).private
     places = (folder.staging, private / PARTS)
     return [
         pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)

@@ -7,19 +7,30 @@ reused from run to run; a report belongs to one run.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 
-from bulkpull.clock import Clock
-from bulkpull.errors import AccessDenied, ListNotTold, QuotaExceeded, RequestRejected
+from bulkpull.clock import Clock, sleep_unless
+from bulkpull.errors import (
+    AccessDenied,
+    ListNotTold,
+    NotFound,
+    QuotaExceeded,
+    ReportingError,
+    RequestRejected,
+    TransferError,
+)
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.lookup import GATHER_S, SharedLookup
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.in_flight import ReportsInFlight
 from bulkpull.pipeline.metric_refusals import drop_metrics
@@ -27,7 +38,8 @@ from bulkpull.pipeline.naming import is_ours, query_name, report_name
 from bulkpull.pipeline.report_quota import OneOffQuota
 from bulkpull.query import normalise
 
-_ONE_BESIDE = 2
+# How long to wait for reports of others to end, after each refusal in a row.
+_OTHERS_END_S = (15.0, 30.0, 60.0, 120.0, 240.0)
 DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 
 
@@ -57,10 +69,18 @@ class Submitter:
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
     _making: dict[str, anyio.Lock] = field(default_factory=dict)
     _doubles: list[Query] = field(default_factory=list)
+    _after_making: SharedLookup[Query] = field(init=False)
+    _in_making: int = 0
+    _all_made: anyio.Event = field(default_factory=anyio.Event)
     _ordered: Counter[str] = field(default_factory=Counter)
     _pairs: int = 0
     _pair_ended: anyio.Event = field(default_factory=anyio.Event)
     _is_short_of_reports: bool = False
+
+    def __post_init__(self) -> None:
+        self._after_making = SharedLookup(
+            lambda name: self.client.get_queries(name=name), clock=self.clock, gather=self._until_all_made
+        )
 
     async def submit_report(self, pull: Pull, *, attempt: int = 1) -> Report:
         """
@@ -157,21 +177,59 @@ class Submitter:
 
     async def _make_query(self, pull: Pull) -> Query:
         known = await self._known_queries()
+        create = partial(self.client.create_query, name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
+        self._in_making += 1
         try:
-            query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
-        except QuotaExceeded:
-            if not await self.sweep_queries():
-                raise
-            query = await self.client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
+            try:
+                query = await create()
+            except QuotaExceeded:
+                if not await self.sweep_queries():
+                    raise
+                query = await create()
+        finally:
+            self._in_making -= 1
+            if not self._in_making:
+                self._all_made.set()
+                self._all_made = anyio.Event()
         self.events.emit("query.created", query_id=query.query_id)
-        known[normalise(pull.query_text)] = query
+        known[normalise(pull.query_text)] = query = await self._oldest_like(query)
         return query
+
+    async def _until_all_made(self) -> None:
+        """One listing serves all queries that are being made now."""
+        if self._in_making:
+            await sleep_unless(self._all_made, GATHER_S, clock=self.clock)
+
+    async def _oldest_like(self, made: Query) -> Query:
+        """
+        The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
+
+        Where it is not the one just made, that one is deleted; where this cannot be found out, it is used as it is.
+        """
+        try:
+            listed = await self._after_making.find(made.name)
+        except (ReportingError, TransferError):
+            return made
+        alike = [query for query in listed if is_ours(query) and normalise(query.text) == normalise(made.text)]
+        oldest = min(alike, key=_made_at, default=made)
+        if oldest.query_id == made.query_id or all(query.query_id != made.query_id for query in alike):
+            return made  # a listing that lags does not tell which is older
+        self.events.emit("query.adopted", query_id=oldest.query_id)
+        try:
+            await self.client.delete_query(made.query_id)
+        except NotFound:
+            pass
+        except (ReportingError, TransferError):
+            self._doubles.append(made)
+        else:
+            self.events.emit("query.deleted", query_id=made.query_id)
+        return oldest
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
         name = report_name(pull, run_id=self.run_id, attempt=attempt)
         weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
         self._ordered[pull.dataset] += 1
-        while True:
+        for refusals in itertools.count():
             async with self.quota.turn(weight=weight, ahead=ahead):
                 try:
                     report = await self.client.create_report(
@@ -181,28 +239,36 @@ class Submitter:
                         window=pull.window,
                         name_is_unique=True,
                     )
-                except QuotaExceeded as refused:
-                    if not self._may_wait(refused):
+                except QuotaExceeded as error:
+                    if error.kind not in ("one_off", "active_reports"):
                         raise
+                    refused = error
                     self._is_short_of_reports = True  # calls are not what is scarce, and the wait may take hours
                     self._wake_pairs()
-                    refusal = refused
+                    if refused.kind == "one_off":
+                        self.quota.refused(limit=refused.limit)
                 else:
                     self.quota.succeeded()
                     self.events.emit("report.created", report_id=report.report_id)
                     return report
-            if refusal.kind == "active_reports":
-                await self.in_flight.wait_for_end()
+            if refused.kind == "active_reports":
+                await self._wait_for_room(refused, refusals)
+        raise AssertionError("an endless count ended")
 
-    def _may_wait(self, refused: QuotaExceeded) -> bool:
-        """Whether the quota will let a report through later: with time, or when one of ours in flight is made."""
-        if refused.kind == "one_off":
-            self.quota.refused(limit=refused.limit)
-            return True
-        if refused.kind != "active_reports" or self.in_flight.busy < _ONE_BESIDE:
-            return False
-        self.in_flight.refused()
-        return True
+    async def _wait_for_room(self, refused: QuotaExceeded, refusals: int) -> None:
+        """
+        Wait until the quota of active reports may let one through: when one of ours is made, else for a while.
+
+        Raises:
+            QuotaExceeded: None of ours is being made, and those of others did not end in some minutes.
+        """
+        self.in_flight.refused(quota=refused.limit)
+        if self.in_flight.has_ordered:
+            await self.in_flight.wait_for_end()
+        elif refusals < len(_OTHERS_END_S):
+            await self.clock.sleep(_OTHERS_END_S[refusals])
+        else:
+            raise refused
 
     async def _known_queries(self) -> dict[str, Query]:
         async with self._listing:
@@ -212,14 +278,14 @@ class Submitter:
                 except (AccessDenied, ListNotTold):
                     listed = []  # a role may be refused the listing and still be allowed to create
                 self._queries = {}
-                for query in sorted((each for each in listed if is_ours(each)), key=_made_at):
+                for query in sorted(filter(is_ours, listed), key=_made_at):
                     # Of several of one text the oldest serves.
                     if self._queries.setdefault(normalise(query.text), query) is not query:
                         self._doubles.append(query)
             return self._queries
 
     def _forget(self, query: Query) -> None:
-        self._doubles = [each for each in self._doubles if each.query_id != query.query_id]
+        self._doubles = [double for double in self._doubles if double.query_id != query.query_id]
         known = self._queries.get(normalise(query.text)) if self._queries else None
         if self._queries and known and known.query_id == query.query_id:
             del self._queries[normalise(query.text)]
@@ -252,5 +318,6 @@ class Submitter:
         return bool(idle)
 
 
-def _made_at(query: Query) -> tuple[bool, datetime]:
-    return query.created_at is None, query.created_at or datetime.min.replace(tzinfo=UTC)
+def _made_at(query: Query) -> tuple[bool, datetime, str]:
+    """Sorts queries by age; of two of one moment the smaller id counts as older, so that every run decides alike."""
+    return query.created_at is None, query.created_at or datetime.min.replace(tzinfo=UTC), query.query_id

@@ -52,13 +52,16 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
     Raises:
         SettingsError: With the nearest span and all that are offered.
     """
-    offered = list(dict.fromkeys(name for each in ranges for name in each))
+    offered = list(dict.fromkeys(name for names in ranges for name in names))
     known = {name.casefold() for name in (*offered, *documented, WIDEST)}
     if asked is None or asked.casefold() in known:
         return
     ordered = order_by_length(offered)
     listed = [*ordered, *(name for name in offered if name not in ordered)]
-    hint = did_you_mean(asked, listed)
+    days = span_days(asked)
+    # A name that tells its length is no slip of the pen: what is like it in letters may be years longer.
+    longer = next((name for name in ordered if days is not None and (span_days(name) or 0.0) >= days), None)
+    hint = f"the shortest that holds it is {longer};" if longer else did_you_mean(asked, listed)
     raise SettingsError(
         f"no dataset offers the time span {asked}",
         fix=f"{hint + ' ' if hint else ''}offered are {', '.join(listed)}, or use `{WIDEST}`",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, WindowRows, is_same_form
+from bulkpull.conversion.messages import ColumnPlan, ConvertedColumn, Misfit, WindowRows, is_same_form
 from bulkpull.conversion.parquet_types import TEXT
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn
 from bulkpull.pipeline.converted_pull import ConvertedPull
@@ -102,19 +103,30 @@ def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozens
 
 
 def published_columns(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
-    """The columns as they are published; of several parts, the first that has something to tell of one tells it."""
+    """
+    The columns as they are published; of several parts, the first that has something to tell of one tells it.
+
+    Rows are numbered through the whole snapshot, in the order of its files (case W17).
+    """
+    rows_before = list(accumulate((part.table.rows for part in parts), initial=0))
     columns: list[PublishedColumn] = []
     for place in range(len(parts[0].table.columns)):
-        columns_of_parts = [part.table.columns[place] for part in parts]
+        candidates = [
+            _numbered_from(part.table.columns[place], rows) for part, rows in zip(parts, rows_before, strict=False)
+        ]
         # A part that was converted once more, to agree with another, knows no misfit of its own.
-        columns_of_parts.sort(key=lambda each: (each.misfit is None, each.why_text is None, each.outgrown is None))
-        form = next((column.format for column in columns_of_parts if column.format and not column.empty), None)
-        columns.append(
-            _published_column(
-                replace(columns_of_parts[0], empty=all(each.empty for each in columns_of_parts), format=form)
-            )
-        )
+        candidates.sort(key=lambda column: (column.misfit is None, column.why_text is None, column.outgrown is None))
+        form = next((column.format for column in candidates if column.format and not column.empty), None)
+        is_empty = all(column.empty for column in candidates)
+        columns.append(_published_column(replace(candidates[0], empty=is_empty, format=form)))
     return columns + [PublishedColumn(name=name, type=TEXT) for name in parts[0].table.extra_columns]
+
+
+def _numbered_from(column: ConvertedColumn, rows_before: int) -> ConvertedColumn:
+    def later(misfit: Misfit | None) -> Misfit | None:
+        return replace(misfit, row=misfit.row + rows_before) if misfit else None
+
+    return replace(column, misfit=later(column.misfit), outgrown=later(column.outgrown))
 
 
 def _published_column(column: ConvertedColumn) -> PublishedColumn:
@@ -149,6 +161,7 @@ def part_record(part: ConvertedPull) -> PartRecord:
         undated_rows=found.undated,
         downloaded_bytes=part.stored.size_bytes,
         vouched_by=vouched_by(part),
+        run_id=part.published_by,
     )
 
 

@@ -46,7 +46,7 @@ def usual_durations(ordered: Iterable[StepEntry], executed: Iterable[StepEntry])
             took_s = seen_s
         if took_s is not None and took_s >= 0:
             durations.setdefault(entry.dataset, []).append(took_s)
-    return {dataset: median(each[-_LATEST:]) for dataset, each in durations.items()}
+    return {dataset: median(lengths_s[-_LATEST:]) for dataset, lengths_s in durations.items()}
 
 
 def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: Mapping[str, int]) -> list[Pull]:

@@ -26,9 +26,9 @@ def vouched_by(part: ConvertedPull) -> list[str]:
 
 def vouched_for_all(parts: Sequence[ConvertedPull]) -> list[str]:
     """What vouches for every part; where nothing does so for all of them, whatever vouches for one."""
-    each = [vouched_by(part) for part in parts]
-    for_all = [word for word in _WORDS if all(word in words for words in each)]
-    return for_all or [word for word in _WORDS if any(word in words for words in each)]
+    words_of_parts = [vouched_by(part) for part in parts]
+    for_all = [word for word in _WORDS if all(word in words for words in words_of_parts)]
+    return for_all or [word for word in _WORDS if any(word in words for words in words_of_parts)]
 
 
 def content_notes(parts: Sequence[ConvertedPull]) -> Iterator[str]:

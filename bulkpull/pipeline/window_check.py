@@ -78,7 +78,7 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
     assert rows is not None
     assert window is not None
     first = rows.first_outside
-    shown = f"row {first.row:,} has {column} {first.value!r}" if first else "rows lie outside of it"
+    shown = f"row {first.row:,} of its report has {column} {first.value!r}" if first else "rows lie outside of it"
     raise WindowNotHonoured(
         f"the service did not keep to the window {describe_window(window)}",
         why=f"{rows.before + rows.after:,} rows lie outside of it, {shown}",
@@ -96,7 +96,10 @@ def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
     if rows is None or not (rows.unread or rows.is_ambiguous):
         return
     first = rows.first_unread
-    shown = f"{first.value!r} in row {first.row:,}" if first else "day and month may stand either way round"
+    shown = "day and month may stand either way round"
+    if first:
+        report = f"the report of {describe_window(part.pull.window)}" if part.pull.window else "its report"
+        shown = f"{first.value!r} in row {first.row:,} of {report}"
     raise TimeNotReadable(f"its time column {column} does not tell which rows lie within a window", why=shown)
 
 
@@ -152,8 +155,8 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
 def _come_again(rows: Sequence[WindowRows | None]) -> bool:
     """Whether the same rows without a time came with several windows; else each window has some of its own."""
     seen: set[int] = set()
-    for each in rows:
-        sketch = set(each.undated_sketch) if each else set()
+    for part in rows:
+        sketch = set(part.undated_sketch) if part else set()
         if seen & sketch:
             return True
         seen |= sketch

@@ -65,6 +65,7 @@ class WindowPulls:
         may_halve: Whether a window may be asked for in halves where it fails with this error.
         tell_split: Hears of each window that is asked for in halves.
         was_split: Whether an earlier run asked for the window in halves.
+        is_ordered: Whether a window's report, or its file, is there from an earlier run.
     """
 
     bring: Callable[[Pull, int], Awaitable[ConvertedPull]]
@@ -72,6 +73,7 @@ class WindowPulls:
     may_halve: Callable[[BulkpullError], bool]
     tell_split: Callable[[Pull, BulkpullError], Awaitable[None]]
     was_split: Callable[[Pull], bool] = lambda _: False
+    is_ordered: Callable[[Pull], bool] = lambda _: False
     parts: list[ConvertedPull] = field(default_factory=list)
     """What has arrived, in no order."""
     _lost: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
@@ -91,7 +93,10 @@ class WindowPulls:
                 `parts`, and on the disk.
         """
         newest_first = sorted(pulls, key=_start_of, reverse=True)
-        first, rest = newest_first[:_FIRST], newest_first[_FIRST:]
+        new = [pull for pull in newest_first if not self.is_ordered(pull)]
+        # What is ordered already costs nothing, and a quota has room for others once it is made.
+        first = [pull for pull in newest_first if pull in new[:_FIRST] or pull not in new]
+        rest = new[_FIRST:]
         if rest:
             await self._bring_first(first)
         await self._side_by_side(rest or first)
@@ -192,7 +197,7 @@ class WindowPulls:
 
     def _explained(self, count: int) -> BulkpullError:
         """The first fault, with its window and with what becomes of the others."""
-        pull, error = next((each for each in self._lost if isinstance(each[1], _SHARED)), self._lost[0])
+        pull, error = next((lost for lost in self._lost if isinstance(lost[1], _SHARED)), self._lost[0])
         if pull.window is None or isinstance(error, _OF_NO_WINDOW):
             return error
         explained = copy(error)

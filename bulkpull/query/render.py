@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from bulkpull.query.ast import Condition, Literal, Ordering, Statement
 
@@ -19,14 +20,24 @@ def build(statement: Statement) -> str:
         words.append("DISTINCT")
     words += [", ".join(name.text for name in statement.names), "FROM", statement.dataset.text]
     if statement.conditions:
-        words += ["WHERE", " AND ".join(map(_condition, statement.conditions))]
+        words += ["WHERE", render_conditions(statement.conditions)]
     if statement.orderings:
-        words += ["ORDER BY", ", ".join(map(_ordering, statement.orderings))]
+        words += ["ORDER BY", render_orderings(statement.orderings)]
     if statement.limit is not None:
         words += ["LIMIT", str(statement.limit)]
     if statement.timespan is not None:
         words += ["TIMESPAN", statement.timespan.text]
     return " ".join(words)
+
+
+def render_conditions(conditions: Iterable[Condition]) -> str:
+    """The conditions as they stand after `WHERE`."""
+    return " AND ".join(map(_condition, conditions))
+
+
+def render_orderings(orderings: Iterable[Ordering]) -> str:
+    """The orderings as they stand after `ORDER BY`."""
+    return ", ".join(map(_ordering, orderings))
 
 
 def normalise(text: str) -> str:

@@ -81,6 +81,9 @@ _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a pr
 _OLD_TLS = "the other side offers TLS 1.0 or 1.1 only, and 1.2 is the oldest that is safe"
 _OLD_TLS_FIX = "check the address and the proxy on the way; whoever runs that server has to switch on TLS 1.2 or 1.3"
 
+_NO_TLS = "the other side answers without TLS"
+_NO_TLS_FIX = "check scheme and port of the address, and of HTTPS_PROXY: https needs a port that speaks TLS"
+
 
 class AnswerOverdue(AnswerLost):
     """The request was sent, but its reply did not arrive in time."""
@@ -119,10 +122,15 @@ def _head_words(error: Any) -> str:
     return f"it has more than {MAX_HEADERS:,} headers"
 
 
-def _offers_old_tls_only(error: BaseException) -> bool:
-    # OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
+# OpenSSL's reasons: of its own look at the server's hello, and of the server's alert at ours.
+_OLD_TLS_REASONS = ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW")
+# What it makes of the first bytes of a plain HTTP answer, by version.
+_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+
+
+def _has_tls_reason(error: BaseException, reasons: tuple[str, ...]) -> bool:
     text = str(getattr(error, "os_error", error)).upper().replace(" ", "_")
-    return any(reason in text for reason in ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"))
+    return any(reason in text for reason in reasons)
 
 
 _UNTRUSTED = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
@@ -177,8 +185,11 @@ def translate(error: BaseException, *, label: str) -> BulkpullError:
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
         return NotConnected(f"{label}: no connection", why="the other side hung up while TLS was agreed on")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) and _offers_old_tls_only(error):
-        return TlsRefused(f"{label}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        if _has_tls_reason(error, _OLD_TLS_REASONS):
+            return TlsRefused(f"{label}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+        if _has_tls_reason(error, _NO_TLS_REASONS):
+            return TlsRefused(f"{label}: TLS cannot be agreed on", why=_NO_TLS, fix=_NO_TLS_FIX)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
     return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix)

@@ -42,7 +42,7 @@ def test_good_credentials_are_told_step_by_step(serve: Serve, command: Command) 
     assert "complete for the grant password" in outcome.out
     assert "client_secret: BULKPULL_CLIENT_SECRET" in " ".join(outcome.out.split())
     assert "3 of the 20 are offered" in outcome.out
-    assert outcome.out.endswith("all is well\n")
+    assert outcome.out.endswith("all checks passed\n")
 
 
 def test_where_each_credential_came_from_is_told_and_its_value_is_not(

@@ -24,7 +24,7 @@ def test_a_good_account_is_told_line_by_line_in_80_columns(command: Command, ser
     checks = [line.split()[2] for line in lines if line.startswith("✓ ok ")]
     assert checks[:9] == ["versions", "settings", "files", "output", "links", "disk", "lock", "ledger", "quota"]
     assert checks[9:] == ["proxy", "service", "token", "clock", "sign-in", "mfa", "role", "datasets", "allowance"]
-    assert lines[-1] == "all is well"
+    assert lines[-1] == "all checks passed"
     assert max(map(len, lines)) <= 80
     assert not Path("data").exists()
 
@@ -40,7 +40,7 @@ def test_each_trouble_has_words_and_a_next_step(
     assert outcome.code == 4
     assert "✗ trouble   sign-in" in outcome.out
     assert "fix:" in outcome.out
-    assert outcome.out.splitlines()[-1] == "1 to see to"
+    assert outcome.out.splitlines()[-1] == "1 problem"
 
 
 def test_settings_are_shown_with_where_they_came_from(

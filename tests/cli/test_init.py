@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from command_line import Command, start_program
 
-from bulkpull.cli.work.settings_file import USES, secrets, settings_text
 from bulkpull.config.settings import Settings
+from bulkpull.config.template import USES, secrets, settings_text
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 READY = {"full": "full-export.toml", "nightly": "nightly.toml", "benchmark": "benchmark.toml"}

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from bulkpull.cli.errors import LogFormat, LogLevel, OutputOptions
 from bulkpull.cli.log_output import LogListener, libraries_logged_by
+from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.events import Event, Level
 from bulkpull.observability.event_context import EventContext
 from bulkpull.redact import register_secret
 
-JSON = OutputOptions(log_format=LogFormat.JSON)
+JSON = CommonOptions(log_format=LogFormat.JSON)
 CANARY = "canary-77aa01bc"
 
 
-def _lines(*events: Event, speech: OutputOptions = JSON, **options: Any) -> list[str]:
+def _lines(*events: Event, common: CommonOptions = JSON, **options: Any) -> list[str]:
     lines: list[str] = []
-    listener = LogListener(speech, write=lines.append, **options)
+    listener = LogListener(common, write=lines.append, **options)
     for event in events:
         listener(event)
     return lines
@@ -46,7 +46,7 @@ def test_in_json_each_event_is_one_object_with_time_level_run_and_dataset() -> N
 
 
 def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
-    (line,) = _lines(_event("pull.stepped", dataset="Profile", step="poll"), speech=OutputOptions())
+    (line,) = _lines(_event("pull.stepped", dataset="Profile", step="poll"), common=CommonOptions())
     assert "pull.stepped" in line
     assert "dataset=Profile" in line
     assert "\x1b" not in line
@@ -54,36 +54,38 @@ def test_on_the_console_a_line_begins_with_time_level_and_event() -> None:
 
 def test_progress_of_a_transfer_is_never_logged() -> None:
     trace = _event("download.progressed", Level.TRACE, "Profile", done_bytes=1)
-    assert _lines(trace, speech=OutputOptions(log_level=LogLevel.DEBUG)) == []
+    assert _lines(trace, common=CommonOptions(log_level=LogLevel.DEBUG)) == []
 
 
 @pytest.mark.parametrize(
-    ("speech", "shown"),
+    ("common", "shown"),
     [
-        (OutputOptions(), ["a.b", "c.d", "e.f"]),
-        (OutputOptions(log_level=LogLevel.WARNING), ["c.d", "e.f"]),
-        (OutputOptions(log_level=LogLevel.DEBUG), ["call.sent", "a.b", "c.d", "e.f"]),
-        (OutputOptions(quiet=True), ["e.f"]),
-        (OutputOptions(quiet=True, log_level=LogLevel.DEBUG), ["e.f"]),
+        (CommonOptions(), ["a.b", "c.d", "e.f"]),
+        (CommonOptions(log_level=LogLevel.WARNING), ["c.d", "e.f"]),
+        (CommonOptions(log_level=LogLevel.DEBUG), ["call.sent", "a.b", "c.d", "e.f"]),
+        (CommonOptions(quiet=True), ["e.f"]),
+        (CommonOptions(quiet=True, log_level=LogLevel.DEBUG), ["e.f"]),
     ],
 )
-def test_the_level_decides_what_is_shown(speech: OutputOptions, shown: list[str]) -> None:
+def test_the_level_decides_what_is_shown(common: CommonOptions, shown: list[str]) -> None:
     events = [
         _event("call.sent", Level.DEBUG),
         _event("a.b"),
         _event("c.d", Level.WARNING),
         _event("e.f", Level.ERROR),
     ]
-    lines = _lines(*events, speech=OutputOptions(LogFormat.JSON, speech.log_level, speech.quiet))
+    lines = _lines(
+        *events, common=CommonOptions(log_format=LogFormat.JSON, log_level=common.log_level, quiet=common.quiet)
+    )
     assert [json.loads(line)["event"] for line in lines] == shown
 
 
 def test_what_the_display_tells_is_not_logged_again() -> None:
-    assert _lines(_event("call.retried", Level.WARNING), hushed=frozenset({"call.retried"})) == []
+    assert _lines(_event("call.retried", Level.WARNING), silent=frozenset({"call.retried"})) == []
 
 
-@pytest.mark.parametrize("speech", [JSON, OutputOptions()], ids=["json", "console"])
-def test_secrets_are_removed_from_every_value_however_deep(speech: OutputOptions) -> None:
+@pytest.mark.parametrize("common", [JSON, CommonOptions()], ids=["json", "console"])
+def test_secrets_are_removed_from_every_value_however_deep(common: CommonOptions) -> None:
     register_secret(CANARY)
     (line,) = _lines(
         _event(
@@ -93,7 +95,7 @@ def test_secrets_are_removed_from_every_value_however_deep(speech: OutputOptions
             inner=[{"token": f"Bearer {CANARY}abcdef", "password": "hush-hush"}],
             body='{"access_token": "eyJhbGciOi.secret.part"}',
         ),
-        speech=speech,
+        common=common,
     )
     assert CANARY not in line
     assert "abc%2Fdef" not in line
@@ -101,9 +103,9 @@ def test_secrets_are_removed_from_every_value_however_deep(speech: OutputOptions
     assert "hush" not in line
 
 
-@pytest.mark.parametrize("speech", [JSON, OutputOptions()], ids=["json", "console"])
-def test_text_of_the_service_cannot_break_a_line_or_steer_the_terminal(speech: OutputOptions) -> None:
-    (line,) = _lines(_event("execution.changed", status="Completed\nerror: forged\x1b[2J\u202e"), speech=speech)
+@pytest.mark.parametrize("common", [JSON, CommonOptions()], ids=["json", "console"])
+def test_text_of_the_service_cannot_break_a_line_or_steer_the_terminal(common: CommonOptions) -> None:
+    (line,) = _lines(_event("execution.changed", status="Completed\nerror: forged\x1b[2J\u202e"), common=common)
     assert "\n" not in line
     assert "\x1b" not in line
     assert "\u202e" not in line

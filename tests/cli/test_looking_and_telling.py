@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from command_line import SMALL, Command, Serve
 
-from bulkpull.cli.work import simulate
-from bulkpull.cli.work.look import Awaited, awaited_reports
+from bulkpull.cli import simulator_stage as simulate
+from bulkpull.cli.run_readiness import AwaitedReport, awaited_reports
 from bulkpull.events import Event, Level
 from bulkpull.observability.run_log import as_entry
 from bulkpull.output.ledger import StepEntry
@@ -56,7 +56,7 @@ def test_what_a_run_has_published_is_not_waited_for() -> None:
 
     steps = [step("A", "report", report_id="r-1"), step("B", "report", report_id="r-2"), step("A", "published")]
 
-    assert awaited_reports(steps) == [Awaited("B", "r-2")]
+    assert awaited_reports(steps) == [AwaitedReport("B", "r-2")]
 
 
 def test_runs_that_only_ordered_are_listed_as_what_they_are(command: Command, serve: Serve) -> None:
@@ -135,7 +135,7 @@ def test_a_run_logs_its_times_alike(command: Command, serve: Serve) -> None:
     "row", [row for row in FAULT_TABLE if row.scenario.datasets is not None][:5], ids=lambda r: r.id
 )
 def test_a_fault_that_is_served_says_which_datasets_are_offered(row: FaultRow) -> None:
-    (reported,) = simulate.stage({}, latency=None, faults=(row.id,)).told
+    (reported,) = simulate.stage({}, latency=None, faults=(row.id,)).expectations
 
     for dataset in row.scenario.datasets or ():
         assert dataset in reported

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from command_line import SMALL, Command, Outcome, Serve, small
 
-from bulkpull.cli.work.orders import automatic_name, next_start
-from bulkpull.cli.work.reports import find_orphans
+from bulkpull.cli.report_cleanup import find_orphans
+from bulkpull.cli.report_create import automatic_name, next_start
 from bulkpull.model import Report
 from bulkpull.output.ledger import RunEntry
 from bulkpull.simulator import ColumnDrift, Simulator

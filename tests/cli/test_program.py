@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 from command_line import QUICK, SMALL, Command, Serve, finish, small, start_program
 
+from bulkpull.cli.simulator_stage import stage
 from bulkpull.cli.stdio import SafeStream
-from bulkpull.cli.work.simulate import stage
 from bulkpull.errors import SettingsError
 from bulkpull.simulator import FAULT_TABLE, Fault, FaultRow
 
@@ -56,7 +57,9 @@ def test_a_signal_ends_an_export_with_130_its_manifest_and_the_way_to_carry_on(
     assert outcome.code == 130
     manifest = outcome.json()
     assert {record["dataset"]: record["status"] for record in manifest["datasets"]}["OfficeUsage"] == "failed"
-    assert "interrupted: nothing half-written is visible; the same command again carries on" in outcome.err
+    assert "interrupted: nothing half-written is visible\n" in outcome.err
+    step = r"^fix:   run the same command again, or `.*runs resume .*`: it carries on$"
+    assert re.search(step, outcome.err, re.MULTILINE)
     assert "Traceback" not in outcome.err
 
 
@@ -156,7 +159,7 @@ def test_a_stream_that_nobody_reads_takes_everything_in_silence() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
-        forgiving = SafeStream(stream, forgives=BrokenPipeError)
+        forgiving = SafeStream(stream, ignored=BrokenPipeError)
         for _ in range(3):
             assert forgiving.write("data\n") == 5
             forgiving.flush()

@@ -9,7 +9,7 @@ import pytest
 from command_line import OFFERED, SMALL, Command, Serve, small
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.work.preview import that_fit
+from bulkpull.cli.preview import that_fit
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.simulator import Fault
 

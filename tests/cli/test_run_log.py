@@ -7,7 +7,7 @@ from pathlib import Path
 
 from command_line import SMALL, Command, Serve
 
-from bulkpull.observability.run_log import log_of
+from bulkpull.output.layout import Layout
 
 
 def test_it_prints_the_log_of_the_newest_run_line_by_line(command: Command, serve: Serve) -> None:
@@ -16,14 +16,14 @@ def test_it_prints_the_log_of_the_newest_run_line_by_line(command: Command, serv
     outcome = command("runs", "show", "--log", "--output", "data")
 
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == log_of(Path("data"), run_id).read_text(encoding="utf-8")
+    assert outcome.out == Layout(Path("data")).log(run_id).read_text(encoding="utf-8")
     assert "pull.finished" in {json.loads(line)["event"] for line in outcome.out.splitlines()}
 
 
 def test_with_json_it_is_one_object_and_a_line_that_a_kill_cut_is_left_out(command: Command, serve: Serve) -> None:
     serve(SMALL)
     run_id = command("export", "Profile", "--output", "data", "--json").json()["run_id"]
-    with log_of(Path("data"), run_id).open("a", encoding="utf-8") as file:
+    with Layout(Path("data")).log(run_id).open("a", encoding="utf-8") as file:
         file.write('{"timestamp":')
     reported = command("runs", "show", run_id, "--log", "--output", "data", "--json").json()
 
@@ -34,7 +34,7 @@ def test_with_json_it_is_one_object_and_a_line_that_a_kill_cut_is_left_out(comma
 def test_a_run_without_a_log_is_told_with_the_next_command(command: Command, serve: Serve) -> None:
     serve(SMALL)
     run_id = command("export", "Profile", "--output", "data", "--json").json()["run_id"]
-    log_of(Path("data"), run_id).unlink()
+    Layout(Path("data")).log(run_id).unlink()
     outcome = command("runs", "show", "--log", "--output", "data")
 
     assert (outcome.code, outcome.out) == (2, "")

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.run_summary import Invocation, as_typed, print_summary
+from bulkpull.cli.run_summary import Invocation, invocation_path, print_summary
 from bulkpull.errors import BulkpullError
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.manifest import (
@@ -110,7 +110,30 @@ def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() ->
     reported = _summary_text(_manifest(_complete("Profile"), _failed("AzureUsage", "no luck")), output="my data")
     assert "       AzureUsage: no luck" in reported
     again = next(line for line in reported.splitlines() if line.startswith("again"))
-    assert shlex.split(again)[1:] == [as_typed("bulkpull"), "export", "AzureUsage", "--output", "my data"]
+    assert shlex.split(again)[1:] == [invocation_path("bulkpull"), "export", "AzureUsage", "--output", "my data"]
+
+
+def test_a_fault_of_every_dataset_that_is_offered_needs_no_table_and_few_lines() -> None:
+    missing = DatasetRecord(dataset=TWENTY[0], status="unavailable", reason=f"{TWENTY[0]}: not listed")
+    full = [_failed(dataset, "there is not enough room in data") for dataset in TWENTY[1:]]
+    summary = _summary_text(_manifest(missing, *full))
+
+    lines = summary.splitlines()
+    assert lines[0] == "error: 19 of 20 datasets not exported"
+    assert "and 16 more: there is not enough room in data" in lines[1]
+    assert len(lines) <= 5
+
+
+def test_the_summary_of_a_run_that_only_orders_reports_has_no_table() -> None:
+    ordered = [
+        DatasetRecord(dataset=dataset, status="skipped", reason=f"submitted as report {number}")
+        for number, dataset in enumerate(TWENTY)
+    ]
+    summary = _summary_text(_manifest(*ordered).model_copy(update={"submitted": True}))
+
+    assert summary.splitlines()[0] == "reports ordered for 20 of 20 datasets, 67 calls"
+    assert "runs resume 20261123T020405Z-0a1b2c" in summary
+    assert len(summary.splitlines()) <= 12
 
 
 def test_the_command_for_another_try_repeats_what_was_asked_for() -> None:
@@ -127,7 +150,7 @@ def test_the_command_that_reads_the_data_can_be_pasted_whatever_the_folder_is_ca
     reported = _summary_text(_manifest(_complete("Profile")), output=output)
     read = next(line for line in reported.splitlines() if line.startswith("read"))
     _, python, option, program = shlex.split(read)
-    assert (python, option) == (as_typed("python"), "-c")
+    assert (python, option) == (invocation_path("python"), "-c")
     called: list[tuple[str, str]] = []
     compile(program, "<pasted>", "exec")
     inner = program.split("scan(")[1].split(").head")[0]
@@ -141,13 +164,13 @@ def test_a_program_is_called_by_its_name_only_where_the_path_leads_to_it(
     ours = Path(sys.executable).with_name("python")
     monkeypatch.chdir(ours.parent.parent)
     monkeypatch.setenv("PATH", str(ours.parent))
-    assert as_typed("python") == "python"
+    assert invocation_path("python") == "python"
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert as_typed("python") == f"{ours.parent.name}/python"
+    assert invocation_path("python") == f"{ours.parent.name}/python"
 
     monkeypatch.chdir(tmp_path)
-    assert as_typed("python") == str(ours)
+    assert invocation_path("python") == str(ours)
 
 
 def test_notes_tell_a_wider_span_once_for_all_its_datasets() -> None:

@@ -17,19 +17,28 @@ from bulkpull.custom_query import Selection
 from bulkpull.events import Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
+from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.request import asked_for
 from bulkpull.pipeline.run import Run
-from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 NAME = "OfficeHistory"
 SPANS = {MONTHLY: ("LAST_MONTH",)}
 
 
-async def grow(simulator: Simulator, output: Path, since: datetime, clock: FakeClock) -> Manifest:
+async def grow(
+    simulator: Simulator, output: Path, since: datetime | None, clock: FakeClock, *, nightly: bool = False
+) -> Manifest:
+    """Export the history, with `--since` or as the settings alone ask for it."""
     settings = settings_for(simulator, output)
     selection = Selection(name=NAME, dataset=MONTHLY, keep="append")
     request = asked_for(
-        (), settings=settings, selections=(selection,), window=Window(since, clock.now()), open_ended=True
+        (),
+        settings=settings,
+        selections=(selection,),
+        window=Window(since, clock.now()) if since else None,
+        open_ended=True,
+        nightly=nightly,
     )
     return await Run(request, settings, Events(), account=ACCOUNT, clock=clock).export()
 
@@ -51,7 +60,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
         last_reading[name] = reported
         return reported
 
-    truth = Truth(of_months("2023-01-01", 48, each=1), restated=restated)
+    truth = Truth(of_months("2023-01-01", 48, rows_each=1), restated=restated)
 
     def remembered(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
         forgotten = (made_at - timedelta(days=95)).date().replace(day=1)
@@ -82,7 +91,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
 
 async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 12, each=1))
+    truth = Truth(of_months("2026-01-01", 12, rows_each=1))
     since, emptied = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 
     def losing(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
@@ -103,10 +112,100 @@ async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> N
 
 async def test_a_history_is_not_replaced_by_a_shorter_one(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 3, each=1))
+    truth = Truth(of_months("2026-01-01", 3, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}), clock=clock) as simulator:
         await grow(simulator, tmp_path, datetime(2026, 1, 1, tzinfo=UTC), clock)
         manifest = await grow(simulator, tmp_path, datetime(2026, 3, 1, tzinfo=UTC), clock)
 
-    assert "begins at 2026-01-01" in str(manifest.datasets[0].reason)
+    assert "begins on 2026-01-01" in str(manifest.datasets[0].reason)
     assert pl.Series(rows_of(tmp_path)).to_list() == ["2026-01/0", "2026-02/0", "2026-03/0"]
+
+
+async def test_a_night_grows_the_history_of_the_settings_from_where_it_began(tmp_path: Path) -> None:
+    """The command line says `--since` once; each night after it replaces what may be restated, and keeps the rest."""
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        await grow(simulator, tmp_path, datetime(2025, 10, 1, tzinfo=UTC), clock)
+        nights = []
+        for _ in range(3):
+            clock.advance(timedelta(days=31).total_seconds())
+            nights.append(await grow(simulator, tmp_path, None, clock, nightly=True))
+
+    assert [(night.datasets[0].status, night.datasets[0].reason) for night in nights] == [("complete", None)] * 3
+    record = nights[-1].datasets[0]
+    assert record.window == {"start": "2025-10-01T00:00:00Z", "end": "2026-06-21T00:00:00Z"}
+    assert rows_of(tmp_path) == [name for _, name in of_months("2025-10-01", 9, rows_each=1)]
+    assert [part.run_id is not None for part in record.parts] == [True] * 5 + [False] * 2
+
+
+async def test_a_history_that_nobody_began_begins_with_what_the_dataset_lists(tmp_path: Path) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 6, rows_each=1))
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        manifest = await grow(simulator, tmp_path, None, clock, nightly=True)
+
+    (record,) = manifest.datasets
+    assert record.status == "complete", record.reason
+    assert record.window is not None
+    assert record.window["start"] == "2026-01-01T00:00:00Z"
+    assert rows_of(tmp_path) == ["2026-01/0", "2026-02/0", "2026-03/0"]
+
+
+async def test_a_history_of_files_from_several_runs_is_whole_for_verify(tmp_path: Path) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        for since in (datetime(2025, 10, 1, tzinfo=UTC), None, None):
+            await grow(simulator, tmp_path, since, clock)
+            clock.advance(timedelta(days=31).total_seconds())
+
+    findings = Verifier(tmp_path, quick=False, ask_ledger=lambda _: None).verify_all()
+    assert [(problem.path, problem.what) for problem in findings.troubles] == []
+
+
+async def test_a_history_is_not_cut_by_an_earlier_end(tmp_path: Path) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2026-01-01", 3, rows_each=1))
+    async with Simulator(Scenario(contents={MONTHLY: truth}), clock=clock) as simulator:
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        await grow(simulator, tmp_path, since, clock)
+        settings = settings_for(simulator, tmp_path)
+        selection = Selection(name=NAME, dataset=MONTHLY, keep="append")
+        shorter = Window(since, datetime(2026, 2, 1, tzinfo=UTC))
+        request = asked_for((), settings=settings, selections=(selection,), window=shorter)
+        manifest = await Run(request, settings, Events(), account=ACCOUNT, clock=clock).export()
+
+    assert "ends on 2026-03-20" in str(manifest.datasets[0].reason)
+    assert rows_of(tmp_path) == ["2026-01/0", "2026-02/0", "2026-03/0"]
+
+
+@pytest.mark.behaviour(54)
+async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_path: Path) -> None:
+    clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
+
+    def with_column(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
+        header, *rows = truth(start, end, made_at).decode().split("\r\n")
+        kept = [cell for cell in header.split(",") if cell != "EOU"]
+        lines = [",".join([*row.split(",")[: len(kept)], "new"]) for row in rows if row]
+        return "\r\n".join([",".join([*kept, "Region"]), *lines, ""]).encode()
+
+    since = datetime(2025, 10, 1, tzinfo=UTC)
+    async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
+        await grow(simulator, tmp_path, since, clock)
+    clock.advance(timedelta(days=31).total_seconds())
+    drift = ColumnDrift(added=("Region",), removed=("EOU",))
+    changed = Scenario(contents={MONTHLY: with_column}, date_ranges=SPANS, drift={MONTHLY: drift})
+    async with Simulator(changed, clock=clock) as simulator:
+        manifests = [await grow(simulator, tmp_path, since, clock) for _ in range(2)]
+
+    assert [(done.datasets[0].status, done.datasets[0].reason) for done in manifests] == [("complete", None)] * 2
+    frame = bulkpull.scan(tmp_path, NAME).collect()
+    assert sorted(frame[ID_OF[MONTHLY]]) == [name for _, name in of_months("2025-10-01", 7, rows_each=1)]
+    assert {"Region", "EOU"} <= set(frame.columns)
+    assert frame["Region"].to_list().count("new") == 2
+    assert "Region" in str(manifests[0].datasets[0].drift)
+    files = [pl.read_parquet_schema(path) for path in (tmp_path / "latest" / NAME).glob("*.parquet")]
+    assert all(schema == files[0] for schema in files)
+    assert Verifier(tmp_path, quick=False, ask_ledger=lambda _: None).verify_all().troubles == []

@@ -14,9 +14,9 @@ from journeys.kit import ACCOUNT, settings_for
 import bulkpull
 from bulkpull.custom_query import Selection
 from bulkpull.events import Events
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.request import ExportRequest, asked_for
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
@@ -184,7 +184,7 @@ async def test_a_run_of_selections_is_resumed_by_what_the_ledger_knows_of_it(tmp
         settings = settings_for(simulator, tmp_path)
         request = ExportRequest(selections=(RECENT,), only_selections=True, submit_only=True)
         submitted = await Run(request, settings, Events()).export()
-        async with opened_ledger(tmp_path / PRIVATE, read_only=True) as ledger:
+        async with opened_ledger(Layout(tmp_path).private, read_only=True) as ledger:
             (entry,) = await ledger.runs()
         then = ExportRequest.of_run(entry.request)
         collected = await Run(then, settings, Events(), resume=submitted.run_id).export()

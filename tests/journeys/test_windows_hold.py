@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -94,18 +95,18 @@ class Truth:
         return Counter([*inside, *(name for day, name in self.rows if day is None)])
 
 
-def of_months(first: str, count: int, *, each: int = 2) -> list[tuple[date | None, str]]:
+def of_months(first: str, count: int, *, rows_each: int = 2) -> list[tuple[date | None, str]]:
     rows: list[tuple[date | None, str]] = []
     month = date.fromisoformat(first)
     for _ in range(count):
-        rows += [(month, f"{month:%Y-%m}/{number}") for number in range(each)]
+        rows += [(month, f"{month:%Y-%m}/{number}") for number in range(rows_each)]
         month = (month + timedelta(days=31)).replace(day=1)
     return rows
 
 
-def of_days(first: str, count: int, *, each: int = 2) -> list[tuple[date | None, str]]:
+def of_days(first: str, count: int, *, rows_each: int = 2) -> list[tuple[date | None, str]]:
     days = [date.fromisoformat(first) + timedelta(days=number) for number in range(count)]
-    return [(day, f"{day}/{number}") for day in days for number in range(each)]
+    return [(day, f"{day}/{number}") for day in days for number in range(rows_each)]
 
 
 def names(output: Path, manifest: Manifest) -> Counter[str]:
@@ -115,13 +116,19 @@ def names(output: Path, manifest: Manifest) -> Counter[str]:
 
 
 async def pull(
-    truth: Truth, asked: Window, output: Path, *, clock: FakeClock | None = None, **scenario: Any
+    truth: Truth,
+    asked: Window,
+    output: Path,
+    *,
+    clock: FakeClock | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    **scenario: Any,
 ) -> tuple[Manifest, DatasetRecord, int]:
     """The manifest of an export of the window, its record, and how many reports were ordered."""
     clock = clock or FakeClock()
     contents = {truth.dataset: truth}
     async with Simulator(Scenario(contents=contents, **scenario), clock=clock) as simulator:
-        manifest = await export(simulator, output, truth.dataset, window=asked, clock=clock)
+        manifest = await export(simulator, output, truth.dataset, window=asked, clock=clock, **settings)
         return manifest, manifest.datasets[0], simulator.service.created_reports[truth.dataset]
 
 
@@ -372,13 +379,26 @@ async def test_a_window_far_beyond_the_history_is_one_report_more(tmp_path: Path
 
 
 @pytest.mark.case("W12")
-async def test_the_bound_on_reports_is_told_and_what_has_arrived_is_taken_up(tmp_path: Path) -> None:
-    truth, clock = Truth(of_months("2025-01-01", 23)), FakeClock()
-    async with Simulator(Scenario(contents={MONTHLY: truth}), clock=clock) as simulator:
-        first = await export(simulator, tmp_path, MONTHLY, window=YEAR, clock=clock, reports_per_dataset=6)
-        again = await export(simulator, tmp_path, MONTHLY, window=YEAR, clock=clock, reports_per_dataset=6)
+async def test_a_window_that_needs_more_reports_than_allowed_is_refused_before_the_first(tmp_path: Path) -> None:
+    manifest, record, ordered = await pull(
+        Truth(of_months("2025-01-01", 23)), YEAR, tmp_path, settings={"reports_per_dataset": 10}
+    )
 
-        assert simulator.service.created_reports[MONTHLY] == 11
+    assert (record.status, manifest.exit_code, ordered) == ("failed", 3, 0)
+    assert "its windows need 11 reports, and `reports_per_dataset` allows 10" in str(record.reason)
+    assert "--yes" in str(record.reason)
+
+
+@pytest.mark.case("W5", "W12")
+async def test_the_bound_counts_repeats_and_what_has_arrived_is_taken_up(tmp_path: Path) -> None:
+    truth, clock = Truth(of_months("2025-01-01", 23)), FakeClock()
+    failures = Fault("execution_fails", times=2, skip=5)
+    async with Simulator(Scenario(contents={MONTHLY: truth}, faults=(failures,)), clock=clock) as simulator:
+        first = await export(simulator, tmp_path, MONTHLY, window=YEAR, clock=clock, reports_per_dataset=12)
+        assert simulator.service.created_reports[MONTHLY] == 12
+        again = await export(simulator, tmp_path, MONTHLY, window=YEAR, clock=clock, reports_per_dataset=12)
+
+        assert simulator.service.created_reports[MONTHLY] == 13
     assert "reports_per_dataset" in str(first.datasets[0].reason)
     assert again.status == "complete", again.datasets[0].reason
     assert names(tmp_path, again) == truth.within(YEAR)

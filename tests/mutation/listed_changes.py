@@ -80,7 +80,7 @@ NAMED = (
         "passing token codes are final",
         "return TokenCode(AnswerKind.PASSING, cause",
         "return TokenCode(AnswerKind.FINAL, cause",
-        ("tests/insights/test_auth.py::test_a_passing_fault_of_the_directory_is_waited_for",),
+        ("tests/auth/test_token_endpoint.py::test_a_passing_fault_of_the_directory_is_waited_for",),
     ),
     Change(
         "the ledger's commits are not durable",
@@ -90,7 +90,7 @@ NAMED = (
     ),
     Change(
         "queries of others are adopted",
-        "for query in sorted((each for each in listed if is_ours(each)), key=_made_at):",
+        "for query in sorted(filter(is_ours, listed), key=_made_at):",
         "for query in sorted(listed, key=_made_at):",
         _RUNS,
     ),
@@ -108,7 +108,7 @@ FURTHER = (
         "a thread reads below the TLS of an https proxy",
         "return response, proxy is None or not proxy.is_tls",
         "return response, True",
-        ("tests/transport/test_tap.py::test_a_thread_reads_only_where_tls_runs_on_the_socket_itself",),
+        ("tests/transport/test_threaded_tls_reader.py::test_a_thread_reads_only_where_tls_runs_on_the_socket_itself",),
     ),
     Change(
         "a failed token is asked for again by each layer",

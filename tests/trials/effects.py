@@ -237,7 +237,7 @@ def hurry() -> None:
 def main() -> None:
     """Run the command."""
     import bulkpull.cli  # noqa: PLC0415 - before what is wrapped
-    import bulkpull.cli.work.export  # noqa: PLC0415 - with all that it keeps
+    import bulkpull.cli.run_display  # noqa: PLC0415 - with all that it keeps
 
     hurry()
     environment = os.environ

@@ -35,8 +35,9 @@ from journeys.kit import Killed, settings_for
 from support import FakeClock
 from trials.kill_switch import kill_switch
 
-from bulkpull.cli.work.forget import forget_dataset
-from bulkpull.cli.work.reports import reports_of_last_night
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.report_cleanup import reports_of_last_night
+from bulkpull.cli.runs import forget
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.messages import ConversionRequest, ConversionResult
 from bulkpull.custom_query import Selection
@@ -138,7 +139,7 @@ class ChangingRuns(RuleBasedStateMachine):
     @rule(dataset=st.sampled_from(DATASETS))
     def a_dataset_is_forgotten(self, dataset: str) -> None:
         if dataset in self.current(self.output):
-            forget_dataset(dataset, output=self.output, config=None, as_json=True)
+            forget(dataset, output=self.output, common=CommonOptions(as_json=True))
 
     @rule()
     def unused_reports_are_deleted(self) -> None:

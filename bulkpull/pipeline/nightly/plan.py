@@ -13,12 +13,13 @@ from bulkpull.config.settings import Settings
 from bulkpull.events import Events
 from bulkpull.insights.connect import connected
 from bulkpull.output.integrity import damaged_snapshots
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import StepEntry, opened_ledger
 from bulkpull.output.manifest import Current
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.output.snapshots import load_published
 from bulkpull.pipeline.decide import Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
@@ -50,8 +51,10 @@ async def plan_nightly(
             request,
             connection,
             settings=settings,
+            now=clock.now(),
             refusals=refusals,
             published=published_datasets(published, catalog=load_catalog()),
+            history_starts=history_starts(published),
         )
         client = connection.client
         decisions = await decide_all(
@@ -69,7 +72,7 @@ async def plan_nightly(
 
 
 async def _noted(output: Path) -> tuple[dict[str, ReportMemory], list[StepEntry]]:
-    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+    if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
         return {}, []
-    async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+    async with opened_ledger(Layout(output).private, read_only=True) as ledger:
         return await remember_reports(ledger), await ledger.noted(UNCHANGED)

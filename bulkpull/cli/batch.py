@@ -1,0 +1,125 @@
+"""One action on several queries or reports, one after the other: a failure of one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from bulkpull.cli.console import print_note
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.service import NotThere
+from bulkpull.errors import AuthError, BulkpullError, NotConnected, NotDone, NotFound
+from bulkpull.formatting import join_some
+
+if TYPE_CHECKING:
+    from bulkpull.insights.client import InsightsClient
+
+T = TypeVar("T")
+COMPLETE, NOT_THERE = 0, 2
+# Every other item would fail the same way.
+_ENDS_ALL = (AuthError, NotConnected)
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """
+    Queries or reports.
+
+    Attributes:
+        one, many: What they are called.
+        id_key: The key of the id in their JSON values.
+        delete: The call; it raises `NotFound` where there is nothing of that id.
+    """
+
+    one: str
+    many: str
+    id_key: str
+    delete: Callable[[InsightsClient, str], Awaitable[None]]
+
+    def not_there(self, item_id: str) -> NotThere:
+        """The error for an id that names nothing."""
+        return NotThere(
+            f"there is no {self.one} {item_id} for this user", fix=f"`bulkpull {self.many} list` shows what there is"
+        )
+
+
+QUERIES = Kind(
+    one="query", many="queries", id_key="query_id", delete=lambda client, query_id: client.delete_query(query_id)
+)
+REPORTS = Kind(
+    one="report", many="reports", id_key="report_id", delete=lambda client, report_id: client.delete_report(report_id)
+)
+
+
+@dataclass(slots=True)
+class BatchResult(Generic[T]):
+    """
+    The outcome of each item.
+
+    Attributes:
+        not_there: Ids that name nothing.
+        failed: Ids with what happened to them.
+        untried: Ids that were left out, because they would have failed the same way.
+    """
+
+    done: list[T] = field(default_factory=list)
+    not_there: list[str] = field(default_factory=list)
+    failed: dict[str, BulkpullError] = field(default_factory=dict)
+    untried: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """2 when one of the ids names nothing, else 0."""
+        return NOT_THERE if self.not_there else COMPLETE
+
+    def as_values(self) -> dict[str, Any]:
+        """What was not done, as JSON values."""
+        failed = [{"id": item_id, "why": error.message, "fix": error.fix} for item_id, error in self.failed.items()]
+        return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
+
+    def report(self, kind: Kind, *, done: str, common: CommonOptions) -> None:
+        """
+        Report what was not done.
+
+        Args:
+            done: The participle: "deleted".
+
+        Raises:
+            BulkpullError: Something failed: the failure itself where one item was named, else a list of all.
+        """
+        for item_id in self.not_there:
+            print_note(kind.not_there(item_id).reason, common)
+        if not self.failed:
+            return
+        first = next(iter(self.failed.values()))
+        number = len(self.done) + len(self.not_there) + len(self.failed) + len(self.untried)
+        if number == 1:
+            raise first
+        named = [f"{item_id} ({error.what})" for item_id, error in self.failed.items()]
+        named += [f"{item_id} (not tried)" for item_id in self.untried]
+        left = len(self.failed) + len(self.untried)
+        raise NotDone(
+            f"{left} of {number:,} {kind.many} were not {done}",
+            why=join_some(named, most=_MOST_NAMED),
+            fix=first.fix,
+            exit_code=first.exit_code,
+        )
+
+
+async def for_each(ids: Iterable[str], act: Callable[[str], Awaitable[T]]) -> BatchResult[T]:
+    """Call `act` with each of `ids`; only a failure that all the others would share ends it early."""
+    result: BatchResult[T] = BatchResult()
+    waiting = list(ids)
+    for number, item_id in enumerate(waiting):
+        try:
+            result.done.append(await act(item_id))
+        except NotFound:
+            result.not_there.append(item_id)
+        except BulkpullError as error:
+            result.failed[item_id] = error
+            if isinstance(error, _ENDS_ALL):
+                result.untried = waiting[number + 1 :]
+                break
+    return result

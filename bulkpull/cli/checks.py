@@ -1,0 +1,94 @@
+"""The results of checks: each as a line once it is there, or all of them as one JSON object."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
+from bulkpull.cli.console import data_console, print_table
+from bulkpull.cli.stdio import print_json
+from bulkpull.errors import SettingsError
+from bulkpull.formatting import plural
+
+_SIGNS = {CheckStatus.OK: "✓", CheckStatus.TROUBLE: "✗", CheckStatus.UNCHECKED: "–"}
+_ASCII_SIGNS = {CheckStatus.OK: "+", CheckStatus.TROUBLE: "x", CheckStatus.UNCHECKED: "-"}
+_STYLES = {CheckStatus.OK: "green", CheckStatus.TROUBLE: "bold red", CheckStatus.UNCHECKED: "yellow"}
+# Sign and verdict, then the check's name.
+_WIDTHS = (11, 11)
+
+
+class CheckList:
+    """
+    What the checks of one command found.
+
+    Args:
+        as_json: Nothing is written before `finish`.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = data_console()
+        self._results: list[CheckResult] = []
+
+    def add(self, *results: CheckResult, details: Sequence[str] = ()) -> None:
+        """
+        Add results and print them, one by one: some checks have to wait for the network.
+
+        Args:
+            details: Lines below the last of them.
+        """
+        self._results.extend(results)
+        if not self._as_json:
+            for result in results:
+                self._print(result, details if result is results[-1] else ())
+
+    def add_error(self, check: str, error: SettingsError) -> None:
+        """Add an error that ended the checks."""
+        self.add(problem_from(check, error))
+
+    def finish(self, **more: Any) -> int:
+        """
+        Print the last line, or the JSON object; returns the exit status of the worst problem.
+
+        Args:
+            more: What the JSON object holds beside the checks.
+        """
+        code = exit_code_of(self._results)
+        if self._as_json:
+            checks = [result.as_values() for result in self._results]
+            print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **more})
+        else:
+            problems = sum(result.verdict is CheckStatus.TROUBLE for result in self._results)
+            last_line = plural(problems, "problem") if problems else "all checks passed"
+            self._console.print(Text(last_line, style="bold"))
+        return code
+
+    def _print(self, result: CheckResult, details: Sequence[str]) -> None:
+        """Write one result as a line, its next step and its details below."""
+        has_signs = (sys.stdout.encoding or "").casefold().startswith("utf")
+        sign = (_SIGNS if has_signs else _ASCII_SIGNS)[result.verdict]
+        table = Table.grid(padding=(0, 1, 0, 0))
+        for width in _WIDTHS:
+            table.add_column(width=width, no_wrap=True)
+        table.add_column(overflow="fold")
+        verdict = Text(f"{sign} {result.verdict.value}", _STYLES[result.verdict])
+        table.add_row(verdict, result.check, Text(result.message))
+        if result.fix:
+            table.add_row("", Text("fix:", "bold"), Text(result.fix))
+        for line in details:
+            table.add_row("", "", Text(line))
+        print_table(table, self._console)
+
+
+def setting_lines(values: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that were given, each with where it came from (pure)."""
+    return [
+        f"{setting['name']} = {setting['value']} ({setting['origin']})"
+        for setting in values
+        if setting["origin"] != "default"
+    ]

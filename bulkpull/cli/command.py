@@ -1,0 +1,127 @@
+"""One decorator for every command: its options, its error report and its exit status."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from typing import Any, TypeVar, get_type_hints
+
+import typer
+
+from bulkpull.cli.errors import report_errors
+from bulkpull.cli.help_format import SectionedCommand
+from bulkpull.cli.options import CommonOptions, examples
+
+C = TypeVar("C", bound=Callable[..., int | None])
+
+# The common options of a command, in the order in which its help shows them.
+QUIET_RUN = ("config", "as_json", "quiet", "log_format", "log_level")
+"""A command that exports: it may be silenced."""
+SERVICE = ("config", "as_json", "log_format", "log_level")
+"""A command that calls the service or reports problems as log lines."""
+LOCAL = ("config", "as_json", "log_level")
+"""A command whose only log lines are errors."""
+
+
+def new_app(name: str | None = None, *, about: str | None = None, example_lines: Collection[str] = ()) -> typer.Typer:
+    """
+    An application for one file of commands.
+
+    Args:
+        name: Of the group, where its commands stand behind a common word (`bulkpull runs list`).
+        about: The group's help.
+        example_lines: Commands to paste, at the end of the group's help.
+    """
+    return typer.Typer(
+        name=name,
+        help=about,
+        no_args_is_help=True,
+        epilog=examples(*example_lines),
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
+def command(
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    example_lines: Collection[str],
+    common: Collection[str] = SERVICE,
+    without: Collection[str] = (),
+    short_help: str | None = None,
+) -> Callable[[C], C]:
+    """
+    Register a function as a command.
+
+    The function takes its own options, then `common`: the `CommonOptions` that this decorator adds. A parameter that is
+    a dataclass stands for its fields, each an option. Errors are reported in one place, `--json` gets its JSON object
+    even then, and the number that the function returns is the exit status.
+
+    Args:
+        example_lines: Commands to paste, at the end of the help.
+        common: Which of the common options the command has: `QUIET_RUN`, `SERVICE`, `LOCAL` or names.
+        without: Fields of a dataclass parameter that this command does not offer; they keep their defaults.
+        short_help: The line in the group's help, where it is not the first of the docstring.
+    """
+
+    def register(function: C) -> C:
+        parameters, groups = _parameters(function, without=without)
+        parameters += [field for field in _fields(CommonOptions) if field.name in common]
+
+        @wraps(function)
+        def run(**arguments: Any) -> None:
+            options = CommonOptions(**{part: arguments.pop(part) for part in common})
+            with report_errors(options):
+                status = function(**_regroup(arguments, groups), common=options)
+                if status:
+                    raise typer.Exit(status)
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, cls=SectionedCommand, epilog=examples(*example_lines), short_help=short_help)(run)
+        return function
+
+    return register
+
+
+def _parameters(
+    function: Callable[..., Any], *, without: Collection[str]
+) -> tuple[list[inspect.Parameter], dict[str, tuple[type, tuple[str, ...]]]]:
+    """The options of a function, and for each parameter that is a dataclass the class and its options."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, tuple[str, ...]]] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        annotation = hints[name]
+        if annotation is CommonOptions:
+            continue
+        if is_dataclass(annotation) and isinstance(annotation, type):
+            offered = [field for field in _fields(annotation) if field.name not in without]
+            groups[name] = annotation, tuple(field.name for field in offered)
+            parameters += offered
+        else:
+            parameters.append(parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
+    return parameters, groups
+
+
+def _fields(options: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(options, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(options)
+    ]
+
+
+def _regroup(arguments: dict[str, Any], groups: Mapping[str, tuple[type, tuple[str, ...]]]) -> dict[str, Any]:
+    for name, (options, names) in groups.items():
+        arguments[name] = options(**{part: arguments.pop(part) for part in names})
+    return arguments

@@ -1,0 +1,123 @@
+"""The two consoles: one for data on standard output, one for everything else on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.stdio import print_data
+from bulkpull.foreign_text import visible
+from bulkpull.redact import printable
+
+# A table that is piped onward is not cut to anybody's terminal: one row, one line.
+PIPED_WIDTH = 100_000
+LONGEST_QUERY = 100_000
+DATASET_WIDTH = 31
+_LEAST_LETTERS = 8
+
+
+class PlainConsole(Console):
+    """
+    A console on which text of others cannot act: whatever command prints it, control characters and marks of writing
+    direction are spelled out. Colours come from styles alone.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As the base class, for text that was made visible; the width of a table's column is measured by it."""
+        return super().render_str(visible(text, lines=True), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As the base class; a `Text` is made visible as well, if need be at the price of its inner styles."""
+        if isinstance(renderable, Text) and (shown := visible(renderable.plain, lines=True)) != renderable.plain:
+            renderable = Text(shown, renderable.style, no_wrap=renderable.no_wrap, overflow=renderable.overflow)
+        return super().render(renderable, options)
+
+
+def error_console() -> Console:
+    """For people, on standard error; colours only on a terminal."""
+    return PlainConsole(stderr=True, highlight=False, emoji=False, markup=False)
+
+
+def data_console() -> Console:
+    """For tables, on standard output; as wide as they need where it is no terminal."""
+    piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
+    return PlainConsole(highlight=False, emoji=False, markup=False, width=PIPED_WIDTH if piped else None)
+
+
+def print_message(sentence: str) -> None:
+    """Write a sentence for people to standard error, unbroken."""
+    error_console().print(sentence, soft_wrap=True)
+
+
+def print_note(sentence: str, common: CommonOptions) -> None:
+    """Write what is worth knowing to standard error, as a line or as a log object."""
+    if common.logs_json:
+        write_json_line("note", level="warning", message=sentence)
+    else:
+        error_console().print(Text.assemble(("note:  ", "yellow"), printable(sentence)), soft_wrap=True)
+
+
+def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:
+    """
+    A table without lines.
+
+    Args:
+        columns: Headers, in order.
+        right: Columns of numbers.
+        fold: Columns that may be broken into lines; the others are kept whole.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name not in fold,
+            overflow="fold" if name in fold else "ellipsis",
+        )
+    return table
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Write a table to standard output, without the blanks that fill its rows up."""
+    console = console or data_console()
+    # An id that is cut is of no use to anybody: the table is as wide as what must not be broken.
+    console.width = max(console.width, _least_width(table))
+    with console.capture() as captured:
+        console.print(table)
+    print_data("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _least_width(table: Table) -> int:
+    """How wide a table has to be so that no column is cut that may not be wrapped; the others get a few letters."""
+    width = 0
+    for column in table.columns:
+        longest = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
+        kept = min(longest, column.width or column.max_width or longest) if column.no_wrap else _LEAST_LETTERS
+        width += kept + 2
+    return width
+
+
+def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:
+    """
+    Write one thing to standard output, a fact a line; what is not known is left out.
+
+    Args:
+        text: A query's text, which follows unbroken, so that it can be copied.
+    """
+    grid = Table.grid(padding=(0, 2))
+    for word, value in facts:
+        if value:
+            grid.add_row(word, Text(printable(value), overflow="fold"))
+    print_table(grid)
+    if text:
+        print_data(f"\n{printable(text, most=LONGEST_QUERY)}")

@@ -1,0 +1,127 @@
+"""Reports on the service that no run needs any more: shown, or deleted with `--yes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bulkpull.catalog import load_catalog
+from bulkpull.cli.batch import COMPLETE, REPORTS, BatchResult
+from bulkpull.cli.console import print_message
+from bulkpull.cli.delete import delete_named
+from bulkpull.cli.json_output import report_values
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.reports import print_reports
+from bulkpull.cli.service import call_service
+from bulkpull.cli.stdio import print_json
+from bulkpull.config.settings import Settings
+from bulkpull.errors import ReportingError
+from bulkpull.formatting import plural
+from bulkpull.insights.client import InsightsClient
+from bulkpull.model import Report
+from bulkpull.output.ledger import STANDING, Ledger, RunEntry
+from bulkpull.output.owner import check_owner
+from bulkpull.output.past import ask_ledger
+from bulkpull.pipeline.naming import parse_report_name
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
+from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.request import ExportRequest
+from bulkpull.pipeline.resume import is_unfinished, is_young
+
+
+def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, common: CommonOptions) -> int:
+    """
+    Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
+
+    Raises:
+        LedgerError: The local runs cannot be read, so nobody knows which reports are waited for.
+    """
+    runs = ask_ledger(settings.output, Ledger.runs) or []
+
+    async def look(client: InsightsClient) -> tuple[list[Report], datetime]:
+        return await client.get_reports(), client.service_time()
+
+    reports, now = call_service(look, settings=settings, common=common)
+    orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
+    return _delete_or_show(orphans, if_none="no orphans", yes=yes, settings=settings, common=common)
+
+
+def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> int:
+    """
+    Delete the scheduled reports that the output folder made and its last night did not use; without `yes`, show them.
+
+    Raises:
+        SettingsError: The output folder belongs to another account.
+        LedgerError: The ledger cannot be read, so nobody knows which reports are the folder's.
+        BulkpullError: The service does not list the reports; nothing is deleted on a guess.
+    """
+    check_owner(settings.output.absolute(), settings.account)
+    memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
+    listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
+    if listed is None:
+        raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
+    unused = [report for _, report in unused_reports(listed, memories, used=used)]
+    return _delete_or_show(unused, if_none="no unused reports", yes=yes, settings=settings, common=common)
+
+
+def _delete_or_show(
+    reports: list[Report], *, if_none: str, yes: bool, settings: Settings, common: CommonOptions
+) -> int:
+    """Delete these reports; without `yes`, only show them."""
+    values = [report_values(report) for report in reports]
+    if yes and reports:
+        return delete_named(values, [], kind=REPORTS, settings=settings, yes=True, common=common)
+    if common.as_json:
+        print_json({"version": 1, "reports": values, **BatchResult().as_values(), "deleted": False})
+    else:
+        print_reports(reports, as_json=False)
+        print_message(f"{plural(len(reports), 'report')} would be deleted: add --yes" if reports else if_none)
+    return COMPLETE
+
+
+async def reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
+    """
+    What the ledger knows of scheduled reports, and the ids of those that the last finished night used.
+
+    Where that night noted no report of a dataset that it asked for, all reports of the dataset count as used: the
+    service could not be asked, or did not list them (case N17).
+    """
+    memories = await remember_reports(ledger)
+    night = next((run for run in await ledger.runs() if run.request.get("nightly") and run.ended_at), None)
+    if night is None:
+        return memories, set().union(*(memory.ids for memory in memories.values()))
+    noted = [step for step in await ledger.steps(night.run_id) if step.step == STANDING and "report_id" in step.facts]
+    used = {str(step.facts["report_id"]) for step in noted}
+    request, catalog = ExportRequest.of_run(night.request), load_catalog()
+    names = {known.name if (known := catalog.find(name)) else name for name in request.names}
+    for dataset, memory in memories.items():
+        is_asked = request.everything or dataset in names
+        if is_asked and dataset not in {step.dataset for step in noted}:
+            used |= memory.ids
+    return memories, used
+
+
+def find_orphans(
+    reports: Sequence[Report], *, runs: Sequence[RunEntry], older_than: timedelta, now: datetime
+) -> list[Report]:
+    """
+    One-off reports with this tool's mark that nobody waits for (pure). The scheduled reports of `nightly` are none.
+
+    Args:
+        runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left
+            alone; it may be for a day after it last did something.
+        older_than: Younger reports may belong to a run of another folder or another machine.
+        now: The service's time.
+    """
+    alive = {run.run_id for run in runs if is_unfinished(run) and is_young(run, now=now)}
+    marked = [(parse_report_name(report.name), report) for report in reports]
+    return [
+        report
+        for mark, report in marked
+        if mark is not None
+        and mark.run_id is not None
+        and mark.run_id not in alive
+        and report.execute_now
+        and report.created_at is not None
+        and now - report.created_at > older_than
+    ]

@@ -1,0 +1,234 @@
+"""Reports that a person creates, one-off or on a schedule, and changes of a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from bulkpull.catalog import load_catalog
+from bulkpull.cli.batch import QUERIES
+from bulkpull.cli.console import print_note
+from bulkpull.cli.options import CommonOptions, day_of
+from bulkpull.cli.report_options import ReportSpec, ReportUpdate
+from bulkpull.cli.reports import find_report, is_mine
+from bulkpull.cli.service import NotOffered, call_service
+from bulkpull.cli.target import command_settings, load_settings
+from bulkpull.clock import iso_utc
+from bulkpull.config.settings import Settings
+from bulkpull.days import window_of
+from bulkpull.errors import AccessDenied, BulkpullError, ListNotTold, SettingsError
+from bulkpull.insights import requests
+from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
+from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
+from bulkpull.pipeline.naming import is_ours, query_name
+from bulkpull.pipeline.plan import make_plan
+from bulkpull.pipeline.submit import DESCRIPTION
+from bulkpull.query import normalise
+from bulkpull.query.drift import find_query_drift
+from bulkpull.redact import printable
+
+T = TypeVar("T")
+
+
+def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Report:
+    """
+    Create a report.
+
+    Raises:
+        SettingsError: Options exclude each other, or the service would refuse a part of it; nothing was ordered.
+        NotOffered, NotThere: There is no such dataset for this account, or no such query for this user.
+        QuotaExceeded: Of one-off reports or of active ones (behaviours 85 and 86).
+    """
+    spec.check()
+    names = (spec.dataset,) if spec.dataset is not None else ()
+    with command_settings(common, demo=demo, timespan=spec.timespan) as settings:
+
+        async def place(client: InsightsClient) -> Report:
+            offered = await client.get_datasets()
+            now = client.service_time()
+            window = window_of(day_of(spec.since), day_of(spec.until), now=now)
+            if spec.dataset is not None:
+                pull = _pull(spec.dataset, offered, settings=settings, window=window)
+                if window is not None and pull.window is None:
+                    print_note(f"{pull.dataset} has no time axis: --since and --until change nothing", common)
+                arguments = _arguments(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
+                # What is to be refused is refused before a query is made for it.
+                requests.create_report(query_id=pull.dataset, now=now, **arguments)
+                query = await _own_query(client, pull)
+            else:
+                query = await _stored_query(client, spec.query_id or "")
+                dataset = dataset_of(query.text, offered)
+                title = query.name
+                arguments = _arguments(spec, title=title, dataset=dataset, window=window, now=now)
+            if spec.at_once and spec.callback_url is not None:
+                print_note("a report that runs once may end without a callback: look at its execution as well", common)
+            with suppress(AccessDenied, ListNotTold):
+                await client.get_reports(name=arguments["name"])  # what is there before is not taken for this one
+            return await client.create_report(query_id=query.query_id, **arguments)
+
+        return call_service(place, settings=settings, common=common, names=names)
+
+
+def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions) -> Report:
+    """
+    Change a scheduled report. What is not changed is sent as it is: what the service makes of missing values is not
+    documented (behaviours 88 and 95).
+
+    Raises:
+        SettingsError: Nothing is to be changed, it is a one-off report (91), or the service would refuse a part of it.
+        NotThere: There is none of that id.
+    """
+    change.check()
+
+    async def alter(client: InsightsClient) -> Report:
+        report = await find_report(client, report_id)
+        if report.execute_now:
+            raise SettingsError(
+                f"the report {report.report_id} cannot be changed", why="it runs once", fix="create another"
+            )
+        if is_mine(report):
+            print_note("this report is one of `bulkpull nightly`, which may replace it", common)
+        every_h = _or(change.every, report.recurrence_h)
+        earliest = earliest_start(client.service_time())
+        start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
+        if change.start_at is None and start_at != report.start_at:
+            print_note(
+                f"its schedule begins anew at {iso_utc(start_at)}: the service wants a start four hours ahead", common
+            )
+        offered = await client.get_datasets() if change.every is not None and report.query_text else []
+        dataset = next(iter(_found(report.query_text or "", offered)), None)
+        callback_url = _or(change.callback_url, report.callback_url)
+        changed = await client.update_report(
+            report.report_id,
+            name=_or(change.name, report.name).strip(),
+            start_at=start_at,
+            description=_or(change.description, report.description),
+            recurrence_h=every_h,
+            recurrence_count=_or(change.times, report.recurrence_count),
+            minimum_recurrence_h=dataset.minimum_recurrence_h if dataset else None,
+            format=change.file_format.value if change.file_format else report.format,
+            callback_url=callback_url,
+            # The method goes with its address.
+            callback_method=_method(change) or (report.callback_method if callback_url else None),
+        )
+        _check_removed(change, changed)
+        return changed
+
+    return call_service(alter, settings=load_settings(common), common=common)
+
+
+def next_start(start_at: datetime | None, *, every_h: int | None, earliest: datetime) -> datetime:
+    """The first moment of a schedule's rhythm that the service takes as a start (pure)."""
+    if start_at is None or every_h is None:
+        return earliest
+    if start_at >= earliest:
+        return start_at
+    step = timedelta(hours=every_h)
+    return start_at + step * -((start_at - earliest) // step)
+
+
+def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDataset:
+    """
+    The dataset that a stored query reads, if the service can answer the query today (pure).
+
+    Raises:
+        SettingsError: The dataset is not offered, or lacks what the query names (behaviour 76).
+    """
+    drift = find_query_drift(query_text, offered=offered)
+    if drift is None:
+        raise SettingsError(
+            "the query cannot be read, so no report was ordered on it", why=printable(query_text, most=80)
+        )
+    if not drift.offered or drift.missing:
+        lacks = f"{drift.dataset} has no {', '.join(drift.missing)} today"
+        raise SettingsError(
+            "the query is out of date, so no report was ordered on it",
+            why=lacks if drift.offered else f"{drift.dataset} is not offered to this account",
+            fix=f"order it by --dataset {drift.dataset}, whose query names the columns of today",
+        )
+    return _found(query_text, offered)[0]
+
+
+def _arguments(
+    spec: ReportSpec, *, title: str, dataset: OfferedDataset, window: Window | None, now: datetime
+) -> dict[str, Any]:
+    return {
+        "name": spec.name.strip() if spec.name is not None else automatic_name(title, now=now),
+        "description": spec.description,
+        "execute_now": spec.at_once,
+        "window": window,
+        "start_at": None if spec.at_once else spec.start_at or earliest_start(now),
+        "recurrence_h": spec.every,
+        "recurrence_count": spec.times,
+        "minimum_recurrence_h": dataset.minimum_recurrence_h,
+        "format": spec.file_format.value,
+        "callback_url": spec.callback_url,
+        "callback_method": _method(spec),
+    }
+
+
+def automatic_name(title: str, *, now: datetime) -> str:
+    """The name of a report that was given none: what it reads and when it was ordered, as long as names may be."""
+    ending = f"_{now:%Y%m%dT%H%M%SZ}"
+    return title.replace(";", "_").replace(" ", "_")[: LONGEST_TEXT - len(ending)] + ending
+
+
+def _method(options: ReportSpec | ReportUpdate) -> str | None:
+    return options.callback_method.value if options.callback_method else None
+
+
+def _or(given: T | None, kept: T) -> T:
+    return kept if given is None else given
+
+
+def _check_removed(change: ReportUpdate, report: Report) -> None:
+    """No document says that an empty text removes a value, so that the reply is believed and not the request."""
+    for value, kept, name in (
+        (change.callback_url, report.callback_url, "callback address"),
+        (change.description, report.description, "description"),
+    ):
+        if value is not None and not value.strip() and kept:
+            raise BulkpullError(
+                f"the report {report.report_id} still has its {name}",
+                why="the service keeps it where an empty one is sent",
+                fix=f"order the report again without a {name}, then: bulkpull reports delete {report.report_id}",
+            )
+
+
+def _found(query_text: str, offered: Sequence[OfferedDataset]) -> list[OfferedDataset]:
+    drift = find_query_drift(query_text, offered=offered)
+    return [dataset for dataset in offered if drift and dataset.name.casefold() == drift.dataset.casefold()]
+
+
+def _pull(dataset: str, offered: Sequence[OfferedDataset], *, settings: Settings, window: Window | None) -> Pull:
+    plan = make_plan(
+        [dataset],
+        offered=offered,
+        catalog=load_catalog(),
+        timespan=settings.timespan,
+        window=window,
+        metrics=settings.metrics,
+    )
+    if not plan.pulls:
+        missing = plan.unavailable[0]
+        raise SettingsError(missing.reason) if missing.failed else NotOffered(missing.reason)
+    return plan.pulls[0]
+
+
+async def _own_query(client: InsightsClient, pull: Pull) -> Query:
+    """The query of this tool for all columns of today, stored already or stored now."""
+    wanted = normalise(pull.query_text)
+    for query in await client.get_queries():
+        if is_ours(query) and normalise(query.text) == wanted:
+            return query
+    return await client.create_query(name=query_name(pull), text=pull.query_text, description=DESCRIPTION)
+
+
+async def _stored_query(client: InsightsClient, query_id: str) -> Query:
+    found = await client.get_queries(query_id=query_id, include_system=True)
+    if not found:
+        raise QUERIES.not_there(query_id.strip())
+    return found[0]

@@ -1,0 +1,161 @@
+"""The options of `bulkpull reports create` and `update`, and which of them exclude each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from bulkpull.cli import completion, options
+from bulkpull.errors import SettingsError
+from bulkpull.redact import printable
+
+
+class FileFormat(StrEnum):
+    """How fields are separated."""
+
+    CSV = "csv"
+    TSV = "tsv"
+
+
+class CallbackMethod(StrEnum):
+    """How the callback address is called."""
+
+    GET = "GET"
+    POST = "POST"
+
+
+Every = Annotated[int | None, typer.Option("--every", help="Run every so many hours: 4 to 2160.")]
+Name = Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")]
+Description = Annotated[str | None, typer.Option("--description", help='What it is for; on update, "" removes it.')]
+Start = Annotated[
+    datetime | None,
+    typer.Option(
+        "--start",
+        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
+        metavar="TIME",
+        help="First run: 2026-01-31T06:00 (UTC) or 2026-01-31T08:00+02:00; four hours ahead; default: at once then.",
+    ),
+]
+CallbackUrl = Annotated[
+    str | None,
+    typer.Option("--callback-url", help='Public https address that is told of each file; on update, "" removes it.'),
+]
+Method = Annotated[
+    CallbackMethod | None,
+    typer.Option("--callback-method", case_sensitive=False, help="How that is told; default: POST."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSpec:
+    """
+    The report that `bulkpull reports create` is to make.
+
+    Attributes:
+        query_id, dataset: One of the two; a dataset stands for this tool's own query of all its columns.
+        at_once: Once, now; else on a schedule of `every` hours.
+        start: When the schedule begins; `None` for as soon as the service takes it.
+    """
+
+    query_id: Annotated[str | None, typer.Option("--query-id", help="The query that it is on.")] = None
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", autocompletion=completion.dataset_names, help="Or all columns of this dataset."),
+    ] = None
+    at_once: Annotated[bool, typer.Option("--now", help="Run once, at once.")] = False
+    since: options.Since = None
+    until: options.Until = None
+    timespan: options.Timespan = None
+    every: Every = None
+    start: Start = None
+    times: Annotated[int | None, typer.Option("--times", help="How often in all; default: endless.")] = None
+    name: Name = None
+    description: Description = None
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = FileFormat.CSV
+    callback_url: CallbackUrl = None
+    callback_method: Method = None
+
+    @property
+    def start_at(self) -> datetime | None:
+        """`start`, in UTC."""
+        return _in_utc(self.start)
+
+    def check(self) -> None:
+        """
+        Refuse what excludes each other, before anything is asked.
+
+        Raises:
+            SettingsError: With the rule.
+        """
+        if (self.query_id is None) == (self.dataset is None):
+            raise SettingsError("a report is on one query", fix="give either --query-id ID or --dataset NAME")
+        if self.at_once == (self.every is not None):
+            raise SettingsError("a report runs once or again and again", fix="give either --now or --every HOURS")
+        if self.at_once and (self.start is not None or self.times is not None):
+            raise SettingsError("--now excludes --start and --times", fix="give --every HOURS for a schedule")
+        if not self.at_once and (self.since or self.until):
+            raise SettingsError("--since and --until need --now", why="the service ignores them on a schedule")
+        if self.timespan and self.dataset is None:
+            raise SettingsError("--timespan goes with --dataset", why="a stored query has its own")
+        _check_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportUpdate:
+    """
+    What `bulkpull reports update` is to change; `None` leaves a value as it is.
+
+    Attributes:
+        description, callback_url: An empty text removes what is there.
+    """
+
+    name: Name = None
+    description: Description = None
+    every: Every = None
+    start: Start = None
+    times: Annotated[int | None, typer.Option("--times", help="How often in all.")] = None
+    file_format: Annotated[FileFormat | None, typer.Option("--format", help="Of the file.")] = None
+    callback_url: CallbackUrl = None
+    callback_method: Method = None
+
+    @property
+    def start_at(self) -> datetime | None:
+        """`start`, in UTC."""
+        return _in_utc(self.start)
+
+    def check(self) -> None:
+        """
+        Refuse a change of nothing.
+
+        Raises:
+            SettingsError: No option was given.
+        """
+        if all(getattr(self, option.name) is None for option in fields(self)):
+            raise SettingsError("nothing to change was given", fix="see `bulkpull reports update --help`")
+        _check_name(self.name)
+
+
+def _check_name(name: str | None) -> None:
+    """
+    Keep names apart: what bears this tool's mark is cleaned up by it.
+
+    Raises:
+        SettingsError: The name looks like one of ours.
+    """
+    from bulkpull.pipeline.naming import OWN_PREFIX  # slow to load
+
+    if name is not None and name.strip().casefold().startswith(f"{OWN_PREFIX}_"):
+        raise SettingsError(
+            f"a report cannot be named {printable(name, most=40)!r} here",
+            why=f"names that begin with {OWN_PREFIX}_ mark reports that exports make and delete",
+        )
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

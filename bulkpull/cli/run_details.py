@@ -1,0 +1,237 @@
+"""One run: how it began and ended, and the timeline of every pull, from the ledger and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.errors import LedgerError
+from bulkpull.formatting import format_clock, format_size, join_some, plural
+from bulkpull.observability.failures import group_by_reason
+from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
+from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.past import ask_ledger, known_runs
+from bulkpull.output.run_history import load_manifest, resolve_run_id
+from bulkpull.redact import printable
+
+UNFINISHED = "unfinished"
+_IDS = ("query_id", "report_id", "execution_id")
+_INDENT = "  "
+_LEAST_SHOWN_S = 0.05
+# Steps of one dataset that are shown one by one; more belong to many windows.
+_MOST_STEPS = 24
+# Runs over more datasets are shown with one line each.
+_MOST_IN_FULL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What the ledger knows of a run."""
+
+    entry: RunEntry | None = None
+    endings: Sequence[RunEnding] = ()
+    resumptions: Sequence[str] = ()
+    steps: Sequence[StepEntry] = field(default_factory=list)
+
+
+def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = False) -> None:
+    """
+    Print the newest run of an output folder, or the one whose id begins with `run`.
+
+    Args:
+        verbose: Show every step of a run over many datasets too; without it such a run fits on a screen.
+
+    Raises:
+        SettingsError: There is no such run.
+        LedgerError: Neither the ledger nor a manifest can be read.
+    """
+    run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
+    manifest = load_manifest(folder, run_id)
+    facts = LedgerFacts()
+    # Of a run with a manifest there is something to show, whatever became of the ledger.
+    with suppress(*(LedgerError,) if manifest else ()):
+        facts = ask_ledger(folder, lambda ledger: ledger_facts(ledger, run_id)) or facts
+    details = describe(run_id, facts, manifest)
+    if as_json:
+        print_json({"version": 1, "output": str(folder), **details})
+    else:
+        is_short = not verbose and len(details["datasets"]) > _MOST_IN_FULL
+        lines = _short_lines(details) if is_short else run_lines(details)
+        print_data("\n".join(_safe(line) for line in lines))
+
+
+async def ledger_facts(ledger: Ledger, run_id: str) -> LedgerFacts:
+    """Everything that the ledger knows of a run."""
+    entries = [entry for entry in await ledger.runs() if entry.run_id == run_id]
+    return LedgerFacts(
+        entry=entries[0] if entries else None,
+        endings=await ledger.endings(run_id),
+        resumptions=await ledger.resumptions(run_id),
+        steps=await ledger.steps(run_id),
+    )
+
+
+def describe(run_id: str, facts: LedgerFacts, manifest: Manifest | None) -> dict[str, Any]:
+    """A run as JSON values (pure). A dataset stands where the manifest has it, or where its first step stands."""
+    entry, endings = facts.entry, facts.endings
+    by_dataset: dict[str, list[StepEntry]] = {}
+    for step in facts.steps:
+        by_dataset.setdefault(step.dataset, []).append(step)
+    records = {record.dataset: record for record in manifest.datasets} if manifest else {}
+    started_at = entry.started_at if entry else manifest.started_at if manifest else None
+    return {
+        "run_id": run_id,
+        "status": _status(facts, manifest),
+        "started_at": started_at,
+        "finished_at": endings[-1].at if endings else None if entry or not manifest else manifest.finished_at,
+        "resumed_at": list(facts.resumptions),
+        "endings": [{"at": ending.at, "status": ending.status} for ending in endings],
+        "request": dict(entry.request) if entry else None,
+        "requests": manifest.requests.model_dump(mode="json") if manifest else None,
+        "notes": list(manifest.notes) if manifest else [],
+        "datasets": [
+            _pull(name, records.get(name), by_dataset.get(name, []), since=started_at)
+            for name in dict.fromkeys([*records, *by_dataset])
+        ],
+    }
+
+
+def _status(facts: LedgerFacts, manifest: Manifest | None) -> str:
+    endings = facts.endings
+    if endings and (not facts.resumptions or facts.resumptions[-1] <= endings[-1].at):
+        return endings[-1].status
+    if facts.entry is None and manifest is not None:
+        return manifest.status
+    return UNFINISHED  # it is under way, or was killed
+
+
+def _pull(
+    dataset: str, record: DatasetRecord | None, steps: Sequence[StepEntry], *, since: str | None
+) -> dict[str, Any]:
+    published = next((step.facts.get("record") for step in reversed(steps) if step.step == "published"), None)
+    if record is None and published:
+        record = DatasetRecord.model_validate(published)  # of a run that was killed before it could tell
+    facts: dict[str, Any] = {}
+    for step in steps:
+        facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
+    ids = {name: (getattr(record, name) if record else None) or facts.get(name) for name in _IDS}
+    times = [since, *(step.at for step in steps)]
+    return {
+        "dataset": dataset,
+        "status": record.status if record else UNFINISHED,
+        "reason": record.reason if record else None,
+        "rows": record.rows if record and record.files else None,
+        "bytes": sum(file.bytes for file in record.files) if record and record.files else None,
+        **ids,
+        "seconds": record.seconds.model_dump() if record else None,
+        "notes": list(record.notes) if record else [],
+        "steps": [
+            {
+                "step": step.step,
+                "at": step.at,
+                "after_seconds": _between(before, step.at),
+                "facts": {name: value for name, value in step.facts.items() if name != "record"},
+            }
+            for before, step in zip(times, steps, strict=False)
+        ],
+    }
+
+
+def _between(earlier: str | None, later: str) -> float | None:
+    try:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier or "")).total_seconds()
+    except ValueError:
+        return None
+
+
+def run_lines(details: Mapping[str, Any]) -> list[str]:
+    """A run in full; of a dataset in many windows, each kind of step once."""
+    took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
+    lines = [f"run       {details['run_id']}", f"status    {details['status']}"]
+    lines.append(f"began     {details['started_at']}" + (f", took {format_clock(took)}" if took is not None else ""))
+    lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
+    lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
+    if details["request"] is not None:
+        asked = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
+        lines.append(f"asked     {_facts(asked)}")
+    if requests := details["requests"]:
+        by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
+        lines.append(
+            f"calls     {requests['total']} ({by_endpoint})" if by_endpoint else f"calls     {requests['total']}"
+        )
+        lines[-1] += f", {requests['throttled']} throttled, {requests['retried']} retried"
+    lines += [f"note      {note}" for note in details["notes"]]
+    for pull in details["datasets"]:
+        lines += ["", *_lines_of_pull(pull, day=str(details["started_at"])[:10])]
+    return lines
+
+
+def _short_lines(details: Mapping[str, Any]) -> list[str]:
+    """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
+    took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
+    began = f"began {details['started_at']}" + (f", took {format_clock(took)}" if took is not None else "")
+    lines = [f"run  {details['run_id']}  {details['status']}", began]
+    if requests := details["requests"]:
+        counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
+        lines.append(f"{plural(requests['total'], 'call')}, {counts}")
+    for pull in details["datasets"]:
+        rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", format_size(pull["bytes"]))
+        lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())
+    failed = [(pull["dataset"], pull["reason"]) for pull in details["datasets"] if pull["status"] == "failed"]
+    groups = group_by_reason((dataset, reason) for dataset, reason in failed if reason)
+    lines += [f"reason  {join_some(datasets)}: {reason}" for datasets, reason in groups]
+    lines.append("details: --verbose, or --json")
+    return lines
+
+
+def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
+    data = [] if pull["rows"] is None else [plural(pull["rows"], "row"), format_size(pull["bytes"])]
+    lines = [", ".join([f"{pull['dataset']}  {pull['status']}", *data])]
+    lines += [f"{name.removesuffix('_id'):<9} {pull[name]}" for name in _IDS if pull[name]]
+    if seconds := pull["seconds"]:
+        spent = ", ".join(f"{name} {value:,.1f} s" for name, value in seconds.items() if value >= _LEAST_SHOWN_S)
+        lines += [f"{'spent':<9} {spent}"] if spent else []
+    for step in _shown(pull["steps"]):
+        at = step["at"].removeprefix(f"{day}T")
+        after = "" if step["after_seconds"] is None else f"+{format_clock(step['after_seconds'])}"
+        name = step["step"]
+        # What is nested is for the next process to read, and for --json.
+        shown = {name: value for name, value in step["facts"].items() if name not in _IDS}
+        facts = _facts({name: value for name, value in shown.items() if not isinstance(value, dict | list)})
+        lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
+    lines += [f"{'reason':<9} {pull['reason']}"] if pull["reason"] else []
+    lines += [f"{'note':<9} {note}" for note in pull["notes"]]
+    return [lines[0], *(_INDENT + line for line in lines[1:])]
+
+
+def _shown(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps; of a dataset in many windows, how often each step was taken, and when first and last."""
+    if len(steps) <= _MOST_STEPS:
+        return list(steps)
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for step in steps:
+        by_name.setdefault(step["step"], []).append(step)
+    return [
+        {
+            **taken[0],
+            "after_seconds": None,
+            "facts": {"times": len(taken), "the last": taken[-1]["at"]} if len(taken) > 1 else taken[0]["facts"],
+        }
+        for taken in by_name.values()
+    ]
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    words = ((name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts.items())
+    return ", ".join(f"{name} {value}" for name, value in words if value is not None)
+
+
+def _safe(line: str) -> str:
+    """A line without what steers a terminal; its indentation stays."""
+    text = line.lstrip()
+    return line[: len(line) - len(text)] + printable(text)

@@ -1,0 +1,120 @@
+"""A run under a live display or a log, and its end for people or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from bulkpull.cli.console import error_console
+from bulkpull.cli.errors import INTERRUPTED, write_json_line
+from bulkpull.cli.live_display import Display
+from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
+from bulkpull.cli.options import CommonOptions, LogLevel
+from bulkpull.cli.run_summary import Invocation, print_failures, print_interruption, print_summary, write_failures
+from bulkpull.cli.signals import run_interruptibly
+from bulkpull.cli.stdio import print_json
+from bulkpull.events import Event, Listener
+from bulkpull.observability.event_context import EventContext
+from bulkpull.output.run_history import last_durations
+from bulkpull.pipeline.run import Run
+
+# What the display shows by itself, and what is in the summary.
+_ON_DISPLAY = frozenset(
+    {
+        *("pull.finished", "call.retried", "pace.changed", "quota.reached", "allowance.awaited", "column.kept_as_text"),
+        *("plan.noted", "metrics.refused", "list.odd"),
+    }
+)
+# Failed datasets, which are the whole summary with `--quiet`.
+_IN_SUMMARY = frozenset({"pull.finished"})
+
+
+def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation, common: CommonOptions) -> int:
+    """
+    Do a run under a display or a log, and print its end; returns the exit status.
+
+    Args:
+        make: Makes the run, with the listener that is to hear of it.
+
+    Raises:
+        BulkpullError: Nothing could be done at all.
+    """
+    console = error_console()
+    with listeners(common, console, output=invocation.output) as listener:
+        run = make(listener)
+        try:
+            interrupted = run_interruptibly(run.export, when_asked=lambda: _print_stopping(common, console))
+        except BaseException:
+            # A run may fail after its manifest was written; standard output has to get it.
+            _print_manifest(run, common=common)
+            raise
+    _print_manifest(run, common=common)
+    _print_end(run, common, console, invocation=invocation, interrupted=interrupted)
+    if interrupted:
+        return INTERRUPTED
+    run.events.raise_faults()  # a defect in the display or the log, which did the run no harm
+    assert run.manifest is not None
+    return run.manifest.exit_code
+
+
+@contextmanager
+def listeners(common: CommonOptions, console: Console, *, output: Path | None = None) -> Iterator[Listener]:
+    """
+    A listener for the run: the live display on a terminal, with warnings above it, or the log.
+
+    Args:
+        output: Where earlier runs say how long datasets take; without it no end is estimated.
+    """
+    with ExitStack() as stack:
+        if has_display(common, console):
+            usual = last_durations(output) if output else {}
+            display = stack.enter_context(Display(console, usual=usual))
+            log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
+            targets: tuple[Listener, ...] = (display, log)
+        else:
+            log = LogListener(common, write=write_line, silent=_IN_SUMMARY if common.quiet else frozenset())
+            targets = (log,)
+        stack.enter_context(libraries_logged_by(log))
+        context = EventContext()
+
+        def listen(event: Event) -> None:
+            attributed = context.of(event)
+            for listener in targets:
+                listener(attributed)
+
+        yield listen
+
+
+def has_display(common: CommonOptions, console: Console) -> bool:
+    """Whether there is a terminal to draw on, and nobody asked for log lines or for silence."""
+    wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
+    return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
+
+
+def _print_stopping(common: CommonOptions, console: Console) -> None:
+    if common.logs_json:
+        write_json_line("run.stopping", level="warning")
+    else:
+        console.print("stopping; once more to stop at once", soft_wrap=True)
+
+
+def _print_manifest(run: Run, *, common: CommonOptions) -> None:
+    if common.as_json and run.manifest is not None:
+        print_json(run.manifest.as_dict())
+
+
+def _print_end(run: Run, common: CommonOptions, console: Console, *, invocation: Invocation, interrupted: bool) -> None:
+    manifest = run.manifest
+    if common.logs_json:
+        if manifest is not None and not interrupted:
+            write_failures(manifest)
+        return
+    if manifest is not None and common.quiet and not interrupted:
+        print_failures(manifest, console)
+    elif manifest is not None and not common.quiet:
+        print_summary(manifest, console, invocation=invocation)
+    if interrupted:
+        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)

@@ -1,0 +1,79 @@
+"""Published files checked against the manifests: one line per problem on standard output, and the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from bulkpull.cli.console import print_message
+from bulkpull.cli.errors import write_error
+from bulkpull.cli.options import CommonOptions
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.formatting import format_size, join_some, plural
+from bulkpull.output.past import known_runs, published_by
+from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.verify import Findings, Verifier
+from bulkpull.redact import printable
+
+DAMAGED = 3
+
+
+def verify_output(
+    run: str | None, *, quick: bool, folder: Path, queries: Collection[str], common: CommonOptions
+) -> int:
+    """
+    Print what is wrong; returns the exit status: 3 when something is.
+
+    Args:
+        queries: Names of the custom queries in the settings, for the commands that are handed out.
+
+    Raises:
+        SettingsError: There is no such run.
+    """
+    verifier = Verifier(
+        folder,
+        quick=quick,
+        ask_ledger=partial(published_by, folder),
+        queries=queries,
+        config=common.config,
+    )
+    if run is None:
+        findings = verifier.verify_all()
+    else:
+        run = resolve_run_id(run, known=known_runs(folder), output=folder)
+        findings = verifier.verify_run(run)
+    if common.as_json:
+        print_json(
+            {
+                "version": 1,
+                "output": str(folder),
+                "run_id": run,
+                "quick": quick,
+                "ok": not findings.troubles,
+                "snapshots": findings.snapshots,
+                "files": findings.files,
+                "bytes": findings.bytes,
+                "removed_by_retention": findings.gone,
+                "troubles": [asdict(trouble) for trouble in findings.troubles],
+            }
+        )
+    elif findings.troubles:
+        print_data(
+            "\n".join(printable(f"{trouble.path}: {trouble.what}; {trouble.fix}") for trouble in findings.troubles)
+        )
+    _print_end(findings, quick=quick, common=common)
+    return DAMAGED if findings.troubles else 0
+
+
+def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
+    looked_at = f"{plural(findings.snapshots, 'snapshot')} looked at"
+    if findings.troubles:
+        number = plural(len(findings.troubles), "trouble")
+        write_error(common, f"{number} found, {looked_at}", fix="each line above has its next step", exit_code=DAMAGED)
+    elif not common.as_json:
+        how = "names and sizes" if quick else "sizes, hashes and rows"
+        gone = f"; retention has removed {join_some(findings.gone)} of this run" if findings.gone else ""
+        size = format_size(findings.bytes)
+        print_message(f"all is well: {looked_at}, {size}, {how}{gone}")

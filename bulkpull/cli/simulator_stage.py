@@ -1,0 +1,153 @@
+"""The simulator served until Ctrl-C: what the options describe, and the faults that it knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any
+
+import anyio
+
+from bulkpull import platforms
+from bulkpull.cli.console import new_table, print_message, print_table
+from bulkpull.cli.signals import run_interruptibly
+from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.config.settings import ENV_PREFIX
+from bulkpull.errors import SettingsError
+from bulkpull.simulator import FAULT_TABLE, STORIES, Fault, FaultRow, Scenario, Simulator
+from bulkpull.simulator.fault_matrix import QUICK
+
+_LATENCY = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
+_ROWS = {row.id: row for row in FAULT_TABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """
+    What to serve, and how a client should be set to see it within seconds.
+
+    Attributes:
+        settings: Settings of the client, by name.
+        expectations: What the rows of the fault matrix expect, a sentence each.
+    """
+
+    scenario: Scenario
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    expectations: tuple[str, ...] = ()
+
+
+def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str]) -> Staging:
+    """
+    Build what the options describe.
+
+    Args:
+        given: Parameters of `Scenario` by name; these beat what a row of the fault matrix brings.
+        latency: `3` or `1..10`, seconds.
+        faults: Rows of the matrix by id, each with its service, or faults by name, each to strike once.
+
+    Raises:
+        SettingsError: The latency cannot be read, or a fault is unknown.
+    """
+    parameters: dict[str, Any] = {}
+    armed: list[Fault] = []
+    settings: dict[str, Any] = {}
+    expectations: list[str] = []
+    for wanted in faults:
+        row = _ROWS.get(wanted)
+        if row is None:
+            armed.append(Fault(_known(wanted)))
+            continue
+        parameters |= _peculiar(row.scenario)
+        armed += row.scenario.faults
+        settings |= {**QUICK, **row.settings}
+        expectations.append(_expectation(row))
+    if latency is not None:
+        parameters["latency_s"] = _read_latency(latency)
+    scenario = Scenario(**{**parameters, **given, "faults": tuple(armed)})
+    return Staging(scenario, settings, tuple(expectations))
+
+
+def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None:
+    """
+    Serve until Ctrl-C or SIGTERM, which is how it is meant to end.
+
+    Raises:
+        SettingsError: A port cannot be used.
+    """
+
+    async def serving() -> None:
+        async with Simulator(staging.scenario, port=port, blob_port=blob_port) as simulator:
+            own = {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in staging.settings.items()}
+            environment = simulator.environment | own
+            if as_json:
+                print_json({"version": 1, "environment": environment, "blob_url": simulator.blob_url})
+            else:
+                print_data("\n".join(map(platforms.current().set_variable, environment, environment.values())))
+            for sentence in staging.expectations:
+                print_message(sentence)
+            print_message(f"serving {simulator.api_base_url} until Ctrl-C")
+            await anyio.sleep_forever()
+
+    try:
+        run_interruptibly(serving, when_asked=lambda: None)
+    except* OSError as trouble:
+        refused = trouble.exceptions[0]
+        raise SettingsError(
+            f"the simulator cannot listen on ports {port} and {blob_port}",
+            why=getattr(refused, "strerror", None) or str(refused),
+            fix="choose others with --port and --blob-port; 0 takes any",
+        ) from None
+
+
+def show_faults(*, as_json: bool) -> None:
+    """Print the rows of the fault matrix, then the faults by name."""
+    if as_json:
+        rows = [{"id": row.id, "title": row.title, "expected": row.expected} for row in FAULT_TABLE]
+        faults = [{"name": name, "story": story} for name, story in STORIES.items()]
+        print_json({"version": 1, "matrix": rows, "faults": faults})
+        return
+    table = new_table("fault", "story", fold=["story"])
+    for row in FAULT_TABLE:
+        table.add_row(row.id, row.title)
+    for name, story in STORIES.items():
+        table.add_row(name, story)
+    print_table(table)
+
+
+def _peculiar(scenario: Scenario) -> dict[str, Any]:
+    """The parameters in which a scenario differs from the friendly one, faults apart."""
+    plain = Scenario()
+    names = [parameter.name for parameter in fields(Scenario) if parameter.name != "faults"]
+    return {name: getattr(scenario, name) for name in names if getattr(scenario, name) != getattr(plain, name)}
+
+
+def _expectation(row: FaultRow) -> str:
+    codes = " or ".join(str(code) for code in row.exit_codes)
+    result = f"{row.dataset} {row.expected}, " if row.expected else ""
+    offered = row.scenario.datasets
+    only = f"; of the twenty only {', '.join(sorted(offered))} are offered" if offered is not None else ""
+    return f"fault {row.id}: {row.title}; expected of `bulkpull export`: {result}exit status {codes}{only}"
+
+
+def _known(name: str) -> str:
+    if name not in STORIES:
+        near = get_close_matches(name, [*STORIES, *_ROWS], n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SettingsError(
+            f"--fault {name}: there is no fault of that id or name",
+            fix=f"{hint}`bulkpull simulate --list-faults` shows them",
+        )
+    return name
+
+
+def _read_latency(text: str) -> tuple[float, float]:
+    match = _LATENCY.fullmatch(text.strip())
+    if match is None:
+        raise SettingsError(f"--latency {text!r} cannot be read", fix="seconds as `3`, or as a range: `1..10`")
+    shortest = float(match[1])
+    longest = float(match[2]) if match[2] else shortest
+    if longest < shortest:
+        raise SettingsError(f"--latency {text!r} ends before it begins", fix=f"write `{match[2]}..{match[1]}`")
+    return shortest, longest

@@ -1,1 +1,0 @@
-"""What the commands do; loaded only when one runs, because the libraries under it are slow to load."""

@@ -1,0 +1,176 @@
+"""
+A settings file as text: every setting with its meaning, the chosen ones set, the others as comments (pure).
+
+Made from the settings themselves, so that a new one is in the next file. Secrets are left out: they belong into the
+environment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from textwrap import wrap
+from typing import Any, get_args
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from bulkpull.config.settings import ENV_PREFIX, Settings
+
+Values = Mapping[str, Any]
+
+# What the settings are for: the values by which they differ from the defaults, as the ready files in `config/` do.
+USES: Mapping[str, Values] = {
+    "full": {
+        "output": "bulkpull-data",
+        "timespan": "widest",
+        "metrics": "amounts",
+        "keep_raw": True,
+        "report_timeout_seconds": 21600,
+        "report_attempts": 2,
+    },
+    "nightly": {
+        "output": "/var/lib/bulkpull",
+        "grant": "refresh_token",
+        "requests_per_second": 5,
+        "request_burst": 5,
+        "poll_initial_seconds": 15,
+        "poll_max_seconds": 60,
+        "report_timeout_seconds": 10800,
+        "on_drift": "warn",
+        "on_shrink": "hold",
+        "retain_runs": 7,
+    },
+    "benchmark": {
+        "output": "bulkpull-benchmark",
+        "requests_per_second": 200,
+        "request_burst": 50,
+        "poll_initial_seconds": 0.2,
+        "poll_max_seconds": 5,
+        "parallel_downloads": 4,
+        "download_segments": 4,
+        "keep_raw": False,
+        "retain_runs": 1,
+    },
+}
+# Shown where there is no default to show.
+_EXAMPLES: Mapping[str, Any] = {
+    "tenant_id": "00000000-0000-0000-0000-000000000000",
+    "client_id": "00000000-0000-0000-0000-000000000001",
+    "username": "reports@contoso.example",
+    "client_secret_command": "/usr/local/bin/print-the-secret bulkpull",
+    "password_command": "/usr/local/bin/print-the-secret bulkpull-user",
+    "refresh_token_command": "/usr/local/bin/print-the-secret bulkpull-token",
+    "grant": "refresh_token",
+    "ca_file": "/etc/ssl/certs/contoso.pem",
+    "run_timeout_seconds": 21600,
+    "storage_hosts": "10.1.2.3",
+    "timespan": "widest",
+    "metrics_file": "/var/lib/node_exporter/textfile_collector/bulkpull.prom",
+    "notify_command": "/usr/local/bin/tell-the-team",
+    "queries": [{"name": "big-azure", "dataset": "AzureUsage", "where": "ACR_USD > 20000"}],
+}
+_SECTIONS = {
+    "Who": ("tenant_id", "client_id", "username", "grant"),
+    "Where": ("output",),
+    "What is exported and kept": (
+        "timespan",
+        "metrics",
+        "queries",
+        "on_drift",
+        "on_shrink",
+        "note_shrink",
+        "fail_on_redacted",
+        "keep_raw",
+        "keep_reports",
+        "retain_runs",
+    ),
+    "Who is told": ("metrics_file", "notify_command", "notify_seconds"),
+}
+_OTHERS = "Pace, patience and addresses"
+_WIDTH = 100
+
+
+class _WithoutEnvironment(Settings):
+    """The settings that a file alone makes: what is wrong in the environment is no fault of the file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def check_alone(values: Mapping[str, Any]) -> None:
+    """
+    Check the settings that a file alone makes.
+
+    Raises:
+        SettingsError: A value is not valid.
+    """
+    _WithoutEnvironment(**values)
+
+
+def settings_text(values: Values, *, use: str) -> str:
+    """
+    The file's text.
+
+    Args:
+        values: What is set; everything else stands as a comment, with its default.
+        use: One of `USES`, for the head line.
+    """
+    lines = [
+        f"# Settings of bulkpull, for: {use}. An option beats the environment (BULKPULL_ and the name in capitals),",
+        "# and the environment beats this file. Lines that begin with # show the defaults, or an example.",
+        "#",
+        "# Secrets do not belong here. The environment carries them:",
+        *(f"#   {ENV_PREFIX}{name.upper()}" for name in secrets()),
+    ]
+    for title, names in _sections():
+        lines += ["", f"# --- {title} ---", ""]
+        for name in names:
+            lines += _lines_of(name, values)
+    return "\n".join(lines) + "\n"
+
+
+def secrets() -> list[str]:
+    """The settings that are secrets."""
+    return [name for name, field in Settings.model_fields.items() if _is_secret(field.annotation)]
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_is_secret(inner) for inner in get_args(annotation))
+
+
+def _sections() -> Iterator[tuple[str, list[str]]]:
+    placed = {name for names in _SECTIONS.values() for name in names}
+    for title, names in _SECTIONS.items():
+        yield title, list(names)
+    yield _OTHERS, [name for name in Settings.model_fields if name not in placed and name not in secrets()]
+
+
+def _lines_of(name: str, values: Values) -> list[str]:
+    field = Settings.model_fields[name]
+    about = wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
+    if name in values:
+        return [*about, f"{name} = {_toml(values[name])}"]
+    shown = _EXAMPLES.get(name, "…") if field.default in (None, ()) else field.default
+    return [*about, f"# {name} = {_toml(shown)}"]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str | Path):
+        # JSON's strings are TOML's, but for one character that JSON leaves as it is.
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
+    return str(value).lower() if isinstance(value, bool) else str(value)

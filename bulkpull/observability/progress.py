@@ -1,0 +1,202 @@
+"""
+The state of a run at this moment, gathered from its events (pure).
+
+The live display draws it, and each minute the log and the metrics file get a summary of it (`heartbeat`). Nothing here
+knows of terminals or reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bulkpull.events import Event
+
+# What a pull does in each step, in a word.
+_DOING = {
+    "submit": "submitting",
+    "poll": "waiting",
+    "download": "downloading",
+    "convert": "converting",
+    "publish": "publishing",
+}
+_DONE = {"complete": "done"}
+_WELL = ("done", "skipped")
+STATES = ("submitting", "waiting", "running", "ready", "downloading", "converting", "publishing")
+"""What an unfinished dataset may be doing: `waiting` in the service's queue, `running` while its report is made."""
+# How far along a pull is when it enters a step; the wait for the service is the longest part.
+_SHARE = {"submitting": 0.0, "waiting": 0.1, "running": 0.2, "ready": 0.6, "downloading": 0.7, "converting": 0.8}
+_NEARLY = 0.95
+_TROUBLE_SHOWN_S = 30.0
+# A rate is that of the last seconds, and no rate is told before there are enough of them.
+_RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
+
+
+@dataclass(slots=True)
+class DatasetProgress:
+    """One dataset: what it is doing, since when, and what has arrived of it."""
+
+    dataset: str
+    began_s: float
+    doing: str = "submitting"
+    status: str | None = None
+    ended_s: float | None = None
+    done_bytes: int = 0
+    size_bytes: int | None = None
+    rows: int | None = None
+    usual_s: float | None = None
+    _marks: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def share(self) -> float:
+        """How far along it is, 0 to 1; a guess that only ever grows within one attempt."""
+        return 1.0 if self.status else _SHARE.get(self.doing, _NEARLY)
+
+    def arrived(self, done_bytes: int, *, now_s: float) -> None:
+        """So many bytes are on the disk now; the same or fewer than before after a fresh start."""
+        if done_bytes < self.done_bytes:
+            self._marks.clear()
+        self.done_bytes = done_bytes
+        self._marks.append((now_s, done_bytes))
+        while len(self._marks) > 1 and self._marks[1][0] <= now_s - _RATE_OVER_S:
+            self._marks.popleft()
+
+    def rate(self, now_s: float) -> float | None:
+        """Bytes a second over the last seconds of a download; `None` outside of one, and at its beginning."""
+        if self.doing != "downloading" or self.status or not self._marks:
+            return None
+        since_s, since_bytes = self._marks[0]
+        passed_s = now_s - since_s
+        return (self.done_bytes - since_bytes) / passed_s if passed_s >= _RATE_AFTER_S else None
+
+    def remaining_s(self, now_s: float) -> float | None:
+        """Seconds to its end, if it takes as long as the last time; 0 when it takes longer, `None` when unknown."""
+        if self.status:
+            return 0.0
+        return None if self.usual_s is None else max(0.0, self.usual_s - self.elapsed_s(now_s))
+
+    def elapsed_s(self, now_s: float) -> float:
+        """Seconds since its first step, up to its end."""
+        return (self.ended_s if self.ended_s is not None else now_s) - self.began_s
+
+
+@dataclass(slots=True)
+class Progress:
+    """
+    The run as a whole. All moments are seconds on one monotonic scale.
+
+    Attributes:
+        usual: How long each dataset took the last time, seconds.
+    """
+
+    began_s: float
+    usual: Mapping[str, float] = field(default_factory=dict)
+    total: int | None = None
+    lines: dict[str, DatasetProgress] = field(default_factory=dict)
+    repeated: int = 0
+    _slowed_to: float | None = None
+    _quota_until_s: float | None = None
+    _allowance_until_s: float | None = None
+    _trouble: tuple[float, str] | None = None
+
+    def note(self, event: Event, *, now_s: float) -> None:
+        """Take in one event."""
+        facts = event.facts
+        if event.name == "plan.made":
+            self.total = _whole(facts, "pulls")
+        elif event.name == "pace.changed":
+            self._slowed_to = _number(facts, "calls_per_s") if _number(facts, "wait_s") else None
+        elif event.name == "quota.reached":
+            self._quota_until_s = now_s + (_number(facts, "wait_s") or 0.0)
+        elif event.name == "allowance.awaited":
+            self._allowance_until_s = now_s + (_number(facts, "wait_s") or 0.0)
+        elif event.name == "call.retried":
+            self.repeated += 1
+            self._trouble = now_s, str(facts.get("reason", ""))
+        if event.dataset is not None:
+            line = self.lines.get(event.dataset)
+            if line is None:
+                line = DatasetProgress(event.dataset, now_s, usual_s=self.usual.get(event.dataset))
+                self.lines[event.dataset] = line
+            _note_line(line, event, now_s=now_s)
+
+    def datasets_by_state(self) -> dict[str, list[str]]:
+        """The datasets that are not finished, by what they are doing, in the order of the steps."""
+        found: dict[str, list[str]] = {state: [] for state in STATES}
+        for line in self.lines.values():
+            if line.status is None:
+                found[line.doing].append(line.dataset)
+        return {state: names for state, names in found.items() if names}
+
+    def counts(self) -> tuple[int, int, int]:
+        """Datasets done, failed, and in all (as far as known)."""
+        done = sum(line.status in _WELL for line in self.lines.values())
+        lost = sum(line.status not in (None, *_WELL) for line in self.lines.values())
+        return done, lost, max(self.total or 0, len(self.lines))
+
+    def share(self) -> float:
+        """How far along the run is, 0 to 1."""
+        total = self.counts()[2]
+        return sum(line.share for line in self.lines.values()) / total if total else 0.0
+
+    def remaining_s(self, *, now_s: float) -> float | None:
+        """
+        Seconds to the end of the run, if all datasets take as long as the last time.
+
+        `None` where that cannot be said honestly: one of them was never exported, or the quota holds the run up.
+        """
+        if self._quota_until_s is not None and self._quota_until_s > now_s:
+            return None
+        remaining = [line.remaining_s(now_s) for line in self.lines.values()]
+        known = [seconds for seconds in remaining if seconds is not None]
+        is_whole = known and len(known) == self.counts()[2]
+        return max(known) if is_whole else None
+
+    def done_bytes(self) -> int:
+        """Bytes downloaded so far."""
+        return sum(line.done_bytes for line in self.lines.values())
+
+    def hindrances(self, *, now_s: float) -> list[str]:
+        """What slows the run down at this moment, one sentence each."""
+        hindrances: list[str] = []
+        if self._quota_until_s is not None and self._quota_until_s > now_s:
+            wait_min = (self._quota_until_s - now_s) / 60
+            hindrances.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
+        if self._allowance_until_s is not None and self._allowance_until_s > now_s:
+            wait_s = self._allowance_until_s - now_s
+            hindrances.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
+        if self._slowed_to is not None:
+            hindrances.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
+        if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
+            hindrances.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
+        return hindrances
+
+
+def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:
+    facts = event.facts
+    if event.name == "pull.stepped":
+        line.doing = _DOING.get(str(facts.get("step")), line.doing)
+    elif event.name == "execution.changed" and line.doing in ("waiting", "running", "ready"):
+        status = str(facts.get("status", "")).casefold()
+        line.doing = {"running": "running", "completed": "ready"}.get(status, "waiting")
+    elif event.name == "download.progressed":
+        line.arrived(_whole(facts, "done_bytes") or 0, now_s=now_s)
+        line.size_bytes = _whole(facts, "size_bytes") or line.size_bytes
+    elif event.name == "download.completed":
+        line.done_bytes = line.size_bytes = _whole(facts, "size_bytes") or line.done_bytes
+    elif event.name == "conversion.completed":
+        line.rows = _whole(facts, "rows")
+    elif event.name == "pull.finished":
+        status = str(facts.get("status"))
+        line.status, line.ended_s = _DONE.get(status, status), now_s
+
+
+def _number(facts: Mapping[str, object], name: str) -> float | None:
+    value = facts.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _whole(facts: Mapping[str, object], name: str) -> int | None:
+    value = facts.get(name)
+    return value if isinstance(value, int) else None

@@ -1,0 +1,64 @@
+"""What a run lost is told worst first, each reason once."""
+
+from __future__ import annotations
+
+from bulkpull.errors import AuthError, BulkpullError, HeldBack
+from bulkpull.observability.failures import failure_groups, group_by_reason
+from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
+
+
+def failed(dataset: str, error: BulkpullError | None, **changes: object) -> DatasetRecord:
+    given: dict[str, object] = {"status": "failed", "reason": error and f"{dataset}: {error.reason}", "error": error}
+    return DatasetRecord.model_validate({"dataset": dataset} | given | changes)
+
+
+def manifest(*records: DatasetRecord, interrupted: bool = False) -> Manifest:
+    return Manifest(
+        run_id="20261123T020405Z-0a1b2c",
+        status=status_of(list(records)),
+        started_at="2026-11-23T02:04:05Z",
+        finished_at="2026-11-23T02:14:05Z",
+        tool=Tool(version="0"),
+        api_base_url="https://api.contoso.example",
+        requests=Requests(),
+        datasets=list(records),
+        interrupted=interrupted,
+    )
+
+
+def test_credentials_come_first_then_what_hit_most_and_last_what_is_not_offered() -> None:
+    held, outage = HeldBack("the report has no rows"), BulkpullError("tried 6 times over 37 s")
+    records = [
+        failed("TeamsUsageWorkload", None, status="unavailable", named=True, reason="not offered"),
+        failed("AzureUsage", held),
+        failed("OfficeUsage", outage),
+        failed("MSLearn", BulkpullError("tried 6 times over 41 s")),
+        failed("Profile", AuthError("the secret has expired", fix="make a new one")),
+    ]
+
+    reported = [(loss.datasets, loss.reason) for loss in failure_groups(manifest(*records))]
+
+    assert reported == [
+        (["Profile"], "the secret has expired; make a new one"),
+        (["OfficeUsage", "MSLearn"], "tried 6 times over 37 s"),
+        (["AzureUsage"], held.reason),
+        (["TeamsUsageWorkload"], "not offered"),
+    ]
+
+
+def test_what_an_interruption_left_unfinished_is_no_loss() -> None:
+    assert failure_groups(manifest(failed("Profile", None), interrupted=True)) == []
+    assert [loss.reason for loss in failure_groups(manifest(failed("Profile", None)))] == ["no reason is known"]
+
+
+def test_a_dataset_with_two_reasons_of_one_kind_is_named_once() -> None:
+    reasons = [
+        ("OfficeUsage", "report r-1 ended early"),
+        ("OfficeUsage", "report r-2 ended early"),
+        ("Profile", "other"),
+    ]
+
+    assert group_by_reason((dataset, reason.replace("r-", "")) for dataset, reason in reasons) == [
+        (["OfficeUsage"], "report 1 ended early"),
+        (["Profile"], "other"),
+    ]
