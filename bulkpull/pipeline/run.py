@@ -470,6 +470,7 @@ class Run:
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(
             found.parts,
+            output=folder.output,
             published=folder.published,
             damaged=folder.damaged,
             memories=memories,
