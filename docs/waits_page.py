@@ -14,7 +14,7 @@ from bulkpull.insights import idempotent_create, lookup, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import converter, download, run
+from bulkpull.pipeline import converter, download, run, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -25,9 +25,8 @@ HEAD = """\
 
 <!-- Made by docs/waits_page.py from the code: change the code, then run `make docs`. -->
 
-Every wait of the program has a limit and a name. A test holds this table against the code: a module that waits and is
-not listed fails it. With `run_timeout_seconds` a whole run has a limit besides: it ends with what it has, and the same
-command carries on.
+Every wait of the program has a limit. A test compares this table with the code: it fails if a module that waits is not
+listed. `run_timeout_seconds` limits a whole run: it ends with what it has, and the same command resumes.
 
 | wait for | limit | counted by | then |
 | --- | --- | --- | --- |
@@ -199,6 +198,13 @@ WAITS = (
         f"{lookup.GATHER_S:g} s",
         "`SharedLookup`",
         "looked up together",
+    ),
+    Wait(
+        "pipeline/submit.py",
+        "reports of other tools to end, where the quota of active reports is used up",
+        f"{sum(submit._OTHERS_END_S):g} s in {len(submit._OTHERS_END_S)} waits",
+        "`Submitter`",
+        "the dataset fails",
     ),
     Wait(
         "auth/device_code.py",
