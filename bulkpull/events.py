@@ -8,6 +8,7 @@ event is a name (noun, dot, past participle) and facts, never a sentence.
 |------------------------|-----------------------------------------------|-----------------------------------------|
 | run.started            | a run begins                                  | run_id, datasets                        |
 | run.finished           | a run ends, in any way                        | status, complete, skipped, failed, …    |
+| run.progressed         | each minute while a run lasts                 | done, failed, total, waiting, running … |
 | concurrency.lowered    | the machine allows less at once than is set   | parallel_downloads, …, reason           |
 | cleanup.postponed      | a clean-up step failed; the next run repeats it | step, reason                          |
 | snapshot.damaged       | a current snapshot is not as it was published | reason                                  |

@@ -107,7 +107,7 @@ def print_error(error: BaseException, common: CommonOptions) -> Ending:
     """Write `error` to standard error; returns what was written, with the exit status that it asks for."""
     error = _main_error(error)
     if isinstance(error, KeyboardInterrupt):
-        write_error(common, _INTERRUPTION.what, exit_code=INTERRUPTED)
+        write_error(common, _INTERRUPTION.what, fix=_INTERRUPTION.fix, exit_code=INTERRUPTED)
         return _INTERRUPTION
     details = "".join(traceback.format_exception(error)) if common.log_level is LogLevel.DEBUG else None
     if isinstance(error, BulkpullError):

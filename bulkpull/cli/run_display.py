@@ -117,4 +117,4 @@ def _print_end(run: Run, common: CommonOptions, console: Console, *, invocation:
     elif manifest is not None and not common.quiet:
         print_summary(manifest, console, invocation=invocation)
     if interrupted:
-        print_interruption(console)
+        print_interruption(console, resume=invocation.resume(manifest.run_id) if manifest else None)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
-from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_table
+from bulkpull.cli.console import DATASET_WIDTH, new_table, print_message, print_note, print_table
 from bulkpull.cli.durations import read_span
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
+from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,12 +93,22 @@ def status(
         )
     elif not nothing:
         print_table(_table(chosen, states, now=now))
+        _note_shrunk(chosen, common=common)
     elif not max_age:
         print_message(f"nothing is published in {folder} yet")
     if is_fresh:
         return 0
     _report_late(folder, late, now=now, nothing=nothing, common=common)
     return LATE
+
+
+def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
+    """Name the datasets whose snapshot has far fewer rows than the one before."""
+    from bulkpull.pipeline.publish import describe_shrink  # slow to load
+
+    for dataset in chosen if not common.quiet else ():
+        if dataset.rows is not None and dataset.rows_before is not None:
+            print_note(f"{dataset.dataset}: {describe_shrink(dataset.rows, before=dataset.rows_before)}", common)
 
 
 def _pick(names: Sequence[str], found: Sequence[Freshness], *, queries: Sequence[str]) -> list[Freshness]:
@@ -128,21 +138,23 @@ def _report_late(
     if nothing:
         write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
         return
-    names = [
-        f"{dataset.dataset} (last looked for {_age(dataset.checked_at, now)} ago)"
-        if dataset.run_id
-        else f"{dataset.dataset} (never published)"
-        for dataset in late
-    ]
-    words = "is late" if len(names) == 1 else "are late"
+    if len(late) > _MOST_NAMED:
+        names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
+    else:
+        names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
+    words = "is late" if len(late) == 1 else "are late"
     why = [dataset.reason for dataset in late if dataset.reason]
     write_error(
         common,
-        f"{figures.plural(len(names), 'dataset')} {words}: {figures.join_some(names, most=_MOST_NAMED)}",
+        f"{plural(len(late), 'dataset')} {words}: {names}",
         why=f"the newest run said: {why[0]}" if why else None,
         fix=fix,
         exit_code=LATE,
     )
+
+
+def _last_look(freshness: Freshness, now: datetime) -> str:
+    return f"last looked for {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:
@@ -152,6 +164,7 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
         "state": state,
         "run_id": freshness.run_id,
         "rows": freshness.rows,
+        "rows_before": freshness.rows_before,
         "generated_at": _iso(freshness.generated_at),
         "published_at": _iso(freshness.published_at),
         "checked_at": _iso(freshness.checked_at),
@@ -182,7 +195,7 @@ def _made(freshness: Freshness) -> datetime | None:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    return figures.format_age((now - moment).total_seconds()) if moment else ""
+    return format_age((now - moment).total_seconds()) if moment else ""
 
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:

@@ -183,6 +183,9 @@ class Settings(BaseSettings):
     )
     on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
     on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
+    note_shrink: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="share of rows by which a snapshot may fall without a note"
+    )
     fail_on_redacted: bool = Field(default=False, description="treat redacted data as a failure")
     max_unpacked_bytes: PositiveInt = Field(200_000_000_000, description="one report's size after decompression")
     keep_reports: bool = Field(
@@ -190,7 +193,9 @@ class Settings(BaseSettings):
     )
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
-    metrics_file: Path | None = Field(None, description="Prometheus text file, replaced at the end of every run")
+    metrics_file: Path | None = Field(
+        None, description="Prometheus text file, renewed each minute of a run and at its end"
+    )
     notify_command: Command | None = Field(
         None, description="command run at the end of every run, without a shell; the manifest is its standard input"
     )

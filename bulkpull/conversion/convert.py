@@ -25,7 +25,7 @@ import xxhash
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
-from bulkpull.conversion.header import Layout, read_header, reject_non_csv
+from bulkpull.conversion.header import read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
 from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
 from bulkpull.conversion.prefetch import prefetch
@@ -176,9 +176,16 @@ class _Reading:
         reject_non_csv(start)
         header, self._pieces = split_header(self._pieces)
         self._accounted_bytes, self._ends_open = header.size_bytes, header.ends_open
-        self._layout = read_header(header.line, columns=order.columns)
+        self._layout = read_header(
+            header.line,
+            columns=order.columns,
+            is_redacted=order.is_redacted,
+            needed=order.bounds.column if order.bounds else None,
+        )
+        self._present = [plan for plan in order.columns if plan.name not in self._layout.lacking]
         self._columns = known.columns
-        for plan in _plans(order, self._layout):
+        extra = [ColumnPlan(name, declared=ColumnType.STRING) for name, _ in self._layout.extra]
+        for plan in (*self._present, *extra):
             self._columns.setdefault(plan.name, ColumnTyper(plan))
         self._cut, self._time_at = self._window_cut()
 
@@ -228,7 +235,7 @@ class _Reading:
         return ConversionResult(
             files=(file,),
             rows=found,
-            columns=tuple(self._columns[plan.name].outcome() for plan in self._order.columns),
+            columns=tuple(self._columns[plan.name].outcome() for plan in self._present),
             unpacked_bytes=self._unpacked_bytes,
             extra_columns=tuple(name for name, _ in self._layout.extra),
             nul_bytes=self._nul_bytes,
@@ -236,6 +243,7 @@ class _Reading:
             content_hash=self._content.hexdigest(),
             is_gzip=self._is_gzip,
             ends_open=self._ends_open,
+            lacking_columns=self._layout.lacking,
         )
 
     def _note_gzip(self) -> None:
@@ -244,7 +252,7 @@ class _Reading:
     def _window_cut(self) -> tuple[WindowCut | None, int]:
         """What looks at the rows' times, and the place of the time column in the file."""
         bounds = self._order.bounds
-        for plan, index in zip(self._order.columns, self._layout.wanted, strict=True):
+        for plan, index in zip(self._present, self._layout.wanted, strict=True):
             if bounds is not None and plan.name == bounds.column:
                 return WindowCut(bounds, plan), index
         return None, 0
@@ -254,12 +262,6 @@ class _Reading:
             self._unpacked_bytes += len(piece)
             self._content.update(piece)
             yield piece
-
-
-def _plans(order: ConversionRequest, layout: Layout) -> Iterator[ColumnPlan]:
-    yield from order.columns
-    for name, _ in layout.extra:
-        yield ColumnPlan(name, declared=ColumnType.STRING)
 
 
 def _start_of(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -19,19 +19,21 @@ _NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RowLayout:
     """
     The layout of a file's rows.
 
     Attributes:
         separator: The byte between two fields.
-        wanted: For each column asked for, in that order, the index of its field.
+        wanted: For each column asked for that the file has, in that order, the index of its field.
         extra: Name and index of the fields that nobody asked for, in the order of the file.
+        lacking: Columns asked for that the file does not have, where that was allowed.
     """
 
     separator: int
     wanted: tuple[int, ...]
     extra: tuple[tuple[str, int], ...]
+    lacking: tuple[str, ...] = ()
 
     @property
     def fields(self) -> int:
@@ -39,7 +41,9 @@ class Layout:
         return len(self.wanted) + len(self.extra)
 
 
-def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
+def read_header(
+    line: bytes, *, columns: Sequence[ColumnPlan], is_redacted: bool = False, needed: str | None = None
+) -> RowLayout:
     """
     Find each column asked for exactly once in the header.
 
@@ -48,6 +52,8 @@ def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
 
     Args:
         line: The first line of the file without its line end, with or without a byte order mark.
+        is_redacted: Columns may be missing, because the service withholds them from the user's role (behaviour 23).
+        needed: A column that may not be missing even then.
 
     Raises:
         NotTheReport: A column is missing, there twice, or could be either of two; the encoding is another one; or the
@@ -57,21 +63,26 @@ def read_header(line: bytes, *, columns: Sequence[ColumnPlan]) -> Layout:
     """
     _check_encoding(line)
     line = line.removeprefix(BOM)
-    names, separator, found = _best_reading(line, columns)
+    names, separator, found = _best_reading(line, columns, may_lack=is_redacted)
     _refuse_doubles(names, asked={column.name for column in columns})
     _refuse_ambiguity(names, found, columns)
     missing = [column.name for column, index in zip(columns, found, strict=True) if not index]
-    if missing:
+    is_withheld = is_redacted and needed not in missing and len(missing) < len(columns)
+    if missing and not is_withheld:
         raise NotTheReport(
             f"the report's file lacks {_listed(missing)}",
             why=f"its header reads {_listed(names)}",
             fix="the service may have renamed or withdrawn columns: compare with `bulkpull datasets`",
         )
     wanted = tuple(index for indices in found for index in indices)
-    return Layout(separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns))
+    return RowLayout(
+        separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns), lacking=tuple(missing)
+    )
 
 
-def _best_reading(line: bytes, columns: Sequence[ColumnPlan]) -> tuple[list[str], str, list[list[int]]]:
+def _best_reading(
+    line: bytes, columns: Sequence[ColumnPlan], *, may_lack: bool
+) -> tuple[list[str], str, list[list[int]]]:
     """Names, separator and match under the separator that most of the columns appear with; a tie is a comma's."""
     readings: list[tuple[list[str], str, list[list[int]]]] = []
     refusals: list[NotTheReport] = []
@@ -82,7 +93,7 @@ def _best_reading(line: bytes, columns: Sequence[ColumnPlan]) -> tuple[list[str]
         except NotTheReport as refusal:
             refusals.append(refusal)
     best = max(readings, key=lambda reading: sum(map(bool, reading[2])), default=None)
-    if best is None or (refusals and [] in best[2]):
+    if best is None or (refusals and [] in best[2] and not (may_lack and any(best[2]))):
         raise refusals[0]
     return best
 

@@ -159,9 +159,10 @@ class ConversionResult:
 
     Attributes:
         rows: As counted by the converter and by a count of its own over the bytes, which agree.
-        columns: Those asked for, in that order.
+        columns: Those asked for that are in the file, in that order.
         unpacked_bytes: The size of the CSV.
         extra_columns: In the file without having been asked for; kept as text, after the others.
+        lacking_columns: Asked for and not in the file, because the user's role does not see them.
         nul_bytes: NUL characters among the values; kept, and told because few readers expect them.
         window: What the file holds outside of its window and at the edges of it; `None` without a window.
         content_hash: XXH3 (128 bits, hexadecimal) of the unpacked bytes: which content this is, whatever packed it.
@@ -179,6 +180,7 @@ class ConversionResult:
     content_hash: str = ""
     is_gzip: bool = False
     ends_open: bool = False
+    lacking_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ class ConversionRequest:
         metadata: Goes into the Parquet file's key-value metadata as it is.
         batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
         bounds: The window that the rows are to lie in; `None` keeps all rows.
+        is_redacted: The service withholds data from the user's role, so that columns may be missing (behaviour 23).
     """
 
     source: Path
@@ -200,6 +203,7 @@ class ConversionRequest:
     max_unpacked_bytes: int
     batch_bytes: int
     bounds: WindowBounds | None = None
+    is_redacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

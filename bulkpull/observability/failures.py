@@ -68,7 +68,7 @@ def is_interrupted_pull(record: DatasetRecord, manifest: Manifest) -> bool:
 
 def group_by_reason(reasons: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
     """
-    Datasets by reason (pure). Reasons that differ only in ids and numbers are one; the first of them stands for all.
+    Datasets by reason, each once (pure). Reasons that differ only in ids and numbers are one; the first stands for all.
 
     Args:
         reasons: Dataset and its reason, which may begin with the dataset's name.
@@ -77,5 +77,6 @@ def group_by_reason(reasons: Iterable[tuple[str, str]]) -> list[tuple[list[str],
     for dataset, reason in reasons:
         bare = reason.removeprefix(f"{dataset}: ")
         datasets, _ = groups.setdefault(_VARYING.sub("#", bare.replace(dataset, "#")), ([], bare))
-        datasets.append(dataset)
+        if dataset not in datasets:
+            datasets.append(dataset)
     return list(groups.values())

@@ -79,7 +79,7 @@ def _facts(account: RunSummary) -> list[Html]:
         "Started (UTC)": _moment(manifest.started_at),
         "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
-        "Downloaded": format_size(sum(record.downloaded_bytes for record in records)),
+        "Downloaded": format_size(sum(record.downloaded_bytes for record in records if record.status != "skipped")),
         "As Parquet": format_size(sum(stored_bytes(record) for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }

@@ -8,6 +8,7 @@ an alert must detect. `time() - bulkpull_dataset_last_success_timestamp_seconds`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,10 +18,18 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from bulkpull.observability.progress import STATES, Progress
 from bulkpull.output.manifest import DatasetRecord, Manifest
 
 _DATASET_SUCCESS = "bulkpull_dataset_last_success_timestamp_seconds"
 _RUN_SUCCESS = "bulkpull_run_last_success_timestamp_seconds"
+_IN_PROGRESS = "bulkpull_run_in_progress"
+_PROGRESS = (
+    _IN_PROGRESS,
+    "bulkpull_run_progress_timestamp_seconds",
+    "bulkpull_run_progress_datasets",
+    "bulkpull_run_progress_downloaded_bytes",
+)
 _DATASET_STATUSES = ("complete", "skipped", "unavailable", "failed")
 _RUN_STATUSES = ("complete", "partial", "failed", "interrupted")
 
@@ -51,6 +60,41 @@ def render_metrics(manifest: Manifest, *, output: str, remembered: EarlierMetric
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers(list(_families(manifest, output=output, remembered=remembered))))
     return generate_latest(registry).decode("utf-8")
+
+
+def render_progress(before: str, progress: Progress, *, output: str, now: datetime, is_running: bool) -> str:
+    """
+    The file's content while a run lasts (pure): what it told of the last run stays, beside how far this one is.
+
+    Args:
+        before: The content until now; what is unreadable or of another output folder is left out.
+        now: The present moment; `bulkpull_run_progress_timestamp_seconds` tells it, and stands still when a run hangs.
+        is_running: False where the run has ended without a manifest.
+    """
+    kept: list[Metric] = []
+    with suppress(ValueError):
+        for family in text_string_to_metric_families(before):
+            family.samples = [sample for sample in family.samples if sample.labels.get("output") == output]
+            if family.samples and family.name not in _PROGRESS:
+                kept.append(family)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers([*kept, *_of_progress(progress, output=output, now=now, is_running=is_running)]))
+    return generate_latest(registry).decode("utf-8")
+
+
+def _of_progress(progress: Progress, *, output: str, now: datetime, is_running: bool) -> Iterator[Metric]:
+    in_progress, renewed_at, datasets, downloaded = _PROGRESS
+    yield _gauge(in_progress, "Whether a run is in progress.", output, [({}, float(is_running))])
+    yield _gauge(renewed_at, "When the run in progress last told how far it is.", output, [({}, now.timestamp())])
+    if not is_running:
+        return
+    done, failed, total = progress.counts()
+    by_state = {state: float(len(progress.datasets_by_state().get(state, ()))) for state in STATES}
+    by_state |= {"done": done, "failed": failed, "not_started": total - len(progress.lines)}
+    states = [({"state": state}, count) for state, count in by_state.items()]
+    yield _gauge(datasets, "Datasets of the run in progress, by what they are doing.", output, states)
+    description = "Bytes that the run in progress has downloaded."
+    yield _gauge(downloaded, description, output, [({}, progress.done_bytes())])
 
 
 def read_metrics(text: str, *, output: str) -> EarlierMetrics:
@@ -98,6 +142,7 @@ def _of_run(manifest: Manifest, *, output: str, remembered: EarlierMetrics) -> I
     yield _gauge(
         "bulkpull_info", "The version that made the last run.", output, [({"version": manifest.tool.version}, 1)]
     )
+    yield _gauge(_IN_PROGRESS, "Whether a run is in progress.", output, [({}, 0.0)])
     yield gauge("last_end_timestamp_seconds", "When the last run ended, in whatever way.", [({}, ended)])
     if success is not None:
         yield gauge("last_success_timestamp_seconds", "When a run last ended with exit status 0.", [({}, success)])
@@ -129,7 +174,8 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     yield gauge("bytes", "Bytes of Parquet of the snapshot.", by_dataset({one.dataset: _stored(one) for one in there}))
     made = {one.dataset: _unix(one.generated_at) for one in there if one.generated_at}
     yield gauge("generated_timestamp_seconds", "When the service made the data of the snapshot.", by_dataset(made))
-    downloaded = {record.dataset: record.downloaded_bytes for record in records}
+    # A skipped dataset tells the size of the file that its snapshot came from.
+    downloaded = {record.dataset: 0 if record.status == "skipped" else record.downloaded_bytes for record in records}
     yield gauge("downloaded_bytes", "Bytes downloaded in the last run.", by_dataset(downloaded))
     yield gauge(
         "status",

@@ -1,4 +1,4 @@
-"""Reads and replaces the metrics file, and keeps the values of earlier runs."""
+"""The metrics file: replaced whole, each minute while a run lasts and at its end; values of earlier runs stay in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.errors import DiskTrouble
-from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics
+from bulkpull.observability.progress import Progress
+from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, render_metrics, render_progress
 from bulkpull.output.atomic_files import write_atomically
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
@@ -26,7 +27,27 @@ def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    text = render_metrics(manifest, output=str(output), remembered=_remember(path, output))
+    _replace(path, render_metrics(manifest, output=str(output), remembered=_remember(path, output)))
+
+
+def write_progress(path: Path, progress: Progress, *, output: Path, now: datetime, is_running: bool) -> None:
+    """
+    Replace `path` by what it says of the runs that have ended, with how far the present run is.
+
+    Args:
+        output: The output folder; absolute.
+        is_running: False where the run has ended without a manifest.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    before = ""
+    with suppress(OSError, ValueError):
+        before = path.read_text(encoding="utf-8")
+    _replace(path, render_progress(before, progress, output=str(output), now=now, is_running=is_running))
+
+
+def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
     path.chmod(0o644)  # the collector runs as another user

@@ -1,7 +1,7 @@
 """
 Listens to the events of a run, and writes its log, report, metrics and notifications.
 
-Any failure here is a warning: it affects no data and no exit status.
+Each minute it tells how far the run is. Any failure here is a warning: it affects no data and no exit status.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.events import Event, Events
 from bulkpull.observability.event_context import EventContext
+from bulkpull.observability.heartbeat import INTERVAL_S, progress_facts
 from bulkpull.observability.html_report import render_report
 from bulkpull.observability.notifications import send_notices
-from bulkpull.observability.prometheus_values import write_numbers
+from bulkpull.observability.progress import Progress
+from bulkpull.observability.prometheus_values import write_numbers, write_progress
 from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.telemetry import telemetry_for
@@ -60,9 +62,12 @@ class RunRecorder:
         self._attribution = EventContext()
         self._log = RunLog(self._output)
         self._chronicle = RunTimings()
-        self._began_s = 0.0
+        self._began_s = clock.monotonic()
+        self._progress = Progress(began_s=self._began_s)
         self._is_resumed = False
         self._manifest: Manifest | None = None
+        self._metrics_turn = anyio.Lock()
+        self._is_shown_running = False
         self._telemetry: Telemetry | None = None
 
     def __call__(self, event: Event) -> None:
@@ -74,6 +79,7 @@ class RunRecorder:
             event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
             self._chronicle.record(event, at_s=self._clock.monotonic() - self._began_s)
+            self._progress.note(event, now_s=self._clock.monotonic())
             self._note_telemetry(event)
 
     async def open(self) -> None:
@@ -95,8 +101,29 @@ class RunRecorder:
         await self._write_artifact(layout.runs, partial(tidy, self._output))
         await self._write_artifact(page, partial(self._write_page, page, manifest))
         self._manifest = manifest
-        if (numbers := self._metrics_file) is not None:
-            await self._write_artifact(numbers, partial(write_numbers, numbers, manifest, output=self._output))
+        if (path := self._metrics_file) is not None:
+            async with self._metrics_turn:
+                await self._write_artifact(path, partial(write_numbers, path, manifest, output=self._output))
+
+    async def report_progress(self) -> None:
+        """Each minute until the run has ended: emit `run.progressed`, and renew the metrics file."""
+        while True:
+            await self._clock.sleep(INTERVAL_S)
+            if self._manifest is not None:
+                return
+            self._events.emit("run.progressed", **progress_facts(self._progress, now_s=self._clock.monotonic()))
+            await self._renew_metrics(is_running=True)
+
+    async def _renew_metrics(self, *, is_running: bool) -> None:
+        if (path := self._metrics_file) is None:
+            return
+        async with self._metrics_turn:
+            if self._manifest is not None:
+                return  # the file tells how the run ended
+            self._is_shown_running = is_running
+            now = self._clock.now()
+            write = partial(write_progress, path, self._progress, output=self._output, now=now, is_running=is_running)
+            await self._write_artifact(path, write)
 
     async def send_notices(self) -> None:
         """Tell those whom the settings name that the run has ended, once its account is complete."""
@@ -126,8 +153,10 @@ class RunRecorder:
             self._warn_missing(path, f"an unexpected fault ({type(fault).__name__}: {fault}); please report it")
 
     async def close(self) -> None:
-        """End the log."""
+        """End the log; a run that ended without a manifest is not shown as running any more."""
         with anyio.CancelScope(shield=True):
+            if self._is_shown_running:
+                await self._renew_metrics(is_running=False)
             if self._telemetry is not None:
                 await anyio.to_thread.run_sync(self._telemetry.close)
             trouble = await anyio.to_thread.run_sync(self._log.close)
@@ -206,19 +235,28 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
 @asynccontextmanager
 async def recorded_run(settings: Settings, *, events: Events, clock: Clock) -> AsyncIterator[RunRecorder]:
     """
-    Keep the account of the run that begins within the block: every event goes into its log.
+    Record the run that begins within the block: every event goes into its log, and each minute its progress is told.
 
-    Word of the run's end is sent when the block is over, whichever way it ended.
+    Notifications of the run's end are sent when the block is over, whichever way it ended.
 
     Args:
         settings: `output` as the user named it, and what else is to be left where.
     """
     keeper = RunRecorder(settings, events=events, clock=clock)
     await keeper.open()
+    failure: Exception | None = None
     try:
         with events.joined(keeper):
             try:
-                yield keeper
+                async with anyio.create_task_group() as beside:
+                    beside.start_soon(keeper.report_progress)
+                    try:
+                        yield keeper
+                    except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be a group
+                        failure = error
+                    beside.cancel_scope.cancel()
+                if failure is not None:
+                    raise failure
             finally:
                 await keeper.send_notices()
     finally:

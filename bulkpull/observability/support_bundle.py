@@ -32,8 +32,9 @@ What bulkpull knows of run {run_id}, to be sent to whoever helps.
   machine.json    versions, platform, free disk, the clock against the service's
 
 It holds no exported data, no secret and no link. Values that did not fit a column are reduced to their shape
-(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns, folders, the
-tenant and the application are in it: look through it before you pass it on.
+(letters x, digits 9), and what stood in quotes within queries is left out. Names of datasets, columns and folders, the
+tenant, the application and the name of the user that signs in (`username`) are in it: look through it before you pass
+it on.
 """
 
 

@@ -21,7 +21,7 @@ from bulkpull.conversion.parquet_footer import read_footer
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
 from bulkpull.output.no_follow import status_beneath
-from bulkpull.output.run_history import manifests, run_start_time
+from bulkpull.output.run_history import load_manifest, manifests, run_start_time
 
 State = Literal["current", "late", "missing", "unavailable"]
 
@@ -33,6 +33,7 @@ class Freshness:
 
     Attributes:
         run_id: The run that published the current snapshot; `None` when there is none.
+        rows_before: Rows of the snapshot before, where this one has fewer by more than `note_shrink`.
         generated_at: When the service generated the data; `None` if unknown.
         published_at: When the snapshot became current, by the clock of the machine that published it, but never before
             the data were generated, by the service's clock; for a snapshot of an earlier version, when its run began.
@@ -46,6 +47,7 @@ class Freshness:
     dataset: str
     run_id: str | None = None
     rows: int | None = None
+    rows_before: int | None = None
     generated_at: datetime | None = None
     published_at: datetime | None = None
     checked_at: datetime | None = None
@@ -142,12 +144,20 @@ def _freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
+        rows_before=_rows_before(output, dataset, snapshot.run_id),
         generated_at=generated_at if is_believed else None,
         published_at=published_at,
         checked_at=max(looks, default=None),
         reason=reason,
         source=source if source != dataset else None,
     )
+
+
+def _rows_before(output: Path, dataset: str, run_id: str) -> int | None:
+    """What the manifest of the publishing run says of the rows before it."""
+    manifest = load_manifest(output, run_id)
+    records = manifest.datasets if manifest else ()
+    return next((record.rows_before for record in records if record.dataset == dataset), None)
 
 
 def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:

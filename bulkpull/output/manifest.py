@@ -70,14 +70,24 @@ class PublishedColumn(_Record):
 
 
 class Drift(_Record):
-    """How the columns differ from the snapshot that was current before."""
+    """
+    How the columns differ from the snapshot that was current before, and from what was asked for.
+
+    `unrequested` columns were in the file without having been asked for, and no snapshot had them before.
+    """
 
     appeared: list[str] = Field(default_factory=list)
     vanished: list[str] = Field(default_factory=list)
     retyped: list[str] = Field(default_factory=list)
+    unrequested: list[str] = Field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything differs from the snapshot before."""
+        return bool(self.appeared or self.vanished or self.retyped)
 
     def __bool__(self) -> bool:
-        return bool(self.appeared or self.vanished or self.retyped)
+        return self.changes or bool(self.unrequested)
 
 
 class Seconds(_Record):
@@ -139,7 +149,8 @@ class DatasetRecord(_Record):
     the query selects after the columns, `metrics_left_out` the listed ones that it does not. `question` is what the
     data answer, and `question_sha256` the hash over all of it; `query`, `timespan` and `window` tell the same for
     readers. A skipped dataset has those of the snapshot that stays current. `due_at` is when the last execution of its
-    scheduled report was due, where nothing has come of it yet. `vouched_by` names what tells that the
+    scheduled report was due, where nothing has come of it yet. `rows_before` are the rows of the snapshot before, where
+    this one has fewer by more than `note_shrink`. `vouched_by` names what tells that the
     files are whole and unchanged: `length`, `md5`, `gzip`, `end_mark`; `readings` where nothing but two equal readings
     does.
     """
@@ -157,6 +168,7 @@ class DatasetRecord(_Record):
     unbelieved_at: str | None = None
     data_redacted: bool = False
     rows: int = 0
+    rows_before: int | None = None
     columns: list[PublishedColumn] = Field(default_factory=list)
     downloaded_bytes: int = 0
     files: list[PublishedFile] = Field(default_factory=list)

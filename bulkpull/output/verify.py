@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
+from bulkpull.formatting import join_some, plural
 from bulkpull.identity import DEMO
 from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_fault, look_into
@@ -23,6 +24,7 @@ from bulkpull.output.export_command import export_words
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
+from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import load_manifest, run_ids
 from bulkpull.output.store import LocalStore
@@ -103,7 +105,7 @@ class Verifier:
             datasets = []
         else:
             if not datasets:
-                self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+                self._report_nothing_current()
         for dataset in datasets:
             self._check_current(dataset)
         foreign = foreign_runs(self.output, run_ids(LocalStore(self.output)))
@@ -130,6 +132,27 @@ class Verifier:
             else:
                 self.findings.gone.append(record.dataset)
         return self.findings
+
+    def _report_nothing_current(self) -> None:
+        """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
+        layout = Layout(self.output)
+        names = {
+            dataset: names_beneath(layout.snapshots(dataset), root=self.output)
+            for dataset in names_beneath(layout.datasets, root=self.output)
+        }
+        counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
+        orphans = {dataset: count for dataset, count in counts.items() if count}
+        if not orphans:
+            self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+            return
+        state = "names no dataset" if layout.current.exists() else "is gone"
+        snapshots = plural(sum(orphans.values()), "snapshot")
+        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
+        self._tell(
+            CURRENT,
+            what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
+            fix=f"restore it from a backup, or run `{command}`: it publishes them anew",
+        )
 
     def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
         path = f"datasets/{dataset}/run={run_id}"

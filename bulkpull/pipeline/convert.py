@@ -55,6 +55,7 @@ async def convert_report(
     max_unpacked_bytes: int,
     limiter: anyio.CapacityLimiter,
     bounds: WindowBounds | None = None,
+    is_redacted: bool = False,
 ) -> ConversionResult:
     """
     Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
@@ -67,6 +68,7 @@ async def convert_report(
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
         bounds: Where the file's window meets others of the same dataset.
+        is_redacted: The service withholds data from the user's role, so that columns may be missing.
 
     Returns:
         The table's files, rows and columns. Rows were counted by the converter and by a count that shares no code
@@ -89,6 +91,7 @@ async def convert_report(
         max_unpacked_bytes=max_unpacked_bytes,
         batch_bytes=BATCH_BYTES,
         bounds=bounds,
+        is_redacted=is_redacted,
     )
     async with limiter:
         for attempt in _TRIES[:-1]:

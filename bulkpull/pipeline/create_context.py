@@ -129,6 +129,9 @@ async def _poller(
         facts = {"form": form.name.lower()}
         await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
 
+    def count_retry() -> None:
+        connection.http.tally.retried += 1
+
     return Poller(
         client=connection.client,
         clock=clock,
@@ -139,6 +142,7 @@ async def _poller(
         spacing_s=lambda: connection.client.pacer.look_spacing_s,
         random=random,
         on_queued=on_queued,
+        on_retry=count_retry,
     )
 
 

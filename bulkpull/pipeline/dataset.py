@@ -49,7 +49,14 @@ from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.outcome import record_query
-from bulkpull.pipeline.publish import Staged, describe_drift, find_schema_drift, hold_back
+from bulkpull.pipeline.publish import (
+    Staged,
+    describe_shrink,
+    drift_notes,
+    find_schema_drift,
+    hold_back,
+    is_noted_shrink,
+)
 from bulkpull.pipeline.pull import PullRunner
 from bulkpull.pipeline.report_deletion import may_delete_report
 from bulkpull.pipeline.reusable_work import SPLIT
@@ -71,7 +78,6 @@ from bulkpull.pipeline.window_check import HoldsWhole, describe_window
 from bulkpull.pipeline.window_pulls import WindowPulls, may_need_less
 from bulkpull.question import Question, question_of
 
-_SHARP_SHRINK = 0.2
 _IDS_SHOWN = 3
 T = TypeVar("T")
 
@@ -370,7 +376,7 @@ class DatasetExport:
         """The same parts with one set of types; those that differ are converted once more."""
         if len(parts) == 1:
             return parts
-        if len({part.table.extra_columns for part in parts}) > 1:
+        if len({(part.table.lacking_columns, part.table.extra_columns) for part in parts}) > 1:
             raise NotTheReport(
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
@@ -405,14 +411,19 @@ class DatasetExport:
         if self.only_news and is_same:
             raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
         baseline = self._baseline
-        drift = find_schema_drift(published_types(baseline), record.columns, empty=empty_columns(baseline))
+        drift = find_schema_drift(
+            published_types(baseline),
+            record.columns,
+            empty=empty_columns(baseline),
+            unrequested=parts[0].table.extra_columns,
+        )
         if self.reset_types:
             drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
                 context.events.warn("drift.found", **drift.model_dump())
-                record.notes.append(f"columns differ from the snapshot before: {describe_drift(drift)}")
+                record.notes += drift_notes(drift)
         rows = sum(part.table.rows for part in parts)
         if context.published_anyway is not None and self.pull.dataset not in context.published_anyway:
             hold_back(
@@ -426,13 +437,16 @@ class DatasetExport:
                 on_drift=settings.on_drift,
                 fail_on_redacted=settings.fail_on_redacted,
             )
-        if baseline and rows < baseline.rows * _SHARP_SHRINK:
-            record.notes.append(
-                f"{rows:,} rows where the snapshot before had {baseline.rows:,}: look whether that is right"
-            )
+        if baseline and is_noted_shrink(rows, before=baseline.rows, note_shrink=settings.note_shrink):
+            record.rows_before = baseline.rows
+            record.notes.append(describe_shrink(rows, before=baseline.rows))
         self._note_first_sums(rows)
         if record.data_redacted:
             record.notes.append(WITHHELD)
+            if lacking := parts[0].table.lacking_columns:
+                record.notes.append(
+                    f"the service left withheld columns out, the rest is published: {', '.join(lacking)}"
+                )
         self._note_replaced_dataset()
         staged = await self._stage(parts)
         published_now = await context.publisher.publish_snapshot(staged)

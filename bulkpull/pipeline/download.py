@@ -152,6 +152,7 @@ async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
         except FileDamaged as damaged:
             if attempt == _WHOLE_TRIES:
                 raise
+            transfer.http.tally.retried += 1
             events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         else:
             return version

@@ -86,6 +86,7 @@ class DecisionExecutor:
             record.reason = f"execution {execution.execution_id} is ready; `bulkpull runs resume` collects it"
             return
         record_query(record, decision.pull)
+        record.query_id = _query_of(decision)
         export = DatasetExport(
             decision.pull,
             self.context,
@@ -196,3 +197,12 @@ class DecisionExecutor:
 def _tell_replaced(schedule: ScheduleDecision, record: DatasetRecord) -> None:
     if schedule.replaced and schedule.why_replaced:
         record.notes.append(f"its standing report is replaced: {schedule.why_replaced}")
+
+
+def _query_of(decision: Decision) -> str | None:
+    """The id of the stored query behind the scheduled report whose execution is taken; `None` for any other."""
+    execution, schedule = decision.execution, decision.schedule
+    if execution is None or schedule is None:
+        return None
+    reports = [report for report in (schedule.serving, *schedule.replaced) if report is not None]
+    return next((report.query_id for report in reports if report.report_id == execution.report_id), None)

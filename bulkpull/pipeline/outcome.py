@@ -14,6 +14,12 @@ from bulkpull.question import question_of
 
 # What tells the question that made the data.
 LABELS = ("query", "timespan", "window", "question", "question_sha256")
+# What a skipped dataset tells of the snapshot that stays current, besides its labels.
+_OF_THE_SNAPSHOT = (
+    "rows", "rows_before", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5",
+    "downloaded_bytes", "vouched_by",
+)  # fmt: skip
+_IDS = ("query_id", "report_id", "execution_id")
 
 
 def pending_record(pull: Pull, *, named: bool) -> DatasetRecord:
@@ -91,16 +97,21 @@ def record_error(record: DatasetRecord, error: Exception) -> None:
         record.status, record.reason, record.error = "failed", fault.reason, fault
 
 
-def stay(record: DatasetRecord, published: DatasetRecord | None) -> None:
-    """A skipped dataset carries the rows and files of the snapshot that stays current (contract, section 4)."""
+def stay(record: DatasetRecord, published: DatasetRecord | None, *, is_submitted: bool = False) -> None:
+    """
+    A skipped dataset carries the rows, the files and the ids of the snapshot that stays current (contract, section 4).
+
+    Args:
+        is_submitted: Its ids are those of the report that was ordered, which a later run collects.
+    """
     if published is None:
         return
     for name in LABELS:
         setattr(record, name, getattr(published, name))
-    for name in ("query_id", "report_id", "execution_id", "generated_at", "unbelieved_at", "data_redacted"):
+    for name in ("generated_at", "unbelieved_at", "data_redacted"):
         if getattr(record, name) in (None, False):
             setattr(record, name, getattr(published, name))
-    for name in ("rows", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5"):
+    for name in _OF_THE_SNAPSHOT if is_submitted else (*_OF_THE_SNAPSHOT, *_IDS):
         setattr(record, name, getattr(published, name))
 
 

@@ -86,6 +86,7 @@ class Poller:
         remember: Gets each form that the service made us fall back to.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
+        on_retry: Called when a look failed, which the next look repeats.
         on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
     """
 
@@ -101,10 +102,11 @@ class Poller:
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
         on_queued: Callable[[int], None] = lambda _: None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
         self._remember, self._spacing_s, self._random = remember, spacing_s, random
-        self._on_queued = on_queued
+        self._on_queued, self._on_retry = on_queued, on_retry
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
         self._form = form
@@ -202,6 +204,7 @@ class Poller:
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
             self._failures, self._trouble = min(self._failures + 1, 10), error.message
+            self._on_retry()
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
             self._give_up_overdue(pending)
             return

@@ -187,7 +187,11 @@ def _is_gzip(path: Path) -> bool:
 
 
 def find_schema_drift(
-    published: Mapping[str, str], columns: Sequence[PublishedColumn], *, empty: frozenset[str] = frozenset()
+    published: Mapping[str, str],
+    columns: Sequence[PublishedColumn],
+    *,
+    empty: frozenset[str] = frozenset(),
+    unrequested: Sequence[str] = (),
 ) -> Drift:
     """
     How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
@@ -195,13 +199,16 @@ def find_schema_drift(
     Args:
         published: Parquet type by column name, as published; empty when nothing is.
         empty: Columns, in lower case, that no snapshot had a value of: their types were declared and bind nobody.
+        unrequested: Columns that the file has without having been asked for.
     """
     if not published:
-        return Drift()
+        return Drift(unrequested=list(unrequested))
     before = {name.casefold(): kind for name, kind in published.items()}
     now = {column.name.casefold() for column in columns}
+    new = [name for name in unrequested if name.casefold() not in before]
     return Drift(
-        appeared=[column.name for column in columns if column.name.casefold() not in before],
+        unrequested=new,
+        appeared=[column.name for column in columns if column.name.casefold() not in before and column.name not in new],
         vanished=[name for name in published if name.casefold() not in now],
         retyped=[
             f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
@@ -252,13 +259,42 @@ def hold_back(
         )
     if drift and on_drift == "fail":
         raise HeldBack(
-            f"{dataset}: the columns differ from the published snapshot",
+            f"{dataset}: the columns differ from {'the published snapshot' if drift.changes else 'what was asked for'}",
             why=describe_drift(drift),
             fix=f"adapt what reads them; then {publish}",
         )
 
 
+def is_noted_shrink(rows: int, *, before: int, note_shrink: float) -> bool:
+    """Whether a snapshot has fewer rows than the one before by more than the share `note_shrink` (pure)."""
+    return rows < before * (1 - note_shrink)
+
+
+def describe_shrink(rows: int, *, before: int) -> str:
+    """The note about a snapshot with far fewer rows than the one before."""
+    return (
+        f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: look whether that is "
+        "right (`note_shrink` says from which share on this is noted)"
+    )
+
+
+def drift_notes(drift: Drift) -> list[str]:
+    """A sentence about columns that changed, and one about columns that nobody asked for."""
+    notes: list[str] = []
+    if drift.changes:
+        changed = drift.model_copy(update={"unrequested": []})
+        notes.append(f"columns differ from the snapshot before: {describe_drift(changed)}")
+    if drift.unrequested:
+        notes.append(f"the report has columns that were not asked for, kept as text: {', '.join(drift.unrequested)}")
+    return notes
+
+
 def describe_drift(drift: Drift) -> str:
     """The differences in one line."""
-    changes = (("appeared", drift.appeared), ("vanished", drift.vanished), ("another type", drift.retyped))
+    changes = (
+        ("appeared", drift.appeared),
+        ("vanished", drift.vanished),
+        ("another type", drift.retyped),
+        ("not asked for", drift.unrequested),
+    )
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in changes if names)

@@ -13,6 +13,7 @@ Runs one pull, one dataset over one window, from the service to a converted file
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
@@ -192,6 +193,7 @@ class PullRunner:
                 max_unpacked_bytes=context.settings.max_unpacked_bytes,
                 limiter=context.conversions,
                 bounds=self.bounds,
+                is_redacted=execution.data_redacted,
             )
             if stored.size_bytes > _LARGE_BYTES:
                 async with context.large_conversion:
@@ -292,6 +294,7 @@ class PullRunner:
                 if fetch == _FETCHES:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
+                self.context.http.tally.retried += 1
                 self.context.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
         raise AssertionError("the last round returns or raises")
 
@@ -351,6 +354,7 @@ class PullRunner:
             "bulkpull.run_id": self.context.run_id,
             "bulkpull.execution_id": execution.execution_id,
             "bulkpull.query_sha256": hashlib.sha256(normalise(self.pull.query_text).encode()).hexdigest(),
+            "bulkpull.question": json.dumps(self.question.as_dict(), sort_keys=True),
             "bulkpull.question_sha256": self.question.sha256,
             "bulkpull.timespan": self.question.span or "",
             "bulkpull.window_start": start,

@@ -350,6 +350,10 @@ class Run:
         self._tell_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
+        if left and all(pull.dataset in self._refused for pull in left):
+            for pull in left:
+                record_error(self._records[pull.dataset], self._refused[pull.dataset])
+            return  # one message at the end tells it, not one for each dataset
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
@@ -467,6 +471,7 @@ class Run:
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(
             found.parts,
+            output=folder.output,
             published=folder.published,
             damaged=folder.damaged,
             memories=memories,
@@ -508,7 +513,8 @@ class Run:
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":
-                stay(record, executor.context.published.get(record.dataset))
+                is_submitted = record.dataset in self._submitted
+                stay(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
             level = _LOUDNESS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 

@@ -183,6 +183,7 @@ class Transfer:
                 fix="run the export again later",
             )
         self._ranged = self._ranged and not isinstance(replaced, InvalidRangeResponse)
+        self.http.tally.retried += 1
         self.events.warn("download.resumed", offset_bytes=0, reason=replaced.message)
         await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
@@ -220,6 +221,7 @@ class Transfer:
             if not isinstance(error, _Dismissed):
                 self._width.back_off(at=self.clock.monotonic())
             self._sharing.release(claim)
+            self.http.tally.retried += 1
             self.events.warn("download.resumed", offset_bytes=claim.position, reason=error.message)
         finally:
             self._helpers -= 1
@@ -246,6 +248,9 @@ class Transfer:
                 await self.links.refresh(link, error=error)
             case _Refused(link, FileGone() as gone):
                 await self.links.refresh_after_404(link, gone=gone)
+            case None:
+                return
+        self.http.tally.retried += 1  # the same bytes are asked for again, by a fresh link
 
     async def _advance_helper(self, claim: Segment) -> _Refused | None:
         try:

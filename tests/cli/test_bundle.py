@@ -48,6 +48,8 @@ def test_it_holds_log_manifest_ledger_settings_and_machine(command: Command, run
     assert "report" in {step["step"] for step in json.loads(files["ledger.json"])["steps"]}
     assert {"pull.finished", "call.sent"} <= {json.loads(line)["event"] for line in files["log.jsonl"].splitlines()}
     settings = {item["name"]: item for item in json.loads(files["settings.json"])}
+    assert settings["username"]["value"] == "user@contoso.example"
+    assert "the name of the user that signs in (`username`)" in files["README.txt"]
     assert settings["output"] == {"name": "output", "value": "data", "origin": "option"}
     assert settings["client_secret"] == {"name": "client_secret", "value": "set", "origin": "environment"}
     machine = json.loads(files["machine.json"])

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from bulkpull.cli.live_display import Display
-from bulkpull.cli.progress import Progress
 from bulkpull.events import Event, Level
 from bulkpull.formatting import format_clock, format_size
+from bulkpull.observability.progress import Progress
 
 LONG = "CompetencyPeformanceRequirement"
 

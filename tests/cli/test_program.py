@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,7 +57,9 @@ def test_a_signal_ends_an_export_with_130_its_manifest_and_the_way_to_carry_on(
     assert outcome.code == 130
     manifest = outcome.json()
     assert {record["dataset"]: record["status"] for record in manifest["datasets"]}["OfficeUsage"] == "failed"
-    assert "interrupted: nothing half-written is visible; the same command again carries on" in outcome.err
+    assert "interrupted: nothing half-written is visible\n" in outcome.err
+    step = r"^fix:   run the same command again, or `.*runs resume .*`: it carries on$"
+    assert re.search(step, outcome.err, re.MULTILINE)
     assert "Traceback" not in outcome.err
 
 

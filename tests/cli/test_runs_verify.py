@@ -279,3 +279,20 @@ def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> Non
 
     assert "1 rows, and the manifest tells 9" in reported
     assert "1 rows for it, and 9 for its files" in reported
+
+
+@pytest.mark.parametrize("state", ["is gone", "names no dataset"])
+def test_snapshots_that_no_pointer_names_are_told_and_how_to_get_them_back(command: Command, state: str) -> None:
+    two_nights()
+    (OUT / "current.json").unlink()
+    if state == "names no dataset":
+        Current().save(OUT)
+
+    outcome = command("runs", "verify", "--output", "data")
+
+    assert outcome.code == 3
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("current.json: ")]
+    assert line == (
+        f"current.json: it {state}, and datasets/ holds 4 snapshots of MSLearn, Profile; restore it from a backup, or "
+        "run `bulkpull export MSLearn Profile --output data`: it publishes them anew"
+    )

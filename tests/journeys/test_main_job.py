@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,9 @@ from bulkpull.catalog import load_catalog
 from bulkpull.events import Event
 from bulkpull.model import Window
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
+
+PACKAGES = ("auth", "conversion", "insights", "observability", "output", "pipeline", "transfer", "transport")
+"""What runs beside an event loop."""
 
 TWENTY = [dataset.name for dataset in load_catalog().standard]
 ABSENT = ["CompetencySummaryHistory", "CompetencyPeformanceRequirement"]
@@ -276,8 +280,8 @@ async def test_a_misspelled_name_leaves_no_trace_and_a_new_dataset_is_exported(t
 
 
 async def test_nothing_blocks_the_event_loop(tmp_path: Path) -> None:
-    parts = ("account", "journey", "records", "transport", "reporting", "tabular", "transfer")
-    ours = [f"bulkpull.{part}" for part in parts]
+    ours = [f"bulkpull.{part}" for part in PACKAGES]
+    assert [name for name in ours if find_spec(name) is None] == []
     async with Simulator(Scenario(rows=10)) as simulator:
         guard = BlockBuster(ours)
         guard.activate()

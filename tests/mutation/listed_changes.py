@@ -90,7 +90,7 @@ NAMED = (
     ),
     Change(
         "queries of others are adopted",
-        "for query in sorted((candidate for candidate in listed if is_ours(candidate)), key=_made_at):",
+        "for query in sorted(filter(is_ours, listed), key=_made_at):",
         "for query in sorted(listed, key=_made_at):",
         _RUNS,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulkpull.errors import AuthError, BulkpullError, HeldBack
-from bulkpull.observability.failures import failure_groups
+from bulkpull.observability.failures import failure_groups, group_by_reason
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
 
 
@@ -49,3 +49,16 @@ def test_credentials_come_first_then_what_hit_most_and_last_what_is_not_offered(
 def test_what_an_interruption_left_unfinished_is_no_loss() -> None:
     assert failure_groups(manifest(failed("Profile", None), interrupted=True)) == []
     assert [loss.reason for loss in failure_groups(manifest(failed("Profile", None)))] == ["no reason is known"]
+
+
+def test_a_dataset_with_two_reasons_of_one_kind_is_named_once() -> None:
+    reasons = [
+        ("OfficeUsage", "report r-1 ended early"),
+        ("OfficeUsage", "report r-2 ended early"),
+        ("Profile", "other"),
+    ]
+
+    assert group_by_reason((dataset, reason.replace("r-", "")) for dataset, reason in reasons) == [
+        (["OfficeUsage"], "report 1 ended early"),
+        (["Profile"], "other"),
+    ]

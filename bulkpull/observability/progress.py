@@ -1,7 +1,8 @@
 """
-What a run looks like at this moment, gathered from its events (pure).
+The state of a run at this moment, gathered from its events (pure).
 
-The display draws it; nothing here knows of terminals or reads a clock.
+The live display draws it, and each minute the log and the metrics file get a summary of it (`heartbeat`). Nothing here
+knows of terminals or reads a clock.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _DOING = {
 }
 _DONE = {"complete": "done"}
 _WELL = ("done", "skipped")
+STATES = ("submitting", "waiting", "running", "ready", "downloading", "converting", "publishing")
+"""What an unfinished dataset may be doing: `waiting` in the service's queue, `running` while its report is made."""
 # How far along a pull is when it enters a step; the wait for the service is the longest part.
 _SHARE = {"submitting": 0.0, "waiting": 0.1, "running": 0.2, "ready": 0.6, "downloading": 0.7, "converting": 0.8}
 _NEARLY = 0.95
@@ -31,8 +34,8 @@ _RATE_OVER_S, _RATE_AFTER_S = 5.0, 1.0
 
 
 @dataclass(slots=True)
-class Line:
-    """One dataset: what it is doing, since when, and what is there of it."""
+class DatasetProgress:
+    """One dataset: what it is doing, since when, and what has arrived of it."""
 
     dataset: str
     began_s: float
@@ -90,7 +93,7 @@ class Progress:
     began_s: float
     usual: Mapping[str, float] = field(default_factory=dict)
     total: int | None = None
-    lines: dict[str, Line] = field(default_factory=dict)
+    lines: dict[str, DatasetProgress] = field(default_factory=dict)
     repeated: int = 0
     _slowed_to: float | None = None
     _quota_until_s: float | None = None
@@ -112,13 +115,22 @@ class Progress:
             self.repeated += 1
             self._trouble = now_s, str(facts.get("reason", ""))
         if event.dataset is not None:
-            line = self.lines.setdefault(
-                event.dataset, Line(event.dataset, now_s, usual_s=self.usual.get(event.dataset))
-            )
+            line = self.lines.get(event.dataset)
+            if line is None:
+                line = DatasetProgress(event.dataset, now_s, usual_s=self.usual.get(event.dataset))
+                self.lines[event.dataset] = line
             _note_line(line, event, now_s=now_s)
 
+    def datasets_by_state(self) -> dict[str, list[str]]:
+        """The datasets that are not finished, by what they are doing, in the order of the steps."""
+        found: dict[str, list[str]] = {state: [] for state in STATES}
+        for line in self.lines.values():
+            if line.status is None:
+                found[line.doing].append(line.dataset)
+        return {state: names for state, names in found.items() if names}
+
     def counts(self) -> tuple[int, int, int]:
-        """Datasets done, lost, and in all (as far as known)."""
+        """Datasets done, failed, and in all (as far as known)."""
         done = sum(line.status in _WELL for line in self.lines.values())
         lost = sum(line.status not in (None, *_WELL) for line in self.lines.values())
         return done, lost, max(self.total or 0, len(self.lines))
@@ -137,7 +149,7 @@ class Progress:
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
         remaining = [line.remaining_s(now_s) for line in self.lines.values()]
-        known = [each for each in remaining if each is not None]
+        known = [seconds for seconds in remaining if seconds is not None]
         is_whole = known and len(known) == self.counts()[2]
         return max(known) if is_whole else None
 
@@ -147,21 +159,21 @@ class Progress:
 
     def hindrances(self, *, now_s: float) -> list[str]:
         """What slows the run down at this moment, one sentence each."""
-        told: list[str] = []
+        hindrances: list[str] = []
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             wait_min = (self._quota_until_s - now_s) / 60
-            told.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
+            hindrances.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
         if self._allowance_until_s is not None and self._allowance_until_s > now_s:
             wait_s = self._allowance_until_s - now_s
-            told.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
+            hindrances.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
         if self._slowed_to is not None:
-            told.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
+            hindrances.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
         if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
-            told.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
-        return told
+            hindrances.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
+        return hindrances
 
 
-def _note_line(line: Line, event: Event, *, now_s: float) -> None:
+def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:
     facts = event.facts
     if event.name == "pull.stepped":
         line.doing = _DOING.get(str(facts.get("step")), line.doing)
