@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 from rich.table import Table
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
@@ -20,6 +19,7 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
+from bulkpull.formatting import join_some
 from bulkpull.model import Pull
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
@@ -28,13 +28,12 @@ from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.nightly.plan import plan_nightly
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.plan_estimate import ExportEstimate, estimate_export
 from bulkpull.pipeline.request import ExportRequest, plan_export
 from bulkpull.pipeline.splitting import split_pull
 
 _COMPLETE, _LOST = 0, 3
 _METRICS_SHOWN = 3
-# The service's quota where it applies (behaviour 85).
-_ONE_OFFS_AN_HOUR = 5
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
@@ -50,23 +49,27 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     records = load_published(output, Current.load(output))
     published = published_datasets(records, catalog=load_catalog())
 
-    async def ask() -> tuple[Plan, Mapping[str, Decision]]:
+    async def ask() -> tuple[Plan, list[dict[str, Any]], ExportEstimate]:
         if request.nightly:
-            return await plan_nightly(request, settings=settings, events=Events(log))
-        plan = await plan_export(
-            request, settings=settings, events=Events(log), published=published, history_starts=history_starts(records)
-        )
-        return plan, {}
+            plan, decisions = await plan_nightly(request, settings=settings, events=Events(log))
+        else:
+            starts, decisions = history_starts(records), {}
+            plan = await plan_export(
+                request, settings=settings, events=Events(log), published=published, history_starts=starts
+            )
+        rows = plan_as_rows(plan, decisions)
+        reports = {row["dataset"]: row["reports"] for row in rows if row["action"] == "pull"}
+        return plan, rows, await estimate_export(reports, settings=settings, now=datetime.now(UTC))
 
     with libraries_logged_by(log):
-        plan, decisions = anyio.run(ask)
-    rows = plan_as_rows(plan, decisions)
+        plan, rows, estimate = anyio.run(ask)
     if common.as_json:
         notes = {"notes": list(plan.notes)} if plan.notes else {}
-        print_json({"version": 1, "plan": rows} | notes)
+        print_json({"version": 1, "plan": rows, "estimate": estimate.as_values()} | notes)
     elif not common.quiet:
         print_table(_table(rows))
-        for note in (*plan.notes, *reports_notes(rows, most=settings.reports_per_dataset)):
+        too_many = too_many_reports(rows, most=settings.reports_per_dataset)
+        for note in (*plan.notes, estimate.sentence, *too_many):
             print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:
@@ -125,27 +128,18 @@ def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) ->
     return pulls + missing
 
 
-def reports_notes(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
+def too_many_reports(rows: Sequence[Mapping[str, Any]], *, most: int) -> list[str]:
     """
-    How many reports windows need, how long the service's quota may make that, and what goes beyond the bound (pure).
+    A note for each dataset whose windows need more reports than allowed (pure).
 
     Args:
         most: The setting `reports_per_dataset`.
     """
-    total = sum(row["reports"] for row in rows)
-    notes: list[str] = []
-    if any(row["reports"] > 1 for row in rows):
-        hours = -(-total // _ONE_OFFS_AN_HOUR)
-        notes.append(
-            f"{total:,} reports in all; where the service allows {_ONE_OFFS_AN_HOUR} one-off reports an hour, they "
-            f"take about {hours:,} h"
-        )
-    notes += [
+    return [
         f"{row['dataset']}: {row['reports']:,} reports are more than `reports_per_dataset` allows; --yes allows them"
         for row in rows
         if row["reports"] > most
     ]
-    return notes
 
 
 def reports_of(pull: Pull) -> int:
@@ -182,7 +176,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        metrics = figures.join_some(row["metrics"], most=_METRICS_SHOWN)
+        metrics = join_some(row["metrics"], most=_METRICS_SHOWN)
         reports = [str(row["reports"] or "")] if has_windows else []
         cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or ""), metrics]
         if is_nightly:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
@@ -21,6 +20,7 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
+from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,21 +138,23 @@ def _report_late(
     if nothing:
         write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
         return
-    names = [
-        f"{dataset.dataset} (last looked for {_age(dataset.checked_at, now)} ago)"
-        if dataset.run_id
-        else f"{dataset.dataset} (never published)"
-        for dataset in late
-    ]
-    words = "is late" if len(names) == 1 else "are late"
+    if len(late) > _MOST_NAMED:
+        names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
+    else:
+        names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
+    words = "is late" if len(late) == 1 else "are late"
     why = [dataset.reason for dataset in late if dataset.reason]
     write_error(
         common,
-        f"{figures.plural(len(names), 'dataset')} {words}: {figures.join_some(names, most=_MOST_NAMED)}",
+        f"{plural(len(late), 'dataset')} {words}: {names}",
         why=f"the newest run said: {why[0]}" if why else None,
         fix=fix,
         exit_code=LATE,
     )
+
+
+def _last_look(freshness: Freshness, now: datetime) -> str:
+    return f"last looked for {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:
@@ -193,7 +195,7 @@ def _made(freshness: Freshness) -> datetime | None:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    return figures.format_age((now - moment).total_seconds()) if moment else ""
+    return format_age((now - moment).total_seconds()) if moment else ""
 
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
+
+import anyio.to_thread
 
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError, RequestRejected, TransferError
@@ -13,6 +17,7 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Pull, Report
 from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.decide import DatasetFacts, Decision, Seen, decide
 from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -32,6 +37,7 @@ def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
 async def decide_all(
     parts: Mapping[Pull, Sequence[Pull]],
     *,
+    output: Path,
     published: Mapping[str, DatasetRecord],
     damaged: Container[str],
     memories: Mapping[str, ReportMemory],
@@ -71,8 +77,13 @@ async def decide_all(
     decisions: dict[str, Decision] = {}
     for pull, windows in parts.items():
         marks = [pull_fingerprint(window) for window in windows]
+        current, last_answer = None if pull.dataset in damaged else published.get(pull.dataset), None
+        if schedule and current and current.question_sha256 != question_of(pull).sha256:
+            find = partial(find_last_answer, output, pull.dataset, question_of(pull).sha256)
+            last_answer = await anyio.to_thread.run_sync(find)
         facts = DatasetFacts(
-            published=None if pull.dataset in damaged else published.get(pull.dataset),
+            published=current,
+            last_answer=last_answer,
             is_done=pull.dataset in done,
             collectable=tuple(report.report_id for mark in marks for report in reusable.reports.get(mark, [])),
             kept_windows=sum(mark in reusable.converted for mark in marks) if pull.window else 0,

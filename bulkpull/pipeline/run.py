@@ -44,6 +44,7 @@ from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests,
 from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
+from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
@@ -296,7 +297,7 @@ class Run:
             await anyio.to_thread.run_sync(self._clear_staging, folder)
         await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
-            await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
+            await retire_runs(LocalStore(folder.output), ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
@@ -372,6 +373,10 @@ class Run:
         self._tell_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
+        if left and all(pull.dataset in self._refused for pull in left):
+            for pull in left:
+                record_error(self._records[pull.dataset], self._refused[pull.dataset])
+            return  # one message at the end tells it, not one for each dataset
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
@@ -489,6 +494,7 @@ class Run:
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(
             found.parts,
+            output=folder.output,
             published=folder.published,
             damaged=folder.damaged,
             memories=memories,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -13,6 +15,14 @@ from bulkpull.output.lock import locked
 from bulkpull.simulator import Fault
 
 CANARIES = {"client_secret": "canary-secret-51e0", "password": "canary-password-51e0"}
+
+
+class Usage(NamedTuple):
+    """As `shutil.disk_usage` answers."""
+
+    total: int
+    used: int
+    free: int
 
 
 def _fails_always(dataset: str) -> Fault:
@@ -65,6 +75,21 @@ def test_the_command_for_another_try_repeats_the_metrics_also_after_a_resumption
         assert "OfficeUsage" in again
         assert "--metrics none" in again
         assert "--timespan LAST_MONTH" in again
+
+
+@pytest.mark.fault(6)
+def test_a_full_disk_is_one_message_for_all_datasets_and_nothing_is_ordered(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = serve(SMALL)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1_000_000, 1_000_000, 0))
+
+    outcome = command("export")
+
+    assert outcome.code == 3
+    assert outcome.err.count("not enough room") == 1
+    assert "error: 3 of 20 datasets not exported" in outcome.err
+    assert {call.method for call in simulator.calls if call.endpoint != "token"} == {"GET"}
 
 
 @pytest.mark.fault(45)
@@ -212,6 +237,21 @@ def test_a_plan_is_one_json_object_and_creates_nothing(command: Command, serve: 
     assert plan["plan"][1]["query"].endswith("TIMESPAN LAST_MONTH")
     assert {call.method for call in simulator.calls if call.endpoint != "token"} == {"GET"}
     assert not Path("bulkpull-data").exists()
+
+
+@pytest.mark.case("W12")
+def test_a_plan_of_windows_tells_reports_time_and_room(command: Command, serve: Serve) -> None:
+    simulator = serve(SMALL)
+    asked = ("export", "--plan", "OfficeUsage", "--since", "2026-01-01", "--until", "2026-10-01")
+    values = command(*asked, "--json").json()
+    shown = command(*asked)
+
+    assert [row["reports"] for row in values["plan"]] == [9]
+    assert (values["estimate"]["reports"], values["estimate"]["quota_hours"]) == (9, 1)
+    assert values["estimate"]["needed_bytes"] > 0
+    assert values["estimate"]["free_bytes"] > 0
+    assert "9 reports in all" in shown.err
+    assert not simulator.service.reports
 
 
 @pytest.mark.behaviour(27)

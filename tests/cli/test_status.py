@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from command_line import SMALL, Command, Serve
 from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 
+from bulkpull.catalog import load_catalog
 from bulkpull.cli.durations import read_span
 from bulkpull.output.freshness import find_freshness
 
@@ -55,6 +57,18 @@ def test_a_dataset_that_nobody_looked_for_in_time_gives_3_and_is_named(command: 
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert command("status", "--output", "data", "--max-age", "2d").code == 0
     assert command("status", "--output", "data").code == 0
+
+
+def test_the_ages_of_twenty_late_datasets_and_the_message_fit_a_small_terminal(command: Command) -> None:
+    twenty = [dataset.name for dataset in load_catalog().standard]
+    ran(40 * HOUR, *twenty)
+
+    outcome = command("status", "--output", "data", "--max-age", "36h")
+
+    assert outcome.code == 3
+    assert "20 datasets are late: CustomersAndTenants and 19 more" in outcome.err
+    rows = [*outcome.out.splitlines(), *outcome.err.splitlines()]
+    assert sum(max(1, math.ceil(len(row) / 80)) for row in rows) <= 24
 
 
 def test_a_night_that_found_nothing_newer_has_looked(command: Command) -> None:

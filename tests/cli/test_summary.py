@@ -113,6 +113,29 @@ def test_a_failure_names_the_datasets_and_the_command_that_tries_them_again() ->
     assert shlex.split(again)[1:] == [invocation_path("bulkpull"), "export", "AzureUsage", "--output", "my data"]
 
 
+def test_a_fault_of_every_dataset_that_is_offered_needs_no_table_and_few_lines() -> None:
+    missing = DatasetRecord(dataset=TWENTY[0], status="unavailable", reason=f"{TWENTY[0]}: not listed")
+    full = [_failed(dataset, "there is not enough room in data") for dataset in TWENTY[1:]]
+    summary = _summary_text(_manifest(missing, *full))
+
+    lines = summary.splitlines()
+    assert lines[0] == "error: 19 of 20 datasets not exported"
+    assert "and 16 more: there is not enough room in data" in lines[1]
+    assert len(lines) <= 5
+
+
+def test_the_summary_of_a_run_that_only_orders_reports_has_no_table() -> None:
+    ordered = [
+        DatasetRecord(dataset=dataset, status="skipped", reason=f"submitted as report {number}")
+        for number, dataset in enumerate(TWENTY)
+    ]
+    summary = _summary_text(_manifest(*ordered).model_copy(update={"submitted": True}))
+
+    assert summary.splitlines()[0] == "reports ordered for 20 of 20 datasets, 67 calls"
+    assert "runs resume 20261123T020405Z-0a1b2c" in summary
+    assert len(summary.splitlines()) <= 12
+
+
 def test_the_command_for_another_try_repeats_what_was_asked_for() -> None:
     options = ("--timespan", "LAST_MONTH", "--metrics", "none")
     summary = _summary_text(_manifest(_complete("Profile"), _failed("AzureUsage", "no luck")), options=options)

@@ -22,7 +22,7 @@ from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, WindowBo
 from bulkpull.errors import TimeNotReadable, WindowNotHonoured
 from bulkpull.model import Execution, OfferedDataset, Pull, Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.date_windows import split_months
+from bulkpull.pipeline.date_windows import split_in_half, split_months
 from bulkpull.pipeline.download import DownloadedFile
 from bulkpull.pipeline.window_agreement import WindowAgreement
 from bulkpull.pipeline.window_check import HoldsWhole
@@ -36,12 +36,13 @@ OFFERED = OfferedDataset("AnyDataset", ("Id", "Day"))
 
 @dataclass(frozen=True)
 class Manner:
-    """How a service treats windows."""
+    """How a service treats windows; one that restates gives each report another reading of every row."""
 
     inclusive: bool
     exclusive_start: bool
     rounds: bool
     ignores: bool
+    restates: bool
 
     def takes(self, day: date, window: Window) -> bool:
         first, last = window.start.date(), window.end.date()
@@ -66,6 +67,8 @@ class Bench:
 
     def part(self, window: Window, *, made_at: datetime) -> ConvertedPull:
         taken = [(day, name) for day, name in self._rows if day is None or self._manner.takes(day, window)]
+        if self._manner.restates:
+            taken = [(day, f"{name}@{made_at:%d%H}" if day else name) for day, name in taken]
         lines = "".join(f"{name},{day.strftime(self._form) if day else ''}\r\n" for day, name in taken)
         source = self._folder / f"report{next(self._numbers)}"
         source.write_bytes(f"Id,Day\r\n{lines}".encode())
@@ -85,11 +88,22 @@ class Bench:
 
 
 def names(parts: Sequence[ConvertedPull]) -> Counter[str]:
-    return Counter(name for part in parts for name in pl.read_parquet(part.table.files[0].path)["Id"].to_list())
+    """The rows of all parts, whatever their reading."""
+    found = (name for part in parts for name in pl.read_parquet(part.table.files[0].path)["Id"].to_list())
+    return Counter(name.partition("@")[0] for name in found)
+
+
+def in_pieces(window: Window, cuts: Sequence[bool]) -> list[Window]:
+    """The months of a window, some of them in halves and quarters, as after failed reports."""
+    pieces = list(split_months(window))
+    for cut in cuts:
+        piece = pieces.pop(0)
+        pieces += split_in_half(piece) or [piece] if cut else [piece]
+    return sorted(pieces, key=lambda piece: piece.start)
 
 
 days = st.integers(0, 320).map(lambda number: FIRST + timedelta(days=number))
-manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans(), st.booleans())
+manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
 
 
 @pytest.mark.case("W1", "W2", "W3")
@@ -102,9 +116,16 @@ manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans(), st.bool
     start=days,
     length=st.integers(1, 150),
     reading=st.permutations(range(8)),
+    cuts=st.lists(st.booleans(), max_size=8),
 )
 def test_each_row_of_the_truth_is_there_once_or_the_window_is_refused(  # noqa: PLR0917 - what hypothesis draws
-    days: list[date | None], form: str, manner: Manner, start: date, length: int, reading: list[int]
+    days: list[date | None],
+    form: str,
+    manner: Manner,
+    start: date,
+    length: int,
+    reading: list[int],
+    cuts: list[bool],
 ) -> None:
     if manner.exclusive_start and not manner.inclusive:
         manner = replace(manner, inclusive=True)  # a service that has a row in no window can be helped by nobody
@@ -114,7 +135,7 @@ def test_each_row_of_the_truth_is_there_once_or_the_window_is_refused(  # noqa: 
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), rows, form=form, manner=manner)
         agreement = WindowAgreement(whole, "Day", is_limited=False, convert=bench.convert)
-        windows = split_months(whole)
+        windows = in_pieces(whole, cuts)
         parts = [bench.part(item, made_at=NOW + timedelta(hours=reading[n % 8])) for n, item in enumerate(windows)]
 
         async def join() -> list[ConvertedPull]:

@@ -72,7 +72,11 @@ QUESTIONS: list[dict[str, Any]] = [
     {"standing_lead_hours": 8.0},
 ]
 COMMANDS = ["export", "nightly", "submit_only"]
-NO_LISTING = Fault("http_status", endpoint="GET ScheduledReport", times=None, args={"status": 403})
+REFUSALS = {
+    "cannot list": Fault("http_status", endpoint="GET ScheduledReport", times=None, args={"status": 403}),
+    "cannot delete": Fault("http_status", endpoint="DELETE ScheduledReport", times=None, args={"status": 403}),
+    "cannot order": Fault("http_status", endpoint="POST ScheduledReport", times=None, args={"status": 403}),
+}
 
 
 async def convert_here(order: ConversionRequest, *, threads: int | None) -> ConversionResult:
@@ -167,11 +171,11 @@ class ChangingRuns(RuleBasedStateMachine):
         service.reports[theirs.report_id] = theirs
         self.foreign.add(theirs.report_id)
 
-    @rule(role=st.sampled_from(["cannot list", "viewer", "executive"]))
+    @rule(role=st.sampled_from([*REFUSALS, "viewer", "executive"]))
     def the_role_changes(self, role: str) -> None:
         self.simulator.disarm_all()
-        if role == "cannot list":
-            self.simulator.arm(NO_LISTING)
+        if role in REFUSALS:
+            self.simulator.arm(REFUSALS[role])
         else:
             self.set_scenario(role=role)
 
@@ -410,5 +414,5 @@ TestChangingRuns.settings = settings(
 )
 TestChangingRuns.pytestmark = [  # type: ignore[attr-defined]
     pytest.mark.timeout(14_400 if THOROUGH else 900),
-    pytest.mark.case("N1", "N2", "N4", "N5", "N6", "N7", "N8", "N9", "N10", "N13"),
+    pytest.mark.case("N1", "N2", "N4", "N5", "N6", "N7", "N8", "N9", "N10", "N13", "N18"),
 ]

@@ -61,6 +61,7 @@ async def plan_nightly(
         client = connection.client
         decisions = await decide_all(
             {pull: [pull] for pull in plan.pulls},
+            output=output,
             published=published,
             damaged=await anyio.to_thread.run_sync(damaged_snapshots, output, current),
             memories=memories,
