@@ -27,6 +27,7 @@ from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Pu
 from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import load_manifest, run_ids
+from bulkpull.output.store import LocalStore
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -107,8 +108,8 @@ class Verifier:
                 self._report_nothing_current()
         for dataset in datasets:
             self._check_current(dataset)
-        foreign = foreign_runs(self.output, run_ids(self.output))
-        for run_id in run_ids(self.output):
+        foreign = foreign_runs(self.output, run_ids(LocalStore(self.output)))
+        for run_id in run_ids(LocalStore(self.output)):
             for record in self._records_of(run_id):
                 if run_id in foreign and self._folder(record.dataset, run_id).is_dir():
                     self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))

@@ -44,6 +44,7 @@ from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests,
 from bulkpull.output.no_follow import names_beneath, remove_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
+from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
@@ -292,7 +293,7 @@ class Run:
             await anyio.to_thread.run_sync(self._clear_staging, folder)
         await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
-            await retire_runs(folder.output, ledger, retain=self.settings.retain_runs, now=self.clock.now())
+            await retire_runs(LocalStore(folder.output), ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
