@@ -58,7 +58,3 @@ def format_duration(length_s: float) -> str:
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
     hours, minutes = divmod(round(length_s / _MINUTE), _MINUTE)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-# The former names, until every module uses the new ones.
-size, length, age, count, some, duration = format_size, format_clock, format_age, plural, join_some, format_duration

@@ -68,7 +68,7 @@ def read_recipe(text: str) -> Recipe:
 
 def is_in_context(path: str, ignore: Sequence[str]) -> bool:
     """Whether a build gets this file; the last pattern that fits it, or a folder above it, decides."""
-    names = [str(each) for each in (PurePosixPath(path), *PurePosixPath(path).parents) if str(each) != "."]
+    names = [str(item) for item in (PurePosixPath(path), *PurePosixPath(path).parents) if str(item) != "."]
     included = True
     for line in ignore:
         pattern = line.removeprefix("!")

@@ -152,16 +152,16 @@ def try_wheel(wheel: Path, *, python: str, version: str, sbom: Path) -> None:
         programs = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
         run([str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)])
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BULKPULL_", "PYTHON"))}
-        told = run([str(programs / "bulkpull"), "--version"], cwd=home, environment=kept)
-        if version not in told:
-            raise CheckFailed(f"the installed program calls itself {told.strip()}, not {version}")
+        reported = run([str(programs / "bulkpull"), "--version"], cwd=home, environment=kept)
+        if version not in reported:
+            raise CheckFailed(f"the installed program calls itself {reported.strip()}, not {version}")
         words = ["export", *DATASETS, "--demo", "--output", "out", "--json", "--quiet"]
         manifest = json.loads(run([str(programs / "bulkpull"), *words], cwd=home, environment=kept))
         if manifest["status"] != "complete" or len(manifest["datasets"]) != len(DATASETS):
             raise CheckFailed(f"the demo's run is {manifest['status']}")
         run([str(programs / "bulkpull"), "runs", "verify", "--output", "out"], cwd=home, environment=kept)
         write_sbom(programs / "python", into=sbom)
-        print(f"passed with {told.strip()} on {python}")
+        print(f"passed with {reported.strip()} on {python}")
 
 
 def write_sbom(python: Path, *, into: Path) -> None:

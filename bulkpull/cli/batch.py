@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bulkpull import formatting as figures
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import NotThere
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, NotDone, NotFound
+from bulkpull.formatting import join_some
 
 if TYPE_CHECKING:
     from bulkpull.insights.client import InsightsClient
@@ -102,7 +102,7 @@ class BatchResult(Generic[T]):
         left = len(self.failed) + len(self.untried)
         raise NotDone(
             f"{left} of {number:,} {kind.many} were not {done}",
-            why=figures.join_some(named, most=_MOST_NAMED),
+            why=join_some(named, most=_MOST_NAMED),
             fix=first.fix,
             exit_code=first.exit_code,
         )

@@ -9,11 +9,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import formatting as figures
 from bulkpull.checks.result import CheckResult, CheckStatus, exit_code_of, problem_from
 from bulkpull.cli.console import data_console, print_table
 from bulkpull.cli.stdio import print_json
 from bulkpull.errors import SettingsError
+from bulkpull.formatting import plural
 
 _SIGNS = {CheckStatus.OK: "✓", CheckStatus.TROUBLE: "✗", CheckStatus.UNCHECKED: "–"}
 _ASCII_SIGNS = {CheckStatus.OK: "+", CheckStatus.TROUBLE: "x", CheckStatus.UNCHECKED: "-"}
@@ -64,7 +64,7 @@ class CheckList:
             print_json({"version": 1, "healthy": code == 0, "exit_code": code, "checks": checks, **more})
         else:
             problems = sum(result.verdict is CheckStatus.TROUBLE for result in self._results)
-            last_line = figures.plural(problems, "problem") if problems else "all checks passed"
+            last_line = plural(problems, "problem") if problems else "all checks passed"
             self._console.print(Text(last_line, style="bold"))
         return code
 

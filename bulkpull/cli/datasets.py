@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import Catalog, CatalogDataset, duplicate_flag, load_catalog
-from bulkpull.cli import completion as complete
-from bulkpull.cli import options
+from bulkpull.cli import completion, options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import LONGEST_QUERY, new_table, print_grid, print_message, print_table
 from bulkpull.cli.options import CommonOptions
@@ -19,6 +17,7 @@ from bulkpull.cli.service import NotOffered, call_service
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.cli.target import command_settings
 from bulkpull.errors import AccessDenied
+from bulkpull.formatting import join_some, plural
 from bulkpull.metrics import MetricsChoice, kind_of_metric, select_metrics
 from bulkpull.model import OfferedDataset, Query
 from bulkpull.query.names import unique_names
@@ -43,7 +42,7 @@ _SUMS = (
 )
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=complete.dataset_names)
+        str | None, typer.Argument(metavar="NAME", hidden=True, autocompletion=completion.dataset_names)
     ] = None,
     *,
     demo: options.Demo = False,
@@ -75,7 +74,7 @@ def datasets(
     else:
         print_table(_table(offer))
         if missing:
-            print_message(f"not offered to this account, of the twenty: {figures.join_some(missing, most=20)}")
+            print_message(f"not offered to this account, of the twenty: {join_some(missing, most=20)}")
 
 
 async def _system_queries(client: InsightsClient) -> list[Query]:
@@ -214,7 +213,7 @@ def _print_one(dataset: dict[str, Any]) -> None:
         ("offered as", dataset["offered_as"] if dataset["offered_as"] != dataset["dataset"] else None),
         ("main job", "yes" if dataset["of_the_twenty"] else "no: exported when named, or with --all"),
         ("date ranges", _ranges(dataset["date_ranges"])),
-        ("refresh", f"every {figures.plural(refresh, 'day')}" if refresh else None),
+        ("refresh", f"every {plural(refresh, 'day')}" if refresh else None),
         ("recurrence", f"at least {dataset['minimum_recurrence_hours']} hours"),
         ("duplicates", _about_duplicates(dataset["duplicate_flag"])),
         ("system query", _about_query(dataset["system_query"])),
@@ -261,5 +260,5 @@ def _about_query(query: dict[str, Any] | None) -> str | None:
     if query["missing_columns"]:
         missing = ", ".join(query["missing_columns"])
         return f"{words}; out of date: selects {missing}, which the dataset has not (exports do not use it)"
-    left_out = figures.plural(len(query["left_out_columns"]), "column")
+    left_out = plural(len(query["left_out_columns"]), "column")
     return f"{words}; leaves out {left_out}" if query["left_out_columns"] else words

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull.cli.batch import BatchResult, Kind, for_each
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.service import call_service
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import SettingsError
+from bulkpull.formatting import join_some
 from bulkpull.redact import printable
 
 if TYPE_CHECKING:
@@ -93,4 +93,4 @@ def _confirm(question: str, *, yes: bool) -> None:
 
 def _describe(found: Sequence[dict[str, Any]], kind: Kind) -> str:
     names = [f"{printable(item['name'], most=60)!r} ({item[kind.id_key]})" for item in found]
-    return f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {figures.join_some(names)}"
+    return f"the {kind.one} {names[0]}" if len(names) == 1 else f"{len(names)} {kind.many}: {join_some(names)}"

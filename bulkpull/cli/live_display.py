@@ -18,8 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import formatting as figures
 from bulkpull.events import Event
+from bulkpull.formatting import format_clock, format_size
 from bulkpull.observability.progress import DatasetProgress, Progress
 
 _REDRAWN_PER_S = 5
@@ -87,7 +87,10 @@ class Display:
             room = max(2, self._console.height - _OTHER_LINES - len(hindrances))
             return Group(
                 _header(progress, now_s=now_s),
-                *(Text(f"! {told}", style="yellow", no_wrap=True, overflow="ellipsis") for told in hindrances),
+                *(
+                    Text(f"! {hindrance}", style="yellow", no_wrap=True, overflow="ellipsis")
+                    for hindrance in hindrances
+                ),
                 _table(list(progress.lines.values()), room=room, now_s=now_s),
             )
 
@@ -97,14 +100,14 @@ def _header(progress: Progress, *, now_s: float) -> Table:
     words = f"{done} of {total} done" if total else "asking the service what it offers"
     if lost:
         words += f", {lost} lost"
-    words += f"   {figures.format_clock(now_s - progress.began_s)}"
+    words += f"   {format_clock(now_s - progress.began_s)}"
     remaining_s = progress.remaining_s(now_s=now_s)
     if remaining_s:
-        words += f", ~{figures.format_clock(remaining_s)} left"
+        words += f", ~{format_clock(remaining_s)} left"
     elif remaining_s is not None and done + lost < total:
         words += ", longer than usual"
     if progress.done_bytes():
-        words += f"   {figures.format_size(progress.done_bytes())}"
+        words += f"   {format_size(progress.done_bytes())}"
     header = Table.grid(padding=(0, 2))
     header.add_row(
         ProgressBar(total=1.0, completed=progress.share(), width=_BAR_WIDTH),
@@ -125,7 +128,7 @@ def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
         table.add_row(
             line.dataset,
             Text(word, style=_STYLES.get(word, "dim")),
-            figures.format_clock(line.elapsed_s(now_s)),
+            format_clock(line.elapsed_s(now_s)),
             _bytes(line),
             _rows_or_rate(line, now_s=now_s),
         )
@@ -144,15 +147,15 @@ def _that_fit(lines: list[DatasetProgress], *, room: int) -> list[DatasetProgres
 def _bytes(line: DatasetProgress) -> str:
     if not line.done_bytes:
         is_waiting = line.usual_s is not None and line.status is None
-        return f"of ~{figures.format_clock(line.usual_s or 0.0)}" if is_waiting else ""
+        return f"of ~{format_clock(line.usual_s or 0.0)}" if is_waiting else ""
     if line.size_bytes is None or line.done_bytes >= line.size_bytes:
-        return figures.format_size(line.done_bytes)
-    return f"{line.done_bytes / line.size_bytes:.0%} of {figures.format_size(line.size_bytes)}"
+        return format_size(line.done_bytes)
+    return f"{line.done_bytes / line.size_bytes:.0%} of {format_size(line.size_bytes)}"
 
 
 def _rows_or_rate(line: DatasetProgress, *, now_s: float) -> str:
     """The rows are known once the download is over, so the two never meet."""
     rate = line.rate(now_s)
     if rate is not None:
-        return f"{figures.format_size(rate)}/s"
+        return f"{format_size(rate)}/s"
     return "" if line.rows is None else f"{line.rows:,}"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion as complete
+from bulkpull.cli import completion
 
 # Panels of the help.
 _WHERE = "Settings and service"
@@ -35,7 +35,7 @@ class LogLevel(StrEnum):
 
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=complete.dataset_names)
+    list[str] | None, typer.Argument(metavar="DATASET", hidden=True, autocompletion=completion.dataset_names)
 ]
 Demo = Annotated[
     bool,
@@ -62,7 +62,7 @@ Timespan = Annotated[
     typer.Option(
         "--timespan",
         help="Span of the data: LAST_MONTH … LIFETIME, any that is listed, or widest; default: LAST_6_MONTHS.",
-        autocompletion=complete.timespans,
+        autocompletion=completion.timespans,
     ),
 ]
 Since = Annotated[

@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 from rich.table import Table
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.log_output import LogListener, libraries_logged_by, write_line
@@ -20,6 +19,7 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import AuthError
 from bulkpull.events import Events
 from bulkpull.foreign_text import visible
+from bulkpull.formatting import join_some
 from bulkpull.model import Pull
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
@@ -176,7 +176,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        metrics = figures.join_some(row["metrics"], most=_METRICS_SHOWN)
+        metrics = join_some(row["metrics"], most=_METRICS_SHOWN)
         reports = [str(row["reports"] or "")] if has_windows else []
         cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or ""), metrics]
         if is_nightly:

@@ -16,10 +16,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
-from bulkpull.cli import completion as complete
-from bulkpull.cli import options
+from bulkpull.cli import completion, options
 from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import PIPED_WIDTH, data_console, print_message, print_note, print_table
@@ -29,6 +27,7 @@ from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import command_settings
 from bulkpull.days import window_of
 from bulkpull.errors import SettingsError
+from bulkpull.formatting import plural
 from bulkpull.query import check_query, normalise
 from bulkpull.query.drift import find_query_drift
 from bulkpull.redact import printable
@@ -55,7 +54,7 @@ class PreviewSubject:
     """
 
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=complete.dataset_names)
+        str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=completion.dataset_names)
     ] = None
     query_id: Annotated[str | None, typer.Option("--query-id", help="A stored query instead of a dataset.")] = None
     query: Annotated[str | None, typer.Option("--query", help="A query's text instead of a dataset.")] = None
@@ -205,7 +204,7 @@ def _print_table(rows: Rows) -> None:
     print_table(table, console)
     hidden = len(names) - len(shown)
     if hidden:
-        print_message(f"{figures.plural(hidden, 'column')} did not fit: --json shows all, and so does a pipe")
+        print_message(f"{plural(hidden, 'column')} did not fit: --json shows all, and so does a pipe")
 
 
 def that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:

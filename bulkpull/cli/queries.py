@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.batch import QUERIES
@@ -22,6 +21,7 @@ from bulkpull.cli.service import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import command_settings, load_settings
 from bulkpull.errors import AccessDenied, ListNotTold, NotFound, SettingsError
+from bulkpull.formatting import join_some
 from bulkpull.model import OfferedDataset, Query, Report
 from bulkpull.query import check_query
 from bulkpull.query.drift import QueryDrift, find_query_drift
@@ -218,7 +218,7 @@ def drift_words(drift: QueryDrift | None) -> str:
         return "cannot be read"
     if not drift.offered:
         return "dataset not offered"
-    return f"lacks {figures.join_some(list(drift.missing))}" if drift.missing else "no"
+    return f"lacks {join_some(list(drift.missing))}" if drift.missing else "no"
 
 
 async def _offered(client: InsightsClient) -> list[OfferedDataset]:
@@ -238,7 +238,7 @@ def _check_deletable(queries: Sequence[Query], reports: Sequence[Report], *, for
         if using and not force:
             raise SettingsError(
                 f"the query {query.query_id} was not deleted: reports that use it would produce nothing more",
-                why=f"used by {figures.join_some(using)}",
+                why=f"used by {join_some(using)}",
                 fix=f"first: bulkpull reports delete {' '.join(using[:3])}; or add --force",
             )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.batch import COMPLETE, REPORTS, BatchResult
 from bulkpull.cli.console import print_message
@@ -17,6 +16,7 @@ from bulkpull.cli.service import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError
+from bulkpull.formatting import plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Report
 from bulkpull.output.ledger import STANDING, Ledger, RunEntry
@@ -75,7 +75,7 @@ def _delete_or_show(
         print_json({"version": 1, "reports": values, **BatchResult().as_values(), "deleted": False})
     else:
         print_reports(reports, as_json=False)
-        print_message(f"{figures.plural(len(reports), 'report')} would be deleted: add --yes" if reports else if_none)
+        print_message(f"{plural(len(reports), 'report')} would be deleted: add --yes" if reports else if_none)
     return COMPLETE
 
 

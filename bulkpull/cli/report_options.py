@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion as complete
-from bulkpull.cli import options
+from bulkpull.cli import completion, options
 from bulkpull.errors import SettingsError
 from bulkpull.redact import printable
 
@@ -65,7 +64,7 @@ class ReportSpec:
     query_id: Annotated[str | None, typer.Option("--query-id", help="The query that it is on.")] = None
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", autocompletion=complete.dataset_names, help="Or all columns of this dataset."),
+        typer.Option("--dataset", autocompletion=completion.dataset_names, help="Or all columns of this dataset."),
     ] = None
     at_once: Annotated[bool, typer.Option("--now", help="Run once, at once.")] = False
     since: options.Since = None

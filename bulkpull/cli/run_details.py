@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bulkpull import formatting as figures
 from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.errors import LedgerError
+from bulkpull.formatting import format_clock, format_size, join_some, plural
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, Manifest
@@ -153,9 +153,7 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
     """A run in full; of a dataset in many windows, each kind of step once."""
     took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
     lines = [f"run       {details['run_id']}", f"status    {details['status']}"]
-    lines.append(
-        f"began     {details['started_at']}" + (f", took {figures.format_clock(took)}" if took is not None else "")
-    )
+    lines.append(f"began     {details['started_at']}" + (f", took {format_clock(took)}" if took is not None else ""))
     lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
     lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
     if details["request"] is not None:
@@ -176,25 +174,23 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
 def _short_lines(details: Mapping[str, Any]) -> list[str]:
     """A run over twenty datasets within 24 lines of 80 characters, unless something failed."""
     took = _between(details["started_at"], details["finished_at"]) if details["finished_at"] else None
-    began = f"began {details['started_at']}" + (f", took {figures.format_clock(took)}" if took is not None else "")
+    began = f"began {details['started_at']}" + (f", took {format_clock(took)}" if took is not None else "")
     lines = [f"run  {details['run_id']}  {details['status']}", began]
     if requests := details["requests"]:
         counts = f"{requests['throttled']} throttled, {requests['retried']} retried"
-        lines.append(f"{figures.plural(requests['total'], 'call')}, {counts}")
+        lines.append(f"{plural(requests['total'], 'call')}, {counts}")
     for pull in details["datasets"]:
-        rows, size = (
-            ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", figures.format_size(pull["bytes"]))
-        )
+        rows, size = ("", "") if pull["rows"] is None else (f"{pull['rows']:,} rows", format_size(pull["bytes"]))
         lines.append(f"{pull['dataset']:<33}{pull['status']:<12}{rows:>18}{size:>10}".rstrip())
     failed = [(pull["dataset"], pull["reason"]) for pull in details["datasets"] if pull["status"] == "failed"]
     groups = group_by_reason((dataset, reason) for dataset, reason in failed if reason)
-    lines += [f"reason  {figures.join_some(datasets)}: {reason}" for datasets, reason in groups]
+    lines += [f"reason  {join_some(datasets)}: {reason}" for datasets, reason in groups]
     lines.append("details: --verbose, or --json")
     return lines
 
 
 def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
-    data = [] if pull["rows"] is None else [figures.plural(pull["rows"], "row"), figures.format_size(pull["bytes"])]
+    data = [] if pull["rows"] is None else [plural(pull["rows"], "row"), format_size(pull["bytes"])]
     lines = [", ".join([f"{pull['dataset']}  {pull['status']}", *data])]
     lines += [f"{name.removesuffix('_id'):<9} {pull[name]}" for name in _IDS if pull[name]]
     if seconds := pull["seconds"]:
@@ -202,7 +198,7 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
         lines += [f"{'spent':<9} {spent}"] if spent else []
     for step in _shown(pull["steps"]):
         at = step["at"].removeprefix(f"{day}T")
-        after = "" if step["after_seconds"] is None else f"+{figures.format_clock(step['after_seconds'])}"
+        after = "" if step["after_seconds"] is None else f"+{format_clock(step['after_seconds'])}"
         name = step["step"]
         # What is nested is for the next process to read, and for --json.
         shown = {name: value for name, value in step["facts"].items() if name not in _IDS}

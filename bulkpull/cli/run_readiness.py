@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.table import Table
 
-from bulkpull import formatting as figures
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.json_output import format_time
 from bulkpull.cli.options import CommonOptions
@@ -16,6 +15,7 @@ from bulkpull.cli.service import call_service
 from bulkpull.cli.stdio import print_json
 from bulkpull.config.settings import Settings
 from bulkpull.errors import RequestRejected, SettingsError
+from bulkpull.formatting import plural
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
@@ -70,7 +70,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         return
     if values:
         print_table(_table(values))
-    state = f"{ready} of {figures.plural(len(values), 'report')} ready" if values else "it waits for no report"
+    state = f"{ready} of {plural(len(values), 'report')} ready" if values else "it waits for no report"
     more = f": bulkpull runs resume {chosen}" if ready else ""
     print_message(f"run {chosen}: {state}{more}")
 

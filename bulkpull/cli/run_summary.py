@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
+from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
@@ -128,13 +128,13 @@ def print_failures(manifest: Manifest, console: Console) -> None:
     if not groups:
         return
     count = sum(len(group.datasets) for group in groups)
-    words = f"{count} of {figures.plural(len(manifest.datasets), 'dataset')} not exported"
+    words = f"{count} of {plural(len(manifest.datasets), 'dataset')} not exported"
     console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
     for group in groups:
         # A reason without an error ends in the next step as well: one sentence that a person can act on.
         step = (group.error.fix if group.error else None) or group.reason.rpartition("; ")[2]
         reason = group.reason.removesuffix(f"; {step}")
-        console.print(Text(f"       {figures.join_some(group.datasets)}: {reason}"), soft_wrap=True)
+        console.print(Text(f"       {join_some(group.datasets)}: {reason}"), soft_wrap=True)
         if step != reason:
             console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
@@ -160,7 +160,7 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
 
 
 def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{figures.join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def _table(manifest: Manifest) -> Table:
@@ -170,13 +170,12 @@ def _table(manifest: Manifest) -> Table:
     for record in manifest.datasets:
         status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
         has_data = bool(record.files)
-        spent = record.seconds
-        seconds = spent.submit + spent.wait + spent.download + spent.convert
+        seconds = record.seconds.total
         table.add_row(
             record.dataset,
             Text(status, style=_STYLES[status]),
             f"{record.rows:,}" if has_data else "",
-            figures.format_size(_stored(record)) if has_data else "",
+            format_size(_stored(record)) if has_data else "",
             f"{seconds:,.1f}" if seconds else "",
         )
     return table
@@ -185,18 +184,18 @@ def _table(manifest: Manifest) -> Table:
 def _submitted(manifest: Manifest) -> str:
     """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
     ordered = sum(record.status == "skipped" for record in manifest.datasets)
-    calls = figures.plural(manifest.requests.total, "call")
-    return f"reports ordered for {ordered} of {figures.plural(len(manifest.datasets), 'dataset')}, {calls}"
+    calls = plural(manifest.requests.total, "call")
+    return f"reports ordered for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:
     there = [record for record in manifest.datasets if record.files]
     return ", ".join(
         (
-            f"{len(there)} of {figures.plural(len(manifest.datasets), 'dataset')}",
-            figures.plural(sum(record.rows for record in there), "row"),
-            f"{figures.format_size(sum(_stored(record) for record in there))} Parquet",
-            figures.plural(manifest.requests.total, "call"),
+            f"{len(there)} of {plural(len(manifest.datasets), 'dataset')}",
+            plural(sum(record.rows for record in there), "row"),
+            f"{format_size(sum(_stored(record) for record in there))} Parquet",
+            plural(manifest.requests.total, "call"),
         )
     )
 
@@ -204,7 +203,7 @@ def _totals(manifest: Manifest) -> str:
 def _metrics(records: Sequence[DatasetRecord]) -> str:
     """The metrics that are published beside the columns, by dataset; empty where there are none."""
     metrics = [
-        f"{record.dataset}: {figures.join_some(record.metrics, most=_METRICS_SHOWN)}"
+        f"{record.dataset}: {join_some(record.metrics, most=_METRICS_SHOWN)}"
         for record in records
         if record.files and record.metrics
     ]
@@ -223,7 +222,7 @@ def _notes(records: Sequence[DatasetRecord]) -> list[str]:
         if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
             spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
     notes += [
-        f"{figures.join_some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
+        f"{join_some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
         for (used, wider), datasets in spans.items()
     ]
     misfits = [

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from bulkpull import formatting as figures
 from bulkpull.cli.console import print_message
 from bulkpull.cli.errors import write_error
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data, print_json
+from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.output.past import known_runs, published_by
 from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.verify import Findings, Verifier
@@ -68,12 +68,12 @@ def verify_output(
 
 
 def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
-    looked_at = f"{figures.plural(findings.snapshots, 'snapshot')} looked at"
+    looked_at = f"{plural(findings.snapshots, 'snapshot')} looked at"
     if findings.troubles:
-        number = figures.plural(len(findings.troubles), "trouble")
+        number = plural(len(findings.troubles), "trouble")
         write_error(common, f"{number} found, {looked_at}", fix="each line above has its next step", exit_code=DAMAGED)
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
-        gone = f"; retention has removed {figures.join_some(findings.gone)} of this run" if findings.gone else ""
-        size = figures.format_size(findings.bytes)
+        gone = f"; retention has removed {join_some(findings.gone)} of this run" if findings.gone else ""
+        size = format_size(findings.bytes)
         print_message(f"all is well: {looked_at}, {size}, {how}{gone}")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
 from bulkpull.cli.command import LOCAL, QUIET_RUN, command, new_app
@@ -21,6 +20,7 @@ from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
+from bulkpull.formatting import format_clock
 from bulkpull.output.atomic_files import disk_errors, sync_folder, to_disk_error
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def _took(run: RunEntry) -> str:
     if run.ended_at is None:
         return ""
     took = datetime.fromisoformat(run.ended_at) - datetime.fromisoformat(run.started_at)
-    return figures.format_clock(took.total_seconds())
+    return format_clock(took.total_seconds())
 
 
 def _counts(summary: Mapping[str, Any] | None) -> str:

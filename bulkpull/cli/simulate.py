@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bulkpull.cli import completion as complete
+from bulkpull.cli import completion
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.options import CommonOptions
 
@@ -87,7 +87,7 @@ def simulate(
     page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=complete.fault_names),
+        typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names),
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and end.")] = False,
     common: CommonOptions,

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull.cli import options
 from bulkpull.cli.command import command, new_app
 from bulkpull.cli.console import new_table, print_message, print_table
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.target import load_settings
 from bulkpull.errors import DiskTrouble, SettingsError
+from bulkpull.formatting import plural
 
 if TYPE_CHECKING:
     from bulkpull.sql import SqlResult
@@ -88,7 +88,7 @@ def _print(found: SqlResult) -> None:
     for row in found.rows:
         table.add_row(*map(_cell, row))
     print_table(table)
-    number = figures.plural(len(found.rows), "row")
+    number = plural(len(found.rows), "row")
     more = "the first ones; --format csv writes all" if found.has_more else "all"
     print_message(f"{number}: {more}")
 

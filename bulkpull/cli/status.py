@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulkpull import formatting as figures
 from bulkpull import platforms
 from bulkpull.catalog import load_catalog
 from bulkpull.cli import options
@@ -21,6 +20,7 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_json
 from bulkpull.cli.target import load_settings
 from bulkpull.clock import iso_utc
+from bulkpull.formatting import format_age, join_some, plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -139,14 +139,14 @@ def _report_late(
         write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
         return
     if len(late) > _MOST_NAMED:
-        names = figures.join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
+        names = join_some([dataset.dataset for dataset in late], most=2)  # the table above has the ages
     else:
         names = ", ".join(f"{dataset.dataset} ({_last_look(dataset, now)})" for dataset in late)
     words = "is late" if len(late) == 1 else "are late"
     why = [dataset.reason for dataset in late if dataset.reason]
     write_error(
         common,
-        f"{figures.plural(len(late), 'dataset')} {words}: {names}",
+        f"{plural(len(late), 'dataset')} {words}: {names}",
         why=f"the newest run said: {why[0]}" if why else None,
         fix=fix,
         exit_code=LATE,
@@ -195,7 +195,7 @@ def _made(freshness: Freshness) -> datetime | None:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    return figures.format_age((now - moment).total_seconds()) if moment else ""
+    return format_age((now - moment).total_seconds()) if moment else ""
 
 
 def _seconds(moment: datetime | None, now: datetime) -> int | None:

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bulkpull.config.settings import ENV_PREFIX, Settings
 
-Values = Mapping[str, str | int | float | bool]
+Values = Mapping[str, Any]
 
 # What the settings are for: the values by which they differ from the defaults, as the ready files in `config/` do.
 USES: Mapping[str, Values] = {

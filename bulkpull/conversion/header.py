@@ -19,7 +19,7 @@ _NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RowLayout:
     """
     The layout of a file's rows.
 
@@ -43,7 +43,7 @@ class Layout:
 
 def read_header(
     line: bytes, *, columns: Sequence[ColumnPlan], is_redacted: bool = False, needed: str | None = None
-) -> Layout:
+) -> RowLayout:
     """
     Find each column asked for exactly once in the header.
 
@@ -75,7 +75,9 @@ def read_header(
             fix="the service may have renamed or withdrawn columns: compare with `bulkpull datasets`",
         )
     wanted = tuple(index for indices in found for index in indices)
-    return Layout(separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns), lacking=tuple(missing))
+    return RowLayout(
+        separator=ord(separator), wanted=wanted, extra=_extra(names, wanted, columns), lacking=tuple(missing)
+    )
 
 
 def _best_reading(

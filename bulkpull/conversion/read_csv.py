@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from bulkpull.conversion.csv_validator import Batch, first_undecodable
-from bulkpull.conversion.header import Layout
+from bulkpull.conversion.header import RowLayout
 from bulkpull.errors import NotTheReport
 from bulkpull.redact import printable
 
 
-def read_text(batch: Batch, *, layout: Layout) -> pl.DataFrame:
+def read_text(batch: Batch, *, layout: RowLayout) -> pl.DataFrame:
     """
     The batch as columns of text, in the order of the file.
 

@@ -149,7 +149,7 @@ class Progress:
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             return None
         remaining = [line.remaining_s(now_s) for line in self.lines.values()]
-        known = [each for each in remaining if each is not None]
+        known = [seconds for seconds in remaining if seconds is not None]
         is_whole = known and len(known) == self.counts()[2]
         return max(known) if is_whole else None
 
@@ -159,18 +159,18 @@ class Progress:
 
     def hindrances(self, *, now_s: float) -> list[str]:
         """What slows the run down at this moment, one sentence each."""
-        told: list[str] = []
+        hindrances: list[str] = []
         if self._quota_until_s is not None and self._quota_until_s > now_s:
             wait_min = (self._quota_until_s - now_s) / 60
-            told.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
+            hindrances.append(f"quota of one-off reports reached: the next one in {wait_min:,.0f} min")
         if self._allowance_until_s is not None and self._allowance_until_s > now_s:
             wait_s = self._allowance_until_s - now_s
-            told.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
+            hindrances.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
         if self._slowed_to is not None:
-            told.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
+            hindrances.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
         if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
-            told.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
-        return told
+            hindrances.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
+        return hindrances
 
 
 def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:

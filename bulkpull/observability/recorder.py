@@ -35,6 +35,7 @@ from bulkpull.output.atomic_files import to_disk_error, write_atomically
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
+from bulkpull.output.store import LocalStore
 
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
@@ -193,7 +194,7 @@ def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
     """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
     layout = Layout(output)
     layout = Layout(output)
-    for run_id in run_ids(output)[kept:]:
+    for run_id in run_ids(LocalStore(output))[kept:]:
         for path in (layout.log(run_id), layout.report(run_id)):
             with suppress(OSError):
                 path.unlink()

@@ -139,7 +139,12 @@ def _private(path: str, flags: int) -> int:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as indented JSON, atomically."""
-    write_atomically(path, json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """`value` as the indented JSON of our files (pure)."""
+    return json.dumps(writable(value), indent=2, ensure_ascii=False) + "\n"
 
 
 def load_json(path: Path, *, root: Path | None = None) -> Any | None:
@@ -154,7 +159,22 @@ def load_json(path: Path, *, root: Path | None = None) -> Any | None:
         NotBeneath: It is no regular file, or reached by a link.
         OSError: It cannot be read.
     """
-    root = root or path.parent
+    content = read_whole(path, root=root or path.parent)
+    return None if content is None else json.loads(content.decode("utf-8"))
+
+
+def read_whole(path: Path, *, root: Path) -> bytes | None:
+    """
+    The content of `path`; `None` when there is no such file.
+
+    Args:
+        root: The folder from which on no link is followed.
+
+    Raises:
+        ValueError: It is larger than any file of ours.
+        NotBeneath: It is no regular file, or reached by a link.
+        OSError: It cannot be read.
+    """
     try:
         with open_beneath(root, path.relative_to(root).as_posix()) as file:
             content = file.read(_MOST_JSON_BYTES + 1)
@@ -162,7 +182,7 @@ def load_json(path: Path, *, root: Path | None = None) -> Any | None:
         return None
     if len(content) > _MOST_JSON_BYTES:
         raise ValueError(f"it is larger than {_MOST_JSON_BYTES:,} bytes")
-    return json.loads(content.decode("utf-8"))
+    return content
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -19,7 +19,9 @@ from bulkpull.output.atomic_files import makedirs_durable, replace_symlink, sync
 from bulkpull.output.layout import LATEST, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.no_follow import NotBeneath, remove_beneath
+from bulkpull.output.owner import foreign_runs
 from bulkpull.output.retention import retire_snapshots
+from bulkpull.output.store import LocalStore
 from bulkpull.output.views import MARK, script_of
 
 _RUN_COLUMN_LINES = """
@@ -115,7 +117,15 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
         snapshot = current.datasets.get(dataset)
         if snapshot is not None:
             attempt(dataset, LATEST, partial(point_latest, output, dataset, snapshot=snapshot))
-            retire = partial(retire_snapshots, output, dataset, snapshot=snapshot, retain=retain, now=now)
+            retire = partial(
+                retire_snapshots,
+                LocalStore(output),
+                dataset,
+                snapshot=snapshot,
+                retain=retain,
+                now=now,
+                foreign_runs=partial(foreign_runs, output),
+            )
             attempt(dataset, "retention", retire)
     attempt(None, "readme", partial(write_readme, output))
     attempt(None, "views", partial(write_views, output, current=current))

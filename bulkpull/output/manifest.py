@@ -6,6 +6,7 @@ The fields have the names of the documented format: `manifest["status"]` in the 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +22,10 @@ from pydantic import (
 
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
-from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
+from bulkpull.output.atomic_files import json_text
 from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
+from bulkpull.output.store import INSIDE, LocalStore
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -95,6 +97,11 @@ class Seconds(_Record):
     wait: float = 0.0
     download: float = 0.0
     convert: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All steps together; windows that were fetched side by side count each."""
+        return self.submit + self.wait + self.download + self.convert
 
 
 class PartRecord(_Record):
@@ -263,10 +270,8 @@ class Manifest(_Record):
 
     def save(self, output: Path) -> Path:
         """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        path = Layout(output).manifest(self.run_id)
-        makedirs_durable(path.parent, root=output)
-        write_json(path, self.as_dict())
-        return path
+        LocalStore(output).put(INSIDE.manifest(self.run_id), json_text(self.as_dict()))
+        return Layout(output).manifest(self.run_id)
 
 
 def is_lost(record: DatasetRecord) -> bool:
@@ -341,8 +346,8 @@ class Current(_Record):
         path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
-            content = load_json(path)
-            return cls() if content is None else cls.model_validate(content)
+            content = LocalStore(output).read(INSIDE.current)
+            return cls() if content is None else cls.model_validate(json.loads(content))
         except (ValueError, RecursionError):
             pass
         except NotBeneath as refused:
@@ -353,4 +358,4 @@ class Current(_Record):
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
-        write_json(Layout(output).current, self.model_dump(mode="json"))
+        LocalStore(output).swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))

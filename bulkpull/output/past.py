@@ -14,6 +14,7 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import run_ids
+from bulkpull.output.store import LocalStore
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def ask_ledger(folder: Path, question: Callable[[Ledger], Awaitable[T]]) -> T | 
 
 def known_runs(folder: Path) -> list[str]:
     """The ids of all runs that the ledger or a folder in `runs/` knows, newest first."""
-    known = set(run_ids(folder))
+    known = set(run_ids(LocalStore(folder)))
     with suppress(LedgerError):
         known.update(run.run_id for run in ask_ledger(folder, Ledger.runs) or ())
     return sorted(known, reverse=True)

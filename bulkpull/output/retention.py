@@ -12,9 +12,7 @@ pure; a folder that cannot be removed stays until the next run (fault 99). No li
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -23,20 +21,16 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import iso_utc
-from bulkpull.output.atomic_files import makedirs_durable, sync_folder
-from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout, run_of_snapshot, snapshot_name
+from bulkpull.output.layout import DATASETS, RAW, RUN_ID, run_of_snapshot, snapshot_name
 from bulkpull.output.ledger import STANDING, Ledger
 from bulkpull.output.manifest import CurrentSnapshot
-from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
-from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import run_ids
+from bulkpull.output.store import INSIDE, OutputStore
 
 # A reader that opened a snapshot shortly before it was replaced is left the time to finish.
 _A_DAY = timedelta(days=1)
 _FEWEST_RUNS = 30
 _REMEMBERED = timedelta(days=90)
-# What `_remove_whole` names a folder on its way out: of a snapshot, or of a run.
-_ASIDE = re.compile(rf".+-({snapshot_name('')})?{RUN_ID.pattern}")
 
 
 def snapshots_to_retire(
@@ -79,23 +73,31 @@ def runs_to_retire(runs: Sequence[str], *, needed: Collection[str], retain: int,
     return [run_id for run_id in old if run_id not in needed and run_id < _stamp(now - _A_DAY)]
 
 
-def retire_snapshots(output: Path, dataset: str, *, snapshot: CurrentSnapshot, retain: int, now: datetime) -> None:
+def retire_snapshots(
+    store: OutputStore,
+    dataset: str,
+    *,
+    snapshot: CurrentSnapshot,
+    retain: int,
+    now: datetime,
+    foreign_runs: Callable[[Sequence[str]], Collection[str]],
+) -> None:
     """
     Remove the dataset's old snapshots and their raw files; each is there whole, or gone.
 
     Args:
         snapshot: The one that is current.
+        foreign_runs: Which of these runs are of another account.
 
     Raises:
         OSError: The folder cannot be read.
     """
-    layout = Layout(output)
-    folder = layout.snapshots(dataset)
-    names = names_beneath(folder, root=output)
+    folder = INSIDE.snapshots(dataset)
+    names = store.list_names(folder)
     if len(names) <= retain:
         return
     # What a copy brought from another account's folder is not ours to count or to remove (case O3).
-    foreign = foreign_runs(output, [run_of_snapshot(name) for name in names])
+    foreign = foreign_runs([run_of_snapshot(name) for name in names])
     for name in snapshots_to_retire(
         [name for name in names if run_of_snapshot(name) not in foreign],
         current=snapshot.run_id,
@@ -103,53 +105,34 @@ def retire_snapshots(output: Path, dataset: str, *, snapshot: CurrentSnapshot, r
         now=now,
         replaced=snapshot.replaced,
     ):
-        _remove_whole(folder / name, output=output)
-        remove_beneath(layout.snapshots(dataset, kind=RAW) / name, root=output)
+        store.delete(folder / name)
+        store.delete(INSIDE.snapshots(dataset, kind=RAW) / name)
 
 
-async def retire_runs(output: Path, ledger: Ledger, *, retain: int, now: datetime) -> None:
+async def retire_runs(store: OutputStore, ledger: Ledger, *, retain: int, now: datetime) -> None:
     """
     Remove the folders of old runs, and what the ledger knows of them.
 
     Raises:
         LedgerError: The ledger cannot be written.
     """
-    left = await anyio.to_thread.run_sync(lambda: _retire_runs(output, retain=retain, now=now))
+    left = await anyio.to_thread.run_sync(lambda: _retire_runs(store, retain=retain, now=now))
     await ledger.prune(before=iso_utc(now - _REMEMBERED), keep=left, keep_last=STANDING)
 
 
-def _retire_runs(output: Path, *, retain: int, now: datetime) -> set[str]:
+def _retire_runs(store: OutputStore, *, retain: int, now: datetime) -> set[str]:
     """Remove old runs' folders; returns the runs whose folders are left."""
-    layout = Layout(output)
-    for run_id in runs_to_retire(run_ids(output), needed=set(_runs_with_data(output)), retain=retain, now=now):
-        _remove_whole(layout.run(run_id), output=output)
-    for name in names_beneath(layout.retired, root=layout.private):
-        if _ASIDE.fullmatch(name):
-            remove_beneath(layout.retired / name, root=layout.private)
-    with suppress(OSError):
-        layout.retired.rmdir()
-    return set(run_ids(output))
+    for run_id in runs_to_retire(run_ids(store), needed=set(_runs_with_data(store)), retain=retain, now=now):
+        store.delete(INSIDE.run(run_id))
+    store.delete_leftovers()
+    return set(run_ids(store))
 
 
-def _runs_with_data(output: Path) -> Iterator[str]:
-    layout = Layout(output)
+def _runs_with_data(store: OutputStore) -> Iterator[str]:
     for kind in (DATASETS, RAW):
-        for dataset in names_beneath(output / kind, root=output):
-            for name in names_beneath(layout.snapshots(dataset, kind=kind), root=output):
+        for dataset in store.list_names(Path(kind)):
+            for name in store.list_names(INSIDE.snapshots(dataset, kind=kind)):
                 yield run_of_snapshot(name)
-
-
-def _remove_whole(folder: Path, *, output: Path) -> None:
-    """Move the folder out of readers' sight in one step, then remove it: nobody finds half of it."""
-    layout = Layout(output)
-    private = layout.private.resolve()  # a link of its own is used; below it, none is
-    aside = private / layout.retired.name / f"{folder.parent.name}-{folder.name}"
-    with suppress(OSError):
-        makedirs_durable(aside.parent, root=private)
-        remove_beneath(aside, root=private)
-        rename_beneath(folder, aside, root=output, target_root=private)
-        sync_folder(folder.parent)  # before what it holds goes, or a power cut could bring an empty one back
-        remove_beneath(aside, root=private)
 
 
 def _stamp(moment: datetime) -> str:

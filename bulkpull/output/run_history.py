@@ -6,6 +6,7 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,10 +15,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bulkpull.errors import SettingsError
-from bulkpull.output.atomic_files import load_json
-from bulkpull.output.layout import RUN_ID, Layout
+from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Manifest
-from bulkpull.output.no_follow import names_beneath
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
 _MOST_NAMED = 5
 
@@ -27,17 +27,17 @@ def run_start_time(run_id: str) -> datetime:
     return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
-def run_ids(output: Path) -> list[str]:
-    """The runs that have a folder in `output/runs`, newest first; what is not named like a run is passed over."""
-    names = names_beneath(Layout(output).runs, root=output)
+def run_ids(store: OutputStore) -> list[str]:
+    """The runs that have a folder of their own, newest first; what is not named like a run is passed over."""
+    names = store.list_names(INSIDE.runs)
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
 def load_manifest(output: Path, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
-        content = load_json(Layout(output).manifest(run_id), root=output)
-        return None if content is None else Manifest.model_validate(content)
+        content = LocalStore(output).read(INSIDE.manifest(run_id))
+        return None if content is None else Manifest.model_validate(json.loads(content))
     except (OSError, ValueError, ValidationError):
         return None
 
@@ -53,14 +53,13 @@ def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
     for manifest in islice(manifests(output), most):
         for record in manifest.datasets:
             if record.status == "complete":
-                took = record.seconds
-                usual.setdefault(record.dataset, took.submit + took.wait + took.download + took.convert)
+                usual.setdefault(record.dataset, record.seconds.total)
     return usual
 
 
 def manifests(output: Path) -> Iterator[Manifest]:
     """Every manifest that can be read, newest run first; each is loaded when it is asked for."""
-    for run_id in run_ids(output):
+    for run_id in run_ids(LocalStore(output)):
         manifest = load_manifest(output, run_id)
         if manifest is not None:
             yield manifest

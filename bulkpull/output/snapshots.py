@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from bulkpull.output.atomic_files import load_json
-from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import status_beneath
 from bulkpull.output.run_history import manifests
+from bulkpull.output.store import INSIDE, LocalStore
 from bulkpull.question import whole_question
 
 
@@ -68,7 +68,8 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
 
 def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
     with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
-        manifest = load_json(Layout(output).manifest(run_id), root=output) or {"datasets": ()}
+        content = LocalStore(output).read(INSIDE.manifest(run_id))
+        manifest = {"datasets": ()} if content is None else json.loads(content)
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
         return {record.dataset: record for record in records if record.status == "complete"}
     return {}

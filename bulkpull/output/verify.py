@@ -27,6 +27,7 @@ from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Pu
 from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import load_manifest, run_ids
+from bulkpull.output.store import LocalStore
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -104,11 +105,11 @@ class Verifier:
             datasets = []
         else:
             if not datasets:
-                self._tell_nothing_current()
+                self._report_nothing_current()
         for dataset in datasets:
             self._check_current(dataset)
-        foreign = foreign_runs(self.output, run_ids(self.output))
-        for run_id in run_ids(self.output):
+        foreign = foreign_runs(self.output, run_ids(LocalStore(self.output)))
+        for run_id in run_ids(LocalStore(self.output)):
             for record in self._records_of(run_id):
                 if run_id in foreign and self._folder(record.dataset, run_id).is_dir():
                     self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
@@ -132,18 +133,19 @@ class Verifier:
                 self.findings.gone.append(record.dataset)
         return self.findings
 
-    def _tell_nothing_current(self) -> None:
+    def _report_nothing_current(self) -> None:
         """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
-        folder = self.output / "datasets"
-        orphans = {
-            dataset: count
-            for dataset in names_beneath(folder, root=self.output)
-            if (count := sum(bool(RUN_ID.search(name)) for name in names_beneath(folder / dataset, root=self.output)))
+        layout = Layout(self.output)
+        names = {
+            dataset: names_beneath(layout.snapshots(dataset), root=self.output)
+            for dataset in names_beneath(layout.datasets, root=self.output)
         }
+        counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
+        orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
             self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
             return
-        state = "names no dataset" if (self.output / CURRENT).exists() else "is gone"
+        state = "names no dataset" if layout.current.exists() else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
         command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
         self._tell(

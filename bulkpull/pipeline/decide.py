@@ -64,6 +64,7 @@ class DatasetFacts:
         is_done: The run that is carried on has published the dataset, and `current.json` still names that snapshot.
         collectable: Ids of one-off reports of earlier runs that answer the question, or a window of it.
         kept_windows: How many of its windows are on the disk already.
+        last_answer: The newest snapshot of the question that was published before, where another one is current.
         unchanged: The latest data that were found to be those that are published.
         memory: What the ledger knows of its scheduled reports.
         scheduled: The scheduled reports that may serve it; `None` where the service does not tell which there are.
@@ -75,6 +76,7 @@ class DatasetFacts:
     is_done: bool = False
     collectable: tuple[str, ...] = ()
     kept_windows: int = 0
+    last_answer: DatasetRecord | None = None
     unchanged: Seen | None = None
     memory: ReportMemory = field(default_factory=ReportMemory)
     scheduled: tuple[Report, ...] | None = ()
@@ -211,14 +213,17 @@ def _decide_by_executions(
 ) -> Decision:
     """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
     published, latest = facts.published, _latest_execution(pull, facts, reports)
-    seen = _seen(facts, now=now)
-    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
-    decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
     # The columns of a whole dataset change by themselves, and its rows are still what was asked for.
     is_another = published is not None and published.question_sha256 != question_of(pull).sha256
-    if latest is not None and (is_another or all(_is_newer(latest, data) for data in seen)):
+    seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
+    seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
+    decision = Decision(pull, Action.ORDER_REPORT, "", schedule=choice, seen_at=seen_at)
+    # Where another question was published since, the answer before is as good again, and an older one is not (N18).
+    is_known = is_another and latest is not None and latest.execution_id in {data.execution_id for data in seen}
+    if latest is not None and (is_known or all(_is_newer(latest, data) for data in seen)):
         made_by = next(report for report in reports if report.report_id == latest.report_id)
-        why = f"execution {latest.execution_id} of its scheduled report is newer than what is published"
+        why = "what is published answers another question" if is_another else "it is newer than what is published"
+        why = f"execution {latest.execution_id} of its scheduled report is ready: {why}"
         return replace(
             decision, pull=as_ordered(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
         )
@@ -260,15 +265,14 @@ def _is_ready(execution: Execution) -> bool:
     return execution.is_completed and execution.link is not None
 
 
-def _seen(facts: DatasetFacts, *, now: datetime) -> list[Seen]:
-    """What is published, and later data that brought nothing new; a time that lies ahead is not believed."""
-    if facts.published is None:
+def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime) -> list[Seen]:
+    """What was published, and later data that brought nothing new; a time that lies ahead is not believed."""
+    if answer is None:
         return []
-    made_at = facts.published.generated_at
-    published = Seen(facts.published.execution_id, datetime.fromisoformat(made_at) if made_at else None)
+    published = Seen(answer.execution_id, datetime.fromisoformat(answer.generated_at) if answer.generated_at else None)
     return [
         replace(seen, generated_at=None) if seen.generated_at and is_ahead(seen.generated_at, now=now) else seen
-        for seen in (published, facts.unchanged)
+        for seen in (published, unchanged)
         if seen is not None
     ]
 

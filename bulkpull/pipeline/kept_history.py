@@ -18,6 +18,7 @@ from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misf
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Window
+from bulkpull.output.layout import run_of_snapshot
 from bulkpull.output.manifest import DatasetRecord, PartRecord, PublishedColumn, PublishedFile
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.date_windows import restated_from
@@ -187,7 +188,7 @@ def _part(
         content_hash=file.sha256,
     )
     stored = DownloadedFile(path, published.downloaded_bytes, vouched_by=tuple(published.vouched_by))
-    fetched_by = published.run_id or Path(file.path).parent.name.removeprefix("run=")
+    fetched_by = published.run_id or run_of_snapshot(Path(file.path).parent.name)
     return ConvertedPull(
         replace(pull, window=window, keeps_history=False), None, execution, stored, table, published_by=fetched_by
     )

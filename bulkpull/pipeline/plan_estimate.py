@@ -16,8 +16,8 @@ from bulkpull.config.settings import Settings
 from bulkpull.errors import DiskTrouble, LedgerError
 from bulkpull.formatting import format_duration, format_size, plural
 from bulkpull.output.disk_space import RoomEstimate, estimate_room
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.in_flight import UNLEARNT
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, usual_durations
 
@@ -102,11 +102,12 @@ async def estimate_export(reports: Mapping[str, int], *, settings: Settings, now
 
 async def _read_usual_durations(output: Path, *, now: datetime) -> Mapping[str, float]:
     """As `usual_durations`, from the ledger of an output folder; empty where there is none that can be read."""
-    if not await anyio.to_thread.run_sync((output / PRIVATE / "ledger.sqlite").is_file):
+    layout = Layout(output)
+    if not await anyio.to_thread.run_sync(layout.ledger.is_file):
         return {}
     since = iso_utc(now - REMEMBERED_DURATIONS)
     try:
-        async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+        async with opened_ledger(layout.private, read_only=True) as ledger:
             ordered, executed = await ledger.noted("report", since=since), await ledger.noted("execution", since=since)
     except (LedgerError, DiskTrouble):
         return {}

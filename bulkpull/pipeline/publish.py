@@ -24,7 +24,8 @@ from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_dur
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.layout import RAW, Layout, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
-from bulkpull.output.no_follow import names_beneath, open_beneath, remove_beneath, rename_beneath
+from bulkpull.output.no_follow import open_beneath
+from bulkpull.output.store import INSIDE, LocalStore
 from bulkpull.question import Question
 
 
@@ -107,18 +108,13 @@ class Publisher:
 
     def _publish(self, staged: Staged) -> Published:
         self.check_lock()
-        snapshot = Layout(self.output).snapshot(staged.dataset, self.run_id)
-        makedirs_durable(snapshot.parent, root=self.output)
-        relative = snapshot.relative_to(self.output).as_posix()
-        files = [file.model_copy(update={"path": f"{relative}/{file.path}"}) for file in staged.files]
+        snapshot = INSIDE.snapshot(staged.dataset, self.run_id)
+        files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in staged.files]
         current = Current.load(self.output)
         named = current.datasets.get(staged.dataset)
         if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
-            sync_folder(staged.folder)
-            remove_beneath(snapshot, root=self.output)  # of this very run, cut off before `current.json` named it
-            private = Layout(self.output).private
-            rename_beneath(staged.folder, snapshot, root=private, target_root=self.output)
-            sync_folder(snapshot.parent)
+            # One that is there is of this very run, cut off before `current.json` named it.
+            LocalStore(self.output).put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
         now = iso_utc(self.clock.now())
@@ -156,9 +152,8 @@ class Publisher:
 
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
         """When snapshots that are still there ceased to be current; the one that is replaced now among them."""
-        there = {
-            run_of_snapshot(name) for name in names_beneath(Layout(self.output).snapshots(dataset), root=self.output)
-        }
+        names = LocalStore(self.output).list_names(INSIDE.snapshots(dataset))
+        there = {run_of_snapshot(name) for name in names}
         known = dict(named.replaced) if named else {}
         if named is not None and named.run_id != self.run_id:
             known[named.run_id] = at

@@ -17,7 +17,7 @@ from bulkpull.errors import SettingsError
 from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.ledger import Ledger, RunEntry
+from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.workspace import OutputFolder
@@ -34,6 +34,7 @@ from bulkpull.pipeline.reusable_work import (
     sort_reports,
 )
 from bulkpull.pipeline.splitting import split_pull, with_halves
+from bulkpull.question import question_of
 
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
@@ -219,6 +220,8 @@ async def find_reusable(
     wanted = {part: pull_fingerprint(part) for part in asked}
     marks = {mark: today for part, today in wanted.items() for mark in (earlier_mark_of(part), today)}
     windows = {mark: part.window.end for part, mark in wanted.items() if part.window is not None}
+    made_at = {pull.dataset: _published_data_time(pull, folder) for pull in parts}
+    answered = {mark: at for part, mark in wanted.items() if (at := made_at[part.dataset]) is not None}
     reports = await _ordered_reports(ledger) if listed is None else listed
     named = {name.run_id for report in reports if (name := parse_report_name(report.name)) and name.run_id}
     noted = await ledger.runs()
@@ -233,17 +236,30 @@ async def find_reusable(
         )
         for known_id in sorted((named & known) - {run_id})
     ]
-    found: SortedReports = sort_reports(reports, run_id=run_id, wanted=marks, runs=runs, now=now)
-    converted: dict[str, Mapping[str, Any]] = {}
+    found: SortedReports = sort_reports(reports, run_id=run_id, wanted=marks, runs=runs, now=now, answered=answered)
+    kept: list[StepEntry] = []
     for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
         end = windows.get(str(entry.facts.get("mark")))
         if end is not None and may_take_up(end, kept_at=datetime.fromisoformat(entry.at), now=now):
-            converted[str(entry.facts["mark"])] = entry.facts
-    converted |= {
-        str(entry.facts["mark"]): entry.facts for entry in await ledger.steps(run_id) if entry.step == "converted"
-    }
+            kept.append(entry)
+    kept += [entry for entry in await ledger.steps(run_id) if entry.step == "converted"]
+    converted = {str(entry.facts["mark"]): entry.facts for entry in kept if not _is_outdated(entry, answered)}
     reusable = Reusable(found.usable, converted, splits)
     return ReusableWork(done, listed, parts, reusable, orphans=[] if listed is None else found.orphans)
+
+
+def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
+    """When the data were made that are published, whole, for the question of `pull`; `None` where that is not known."""
+    record = folder.published.get(pull.dataset)
+    if record is None or pull.dataset in folder.damaged or record.question_sha256 != question_of(pull).sha256:
+        return None
+    return datetime.fromisoformat(record.generated_at) if record.generated_at else None
+
+
+def _is_outdated(entry: StepEntry, answered: Mapping[str, datetime]) -> bool:
+    """Whether newer data than those of the ledger's entry are published for the same question."""
+    made_at = answered.get(str(entry.facts["mark"]))
+    return made_at is not None and datetime.fromisoformat(entry.facts.get("generated_at") or entry.at) < made_at
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from bulkpull.model import Report
@@ -93,26 +94,38 @@ class SortedReports:
 
 
 def sort_reports(
-    reports: Iterable[Report], *, run_id: str, wanted: Mapping[str, str], runs: Iterable[KnownRun], now: datetime
+    reports: Iterable[Report],
+    *,
+    run_id: str,
+    wanted: Mapping[str, str],
+    runs: Iterable[KnownRun],
+    now: datetime,
+    answered: Mapping[str, datetime] = MappingProxyType({}),
 ) -> SortedReports:
     """
     Say what to do with the one-off reports that bear our names.
 
     Args:
-        run_id: The run that asks; its own reports are always usable.
+        run_id: The run that asks; its own reports are usable however old they are.
         wanted: The marks of the pulls of this run, those of earlier versions too, each with the mark of today.
         runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
             folder, or another machine, may be waiting for them.
+        answered: When the data were made that are published for the same question, by mark. A report that was ordered
+            before would put older data in their place (case N18).
     """
-    known = {run.run_id: run for run in runs}
+    known = {run.run_id: run for run in (*runs, KnownRun(run_id))}
     named = [(name, report) for report in reports if (name := parse_report_name(report.name)) and name.run_id]
     result = SortedReports()
     for name, report in sorted(named, key=lambda pair: (pair[0].run_id or "", pair[0].attempt or 0)):
         run = known.get(name.run_id or "")
-        if name.run_id == run_id:
-            result.usable.setdefault(wanted.get(name.mark, name.mark), []).append(report)
-        elif run is None:
+        ordered_at, made_at = report.created_at or name.ordered_at, answered.get(wanted.get(name.mark, name.mark))
+        if run is None:
             continue
+        if made_at is not None and ordered_at is not None and ordered_at < made_at:
+            if not run.keeps_reports:
+                result.orphans.append(report)
+        elif name.run_id == run_id:
+            result.usable.setdefault(wanted.get(name.mark, name.mark), []).append(report)
         elif name.mark in wanted and name.dataset not in run.published and _is_fresh(name, now=now):
             result.usable.setdefault(wanted[name.mark], []).insert(0, report)
         elif not run.keeps_reports and (not run.carried_on or name.dataset in run.published):

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bulkpull.simulator.body_sender import Body, Course, Head, send
+from bulkpull.simulator.body_sender import Body, Head, SendPlan, send
 from bulkpull.simulator.faults import CONTENT_FAULTS, Fault, FaultBox
 from bulkpull.simulator.file_store import FileStore, StoredFile
 from bulkpull.simulator.ranges import (
@@ -27,7 +27,7 @@ from bulkpull.simulator.service import Service
 from bulkpull.simulator.signed_links import LinkRefused, LinkSigner, http_date
 from bulkpull.simulator.sockets import reset
 from bulkpull.simulator.storage_errors import StorageRefusal, beyond, refusal_response
-from bulkpull.simulator.transfer_faults import by_proxy, course_of, elsewhere, shifted
+from bulkpull.simulator.transfer_faults import by_proxy, elsewhere, send_plan_of, shifted
 
 _READING = ("GET", "HEAD")
 _VERBS = (*_READING, "PUT", "DELETE")
@@ -199,22 +199,22 @@ class BlobHost:
     ) -> web.StreamResponse:
         body = Body(path=file.path, offset=stretch.start, length=stretch.length)
         if request.method == "HEAD":
-            return await send(request, head, body, Course(), clock=self._clock)
+            return await send(request, head, body, SendPlan(), clock=self._clock)
         if self._take("empty_file", call):
             bare = {name: value for name, value in head.headers.items() if "md5" not in name.casefold()}
-            return await send(request, replace(head, headers=bare), Body(), Course(), clock=self._clock)
+            return await send(request, replace(head, headers=bare), Body(), SendPlan(), clock=self._clock)
         if self._take("encoding_by_proxy", call):
-            head, body, course = await by_proxy(head, file)
+            head, body, send_plan = await by_proxy(head, file)
         else:
-            course = self._course(call, body.size)
-        if course.cut_after is not None and call.fault == "link_expires_mid_file":
+            send_plan = self._send_plan(call, body.size)
+        if send_plan.cut_after is not None and call.fault == "link_expires_mid_file":
             self._links.revoke(request.raw_path)
-        course = replace(course, bandwidth_bytes_per_s=self._scenario.bandwidth_bytes_per_s)
+        send_plan = replace(send_plan, bandwidth_bytes_per_s=self._scenario.bandwidth_bytes_per_s)
         call.status = head.status
-        return await send(request, head, body, course, clock=self._clock)
+        return await send(request, head, body, send_plan, clock=self._clock)
 
-    def _course(self, call: LoggedRequest, size: int) -> Course:
-        return course_of(
+    def _send_plan(self, call: LoggedRequest, size: int) -> SendPlan:
+        return send_plan_of(
             size,
             take=lambda name: self._take(name, call),
             peek=lambda name: self._faults.peek(name, datasets=call.datasets),

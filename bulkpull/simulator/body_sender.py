@@ -35,7 +35,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class SendPlan:
     """
     How to send a body; the defaults send it without any fault.
 
@@ -60,7 +60,7 @@ class Course:
 
     @property
     def is_smooth(self) -> bool:
-        return self == Course()
+        return self == SendPlan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,23 +72,23 @@ class Head:
 
 
 async def send(
-    request: web.Request, head: Head, body: Body, course: Course, *, clock: SimulatorClock
+    request: web.Request, head: Head, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
 ) -> web.StreamResponse:
     """Answer with a body; returns when it is out, or the connection is gone."""
-    if course.delimit == "close":
-        return await _send_until_close(request, head, body, course)
+    if send_plan.delimit == "close":
+        return await _send_until_close(request, head, body, send_plan)
     response = web.StreamResponse(status=head.status, headers=dict(head.headers))
     # A client that hangs up in the middle is nothing to complain of.
     with suppress(ConnectionError):
-        return await _send_measured(request, response, body, course, clock=clock)
+        return await _send_measured(request, response, body, send_plan, clock=clock)
     return response
 
 
 async def _send_measured(
-    request: web.Request, response: web.StreamResponse, body: Body, course: Course, *, clock: SimulatorClock
+    request: web.Request, response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock
 ) -> web.StreamResponse:
     """Answer with a body whose end the head tells, by its length or by chunks."""
-    if course.delimit == "length":
+    if send_plan.delimit == "length":
         response.content_length = body.size
     else:
         response.enable_chunked_encoding()
@@ -96,44 +96,44 @@ async def _send_measured(
     if request.method == "HEAD":
         await response.write_eof()
         return response
-    if course.is_smooth and body.path is not None:
+    if send_plan.is_smooth and body.path is not None:
         await _send_file(request, body)
         await response.write_eof()
         return response
-    await _send_pieces(response, body, course, clock=clock)
-    if course.cut_after is not None and course.resets:
+    await _send_pieces(response, body, send_plan, clock=clock)
+    if send_plan.cut_after is not None and send_plan.resets:
         return reset(request)
-    if course.cut_after is not None or course.excess:
-        write_raw(request, course.excess)
+    if send_plan.cut_after is not None or send_plan.excess:
+        write_raw(request, send_plan.excess)
         hang_up(request)
     else:
         await response.write_eof()
     return response
 
 
-async def _send_pieces(response: web.StreamResponse, body: Body, course: Course, *, clock: SimulatorClock) -> None:
-    """Write the body up to its end or its cut, as fast as the course has it."""
-    end = body.size if course.cut_after is None else min(course.cut_after, body.size)
+async def _send_pieces(response: web.StreamResponse, body: Body, send_plan: SendPlan, *, clock: SimulatorClock) -> None:
+    """Write the body up to its end or its cut, as fast as the plan says."""
+    end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     sent, began_at, stalled = 0, clock.monotonic(), False
     while sent < end:
-        if course.stall_after is not None and sent >= course.stall_after and not stalled:
+        if send_plan.stall_after is not None and sent >= send_plan.stall_after and not stalled:
             stalled = True
-            await clock.sleep(course.stall_s)
-        trickles = course.trickle_after is not None and sent >= course.trickle_after
-        piece = await _read(body, at=sent, most=1 if trickles else _piece(course, sent=sent, end=end))
+            await clock.sleep(send_plan.stall_s)
+        trickles = send_plan.trickle_after is not None and sent >= send_plan.trickle_after
+        piece = await _read(body, at=sent, most=1 if trickles else _piece(send_plan, sent=sent, end=end))
         await response.write(piece)
         sent += len(piece)
         if trickles:
-            await clock.sleep(1 / course.trickle_bytes_per_s)
-        elif course.bandwidth_bytes_per_s:
-            ahead_s = began_at + sent / course.bandwidth_bytes_per_s - clock.monotonic()
+            await clock.sleep(1 / send_plan.trickle_bytes_per_s)
+        elif send_plan.bandwidth_bytes_per_s:
+            ahead_s = began_at + sent / send_plan.bandwidth_bytes_per_s - clock.monotonic()
             if ahead_s > 0:
                 await clock.sleep(ahead_s)
 
 
-async def _send_until_close(request: web.Request, head: Head, body: Body, course: Course) -> web.StreamResponse:
+async def _send_until_close(request: web.Request, head: Head, body: Body, send_plan: SendPlan) -> web.StreamResponse:
     """The old way: no length, and the end of the connection is the end of the body."""
-    end = body.size if course.cut_after is None else min(course.cut_after, body.size)
+    end = body.size if send_plan.cut_after is None else min(send_plan.cut_after, body.size)
     lines = [
         f"HTTP/1.1 {head.status} OK",
         "Connection: close",
@@ -165,12 +165,15 @@ async def _send_file(request: web.Request, body: Body) -> None:
         await anyio.to_thread.run_sync(file.close)
 
 
-def _piece(course: Course, *, sent: int, end: int) -> int:
+def _piece(send_plan: SendPlan, *, sent: int, end: int) -> int:
     """How much to send at once: up to the next place where something happens."""
     most = _PIECE_BYTES
-    if course.bandwidth_bytes_per_s:
-        most = min(most, max(1_024, int(course.bandwidth_bytes_per_s / _PIECES_PER_SECOND)))
-    stops = [end, *(stop for stop in (course.stall_after, course.trickle_after) if stop is not None and stop > sent)]
+    if send_plan.bandwidth_bytes_per_s:
+        most = min(most, max(1_024, int(send_plan.bandwidth_bytes_per_s / _PIECES_PER_SECOND)))
+    stops = [
+        end,
+        *(stop for stop in (send_plan.stall_after, send_plan.trickle_after) if stop is not None and stop > sent),
+    ]
     return min(most, min(stops) - sent)
 
 

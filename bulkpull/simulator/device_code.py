@@ -23,7 +23,7 @@ class _Device:
     polls: int = 0
 
 
-class DeviceDesk:
+class DeviceCodeStore:
     """Hands out device codes; the simulated person signs in after `device_polls` questions of the program."""
 
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bulkpull.simulator import api_errors, client_assertion
 from bulkpull.simulator.device_code import GRANT as DEVICE_GRANT
-from bulkpull.simulator.device_code import DeviceDesk
+from bulkpull.simulator.device_code import DeviceCodeStore
 from bulkpull.simulator.faults import FaultBox
 from bulkpull.simulator.scenario import Scenario, SimulatorClock
 from bulkpull.simulator.token_errors import TokenRefused
@@ -39,7 +39,7 @@ class TokenIssuer:
 
     def __init__(self, scenario: Scenario, *, clock: SimulatorClock, faults: FaultBox) -> None:
         self._scenario, self._clock, self._faults = scenario, clock, faults
-        self._devices = DeviceDesk(scenario, clock=clock)
+        self._devices = DeviceCodeStore(scenario, clock=clock)
         self._issued: dict[str, _Token] = {}
         # A redeemed refresh token is not revoked, it ends with its own lifetime (behaviour 8); whether it was given to
         # a client without a secret.

@@ -8,7 +8,7 @@ from dataclasses import replace
 import anyio.to_thread
 from isal import igzip
 
-from bulkpull.simulator.body_sender import Body, Course, Head
+from bulkpull.simulator.body_sender import Body, Head, SendPlan
 from bulkpull.simulator.faults import Fault
 from bulkpull.simulator.file_store import StoredFile
 from bulkpull.simulator.ranges import RequestedRange
@@ -20,7 +20,7 @@ _FOR_EVER_S = 3_600.0
 _CUTS = ("cut_after_bytes", "link_expires_mid_file", "reset_every_bytes")
 
 
-def course_of(size: int, *, take: Ask, peek: Ask) -> Course:
+def send_plan_of(size: int, *, take: Ask, peek: Ask) -> SendPlan:
     """
     How the transfer of `size` bytes goes.
 
@@ -34,17 +34,17 @@ def course_of(size: int, *, take: Ask, peek: Ask) -> Course:
         fault = take(name) if after < size else None
         if fault is not None:
             resets = name == "reset_every_bytes" or bool(fault.args.get("resets"))
-            return Course(cut_after=after, resets=resets, delimit=str(fault.args.get("delimit", "length")))
+            return SendPlan(cut_after=after, resets=resets, delimit=str(fault.args.get("delimit", "length")))
     fault = take("stall_after_bytes")
     if fault is not None:
         after = min(int(fault.args.get("after", size // 2)), max(0, size - 1))
-        return Course(stall_after=after, stall_s=float(fault.args.get("seconds", _FOR_EVER_S)))
+        return SendPlan(stall_after=after, stall_s=float(fault.args.get("seconds", _FOR_EVER_S)))
     fault = take("trickle")
     if fault is not None:
         pace = float(fault.args.get("bytes_per_s", 0.05))
-        return Course(trickle_after=int(fault.args.get("after", size // 2)), trickle_bytes_per_s=pace)
+        return SendPlan(trickle_after=int(fault.args.get("after", size // 2)), trickle_bytes_per_s=pace)
     fault = take("more_bytes_than_announced")
-    return Course(excess=b"\0" * int(fault.args.get("bytes", 100))) if fault is not None else Course()
+    return SendPlan(excess=b"\0" * int(fault.args.get("bytes", 100))) if fault is not None else SendPlan()
 
 
 def shifted(stretch: RequestedRange, *, size: int, take: Ask) -> tuple[RequestedRange, str]:
@@ -71,10 +71,10 @@ def elsewhere(fault: Fault, target: str, *, origin: str) -> str:
             return f"{origin.replace('127.0.0.1', 'localhost')}{target}"
 
 
-async def by_proxy(head: Head, file: StoredFile) -> tuple[Head, Body, Course]:
+async def by_proxy(head: Head, file: StoredFile) -> tuple[Head, Body, SendPlan]:
     """The whole file as a compressing proxy passes it on: chunked, without length, MD5 or strong ETag."""
     packed = await anyio.to_thread.run_sync(lambda: igzip.compress(file.path.read_bytes()))
     dropped = ("accept-ranges", "content-md5", "x-ms-blob-content-md5", "content-range")
     headers = {name: value for name, value in head.headers.items() if name.casefold() not in dropped}
     headers |= {"Content-Encoding": "gzip", "ETag": f"W/{file.etag}"}
-    return replace(head, status=200, headers=headers), Body(literal=packed), Course(delimit="chunked")
+    return replace(head, status=200, headers=headers), Body(literal=packed), SendPlan(delimit="chunked")

@@ -62,7 +62,7 @@ OPTIONS = {
     "--submit-only": "test_reports_are_submitted_by_one_command_and_collected_by_another",
     "--timespan": "test_timespan",
     "--until": "test_an_inclusive_end_doubles_no_month_in_whatever_form_it_is_written",
-    "--yes": "test_the_bound_on_reports_is_told_and_what_has_arrived_is_taken_up",
+    "--yes": "test_the_bound_counts_repeats_and_what_has_arrived_is_taken_up",
 }
 """Every option that `export` and `nightly` share."""
 
@@ -96,7 +96,7 @@ SETTINGS = {
     "report_attempts": "test_a_report_that_fails_is_asked_for_as_often_as_report_attempts_says",
     "report_timeout_seconds": "test_a_service_that_makes_one_report_at_a_time_serves_every_window_with_one",
     "reports_in_flight": "test_a_quota_of_unfinished_reports_is_waited_for",
-    "reports_per_dataset": "test_the_bound_on_reports_is_told_and_what_has_arrived_is_taken_up",
+    "reports_per_dataset": "test_the_bound_counts_repeats_and_what_has_arrived_is_taken_up",
     "request_attempts": "test_a_request_that_fails_is_sent_as_often_as_request_attempts_says",
     "request_burst": "test_a_burst_goes_at_once_and_the_next_call_waits_its_share",
     "requests_per_second": "test_over_no_window_are_there_more_calls_than_burst_and_rate_allow",

@@ -8,12 +8,12 @@ import pytest
 from csv_reports import texts
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.header import Layout, read_header, reject_non_csv
+from bulkpull.conversion.header import RowLayout, read_header, reject_non_csv
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.errors import NotTheReport
 
 
-def layout(line: str, *names: str) -> Layout:
+def layout(line: str, *names: str) -> RowLayout:
     return read_header(line.encode(), columns=texts(*names))
 
 

@@ -424,3 +424,75 @@ async def test_raw_bytes_are_kept_of_everything_where_the_same_command_asks_for_
     assert {record.status for record in manifest.datasets} == {"complete"}
     for dataset in (DATASET, "Profile"):
         assert list((nights.output / "raw" / dataset / f"run={manifest.run_id}").iterdir())
+
+
+@pytest.mark.case("N18")
+async def test_an_old_report_of_a_killed_export_does_not_replace_what_a_night_has_published_since(
+    tmp_path: Path,
+) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night()
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        request = ExportRequest((DATASET,))
+        cut = Events(killed_at("execution.changed"))
+        await lose(Run(request, settings, cut, clock=nights.clock, account=ACCOUNT))
+        nights.clock.advance(22 * 3_600)  # the scheduled report has been executed since
+        undeletable = Fault("http_status", endpoint="DELETE ScheduledReport", times=None, args={"status": 403})
+        nights.simulator.arm(undeletable)
+        night = the(await nights.night(day=False))
+        nights.simulator.disarm_all()
+        nights.clock.advance(60)
+        manifest = await Run(request, settings, Events(), clock=nights.clock, account=ACCOUNT).export()
+
+        assert [report for report in nights.simulator.service.reports.values() if not report.is_standing] == []
+    assert night.status == "complete" or "published already" in notes_of(night)
+    assert str(the(manifest).generated_at) > str(night.generated_at)
+
+
+@pytest.mark.case("N18")
+async def test_a_night_after_another_question_takes_no_execution_older_than_the_last_answer(tmp_path: Path) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night()
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        whole, month = [
+            await Run(
+                ExportRequest((DATASET,)),
+                settings.model_copy(update={"timespan": span}),
+                Events(),
+                clock=nights.clock,
+                account=ACCOUNT,
+            ).export()
+            for span in (None, "LAST_MONTH")
+        ]
+        night = the(await nights.night())
+
+    assert the(month).timespan == "LAST_MONTH"
+    assert (night.status, night.timespan) == ("complete", "LAST_6_MONTHS")
+    assert str(night.generated_at) > str(the(whole).generated_at)
+
+
+@pytest.mark.case("N19")
+async def test_a_submitted_night_leaves_the_execution_that_the_resumed_run_is_to_collect(tmp_path: Path) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night(day=False)
+        nights.clock.advance(3 * 86_400)  # the data have changed
+        (old,) = nights.scheduled()
+        nights.simulator.service.pause_report(old.report_id)
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        request = ExportRequest((DATASET,), nightly=True, submit_only=True)
+        submitted = await Run(request, settings, Events(), clock=nights.clock, account=ACCOUNT).export()
+        assert "is ready" in str(the(submitted).reason)
+        created = Counter(nights.simulator.service.created_reports)
+        nights.clock.advance(60)
+        collected = await Run(
+            replace(request, submit_only=False),
+            settings,
+            Events(),
+            clock=nights.clock,
+            account=ACCOUNT,
+            resume=submitted.run_id,
+        ).export()
+
+        assert nights.simulator.service.created_reports == created
+        (new,) = nights.scheduled()
+    assert the(collected).report_id == old.report_id != new.report_id

@@ -60,7 +60,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
         last_reading[name] = reported
         return reported
 
-    truth = Truth(of_months("2023-01-01", 48, each=1), restated=restated)
+    truth = Truth(of_months("2023-01-01", 48, rows_each=1), restated=restated)
 
     def remembered(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
         forgotten = (made_at - timedelta(days=95)).date().replace(day=1)
@@ -91,7 +91,7 @@ async def test_a_folder_that_appends_for_two_years_holds_each_month_once_in_its_
 
 async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 12, each=1))
+    truth = Truth(of_months("2026-01-01", 12, rows_each=1))
     since, emptied = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 
     def losing(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
@@ -112,7 +112,7 @@ async def test_a_month_that_comes_back_empty_keeps_its_rows(tmp_path: Path) -> N
 
 async def test_a_history_is_not_replaced_by_a_shorter_one(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 3, each=1))
+    truth = Truth(of_months("2026-01-01", 3, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}), clock=clock) as simulator:
         await grow(simulator, tmp_path, datetime(2026, 1, 1, tzinfo=UTC), clock)
         manifest = await grow(simulator, tmp_path, datetime(2026, 3, 1, tzinfo=UTC), clock)
@@ -124,7 +124,7 @@ async def test_a_history_is_not_replaced_by_a_shorter_one(tmp_path: Path) -> Non
 async def test_a_night_grows_the_history_of_the_settings_from_where_it_began(tmp_path: Path) -> None:
     """The command line says `--since` once; each night after it replaces what may be restated, and keeps the rest."""
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2025-10-01", 14, each=1))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
         await grow(simulator, tmp_path, datetime(2025, 10, 1, tzinfo=UTC), clock)
         nights = []
@@ -135,13 +135,13 @@ async def test_a_night_grows_the_history_of_the_settings_from_where_it_began(tmp
     assert [(night.datasets[0].status, night.datasets[0].reason) for night in nights] == [("complete", None)] * 3
     record = nights[-1].datasets[0]
     assert record.window == {"start": "2025-10-01T00:00:00Z", "end": "2026-06-21T00:00:00Z"}
-    assert rows_of(tmp_path) == [name for _, name in of_months("2025-10-01", 9, each=1)]
+    assert rows_of(tmp_path) == [name for _, name in of_months("2025-10-01", 9, rows_each=1)]
     assert [part.run_id is not None for part in record.parts] == [True] * 5 + [False] * 2
 
 
 async def test_a_history_that_nobody_began_begins_with_what_the_dataset_lists(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2025-10-01", 6, each=1))
+    truth = Truth(of_months("2025-10-01", 6, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
         manifest = await grow(simulator, tmp_path, None, clock, nightly=True)
 
@@ -154,7 +154,7 @@ async def test_a_history_that_nobody_began_begins_with_what_the_dataset_lists(tm
 
 async def test_a_history_of_files_from_several_runs_is_whole_for_verify(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2025-10-01", 14, each=1))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}, date_ranges=SPANS), clock=clock) as simulator:
         for since in (datetime(2025, 10, 1, tzinfo=UTC), None, None):
             await grow(simulator, tmp_path, since, clock)
@@ -166,7 +166,7 @@ async def test_a_history_of_files_from_several_runs_is_whole_for_verify(tmp_path
 
 async def test_a_history_is_not_cut_by_an_earlier_end(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2026-01-01", 3, each=1))
+    truth = Truth(of_months("2026-01-01", 3, rows_each=1))
     async with Simulator(Scenario(contents={MONTHLY: truth}), clock=clock) as simulator:
         since = datetime(2026, 1, 1, tzinfo=UTC)
         await grow(simulator, tmp_path, since, clock)
@@ -183,7 +183,7 @@ async def test_a_history_is_not_cut_by_an_earlier_end(tmp_path: Path) -> None:
 @pytest.mark.behaviour(54)
 async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_path: Path) -> None:
     clock = FakeClock(start=datetime(2026, 3, 20, tzinfo=UTC))
-    truth = Truth(of_months("2025-10-01", 14, each=1))
+    truth = Truth(of_months("2025-10-01", 14, rows_each=1))
 
     def with_column(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
         header, *rows = truth(start, end, made_at).decode().split("\r\n")
@@ -202,7 +202,7 @@ async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_
 
     assert [(done.datasets[0].status, done.datasets[0].reason) for done in manifests] == [("complete", None)] * 2
     frame = bulkpull.scan(tmp_path, NAME).collect()
-    assert sorted(frame[ID_OF[MONTHLY]]) == [name for _, name in of_months("2025-10-01", 7, each=1)]
+    assert sorted(frame[ID_OF[MONTHLY]]) == [name for _, name in of_months("2025-10-01", 7, rows_each=1)]
     assert {"Region", "EOU"} <= set(frame.columns)
     assert frame["Region"].to_list().count("new") == 2
     assert "Region" in str(manifests[0].datasets[0].drift)

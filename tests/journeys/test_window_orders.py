@@ -14,9 +14,9 @@ from journeys.test_windows_hold import MONTHLY, YEAR, Truth, at, names, of_month
 from support import FakeClock
 
 from bulkpull.events import Events
+from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.output.run_history import PRIVATE
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
@@ -25,7 +25,7 @@ NINE = window("2026-01-01", "2026-10-01")
 
 
 async def ordered_by_the_ledger(output: Path) -> set[str]:
-    async with opened_ledger(output / PRIVATE, read_only=True) as ledger:
+    async with opened_ledger(Layout(output).private, read_only=True) as ledger:
         return {str(entry.facts["report_id"]) for entry in await ledger.noted("report")}
 
 

@@ -95,18 +95,18 @@ class Truth:
         return Counter([*inside, *(name for day, name in self.rows if day is None)])
 
 
-def of_months(first: str, count: int, *, each: int = 2) -> list[tuple[date | None, str]]:
+def of_months(first: str, count: int, *, rows_each: int = 2) -> list[tuple[date | None, str]]:
     rows: list[tuple[date | None, str]] = []
     month = date.fromisoformat(first)
     for _ in range(count):
-        rows += [(month, f"{month:%Y-%m}/{number}") for number in range(each)]
+        rows += [(month, f"{month:%Y-%m}/{number}") for number in range(rows_each)]
         month = (month + timedelta(days=31)).replace(day=1)
     return rows
 
 
-def of_days(first: str, count: int, *, each: int = 2) -> list[tuple[date | None, str]]:
+def of_days(first: str, count: int, *, rows_each: int = 2) -> list[tuple[date | None, str]]:
     days = [date.fromisoformat(first) + timedelta(days=number) for number in range(count)]
-    return [(day, f"{day}/{number}") for day in days for number in range(each)]
+    return [(day, f"{day}/{number}") for day in days for number in range(rows_each)]
 
 
 def names(output: Path, manifest: Manifest) -> Counter[str]:

@@ -52,9 +52,13 @@ def test_what_an_interruption_left_unfinished_is_no_loss() -> None:
 
 
 def test_a_dataset_with_two_reasons_of_one_kind_is_named_once() -> None:
-    told = [("OfficeUsage", "report r-1 ended early"), ("OfficeUsage", "report r-2 ended early"), ("Profile", "other")]
+    reasons = [
+        ("OfficeUsage", "report r-1 ended early"),
+        ("OfficeUsage", "report r-2 ended early"),
+        ("Profile", "other"),
+    ]
 
-    assert group_by_reason((dataset, reason.replace("r-", "")) for dataset, reason in told) == [
+    assert group_by_reason((dataset, reason.replace("r-", "")) for dataset, reason in reasons) == [
         (["OfficeUsage"], "report 1 ended early"),
         (["Profile"], "other"),
     ]

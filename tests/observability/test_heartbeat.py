@@ -14,8 +14,9 @@ from journeys.kit import export
 from prometheus_client.parser import text_string_to_metric_families
 from support import FakeClock
 
-from bulkpull.cli.errors import LogFormat, OutputOptions, write_json_line
+from bulkpull.cli.errors import write_json_line
 from bulkpull.cli.log_output import LogListener
+from bulkpull.cli.options import CommonOptions, LogFormat
 from bulkpull.errors import ExecutionOverdue
 from bulkpull.events import Event, Level
 from bulkpull.observability.heartbeat import INTERVAL_S, progress_facts
@@ -96,7 +97,7 @@ async def test_a_run_that_waits_for_hours_tells_so_each_minute_in_the_log_and_on
     """In virtual time: the report stays Running until its deadline of two hours."""
     conversions = Conversions()
     clock, heard, lines = FakeClock(busy=conversions.are_under_way), [], io.StringIO()
-    console = LogListener(OutputOptions(), write=lambda line: print(line, file=lines))
+    console = LogListener(CommonOptions(), write=lambda line: print(line, file=lines))
 
     def listen(happened: Event) -> None:
         if happened.name == "run.progressed":
@@ -198,7 +199,7 @@ async def test_a_fault_in_a_run_comes_out_as_itself_beside_the_progress(tmp_path
 def test_every_log_writes_times_with_the_same_precision(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard error in JSON, what the command itself says there, and `log.jsonl`: milliseconds and `Z`."""
     lines: list[str] = []
-    LogListener(OutputOptions(log_format=LogFormat.JSON), write=lines.append)(event("run.started", run_id="r"))
+    LogListener(CommonOptions(log_format=LogFormat.JSON), write=lines.append)(event("run.started", run_id="r"))
     write_json_line("run.stopping", level="warning")
     entries: list[dict[str, Any]] = [
         json.loads(lines[0]),

@@ -15,8 +15,8 @@ START, END = "2025-03-01T00:00:00Z", "2025-06-01T00:00:00Z"
 def snapshot(
     *, query: str = "SELECT Month FROM AzureUsage", span: str | None = None, **question: Any
 ) -> CurrentSnapshot:
-    told = {"name": "AzureUsage", "source": "AzureUsage", "columns": ["*"], "metrics": ["*amounts"], "span": span}
-    return CurrentSnapshot(run_id="run", rows=1, files=[], question=told | question, query=query, timespan=span)
+    known = {"name": "AzureUsage", "source": "AzureUsage", "columns": ["*"], "metrics": ["*amounts"], "span": span}
+    return CurrentSnapshot(run_id="run", rows=1, files=[], question=known | question, query=query, timespan=span)
 
 
 @pytest.mark.case("W11")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from bulkpull.identity import Account
 from bulkpull.output.manifest import Current
 from bulkpull.output.owner import Owner, check_owner, claim_folder, foreign_runs
 from bulkpull.output.retention import retire_snapshots
+from bulkpull.output.store import LocalStore
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 OURS = Account("https://x", "mpn", "ours.example")
@@ -71,7 +73,8 @@ def test_retention_counts_and_removes_our_own_alone(merged: tuple[Path, list[str
     output, ours, theirs = merged
     snapshot = Current.load(output).datasets["Profile"]
 
-    retire_snapshots(output, "Profile", snapshot=snapshot, retain=2, now=NOW)
+    ours_alone = partial(foreign_runs, output)
+    retire_snapshots(LocalStore(output), "Profile", snapshot=snapshot, retain=2, now=NOW, foreign_runs=ours_alone)
 
     left = {folder.name.removeprefix("run=") for folder in (output / "datasets" / "Profile").iterdir()}
     assert left == {*ours[:2], *theirs}

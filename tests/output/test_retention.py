@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from memory_store import MemoryStore
 from published import publish, run_id_of, write_manifest
 
 from bulkpull.clock import iso_utc
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.retention import retire_runs, retire_snapshots, runs_to_retire, snapshots_to_retire
+from bulkpull.output.store import INSIDE, LocalStore
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -26,6 +29,21 @@ def days_ago(days: float) -> str:
 
 def current_of(output: Path) -> CurrentSnapshot:
     return Current.load(output).datasets["Profile"]
+
+
+def no_foreign_runs(_: Sequence[str]) -> list[str]:
+    return []
+
+
+def retire(output: Path, *, retain: int) -> None:
+    retire_snapshots(
+        LocalStore(output),
+        "Profile",
+        snapshot=current_of(output),
+        retain=retain,
+        now=NOW,
+        foreign_runs=no_foreign_runs,
+    )
 
 
 def names(*days: float) -> list[str]:
@@ -95,11 +113,38 @@ def test_an_old_snapshot_goes_with_its_raw_file_and_leaves_nothing_outside_the_p
         raw.mkdir(parents=True)
         (raw / "Profile.csv.gz").write_bytes(b"")
 
-    retire_snapshots(tmp_path, "Profile", snapshot=current_of(tmp_path), retain=2, now=NOW)
+    retire(tmp_path, retain=2)
 
     for kind in ("datasets", "raw"):
         assert sorted(path.name for path in (tmp_path / kind / "Profile").iterdir()) == names(8, 7)
     assert list((tmp_path / ".bulkpull" / "retired").iterdir()) == []
+
+
+def test_retention_needs_no_folder_of_this_machine() -> None:
+    store = MemoryStore()
+    for day in (9, 8, 7):
+        store.put(INSIDE.snapshot("Profile", days_ago(day)) / "part-00000.parquet", "rows")
+    current = CurrentSnapshot(run_id=days_ago(7), rows=1, files=[])
+
+    retire_snapshots(
+        store,
+        "Profile",
+        snapshot=current,
+        retain=3,
+        now=NOW,
+        foreign_runs=lambda runs: [run for run in runs if run == days_ago(8)],
+    )
+    assert store.list_names(INSIDE.snapshots("Profile")) == names(9, 8, 7)
+
+    retire_snapshots(
+        store,
+        "Profile",
+        snapshot=current,
+        retain=1,
+        now=NOW,
+        foreign_runs=lambda runs: [run for run in runs if run == days_ago(8)],
+    )
+    assert store.list_names(INSIDE.snapshots("Profile")) == names(8, 7), "the foreign snapshot stays"
 
 
 @pytest.mark.fault(99)
@@ -111,7 +156,7 @@ def test_a_snapshot_that_cannot_be_removed_stays_whole(tmp_path: Path, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "rename", refuse)
-    retire_snapshots(tmp_path, "Profile", snapshot=current_of(tmp_path), retain=1, now=NOW)
+    retire(tmp_path, retain=1)
 
     assert sorted(path.name for path in (tmp_path / "datasets" / "Profile").iterdir()) == names(9, 8)
     assert (tmp_path / "datasets" / "Profile" / names(9)[0] / "part-00000.parquet").is_file()
@@ -126,7 +171,7 @@ async def test_old_runs_go_from_the_disk_and_later_from_the_ledger(tmp_path: Pat
         published = publish(tmp_path, "Profile", run_id=days_ago(129))
         write_manifest(tmp_path, published, run_id=days_ago(129))
 
-        await retire_runs(tmp_path, ledger, retain=7, now=NOW)
+        await retire_runs(LocalStore(tmp_path), ledger, retain=7, now=NOW)
 
         left = sorted(path.name for path in (tmp_path / "runs").iterdir())
         assert left == [days_ago(129), *(days_ago(day) for day in range(29, -1, -1))]

@@ -103,6 +103,25 @@ def tonight(*reports: Report, **values: Any) -> Decision:
             "keep",
             "execution old",
         ),
+        (
+            facts(scheduled(), published=OTHERWISE, last_answer=PUBLISHED, executions=(execution(age_h=9),)),
+            TONIGHT,
+            ORDER,
+            "keep",
+            "another question",
+        ),
+        (
+            facts(
+                scheduled(),
+                published=OTHERWISE,
+                last_answer=PUBLISHED,
+                executions=(execution(age_h=4, execution_id="old"),),
+            ),
+            TONIGHT,
+            TAKE,
+            "keep",
+            "another question",
+        ),
         (facts(scheduled(pull=SPAN), executions=(execution(),)), TONIGHT, ORDER, "replace", "of no use"),
         # No scheduled report is there (N14).
         (facts(), TONIGHT, KEEP, "make", "no execution newer"),
@@ -125,7 +144,7 @@ def tonight(*reports: Report, **values: Any) -> Decision:
         (facts(scheduled=None, published=None), TONIGHT, ORDER, "leave", "nothing is published"),
     ],
 )
-@pytest.mark.case("N3", "N4", "N7", "N14")
+@pytest.mark.case("N3", "N4", "N7", "N14", "N18")
 def test_one_decision_for_every_command(
     known: DatasetFacts, schedule: Schedule | None, action: Action, report: str | None, words: str
 ) -> None:

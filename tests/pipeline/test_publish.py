@@ -100,7 +100,7 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
         done.append(f"sync {folder.name}")
         sync(folder)
 
-    monkeypatch.setattr("bulkpull.pipeline.publish.sync_folder", note_sync)
+    monkeypatch.setattr("bulkpull.output.store.sync_folder", note_sync)
     save = Current.save
 
     def note_pointer(self: Current, output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -69,3 +70,19 @@ def test_a_day_is_the_limit() -> None:
     edge = (NOW - timedelta(hours=24)).strftime("%Y%m%dT%H%M%SZ-dddddd")
 
     assert sorted_as(report(edge), run=KnownRun(edge))[0] == []
+
+
+@pytest.mark.case("N18")
+@pytest.mark.parametrize("run_id", [MINE, OTHER])
+def test_a_report_that_was_ordered_before_the_published_data_were_made_goes(run_id: str) -> None:
+    older, newer = report(run_id), replace(report(run_id, attempt=2), created_at=NOW)
+    found = sort_reports(
+        [older, newer],
+        run_id=MINE,
+        wanted={MARK: MARK},
+        runs=[KnownRun(OTHER, carried_on=True)],
+        now=NOW,
+        answered={MARK: NOW - timedelta(seconds=1)},
+    )
+
+    assert (found.usable, found.orphans) == ({MARK: [newer]}, [older])

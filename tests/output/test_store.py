@@ -1,0 +1,99 @@
+"""What every store of an output has to do, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from memory_store import MemoryStore
+
+from bulkpull.errors import OutputLocked
+from bulkpull.output.layout import Layout
+from bulkpull.output.no_follow import NotBeneath
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+
+RUN, OTHER_RUN = "20261123T020000Z-aaaaaa", "20261124T020000Z-bbbbbb"
+SNAPSHOT = INSIDE.snapshot("Profile", RUN)
+STORES: dict[str, Callable[[Path], OutputStore]] = {"local folder": LocalStore, "memory": lambda _: MemoryStore()}
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> OutputStore:
+    return STORES[request.param](tmp_path)
+
+
+def staged_folder(tmp_path: Path, *names: str) -> Path:
+    """A folder of the staging area with these files."""
+    folder = Layout(tmp_path).staged(RUN) / "Profile"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_a_file_is_read_as_it_was_put_and_a_missing_one_is_none(store: OutputStore) -> None:
+    name = INSIDE.manifest(RUN)
+    assert store.read(name) is None
+
+    store.put(name, "first")
+    store.put(name, "zweite Fassung, größer")
+
+    assert store.read(name) == "zweite Fassung, größer".encode()
+
+
+def test_the_pointer_is_replaced_whole(store: OutputStore) -> None:
+    store.swap_pointer(INSIDE.current, "a long first text")
+    store.swap_pointer(INSIDE.current, "short")
+
+    assert store.read(INSIDE.current) == b"short"
+
+
+def test_names_are_listed_sorted_and_one_level_deep(store: OutputStore) -> None:
+    for run_id in (OTHER_RUN, RUN):
+        store.put(INSIDE.manifest(run_id), "{}")
+        store.put(INSIDE.log(run_id), "")
+
+    assert store.list_names(INSIDE.runs) == [RUN, OTHER_RUN]
+    assert store.list_names(INSIDE.run(RUN)) == ["log.jsonl", "manifest.json"]
+    assert store.list_names(INSIDE.snapshots("Nothing")) == []
+
+
+def test_a_staged_folder_is_put_whole_and_replaces_what_was_there(store: OutputStore, tmp_path: Path) -> None:
+    store.put(SNAPSHOT / "left-by-a-crash.parquet", "half")
+    folder = staged_folder(tmp_path, "part-00000.parquet", "part-00001.parquet")
+
+    store.put_folder(folder, SNAPSHOT)
+
+    assert store.list_names(SNAPSHOT) == ["part-00000.parquet", "part-00001.parquet"]
+    assert store.read(SNAPSHOT / "part-00001.parquet") == b"part-00001.parquet"
+    assert not folder.exists()
+
+
+def test_deleting_takes_a_folder_with_all_that_is_in_it_and_nothing_else(store: OutputStore) -> None:
+    for run_id in (RUN, OTHER_RUN):
+        store.put(INSIDE.snapshot("Profile", run_id) / "part-00000.parquet", "rows")
+
+    assert store.delete(SNAPSHOT)
+    assert store.delete(SNAPSHOT), "a second time there is nothing left to remove"
+    store.delete_leftovers()
+
+    assert store.read(SNAPSHOT / "part-00000.parquet") is None
+    assert store.list_names(INSIDE.snapshots("Profile")) == [f"run={OTHER_RUN}"]
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "runs/../../elsewhere", "/etc/passwd"])
+def test_a_name_that_leads_out_of_the_output_is_refused(store: OutputStore, name: str) -> None:
+    for act in (store.read, store.list_names, store.delete, lambda path: store.put(path, "text")):
+        with pytest.raises(NotBeneath):
+            act(Path(name))
+
+
+async def test_one_writer_at_a_time(store: OutputStore) -> None:
+    async with store.lock(since="2026-11-23T02:00:00Z") as check_lock:
+        check_lock()
+        with pytest.raises(OutputLocked):
+            async with store.lock(since="2026-11-23T02:00:01Z"):
+                raise AssertionError("the second writer was let in")
+    async with store.lock(since="2026-11-23T02:00:02Z"):
+        pass

@@ -1,0 +1,60 @@
+"""Names in the source: plain, and each with one meaning."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("bulkpull", "tests", "benchmarks", "docs", "release")
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def identifiers(tree: ast.AST) -> Iterator[str]:
+    """Every name that the source gives or uses: variables, attributes, parameters, keywords, functions, imports."""
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name
+
+
+def loop_variables(tree: ast.AST) -> Iterator[str]:
+    """The names that `for` binds, in statements and in comprehensions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            yield from (name.id for name in ast.walk(node.target) if isinstance(name, ast.Name))
+
+
+def test_the_source_is_found_and_its_names_are_seen() -> None:
+    tree = ast.parse("def f(told):\n    return [each.told for each in g(told=1)]\nimport a as told\n")
+
+    assert len(sources("bulkpull")) > 100
+    assert list(identifiers(tree)).count("told") == 4
+    assert list(loop_variables(tree)) == ["each"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_name_is_told_and_no_loop_variable_is_each(folder: str) -> None:
+    for path in sources(folder):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+
+        assert "told" not in set(identifiers(tree)), path
+        assert "each" not in set(loop_variables(tree)), path
+
+
+def test_no_two_public_classes_have_the_same_name() -> None:
+    found = defaultdict(list)
+    for path in sources("bulkpull"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(path.relative_to(ROOT).as_posix())
+
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
