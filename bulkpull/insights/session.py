@@ -117,7 +117,7 @@ class ApiSession:
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
             if len(known) > MOST_ITEMS or len(pages) > (most_pages or MOST_PAGES):
-                size = f"{figures.count(len(known), 'object')} on {figures.count(len(pages), 'page')}"
+                size = f"{figures.plural(len(known), 'object')} on {figures.plural(len(pages), 'page')}"
                 raise UnexpectedReply(
                     f"cannot {call.operation}",
                     why=f"the list has {size}, more than any account's",
