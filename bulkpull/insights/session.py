@@ -112,14 +112,14 @@ class ApiSession:
             if len(known) > MOST_ITEMS:
                 raise UnexpectedReply(
                     f"cannot {call.operation}",
-                    why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
-                    fix="check `api_base_url` and whether a proxy answers in the service's place",
+                    why=f"the list holds more than {MOST_ITEMS:,} objects, which is not plausible",
+                    fix="check `api_base_url` and whether a proxy answers instead of the service",
                 )
             if page.next_link is None:
                 return pages
             errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
-                raise UnexpectedReply(f"cannot {call.operation}", why="its pages lead in a circle")
+                raise UnexpectedReply(f"cannot {call.operation}", why="its pages form a loop")
             if len(pages) > 1 and len(known) == number:
                 return pages
             asked.add(errand.url)
@@ -246,7 +246,7 @@ class ApiSession:
         url = next_address(link, page_url=page.url, api_base_url=self._base)
         check_address(url, what="the address of the next page")
         if not same_origin(url, self._base):
-            why = "its next page is on another host, which must not get the token"
+            why = "its next page is on another host, which must not receive the token"
             raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
 

@@ -135,7 +135,7 @@ class Poller:
         Raises:
             ExecutionFailed: The service gave up on this execution.
             ExecutionOverdue: The deadline passed.
-            ReportLost: The report or its query is gone from the service.
+            ReportLost: The report or its query no longer exists on the service.
             AuthError, AccessDenied: The service refuses to answer us.
 
         Source: behaviours 102 to 119.
@@ -385,14 +385,18 @@ class Poller:
         report = watch.report
         try:
             if not await self._client.get_reports(report_id=report.report_id):
-                watch.settle(error=ReportLost(f"report {report.report_id} is gone from the service", why="deleted"))
+                watch.settle(
+                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                )
             elif not await self._client.get_queries(query_id=report.query_id):
-                watch.settle(error=ReportLost(f"the query of report {report.report_id} is gone from the service"))
+                watch.settle(
+                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                )
             elif watch.seen:
                 watch.settle(
                     error=ExecutionFailed(
                         f"the execution of report {report.report_id} has failed",
-                        why=f"it was {watch.status}, and the service does not show it any more",
+                        why=f"it was {watch.status}, and the service no longer lists it",
                     )
                 )
         except (ReportingError, TransferError):
@@ -441,10 +445,10 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
 
 
 def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
-    seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
+    seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
     began = "after it was begun" if watch.running_since_s is not None else "without being begun"
     return ExecutionOverdue(
         f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
-        why=f"the last look failed: {trouble}" if trouble else seen,
+        why=f"the last poll failed: {trouble}" if trouble else seen,
         fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
     )
