@@ -288,6 +288,20 @@ def test_the_users_folder_is_meant_by_a_tilde_and_no_folder_is_refused(monkeypat
         Settings(output="  ")
 
 
+@pytest.mark.case("L9")
+@pytest.mark.parametrize("name", ["metrics_file", "ca_file", "client_certificate_file"])
+def test_a_file_setting_expands_a_tilde_and_refuses_an_empty_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x").write_text("")
+
+    assert getattr(Settings(**{name: "~/x"}), name) == tmp_path / "x"
+    for empty in ("", "  "):
+        with pytest.raises(SettingsError, match="names no file"):
+            Settings(**{name: empty})
+
+
 @pytest.mark.case("C34")
 @pytest.mark.skipif(os.name == "nt", reason="Windows paths are Unicode")
 def test_a_path_that_is_no_utf8_is_one_sentence_before_anything_begins() -> None:

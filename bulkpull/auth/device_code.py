@@ -24,6 +24,7 @@ from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferEr
 from bulkpull.redact import printable, register_secret
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.json_fields import json_object
+from bulkpull.transport.messages import request_id_in
 
 GRANT = "device_code"
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
@@ -192,10 +193,11 @@ class _Carrier:
         reply: Reply = from_thread.run(self._http.send, request)
         text = reply.body.decode("utf-8", "replace")
         if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
-            judge_token_reply(reply.status, reply.body, grant=GRANT, retry_after_s=None)
+            judge_token_reply(reply.status, reply.body, grant=GRANT, retry_after_s=None, headers=reply.headers)
             return _Answer(reply, self.as_msal_likes_it(text))
         # Raised before MSAL sees it, which would keep the answer and give it again for a while.
         busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS
         if busy or json_object(reply.body) is None:
-            raise ServiceTrouble("the directory's reply is not valid", why=f"status {reply.status}")
+            why = f"status {reply.status}{request_id_in(reply.headers)}"
+            raise ServiceTrouble("the directory's reply is not valid", why=why)
         return _Answer(reply, text)

@@ -47,6 +47,7 @@ from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
     Address,
     Command,
+    FilePath,
     OutputPath,
     Positive,
     PositiveInt,
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
     resource: Text = Field(
         "https://api.partnercenter.microsoft.com", description="resource requested from the token endpoint"
     )
-    ca_file: Path | None = Field(None, description="extra PEM bundle to trust")
+    ca_file: FilePath | None = Field(None, description="extra PEM bundle to trust")
     tenant_id: Text | None = Field(None, description="the directory (tenant) of the application")
     client_id: Text | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
     client_secret_command: Command | None = Field(
         None, description="program, run without a shell, that writes `client_secret`"
     )
-    client_certificate_file: Path | None = Field(
+    client_certificate_file: FilePath | None = Field(
         None, description="PEM file with the application's private key and certificate, instead of a secret"
     )
     client_certificate_password: Secret | None = Field(None, description="opens an encrypted private key")
@@ -193,7 +194,7 @@ class Settings(BaseSettings):
     )
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
-    metrics_file: Path | None = Field(
+    metrics_file: FilePath | None = Field(
         None, description="Prometheus text file, renewed each minute of a run and at its end"
     )
     notify_command: Command | None = Field(

@@ -65,7 +65,7 @@ def draw_datasets(account: RunSummary) -> Html:
         role="row",
     )
     rows = [_dataset(record, account) for record in sorted(account.manifest.datasets, key=_rank)]
-    caption = "Change: rows against the snapshot before."
+    caption = "Change: rows against the snapshot before. Took: all steps together, as in the manifest."
     return element(
         "table",
         element("caption", caption),
@@ -89,7 +89,7 @@ def _dataset(record: DatasetRecord, account: RunSummary) -> Html:
     word = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
     tone, sign = _STATUSES[word]
     has_data = record.status in ("complete", "skipped")
-    took_s = _took_s(record, account)
+    took_s = record.seconds.total
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
@@ -106,14 +106,6 @@ def _dataset(record: DatasetRecord, account: RunSummary) -> Html:
         ),
         role="row",
     )
-
-
-def _took_s(record: DatasetRecord, account: RunSummary) -> float:
-    """From its first step to its last; the steps of parts that ran side by side are not added up."""
-    if spans := account.chronicle.of(record.dataset):
-        return max(span.ended_s for span in spans) - min(span.began_s for span in spans)
-    spent = record.seconds
-    return spent.submit + spent.wait + spent.download + spent.convert
 
 
 def _cell(name: str, value: str) -> Html:

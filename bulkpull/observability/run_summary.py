@@ -63,7 +63,7 @@ def run_outcome(manifest: Manifest) -> RunOutcome:
         return RunOutcome(Severity.BAD, "Failed", f"None of {whole} was exported.")
     if manifest.status == "partial":
         are = "is" if len(there) == 1 else "are"
-        return RunOutcome(Severity.MIXED, "PartialFile", f"{len(there)} of {whole} {are} up to date; {lost} failed.")
+        return RunOutcome(Severity.MIXED, "Partial", f"{len(there)} of {whole} {are} up to date; {lost} failed.")
     return RunOutcome(Severity.GOOD, "Complete", f"{_all_there(there)}{_not_offered(manifest)}.")
 
 

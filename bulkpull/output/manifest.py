@@ -98,6 +98,11 @@ class Seconds(_Record):
     download: float = 0.0
     convert: float = 0.0
 
+    @property
+    def total(self) -> float:
+        """All steps together; windows that were fetched side by side count each."""
+        return self.submit + self.wait + self.download + self.convert
+
 
 class PartRecord(_Record):
     """

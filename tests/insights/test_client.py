@@ -237,7 +237,7 @@ async def test_a_list_beyond_any_account_is_refused_in_a_sentence(
     many = [{"datasetName": f"D{number}"} for number in range(1_001)]
     answers.get(DATASETS, payload=envelope(*many), repeat=True)
 
-    with pytest.raises(UnexpectedReply, match="more than 1,000 objects"):
+    with pytest.raises(UnexpectedReply, match=r"the list has 1,001 objects on 1 page, more than any account's"):
         await one.client.get_datasets()
 
 
@@ -375,7 +375,7 @@ async def test_the_pause_is_waited_in_every_form(one: Rig, answers: Answers, ret
 
     await one.client.get_datasets()
 
-    assert one.clock.elapsed_s == pytest.approx(waited_s, abs=0.2)
+    assert waited_s <= one.clock.elapsed_s + 0.1 <= waited_s * 1.1 + 0.7
 
 
 @pytest.mark.fault(107)

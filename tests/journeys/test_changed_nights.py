@@ -469,3 +469,30 @@ async def test_a_night_after_another_question_takes_no_execution_older_than_the_
     assert the(month).timespan == "LAST_MONTH"
     assert (night.status, night.timespan) == ("complete", "LAST_6_MONTHS")
     assert str(night.generated_at) > str(the(whole).generated_at)
+
+
+@pytest.mark.case("N19")
+async def test_a_submitted_night_leaves_the_execution_that_the_resumed_run_is_to_collect(tmp_path: Path) -> None:
+    async with nights_of(tmp_path) as nights:
+        await nights.night(day=False)
+        nights.clock.advance(3 * 86_400)  # the data have changed
+        (old,) = nights.scheduled()
+        nights.simulator.service.pause_report(old.report_id)
+        settings = settings_for(nights.simulator, nights.output, **PATIENT)
+        request = ExportRequest((DATASET,), nightly=True, submit_only=True)
+        submitted = await Run(request, settings, Events(), clock=nights.clock, account=ACCOUNT).export()
+        assert "is ready" in str(the(submitted).reason)
+        created = Counter(nights.simulator.service.created_reports)
+        nights.clock.advance(60)
+        collected = await Run(
+            replace(request, submit_only=False),
+            settings,
+            Events(),
+            clock=nights.clock,
+            account=ACCOUNT,
+            resume=submitted.run_id,
+        ).export()
+
+        assert nights.simulator.service.created_reports == created
+        (new,) = nights.scheduled()
+    assert the(collected).report_id == old.report_id != new.report_id

@@ -38,6 +38,7 @@ from trials.kill_switch import kill_switch
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.report_cleanup import reports_of_last_night
 from bulkpull.cli.runs import forget
+from bulkpull.clock import iso_utc
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.messages import ConversionRequest, ConversionResult
 from bulkpull.custom_query import Selection
@@ -314,7 +315,10 @@ class ChangingRuns(RuleBasedStateMachine):
             selection = Selection(name=NAME, dataset="OfficeUsage", select="MpnId, Month, Provenance", where=where)
             request = asked_for((), settings=settings, selections=(selection,), **how)
         run = Run(request, settings, Events(self.cutting(cancel_after)), clock=self.clock)
-        return await self.ended(run, kill_at=kill_at)
+        manifest = await self.ended(run, kill_at=kill_at)
+        if manifest is not None and not manifest.interrupted and command != "submit_only":
+            check_answers(manifest, timespan=changes.get("timespan"), window=window, where=where)
+        return manifest
 
     async def resumed(
         self, *, kill_at: int | None = None, published_anyway: tuple[str, ...] | None = ()
@@ -392,6 +396,20 @@ class ChangingRuns(RuleBasedStateMachine):
                 assert [file.path for file in record.files] == snapshots[record.dataset]["files"]
 
 
+def check_answers(manifest: Manifest, *, timespan: str | None, window: Window | None, where: str | None) -> None:
+    """Whatever stays current answers what was asked for, also where nothing was brought."""
+    for record in manifest.datasets:
+        if record.status not in ("complete", "skipped"):
+            continue
+        assert record.question is not None
+        start = record.window and record.window["start"]
+        assert start == (iso_utc(window.start) if window else None)
+        assert record.timespan in (None, None if window else timespan or "LAST_6_MONTHS")
+        assert [" ".join(condition).upper() for condition in record.question["filter"]] == (
+            [where.replace("'", "").upper()] if where else []
+        )
+
+
 def _is_all_killed(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(isinstance(inner, Killed) or _is_all_killed(inner) for inner in error.exceptions)
@@ -402,8 +420,8 @@ if chosen := os.environ.get("TRIALS_SEED"):
     ChangingRuns = seed(int(chosen))(ChangingRuns)  # type: ignore[misc]
 TestChangingRuns = ChangingRuns.TestCase
 TestChangingRuns.settings = settings(
-    max_examples=int(os.environ.get("TRIALS_EXAMPLES", "100" if THOROUGH else "4")),
-    stateful_step_count=20 if THOROUGH else 8,
+    max_examples=int(os.environ.get("TRIALS_EXAMPLES", "100" if THOROUGH else "5")),
+    stateful_step_count=20 if THOROUGH else 10,
     # To shorten a long walk would take longer than the walk.
     phases=(Phase.explicit, Phase.generate) if THOROUGH else tuple(Phase),
     deadline=None,
