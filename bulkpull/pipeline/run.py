@@ -401,7 +401,7 @@ class Run:
                     tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if fetched:
-                        watching.start_soon(warm_up, tools.conversions)
+                        watching.start_soon(partial(warm_up, tools.conversions, most=len(fetched)))
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
                     executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):

@@ -12,6 +12,8 @@ from trials.readers import check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
 
+pytestmark = pytest.mark.child_processes
+
 STARTS = 20 if os.environ.get("TRIALS") == "all" else 6
 
 
