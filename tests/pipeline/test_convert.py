@@ -382,7 +382,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    with pytest.raises(ConverterDied, match="what it answered is not an answer"):
+    with pytest.raises(ConverterDied, match="its reply is not valid"):
         await convert(stored, into)
 
     assert (len(children.started), children.alive) == (2, 0)
@@ -402,7 +402,7 @@ async def test_a_child_that_is_stopped_is_given_up(
 
     monkeypatch.setattr(converting, "_start", start_stopped)
 
-    with pytest.raises(ConverterDied, match="no sign of life"):
+    with pytest.raises(ConverterDied, match="no heartbeat"):
         await convert(slow, into)
 
     assert (len(children.started), children.alive) == (2, 0)
