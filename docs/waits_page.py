@@ -14,7 +14,7 @@ from bulkpull.insights import idempotent_create, lookup, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import converter, download, run
+from bulkpull.pipeline import converter, download, run, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -25,9 +25,8 @@ HEAD = """\
 
 <!-- Made by docs/waits_page.py from the code: change the code, then run `make docs`. -->
 
-Every wait of the program has a limit and a name. A test holds this table against the code: a module that waits and is
-not listed fails it. With `run_timeout_seconds` a whole run has a limit besides: it ends with what it has, and the same
-command carries on.
+Every wait of the program has a limit. A test compares this table with the code: it fails if a module that waits is not
+listed. `run_timeout_seconds` limits a whole run: it ends with what it has, and the same command resumes.
 
 | wait for | limit | counted by | then |
 | --- | --- | --- | --- |
@@ -124,22 +123,22 @@ WAITS = (
         "transfer/signed_link.py",
         "a link that is accepted",
         f"{len(signed_link.FRESH_LINK_PAUSES_S)} fresh links over {sum(signed_link.FRESH_LINK_PAUSES_S):g} s",
-        "`Links`",
+        "`SignedLink`",
         "the dataset fails; its report stays",
     ),
     Wait(
         "transfer/signed_link.py",
         "a file, or a link, that is missing",
         f"{len(signed_link.LOOK_PAUSES_S)} more looks over {sum(signed_link.LOOK_PAUSES_S):g} s",
-        "`Links`",
+        "`SignedLink`",
         "a new report, `report_attempts` in all",
     ),
     Wait(
         "transport/retry.py",
         "the pause between two tries of a call",
         (
-            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for, {_POLICY.longest_pause_s:,.0f} s a call "
-            "in all; more when the budget of retries is spent"
+            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for and up to a tenth more, "
+            f"{_POLICY.longest_pause_s:,.0f} s a call in all; more when the budget of retries is spent"
         ),
         "`Retrier`",
         "the call fails",
@@ -154,9 +153,9 @@ WAITS = (
     Wait(
         "transport/rate_limit.py",
         "a turn to call the API",
-        f"the rate; after a 429 what it asks for, at most {rate_limit.LONGEST_PAUSE_S:,.0f} s",
+        f"the rate; after a 429 what it asks for and up to a tenth more, at most {rate_limit.LONGEST_PAUSE_S:,.0f} s",
         "`RateLimiter`",
-        "the call goes out",
+        "the call goes out; where every call was answered by 429 for 50 minutes, all that wait fail",
     ),
     Wait(
         "auth/token_endpoint.py",
@@ -176,21 +175,21 @@ WAITS = (
         "auth/token_rotation.py",
         "another process that renews the same token",
         f"{token_rotation.LONGEST_TURN_S:g} s",
-        "the keeper",
+        "`TokenRotation`",
         "renewed all the same",
     ),
     Wait(
         "auth/token_cache.py",
         "the lock of the token cache",
         f"{token_rotation.LONGEST_TURN_S:g} s",
-        "the keeper",
+        "`TokenRotation`",
         "renewed all the same",
     ),
     Wait(
         "insights/idempotent_create.py",
         "a created object to appear in the listing",
         f"{idempotent_create.SECOND_LOOK_UP_S:g} s between two look-ups",
-        "`create`",
+        "`create_once`",
         "created again, or given up where that is in doubt",
     ),
     Wait(
@@ -199,6 +198,13 @@ WAITS = (
         f"{lookup.GATHER_S:g} s",
         "`SharedLookup`",
         "looked up together",
+    ),
+    Wait(
+        "pipeline/submit.py",
+        "reports of other tools to end, where the quota of active reports is used up",
+        f"{sum(submit._OTHERS_END_S):g} s in {len(submit._OTHERS_END_S)} waits",
+        "`Submitter`",
+        "the dataset fails",
     ),
     Wait(
         "auth/device_code.py",
@@ -210,9 +216,10 @@ WAITS = (
     Wait(
         "pipeline/poll.py",
         "a report to be made",
-        "`report_timeout_seconds`",
+        "`report_timeout_seconds`; a first try has eight times what earlier reports took, at least 1,800 s",
         "`Poller`",
-        "a new report, `report_attempts` in all",
+        "a new report, `report_attempts` in all; where the service could not be asked, the dataset fails and the "
+        "report stays",
     ),
     Wait(
         "pipeline/in_flight.py",

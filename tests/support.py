@@ -23,6 +23,7 @@ from anyio._backends import _asyncio as anyio_internals
 from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.events import Event, Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.pipeline import converter
 from bulkpull.transport.http import Http
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
@@ -46,7 +47,8 @@ class FakeClock:
 
     Whoever sleeps is written down. When every task waits for something, no worker thread is at work, and the event
     loop has turned some times without news from any socket, time jumps to the earliest sleeper. So hours of polling
-    take milliseconds, also with real sockets on loopback, and tests stay deterministic.
+    take milliseconds, also with real sockets on loopback, and tests stay deterministic. It stands still while a child
+    process starts or converts, however slow the machine is.
 
     Args:
         start: What `now` says at first.
@@ -108,8 +110,10 @@ class FakeClock:
         self._quiet = self._quiet + 1 if not at_work and _all_wait(loop) else 0
         if self._quiet > self._quiet_turns:
             self._quiet = 0
-            self.elapsed_s = max(self.elapsed_s, self._sleepers[0][0])
-            self._wake()
+            at_work = _children_work(loop)
+            if not at_work:
+                self.elapsed_s = max(self.elapsed_s, self._sleepers[0][0])
+                self._wake()
         if at_work:
             loop.call_later(0.001, self._watch, loop)
         else:
@@ -138,6 +142,18 @@ def _threads_work(loop: asyncio.AbstractEventLoop) -> bool:
         return len(workers) > len(anyio_internals._threadpool_idle_workers.get())
     except LookupError:
         return False
+
+
+def _children_work(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a task waits for a converting child, by the coroutines that it is in."""
+    for task in asyncio.all_tasks(loop):
+        coroutine: Any = task.get_coro()
+        while coroutine is not None:
+            code = getattr(coroutine, "cr_code", None)
+            if code is not None and code.co_filename == converter.__file__:
+                return True
+            coroutine = getattr(coroutine, "cr_await", None)
+    return False
 
 
 class _Response(aiohttp.ClientResponse):

@@ -170,8 +170,7 @@ def _table(manifest: Manifest) -> Table:
     for record in manifest.datasets:
         status = _UNFINISHED if is_interrupted_pull(record, manifest) else record.status
         has_data = bool(record.files)
-        spent = record.seconds
-        seconds = spent.submit + spent.wait + spent.download + spent.convert
+        seconds = record.seconds.total
         table.add_row(
             record.dataset,
             Text(status, style=_STYLES[status]),

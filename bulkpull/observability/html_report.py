@@ -200,7 +200,7 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
     status = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
     tone, sign = _STATUSES[status]
     has_data = record.status in ("complete", "skipped")
-    took_s = _took_s(record, account)
+    took_s = record.seconds.total
     cells = {
         "Rows": f"{record.rows:,}" if has_data else _NONE,
         "Change": _change(record, account.rows_before.get(record.dataset)),
@@ -208,14 +208,6 @@ def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
         "Took": format_duration(took_s) if took_s else _NONE,
     }
     return DatasetRow(record.dataset, status, tone, sign, cells, _dataset_notes(record, account))
-
-
-def _took_s(record: DatasetRecord, account: RunSummary) -> float:
-    """From its first step to its last; the steps of parts that ran side by side are not added up."""
-    if spans := account.chronicle.of(record.dataset):
-        return max(span.ended_s for span in spans) - min(span.began_s for span in spans)
-    spent = record.seconds
-    return spent.submit + spent.wait + spent.download + spent.convert
 
 
 def _change(record: DatasetRecord, before: int | None) -> str:
@@ -244,9 +236,9 @@ def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
     if record.data_redacted:
         sentences.append("The service withheld some of the data.")
     if record.parts:
-        sentences.append(f"Asked for in {plural(len(record.parts), 'part')}.")
+        sentences.append(f"Requested in {plural(len(record.parts), 'part')}.")
     if breaks := account.chronicle.breaks[record.dataset]:
-        sentences.append(f"The download went on after {plural(breaks, 'break')}.")
+        sentences.append(f"The download resumed after {plural(breaks, 'break')}.")
     return sentences
 
 
@@ -291,7 +283,7 @@ def _call_sentences(account: RunSummary) -> list[str]:
     """The number of API calls, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
     total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
-    sentences = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
+    sentences = [f"{total} in all, {again:,} retried, {throttled:,} answered with “too many requests” (429)."]
     if chronicle.quota_waits:
         longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
         limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
@@ -303,9 +295,9 @@ def _call_sentences(account: RunSummary) -> list[str]:
     if chronicle.allowance is not None:
         limit, lowest = chronicle.allowance
         words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
-        sentences.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
+        sentences.append(f"The service reported {words}; the lowest number left was {lowest:,}.")
     if chronicle.slowest_pace is not None:
-        sentences.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+        sentences.append(f"The service throttled calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
     return sentences
 
 

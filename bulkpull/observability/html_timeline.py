@@ -13,7 +13,7 @@ from bulkpull.formatting import format_duration
 from bulkpull.observability.timings import Phase, RunTimings, Span
 
 PHASE_LABELS = {
-    Phase.WAITING: "waiting for its turn",
+    Phase.WAITING: "waiting",
     Phase.SERVICE: "on the service",
     Phase.DOWNLOAD: "download",
     Phase.CONVERT: "convert",

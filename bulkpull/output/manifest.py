@@ -98,6 +98,11 @@ class Seconds(_Record):
     download: float = 0.0
     convert: float = 0.0
 
+    @property
+    def total(self) -> float:
+        """All steps together; windows that were fetched side by side count each."""
+        return self.submit + self.wait + self.download + self.convert
+
 
 class PartRecord(_Record):
     """
@@ -348,7 +353,7 @@ class Current(_Record):
         except NotBeneath as refused:
             why = refused.strerror
         raise DiskTrouble(
-            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset anew"
+            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset again"
         )
 
     def save(self, output: Path) -> None:
