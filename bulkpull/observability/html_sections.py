@@ -44,7 +44,7 @@ def _loss(loss: FailureGroup, account: RunSummary) -> Html:
         element("h3", ", ".join(loss.datasets)),
         element("p", prose(_capital(what))),
         *explanation,
-        element("p", "Then, for these alone:", class_="soft small"),
+        element("p", "Then, for these datasets only:", class_="soft small"),
         element("pre", element("code", command)),
     )
 
@@ -139,9 +139,9 @@ def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
     if record.data_redacted:
         sentences.append("The service withheld some of the data.")
     if record.parts:
-        sentences.append(f"Asked for in {plural(len(record.parts), 'part')}.")
+        sentences.append(f"Requested in {plural(len(record.parts), 'part')}.")
     if breaks := account.chronicle.breaks[record.dataset]:
-        sentences.append(f"The download went on after {plural(breaks, 'break')}.")
+        sentences.append(f"The download resumed after {plural(breaks, 'break')}.")
     return sentences
 
 
@@ -186,7 +186,7 @@ def draw_requests(account: RunSummary) -> Html:
     """The number of API calls, and what slowed them down."""
     requests, chronicle = account.manifest.requests, account.chronicle
     total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
-    sentences = [f"{total} in all, {again:,} sent again, {throttled:,} answered with “too many requests” (429)."]
+    sentences = [f"{total} in all, {again:,} retried, {throttled:,} answered with “too many requests” (429)."]
     if chronicle.quota_waits:
         longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
         limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
@@ -198,9 +198,9 @@ def draw_requests(account: RunSummary) -> Html:
     if chronicle.allowance is not None:
         limit, lowest = chronicle.allowance
         words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
-        sentences.append(f"The service told {words}; the fewest that it said were left are {lowest:,}.")
+        sentences.append(f"The service reported {words}; the lowest number left was {lowest:,}.")
     if chronicle.slowest_pace is not None:
-        sentences.append(f"The service asked for slower calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+        sentences.append(f"The service throttled calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
     return joined(
         *(element("p", words) for words in sentences),
         _endpoints(account) if requests.by_endpoint else None,
@@ -232,6 +232,6 @@ def _retries(retries: Counter[tuple[str, str]]) -> Html:
         lines.append(f"and {len(alike) - _MOST_REASONS} other reasons; all of them are in the log")
     return element(
         "details",
-        element("summary", "Why calls were sent again"),
+        element("summary", "Why calls were retried"),
         element("ul", *(element("li", line) for line in lines), class_="notes"),
     )

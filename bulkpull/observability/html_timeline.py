@@ -13,7 +13,7 @@ from bulkpull.observability.html_markup import Html, breakable, element, joined
 from bulkpull.observability.timings import Phase, RunTimings, Span
 
 _PHASE_LABELS = {
-    Phase.WAITING: "waiting for its turn",
+    Phase.WAITING: "waiting",
     Phase.SERVICE: "on the service",
     Phase.DOWNLOAD: "download",
     Phase.CONVERT: "convert",
@@ -99,7 +99,7 @@ def timeline_table(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
         rows.append(element("tr", element("th", breakable(dataset), scope="row", role="rowheader"), *cells, role="row"))
     return element(
         "table",
-        element("caption", "Time spent in each phase; a phase gone through more than once is added up."),
+        element("caption", "Time in each phase; repeated phases are added up."),
         element("thead", head, role="rowgroup"),
         element("tbody", *rows, role="rowgroup"),
         class_="cards lines",
@@ -160,7 +160,7 @@ def _legend(chronicle: RunTimings) -> Html:
     ]
     if chronicle.resumptions:
         mark = element("svg", element("line", x1="50%", x2="50%", y1="0", y2=_BOX, class_="again"), aria_hidden="true")
-        entries.append(element("li", mark, "carried on after an interruption; the time in between is left out"))
+        entries.append(element("li", mark, "resumed after an interruption; the time in between is left out"))
     return element("ul", *entries, class_="legend", role="list")
 
 

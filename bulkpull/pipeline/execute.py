@@ -119,7 +119,7 @@ class DecisionExecutor:
             )
             record.due_at = None  # it has come, by whatever way
             source = record.generated_at or "the latest execution"
-            raise Unchanged(f"the data of {source} are those that are published already", why=same.why) from same
+            raise Unchanged(f"the data of {source} are already published", why=same.why) from same
 
     async def _provide_schedule(
         self, decision: Decision, schedule: ScheduleDecision, record: DatasetRecord
@@ -187,6 +187,8 @@ class DecisionExecutor:
     async def _delete_replaced(
         self, decision: Decision, schedule: ScheduleDecision, record: DatasetRecord, *, is_served: bool
     ) -> None:
+        if self.submit is not None and decision.execution is not None:
+            return  # the execution that the resumed run collects would be gone with its report (97, case N19)
         async with anyio.create_task_group() as group:
             for report in schedule.replaced:
                 group.start_soon(self.context.delete_report, report, record)

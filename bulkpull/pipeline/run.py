@@ -34,14 +34,14 @@ from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import Pull, Report
 from bulkpull.observability.recorder import RunRecorder, recorded_run
-from bulkpull.output.atomic_files import disk_errors
+from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
-from bulkpull.output.no_follow import names_beneath, remove_beneath
+from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
 from bulkpull.output.store import LocalStore
@@ -54,6 +54,7 @@ from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
 from bulkpull.pipeline.execute import DecisionExecutor
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, form_recorder, load_form
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import parse_report_name
@@ -66,6 +67,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
 from bulkpull.pipeline.plan import Plan
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.pipeline.report_memory import UNCHANGED
 from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
 from bulkpull.pipeline.resource_limits import fit_to_machine
@@ -125,6 +127,7 @@ class Run:
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
+    _look_form: PollForm | None = None
     _keeper: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
@@ -290,6 +293,7 @@ class Run:
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
+            await anyio.to_thread.run_sync(self._keep_downloads, folder)
             await anyio.to_thread.run_sync(self._clear_staging, folder)
         await anyio.to_thread.run_sync(self._clear_old_parts, folder)
         try:
@@ -297,8 +301,25 @@ class Run:
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
+    def _keep_downloads(self, folder: OutputFolder) -> None:
+        """
+        Put aside what was downloaded of reports that stay on the service after a passing fault.
+
+        The next run takes up such a report, and carries on with its file where this run stopped.
+        """
+        private = Layout(folder.output).private
+        for record in self._records.values():
+            if not is_worth_resuming(record.error):
+                continue
+            with suppress(OSError):
+                staged, kept = folder.staging / record.dataset, private / PARTS / record.dataset
+                makedirs_durable(kept, root=private)
+                for mark in names_beneath(staged, root=private):
+                    remove_beneath(kept / mark, root=private)
+                    rename_beneath(staged / mark, kept / mark, root=private)
+
     def _clear_old_parts(self, folder: OutputFolder) -> None:
-        """Windows of datasets that nobody has completed in some days."""
+        """Downloads and windows of datasets that nobody has completed in some days."""
         private = Layout(folder.output).private
         oldest_s = (self.clock.now() - KEPT).timestamp()
         with suppress(OSError):
@@ -347,6 +368,8 @@ class Run:
         look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
         self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
+        if self._look_form is not None:
+            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._look_form)
         self._tell_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
@@ -378,7 +401,7 @@ class Run:
                     tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if fetched:
-                        watching.start_soon(warm_up, tools.conversions)
+                        watching.start_soon(partial(warm_up, tools.conversions, most=len(fetched)))
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
                     executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
@@ -478,6 +501,13 @@ class Run:
             unchanged=await ledger.noted(UNCHANGED),
             reports=found.listed,
             client=client,
+            lookup=ExecutionLookup(
+                client,
+                events=self.events,
+                form=max(await load_form(ledger, now=self.clock.now()), PollForm.ONE_STATUS),
+                remember=self._learn_form,
+                retry=True,
+            ),
             schedule=schedule_of(self.settings, now=client.service_time()) if is_nightly else None,
             done=found.done,
             reusable=found.reusable,
@@ -486,6 +516,9 @@ class Run:
         used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
         self._unused = unused_reports(found.listed or (), memories, used=used)
         return decisions
+
+    async def _learn_form(self, form: PollForm) -> None:
+        self._look_form = form  # noted once the ledger has a row for this run
 
     def _tell_unused(self) -> None:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
@@ -604,9 +637,9 @@ class Run:
         """Say so for every dataset that is not done."""
         limit_s = self.settings.run_timeout_seconds or 0.0
         why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
-        self._notes.append(f"the run ended because {why}; the same command carries on")
+        self._notes.append(f"the run ended because {why}; the same command resumes")
         if not self._records:
-            await self._lose_all(RunOverdue("the run had not begun to order anything", why=why), ledger=ledger)
+            await self._lose_all(RunOverdue("the run had not created any report", why=why), ledger=ledger)
         for record in self._records.values():
             if record.status == "failed" and record.reason is None:
                 record_error(record, RunOverdue("not finished", why=why))
@@ -617,7 +650,7 @@ class Run:
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
         if await anyio.to_thread.run_sync(is_without_links, output):
-            self._notes.append("`latest/` is left out, because this file system has no links: read `current.json`")
+            self._notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
         manifest = Manifest(
             run_id=self.run_id,
             status=status,

@@ -117,13 +117,13 @@ def test_the_verdict_stands_on_top_in_one_sentence() -> None:
             [],
             {"interrupted": True},
             "Interrupted",
-            "The run was stopped, before anything was ordered; the same command again carries on.",
+            "The run was stopped, before any report was created; the same command again carries on.",
         ),
         (
             [DatasetRecord(dataset="Profile", status="skipped")],
             {"submitted": True},
             "Submitted",
-            "Reports for 1 dataset are ordered; bulkpull runs resume collects them.",
+            "Reports for 1 dataset are created; bulkpull runs resume collects them.",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_the_timeline_says_in_words_what_its_bars_show_and_names_the_slowest_ste
     page = Page(render_report(account(complete("AzureUsage"), chronicle=made)))
     (bar,) = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
 
-    assert bar["aria-label"] == "AzureUsage: waiting for its turn 2 s, on the service 1 min, download 8 s"
+    assert bar["aria-label"] == "AzureUsage: waiting 2 s, on the service 1 min, download 8 s"
     assert "The slowest step: AzureUsage, on the service, 1 min." in page.words
     assert page.row("AzureUsage")[5] == "1 min 5 s"  # the steps of the manifest, as the terminal has them
     assert ["AzureUsage", "2 s", "1 min", "8 s", "–", "–", "1 min 10 s"] in page.rows
@@ -303,7 +303,7 @@ async def test_a_run_that_was_stopped_and_carried_on_leaves_a_page_each_time(tmp
     assert stopped.row("Profile")[1] == "… unfinished"
     assert "What failed, worst first" not in [title for _, title in stopped.titles]
     assert carried_on.titles[0][1] == "2 datasets exported, 20 rows."
-    assert "carried on after an interruption" in carried_on.words
+    assert "resumed after an interruption" in carried_on.words
 
 
 def test_logs_and_pages_of_old_runs_go_and_their_manifests_stay(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from in_process import without_child_processes
 from journeys.kit import Killed, settings_for
 from support import FakeClock
 from trials.kill_switch import kill_switch
@@ -38,8 +37,7 @@ from trials.kill_switch import kill_switch
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.report_cleanup import reports_of_last_night
 from bulkpull.cli.runs import forget
-from bulkpull.conversion.convert import convert
-from bulkpull.conversion.messages import ConversionRequest, ConversionResult
+from bulkpull.clock import iso_utc
 from bulkpull.custom_query import Selection
 from bulkpull.errors import SettingsError
 from bulkpull.events import Event, Events
@@ -47,8 +45,6 @@ from bulkpull.insights.connect import connected
 from bulkpull.model import Window
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import convert as child_conversion
-from bulkpull.pipeline import run as run_module
 from bulkpull.pipeline.nightly.scheduled_reports import unused_reports
 from bulkpull.pipeline.request import ExportRequest, asked_for
 from bulkpull.pipeline.run import Run
@@ -79,19 +75,6 @@ REFUSALS = {
 }
 
 
-async def convert_here(order: ConversionRequest, *, threads: int | None) -> ConversionResult:
-    """What a child process does: starting one takes longer than all the rest of a step."""
-    return await anyio.to_thread.run_sync(convert, order)
-
-
-@contextmanager
-def without_children() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(child_conversion, "_in_child", convert_here)
-        patched.setattr(run_module, "warm_up", lambda _: anyio.sleep_forever())
-        yield
-
-
 class ChangingRuns(RuleBasedStateMachine):
     """One service, two folders of one account, one clock."""
 
@@ -113,7 +96,7 @@ class ChangingRuns(RuleBasedStateMachine):
         scenario = Scenario(rows=12, datasets=DATASETS, refreshes=True, latency_s=(30.0, 300.0), provenance=True)
         self.simulator = Simulator(scenario, clock=self.clock)
         self.loop.run(self.simulator.__aenter__())
-        self.cleanup.enter_context(without_children())
+        self.cleanup.enter_context(without_child_processes())
         self.switch = self.cleanup.enter_context(kill_switch(self.folder))
 
     @rule(command=st.sampled_from(COMMANDS), question=st.sampled_from(QUESTIONS))
@@ -314,7 +297,10 @@ class ChangingRuns(RuleBasedStateMachine):
             selection = Selection(name=NAME, dataset="OfficeUsage", select="MpnId, Month, Provenance", where=where)
             request = asked_for((), settings=settings, selections=(selection,), **how)
         run = Run(request, settings, Events(self.cutting(cancel_after)), clock=self.clock)
-        return await self.ended(run, kill_at=kill_at)
+        manifest = await self.ended(run, kill_at=kill_at)
+        if manifest is not None and not manifest.interrupted and command != "submit_only":
+            check_answers(manifest, timespan=changes.get("timespan"), window=window, where=where)
+        return manifest
 
     async def resumed(
         self, *, kill_at: int | None = None, published_anyway: tuple[str, ...] | None = ()
@@ -392,6 +378,20 @@ class ChangingRuns(RuleBasedStateMachine):
                 assert [file.path for file in record.files] == snapshots[record.dataset]["files"]
 
 
+def check_answers(manifest: Manifest, *, timespan: str | None, window: Window | None, where: str | None) -> None:
+    """Whatever stays current answers what was asked for, also where nothing was brought."""
+    for record in manifest.datasets:
+        if record.status not in ("complete", "skipped"):
+            continue
+        assert record.question is not None
+        start = record.window and record.window["start"]
+        assert start == (iso_utc(window.start) if window else None)
+        assert record.timespan in (None, None if window else timespan or "LAST_6_MONTHS")
+        assert [" ".join(condition).upper() for condition in record.question["filter"]] == (
+            [where.replace("'", "").upper()] if where else []
+        )
+
+
 def _is_all_killed(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(isinstance(inner, Killed) or _is_all_killed(inner) for inner in error.exceptions)
@@ -402,8 +402,8 @@ if chosen := os.environ.get("TRIALS_SEED"):
     ChangingRuns = seed(int(chosen))(ChangingRuns)  # type: ignore[misc]
 TestChangingRuns = ChangingRuns.TestCase
 TestChangingRuns.settings = settings(
-    max_examples=int(os.environ.get("TRIALS_EXAMPLES", "100" if THOROUGH else "4")),
-    stateful_step_count=20 if THOROUGH else 8,
+    max_examples=int(os.environ.get("TRIALS_EXAMPLES", "100" if THOROUGH else "5")),
+    stateful_step_count=20 if THOROUGH else 10,
     # To shorten a long walk would take longer than the walk.
     phases=(Phase.explicit, Phase.generate) if THOROUGH else tuple(Phase),
     deadline=None,
