@@ -42,8 +42,6 @@ from bulkpull.query import normalise
 
 # How long to wait for reports of others to end, after each refusal in a row.
 _OTHERS_END_S = (15.0, 30.0, 60.0, 120.0, 240.0)
-# A listing that only avoids a duplicate is worth a call while so many are left.
-_CALLS_TO_SPARE = 20
 DESCRIPTION = "Made by bulkpull; deleted by it when no longer needed"
 
 
@@ -209,18 +207,10 @@ class Submitter:
         """
         The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
 
-<<<<<<< HEAD
-        Where it is not the one just made, that one is deleted; where this cannot be found out, it is used as it is. So
-        it is where few calls are left, which reports need more: the next run uses the oldest and deletes the others.
-        """
-        left = self.client.pacer.calls_left
-        if left is not None and left < _CALLS_TO_SPARE:
-=======
         Where it is not the one just made, that one is deleted. Where this cannot be found out, or calls are few, it is
         used as it is, and the next run deletes what is double.
         """
         if not self.client.pacer.has_plenty:
->>>>>>> main
             return made
         try:
             listed = await self._after_making.find(made.name)
