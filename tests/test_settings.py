@@ -231,7 +231,7 @@ def test_a_file_in_the_present_folder_that_others_may_write_is_refused(
     file.write_text("retain_runs = 3\n")
     file.chmod(0o666)
 
-    with pytest.raises(SettingsError, match=r"everybody may write to it.*chmod o-w bulkpull.toml"):
+    with pytest.raises(SettingsError, match=r"every user may write to it.*chmod o-w bulkpull.toml"):
         Settings.load()
 
     assert Settings.load(file).retain_runs == 3  # who names it vouches for it

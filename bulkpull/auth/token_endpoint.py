@@ -174,7 +174,7 @@ class TokenEndpoint:
                 if (newest := await self._kept.latest()) is not None:
                     self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
-                    raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
+                    raise AuthError("no token: the sign-in was removed", fix="sign in again: `bulkpull auth login`")
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
         if self._refresh_token is not None:
             try:

@@ -65,21 +65,23 @@ def judge_token_reply(
     ids = _ids_of(raw or {}) or request_id_in(headers)
     known = find_token_code(code, _error_word(raw or {}))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise Throttled("the token endpoint is asked too often", why=f"{status}{ids}", retry_after_s=retry_after_s)
+        raise Throttled(
+            "the token endpoint received too many requests", why=f"{status}{ids}", retry_after_s=retry_after_s
+        )
     if known is not None and known.kind is AnswerKind.PASSING:
         pauses_s = [pause_s for pause_s in (retry_after_s, known.pause_s) if pause_s is not None]
         raise ServiceTrouble(
-            "the token endpoint gives no token for now",
+            "the token endpoint issues no token at the moment",
             why=f"{known.cause} ({label}{ids})",
             retry_after_s=max(pauses_s, default=None),
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        raise ServiceTrouble("the token endpoint is out of order", why=f"{status}{ids}", retry_after_s=retry_after_s)
+        raise ServiceTrouble("the token endpoint has an error", why=f"{status}{ids}", retry_after_s=retry_after_s)
     if (proxy := proxy_refusal(status, operation="sign in", is_the_services=raw is not None)) is not None:
         raise proxy
     if raw is None or "error" not in raw:
         why = f"{status} {shown(body)}".strip() + ids
-        raise UnexpectedReply("the answer is not a token endpoint's", why=why, fix="check `token_url`")
+        raise UnexpectedReply("the reply is not from a token endpoint", why=why, fix="check `token_url`")
     refused = token_error(raw, code=code, grant=grant, headers=headers)
     raise refused if known is not None else UnknownRefusal(refused)
 

@@ -580,9 +580,9 @@ class InsightsClient:
         pages = await self._channel.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListNotTold(
-                f"cannot {call.operation}: the service does not tell what is there",
+                f"cannot {call.operation}: the service does not report what exists",
                 why="its list is null, which is not an empty list",
-                fix="run it again; nothing was taken for missing",
+                fix="run it again; nothing was treated as missing",
             )
         return [item for page in pages for item in page.items]
 
@@ -600,7 +600,7 @@ def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[s
     try:
         read(item)
     except UnexpectedReply as error:
-        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was taken for missing") from None
+        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was treated as missing") from None
 
 
 def _urgent(call: Call, *, tidying: bool) -> Call:

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import anyio
 
-from bulkpull import formatting as figures
 from bulkpull.auth.token_endpoint import AccessToken, TokenSource
 from bulkpull.clock import Clock
 from bulkpull.errors import (
@@ -30,6 +29,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
+from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
@@ -117,17 +117,17 @@ class ApiSession:
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
             if len(known) > MOST_ITEMS or len(pages) > (most_pages or MOST_PAGES):
-                size = f"{figures.count(len(known), 'object')} on {figures.count(len(pages), 'page')}"
+                size = f"{plural(len(known), 'object')} on {plural(len(pages), 'page')}"
                 raise UnexpectedReply(
                     f"cannot {call.operation}",
                     why=f"the list has {size}, more than any account's",
-                    fix="check `api_base_url` and whether a proxy answers in the service's place",
+                    fix="check `api_base_url` and whether a proxy answers instead of the service",
                 )
             if page.next_link is None:
                 return pages
             errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
-                raise UnexpectedReply(f"cannot {call.operation}", why="its pages lead in a circle")
+                raise UnexpectedReply(f"cannot {call.operation}", why="its pages form a loop")
             if len(pages) > 1 and len(known) == number:
                 return pages
             asked.add(errand.url)
@@ -254,7 +254,7 @@ class ApiSession:
         url = next_address(link, page_url=page.url, api_base_url=self._base)
         check_address(url, what="the address of the next page")
         if not same_origin(url, self._base):
-            why = "its next page is on another host, which must not get the token"
+            why = "its next page is on another host, which must not receive the token"
             raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
 

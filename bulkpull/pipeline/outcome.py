@@ -90,7 +90,7 @@ def record_error(record: DatasetRecord, error: Exception) -> None:
         record.error = error
     else:
         fault = BulkpullError(
-            f"{record.dataset}: an unexpected fault ({type(error).__name__})",
+            f"{record.dataset}: an unexpected error ({type(error).__name__})",
             why=str(error) or None,
             fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
         )

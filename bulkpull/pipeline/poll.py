@@ -124,7 +124,7 @@ class Poller:
             ExecutionFailed: The service gave up on this execution.
             ExecutionOverdue: The deadline passed.
             ServiceTrouble: The deadline passed, and the service could not be asked.
-            ReportLost: The report or its query is gone from the service.
+            ReportLost: The report or its query no longer exists on the service.
             AuthError, AccessDenied: The service refuses to answer us.
 
         Source: behaviours 102 to 119.
@@ -293,14 +293,18 @@ class Poller:
         report = watch.report
         try:
             if not await self._client.get_reports(report_id=report.report_id):
-                watch.settle(error=ReportLost(f"report {report.report_id} is gone from the service", why="deleted"))
+                watch.settle(
+                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                )
             elif not await self._client.get_queries(query_id=report.query_id):
-                watch.settle(error=ReportLost(f"the query of report {report.report_id} is gone from the service"))
+                watch.settle(
+                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                )
             elif watch.seen:
                 watch.settle(
                     error=ExecutionFailed(
                         f"the execution of report {report.report_id} has failed",
-                        why=f"it was {watch.status}, and the service does not show it any more",
+                        why=f"it was {watch.status}, and the service no longer lists it",
                     )
                 )
         except (ReportingError, TransferError):
@@ -355,13 +359,13 @@ def _not_told(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
     """Nobody knows what became of the report, so it is neither deleted nor ordered again (case C11)."""
     return ServiceTrouble(
         f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",
-        why=f"the last look failed: {trouble}",
+        why=f"the last poll failed: {trouble}",
         fix="run the same command again later: it takes up the report, which stays on the service",
     )
 
 
 def _overdue(watch: _Watch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
-    seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
+    seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
     began = "after it was begun" if watch.running_since_s is not None else "without being begun"
     longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"
     if is_learnt:

@@ -322,7 +322,7 @@ class PullRunner:
             ):
                 if fresh.execution_id == execution.execution_id and fresh.link is not None:
                     return fresh.link
-            raise FileGone(f"execution {execution.execution_id} gives no link any more")
+            raise FileGone(f"execution {execution.execution_id} has no link any more")
 
         assert execution.link is not None
         async with context.downloads:

@@ -25,11 +25,11 @@ from bulkpull.errors import (
 )
 
 WHY_DELETED: Mapping[type[BulkpullError], str] = {
-    Unchanged: "its data are published already",
+    Unchanged: "its data are already published",
     ExecutionFailed: "the service says that it failed",
     ExecutionOverdue: "it was not ready within `report_timeout_seconds`",
     ReportLost: "the service does not know it, or its query, any more",
-    FileGone: "the service has removed its file, also at repeated looks",
+    FileGone: "the service has removed its file, also after repeated checks",
 }
 """By the error that ended the dataset; nothing but these. A dataset without error is published and durable."""
 

@@ -401,7 +401,7 @@ class Run:
                     tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if fetched:
-                        watching.start_soon(warm_up, tools.conversions)
+                        watching.start_soon(partial(warm_up, tools.conversions, most=len(fetched)))
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
                     executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
@@ -637,9 +637,9 @@ class Run:
         """Say so for every dataset that is not done."""
         limit_s = self.settings.run_timeout_seconds or 0.0
         why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
-        self._notes.append(f"the run ended because {why}; the same command carries on")
+        self._notes.append(f"the run ended because {why}; the same command resumes")
         if not self._records:
-            await self._lose_all(RunOverdue("the run had not begun to order anything", why=why), ledger=ledger)
+            await self._lose_all(RunOverdue("the run had not created any report", why=why), ledger=ledger)
         for record in self._records.values():
             if record.status == "failed" and record.reason is None:
                 record_error(record, RunOverdue("not finished", why=why))
@@ -650,7 +650,7 @@ class Run:
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
         if await anyio.to_thread.run_sync(is_without_links, output):
-            self._notes.append("`latest/` is left out, because this file system has no links: read `current.json`")
+            self._notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
         manifest = Manifest(
             run_id=self.run_id,
             status=status,

@@ -207,8 +207,11 @@ class Submitter:
         """
         The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
 
-        Where it is not the one just made, that one is deleted; where this cannot be found out, it is used as it is.
+        Where it is not the one just made, that one is deleted. Where this cannot be found out, or calls are few, it is
+        used as it is, and the next run deletes what is double.
         """
+        if not self.client.pacer.has_plenty:
+            return made
         try:
             listed = await self._after_making.find(made.name)
         except (ReportingError, TransferError):

@@ -42,7 +42,7 @@ _USUAL = {
     Remedy.NEW_REPORT: "the report's file is gone from the storage host",
 }
 _SHOWN_CHARACTERS = 200
-_PROXY_FIX = "check user name and password in HTTPS_PROXY, or let the storage host pass without the proxy (NO_PROXY)"
+_PROXY_FIX = "check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)"
 
 
 class FileReplaced(TransferError):
@@ -180,7 +180,9 @@ def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None,
     if status in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED) or (
         status == HTTPStatus.UNAUTHORIZED and not is_the_hosts
     ):
-        return TransferError("a proxy or gateway before the storage host wants a sign-in", why=why, fix=_PROXY_FIX)
+        return TransferError(
+            "a proxy or gateway in front of the storage host requires a sign-in", why=why, fix=_PROXY_FIX
+        )
     return None
 
 

@@ -235,7 +235,7 @@ class RateLimiter:
         if since_s is None or left_s <= 0 or at - since_s < _LONGEST_REFUSAL_S:
             return
         error = Throttled(
-            "the service is asked too often",
+            "the service received too many requests",
             why=f"it has answered every call for {at - since_s:,.0f} s by 429, and asks for {left_s:,.0f} s more",
             retry_after_s=left_s,
         )

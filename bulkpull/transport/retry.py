@@ -55,10 +55,10 @@ class RetryPolicy:
 class StopReason(Enum):
     """Why a call is not retried."""
 
-    HOPELESS = "repeating it cannot help"
-    DOUBTFUL = "it may have had its effect: look before repeating it"
-    TIRED = "it was tried often enough"
-    TOO_LONG = "the service asks for a longer pause than this run waits"
+    HOPELESS = "a retry cannot help"
+    DOUBTFUL = "it may have taken effect: check before retrying it"
+    TIRED = "retry limit reached"
+    TOO_LONG = "the service asks for a longer pause than this run may wait"
 
 
 # No retry goes out at once, whatever the draw.

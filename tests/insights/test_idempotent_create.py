@@ -290,7 +290,7 @@ async def test_after_a_lost_answer_a_list_that_is_null_says_nothing(service: Ser
     service.script = [service.create_and_cut]
     service.listing = lambda: Answers.reply(payload={"value": None, "statusCode": 200})
 
-    with pytest.raises(ListNotTold, match="does not tell"):
+    with pytest.raises(ListNotTold, match="does not report what exists"):
         await service.order()
 
     assert service.posts == 1

@@ -198,7 +198,7 @@ class Outcome:
     error: BulkpullError | None
     elapsed_s: float
     requests: Counter[str]
-    told: EventRecorder
+    recorded: EventRecorder
 
     @property
     def exit_code(self) -> int:
@@ -239,7 +239,7 @@ def export_against(
     monkeypatch.setattr(session, "MOST_PAGES", 50)
     monkeypatch.setattr(pull_module, "convert_report", convert_in_real_time)
     monkeypatch.setattr(run_module, "warm_up", start_none)
-    told, requests = EventRecorder(), Counter[str]()
+    recorded, requests = EventRecorder(), Counter[str]()
 
     async def work() -> tuple[Manifest | None, BulkpullError | None]:
         clock = VirtualClock()
@@ -253,7 +253,7 @@ def export_against(
                     for name, value in simulator.environment.items()
                 }
                 settings = Settings(**(SETTINGS | {"output": output} | changes)).for_simulator(environment)
-                run = Run(ExportRequest((), nightly=nightly), settings, told.hub, clock=clock, account=ACCOUNT,
+                run = Run(ExportRequest((), nightly=nightly), settings, recorded.hub, clock=clock, account=ACCOUNT,
                           random=lambda: 0.5)  # fmt: skip
                 try:
                     return await run.export(), None
@@ -261,7 +261,7 @@ def export_against(
                     return None, error
 
     (manifest, error), elapsed_s = run_virtually(work, longest_s=longest_s)
-    return Outcome(manifest, error, elapsed_s, requests, told)
+    return Outcome(manifest, error, elapsed_s, requests, recorded)
 
 
 def _origin(url: str) -> str:

@@ -567,8 +567,8 @@ BY_LAYER = (
     ),
     Change(
         "reports of other folders are swept",
-        "        elif run is None:\n            continue",
-        "        elif run is None:\n            result.orphans.append(report)",
+        "        if run is None:\n            continue",
+        "        if run is None:\n            result.orphans.append(report)\n            continue",
         _LEFTOVERS,
     ),
     Change("an old report serves again", "now - name.ordered_at < FRESH", "now - name.ordered_at > FRESH", _LEFTOVERS),
@@ -593,8 +593,9 @@ BY_LAYER = (
     # output
     Change(
         "the pointer moves before the snapshot is durable",
-        "            sync_folder(snapshot.parent)\n        if staged.raw:",
-        "        if staged.raw:",
+        "        rename_beneath(folder, target, root=Layout(self.root).private, target_root=self.root)\n"
+        "        sync_folder(target.parent)",
+        "        rename_beneath(folder, target, root=Layout(self.root).private, target_root=self.root)",
         ("tests/trials/test_power_loss.py",),
     ),
     Change(

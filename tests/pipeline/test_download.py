@@ -162,7 +162,7 @@ async def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(
     error, server = await outcome(says(WHOLE), tmp_path / "report")
 
     assert isinstance(error, DiskTrouble)
-    assert "no room left" in str(error)
+    assert "no space left" in str(error)
     assert len(server.requests) == 1
     assert list(tmp_path.iterdir()) == []
 
