@@ -111,13 +111,13 @@ def test_the_verdict_stands_on_top_in_one_sentence() -> None:
             [complete("AzureUsage"), DatasetRecord(dataset="Profile", status="failed")],
             {"interrupted": True},
             "Interrupted",
-            "The run was stopped, 1 of 2 datasets done; the same command again carries on.",
+            "The run was stopped, 1 of 2 datasets done; the same command resumes it.",
         ),
         (
             [],
             {"interrupted": True},
             "Interrupted",
-            "The run was stopped, before any report was created; the same command again carries on.",
+            "The run was stopped, before any report was created; the same command resumes it.",
         ),
         (
             [DatasetRecord(dataset="Profile", status="skipped")],
@@ -299,7 +299,7 @@ async def test_a_run_that_was_stopped_and_carried_on_leaves_a_page_each_time(tmp
         await export(simulator, tmp_path, "Profile", "OfficeUsage")
     carried_on = Page(page.read_text(encoding="utf-8"))
 
-    assert stopped.titles[0][1] == "The run was stopped, 0 of 2 datasets done; the same command again carries on."
+    assert stopped.titles[0][1] == "The run was stopped, 0 of 2 datasets done; the same command resumes it."
     assert stopped.row("Profile")[1] == "… unfinished"
     assert "What failed, worst first" not in [title for _, title in stopped.titles]
     assert carried_on.titles[0][1] == "2 datasets exported, 20 rows."
