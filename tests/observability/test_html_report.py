@@ -210,7 +210,7 @@ def test_requests_throttling_and_retries_are_told() -> None:
     )
     page = Page(render_report(account(complete("AzureUsage"), chronicle=made)))
 
-    assert "67 calls in all, 3 sent again, 2 answered with “too many requests” (429)." in page.words
+    assert "67 calls in all, 3 retried, 2 answered with “too many requests” (429)." in page.words
     assert "The quota of 5 one-off reports was reached 1 time; the longest wait for it was 1 h." in page.words
     assert "2.5 a second at the slowest" in page.words
     assert "HTTP 503 of request 12" in page.words
