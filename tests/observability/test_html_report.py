@@ -15,8 +15,7 @@ from support import EventRecorder
 
 from bulkpull.errors import BulkpullError, HeldBack
 from bulkpull.events import Event
-from bulkpull.observability.html_markup import element, prose
-from bulkpull.observability.html_report import render_report
+from bulkpull.observability.html_report import breakable, prose, render_report
 from bulkpull.observability.html_timeline import ticks
 from bulkpull.observability.recorder import rows_before, tidy
 from bulkpull.observability.run_summary import run_outcome
@@ -66,7 +65,7 @@ class Page(HTMLParser):
         self.words += data
         if {"th", "td"} & set(self._path):
             self.rows[-1][-1] += data
-        elif self._path and self._path[-1].startswith("h") and self.titles:
+        elif self._path and self._path[-1] in ("h1", "h2", "h3"):
             tag, title = self.titles[-1]
             self.titles[-1] = tag, title + data
 
@@ -257,9 +256,10 @@ def test_it_is_built_for_those_who_listen() -> None:
     assert {tag for tag, _ in page.tags} >= {"header", "main", "footer", "caption"}
 
 
-def test_text_is_escaped_unless_it_is_html_already() -> None:
-    assert element("p", "a < b", element("b", "&"), title='"') == '<p title="&quot;">a &lt; b<b>&amp;</b></p>'
+def test_code_within_a_sentence_and_breaks_within_a_name_are_the_only_html_that_a_text_becomes() -> None:
     assert prose("set `a<b` to `c`") == "set <code>a&lt;b</code> to <code>c</code>"
+    assert prose("a < b & c") == "a &lt; b &amp; c"
+    assert breakable("AzureUsage<b>") == "Azure<wbr>Usage&lt;b&gt;"
     assert prose("a lone ` stays") == "a lone ` stays"
 
 
