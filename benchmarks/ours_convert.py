@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -39,7 +40,7 @@ async def main() -> None:
     limiter = anyio.CapacityLimiter(1)
     columns = WIDE_COLUMNS if "--wide" in sys.argv else COLUMNS
     async with anyio.create_task_group() as group:
-        group.start_soon(warm_up, limiter)
+        group.start_soon(partial(warm_up, limiter, most=1))
         await anyio.sleep(_STARTING_S)
         began_s = time.perf_counter()
         rows = await convert(Path(sys.argv[1]), Path(sys.argv[2]), columns=columns, limiter=limiter)

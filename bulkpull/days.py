@@ -51,7 +51,7 @@ def window_of(since: date | str | None, until: date | str | None, *, now: dateti
     if first is None:
         if last is None:
             return None
-        raise SettingsError("`until` was given without `since`", fix="say where the window begins: --since 2026-01-01")
+        raise SettingsError("`until` was given without `since`", fix="give the start of the window: --since 2026-01-01")
     _refuse_days_without_data(first, last, today=now.astimezone(UTC).date())
     start = datetime.combine(first, time(), UTC)
     end = datetime.combine(last, time(), UTC) if last else now.astimezone(UTC).replace(microsecond=0)
@@ -77,7 +77,7 @@ def _refuse_days_without_data(first: date, last: date | None, *, today: date) ->
     if last is not None and last > today + _AHEAD:
         raise SettingsError(
             f"`until` is {last.isoformat()}, far in the future",
-            fix=f"leave `until` out for all up to now, or give a day up to {(today + _AHEAD).isoformat()}",
+            fix=f"leave `until` out for everything up to now, or give a day up to {(today + _AHEAD).isoformat()}",
         )
 
 

@@ -60,9 +60,9 @@ def _check_whole(folder: Path, name: str, snapshot: CurrentSnapshot) -> None:
     for file in snapshot.files:
         if (what := fault_of_place(folder, file)) is not None:
             raise DiskTrouble(
-                f"the snapshot of {name} in {folder} is not whole any more",
+                f"the snapshot of {name} in {folder} is no longer complete",
                 why=f"{file}: {what}",
-                fix="`bulkpull runs verify` tells what else is damaged, and the next export publishes it anew",
+                fix="`bulkpull runs verify` shows what else is damaged, and the next export publishes it again",
             )
 
 

@@ -53,7 +53,9 @@ async def run_export(
     events = Events(*checked_listeners(listeners))
     names = _names(datasets)
     if reset_types and not names:
-        raise SettingsError("`reset_types` was given, and `datasets` names none", fix="name those that became text")
+        raise SettingsError(
+            "`reset_types` was given, and `datasets` names none", fix="name the datasets whose columns became text"
+        )
     chosen = (
         (queries,) if isinstance(queries, Selection) else _as_tuple(queries, name="queries", of="Selection objects")
     )
@@ -149,7 +151,7 @@ def checked_listeners(given: Listener | Iterable[Listener] | None) -> tuple[List
         if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004 - its kind is asked
             raise SettingsError(
                 "`listeners` has a coroutine function",
-                why="events are told without waiting, so nobody would await it",
+                why="listeners are called without waiting, so nobody would await it",
                 fix="give a plain function; let it put the event into a queue that a task of yours reads",
             )
     return listeners

@@ -105,7 +105,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
         raise SettingsError(f"one query is taken, and {len(statements)} were given", fix="run them one by one")
     if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
         raise SettingsError(
-            f"this statement does not read: {statements[0].type.name}",
+            f"this statement is not a query: {statements[0].type.name}",
             fix="give a query, such as SELECT; to change data, connect by bulkpull.connect_sql in Python",
         )
     text = query.encode()

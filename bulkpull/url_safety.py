@@ -85,7 +85,7 @@ def check_reach(url: str, *, from_url: str, allowed: Collection[str], what: str)
     raise UnsafeAddress(
         f"{what} is not used",
         why=f"it leads to {where} ({host[:80]})",
-        fix="if the storage host is there on purpose, name it in `storage_hosts`",
+        fix="if the storage host is meant, name it in `storage_hosts`",
     )
 
 
@@ -141,7 +141,7 @@ def check_address(url: str, *, what: str) -> None:
         return
     if parts.scheme == "http":
         raise UnsafeAddress(
-            f"{what} is not used", why=f"{parts.hostname} is asked by plain http, and off loopback only https will do"
+            f"{what} is not used", why=f"{parts.hostname} uses plain http, and only https is allowed off loopback"
         )
     raise UnsafeAddress(f"{what} is not used", why=f"its scheme is {parts.scheme or 'missing'}, not https")
 

@@ -137,8 +137,8 @@ WAITS = (
         "transport/retry.py",
         "the pause between two tries of a call",
         (
-            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for, {_POLICY.longest_pause_s:,.0f} s a call "
-            "in all; more when the budget of retries is spent"
+            f"at most {_POLICY.longest_wait_s:g} s; what Retry-After asks for and up to a tenth more, "
+            f"{_POLICY.longest_pause_s:,.0f} s a call in all; more when the budget of retries is spent"
         ),
         "`Retrier`",
         "the call fails",
@@ -153,9 +153,9 @@ WAITS = (
     Wait(
         "transport/rate_limit.py",
         "a turn to call the API",
-        f"the rate; after a 429 what it asks for, at most {rate_limit.LONGEST_PAUSE_S:,.0f} s",
+        f"the rate; after a 429 what it asks for and up to a tenth more, at most {rate_limit.LONGEST_PAUSE_S:,.0f} s",
         "`RateLimiter`",
-        "the call goes out",
+        "the call goes out; where every call was answered by 429 for 50 minutes, all that wait fail",
     ),
     Wait(
         "auth/token_endpoint.py",
@@ -216,9 +216,10 @@ WAITS = (
     Wait(
         "pipeline/poll.py",
         "a report to be made",
-        "`report_timeout_seconds`",
+        "`report_timeout_seconds`; a first try has eight times what earlier reports took, at least 1,800 s",
         "`Poller`",
-        "a new report, `report_attempts` in all",
+        "a new report, `report_attempts` in all; where the service could not be asked, the dataset fails and the "
+        "report stays",
     ),
     Wait(
         "pipeline/in_flight.py",

@@ -78,7 +78,7 @@ def test_line_ends_at_the_end_are_no_part_of_the_secret(content: bytes, secret: 
         (None, "No such file"),
         (b"\n", "the file is empty"),
         (b"\xff\xfe\x00canary", "not UTF-8"),
-        (b"canary" * 20_000, "bytes are no secret"),
+        (b"canary" * 20_000, "bytes is too long for a secret"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_named_with_its_setting(

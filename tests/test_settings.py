@@ -231,7 +231,7 @@ def test_a_file_in_the_present_folder_that_others_may_write_is_refused(
     file.write_text("retain_runs = 3\n")
     file.chmod(0o666)
 
-    with pytest.raises(SettingsError, match=r"everybody may write to it.*chmod o-w bulkpull.toml"):
+    with pytest.raises(SettingsError, match=r"every user may write to it.*chmod o-w bulkpull.toml"):
         Settings.load()
 
     assert Settings.load(file).retain_runs == 3  # who names it vouches for it
@@ -286,6 +286,20 @@ def test_the_users_folder_is_meant_by_a_tilde_and_no_folder_is_refused(monkeypat
         Settings(output="")
     with pytest.raises(SettingsError, match="names no folder"):
         Settings(output="  ")
+
+
+@pytest.mark.case("L9")
+@pytest.mark.parametrize("name", ["metrics_file", "ca_file", "client_certificate_file"])
+def test_a_file_setting_expands_a_tilde_and_refuses_an_empty_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x").write_text("")
+
+    assert getattr(Settings(**{name: "~/x"}), name) == tmp_path / "x"
+    for empty in ("", "  "):
+        with pytest.raises(SettingsError, match="names no file"):
+            Settings(**{name: empty})
 
 
 @pytest.mark.case("C34")

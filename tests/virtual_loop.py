@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ class VirtualClock:
     def __init__(self, start: datetime = START) -> None:
         self._start = start
         self._began_s: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.sleeps_s: list[float] = []
 
     def now(self) -> datetime:
@@ -36,11 +38,26 @@ class VirtualClock:
         return (self._start + timedelta(seconds=self.monotonic() - self._began_s)).astimezone(UTC)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        with suppress(RuntimeError):  # a worker thread has no loop of its own
+            self._loop = asyncio.get_running_loop()
+        assert self._loop is not None
+        return self._loop.time()
 
     async def sleep(self, wait_s: float) -> None:
         self.sleeps_s.append(wait_s)
         await asyncio.sleep(max(0.0, wait_s))
+
+
+@contextmanager
+def real_time() -> Iterator[None]:
+    """No time passes by itself within the block: for work that the loop cannot see, such as a child process."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.held += 1
+    try:
+        yield
+    finally:
+        loop.held -= 1
 
 
 class _PatientSelector(selectors.DefaultSelector):
@@ -54,7 +71,7 @@ class _PatientSelector(selectors.DefaultSelector):
         for _ in range(_LOOKS):
             if news := super().select(0):
                 return news
-        if _threads_work(self.loop) or timeout is None:
+        if self.loop.held or _threads_work(self.loop) or timeout is None:
             return super().select(0.001 if timeout is not None else 0.05)
         self.loop.offset_s += timeout
         return []
@@ -65,6 +82,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.offset_s = 0.0
+        self.held = 0
         self._real_began_s = time.monotonic()
         selector = _PatientSelector()
         selector.loop = self

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.result import Result
-from benchmarks.scenarios import convert, download, export, many, nightly, start
+from benchmarks.scenarios import convert, download, export, many, nightly, start, years
 from benchmarks.scenarios.common import Options
 
-_MODULES = (export, download, convert, many, nightly, start)
+_MODULES = (export, download, convert, many, nightly, start, years)
 SCENARIOS: dict[str, Callable[[Options], Result]] = {item.NAME: item.measure for item in _MODULES}
 TITLES: dict[str, str] = {item.NAME: item.TITLE for item in _MODULES}

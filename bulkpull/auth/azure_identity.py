@@ -142,7 +142,7 @@ def _explained(error: Exception, *, by: AzureCredential) -> BulkpullError:
     return AuthError(
         f"{who} gives no token for the API",
         why=why,
-        fix="check what it signs in with; the API wants a user's token with MFA, not an application's",
+        fix="check which identity it uses; the API needs a user's token with MFA, not an application's",
     )
 
 

@@ -81,7 +81,7 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
         raise SettingsError(
             what,
             why="the libraries for certificates are not installed",
-            fix="install bulkpull again: they belong to it",
+            fix="install bulkpull again: they are among its dependencies",
         ) from None
     try:
         content = path.read_bytes()
@@ -105,8 +105,8 @@ def load_certificate(path: Path, *, password: str | None) -> Certificate:
             what, why="key or certificate is damaged, or the passphrase is wrong", fix="check both"
         ) from None
     if not isinstance(key, RSAPrivateKey):
-        raise SettingsError(what, why="its key is not an RSA key, which Entra asks for")
+        raise SettingsError(what, why="its key is not an RSA key, which Entra requires")
     if key.public_key() != certificate.public_key():
-        raise SettingsError(what, why="its private key is not the certificate's")
+        raise SettingsError(what, why="its private key does not belong to the certificate")
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     return Certificate(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), key)

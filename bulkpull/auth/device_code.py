@@ -24,15 +24,16 @@ from bulkpull.errors import AuthError, ServiceTrouble, SettingsError, TransferEr
 from bulkpull.redact import printable, register_secret
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.json_fields import json_object
+from bulkpull.transport.messages import request_id_in
 
 GRANT = "device_code"
 _TOKEN_PATH = re.compile(r"/oauth2(?:/v2\.0)?/token/?\Z")
 _PENDING = frozenset({"authorization_pending", "slow_down"})
 # What a person did not do, or does not want; these have no AADSTS code that is documented for this purpose.
 _ENDINGS: Mapping[str, str] = {
-    "authorization_declined": "the person who was asked declined",
-    "expired_token": "nobody entered the code in time",
-    "code_expired": "nobody entered the code in time",
+    "authorization_declined": "the person declined the sign-in",
+    "expired_token": "the code was not entered in time",
+    "code_expired": "the code was not entered in time",
 }
 
 
@@ -108,8 +109,8 @@ def _read(result: Mapping[str, Any]) -> SignedIn:
         register_secret(str(result.get(name) or ""))
     if not isinstance(refresh_token, str) or not refresh_token:
         raise AuthError(
-            "the sign-in brought no refresh token",
-            fix="let the application have `offline_access`, and consent to it",
+            "the sign-in returned no refresh token",
+            fix="give the application the permission `offline_access`, and consent to it",
         )
     claims = result.get("id_token_claims") or {}
     account = claims.get("preferred_username") if isinstance(claims, dict) else None
@@ -125,14 +126,14 @@ def _application(settings: Settings, *, http: Http) -> Any:
         from msal import PublicClientApplication  # noqa: PLC0415 - an extra, and slow to load
     except ImportError:
         raise SettingsError(
-            "signing in needs the library MSAL",
+            "sign-in needs the library MSAL",
             why="it is not installed",
-            fix="install bulkpull again: MSAL belongs to it",
+            fix="install bulkpull again: MSAL is one of its dependencies",
         ) from None
     address = settings.token_address
     if _TOKEN_PATH.search(address) is None:
         raise SettingsError(
-            "`token_url` does not serve for signing in",
+            "`token_url` cannot be used for sign-in",
             why="its path does not end in /oauth2/token or /oauth2/v2.0/token",
             fix="set it to the identity platform's token endpoint",
         )
@@ -192,10 +193,11 @@ class _Carrier:
         reply: Reply = from_thread.run(self._http.send, request)
         text = reply.body.decode("utf-8", "replace")
         if method == "GET":  # what the directory says of itself; MSAL has no words of use for a refusal
-            judge_token_reply(reply.status, reply.body, grant=GRANT, retry_after_s=None)
+            judge_token_reply(reply.status, reply.body, grant=GRANT, retry_after_s=None, headers=reply.headers)
             return _Answer(reply, self.as_msal_likes_it(text))
         # Raised before MSAL sees it, which would keep the answer and give it again for a while.
         busy = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS
         if busy or json_object(reply.body) is None:
-            raise ServiceTrouble("the directory does not answer as it should", why=f"status {reply.status}")
+            why = f"status {reply.status}{request_id_in(reply.headers)}"
+            raise ServiceTrouble("the directory's reply is not valid", why=why)
         return _Answer(reply, text)

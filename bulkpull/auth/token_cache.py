@@ -160,7 +160,7 @@ def token_cache(settings: Settings) -> TokenCache | None:
     by_name = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(settings.output))  # noqa: PTH100 - links are kept
     if by_name or Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(settings.output)):
         raise SettingsError(
-            f"`token_cache` {folder} lies in the output folder", fix="keep it apart: tokens are for nobody else"
+            f"`token_cache` {folder} lies in the output folder", fix="choose another folder: tokens must stay private"
         )
     identity = Identity(
         tenant_id=settings.tenant_id,

@@ -42,7 +42,7 @@ def _final(cause: str, step: str) -> TokenCode:
 
 
 def _passing(cause: str, *, pause_s: float | None = None) -> TokenCode:
-    return TokenCode(AnswerKind.PASSING, cause, "it is asked again by itself", pause_s)
+    return TokenCode(AnswerKind.PASSING, cause, "it is retried automatically", pause_s)
 
 
 MFA = _final("multifactor authentication is required, which this grant cannot give", _SECURE_MODEL)
@@ -59,7 +59,7 @@ _ON_PREMISES = _passing("the directory cannot reach the company's own sign-in se
 
 TOKEN_CODES: Mapping[int, TokenCode] = {
     16000: _final("the user has to choose an account", SIGN_IN),
-    50000: _passing("the sign-in service has a fault"),
+    50000: _passing("the sign-in service has an error"),
     50011: _final("the redirect address is not registered", "add it to the application's registration"),
     50020: _final("the user belongs to another tenant", "check `username` and `tenant_id`"),
     50034: _final("the user does not exist in this tenant", "check `username` and `tenant_id`"),
@@ -74,7 +74,7 @@ TOKEN_CODES: Mapping[int, TokenCode] = {
     50076: MFA,
     50078: MFA,
     50079: MFA,
-    50087: _passing("a passing fault during strong authentication"),
+    50087: _passing("a temporary error during strong authentication"),
     50105: _final(
         "the user is not assigned to the application", "assign the user to it in Entra, or use another account"
     ),
@@ -86,16 +86,16 @@ TOKEN_CODES: Mapping[int, TokenCode] = {
     50144: _PASSWORD_ENDED,
     50158: MFA,
     50173: _REFRESH_ENDED,
-    50196: _passing("the directory takes this client for one that asks in a loop", pause_s=LOOP_PAUSE_S),
+    50196: _passing("the directory treats this client as one that requests tokens in a loop", pause_s=LOOP_PAUSE_S),
     53000: _POLICY,
     53001: _POLICY,
     53002: _POLICY,
     53003: _POLICY,
     53004: MFA,
-    53011: _final("the user is blocked for risk", "ask the tenant's administrator"),
+    53011: _final("the user is blocked because of a risk", "ask the tenant's administrator"),
     54005: _final("the code was redeemed before", SIGN_IN),
     65001: _final("the application lacks consent", "let an administrator consent to it for Partner Center"),
-    65004: _final("the person who was asked declined", "sign in again: `bulkpull auth login`"),
+    65004: _final("the person declined the sign-in", "sign in again: `bulkpull auth login`"),
     70000: _final("the refresh token is not valid", SIGN_IN),
     70002: _final("the application's credentials are wrong", "check `client_id` and `client_secret`"),
     70008: _REFRESH_ENDED,
@@ -107,19 +107,19 @@ TOKEN_CODES: Mapping[int, TokenCode] = {
     80007: _ON_PREMISES,
     80014: _ON_PREMISES,
     90002: _TENANT,
-    90006: _passing("a service behind the directory has a passing fault"),
+    90006: _passing("a service of the directory has a temporary error"),
     90012: _passing("the request timed out within the directory"),
-    90024: _passing("the directory's budget for the request is used up"),
+    90024: _passing("the directory's time limit for the request has passed"),
     90033: _passing("the directory is not available"),
-    90055: _passing("the tenant is asked too often"),
+    90055: _passing("the tenant receives too many requests"),
     90094: _CONSENT,
     90095: _CONSENT,
     500011: _final("the resource is unknown in this tenant", "check `resource`, and the consent to Partner Center"),
     650052: _final(
-        "the tenant knows no Partner Center API", "check `resource`, and whether this is the partner's tenant"
+        "the tenant has no Partner Center API", "check `resource`, and whether this is the partner's tenant"
     ),
     650057: _final(
-        "the application does not ask for the Partner Center API", "add its permission `user_impersonation`"
+        "the application does not request the Partner Center API", "add its permission `user_impersonation`"
     ),
     700016: _final("the application is not known in this tenant", "check `client_id` and `tenant_id`"),
     700024: _final("this machine's clock differs too much from the directory's", "set the clock"),
@@ -152,11 +152,11 @@ TOKEN_ERRORS: Mapping[str, TokenCode] = {
     "invalid_client": _final("the application's credentials are refused", "check `client_id` and `client_secret`"),
     "invalid_resource": _final("the resource is refused", "check `resource`, and the consent to Partner Center"),
     "invalid_scope": _final("the scope is refused", "check `resource` and `token_url`"),
-    "login_required": _final("the directory wants the user to sign in", SIGN_IN),
-    "server_error": _passing("the directory has a fault"),
-    "temporarily_unavailable": _passing("the directory is not available for now"),
+    "login_required": _final("the directory requires the user to sign in", SIGN_IN),
+    "server_error": _passing("the directory has an error"),
+    "temporarily_unavailable": _passing("the directory is temporarily unavailable"),
     "unauthorized_client": _final("the application may not use this grant", "check `client_id` and `grant`"),
-    "unsupported_grant_type": _final("the directory does not know this grant", "check `grant` and `token_url`"),
+    "unsupported_grant_type": _final("the directory does not support this grant", "check `grant` and `token_url`"),
 }
 """The word in `error` → what it means where no AADSTS code is known. `invalid_grant` alone says too little."""
 

@@ -25,6 +25,7 @@ from bulkpull.redact import register_secret
 from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
 from bulkpull.transport.http import Http, Reply, Request
 from bulkpull.transport.json_fields import json_object
+from bulkpull.transport.messages import request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 from bulkpull.transport.retry import Retrier
 from bulkpull.url_safety import check_address, origin
@@ -173,7 +174,7 @@ class TokenEndpoint:
                 if (newest := await self._kept.latest()) is not None:
                     self._refresh_token, self._is_public = newest.refresh_token, newest.public
                 if self._refresh_token is None:
-                    raise AuthError("no token: the sign-in was forgotten", fix="sign in again: `bulkpull auth login`")
+                    raise AuthError("no token: the sign-in was removed", fix="sign in again: `bulkpull auth login`")
                 return await self._fetch_by(Grant.REFRESH_TOKEN)
         if self._refresh_token is not None:
             try:
@@ -222,11 +223,14 @@ class TokenEndpoint:
         retry_after_s = parse_retry_after(
             reply.headers.get("Retry-After"), date=reply.headers.get("Date"), now=self._clock.now()
         )
-        judge_token_reply(reply.status, reply.body, grant=grant.value, retry_after_s=retry_after_s)
+        judge_token_reply(
+            reply.status, reply.body, grant=grant.value, retry_after_s=retry_after_s, headers=reply.headers
+        )
         raw = json_object(reply.body) or {}
         value = _token_in(raw, "access_token")
         if value is None:
-            raise UnexpectedReply("the token endpoint's reply holds no token", fix="check `token_url`")
+            ids = request_id_in(reply.headers).removeprefix(", ") or None
+            raise UnexpectedReply("the token endpoint's reply holds no token", why=ids, fix="check `token_url`")
         register_secret(value)
         if not _TOKEN.fullmatch(value):
             raise UnexpectedReply(

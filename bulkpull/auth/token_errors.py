@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from bulkpull.auth.token_codes import TOKEN_CODES, UNKNOWN_STEP, find_token_code
@@ -16,6 +17,7 @@ from bulkpull.errors import AuthError, ServiceTrouble, Throttled, UnexpectedRepl
 from bulkpull.redact import printable
 from bulkpull.transport.answer_kinds import AnswerKind
 from bulkpull.transport.json_fields import json_object, shown, text
+from bulkpull.transport.messages import request_id_in
 from bulkpull.transport.proxy_errors import proxy_refusal
 
 # Ids that Microsoft's support asks for; nothing else is quoted as one.
@@ -35,9 +37,19 @@ class UnknownRefusal(UnexpectedReply):
         super().__init__(final.what, why=final.why, fix=final.fix)
 
 
-def judge_token_reply(status: int, body: bytes, *, grant: str, retry_after_s: float | None) -> None:
+def judge_token_reply(
+    status: int,
+    body: bytes,
+    *,
+    grant: str,
+    retry_after_s: float | None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """
     Raise what the answer means if it is no success.
+
+    Args:
+        headers: Of the reply; their request id stands in where the body names no trace id.
 
     Raises:
         AuthError: The credentials are refused; asking again cannot help.
@@ -50,25 +62,27 @@ def judge_token_reply(status: int, body: bytes, *, grant: str, retry_after_s: fl
         return
     code = aadsts_code(raw or {})
     label = _label(raw or {}, code=code)
-    ids = _ids_of(raw or {})
+    ids = _ids_of(raw or {}) or request_id_in(headers)
     known = find_token_code(code, _error_word(raw or {}))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise Throttled("the token endpoint is asked too often", why=f"{status}{ids}", retry_after_s=retry_after_s)
+        raise Throttled(
+            "the token endpoint received too many requests", why=f"{status}{ids}", retry_after_s=retry_after_s
+        )
     if known is not None and known.kind is AnswerKind.PASSING:
         pauses_s = [pause_s for pause_s in (retry_after_s, known.pause_s) if pause_s is not None]
         raise ServiceTrouble(
-            "the token endpoint gives no token for now",
+            "the token endpoint issues no token at the moment",
             why=f"{known.cause} ({label}{ids})",
             retry_after_s=max(pauses_s, default=None),
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        raise ServiceTrouble("the token endpoint is out of order", why=f"{status}{ids}", retry_after_s=retry_after_s)
+        raise ServiceTrouble("the token endpoint has an error", why=f"{status}{ids}", retry_after_s=retry_after_s)
     if (proxy := proxy_refusal(status, operation="sign in", is_the_services=raw is not None)) is not None:
         raise proxy
     if raw is None or "error" not in raw:
-        why = f"{status} {shown(body)}".strip()
-        raise UnexpectedReply("the answer is not a token endpoint's", why=why, fix="check `token_url`")
-    refused = token_error(raw, code=code, grant=grant)
+        why = f"{status} {shown(body)}".strip() + ids
+        raise UnexpectedReply("the reply is not from a token endpoint", why=why, fix="check `token_url`")
+    refused = token_error(raw, code=code, grant=grant, headers=headers)
     raise refused if known is not None else UnknownRefusal(refused)
 
 
@@ -81,16 +95,18 @@ def aadsts_code(raw: Mapping[str, Any]) -> int | None:
     return next((code for code in candidates if code in TOKEN_CODES), candidates[0] if candidates else None)
 
 
-def token_error(raw: Mapping[str, Any], *, code: int | None, grant: str) -> AuthError:
-    """The sentence for a refusal: in our words where a table knows it, else quoted."""
-    label = _label(raw, code=code)
+def token_error(
+    raw: Mapping[str, Any], *, code: int | None, grant: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> AuthError:
+    """The sentence for a refusal: in our words where a table knows it, else quoted; with the ids for support."""
+    label, ids = _label(raw, code=code), _ids_of(raw) or request_id_in(headers)
     what = f"no token by the grant {grant}"
     known = find_token_code(code, _error_word(raw))
     if known is not None and known.kind is AnswerKind.FINAL:
-        return AuthError(what, why=f"{known.cause} ({label}{_ids_of(raw)})", fix=known.step)
+        return AuthError(what, why=f"{known.cause} ({label}{ids})", fix=known.step)
     quoted = first_sentence(text(raw.get("error_description")) or "")
     description = f"{label}: {quoted}" if quoted and label not in quoted else quoted or label
-    return AuthError(what, why=f"{description}{_ids_of(raw)}", fix=UNKNOWN_STEP)
+    return AuthError(what, why=f"{description}{ids}", fix=UNKNOWN_STEP)
 
 
 def _error_word(raw: Mapping[str, Any]) -> str:

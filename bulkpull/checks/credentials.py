@@ -67,7 +67,7 @@ async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], 
     if in_config and config is not None:
         files.append(Path(config))
     if not files:
-        return fine("files", "no secret lies in a file", facts={"files": []})
+        return fine("files", "no secret is stored in a file", facts={"files": []})
     open_to_all = [path for path in files if await to_thread.run_sync(is_readable_by_all, path)]
     facts = {"files": [str(path) for path in files], "readable_by_all": [str(path) for path in open_to_all]}
     if not open_to_all:
@@ -77,7 +77,7 @@ async def check_secret_files(settings: Settings, *, origins: Mapping[str, str], 
     return problem(
         "files",
         message,
-        fix=f"take that right away: chmod o-r {' '.join(map(shlex.quote, facts['readable_by_all']))}",
+        fix=f"remove that permission: chmod o-r {' '.join(map(shlex.quote, facts['readable_by_all']))}",
         facts=facts,
     )
 
@@ -109,7 +109,7 @@ async def _check_cache(settings: Settings) -> CheckResult:
         return problem_from("token cache", error)
     if cache is None:
         off = settings.token_cache_folder is None
-        message = "switched off: a rotated refresh token ends with its run" if off else "nobody to keep a token for"
+        message = "switched off: a rotated refresh token ends with its run" if off else "no user to store a token for"
         return fine("token cache", message, facts={"folder": None})
     facts: dict[str, object] = {"folder": str(cache.folder)}
     try:

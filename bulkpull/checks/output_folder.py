@@ -73,7 +73,7 @@ def _check_writable(output: Path) -> CheckResult:
                 sync_folder(Path(trial))
     except BulkpullError as error:
         return problem_from("output", error)
-    message = "can be written" if output == place else "does not exist yet and can be made"
+    message = "can be written" if output == place else "does not exist yet and can be created"
     return fine("output", f"{output} {message}", facts=facts)
 
 
@@ -90,7 +90,7 @@ def _check_links(output: Path) -> CheckResult:
         )
     return fine(
         "links",
-        "the file system has no links: `latest/` is left out, and readers go by `current.json`",
+        "the file system has no links: `latest/` is not created, and readers use `current.json`",
         facts={"links": False},
     )
 

@@ -68,15 +68,15 @@ async def _reach(check: str, url: str, *, http: Http) -> tuple[CheckResult, date
         return problem_from(check, error), None
     date = parse_http_date(reply.headers.get("Date"))
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        fix = "wait: the service (or the proxy on the way) is out of order"
+        fix = "wait: the service or a proxy has an error"
         return problem(check, f"{host}{way} answers {reply.status} {reply.reason}", fix=fix), date
-    secured = "name, TLS and certificate are good" if url.startswith("https:") else "without TLS, on this machine"
+    secured = "name, TLS and certificate are valid" if url.startswith("https:") else "without TLS, on this machine"
     return fine(check, f"{host} answers{way}: {secured}", facts={"host": host, "proxied": bool(proxy)}), date
 
 
 def _check_clock(date: datetime | None, *, clock: Clock) -> CheckResult:
     if date is None:
-        return unchecked("clock", "no answer named the service's time")
+        return unchecked("clock", "no reply had the service's time")
     skew_s = (clock.now() - date).total_seconds()
     facts = {"skew_s": round(skew_s, 1)}
     # The service's time comes in whole seconds.
@@ -107,7 +107,7 @@ async def _check_account(settings: Settings, *, clock: Clock) -> list[CheckResul
         allowance = client.pacer.allowance if client else AllowanceState()
         return _judge(error, events, has_mfa=client.has_mfa if client else None, allowance=allowance)
     facts = {"data_redacted": withheld}
-    role = fine("role", "the service answers this user, and says of nothing that it is withheld", facts=facts)
+    role = fine("role", "the service answers this user and withholds nothing", facts=facts)
     if withheld:
         words = "the service withholds revenue and personal data from this user (`dataRedacted`)"
         role = problem("role", words, fix=_ROLE_FIX, exit_code=AuthError.exit_code, facts=facts)
@@ -122,7 +122,7 @@ def _judge(
     if not any(event.name == "token.renewed" for event in events):
         return [
             problem_from("sign-in", error),
-            *(unchecked(name, "nobody is signed in") for name in ("mfa", "role", "datasets", "allowance")),
+            *(unchecked(name, "not signed in") for name in ("mfa", "role", "datasets", "allowance")),
         ]
     first = [_signed_in(events), _tell_mfa(has_mfa)]
     last = _tell_allowance(allowance)
@@ -132,7 +132,7 @@ def _judge(
     if isinstance(error, AuthError | AccessDenied):
         role = problem_from("role", error, exit_code=AuthError.exit_code)
         return [*first, role, unchecked("datasets", "the service does not answer this user"), last]
-    return [*first, unchecked("role", "the list of datasets did not come"), problem_from("datasets", error), last]
+    return [*first, unchecked("role", "the list of datasets did not arrive"), problem_from("datasets", error), last]
 
 
 def _signed_in(events: Sequence[Event]) -> CheckResult:
@@ -148,12 +148,12 @@ def _tell_mfa(has_mfa: bool | None) -> CheckResult:  # noqa: FBT001 - the answer
     """The claim of multi-factor authentication; where the service does not tell, that is no error (behaviour 13)."""
     facts = {"compliant": has_mfa}
     if has_mfa is None:
-        return fine("mfa", "the service does not tell whether the token carries the claim of MFA", facts=facts)
+        return fine("mfa", "the service does not report whether the token has the MFA claim", facts=facts)
     if has_mfa:
-        return fine("mfa", "the token carries the claim of multi-factor authentication", facts=facts)
+        return fine("mfa", "the token has the claim of multi-factor authentication", facts=facts)
     return problem(
         "mfa",
-        "the token carries no claim of multi-factor authentication: Partner Center demands it since April 2026",
+        "the token has no claim of multi-factor authentication: Partner Center requires it since April 2026",
         fix="sign in once with MFA: `bulkpull auth login`",
         exit_code=AuthError.exit_code,
         facts=facts,
@@ -165,7 +165,7 @@ def _tell_allowance(allowance: AllowanceState) -> CheckResult:
     limit, lowest = allowance.limit, allowance.lowest
     facts = {"limit": limit, "lowest_remaining": lowest}
     if limit is None and lowest is None:
-        return fine("allowance", "the service does not tell how many calls it allows", facts=facts)
+        return fine("allowance", "the service does not report how many calls it allows", facts=facts)
     of_limit = f" of {limit:,} a window" if limit is not None else ""
     rest = f"{lowest:,} calls{of_limit} are left" if lowest is not None else f"{limit:,} calls a window are allowed"
     return fine("allowance", f"{rest}, for all tools of this partner together", facts=facts)

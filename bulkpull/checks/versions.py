@@ -12,7 +12,7 @@ from bulkpull.checks.result import CheckResult, fine, problem
 
 _OLDEST_PYTHON = (3, 11)
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)>=([\d.]+)$")
-_AGAIN = "install bulkpull anew, with all it needs: `python -m pip install --upgrade --force-reinstall bulkpull`"
+_AGAIN = "install bulkpull again with its dependencies: `python -m pip install --upgrade --force-reinstall bulkpull`"
 
 
 def check_versions() -> CheckResult:

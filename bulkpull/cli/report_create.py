@@ -38,7 +38,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
     Create a report.
 
     Raises:
-        SettingsError: Options exclude each other, or the service would refuse a part of it; nothing was ordered.
+        SettingsError: Options exclude each other, or the service would refuse a part of it; no report was created.
         NotOffered, NotThere: There is no such dataset for this account, or no such query for this user.
         QuotaExceeded: Of one-off reports or of active ones (behaviours 85 and 86).
     """

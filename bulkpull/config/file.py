@@ -94,9 +94,9 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     trusted = {user_id, 0}
     if status.st_uid not in trusted or path.lstat().st_uid not in trusted:
         why = f"it belongs to user id {status.st_uid}, and this is user id {user_id}"
-        fix = f"name it, if you trust what it says: --config {path}"
+        fix = f"if you trust it, pass it explicitly: --config {path}"
     elif status.st_mode & stat.S_IWOTH:
-        why, fix = "everybody may write to it", f"take that right away: chmod o-w {path}"
+        why, fix = "every user may write to it", f"remove that permission: chmod o-w {path}"
     else:
         return
     raise SettingsError(f"settings file ./{path} is not read", why=why, fix=fix)

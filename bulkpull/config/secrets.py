@@ -43,7 +43,7 @@ def read_secret_file(path: Path, *, setting: str, where: str) -> str:
     except OSError as trouble:
         raise SettingsError(what, why=trouble.strerror or type(trouble).__name__, fix=fix) from None
     if len(content) > _LONGEST_BYTES:
-        raise SettingsError(what, why=f"more than {_LONGEST_BYTES:,} bytes are no secret", fix=fix)
+        raise SettingsError(what, why=f"more than {_LONGEST_BYTES:,} bytes is too long for a secret", fix=fix)
     try:
         secret = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:

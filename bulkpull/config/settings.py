@@ -47,6 +47,7 @@ from bulkpull.config.secrets import read_secret_file
 from bulkpull.config.types import (
     Address,
     Command,
+    FilePath,
     OutputPath,
     Positive,
     PositiveInt,
@@ -97,9 +98,9 @@ class Settings(BaseSettings):
         description="token endpoint; {tenant_id} is filled in",
     )
     resource: Text = Field(
-        "https://api.partnercenter.microsoft.com", description="resource asked for at the token endpoint"
+        "https://api.partnercenter.microsoft.com", description="resource requested from the token endpoint"
     )
-    ca_file: Path | None = Field(None, description="extra PEM bundle to trust")
+    ca_file: FilePath | None = Field(None, description="extra PEM bundle to trust")
     tenant_id: Text | None = Field(None, description="the directory (tenant) of the application")
     client_id: Text | None = Field(None, description="the application")
     client_secret: Secret | None = Field(None, description="the application's secret")
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
     client_secret_command: Command | None = Field(
         None, description="program, run without a shell, that writes `client_secret`"
     )
-    client_certificate_file: Path | None = Field(
+    client_certificate_file: FilePath | None = Field(
         None, description="PEM file with the application's private key and certificate, instead of a secret"
     )
     client_certificate_password: Secret | None = Field(None, description="opens an encrypted private key")
@@ -136,41 +137,41 @@ class Settings(BaseSettings):
     output: OutputPath = Field(Path("bulkpull-data"), description="output folder", validate_default=True)
     requests_per_second: Positive = Field(10.0, description="ceiling of the API rate limiter; it adapts downward")
     request_burst: PositiveInt = Field(
-        10, description="calls that may go out at once; three until the service tells its allowance"
+        10, description="calls that may be sent at once; three until the service reports its rate limit"
     )
     rate_limit_window_seconds: Positive = Field(
-        60.0, description="the service's window for its allowance of calls, until a Retry-After shows another"
+        60.0, description="the window of the service's rate limit, until a Retry-After shows another"
     )
     poll_initial_seconds: Positive = Field(5.0, description="first wait between two polls of executions")
     poll_max_seconds: Positive = Field(60.0, description="longest wait between two polls of executions")
     report_timeout_seconds: Positive = Field(
-        10_800.0, description="a report that has been Running this long has failed"
+        10_800.0, description="a report that has been Running this long counts as failed"
     )
-    report_attempts: PositiveInt = Field(2, description="how often a failed or stuck report is asked for in all")
+    report_attempts: PositiveInt = Field(
+        2, description="attempts per report, including retries of failed or stuck ones"
+    )
     reports_in_flight: PositiveInt | None = Field(
-        None, description="most reports asked for and not yet made, at once; learnt from the service"
+        None, description="most reports in progress at once; by default learnt from the service"
     )
     reports_per_dataset: PositiveInt = Field(
-        200, description="most reports one export may order for one dataset; more needs `--yes`"
+        200, description="most reports one export may create for one dataset; more needs `--yes`"
     )
     history_restated_months: PositiveInt | None = Field(
-        None, description="months that a growing snapshot asks for again; default: the widest span of its dataset"
+        None, description="months that a growing history requests again; default: the widest span of its dataset"
     )
     one_off_quota_window_seconds: Positive = Field(
         3_600.0, description="the service's window for its quota of one-off reports, once it has refused one"
     )
     standing_lead_hours: Annotated[float, Field(ge=0, le=20)] = Field(
-        4.0, description="how long before the usual nightly hour a standing report is made"
+        4.0, description="how long before the usual nightly hour a scheduled report is executed"
     )
-    request_attempts: PositiveInt = Field(6, description="tries of one request or download before its dataset fails")
+    request_attempts: PositiveInt = Field(6, description="attempts of one request or download before its dataset fails")
     parallel_downloads: PositiveInt = Field(4, description="files at once")
     download_segments: PositiveInt = Field(4, description="ranges at once within one large file")
     minimum_bytes_per_second: Positive = Field(
         1_000.0, description="least average rate of a download over a minute; below it the connection is renewed"
     )
-    run_timeout_seconds: Positive | None = Field(
-        None, description="the run ends with what it has, resumable, when this is over"
-    )
+    run_timeout_seconds: Positive | None = Field(None, description="the run ends after this time, and can be resumed")
     storage_hosts: Text | None = Field(
         None, description="hosts on this machine or in a private network that links may name, separated by commas"
     )
@@ -184,7 +185,7 @@ class Settings(BaseSettings):
     on_drift: Literal["allow", "warn", "fail"] = Field("warn", description="columns differ from the published snapshot")
     on_shrink: Literal["hold", "publish"] = Field("hold", description="no rows where the current snapshot has some")
     note_shrink: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.2, description="share of rows by which a snapshot may fall without a note"
+        0.2, description="share of rows by which a snapshot may shrink without a note"
     )
     fail_on_redacted: bool = Field(default=False, description="treat redacted data as a failure")
     max_unpacked_bytes: PositiveInt = Field(200_000_000_000, description="one report's size after decompression")
@@ -193,18 +194,18 @@ class Settings(BaseSettings):
     )
     keep_raw: bool = Field(default=False, description="keep the downloaded bytes beside the Parquet")
     retain_runs: PositiveInt = Field(7, description="snapshots kept per dataset")
-    metrics_file: Path | None = Field(
+    metrics_file: FilePath | None = Field(
         None, description="Prometheus text file, renewed each minute of a run and at its end"
     )
     notify_command: Command | None = Field(
         None, description="command run at the end of every run, without a shell; the manifest is its standard input"
     )
     notify_url: Secret | None = Field(
-        None, description="address that gets the manifest by POST at the end of every run; kept secret"
+        None, description="address that receives the manifest by POST at the end of every run; kept secret"
     )
-    notify_seconds: Positive = Field(30.0, description="how long telling of a run's end may take")
+    notify_seconds: Positive = Field(30.0, description="time limit of the notifications at the end of a run")
     queries: Annotated[tuple[Selection, ...], NoDecode] = Field(
-        (), description="named custom exports: tables `[[queries]]` of the settings file"
+        (), description="custom queries: tables `[[queries]]` of the settings file"
     )
 
     def __init__(self, **options: Any) -> None:

@@ -74,7 +74,7 @@ _EXAMPLES: Mapping[str, Any] = {
 _SECTIONS = {
     "Who": ("tenant_id", "client_id", "username", "grant"),
     "Where": ("output",),
-    "What is exported and kept": (
+    "Export and retention": (
         "timespan",
         "metrics",
         "queries",
@@ -88,7 +88,7 @@ _SECTIONS = {
     ),
     "Who is told": ("metrics_file", "notify_command", "notify_seconds"),
 }
-_OTHERS = "Pace, patience and addresses"
+_OTHERS = "Rate limits, time limits and addresses"
 _WIDTH = 100
 
 
@@ -127,10 +127,10 @@ def settings_text(values: Values, *, use: str) -> str:
         use: One of `USES`, for the head line.
     """
     lines = [
-        f"# Settings of bulkpull, for: {use}. An option beats the environment (BULKPULL_ and the name in capitals),",
-        "# and the environment beats this file. Lines that begin with # show the defaults, or an example.",
+        f"# Settings of bulkpull, for: {use}. Options override the environment (BULKPULL_ and the name in capitals),",
+        "# which override this file. Lines that begin with # show the defaults, or an example.",
         "#",
-        "# Secrets do not belong here. The environment carries them:",
+        "# Do not put secrets here. Put them into the environment:",
         *(f"#   {ENV_PREFIX}{name.upper()}" for name in secrets()),
     ]
     for title, names in _sections():

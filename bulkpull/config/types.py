@@ -61,10 +61,15 @@ def check_output(path: Path) -> Path:
     return path
 
 
-def _not_empty(path: object) -> object:
-    if isinstance(path, str) and not path.strip():
-        raise ValueError("names no folder")
-    return path
+def _named(kind: str) -> BeforeValidator:
+    """Refuses an empty path, which would mean the present folder."""
+
+    def check(path: object) -> object:
+        if isinstance(path, str) and not path.strip():
+            raise ValueError(f"names no {kind}")
+        return path
+
+    return BeforeValidator(check)
 
 
 def check_setting_address(address: str) -> str:
@@ -104,6 +109,7 @@ Text = Annotated[str, BeforeValidator(_trimmed)]
 Secret = Annotated[SecretStr, BeforeValidator(_trimmed), AfterValidator(_remembered)]
 """A secret itself, kept out of every text from now on, or a reference to one in a vault."""
 Address = Annotated[Text, AfterValidator(check_setting_address)]
-OutputPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(check_output)]
+OutputPath = Annotated[Path, _named("folder"), AfterValidator(check_output)]
+FilePath = Annotated[Path, _named("file"), AfterValidator(expanded)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bulkpull.conversion.header_line import fields_of
+from bulkpull.conversion.header_line import SEPARATORS, fields_of
 from bulkpull.conversion.messages import ColumnPlan
 from bulkpull.conversion.syntax import BOM
 from bulkpull.errors import NotTheReport
 from bulkpull.redact import printable
 
-_SEPARATORS = (",", "\t")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9_]{1,100})\s*</Code>")
 _NAMES_SHOWN = 8
 
@@ -86,7 +85,7 @@ def _best_reading(
     """Names, separator and match under the separator that most of the columns appear with; a tie is a comma's."""
     readings: list[tuple[list[str], str, list[list[int]]]] = []
     refusals: list[NotTheReport] = []
-    for separator in _SEPARATORS:
+    for separator in map(chr, SEPARATORS):
         try:
             names = [name.decode("utf-8") for name in fields_of(line, separator=ord(separator))]
             readings.append((names, separator, _match(names, columns)))

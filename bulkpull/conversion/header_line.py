@@ -13,6 +13,8 @@ from bulkpull.errors import NotTheReport
 # A header of the service has a few hundred names at most. Names are matched in Python, one by one.
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_COLUMNS = 20_000
+SEPARATORS = b",\t"
+"""What may part the fields of a report's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
 
     Raises:
         FileDamaged: The file ends inside quotes before the first line does.
-        NotTheReport: The first line does not end within `MAX_HEADER_BYTES`, or has a carriage return that no line feed
-            follows.
+        NotTheReport: The first line does not end within `MAX_HEADER_BYTES`, has a carriage return that no line feed
+            follows, or a quote in the middle of a field.
     """
     parts, size = [], 0
     while size <= MAX_HEADER_BYTES and (piece := next(pieces, b"")):
@@ -54,6 +56,8 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
     end = int(marks.ends[0]) if is_ended else len(text)
     header_bytes = min(end + 1, len(text))
     check_returns(marks.up_to(header_bytes), size_bytes=header_bytes, row=HEADER_ROW)
+    if not is_ended and marks.open_quote:
+        _refuse_stray_quote(text)
     if end > MAX_HEADER_BYTES:
         raise NotTheReport(
             "the report's file has no header line",
@@ -66,6 +70,18 @@ def split_header(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
     header = Header(text[:end].removesuffix(b"\r"), mark_bytes + end + is_ended, ends_open)
     rest = text[end + 1 :]
     return header, chain([rest] if rest else [], pieces)  # an empty piece would be the end of the file
+
+
+def _refuse_stray_quote(text: bytes) -> None:
+    """Refuse a quote in the middle of a field, under every separator that a file may have: it swallows the line end."""
+    refusals: list[NotTheReport] = []
+    for separator in SEPARATORS:
+        try:
+            check_quotes(index_csv(text, separator=separator), first_row=HEADER_ROW)
+        except NotTheReport as refusal:
+            refusals.append(refusal)
+    if len(refusals) == len(SEPARATORS):
+        raise refusals[0]
 
 
 def fields_of(line: bytes, *, separator: int) -> list[bytes]:

@@ -25,7 +25,7 @@ _READ_BYTES = 1 << 20
 _LOOK_UP_S = 0.1
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _DISK = {
-    errno.ENOSPC: "there is no room left on the device",
+    errno.ENOSPC: "no space is left on the device",
     errno.EDQUOT: "the disk quota is used up",
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
@@ -141,5 +141,5 @@ def conversion_disk_error(error: BaseException, *, folder: Path) -> DiskTrouble 
     return DiskTrouble(
         f"the report's file cannot be converted in {folder}",
         why=_DISK[number],
-        fix="make room or correct the permissions, then run the same command again",
+        fix="free disk space or correct the permissions, then run the same command again",
     )

@@ -39,6 +39,9 @@ from bulkpull.transport.http import AnswerOverdue, Http
 from bulkpull.transport.pacer import RateLimiter, Urgency
 from bulkpull.transport.retry import Retrier
 
+# Executions that nobody asked for come along (behaviour 107).
+_SPARE_PAGES = 5
+
 
 class InsightsClient:
     """
@@ -500,8 +503,10 @@ class InsightsClient:
             report_ids, statuses=statuses, latest=latest, execution_ids=execution_ids, api_base_url=self._base
         )
         urgency = Urgency.USUAL if retry else Urgency.LOOK
+        # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
+        most_pages = len(report_ids) + _SPARE_PAGES if latest else None
         for call in (replace(request, urgency=urgency) for request in asked):
-            for page in await self._channel.pages_if_any(call, retry=retry):
+            for page in await self._channel.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
                 found += self._read_listing(page.items, read, what="executions")
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
@@ -575,9 +580,9 @@ class InsightsClient:
         pages = await self._channel.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListNotTold(
-                f"cannot {call.operation}: the service does not tell what is there",
+                f"cannot {call.operation}: the service does not report what exists",
                 why="its list is null, which is not an empty list",
-                fix="run it again; nothing was taken for missing",
+                fix="run it again; nothing was treated as missing",
             )
         return [item for page in pages for item in page.items]
 
@@ -595,7 +600,7 @@ def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[s
     try:
         read(item)
     except UnexpectedReply as error:
-        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was taken for missing") from None
+        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was treated as missing") from None
 
 
 def _urgent(call: Call, *, tidying: bool) -> Call:

@@ -63,12 +63,13 @@ async def connected(
         if credential is None:
             sign_in = await prepare_sign_in(settings, events=events, clock=clock)
         await stack.enter_async_context(http)
+        draw = random or own_random()
         retrier = Retrier(
             policy=RetryPolicy(attempts=settings.request_attempts),
             budget=RetryBudget(clock=clock),
             clock=clock,
             events=events,
-            random=random or own_random(),
+            random=draw,
             tally=http.tally,
         )
         auth: TokenSource
@@ -96,6 +97,7 @@ async def connected(
                 window_s=settings.rate_limit_window_seconds,
                 clock=clock,
                 events=events,
+                random=draw,
             ),
             retrier=retrier,
             api_base_url=settings.api_base_url,

@@ -96,14 +96,14 @@ def raise_for_error(
     if kind is AnswerKind.PASSING:
         raise _trouble(status, operation=operation, why=why, retry_after_s=retry_after_s)
     if kind is AnswerKind.UNKNOWN:
-        raise UnexpectedReply(f"cannot {operation}: the answer is not understood", why=why, fix=_UNKNOWN_FIX)
+        raise UnexpectedReply(f"cannot {operation}: the reply is not understood", why=why, fix=_UNKNOWN_FIX)
     raise _refusal(status, operation=operation, words=words, why=why, in_its_words=raw is not None or not body.strip())
 
 
 def _trouble(status: int, *, operation: str, why: str, retry_after_s: float | None) -> Throttled | ServiceTrouble:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled(
-            f"cannot {operation} now: the service is asked too often", why=why, retry_after_s=retry_after_s
+            f"cannot {operation} now: the service received too many requests", why=why, retry_after_s=retry_after_s
         )
     if status == HTTPStatus.GATEWAY_TIMEOUT:
         return GatewayTimeout(f"cannot {operation} now: the service is too slow", why=why, retry_after_s=retry_after_s)
@@ -122,13 +122,13 @@ def _refusal(status: int, *, operation: str, words: str, why: str, in_its_words:
         return NotFound(f"cannot {operation}: nothing matches", why=why)
     if status != HTTPStatus.NOT_FOUND:
         return _rejection(operation=operation, words=words, why=why)
-    return UnexpectedReply(f"cannot {operation}: the answer is not this service's", why=why, fix="check api_base_url")
+    return UnexpectedReply(f"cannot {operation}: the reply is not from this service", why=why, fix="check api_base_url")
 
 
 def _refused_token(raw: Mapping[str, Any], *, operation: str, why: str, hints: str) -> AuthError:
     if str(raw.get("code", "")) == "900421" or re.search(r"\b900421\b|\bmfa\b|multi-?factor", hints, re.IGNORECASE):
         return AuthError(
-            f"not allowed to {operation}: the token carries no sign of multifactor authentication",
+            f"not allowed to {operation}: the token has no multifactor authentication claim",
             why=why,
             fix="sign in once with MFA, by `bulkpull auth login` or with a refresh token of yours (Secure Application "
             "Model, grant `refresh_token`); "

@@ -27,7 +27,7 @@ Made = TypeVar("Made", Query, Report)
 # A listing may be half a minute behind: the second look-up comes 37 s after the try, `lookup.GATHER_S` included.
 SECOND_LOOK_UP_S = 33.0
 _TRIES = 2
-# An outage needs time to end: before the second try passes what elsewhere passes before the fifth, 20 to 40 s.
+# An outage needs time to end: before the second try passes what elsewhere passes before the fifth, 6 to 60 s.
 _PATIENCE = 4
 
 

@@ -137,7 +137,9 @@ def preview_query(*, query_id: str | None, text: str | None, start: datetime | N
     """
     validation.check_span(start, end)
     if (query_id is None) == (text is None):
-        raise SettingsError("a query is previewed either by its id or by its text", why="both or none were given")
+        raise SettingsError(
+            "a query can be previewed by its id or by its text, not both", why="both or none were given"
+        )
     params = _given(
         queryId=query_id and query_id.strip(),
         exportQuery=text,
@@ -203,7 +205,7 @@ def create_report(
         raise SettingsError(f"the scheduled report {name!r} needs a start and a recurrence")
     if not execute_now and window is not None:
         raise SettingsError(
-            f"the scheduled report {name!r} cannot have a window", why="the service ignores it off one-off reports"
+            f"the scheduled report {name!r} cannot have a window", why="the service ignores it for scheduled reports"
         )
     if window is not None:
         validation.check_span(window.start, window.end)

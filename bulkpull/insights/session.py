@@ -29,6 +29,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
+from bulkpull.formatting import plural
 from bulkpull.insights.error_mapping import TokenRejected, raise_for_error
 from bulkpull.insights.requests import Call, next_address
 from bulkpull.insights.responses import Envelope, read_envelope
@@ -42,6 +43,8 @@ from bulkpull.url_safety import check_address, origin, same_origin
 T = TypeVar("T")
 MOST_ITEMS = 50_000
 """The most objects of one listing: far more than any account has, and still read within seconds."""
+MOST_PAGES = 2_000
+"""The most pages of one listing; two thousand reports in pages of ten are two hundred (case M8)."""
 
 
 def _new_id() -> str:
@@ -91,13 +94,17 @@ class ApiSession:
         """Send it until it succeeds or its error says that another try cannot help."""
         return await self.repeat(lambda: self.send(errand), of=errand)
 
-    async def pages(self, call: Call, *, retry: bool = True) -> list[Envelope]:
+    async def pages(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """
         All pages of a listing; each is a call of its own.
 
+        Args:
+            most_pages: More than this are not what was asked for; `MOST_PAGES` by default.
+
         Raises:
             UnsafeAddress: A next page is on another origin: it is not asked, since it would get the token.
-            UnexpectedReply: The pages lead in a circle, or hold more than `MOST_ITEMS` objects (behaviour 32).
+            UnexpectedReply: The pages lead in a circle, or there are more than `MOST_ITEMS` objects or `MOST_PAGES`
+                pages (behaviour 32).
 
         However many pages there are, one that brings nothing new after the first is the last.
         """
@@ -109,25 +116,26 @@ class ApiSession:
             pages.append(page)
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
-            if len(known) > MOST_ITEMS:
+            if len(known) > MOST_ITEMS or len(pages) > (most_pages or MOST_PAGES):
+                size = f"{plural(len(known), 'object')} on {plural(len(pages), 'page')}"
                 raise UnexpectedReply(
                     f"cannot {call.operation}",
-                    why=f"the list holds more than {MOST_ITEMS:,} objects, which no account has",
-                    fix="check `api_base_url` and whether a proxy answers in the service's place",
+                    why=f"the list has {size}, more than any account's",
+                    fix="check `api_base_url` and whether a proxy answers instead of the service",
                 )
             if page.next_link is None:
                 return pages
             errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
             if errand.url in asked:
-                raise UnexpectedReply(f"cannot {call.operation}", why="its pages lead in a circle")
+                raise UnexpectedReply(f"cannot {call.operation}", why="its pages form a loop")
             if len(pages) > 1 and len(known) == number:
                 return pages
             asked.add(errand.url)
 
-    async def pages_if_any(self, call: Call, *, retry: bool = True) -> list[Envelope]:
+    async def pages_if_any(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""
         try:
-            return await self.pages(call, retry=retry)
+            return await self.pages(call, retry=retry, most_pages=most_pages)
         except NotFound:
             return []
 
@@ -246,7 +254,7 @@ class ApiSession:
         url = next_address(link, page_url=page.url, api_base_url=self._base)
         check_address(url, what="the address of the next page")
         if not same_origin(url, self._base):
-            why = "its next page is on another host, which must not get the token"
+            why = "its next page is on another host, which must not receive the token"
             raise UnsafeAddress(f"cannot {page.call.operation}", why=why)
         return url
 

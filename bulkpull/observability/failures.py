@@ -15,7 +15,7 @@ from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 # Ids, counts and times differ from dataset to dataset within one and the same reason.
 _VARYING = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\d[\d.,]*")
-_UNKNOWN = "no reason is known"
+_UNKNOWN = "no reason known"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,70 @@
 """
-The HTML report of a run: one self-contained file (pure).
+The HTML report of a run: one self-contained file, `report.html.j2` filled with values (pure).
 
-The outcome is at the top, failures come before successes, and every chart is repeated in words.
+The outcome is at the top, failures come before successes, and every chart is repeated in words. The template escapes
+every text, and what steers a terminal or could be a secret is taken out of it before.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
-from bulkpull.formatting import format_duration, format_size
-from bulkpull.observability.failures import failed_datasets
-from bulkpull.observability.html_markup import Html, element, joined
-from bulkpull.observability.html_sections import draw_datasets, draw_losses, draw_notes, draw_requests
-from bulkpull.observability.html_timeline import draw_timeline, phase_label, timeline_table
-from bulkpull.observability.run_summary import RunOutcome, RunSummary, Severity, run_outcome
-from bulkpull.output.layout import LOG, MANIFEST
-from bulkpull.output.manifest import DatasetRecord, Manifest
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
 
-# No script runs and nothing is fetched, whatever a text on the page says.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-_STYLE = files("bulkpull.observability").joinpath("page.css").read_text(encoding="utf-8")
+from bulkpull import platforms
+from bulkpull.formatting import format_duration, format_size, join_some, plural
+from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
+from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
+from bulkpull.output.layout import LOG, MANIFEST
+from bulkpull.output.manifest import DatasetRecord, Drift, is_lost
+from bulkpull.redact import plain
+
 _SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
+_UNFINISHED = "unfinished"
+_STATUSES = {
+    "complete": (Severity.GOOD, "✓"),
+    "skipped": (Severity.QUIET, "→"),
+    "unavailable": (Severity.MIXED, "–"),
+    "failed": (Severity.BAD, "✕"),
+    _UNFINISHED: (Severity.MIXED, "…"),
+}
+_MOST_REASONS = 6
+_NONE = "–"
+# Where a name such as `AzureUsage` may be broken.
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What failed for one reason, and the command that tries it again."""
+
+    datasets: Sequence[str]
+    what: str
+    why: str | None
+    fix: str | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """A row of the table of datasets; `cells` are numbers as text, by column."""
+
+    dataset: str
+    status: str
+    tone: Severity
+    sign: str
+    cells: dict[str, str]
+    notes: Sequence[str]
 
 
 def render_report(account: RunSummary) -> str:
@@ -32,50 +74,88 @@ def render_report(account: RunSummary) -> str:
     Args:
         account: What happened. Every text in it is escaped, and secrets are removed from it once more.
     """
-    manifest = account.manifest
-    verdict = run_outcome(manifest)
-    page = element(
-        "html",
-        element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-            element("meta", name="color-scheme", content="light dark"),
-            element("link", rel="icon", href="data:,"),
-            element("title", f"{verdict.word}: bulkpull run {manifest.run_id}"),
-            element("style", Html(_STYLE)),
-        ),
-        element("body", _header(account, verdict), element("main", *_sections(account)), _footer(manifest)),
-        lang="en",
-    )
-    return f"<!DOCTYPE html>\n{page}\n"
-
-
-def _header(account: RunSummary, verdict: RunOutcome) -> Html:
-    manifest = account.manifest
-    return element(
-        "header",
-        element("p", f"bulkpull run {manifest.run_id}", class_="soft small mono"),
-        element("span", f"{_SIGNS[verdict.tone]} {verdict.word}", class_=f"status {verdict.tone.value}"),
-        element("h1", verdict.sentence),
-        _slowest(account),
-        element("dl", *_facts(account), class_="facts"),
+    manifest, chronicle = account.manifest, account.chronicle
+    outcome = run_outcome(manifest)
+    moved = [record.dataset for record in manifest.datasets if chronicle.of(record.dataset)]
+    calls = {
+        "sentences": _call_sentences(account),
+        "by_endpoint": sorted(manifest.requests.by_endpoint.items(), key=lambda item: -item[1]),
+        "retries": _retry_lines(chronicle.retries),
+    }
+    return _template().render(
+        style=Markup(_resource("report.css")),  # noqa: S704 - a file of ours
+        manifest=manifest,
+        outcome=outcome,
+        outcome_sign=_SIGNS[outcome.tone],
+        slowest=_slowest(account),
+        facts=_facts(account),
+        failures=[_failure(group, account) for group in failure_groups(manifest)],
+        timeline=draw_timeline(chronicle, moved) if moved else None,
+        box=BOX,
+        datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
+        none_sign=_NONE,
+        notes=_notes(account),
+        calls=calls,
+        ended=_moment(manifest.finished_at),
+        host=urlsplit(manifest.api_base_url).hostname or "the service",
+        manifest_name=MANIFEST,
+        log_name=LOG,
     )
 
 
-def _slowest(account: RunSummary) -> Html | None:
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        finalize=_safe_text,
+    )
+    environment.filters |= {"prose": prose, "breakable": breakable}
+    environment.globals |= {"zip": zip, "numbers": _number_columns}
+    return environment.from_string(_resource("report.html.j2"))
+
+
+def _resource(name: str) -> str:
+    return files("bulkpull.observability").joinpath(name).read_text(encoding="utf-8")
+
+
+def _safe_text(value: Any) -> Any:
+    """A value as it is written: what is HTML already stays, any other text loses secrets and control characters."""
+    return value if isinstance(value, Markup) else plain(str(value))
+
+
+def _number_columns(names: Iterable[str]) -> list[tuple[str, bool]]:
+    return [(name, True) for name in names]
+
+
+def prose(text: str) -> Markup:
+    """A sentence as HTML, in which what stands between backticks is code."""
+    pieces = [escape(plain(piece)) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:  # one backtick has no partner
+        return escape(plain(text))
+    marked = (Markup("<code>{}</code>").format(piece) if number % 2 else piece for number, piece in enumerate(pieces))
+    return Markup("").join(marked)
+
+
+def breakable(name: str) -> Markup:
+    """A dataset's name as HTML, which may be broken between its words where the page is narrow."""
+    return Markup("<wbr>").join(escape(plain(piece)) for piece in _HUMP.split(name))
+
+
+def _slowest(account: RunSummary) -> str | None:
     slowest = account.chronicle.slowest()
     if slowest is None:
         return None
-    words = f"The slowest step: {slowest.dataset}, {phase_label(slowest.phase)}, {format_duration(slowest.length_s)}."
-    return element("p", words, class_="soft")
+    return f"The slowest step: {slowest.dataset}, {PHASE_LABELS[slowest.phase]}, {format_duration(slowest.length_s)}."
 
 
-def _facts(account: RunSummary) -> list[Html]:
+def _facts(account: RunSummary) -> dict[str, str]:
     manifest, records = account.manifest, account.manifest.datasets
     fresh = [record for record in records if record.status == "complete"]
-    facts = {
+    return {
         "Started (UTC)": _moment(manifest.started_at),
         "Took": format_duration(_worked_s(account)),
         "Rows": f"{sum(record.rows for record in fresh):,}",
@@ -83,7 +163,6 @@ def _facts(account: RunSummary) -> list[Html]:
         "As Parquet": format_size(sum(stored_bytes(record) for record in fresh)),
         "Calls": f"{manifest.requests.total:,}",
     }
-    return [element("div", element("dt", name), element("dd", value)) for name, value in facts.items()]
 
 
 def _worked_s(account: RunSummary) -> float:
@@ -99,46 +178,139 @@ def stored_bytes(record: DatasetRecord) -> int:
     return sum(file.bytes for file in record.files)
 
 
-def _sections(account: RunSummary) -> list[Html]:
-    datasets = [record.dataset for record in account.manifest.datasets]
-    moved = [dataset for dataset in datasets if account.chronicle.of(dataset)]
-    sections: list[Html] = []
-    if failed_datasets(account.manifest):
-        sections.append(_section("What failed, worst first", "failed", draw_losses(account)))
-    if moved:
-        figure = joined(
-            draw_timeline(account.chronicle, moved),
-            element("details", element("summary", "The timeline in numbers"), timeline_table(account.chronicle, moved)),
-        )
-        sections.append(_section("Timeline", "timeline", figure))
-    if datasets:
-        sections.append(_section("Datasets", "datasets", draw_datasets(account)))
-    if (notes := draw_notes(account)) is not None:
-        sections.append(_section("Worth knowing", "notes", notes))
-    sections.append(_section("Calls to the service", "calls", draw_requests(account)))
-    return sections
-
-
-def _section(title: str, name: str, content: Html) -> Html:
-    return element("section", element("h2", title, id=name), content, aria_labelledby=name)
-
-
-def _footer(manifest: Manifest) -> Html:
-    host = urlsplit(manifest.api_base_url).hostname or "the service"
-    ended = _moment(manifest.finished_at)
-    return element(
-        "footer",
-        element(
-            "p",
-            f"Ended {ended} UTC, asked {host}, written by {manifest.tool.name} {manifest.tool.version}.",
-            " Beside this page: ",
-            element("a", MANIFEST, href=MANIFEST),
-            " and ",
-            element("a", LOG, href=LOG),
-            ".",
-            class_="soft small",
-        ),
+def _failure(group: FailureGroup, account: RunSummary) -> Failure:
+    error = group.error
+    what = error.what.removeprefix(f"{group.datasets[0]}: ") if error else group.reason
+    words = ["bulkpull", "export", *group.datasets, "--output", str(account.output)]
+    return Failure(
+        group.datasets,
+        what=what[:1].upper() + what[1:],
+        why=error.why if error else None,
+        fix=error.fix if error else None,
+        command=platforms.current().join_command(words),
     )
+
+
+def _rank(record: DatasetRecord) -> int:
+    """What failed first, what is not offered last; else the manifest's order."""
+    return {"failed": 0, "unavailable": 2}.get(record.status, 1)
+
+
+def _dataset_row(record: DatasetRecord, account: RunSummary) -> DatasetRow:
+    status = _UNFINISHED if is_interrupted_pull(record, account.manifest) else record.status
+    tone, sign = _STATUSES[status]
+    has_data = record.status in ("complete", "skipped")
+    took_s = record.seconds.total
+    cells = {
+        "Rows": f"{record.rows:,}" if has_data else _NONE,
+        "Change": _change(record, account.rows_before.get(record.dataset)),
+        "Parquet": format_size(stored_bytes(record)) if has_data else _NONE,
+        "Took": format_duration(took_s) if took_s else _NONE,
+    }
+    return DatasetRow(record.dataset, status, tone, sign, cells, _dataset_notes(record, account))
+
+
+def _change(record: DatasetRecord, before: int | None) -> str:
+    if record.status == "skipped":
+        return "unchanged"
+    if record.status != "complete":
+        return _NONE
+    if before is None:
+        return "first"
+    if before == record.rows:
+        return "±0"
+    share = f" ({(record.rows - before) / before:+.1%})" if before else ""
+    return f"{record.rows - before:+,}{share}".replace("-", "−")
+
+
+def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
+    """What is particular about a dataset; what hits many in the same way is told once, elsewhere."""
+    sentences: list[str] = []
+    if record.status == "skipped" and record.reason:
+        sentences.append(record.reason.removeprefix(f"{record.dataset}: "))
+    if record.drift:
+        sentences += _drift(record.drift)
+    if record.files and record.metrics:
+        left_out = f"; left out: {', '.join(record.metrics_left_out)}" if record.metrics_left_out else ""
+        sentences.append(f"Metrics: {', '.join(record.metrics)}{left_out}.")
+    if record.data_redacted:
+        sentences.append("The service withheld some of the data.")
+    if record.parts:
+        sentences.append(f"Requested in {plural(len(record.parts), 'part')}.")
+    if breaks := account.chronicle.breaks[record.dataset]:
+        sentences.append(f"The download resumed after {plural(breaks, 'break')}.")
+    return sentences
+
+
+def _drift(drift: Drift) -> list[str]:
+    words = (("New columns", drift.appeared), ("Vanished columns", drift.vanished), ("Other types", drift.retyped))
+    return [f"{word}: {', '.join(names)}." for word, names in words if names]
+
+
+def _notes(account: RunSummary) -> list[str]:
+    """What is worth knowing without being a fault."""
+    manifest = account.manifest
+    noted = [(record.dataset, _not_offered(record)) for record in manifest.datasets]
+    noted += [(record.dataset, note) for record in manifest.datasets for note in record.notes]
+    noted += [(record.dataset, _wider(record)) for record in manifest.datasets]
+    notes = [*manifest.notes, *_grouped([(dataset, note) for dataset, note in noted if note])]
+    misfits = [
+        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
+        for record in manifest.datasets
+        for column in record.columns
+        if column.misfit
+    ]
+    if misfits:
+        notes.append(f"Kept as text, because a value did not fit: {', '.join(misfits)}.")
+    return notes
+
+
+def _not_offered(record: DatasetRecord) -> str:
+    return record.reason or "" if record.status == "unavailable" and not is_lost(record) else ""
+
+
+def _wider(record: DatasetRecord) -> str:
+    if record.status != "complete" or record.window or not (record.timespan and record.wider_timespan):
+        return ""
+    return f"{record.timespan} was exported, {record.wider_timespan} is offered: `--timespan widest`"
+
+
+def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
+
+
+def _call_sentences(account: RunSummary) -> list[str]:
+    """The number of API calls, and what slowed them down."""
+    requests, chronicle = account.manifest.requests, account.chronicle
+    total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
+    sentences = [f"{total} in all, {again:,} retried, {throttled:,} answered with “too many requests” (429)."]
+    if chronicle.quota_waits:
+        longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
+        limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
+        words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
+        times = plural(len(chronicle.quota_waits), "time")
+        sentences.append(
+            f"The quota{words} was reached {times}; the longest wait for it was {format_duration(longest_s)}."
+        )
+    if chronicle.allowance is not None:
+        limit, lowest = chronicle.allowance
+        words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
+        sentences.append(f"The service reported {words}; the lowest number left was {lowest:,}.")
+    if chronicle.slowest_pace is not None:
+        sentences.append(f"The service throttled calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+    return sentences
+
+
+def _retry_lines(retries: Counter[tuple[str, str]]) -> list[str]:
+    """Why calls were sent again, each reason once."""
+    alike: Counter[str] = Counter()
+    first = {reason: reasons[0] for reasons, reason in group_by_reason((reason, reason) for _, reason in retries)}
+    for (_, reason), count in retries.items():
+        alike[first.get(reason, reason)] += count
+    lines = [f"{plural(count, 'time')}: {reason}" for reason, count in alike.most_common(_MOST_REASONS)]
+    if len(alike) > _MOST_REASONS:
+        lines.append(f"and {len(alike) - _MOST_REASONS} other reasons; all of them are in the log")
+    return lines
 
 
 def _moment(iso: str) -> str:

@@ -1,5 +1,5 @@
 """
-The timeline of a run as HTML (pure): one bar per dataset on a time axis, and a table with the same numbers.
+The timeline of a run as values for the report's template (pure): bars on a time axis, and a table of the same numbers.
 
 Bars scale with the page, so their sizes are percentages of the run; text beside them keeps its size.
 """
@@ -7,49 +7,90 @@ Bars scale with the page, so their sizes are percentages of the run; text beside
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bulkpull.formatting import format_duration
-from bulkpull.observability.html_markup import Html, breakable, element, joined
 from bulkpull.observability.timings import Phase, RunTimings, Span
 
-_PHASE_LABELS = {
-    Phase.WAITING: "waiting for its turn",
+PHASE_LABELS = {
+    Phase.WAITING: "waiting",
     Phase.SERVICE: "on the service",
     Phase.DOWNLOAD: "download",
     Phase.CONVERT: "convert",
     Phase.PUBLISH: "publish",
 }
 # Phases differ in height as well as in colour; the bar's box is 18 pixels high.
-_BOX, _HEIGHTS = 18, {Phase.WAITING: 3, Phase.SERVICE: 8, Phase.DOWNLOAD: 14, Phase.CONVERT: 14, Phase.PUBLISH: 18}
+BOX = 18
+_HEIGHTS = {Phase.WAITING: 3, Phase.SERVICE: 8, Phase.DOWNLOAD: 14, Phase.CONVERT: 14, Phase.PUBLISH: 18}
+_MINUTE, _HOUR = 60.0, 3600.0
 _STEPS_S = (
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    10_800,
-    21_600,
-    43_200,
-    86_400,
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
+    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
+    *(hours * _HOUR for hours in (1, 2, 3, 6, 12, 24)),
 )
 _MOST_TICKS = 4
+_EDGE = 0.04
+_NONE = "–"
 
 
-def phase_label(phase: Phase) -> str:
-    """The label of a phase on the page."""
-    return _PHASE_LABELS[phase]
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One phase of a dataset; `x` and `width` are shares of the page's width, `y` and `height` pixels."""
+
+    phase: str
+    x: str
+    y: str
+    width: str
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class AxisMark:
+    """A round moment of the axis."""
+
+    x: str
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetTimeline:
+    """
+    The bars of one dataset.
+
+    Attributes:
+        words: The same for those who listen.
+        cells: Time by phase, then the time at which it was done.
+    """
+
+    dataset: str
+    words: str
+    took: str
+    bars: Sequence[Bar]
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The whole figure; `resumptions` are shares of the page's width."""
+
+    legend: Sequence[tuple[Bar, str]]
+    marks: Sequence[AxisMark]
+    resumptions: Sequence[str]
+    columns: Sequence[str]
+    rows: Sequence[DatasetTimeline]
+
+
+def draw_timeline(chronicle: RunTimings, datasets: Sequence[str]) -> Timeline:
+    """The timeline of these datasets."""
+    length_s = max(chronicle.length_s, 1e-3)
+    return Timeline(
+        legend=[(_bar(phase, 0.05, 0.9), words) for phase, words in PHASE_LABELS.items()],
+        marks=[_mark(at_s, at_s / length_s) for at_s in ticks(length_s)],
+        resumptions=[_share(at_s / length_s) for at_s in chronicle.resumptions],
+        columns=[*(PHASE_LABELS[phase].capitalize() for phase in Phase), "Done after"],
+        rows=[_row(dataset, chronicle.of(dataset), length_s=length_s) for dataset in datasets],
+    )
 
 
 def ticks(length_s: float) -> list[float]:
@@ -58,129 +99,29 @@ def ticks(length_s: float) -> list[float]:
     return [step_s * number for number in range(int(length_s / step_s) + 1)]
 
 
-def draw_timeline(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
-    """The bars of `datasets`, with a legend and an axis."""
-    length_s = max(chronicle.length_s, 1e-3)
-    grid = joined(
-        *(_line("grid", at_s / length_s) for at_s in ticks(length_s)),
-        *(_line("again", at_s / length_s) for at_s in chronicle.resumptions),
-    )
-    rows = [
-        element("li", *_row(dataset, chronicle.of(dataset), length_s=length_s, grid=grid), class_="pull")
-        for dataset in datasets
-    ]
-    return element(
-        "figure",
-        _legend(chronicle),
-        _axis(length_s),
-        element("ul", *rows, class_="pulls", role="list"),
-        aria_labelledby="timeline",
+def _row(dataset: str, spans: Sequence[Span], *, length_s: float) -> DatasetTimeline:
+    spent_s = {phase: sum(span.length_s for span in spans if span.phase is phase) for phase in Phase}
+    passed = [phase for phase in Phase if any(span.phase is phase for span in spans)]
+    said = [f"{PHASE_LABELS[phase]} {format_duration(spent_s[phase])}" for phase in passed]
+    ended_s = max((span.ended_s for span in spans), default=0.0)
+    return DatasetTimeline(
+        dataset,
+        words=f"{dataset}: {', '.join(said) or 'no step was taken in this run'}",
+        took=format_duration(ended_s) if spans else _NONE,
+        bars=[_bar(span.phase, span.began_s / length_s, span.length_s / length_s) for span in spans],
+        cells=[format_duration(time_s) if time_s else _NONE for time_s in (*spent_s.values(), ended_s)],
     )
 
 
-def timeline_table(chronicle: RunTimings, datasets: Sequence[str]) -> Html:
-    """The same in numbers: seconds by dataset and phase."""
-    names = [*(_PHASE_LABELS[phase].capitalize() for phase in Phase), "Done after"]
-    head = element(
-        "tr",
-        element("th", "Dataset", scope="col", role="columnheader"),
-        *(element("th", name, scope="col", role="columnheader", class_="number") for name in names),
-        role="row",
-    )
-    rows: list[Html] = []
-    for dataset in datasets:
-        spans = chronicle.of(dataset)
-        spent = [sum(span.length_s for span in spans if span.phase is phase) for phase in Phase]
-        ended_s = max((span.ended_s for span in spans), default=0.0)
-        cells = [
-            element("td", format_duration(each_s) if each_s else "–", class_="number", role="cell", data_name=name)
-            for each_s, name in zip([*spent, ended_s], names, strict=True)
-        ]
-        rows.append(element("tr", element("th", breakable(dataset), scope="row", role="rowheader"), *cells, role="row"))
-    return element(
-        "table",
-        element("caption", "Time spent in each phase; a phase gone through more than once is added up."),
-        element("thead", head, role="rowgroup"),
-        element("tbody", *rows, role="rowgroup"),
-        class_="cards lines",
-        role="table",
-    )
-
-
-def _row(dataset: str, spans: Sequence[Span], *, length_s: float, grid: Html) -> tuple[Html, ...]:
-    said = [
-        f"{_PHASE_LABELS[phase]} {format_duration(sum(span.length_s for span in spans if span.phase is phase))}"
-        for phase in Phase
-        if any(span.phase is phase for span in spans)
-    ]
-    words = f"{dataset}: {', '.join(said) or 'no step was taken in this run'}"
-    took_s = max((span.ended_s for span in spans), default=0.0)
-    bar = element(
-        "svg",
-        element("title", words),
-        grid,
-        *(_rect(span.phase, span.began_s / length_s, span.length_s / length_s) for span in spans),
-        role="img",
-        aria_label=words,
-        height=_BOX,
-    )
-    return (
-        element("span", breakable(dataset), class_="name"),
-        bar,
-        element("span", format_duration(took_s) if spans else "–", class_="took number"),
-    )
-
-
-def _rect(phase: Phase, left: float, width: float) -> Html:
+def _bar(phase: Phase, left: float, width: float) -> Bar:
     height = _HEIGHTS[phase]
-    return element(
-        "rect",
-        x=_share(left),
-        y=str((_BOX - height) / 2),
-        width=_share(width),
-        height=height,
-        class_=phase.value,
-        # Without its outline, what takes a thousandth of the run would not be seen.
-        stroke_width="1",
-    )
+    return Bar(phase.value, x=_share(left), y=str((BOX - height) / 2), width=_share(width), height=height)
 
 
-def _line(kind: str, at: float) -> Html:
-    return element("line", x1=_share(at), x2=_share(at), y1="0", y2=_BOX, class_=kind)
+def _mark(at_s: float, share: float) -> AxisMark:
+    anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
+    return AxisMark(_share(share), format_duration(at_s), anchor)
 
 
 def _share(part: float) -> str:
     return f"{100 * part:.3f}%"
-
-
-def _legend(chronicle: RunTimings) -> Html:
-    entries = [
-        element("li", element("svg", _rect(phase, 0.05, 0.9), aria_hidden="true"), words)
-        for phase, words in _PHASE_LABELS.items()
-    ]
-    if chronicle.resumptions:
-        mark = element("svg", element("line", x1="50%", x2="50%", y1="0", y2=_BOX, class_="again"), aria_hidden="true")
-        entries.append(element("li", mark, "carried on after an interruption; the time in between is left out"))
-    return element("ul", *entries, class_="legend", role="list")
-
-
-def _axis(length_s: float) -> Html:
-    marks = [
-        element("text", format_duration(at_s), x=_share(at_s / length_s), y="14", text_anchor=_anchor(at_s / length_s))
-        for at_s in ticks(length_s)
-    ]
-    return element(
-        "div",
-        element("span"),
-        element("svg", *marks, height="20"),
-        element("span", "done after"),
-        class_="axis",
-        aria_hidden="true",
-    )
-
-
-def _anchor(at: float) -> str:
-    edge = 0.04
-    if at < edge:
-        return "start"
-    return "end" if at > 1 - edge else "middle"

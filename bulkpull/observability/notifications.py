@@ -78,7 +78,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
             and what it started are ended.
     """
     words = platforms.current().split_command(command)
-    by_hand = f"try it by hand, with {path} as its standard input"
+    by_hand = f"run it by hand, with {path} as its standard input"
     with ExitStack() as stack:
         try:
             manifest_file = stack.enter_context(await anyio.to_thread.run_sync(path.open, "rb"))
@@ -108,7 +108,7 @@ async def run_command(command: str, manifest: Manifest, *, path: Path, within_s:
         if status is None:
             raise BulkpullError(
                 f"`notify_command` was ended after {within_s:g} s",
-                fix="let it do its work in the background, or raise `notify_seconds`",
+                fix="let it work in the background, or raise `notify_seconds`",
             )
         if status != 0:
             words_said = await anyio.to_thread.run_sync(_last_words, said)
@@ -160,7 +160,7 @@ async def post(settings: Settings, manifest: Manifest, *, events: Events, clock:
     if reply.status not in _GOOD:
         raise BulkpullError(
             f"{request.label} answered {reply.status} {reply.reason}".rstrip(),
-            fix="check the address, and that it takes a POST of JSON",
+            fix="check the address, and that it accepts a POST of JSON",
         )
 
 

@@ -167,9 +167,9 @@ class Progress:
             wait_s = self._allowance_until_s - now_s
             hindrances.append(f"waiting for the service's allowance of calls: the next one in {wait_s:,.0f} s")
         if self._slowed_to is not None:
-            hindrances.append(f"the service asked for slower calls: {self._slowed_to:.3g} a second")
+            hindrances.append(f"the service throttled calls: {self._slowed_to:.3g} a second")
         if self._trouble is not None and now_s - self._trouble[0] < _TROUBLE_SHOWN_S:
-            hindrances.append(f"{self.repeated} calls repeated, the last because: {self._trouble[1]}")
+            hindrances.append(f"{self.repeated} calls retried, the last because: {self._trouble[1]}")
         return hindrances
 
 

@@ -142,7 +142,7 @@ class RunRecorder:
                 clock=self._clock,
             )
         if patience.cancelled_caught:
-            self._events.warn("notice.lost", reason=f"not all were told within {within_s:g} s")
+            self._events.warn("notice.lost", reason=f"not all notifications were sent within {within_s:g} s")
 
     async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
         try:

@@ -73,7 +73,7 @@ class RunLog:
         self._entries.put(None)
         self._writer.join(_CLOSING_S)
         if self._writer.is_alive():
-            return OSError(errno.ETIMEDOUT, f"the disk did not take it within {_CLOSING_S:.0f} s")
+            return OSError(errno.ETIMEDOUT, f"the disk did not write it within {_CLOSING_S:.0f} s")
         return self._trouble
 
     def _work(self) -> None:

@@ -52,11 +52,11 @@ def run_outcome(manifest: Manifest) -> RunOutcome:
     whole = plural(len(manifest.datasets), "dataset")
     there = [record for record in manifest.datasets if record.status in ("complete", "skipped")]
     if manifest.interrupted:
-        done = f"{len(there)} of {whole} done" if manifest.datasets else "before anything was ordered"
-        sentence = f"The run was stopped, {done}; the same command again carries on."
+        done = f"{len(there)} of {whole} done" if manifest.datasets else "before any report was created"
+        sentence = f"The run was stopped, {done}; the same command resumes it."
         return RunOutcome(Severity.MIXED, "Interrupted", sentence)
     if manifest.submitted:
-        sentence = f"Reports for {whole} are ordered; bulkpull runs resume collects them."
+        sentence = f"Reports for {whole} are created; bulkpull runs resume collects them."
         return RunOutcome(Severity.QUIET, "Submitted", sentence)
     lost = len(failed_datasets(manifest))
     if manifest.status == "failed":

@@ -62,14 +62,14 @@ def to_disk_error(trouble: OSError, path: Path) -> DiskTrouble:
         )
     if trouble.errno in _NO_ROOM:
         return DiskTrouble(
-            f"no room left on the disk while writing {path}",
+            f"no space left on the disk while writing {path}",
             fix="free some space (or point `output` at a larger disk), then run the same command again",
         )
     if trouble.errno in _NO_PERMISSION:
         return DiskTrouble(
             f"no permission to write {path}",
             why=" for user id ".join(filter(None, (trouble.strerror, _user()))),
-            fix="give this user the right to write there, or choose another folder with --output",
+            fix="give this user write permission there, or choose another folder with --output",
         )
     if trouble.errno in {errno.ENOTDIR, errno.EEXIST}:
         return DiskTrouble(f"{path} is in the way: it is not a folder", fix="choose another folder with --output")

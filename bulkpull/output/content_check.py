@@ -19,7 +19,7 @@ def content_fault(file: PublishedFile, output: Path, *, dataset: str, run_id: st
     except OSError as refused:
         return f"it cannot be read: {refused.strerror or refused}"
     if digest != file.sha256:
-        return "its content has changed: the SHA-256 is another than when it was published"
+        return "its content has changed: the SHA-256 differs from the published one"
     rows, what = look_into(output / file.path, dataset=dataset, run_id=run_id)
     if what is None and rows != file.rows:
         return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
@@ -31,7 +31,7 @@ def look_into(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None
     try:
         footer = read_footer(path)
     except (OSError, ValueError) as refused:
-        return 0, f"it is no Parquet file: {printable(str(refused), most=200)}"
+        return 0, f"it is not a Parquet file: {printable(str(refused), most=200)}"
     found = footer.lineage.get("dataset"), footer.lineage.get("run_id")
     if found != (dataset, run_id):
         return footer.rows, f"by its metadata it belongs to {found[0] or 'no dataset'}, run {found[1] or 'unknown'}"

@@ -53,7 +53,7 @@ def faults_of(
     for stranger in sorted(
         set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
     ):
-        yield f"{folder}/{stranger}", "no run has written this file, and who reads by pattern takes it for data"
+        yield f"{folder}/{stranger}", "no run has written this file, but readers that use a pattern read it as data"
 
 
 def size_of(output: Path, path: str) -> int | None:
@@ -73,7 +73,7 @@ def fault_of_place(output: Path, path: str) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return "the file is missing"
     except OSError as refused:
-        return f"it cannot be looked at: {refused.strerror}"
+        return f"it cannot be checked: {refused.strerror}"
     return None
 
 

@@ -99,7 +99,7 @@ class SetAside:
     def sentence(self) -> str:
         """What happened, for the end of the run."""
         return (
-            f"the run ledger was damaged ({self.why}) and is now {self.path}; a new one was begun, published data is "
+            f"the run ledger was damaged ({self.why}) and is now {self.path}; a new one was created, published data is "
             "not concerned, and reports of an interrupted run are found again by their names"
         )
 

@@ -68,8 +68,8 @@ def _check_held(path: Path, held: os.stat_result) -> None:
         is_held = False
     if not is_held:
         raise DiskTrouble(
-            f"{path.parent.parent} is no longer this run's to write",
-            why="its lock was deleted, or the folder was moved or unmounted, while the run was at work",
+            f"{path.parent.parent} no longer belongs to this run",
+            why="its lock was deleted, or the folder was moved or unmounted, during the run",
             fix="put the folder back, then run the same command again: what was published before stays",
         )
 
@@ -90,7 +90,7 @@ def find_writer(folder: Path) -> str | None:
     except Timeout:
         return _holder(writer)
     except OSError:
-        return f"it cannot be told; the last one was {_holder(writer)}"
+        return f"unknown; the last one was {_holder(writer)}"
     lock.release()
     return None
 
@@ -123,7 +123,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
                 raise
             raise DiskTrouble(
                 f"{folder.parent} lies on a file system without locks",
-                fix="choose a folder on a local disk with --output: two runs at once could not be told apart here",
+                fix="choose a folder on a local disk with --output: here two runs at once could not be detected",
             ) from None
     try:
         with disk_errors(writer):
@@ -160,7 +160,7 @@ def _holder(writer: Path) -> str:
         return (
             f"process {writer_info['pid']} on {writer_info['host']}, since {writer_info['since']}"
             if writer_info
-            else "it has just begun"
+            else "it has just started"
         )
     except (ValueError, KeyError, TypeError, OSError):
-        return "it has just begun"
+        return "it has just started"

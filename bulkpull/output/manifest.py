@@ -353,7 +353,7 @@ class Current(_Record):
         except NotBeneath as refused:
             why = refused.strerror
         raise DiskTrouble(
-            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset anew"
+            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset again"
         )
 
     def save(self, output: Path) -> None:

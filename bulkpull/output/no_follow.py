@@ -119,7 +119,7 @@ def refuse_links(folder: Path, *, root: Path) -> None:
         except FileNotFoundError:
             return
         if _is_link(path, mode):
-            raise NotBeneath(f"{path} is a link, and bulkpull leaves its own folders by none")
+            raise NotBeneath(f"{path} is a link, and bulkpull follows no links out of its folders")
 
 
 def names_beneath(folder: Path, *, root: Path) -> list[str]:

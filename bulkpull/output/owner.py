@@ -50,7 +50,7 @@ def load_owner(output: Path) -> Owner | None:
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DiskTrouble(
             f"{path} cannot be read",
-            why="it is damaged, so that nobody can tell whose data lie in the folder",
+            why="it is damaged, so the owner of the data in the folder is unknown",
             fix="restore it, or choose another folder with --output",
         ) from None
     account_facts = Current.load(output).account
@@ -74,7 +74,7 @@ def check_owner(output: Path, account: Account) -> None:
         raise SettingsError(
             f"{output} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
             why="folders were merged",
-            fix=f"restore {CURRENT} and move what is not this account's to another folder; nothing was ordered",
+            fix=f"restore {CURRENT} and move what is not this account's to another folder; no report was created",
         )
     if owner is not None and owner.account != account:
         raise _other_account(output, str(owner.account), account)
@@ -195,5 +195,5 @@ def _other_account(output: Path, there: str, account: Account) -> SettingsError:
     return SettingsError(
         f"{output} holds the data of another account: {there}",
         why=f"this run is for {account}",
-        fix="choose another folder with --output; nothing was ordered",
+        fix="choose another folder with --output; no report was created",
     )

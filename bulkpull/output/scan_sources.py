@@ -51,7 +51,7 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
         raise DiskTrouble(
             f"a snapshot of {dataset} in {output} was removed while it was looked at",
             why=gone.filename or str(gone).partition("\n")[0],
-            fix="read again: retention removes whole snapshots, and those that are left are found",
+            fix="read again: retention has deleted it, and the remaining snapshots will be found",
         ) from None
 
 
@@ -71,15 +71,15 @@ def _refuse_damaged(snapshot: Snapshot, dataset: str, *, output: Path) -> None:
     missing = [f"{path}: {what}" for path, what in faults if what is not None]
     if missing or not snapshot.files:
         raise DiskTrouble(
-            f"the snapshot of {dataset} by run {snapshot.run_id} is not whole any more",
+            f"the snapshot of {dataset} by run {snapshot.run_id} is no longer complete",
             why=missing[0] if missing else "its folder is empty",
-            fix="`bulkpull runs verify` tells what else is damaged; read the others by naming their runs",
+            fix="`bulkpull runs verify` shows what else is damaged; read the others by naming their runs",
         )
 
 
 def _fault(path: Path, output: Path) -> str | None:
     if not path.is_relative_to(output):
-        return "it lies outside of the output folder"
+        return "it is outside of the output folder"
     return fault_of_place(output, path.relative_to(output).as_posix())
 
 

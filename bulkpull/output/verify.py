@@ -151,7 +151,7 @@ class Verifier:
         self._tell(
             CURRENT,
             what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
-            fix=f"restore it from a backup, or run `{command}`: it publishes them anew",
+            fix=f"restore it from a backup, or run `{command}`: it publishes them again",
         )
 
     def _foreign(self, dataset: str, run_id: str, account: str) -> Trouble:
@@ -275,10 +275,10 @@ class Verifier:
             words.append("--demo")
         if self.config is not None:
             words += ["--config", str(self.config)]
-        return f"run `{platforms.current().join_command(words)}`: it publishes the dataset anew"
+        return f"run `{platforms.current().join_command(words)}`: it publishes the dataset again"
 
     def _forget(self, dataset: str, run_id: str) -> str:
-        return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not concerned"
+        return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not affected"
 
     def _count(self, paths: Sequence[str]) -> None:
         self.findings.snapshots += 1

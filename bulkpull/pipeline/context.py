@@ -93,7 +93,7 @@ class RunContext:
         if number > most:
             raise TooManyReports(
                 f"{dataset}: its windows need {number:,} reports, and `reports_per_dataset` allows {most:,}",
-                fix="give a later --since, or allow more by --yes or `reports_per_dataset`; nothing was ordered",
+                fix="give a later --since, or allow more by --yes or `reports_per_dataset`; no report was created",
             )
 
     def count_report(self, dataset: str) -> None:

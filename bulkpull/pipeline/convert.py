@@ -117,19 +117,23 @@ async def widen_file(
         return await _in_child(WideningRequest(source, into, dict(types)), threads=None)
 
 
-async def warm_up(limiter: anyio.CapacityLimiter) -> None:
+async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
     """
-    Keep children at hand while this runs: start as many as may convert at once, and let small files share them.
+    Keep idle child processes ready while this runs; small files share them.
 
-    Starting one costs a third of a second, most of it for importing polars, which is better spent while the service
-    still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system allows no
-    further process, there are fewer: who converts asks again, and tells.
+    Starting one costs half a second of processor time, most of it for importing polars, which is better spent while
+    the service still makes its reports. Runs until it is cancelled, and ends the idle children then. Where the system
+    allows no further process, there are fewer: a conversion that needs one starts it, and reports the failure.
+
+    Args:
+        limiter: How many files may be converted at once; no more children than that.
+        most: How many files are expected; no more children than that.
     """
     spares: list[Converter] = []
     _spares.set(spares)
     try:
         with suppress(ConverterDied):
-            while len(spares) < limiter.total_tokens - limiter.borrowed_tokens:
+            while len(spares) < min(most, limiter.total_tokens - limiter.borrowed_tokens):
                 spares.append(await _start())
         await anyio.sleep_forever()
     finally:

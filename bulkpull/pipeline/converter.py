@@ -111,9 +111,7 @@ class Converter:
                     return received and received[1]
                 now_s, used_s = anyio.current_time(), processor_seconds(received[1])
             except NotAFrame:
-                raise died(
-                    "what it answered is not an answer", fix="look for software that hooks into Python"
-                ) from None
+                raise died("its reply is not valid", fix="look for software that hooks into Python") from None
             if used_s - processor_s >= _WORKING_S:
                 processor_s, since_s = used_s, now_s
             elif now_s - since_s >= STILL_S:
@@ -137,8 +135,8 @@ class Converter:
                     await anyio.wait_readable(self.channel)
                     break
             else:
-                why = f"it gave no sign of life for {2 * SILENCE_S:,.0f} s"
-                raise died(why, fix="see whether somebody stopped the process, or the machine swaps")
+                why = f"it sent no heartbeat for {2 * SILENCE_S:,.0f} s"
+                raise died(why, fix="check whether the process was stopped, or the machine is swapping")
             piece = self._receive()
             if not piece:
                 return None
@@ -201,7 +199,7 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None) -
         ours.close()
         if error.errno not in _NO_PROCESS:
             raise
-        why = f"the system starts no further process ({error.strerror})"
+        why = f"the system cannot start another process ({error.strerror})"
         raise died(why, fix=_LIMIT_FIX) from None
     except BaseException:
         ours.close()
@@ -214,7 +212,7 @@ async def start(environment: Mapping[str, str], *, threads: int | None = None) -
 
 def died(why: str, *, fix: str) -> ConverterDied:
     """The error for a child that gave no answer."""
-    return ConverterDied("the report's file was not converted: the converting process died", why=why, fix=fix)
+    return ConverterDied("the report's file was not converted: the conversion process died", why=why, fix=fix)
 
 
 async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
@@ -231,7 +229,7 @@ def _explained(status: int, last_words: bytes) -> ConverterDied:
         why = f"it was ended by {name}"
         if name == "SIGKILL":
             why += ", which the system sends when memory runs out"
-        return died(why, fix="run the same command again with more memory or with less running beside it")
+        return died(why, fix="run the same command again with more memory or with fewer other programs running")
     words = last_words.decode("utf-8", errors="replace")
     lines = words.strip().splitlines()
     if any(word in words for word in _LIMIT_WORDS):

@@ -17,14 +17,14 @@ from bulkpull.insights.connect import Connection
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, form_recorder, load_form
 from bulkpull.pipeline.in_flight import UNLEARNT, ReportsInFlight
-from bulkpull.pipeline.poll import Poller, PollForm
+from bulkpull.pipeline.poll import Poller
 from bulkpull.pipeline.poll_rules import PollSchedule
 from bulkpull.pipeline.publish import Publisher
 from bulkpull.pipeline.report_quota import OneOffQuota
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.submit import Submitter
-from bulkpull.pipeline.usual_durations import LOOK_FORM, REMEMBERED_FORM, remembered_form
 
 
 async def equip(
@@ -122,23 +122,23 @@ async def _poller(
     random: Callable[[], float],
     on_queued: Callable[[int], None],
 ) -> Poller:
-    """The poller, which knows what the service made earlier runs fall back to."""
-    now = clock.now()
-
-    async def remember(form: PollForm) -> None:
-        facts = {"form": form.name.lower()}
-        await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
+    """The poller, which knows which forms of look-up the service refused in earlier runs."""
+    lookup = ExecutionLookup(
+        connection.client,
+        events=events,
+        form=await load_form(ledger, now=clock.now()),
+        remember=form_recorder(ledger, run_id=run_id, clock=clock),
+    )
 
     def count_retry() -> None:
         connection.http.tally.retried += 1
 
     return Poller(
         client=connection.client,
+        lookup=lookup,
         clock=clock,
         events=events,
         schedule=_schedule(settings),
-        form=remembered_form(await ledger.noted(LOOK_FORM, since=iso_utc(now - REMEMBERED_FORM)), now=now),
-        remember=remember,
         spacing_s=lambda: connection.client.pacer.look_spacing_s,
         random=random,
         on_queued=on_queued,

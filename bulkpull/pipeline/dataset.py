@@ -409,7 +409,7 @@ class DatasetExport:
         published = self._published
         is_same = published is not None and self._is_same_question and published.content_hash == record.content_hash
         if self.only_news and is_same:
-            raise Unchanged(f"execution {record.execution_id} brought the data that are published already")
+            raise Unchanged(f"execution {record.execution_id} has data that are already published")
         baseline = self._baseline
         drift = find_schema_drift(
             published_types(baseline),

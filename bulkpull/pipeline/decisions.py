@@ -19,13 +19,13 @@ from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
 from bulkpull.pipeline.decide import DatasetFacts, Decision, Seen, decide
+from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.report_memory import ReportMemory
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.scheduled_report import Schedule, find_candidates, is_late
 from bulkpull.question import question_of
 
-_COMPLETED = (ExecutionStatus.COMPLETED,)
 _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 
 
@@ -44,6 +44,7 @@ async def decide_all(
     unchanged: Iterable[StepEntry],
     reports: Sequence[Report] | None,
     client: InsightsClient,
+    lookup: ExecutionLookup,
     schedule: Schedule | None,
     done: Container[str] = (),
     reusable: Reusable | None = None,
@@ -57,6 +58,8 @@ async def decide_all(
         memories: What the ledger knows of each dataset's scheduled reports.
         unchanged: The ledger's notes on data that were found to be those that are published.
         reports: All that the service lists; `None` where it does not tell.
+        lookup: Asks for the completed executions. A report that the service refuses by itself counts as one that did
+            not run.
         schedule: The times of a night, which asks after the executions of all scheduled reports; `None` for an export.
         done: Datasets that the run that is carried on has published.
         reusable: What earlier runs left.
@@ -68,7 +71,7 @@ async def decide_all(
     known = {pull: memories.get(pull.dataset) or ReportMemory() for pull in parts}
     found = {pull: _reports_of(pull, reports, memory) for pull, memory in known.items() if schedule and not pull.window}
     asked = [report for of_one in found.values() for report in of_one]
-    executions = tuple(await _latest_executions([report.report_id for report in asked], client=client))
+    executions = tuple(await _latest_executions(asked, lookup=lookup))
     late = [report for report in asked if schedule and is_late(report, executions, now=schedule.now)]
     begun = await _begun_executions(late, client=client)
     decisions: dict[str, Decision] = {}
@@ -110,22 +113,22 @@ def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemo
 
 async def _begun_executions(reports: Sequence[Report], *, client: InsightsClient) -> dict[str, Execution]:
     """The latest execution of each report that is late, in whatever state; what cannot be read is left out."""
-    found: dict[str, Execution] = {}
-    for report in reports:
-        with suppress(ReportingError, TransferError):
-            for execution in await client.get_executions([report.report_id], statuses=_UNFINISHED):
-                found[report.report_id] = execution
-    return found
+    report_ids = [report.report_id for report in reports]
+    executions: list[Execution] = []
+    with suppress(ReportingError, TransferError):
+        try:
+            executions = await client.get_executions(report_ids, statuses=_UNFINISHED) if report_ids else []
+        except RequestRejected:
+            for report_id in report_ids:
+                with suppress(ReportingError, TransferError):
+                    executions += await client.get_executions([report_id], statuses=_UNFINISHED)
+    return {execution.report_id: execution for execution in executions}
 
 
-async def _latest_executions(report_ids: Sequence[str], *, client: InsightsClient) -> list[Execution]:
-    if not report_ids:
-        return []
-    try:
-        return await client.get_executions(report_ids, statuses=_COMPLETED)
-    except RequestRejected:
-        # The joined form is not honoured everywhere (behaviour 107), and one id may spoil it (fault 41).
-        found: list[Execution] = []
-        for report_id in report_ids:
-            found += await client.get_executions([report_id], statuses=_COMPLETED)
-        return found
+async def _latest_executions(reports: Sequence[Report], *, lookup: ExecutionLookup) -> list[Execution]:
+    refused: dict[str, RequestRejected] = {}
+    lookup.on_refused = refused.__setitem__
+    executions = await lookup.ask([report.report_id for report in reports]) if reports else []
+    if reports and len(refused) == len(reports):
+        raise next(iter(refused.values()))  # it is not about one report
+    return executions

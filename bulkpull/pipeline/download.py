@@ -17,10 +17,11 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from bulkpull.clock import Clock
-from bulkpull.errors import FileDamaged
+from bulkpull.errors import BulkpullError, FileDamaged
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
 from bulkpull.output.atomic_files import disk_errors, sync_folder
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.transfer.blob_version import Version
 from bulkpull.transfer.partial_file import PartialFile
 from bulkpull.transfer.signed_link import Relink, SignedLink
@@ -71,9 +72,9 @@ async def download_report(
     Fetch the file behind `link` into `into`.
 
     The file stands under its name only when it is whole: length and, where the host gives one, MD5 are checked. Until
-    then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, or
-    the process is killed, a later call for the same execution takes both up; so it does with a file that was finished.
-    After a failure nothing is left.
+    then it is called `*.part`, and a journal beside it says which of its bytes are there. When this is cancelled, the
+    process is killed, or the network or the service fails, a later call for the same execution takes both up; so it
+    does with a file that was finished. Nothing is left of a file that is damaged or gone (`is_worth_resuming`).
 
     Args:
         link: Used byte for byte, without any credential of ours (behaviours 120 and 123).
@@ -119,13 +120,14 @@ async def download_report(
             await partial.rename(into)
             if background is not None:
                 background.start_soon(_settle, partial)
-        except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(_SAVING_S, shield=True):
-                await transfer.save()
-            raise
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(partial.remove)
+        except BaseException as error:
+            is_passing = isinstance(error, BulkpullError) and partial.done_bytes and is_worth_resuming(error)
+            if is_passing or isinstance(error, anyio.get_cancelled_exc_class()):
+                with anyio.move_on_after(_SAVING_S, shield=True), suppress(OSError):
+                    await transfer.save()
+            else:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(partial.remove)
             raise
         finally:
             with anyio.CancelScope(shield=True):

@@ -119,7 +119,7 @@ class DecisionExecutor:
             )
             record.due_at = None  # it has come, by whatever way
             source = record.generated_at or "the latest execution"
-            raise Unchanged(f"the data of {source} are those that are published already", why=same.why) from same
+            raise Unchanged(f"the data of {source} are already published", why=same.why) from same
 
     async def _provide_schedule(
         self, decision: Decision, schedule: ScheduleDecision, record: DatasetRecord

@@ -104,11 +104,11 @@ class ReportsInFlight:
             quota: How many active reports it allows, when it says so.
         """
         ours = len(self._held) - 1  # the one that is refused holds a place as well
-        self._lower(max(1, ours if quota is None else min(ours, quota)), reason="the service refuses more reports")
+        self._lower(max(1, ours if quota is None else min(ours, quota)), reason="the service accepts no more reports")
 
     def queued(self, at_work: int) -> None:
         """The service makes `at_work` reports of ours at once and lets others wait."""
-        self._lower(max(_LEAST_QUEUED, 2 * at_work), reason="the service makes reports one after the other")
+        self._lower(max(_LEAST_QUEUED, 2 * at_work), reason="the service generates reports one after the other")
 
     async def wait_for_end(self) -> None:
         """Wait until one of those in flight has ended."""

@@ -3,7 +3,7 @@ Compares the service's list of datasets with what this folder has published (pur
 
 The list depends on role and account (behaviour 27), so a dataset that was never exported may simply be missing from it.
 A list without any requested dataset, or without a dataset that was published here before, means that a role was
-removed, the wrong account signed in, or the service has a fault. Such a run must not count as complete.
+removed, the wrong account signed in, or the service has an error. Such a run must not count as complete.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def check_offer(
             error = AuthError(
                 f"{one.dataset}: the service lists none of the datasets that this folder has published "
                 f"({len(published)})",
-                why="it looks like a role that was taken away, or like another account",
+                why="the role may have been removed, or this is another account",
                 fix=_ROLE,
             )
             return replace(one, reason=error.reason, failed=True, error=error)
@@ -77,7 +77,7 @@ def check_offer(
             )
             return replace(one, reason=lost.reason, failed=True, error=lost)
         if is_nothing_there and (not offered or not one.named):
-            what = "offers no dataset at all" if not offered else "offers none of the datasets that are asked for"
+            what = "offers no dataset at all" if not offered else "offers none of the requested datasets"
             nothing = NotFound(f"{one.dataset}: the service {what}", fix=_ROLE)
             return replace(one, reason=nothing.reason, failed=True, error=nothing)
         return one

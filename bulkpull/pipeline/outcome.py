@@ -90,7 +90,7 @@ def record_error(record: DatasetRecord, error: Exception) -> None:
         record.error = error
     else:
         fault = BulkpullError(
-            f"{record.dataset}: an unexpected fault ({type(error).__name__})",
+            f"{record.dataset}: an unexpected error ({type(error).__name__})",
             why=str(error) or None,
             fix="this is a defect in bulkpull: run again with `--log-level debug` and report it",
         )
@@ -116,14 +116,18 @@ def stay(record: DatasetRecord, published: DatasetRecord | None, *, is_submitted
 
 
 def settle(records: Sequence[DatasetRecord]) -> RunStatus:
-    """The status of the run; what was refused everywhere means that the role is missing altogether (exit status 4)."""
+    """
+    The status of the run.
+
+    Where every dataset that the service offers is refused, the role is missing altogether: a failure, exit status 4.
+    """
     for record in records:
         if record.status == "failed" and record.reason is None:
             record.reason = f"{record.dataset}: interrupted; run the same command again to carry on"
-    if records and all(isinstance(record.error, AccessDenied) for record in records):
-        for record in records:
-            record.error = _as_role_problem(record.error)
-        return "failed"
+    offered = [record for record in records if record.status != "unavailable" or record.error is not None]
+    if offered and all(isinstance(record.error, AccessDenied) for record in offered):
+        for record in offered:
+            record.status, record.error = "failed", _as_role_problem(record.error)
     return status_of(list(records))
 
 

@@ -215,7 +215,7 @@ def _plan_dataset(
     if offered is None:
         return Unavailable(dataset, _not_offered(dataset, listed=listed), named=named)
     if not offered.columns:
-        reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to ask for"
+        reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to export"
         return Unavailable(dataset, reason, named=named)
     try:
         return held_against_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
@@ -305,8 +305,8 @@ def _unknown(name: str, *, known: Sequence[str]) -> SettingsError:
     near = nearest(name, known)
     hint = f"did you mean {near}? " if near else ""
     return SettingsError(
-        f"there is no dataset named {name.strip()!r}",
-        why="none of those that are known has that name or alias",
+        f"unknown dataset {name.strip()!r}",
+        why="no known dataset has that name or alias",
         fix=f"{hint}`bulkpull datasets` shows the names",
     )
 

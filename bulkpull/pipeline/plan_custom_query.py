@@ -116,7 +116,7 @@ def select_pull(
     if keeps_history and pull.indivisible:
         raise SettingsError(
             f"{selection.name}: `keep` lets a snapshot grow month by month",
-            why="its rows depend on all others of the window",
+            why="its rows depend on all other rows of the window",
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
     return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
@@ -144,7 +144,7 @@ def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalo
             fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
         )
     hint = did_you_mean(name.text, (*listed, *(dataset.name for dataset in catalog.datasets)))
-    raise SettingsError(f"there is no dataset named {name.text!r}", fix=hint or "see `bulkpull datasets` for the names")
+    raise SettingsError(f"unknown dataset {name.text!r}", fix=hint or "`bulkpull datasets` lists the names")
 
 
 def _with_every_column(
@@ -155,7 +155,7 @@ def _with_every_column(
     columns = tuple(filter(can_stand_in_query, listed))
     if not columns:
         raise SettingsError(
-            f"the service lists {offered.name} without selectable columns, so there is nothing to ask for"
+            f"the service lists {offered.name} without selectable columns, so there is nothing to export"
         )
     notes = [odd_column_note(name) for name in listed if name not in columns]
     notes += map(odd_metric_note, choice.not_queryable)
@@ -202,7 +202,7 @@ def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str)
         hints = [f"{name}: {hint}" for name, hint in near.items() if hint]
         raise SettingsError(
             f"the system query of {source} names {', '.join(drift.missing)}, which the service does not list today",
-            why="; ".join(("system queries fall behind the columns", *hints)),
+            why="; ".join(("system queries are not updated when columns change", *hints)),
             fix="give the columns by `dataset` and `select` instead",
         )
     if not drift.left_out:

@@ -61,7 +61,7 @@ class ExportEstimate:
     @property
     def sentence(self) -> str:
         """All of it for a person."""
-        time = "no earlier run tells how long they take"
+        time = "no earlier run shows how long they take"
         if self.elapsed_s is not None:
             time = f"by earlier runs they take about {format_duration(self.elapsed_s)}"
         quota = ""

@@ -2,17 +2,14 @@
 Polls reports until their execution is completed; one loop asks for all pending reports at once.
 
 The service throttles per partner without announcing its limit, so the number of calls must not grow with the number of
-reports: each poll asks for all of them, joined by `;` (behaviour 106). If that is refused, bisection finds the report
-that makes the call fail and leaves it out; if the form of the call is refused (behaviour 107), polls fall back to one
-status, then to one report per call.
+reports: each poll asks for all of them (`execution_lookup`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import anyio
 
@@ -26,25 +23,17 @@ from bulkpull.errors import (
     ReportingError,
     ReportLost,
     RequestRejected,
+    ServiceTrouble,
     TransferError,
 )
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
+from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
 
-_ALL_STATUSES = tuple(ExecutionStatus)
 _COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
 _LINK_GRACE_TICKS = 3
-_PAIR = 2
-
-
-class PollForm(IntEnum):
-    """The forms of the poll call, from the cheapest to the most compatible."""
-
-    ALL_STATUSES = 0
-    ONE_STATUS = 1
-    ONE_REPORT = 2
 
 
 @dataclass(slots=True)
@@ -54,6 +43,7 @@ class _Watch:
     report: Report
     since_s: float
     usual_s: float | None = None
+    deadline_from_s: float | None = None
     status: str | None = None
     running_since_s: float | None = None
     seen: bool = False
@@ -81,9 +71,8 @@ class Poller:
     Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Args:
+        lookup: Asks after the executions of all reports; a report that it finds refused has failed.
         schedule: First wait, longest wait and deadline, in seconds.
-        form: How the service lets itself be asked, as far as earlier runs know.
-        remember: Gets each form that the service made us fall back to.
         spacing_s: Seconds of the service's allowance that one call of a look takes up.
         random: Gives numbers in [0, 1); it spreads the looks of many runs.
         on_retry: Called when a look failed, which the next look repeats.
@@ -94,32 +83,29 @@ class Poller:
         self,
         *,
         client: InsightsClient,
+        lookup: ExecutionLookup,
         clock: Clock,
         events: Events,
         schedule: PollSchedule,
-        form: PollForm = PollForm.ALL_STATUSES,
-        remember: Callable[[PollForm], Awaitable[None]] | None = None,
         spacing_s: Callable[[], float] = lambda: 0.0,
         random: Callable[[], float] = lambda: 0.5,
         on_queued: Callable[[int], None] = lambda _: None,
         on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._clock, self._events, self._schedule = client, clock, events, schedule
-        self._remember, self._spacing_s, self._random = remember, spacing_s, random
+        self._lookup, self._spacing_s, self._random = lookup, spacing_s, random
+        lookup.on_refused = self._refuse
         self._on_queued, self._on_retry = on_queued, on_retry
         self._watches: dict[str, _Watch] = {}
         self._news = anyio.Event()
-        self._form = form
-        self._alone: set[str] = set()
-        self._most_joined: int | None = None
-        self._joined_works = False
-        self._calls = 0
         self._looked_at = -math.inf
         self._finished_at_s = -math.inf
         self._failures = 0
         self._trouble: str | None = None
 
-    async def wait_for_completion(self, report: Report, *, usual_s: float | None = None) -> Execution:
+    async def wait_for_completion(
+        self, report: Report, *, usual_s: float | None = None, may_be_replaced: bool = False
+    ) -> Execution:
         """
         Wait until the report's execution is completed and has a link.
 
@@ -128,6 +114,8 @@ class Poller:
         Args:
             report: As `submit_report` returned it, with an execution under way.
             usual_s: How long reports of its dataset took in earlier runs, seconds; `None` when nobody knows.
+            may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
+                A last try always has the whole deadline of the settings: a dataset may have become slower.
 
         Returns:
             The completed execution. Its link is signed for a limited time: use it next.
@@ -135,12 +123,18 @@ class Poller:
         Raises:
             ExecutionFailed: The service gave up on this execution.
             ExecutionOverdue: The deadline passed.
-            ReportLost: The report or its query is gone from the service.
+            ServiceTrouble: The deadline passed, and the service could not be asked.
+            ReportLost: The report or its query no longer exists on the service.
             AuthError, AccessDenied: The service refuses to answer us.
 
         Source: behaviours 102 to 119.
         """
-        watch = _Watch(report, since_s=self._clock.monotonic(), usual_s=usual_s)
+        watch = _Watch(
+            report,
+            since_s=self._clock.monotonic(),
+            usual_s=usual_s,
+            deadline_from_s=usual_s if may_be_replaced else None,
+        )
         self._watches[report.report_id] = watch
         self._news.set()
         try:
@@ -190,13 +184,13 @@ class Poller:
             longest_s = max(schedule.initial_s, schedule.longest_s)
             wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
         # Looks of several reports that fall close together are one look, and looks share the allowance.
-        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._calls))
+        apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._lookup.calls))
         return max(wait_s, self._looked_at + apart_s - now, 0.0)
 
     async def _tick(self) -> None:
         pending = self._pending()
         try:
-            answers = await self._ask(pending)
+            answers = await self._lookup.ask([watch.report.report_id for watch in pending])
         except (AuthError, AccessDenied) as error:
             for watch in pending:
                 watch.settle(error=error)
@@ -227,96 +221,10 @@ class Poller:
         if waiting:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
-    async def _ask(self, pending: Sequence[_Watch]) -> list[Execution]:
-        self._calls = 0
-        ids = [watch.report.report_id for watch in pending]
-        is_single = self._form is PollForm.ONE_REPORT
-        joined = [] if is_single else [report_id for report_id in ids if report_id not in self._alone]
-        answers: list[Execution] = []
-        most = self._most_joined or max(1, len(joined))
-        for start in range(0, len(joined), most):
-            answers += await self._ask_together(joined[start : start + most])
-        for report_id in ids if is_single else [report_id for report_id in ids if report_id in self._alone]:
-            answers += await self._ask_alone(report_id) or []
-        return answers
-
-    async def _ask_together(self, ids: Sequence[str]) -> list[Execution]:
-        if self._form is PollForm.ALL_STATUSES:
-            if (answers := await self._ask_for(ids, statuses=_ALL_STATUSES)) is not None:
-                return answers
-            if (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
-                await self._fall_back(PollForm.ONE_STATUS)
-                return answers
-        elif (answers := await self._ask_for(ids, statuses=_COMPLETED_ONLY)) is not None:
-            return answers
-        if len(ids) == 1:
-            return await self._ask_alone(ids[0]) or []
-        return await self._halve(ids)
-
-    async def _halve(self, ids: Sequence[str]) -> list[Execution]:
-        """Find which of these, refused together, spoil the call; or that no call may ask for several."""
-        middle = len(ids) // 2
-        halves = [ids[:middle], ids[middle:]]
-        asked = [
-            await (self._ask_alone(half[0]) if len(half) == 1 else self._ask_for(half, statuses=_COMPLETED_ONLY))
-            for half in halves
-        ]
-        if not self._joined_works and all(
-            answers is None or len(half) == 1 for half, answers in zip(halves, asked, strict=True)
-        ):
-            return await self._ask_each(halves=halves, answered=asked)
-        if all(answers is not None for answers in asked):
-            if len(ids) == _PAIR:
-                self._alone.update(ids)  # both are good by themselves
-            else:
-                self._most_joined = max(map(len, halves))
-        found: list[Execution] = []
-        for half, answers in zip(halves, asked, strict=True):
-            if answers is not None:
-                found += answers
-            elif len(half) > 1:
-                found += await self._halve(half)
-        return found
-
-    async def _ask_each(
-        self, *, halves: Sequence[Sequence[str]], answered: Sequence[list[Execution] | None]
-    ) -> list[Execution]:
-        """Ask one by one, where no joined call was ever answered: either the form is refused, or several are bad."""
-        found: list[Execution] = []
-        bad = 0
-        for half, answers in zip(halves, answered, strict=True):
-            for report_id in half:
-                alone = answers if len(half) == 1 else await self._ask_alone(report_id)
-                bad += alone is None
-                found += alone or []
-        if not bad:
-            await self._fall_back(PollForm.ONE_REPORT)
-        return found
-
-    async def _ask_alone(self, report_id: str) -> list[Execution] | None:
-        """Its executions; a report that is refused by itself ends there, and harms nobody else."""
-        self._calls += 1
-        try:
-            return await self._client.get_executions([report_id], statuses=_COMPLETED_ONLY, retry=False)
-        except RequestRejected as error:
-            if (watch := self._watches.get(report_id)) is not None:
-                watch.settle(error=error)
-            return None
-
-    async def _ask_for(self, ids: Sequence[str], *, statuses: Sequence[str]) -> list[Execution] | None:
-        self._calls += 1
-        try:
-            answers = await self._client.get_executions(ids, statuses=statuses, retry=False)
-        except RequestRejected:
-            return None
-        self._joined_works = self._joined_works or len(ids) > 1
-        return answers
-
-    async def _fall_back(self, form: PollForm) -> None:
-        self._form = form
-        self._events.warn("poll.narrowed", form=form.name.lower())
-        if self._remember is not None:
-            await self._remember(form)
+    def _refuse(self, report_id: str, error: RequestRejected) -> None:
+        """A report that the service refuses by itself ends there, and harms no other."""
+        if (watch := self._watches.get(report_id)) is not None:
+            watch.settle(error=error)
 
     async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
         verdict, execution = execution_state(watch.report, answers)
@@ -385,14 +293,18 @@ class Poller:
         report = watch.report
         try:
             if not await self._client.get_reports(report_id=report.report_id):
-                watch.settle(error=ReportLost(f"report {report.report_id} is gone from the service", why="deleted"))
+                watch.settle(
+                    error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
+                )
             elif not await self._client.get_queries(query_id=report.query_id):
-                watch.settle(error=ReportLost(f"the query of report {report.report_id} is gone from the service"))
+                watch.settle(
+                    error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
+                )
             elif watch.seen:
                 watch.settle(
                     error=ExecutionFailed(
                         f"the execution of report {report.report_id} has failed",
-                        why=f"it was {watch.status}, and the service does not show it any more",
+                        why=f"it was {watch.status}, and the service no longer lists it",
                     )
                 )
         except (ReportingError, TransferError):
@@ -410,7 +322,7 @@ class Poller:
         """
         End the wait for reports past the deadline.
 
-        A report that is being made has `deadline_s` from then on. Time in the service's queue says nothing against a
+        A report that is being made has its deadline from then on. Time in the service's queue says nothing against a
         report while others of ours are being made: it counts from the last time that one of them was.
         """
         now = self._clock.monotonic()
@@ -422,17 +334,20 @@ class Poller:
             since_s = watch.running_since_s
             if since_s is None:
                 since_s = max(watch.since_s, self._finished_at_s)
-            age_s = now - since_s
-            if age_s >= self._schedule.deadline_s:
-                watch.settle(error=_overdue(watch, age_s, trouble=self._trouble))
-            elif age_s >= self._schedule.deadline_s / 2 and not watch.warned:
+            age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
+            if self._trouble is not None and age_s >= self._schedule.deadline_s:
+                watch.settle(error=_not_told(watch, age_s, trouble=self._trouble))
+            elif self._trouble is None and age_s >= deadline_s:
+                is_learnt = deadline_s < self._schedule.deadline_s
+                watch.settle(error=_overdue(watch, age_s, is_learnt=is_learnt))
+            elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._events.warn(
                     "execution.changed",
                     report_id=watch.report.report_id,
                     status=watch.status or "not seen yet",
                     age_s=round(age_s, 1),
-                    deadline_s=self._schedule.deadline_s,
+                    deadline_s=deadline_s,
                 )
 
 
@@ -440,11 +355,22 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
     return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
 
 
-def _overdue(watch: _Watch, age_s: float, *, trouble: str | None) -> ExecutionOverdue:
-    seen = f"the service last called it {watch.status}" if watch.status else "the service never showed an execution"
+def _not_told(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
+    """Nobody knows what became of the report, so it is neither deleted nor ordered again (case C11)."""
+    return ServiceTrouble(
+        f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",
+        why=f"the last poll failed: {trouble}",
+        fix="run the same command again later: it takes up the report, which stays on the service",
+    )
+
+
+def _overdue(watch: _Watch, age_s: float, *, is_learnt: bool) -> ExecutionOverdue:
+    seen = f"its last status was {watch.status}" if watch.status else "the service never showed an execution"
     began = "after it was begun" if watch.running_since_s is not None else "without being begun"
+    longer = "raise `report_timeout_seconds` if reports of this size need longer, or run the export again later"
+    if is_learnt:
+        seen += f"; earlier reports of this dataset took {watch.deadline_from_s:,.0f} s"
+        longer = "run the export again later"
     return ExecutionOverdue(
-        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}",
-        why=f"the last look failed: {trouble}" if trouble else seen,
-        fix="raise `report_timeout_seconds` if reports of this size need longer, or run the export again later",
+        f"report {watch.report.report_id} was not completed {age_s:,.0f} s {began}", why=seen, fix=longer
     )

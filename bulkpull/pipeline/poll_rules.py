@@ -15,6 +15,9 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 
 # An interval of a fifteenth of the age looks at most 7 % (on average 3 %) too late, and about 40 times an hour.
 _SHARE_OF_AGE = 1 / 15
+# A report that takes so many times as long as earlier ones of its dataset is ordered anew; half an hour at the least.
+_TIMES_USUAL = 8.0
+_SHORTEST_DEADLINE_S = 1_800.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
 # `reportGeneratedTime` and `createdTime` both come from the service, perhaps from two machines of it.
 _SERVER_SKEW = timedelta(minutes=5)
@@ -22,7 +25,7 @@ _SERVER_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """The poll intervals, in seconds; `deadline_s` counts from the report's creation."""
+    """The poll intervals, in seconds; no report is waited for longer than `deadline_s`."""
 
     initial_s: float = 5.0
     longest_s: float = 60.0
@@ -49,6 +52,17 @@ class PollSchedule:
         if usual_s is not None and age_s < usual_s:
             return min(usual_s - age_s + draw * self.initial_s, self.deadline_s)
         return self.interval_s(age_s) * (0.5 + draw)
+
+    def deadline_for(self, usual_s: float | None) -> float:
+        """
+        How long a report is waited for: eight times what earlier ones took, within half an hour and `deadline_s`.
+
+        Args:
+            usual_s: What earlier reports of the dataset took, seconds; `None` where nobody knows.
+        """
+        if usual_s is None:
+            return self.deadline_s
+        return min(self.deadline_s, max(_SHORTEST_DEADLINE_S, usual_s * _TIMES_USUAL))
 
     def grace_s(self) -> float:
         """How long an execution may be missing, or its link, before it is looked into."""

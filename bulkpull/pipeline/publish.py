@@ -74,7 +74,7 @@ class Publisher:
     Args:
         output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
-        check_lock: Raises when the output folder is no longer this run's to write.
+        check_lock: Raises when the output folder no longer belongs to this run.
         account: The one that the folder belongs to.
     """
 
@@ -245,7 +245,7 @@ def hold_back(
         HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
             `fail_on_redacted`.
     """
-    publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it all the same"
+    publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it anyway"
     if fail_on_redacted and data_redacted:
         raise HeldBack(
             f"{dataset}: the service withheld revenue or personal data",
@@ -255,13 +255,13 @@ def hold_back(
     if rows == 0 and current_rows and on_shrink == "hold":
         raise HeldBack(
             f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
-            fix=f"the current one stays; if an empty answer is right, {publish}",
+            fix=f"the current one stays; if no rows are correct, {publish}",
         )
     if drift and on_drift == "fail":
         raise HeldBack(
             f"{dataset}: the columns differ from {'the published snapshot' if drift.changes else 'what was asked for'}",
             why=describe_drift(drift),
-            fix=f"adapt what reads them; then {publish}",
+            fix=f"adapt the readers; then {publish}",
         )
 
 
@@ -285,7 +285,7 @@ def drift_notes(drift: Drift) -> list[str]:
         changed = drift.model_copy(update={"unrequested": []})
         notes.append(f"columns differ from the snapshot before: {describe_drift(changed)}")
     if drift.unrequested:
-        notes.append(f"the report has columns that were not asked for, kept as text: {', '.join(drift.unrequested)}")
+        notes.append(f"the report has columns that were not requested, kept as text: {', '.join(drift.unrequested)}")
     return notes
 
 

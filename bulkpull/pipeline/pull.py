@@ -39,7 +39,7 @@ from bulkpull.errors import (
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath
+from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.converted_pull import (
@@ -125,7 +125,7 @@ class PullRunner:
                     place.is_ordered = True
                     if (part := await self._take_up(report.report_id, report=report)) is not None:
                         return part
-                    execution = await self._poll(report)
+                    execution = await self._poll(report, may_be_replaced=attempt < attempts)
                 return await self._fetch(execution, report=report)
             except _WORTH_A_NEW_REPORT as error:
                 if report is None:
@@ -211,8 +211,14 @@ class PullRunner:
 
     @property
     def _folder(self) -> Path:
-        base = self.context.staging if self.pull.window is None else self.context.private / PARTS
-        return base / self.pull.dataset / pull_fingerprint(self.pull)
+        if self.pull.window is not None:
+            return self._kept_folder
+        return self.context.staging / self.pull.dataset / pull_fingerprint(self.pull)
+
+    @property
+    def _kept_folder(self) -> Path:
+        """Where windows are kept, and downloads that a passing fault has stopped."""
+        return self.context.private / PARTS / self.pull.dataset / pull_fingerprint(self.pull)
 
     @property
     def _part(self) -> str | None:
@@ -265,10 +271,12 @@ class PullRunner:
                 return await self.convert(part.stored, part.execution, report=part.report)
         return None
 
-    async def _poll(self, report: Report) -> Execution:
+    async def _poll(self, report: Report, *, may_be_replaced: bool) -> Execution:
         with self._step(Step.POLL):
             usual_s = self.context.usual_s.get(self.pull.dataset)
-            execution = await self.context.poller.wait_for_completion(report, usual_s=usual_s)
+            execution = await self.context.poller.wait_for_completion(
+                report, usual_s=usual_s, may_be_replaced=may_be_replaced
+            )
         self._know(execution)
         await self._note("execution", report_id=report.report_id, **execution_facts(execution))
         return execution
@@ -282,7 +290,9 @@ class PullRunner:
         folder = self._folder
         for fetch in range(1, _FETCHES + 1):
             with disk_errors(folder):
-                # What an interrupted run has fetched is taken up; what turned out damaged is not.
+                # What an earlier run has fetched is taken up; what turned out damaged is not.
+                if fetch == 1:
+                    await anyio.to_thread.run_sync(_take_back, folder, self._kept_folder, self.context.private)
                 await anyio.to_thread.run_sync(_make_ready, folder, self.context.private, fetch == 1)
             stored = await self._download(execution, folder / "report")
             try:
@@ -312,7 +322,7 @@ class PullRunner:
             ):
                 if fresh.execution_id == execution.execution_id and fresh.link is not None:
                     return fresh.link
-            raise FileGone(f"execution {execution.execution_id} gives no link any more")
+            raise FileGone(f"execution {execution.execution_id} has no link any more")
 
         assert execution.link is not None
         async with context.downloads:
@@ -367,6 +377,18 @@ def _make_empty(folder: Path, private: Path) -> None:
     remove_beneath(folder, root=private)
     refuse_links(folder, root=private)
     folder.mkdir(parents=True)
+
+
+def _take_back(folder: Path, kept: Path, private: Path) -> None:
+    """Go on with the download that an earlier run put aside, unless this run has begun one already."""
+    if folder == kept or not names_beneath(kept, root=private):
+        return
+    if not names_beneath(folder, root=private):
+        remove_beneath(folder, root=private)
+        makedirs_durable(folder.parent, root=private)
+        rename_beneath(kept, folder, root=private)
+    else:
+        remove_beneath(kept, root=private)
 
 
 def _make_ready(folder: Path, private: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords

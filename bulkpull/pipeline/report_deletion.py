@@ -11,14 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bulkpull.errors import BulkpullError, ExecutionFailed, ExecutionOverdue, FileGone, ReportLost, Unchanged
+from bulkpull.errors import (
+    AuthError,
+    BulkpullError,
+    ExecutionFailed,
+    ExecutionOverdue,
+    FileDamaged,
+    FileGone,
+    ReportingError,
+    ReportLost,
+    TransferError,
+    Unchanged,
+)
 
 WHY_DELETED: Mapping[type[BulkpullError], str] = {
-    Unchanged: "its data are published already",
+    Unchanged: "its data are already published",
     ExecutionFailed: "the service says that it failed",
     ExecutionOverdue: "it was not ready within `report_timeout_seconds`",
     ReportLost: "the service does not know it, or its query, any more",
-    FileGone: "the service has removed its file, also at repeated looks",
+    FileGone: "the service has removed its file, also after repeated checks",
 }
 """By the error that ended the dataset; nothing but these. A dataset without error is published and durable."""
 
@@ -31,3 +42,14 @@ def may_delete_report(error: BulkpullError | None) -> bool:
         error: What became of its data: `None` when they are published and durable.
     """
     return error is None or isinstance(error, tuple(WHY_DELETED))
+
+
+def is_worth_resuming(error: BulkpullError | None) -> bool:
+    """
+    Whether the bytes that were downloaded before this fault are still good (pure).
+
+    They are where the network, the storage host or the API failed on the way, since the report stays on the service.
+    They are not where the report is of no use any more, or the bytes themselves are damaged.
+    """
+    is_passing = isinstance(error, TransferError | ReportingError | AuthError)
+    return is_passing and not isinstance(error, FileDamaged) and not may_delete_report(error)

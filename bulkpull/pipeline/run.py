@@ -51,6 +51,7 @@ from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
 from bulkpull.pipeline.execute import DecisionExecutor
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, form_recorder, load_form
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
 from bulkpull.pipeline.naming import parse_report_name
@@ -81,6 +82,7 @@ from bulkpull.pipeline.run_cleanup import (
     datasets_not_begun,
     delete_outdated_queries,
     delete_unneeded_reports,
+    keep_downloads,
     limit_tidying,
 )
 from bulkpull.pipeline.time_limit import is_overdue
@@ -128,6 +130,7 @@ class Run:
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
+    _look_form: PollForm | None = None
     _keeper: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
@@ -295,6 +298,7 @@ class Run:
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
+            await anyio.to_thread.run_sync(keep_downloads, folder, list(self._records.values()))
             await anyio.to_thread.run_sync(clear_staging, folder)
         await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=self.clock.now()))
         try:
@@ -338,6 +342,8 @@ class Run:
         look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
         self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
+        if self._look_form is not None:
+            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._look_form)
         self._tell_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
@@ -369,7 +375,7 @@ class Run:
                     tools.published_anyway = self.published_anyway
                     watching.start_soon(tools.poller.run)
                     if fetched:
-                        watching.start_soon(warm_up, tools.conversions)
+                        watching.start_soon(partial(warm_up, tools.conversions, most=len(fetched)))
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
                     executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
@@ -435,6 +441,13 @@ class Run:
             unchanged=await ledger.noted(UNCHANGED),
             reports=found.listed,
             client=client,
+            lookup=ExecutionLookup(
+                client,
+                events=self.events,
+                form=max(await load_form(ledger, now=self.clock.now()), PollForm.ONE_STATUS),
+                remember=self._learn_form,
+                retry=True,
+            ),
             schedule=schedule_of(self.settings, now=client.service_time()) if is_nightly else None,
             done=found.done,
             reusable=found.reusable,
@@ -443,6 +456,9 @@ class Run:
         used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
         self._unused = unused_reports(found.listed or (), memories, used=used)
         return decisions
+
+    async def _learn_form(self, form: PollForm) -> None:
+        self._look_form = form  # noted once the ledger has a row for this run
 
     def _tell_unused(self) -> None:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
@@ -535,9 +551,9 @@ class Run:
         """Say so for every dataset that is not done."""
         limit_s = self.settings.run_timeout_seconds or 0.0
         why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
-        self._notes.append(f"the run ended because {why}; the same command carries on")
+        self._notes.append(f"the run ended because {why}; the same command resumes")
         if not self._records:
-            await self._lose_all(RunOverdue("the run had not begun to order anything", why=why), ledger=ledger)
+            await self._lose_all(RunOverdue("the run had not created any report", why=why), ledger=ledger)
         for record in self._records.values():
             if record.status == "failed" and record.reason is None:
                 record_error(record, RunOverdue("not finished", why=why))
@@ -548,7 +564,7 @@ class Run:
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
         if await anyio.to_thread.run_sync(is_without_links, output):
-            self._notes.append("`latest/` is left out, because this file system has no links: read `current.json`")
+            self._notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
         manifest = Manifest(
             run_id=self.run_id,
             status=status,

@@ -10,13 +10,15 @@ from anyio.abc import TaskGroup
 
 from bulkpull.errors import BulkpullError
 from bulkpull.model import Pull, Report
+from bulkpull.output.atomic_files import makedirs_durable
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import STANDING
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.no_follow import names_beneath, remove_beneath
+from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.converted_pull import PARTS
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.pipeline.reusable_work import KEPT
 
 # How long deletions may go on once all datasets are done.
@@ -37,8 +39,26 @@ def clear_staging(folder: OutputFolder) -> None:
     remove_beneath(folder.staging, root=Layout(folder.output).private)
 
 
+def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
+    """
+    Put aside what was downloaded of reports that stay on the service after a passing fault.
+
+    The next run takes up such a report, and carries on with its file where this run stopped.
+    """
+    private = Layout(folder.output).private
+    for record in records:
+        if not is_worth_resuming(record.error):
+            continue
+        with suppress(OSError):
+            staged, kept = folder.staging / record.dataset, private / PARTS / record.dataset
+            makedirs_durable(kept, root=private)
+            for mark in names_beneath(staged, root=private):
+                remove_beneath(kept / mark, root=private)
+                rename_beneath(staged / mark, kept / mark, root=private)
+
+
 def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
-    """Remove windows of datasets that no run has completed in some days."""
+    """Remove downloads and windows of datasets that no run has completed in some days."""
     private, oldest_s = Layout(folder.output).private, (now - KEPT).timestamp()
     with suppress(OSError):
         for dataset in names_beneath(private / PARTS, root=private):

@@ -193,7 +193,7 @@ def _why_at_rest(report: Report) -> str | None:
     if report.status.casefold() == ReportStatus.PAUSED.casefold():
         return "it was paused"
     if report.status.casefold() != ReportStatus.ACTIVE.casefold():
-        return f"it is used up (its status is {report.status})"
+        return f"it has ended (its status is {report.status})"
     return None
 
 
@@ -203,7 +203,7 @@ def _why_other_query(report: Report, pull: Pull, *, memory: ReportMemory) -> str
     if report.window is not None:
         return "it asks for other days"
     if not _is_same_query(report.query_text, pull):
-        return "its query or its columns are out of date"
+        return "its query or its columns have changed"
     return None if answers(report, pull, memory) else "it was made for another question"
 
 

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +22,7 @@ import anyio
 from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import (
     AccessDenied,
+    BulkpullError,
     ListNotTold,
     NotFound,
     QuotaExceeded,
@@ -67,6 +69,7 @@ class Submitter:
     """Set once it is known which queries this run wants."""
     _expected: Collection[str] | None = None
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
+    _failed_listings: list[BulkpullError] = field(default_factory=list)
     _making: dict[str, anyio.Lock] = field(default_factory=dict)
     _doubles: list[Query] = field(default_factory=list)
     _after_making: SharedLookup[Query] = field(init=False)
@@ -204,8 +207,11 @@ class Submitter:
         """
         The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
 
-        Where it is not the one just made, that one is deleted; where this cannot be found out, it is used as it is.
+        Where it is not the one just made, that one is deleted. Where this cannot be found out, or calls are few, it is
+        used as it is, and the next run deletes what is double.
         """
+        if not self.client.pacer.has_plenty:
+            return made
         try:
             listed = await self._after_making.find(made.name)
         except (ReportingError, TransferError):
@@ -271,12 +277,18 @@ class Submitter:
             raise refused
 
     async def _known_queries(self) -> dict[str, Query]:
+        failed_before = len(self._failed_listings)
         async with self._listing:
             if self._queries is None:
+                if len(self._failed_listings) > failed_before:
+                    raise copy(self._failed_listings[-1])  # the listing that this dataset waited for
                 try:
                     listed = await self.client.get_queries()
                 except (AccessDenied, ListNotTold):
                     listed = []  # a role may be refused the listing and still be allowed to create
+                except BulkpullError as error:
+                    self._failed_listings.append(error)
+                    raise
                 self._queries = {}
                 for query in sorted(filter(is_ours, listed), key=_made_at):
                     # Of several of one text the oldest serves.

@@ -32,7 +32,7 @@ def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
         return None
     known = catalog.find(pull.reads)
     if known is None or known.time_column is None:
-        return "no document tells which of its columns is its time"
+        return "its time column is not documented"
     return f"its time column {known.time_column} is not selected"
 
 

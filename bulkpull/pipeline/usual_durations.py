@@ -1,5 +1,5 @@
 """
-What earlier runs learned about the service (pure): how long reports take, and which form of the poll call works.
+How long reports took in earlier runs (pure).
 
 Reports of the slowest datasets are created first, because the slowest one ends the run. A dataset without a known
 duration goes before all others: it may be the slowest.
@@ -13,11 +13,7 @@ from statistics import median
 
 from bulkpull.model import Pull
 from bulkpull.output.ledger import StepEntry
-from bulkpull.pipeline.poll import PollForm
 
-LOOK_FORM = "look_form"
-"""The ledger's step for a form of looks that the service made a run fall back to."""
-REMEMBERED_FORM = timedelta(days=7)
 REMEMBERED_DURATIONS = timedelta(days=60)
 _LATEST = 5
 
@@ -64,15 +60,6 @@ def slowest_first(pulls: Sequence[Pull], *, usual_s: Mapping[str, float], rows: 
         return known_s is not None, -(known_s or 0.0), -rows.get(pull.dataset, 0), -len(pull.columns)
 
     return sorted(pulls, key=key)
-
-
-def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> PollForm:
-    """The form of looks that the latest run fell back to within a week; else the cheapest one."""
-    for entry in reversed(noted):
-        name = str(entry.facts.get("form", "")).upper()
-        if name in PollForm.__members__:
-            return PollForm[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else PollForm.ALL_STATUSES
-    return PollForm.ALL_STATUSES
 
 
 def _between(begin: object, end: object) -> float | None:

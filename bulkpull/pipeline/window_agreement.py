@@ -79,9 +79,7 @@ class WindowAgreement:
         """The whole that was asked for, out of the one report that holds it."""
         part = found.part
         whole = replace(part, pull=replace(part.pull, window=self.whole))
-        self.notes.append(
-            "the service does not keep to windows for it: one report held all that was asked for and was cut here"
-        )
+        self.notes.append("the service ignores windows for it: one report had all requested rows and was cut here")
         return await self.convert(whole, self.bounds_of(self.whole))
 
     async def agree(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:

@@ -79,7 +79,7 @@ def _find_dataset(name: Name, text: str, *, offered: Sequence[OfferedDataset], c
     what = f"the service does not list {known.name} for this account" if known else f"there is no dataset {name.text}"
     hint = did_you_mean(name.text, names if known else (*names, *(dataset.name for dataset in catalog.datasets)))
     raise QueryError(
-        what, text=text, at=name.at, length=len(name.text), fix=hint or "see `bulkpull datasets` for the names"
+        what, text=text, at=name.at, length=len(name.text), fix=hint or "`bulkpull datasets` lists the names"
     )
 
 

@@ -18,6 +18,7 @@ from bulkpull.redact import printable
 from bulkpull.transfer.blob_version import Version, version_of_range, version_of_whole
 from bulkpull.transfer.byte_ranges import ByteRange
 from bulkpull.transfer.storage_codes import STORAGE_CODES, Remedy
+from bulkpull.transport.messages import request_id_in
 from bulkpull.transport.rate_limit import parse_retry_after
 
 ERROR_PAGE_BYTES = 8_192
@@ -26,8 +27,6 @@ ERROR_PAGE_BYTES = 8_192
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})")
 _STORAGE_CODE = re.compile(rb"<Code>\s*([A-Za-z]{1,80})\s*</Code>")
-# Ids that support asks for; nothing else is quoted as one.
-_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 _BY_STATUS: Mapping[int, Remedy] = {
     HTTPStatus.REQUEST_TIMEOUT: Remedy.WAIT,
     HTTPStatus.TOO_EARLY: Remedy.WAIT,
@@ -43,7 +42,7 @@ _USUAL = {
     Remedy.NEW_REPORT: "the report's file is gone from the storage host",
 }
 _SHOWN_CHARACTERS = 200
-_PROXY_FIX = "check user name and password in HTTPS_PROXY, or let the storage host pass without the proxy (NO_PROXY)"
+_PROXY_FIX = "check user name and password in HTTPS_PROXY, or exclude the storage host from the proxy (NO_PROXY)"
 
 
 class FileReplaced(TransferError):
@@ -141,7 +140,7 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, *, no
         unknown failures, `TransferError` for permanent ones.
     """
     code = headers.get("x-ms-error-code") or _code_in(body)
-    why = f"HTTP {status}, {code or 'no error code'}{_request_id(headers)}"
+    why = f"HTTP {status}, {code or 'no error code'}{request_id_in(headers)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         content_range = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
         return RangeNotSatisfiable(
@@ -181,21 +180,19 @@ def _proxy_refusal(status: int, headers: Mapping[str, str], *, code: str | None,
     if status in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED) or (
         status == HTTPStatus.UNAUTHORIZED and not is_the_hosts
     ):
-        return TransferError("a proxy or gateway before the storage host wants a sign-in", why=why, fix=_PROXY_FIX)
+        return TransferError(
+            "a proxy or gateway in front of the storage host requires a sign-in", why=why, fix=_PROXY_FIX
+        )
     return None
 
 
-def _request_id(headers: Mapping[str, str]) -> str:
-    request_id = headers.get("x-ms-request-id", "").strip()
-    return f", x-ms-request-id {request_id}" if _ID.fullmatch(request_id) else ""
-
-
-def refuse_error_page(first: bytes) -> None:
+def refuse_error_page(first: bytes, headers: Mapping[str, str]) -> None:
     """
     Refuse an error page of the storage host that comes under status 200 (fault 70).
 
     Args:
         first: The first bytes of the file.
+        headers: Of the reply.
 
     Raises:
         LinkExpired, StorageTrouble, FileGone: As its code says. What has no such code is left to the converter.
@@ -204,7 +201,8 @@ def refuse_error_page(first: bytes) -> None:
         return
     code = _code_in(first[:ERROR_PAGE_BYTES])
     if (known := STORAGE_CODES.get(code or "")) is not None:
-        raise _error_for(known.remedy, known.meaning, why=f"{code} in an error page under status 200", pause_s=None)
+        why = f"{code} in an error page under status 200{request_id_in(headers)}"
+        raise _error_for(known.remedy, known.meaning, why=why, pause_s=None)
 
 
 def _code_in(body: bytes) -> str | None:

@@ -48,7 +48,7 @@ class SignedLink:
 
         Raises:
             LinkExpired: Fresh links were refused too, for about a minute.
-            FileGone: The execution gives no link any more.
+            FileGone: The execution has no link any more.
         """
         async with self._turn:
             if self.link is not refused:

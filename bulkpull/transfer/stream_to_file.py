@@ -66,7 +66,7 @@ class Pour:
             async with aclosing(self.reply.chunks()) as chunks:
                 async for chunk in chunks:
                     if self.claim.position == 0:
-                        refuse_error_page(bytes(chunk[:ERROR_PAGE_BYTES]))
+                        refuse_error_page(bytes(chunk[:ERROR_PAGE_BYTES]), self.reply.headers)
                     is_due = self._take(chunk)
                     if self.claim.is_done:
                         break

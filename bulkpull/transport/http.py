@@ -74,14 +74,16 @@ _PROXY_AUTHENTICATION = 407
 _WITH_DATA = frozenset({200, 206})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-aadusertoken", "x-aaduserticket"})
 _PROXY_FIX = "check the address and the credentials in HTTPS_PROXY"
-_HEAD_FIX = "look for a proxy or gateway that adds headers; it was not repeated, because it would be the same again"
+_HEAD_FIX = (
+    "look for a proxy or gateway that adds headers; the request was not retried, because the result would be the same"
+)
 _NETWORK_FIX = "check this machine's network and DNS, the address, and whether a proxy is needed (HTTPS_PROXY)"
 _TLS_FIX = "add the authority's certificate by `ca_file`, and check whether a proxy opens the connection"
 
-_OLD_TLS = "the other side offers TLS 1.0 or 1.1 only, and 1.2 is the oldest that is safe"
-_OLD_TLS_FIX = "check the address and the proxy on the way; whoever runs that server has to switch on TLS 1.2 or 1.3"
+_OLD_TLS = "the server offers only TLS 1.0 or 1.1, and 1.2 is the oldest safe version"
+_OLD_TLS_FIX = "check the address and the proxy; the operator of the server must enable TLS 1.2 or 1.3"
 
-_NO_TLS = "the other side answers without TLS"
+_NO_TLS = "the server answers without TLS"
 _NO_TLS_FIX = "check scheme and port of the address, and of HTTPS_PROXY: https needs a port that speaks TLS"
 
 
@@ -140,7 +142,7 @@ _CLOSED = (aiohttp.ClientConnectionError, ConnectionError)
 # The first that fits counts, so subclasses stand before their bases.
 _MEANINGS = (
     _Meaning(_UNTRUSTED, TlsRefused, "the certificate is not trusted", _tls_words, _TLS_FIX),
-    _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "TLS cannot be agreed on", _tls_words, _TLS_FIX),
+    _Meaning((aiohttp.ClientSSLError, ssl.SSLError), TlsRefused, "the TLS handshake failed", _tls_words, _TLS_FIX),
     _Meaning(
         (aiohttp.ClientConnectorDNSError,), NotConnected, "no connection", "its name cannot be resolved", _NETWORK_FIX
     ),
@@ -155,7 +157,7 @@ _MEANINGS = (
         _PROXY_FIX,
     ),
     _Meaning(
-        (aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "it did not come about in time", _NETWORK_FIX
+        (aiohttp.ConnectionTimeoutError,), NotConnected, "no connection", "the connection timed out", _NETWORK_FIX
     ),
     _Meaning(
         (aiohttp.ClientConnectorError,),
@@ -164,11 +166,11 @@ _MEANINGS = (
         lambda e: e.os_error.strerror or "refused",
         _NETWORK_FIX,
     ),
-    _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address is none that can be asked"),
-    _Meaning((TimeoutError,), AnswerOverdue, "the answer did not come in time"),
-    _Meaning(_CLOSED, AnswerLost, "the connection was closed before the answer was whole"),
-    _Meaning((aiohttp.ClientPayloadError,), AnswerLost, "the answer broke off"),
-    _Meaning((BaseException,), AnswerLost, "no whole answer came back", lambda e: type(e).__name__),
+    _Meaning(_NO_ADDRESS, UnsafeAddress, "it is not asked", "its address cannot be used"),
+    _Meaning((TimeoutError,), AnswerOverdue, "the reply did not arrive in time"),
+    _Meaning(_CLOSED, AnswerLost, "the connection was closed before the reply was complete"),
+    _Meaning((aiohttp.ClientPayloadError,), AnswerLost, "the reply was truncated"),
+    _Meaning((BaseException,), AnswerLost, "no complete reply arrived", lambda e: type(e).__name__),
 )
 
 
@@ -181,15 +183,15 @@ def translate(error: BaseException, *, label: str) -> BulkpullError:
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_AUTHENTICATION:
         return ProxyRefused(f"{label}: the proxy refuses the credentials")
     if _is_too_long(error):
-        return HeadTooLong(f"{label}: the head of the answer is too long", why=_head_words(error), fix=_HEAD_FIX)
+        return HeadTooLong(f"{label}: the response headers are too long", why=_head_words(error), fix=_HEAD_FIX)
     hung_up = ssl.SSLEOFError | ssl.SSLZeroReturnError
     if isinstance(error, aiohttp.ClientConnectorSSLError) and isinstance(error.os_error, hung_up):
-        return NotConnected(f"{label}: no connection", why="the other side hung up while TLS was agreed on")
+        return NotConnected(f"{label}: no connection", why="the server closed the connection during the TLS handshake")
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         if _has_tls_reason(error, _OLD_TLS_REASONS):
-            return TlsRefused(f"{label}: TLS cannot be agreed on", why=_OLD_TLS, fix=_OLD_TLS_FIX)
+            return TlsRefused(f"{label}: the TLS handshake failed", why=_OLD_TLS, fix=_OLD_TLS_FIX)
         if _has_tls_reason(error, _NO_TLS_REASONS):
-            return TlsRefused(f"{label}: TLS cannot be agreed on", why=_NO_TLS, fix=_NO_TLS_FIX)
+            return TlsRefused(f"{label}: the TLS handshake failed", why=_NO_TLS, fix=_NO_TLS_FIX)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.of))
     why = meaning.why(error) if callable(meaning.why) else meaning.why
     return meaning.kind(f"{label}: {meaning.what}", why=why, fix=meaning.fix)
@@ -362,7 +364,7 @@ class Http:
 
         Raises:
             NotConnected: Nothing was sent.
-            AnswerLost: It was sent, and no whole answer came back.
+            AnswerLost: It was sent, and no complete reply arrived.
             TlsRefused: The certificate cannot be trusted.
             ProxyRefused: The proxy refuses its credentials; asked once, then remembered.
             UnsafeAddress: The address, or a redirect, leads where credentials must not go.
@@ -378,7 +380,7 @@ class Http:
                 if reply.status not in followed or not location:
                     return reply
                 request = _redirected(request, location)
-        raise UnsafeAddress(f"{request.label}: it redirects without end")
+        raise UnsafeAddress(f"{request.label}: too many redirects")
 
     async def _exchange(self, request: Request) -> Reply:
         response = await self._open(request, auto_decompress=True)
@@ -389,7 +391,7 @@ class Http:
             ).chunks():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
-                    raise UnexpectedReply(f"{request.label}: the answer is longer than {MAX_BODY_BYTES:,} bytes")
+                    raise UnexpectedReply(f"{request.label}: the reply is longer than {MAX_BODY_BYTES:,} bytes")
         finally:
             response.release()
         return Reply(response.status, response.headers, bytes(body), request.url, response.reason or "")
@@ -442,13 +444,13 @@ class Http:
             self._check_link(target, what=f"{request.label}: a redirect")
             check_reach(target, from_url=request.url, allowed=self._near_hosts, what=f"{request.label}: a redirect")
             request = replace(request, url=target)
-        raise UnsafeAddress(f"{request.label}: it redirects without end")
+        raise UnsafeAddress(f"{request.label}: too many redirects")
 
     async def _open(self, request: Request, *, auto_decompress: bool) -> aiohttp.ClientResponse:
         if self._session is None or self._session.closed:
             raise BulkpullError(
                 f"{request.label}: the connection is closed",
-                why="it lives as long as its `async with` block",
+                why="it is open only within its `async with` block",
                 fix="make the call within the block, or open a new one",
             )
         times = request.timeouts
@@ -555,6 +557,7 @@ def _redirected(request: Request, location: str) -> Request:
     target = join_address(request.url, location, what=f"{request.label}: a redirect")
     if not same_origin(request.url, target):
         raise UnsafeAddress(
-            f"{request.label}: a redirect is not followed", why="it leads to another host, which must not get the token"
+            f"{request.label}: a redirect is not followed",
+            why="it leads to another host, which must not receive the token",
         )
     return replace(request, url=target)

@@ -6,6 +6,7 @@ Headers, forms and URL queries hold secrets, so no repr shows them.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from urllib.parse import urlsplit
 
 ERROR_BODY_S = 15.0
 """How long the body of a refusal is read, seconds."""
+
+
+# Nothing else is quoted as an id.
+_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,12 @@ class Reply:
     body: bytes = field(repr=False)
     url: str = field(repr=False)
     reason: str = ""
+
+
+def request_id_in(headers: Mapping[str, str]) -> str:
+    """The id that Microsoft's support asks for, as a piece of an error's reason; nothing where there is none."""
+    found = next((value for name, value in headers.items() if name.lower() == "x-ms-request-id"), "").strip()
+    return f", x-ms-request-id {found}" if _ID.fullmatch(found) else ""
 
 
 class RequestCounts:

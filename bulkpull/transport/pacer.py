@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,6 +21,7 @@ from enum import IntEnum
 import anyio
 
 from bulkpull.clock import Clock, sleep_unless
+from bulkpull.errors import Throttled
 from bulkpull.events import Events
 from bulkpull.transport.allowance import (
     WINDOW_S,
@@ -54,6 +55,8 @@ _WINDOWS_PER_LOOK = 3
 # Looks may use two thirds of an allowance; tidying leaves them that much.
 _LOOKS_SHARE = 2 / 3
 _REPORTED_FROM_S = 1.0
+# A service that has answered nothing but 429 for so long is not waited for again; one pause of an hour is.
+_LONGEST_REFUSAL_S = 3_000.0
 
 
 class Urgency(IntEnum):
@@ -93,12 +96,20 @@ class RateLimiter:
         calls_per_s: The ceiling of the rate.
         burst: How many may be sent at once after the service has reported an allowance; three until then.
         window_s: The assumed length of the service's window, seconds, until a Retry-After shows otherwise.
+        random: Gives numbers in [0, 1); it spreads the calls of many runs after a 429.
     """
 
     def __init__(
-        self, *, calls_per_s: float, burst: int, clock: Clock, events: Events, window_s: float = WINDOW_S
+        self,
+        *,
+        calls_per_s: float,
+        burst: int,
+        clock: Clock,
+        events: Events,
+        window_s: float = WINDOW_S,
+        random: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._clock = clock
+        self._clock, self._random = clock, random
         self._events = events
         self._full_burst = burst
         self._state = initial_state(calls_per_s=calls_per_s, burst=min(burst, _CAREFUL_BURST), at=clock.monotonic())
@@ -110,6 +121,7 @@ class RateLimiter:
         self._orders_ahead = 0
         self._changed = anyio.Event()
         self._reported_until = -math.inf
+        self._refused_since_s: float | None = None
 
     @property
     def allowance(self) -> AllowanceState:
@@ -140,6 +152,9 @@ class RateLimiter:
 
         Returns:
             What `answered`, `lost` or `unsent` wants to have back once the call has ended.
+
+        Raises:
+            Throttled: The service has answered every call of the last 50 minutes by 429, and asks for another pause.
         """
         waiter = _Waiter(urgency, next(self._numbers))
         self._waiting.append(waiter)
@@ -150,6 +165,7 @@ class RateLimiter:
                 wait_s = self._wait_s(urgency) if self._next() is waiter else math.inf
                 if wait_s <= 0:
                     break
+                self._give_up_together()
                 await sleep_unless(self._changed, max(wait_s, _SHORTEST_SLEEP_S), clock=self._clock)
         finally:
             self._waiting.remove(waiter)
@@ -194,7 +210,9 @@ class RateLimiter:
             reported: What the 429 said about the allowance.
         """
         before, at = self._state, self._clock.monotonic()
-        self._state = after_429(before, at=at, retry_after_s=retry_after_s)
+        if self._refused_since_s is None:
+            self._refused_since_s = at
+        self._state = after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         self._allowance = after_refusal(
             self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
         )
@@ -205,10 +223,24 @@ class RateLimiter:
 
     def succeeded(self) -> None:
         """Record a reply other than 429; emits one event when the rate is back at its ceiling."""
-        before = self._state
+        before, self._refused_since_s = self._state, None
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
             self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
+
+    def _give_up_together(self) -> None:
+        """End the waits of all callers at once; each for itself would wait as long again (case C16)."""
+        at = self._clock.monotonic()
+        left_s, since_s = self._state.closed_until - at, self._refused_since_s
+        if since_s is None or left_s <= 0 or at - since_s < _LONGEST_REFUSAL_S:
+            return
+        error = Throttled(
+            "the service received too many requests",
+            why=f"it has answered every call for {at - since_s:,.0f} s by 429, and asks for {left_s:,.0f} s more",
+            retry_after_s=left_s,
+        )
+        error.was_repeated = True
+        raise error
 
     @contextmanager
     def order_ahead(self) -> Iterator[None]:

@@ -96,7 +96,7 @@ def read_proxy(address: str, *, variable: str) -> Proxy:
         parts = urlsplit(address)
         port = parts.port
     except ValueError:
-        raise SettingsError(f"{variable} is no address of a proxy", fix="write http://HOST:PORT") from None
+        raise SettingsError(f"{variable} is not a valid proxy address", fix="write http://HOST:PORT") from None
     if parts.scheme not in _DEFAULT_PORTS:
         kind = "a SOCKS proxy" if parts.scheme.startswith("socks") else f"a proxy of the kind {parts.scheme[:20]!r}"
         raise SettingsError(
@@ -111,7 +111,7 @@ def read_proxy(address: str, *, variable: str) -> Proxy:
     register_secret(password)
     if any(character < " " for character in (user or "") + password) or ":" in (user or ""):
         raise SettingsError(
-            f"{variable} holds a user name or password that cannot be sent",
+            f"{variable} has a user name or password that cannot be sent",
             why="a colon in the user name, or a control character",
         )
     host = f"[{host}]" if ":" in host else host

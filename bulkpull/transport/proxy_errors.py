@@ -21,14 +21,14 @@ def proxy_refusal(status: int, *, operation: str, is_the_services: bool) -> Tran
     """
     if status == _NETWORK_ASKS:
         return TransferError(
-            f"cannot {operation}: the network wants a sign-in",
-            why="511, which a captive portal answers in the service's place",
+            f"cannot {operation}: the network requires a sign-in",
+            why="511, which a captive portal sends instead of the service",
             fix="sign in to the network of this machine, then run the same command again",
         )
     if status == _PROXY_ASKS or (status == _SIGN_IN_ASKED and not is_the_services):
         return TransferError(
-            f"cannot {operation}: a proxy or gateway on the way wants a sign-in",
-            why=f"{status}, which is not the service's own answer",
-            fix="check user name and password in HTTPS_PROXY, or let the host pass without the proxy (NO_PROXY)",
+            f"cannot {operation}: a proxy or gateway requires a sign-in",
+            why=f"{status}, which is not a reply of the service",
+            fix="check user name and password in HTTPS_PROXY, or exclude the host from the proxy (NO_PROXY)",
         )
     return None

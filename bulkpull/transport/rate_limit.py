@@ -5,8 +5,8 @@ With a ceiling of C calls per second and a burst of B:
 
 - initially C calls per second, of which B may be sent at once;
 - a 429 halves the rate (never below C/16), reduces the burst to 1, and stops all calls until its Retry-After has
-  passed, or for 2 s without one. Further 429s during that pause, for calls that were already in flight, extend the
-  pause but do not halve the rate again;
+  passed, and for a random part of a tenth more (`spread`), or for 2 s without one. Further 429s during that pause, for
+  calls that were already in flight, extend the pause but do not halve the rate again;
 - every other reply except a 5xx adds C/50 to the rate and B/50 to the burst, so 25 replies restore half the rate.
 
 Source: behaviours 37 to 39. `allowance` handles the rate limit that the service reports.
@@ -23,6 +23,9 @@ LONGEST_PAUSE_S = 3_600.0
 """A service that asks for a longer pause than this has its caller give up at once."""
 
 _SLOWEST = 1 / 16
+# How much later than told a call may come back.
+_SPREAD = 0.1
+_LONGEST_SPREAD_S = 30.0
 _RECOVERY = 1 / 50
 _UNNAMED_PAUSE_S = 2.0
 # A bucket filled by floating point sums misses a whole call by rounding.
@@ -88,16 +91,29 @@ def after_call(state: PaceState, *, at: float) -> PaceState:
     return replace(state, room=state.room - 1)
 
 
-def after_429(state: PaceState, *, at: float, retry_after_s: float | None) -> PaceState:
+def spread(pause_s: float, *, draw: float) -> float:
+    """
+    A pause that the service asked for, seconds, and up to a tenth more, at most 30 s; never less than it asked for.
+
+    Callers who were refused together do not come back together.
+
+    Args:
+        draw: A random number in [0, 1).
+    """
+    return pause_s + min(pause_s * _SPREAD, _LONGEST_SPREAD_S) * draw
+
+
+def after_429(state: PaceState, *, at: float, retry_after_s: float | None, draw: float = 0.0) -> PaceState:
     """
     The state after a 429.
 
     Args:
+        draw: A random number in [0, 1) that spreads the return of many runs.
         retry_after_s: The pause that the service asked for; an absurd one slows down but stops nobody, since the
             caller that got it gives up.
     """
     pause_s = _UNNAMED_PAUSE_S if retry_after_s is None else retry_after_s
-    until = at if pause_s > LONGEST_PAUSE_S else at + pause_s
+    until = at if pause_s > LONGEST_PAUSE_S else at + spread(pause_s, draw=draw)
     state = _filled(state, at=at)
     if at < state.closed_until:
         return replace(state, closed_until=max(state.closed_until, until))

@@ -1,8 +1,9 @@
 """
 Decides whether and when a failed call is retried. Nothing else in the program retries a call.
 
-The wait before attempt n+1 is 0.5 × 3^(n-1) s, at most 60 s, with jitter from half to the whole; the service's
-Retry-After overrides it. All retries of a run share one budget (`RetryBudget`), so that an outage of the service ends
+The wait before attempt n+1 is a random share of 3^(n-1) s, at most of 60 s (full jitter, at least a tenth). The
+service's Retry-After overrides it; up to a tenth of it is added at random, so that callers that were refused together
+do not return together. All retries of a run share one budget (`RetryBudget`), so that an outage of the service ends
 the run with one message instead of flooding the service.
 """
 
@@ -26,7 +27,7 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Events
 from bulkpull.transport.messages import RequestCounts
-from bulkpull.transport.rate_limit import LONGEST_PAUSE_S
+from bulkpull.transport.rate_limit import LONGEST_PAUSE_S, spread
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class RetryPolicy:
     """
 
     attempts: int = 6
-    first_wait_s: float = 0.5
+    first_wait_s: float = 1.0
     factor: float = 3
     longest_wait_s: float = 60
     longest_pause_s: float = LONGEST_PAUSE_S
@@ -54,17 +55,21 @@ class RetryPolicy:
 class StopReason(Enum):
     """Why a call is not retried."""
 
-    HOPELESS = "repeating it cannot help"
-    DOUBTFUL = "it may have had its effect: look before repeating it"
-    TIRED = "it was tried often enough"
-    TOO_LONG = "the service asks for a longer pause than this run waits"
+    HOPELESS = "a retry cannot help"
+    DOUBTFUL = "it may have taken effect: check before retrying it"
+    TIRED = "retry limit reached"
+    TOO_LONG = "the service asks for a longer pause than this run may wait"
+
+
+# No retry goes out at once, whatever the draw.
+_LEAST_SHARE = 0.1
 
 
 def backoff(attempt: int, *, policy: RetryPolicy, draw: float) -> float:
-    """Seconds to wait after try number `attempt`; `draw` in [0, 1) picks within the upper half."""
+    """Seconds to wait after try number `attempt`; `draw` in [0, 1) picks a tenth of the formula up to all of it."""
     # The exponent is bounded because a long outage counts far: 3^700 is more than a float holds.
-    whole = min(policy.longest_wait_s, policy.first_wait_s * policy.factor ** min(attempt - 1, 32))
-    return whole * (0.5 + draw / 2)
+    whole_s = min(policy.longest_wait_s, policy.first_wait_s * policy.factor ** min(attempt - 1, 32))
+    return whole_s * (_LEAST_SHARE + (1 - _LEAST_SHARE) * draw)
 
 
 def retry_delay(  # noqa: PLR0911 - one line a kind of error
@@ -87,24 +92,23 @@ def retry_delay(  # noqa: PLR0911 - one line a kind of error
     match error:
         case BulkpullError(was_repeated=True):
             return StopReason.HOPELESS  # the layer below has tried it often enough (case C15)
-        case NotConnected():
+        case NotConnected() | AnswerLost() | UnexpectedReply():
             pass
-        case Throttled():
+        case Throttled() | ServiceTrouble() | StorageTrouble():
             asked_s = error.retry_after_s
-        case ServiceTrouble() | StorageTrouble():
-            if creates:
-                return StopReason.DOUBTFUL
-            asked_s = error.retry_after_s
-        case AnswerLost() | UnexpectedReply():
-            if creates:
-                return StopReason.DOUBTFUL
         case _:  # cancellation, refusals, certificates, unsafe addresses
             return StopReason.HOPELESS
+    if creates and not isinstance(error, NotConnected | Throttled):
+        return StopReason.DOUBTFUL
     if asked_s is not None and waited_s + asked_s > policy.longest_pause_s:
         return StopReason.TOO_LONG
     if attempt >= policy.attempts:
         return StopReason.TIRED
-    return backoff(attempt, policy=policy, draw=draw) if asked_s is None else asked_s
+    if asked_s is None:
+        return backoff(attempt, policy=policy, draw=draw)
+    # A service that says "now" for ever gets a growing pause all the same.
+    wait_s = max(spread(asked_s, draw=draw), backoff(attempt, policy=policy, draw=0.0))
+    return min(wait_s, max(asked_s, policy.longest_pause_s - waited_s))
 
 
 # Retries that a run may always make, the share of its first calls, and the seconds that earn one more.

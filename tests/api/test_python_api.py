@@ -69,6 +69,30 @@ def test_a_manifest_shows_itself_in_a_line() -> None:
     ]
 
 
+@pytest.mark.case("L9")
+async def test_a_program_that_changes_its_folder_moves_neither_output_nor_metrics_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    after.mkdir()
+    monkeypatch.chdir(before)
+
+    def move(event: Event) -> None:
+        if event.name == "plan.made":
+            monkeypatch.chdir(after)
+
+    async with small() as simulator:
+        settings = settings_for(simulator, Path("out")).model_copy(update={"metrics_file": Path("numbers.prom")})
+        manifest = await bulkpull.export(datasets=["Profile"], settings=settings, listeners=[move])
+
+    assert manifest.exit_code == 0
+    assert sorted(path.name for path in before.iterdir()) == ["numbers.prom", "out"]
+    assert "bulkpull_run_status" in (before / "numbers.prom").read_text("utf-8")
+    assert (before / "out" / "current.json").is_file()
+    assert list(after.iterdir()) == []
+
+
 # What it takes
 
 
@@ -110,7 +134,7 @@ async def test_one_name_and_one_listener_may_stand_without_a_list(tmp_path: Path
     heard: list[Event] = []
     async with small() as simulator:
         manifest = await bulkpull.export(
-            datasets="Profile", settings=settings_for(simulator, tmp_path / "out"), listeners=heard.append
+            datasets=["Profile"], settings=settings_for(simulator, tmp_path / "out"), listeners=heard.append
         )
 
     assert [record.dataset for record in manifest.datasets] == ["Profile"]

@@ -133,9 +133,9 @@ def test_show_tables_can_be_written_too_and_names_nothing_else(output: Path) -> 
         ("SELECT * FROM Nowhere", "Table with name Nowhere does not exist"),
         ("SELECT 1; SELECT 2", "one query is taken, and 2 were given"),
         ("", "one query is taken, and 0 were given"),
-        ("COPY Profile TO 'x.csv'", "this statement does not read: COPY"),
-        ("DROP VIEW Profile", "this statement does not read: DROP"),
-        ("ATTACH ':memory:' AS x", "this statement does not read: ATTACH"),
+        ("COPY Profile TO 'x.csv'", "this statement is not a query: COPY"),
+        ("DROP VIEW Profile", "this statement is not a query: DROP"),
+        ("ATTACH ':memory:' AS x", "this statement is not a query: ATTACH"),
     ],
 )
 @pytest.mark.parametrize("form", ["table", "csv"])
@@ -152,7 +152,7 @@ def test_a_folder_without_data_and_a_damaged_snapshot_are_told(output: Path, tmp
     assert "nothing is published" in run(tmp_path / "none", "SELECT 1").stderr
     next((output / "datasets" / "Profile").rglob("*.parquet")).unlink()
 
-    with pytest.raises(BulkpullError, match=r"the snapshot of Profile .* is not whole any more"):
+    with pytest.raises(BulkpullError, match=r"the snapshot of Profile .* is no longer complete"):
         bulkpull.connect_sql(output)
 
 

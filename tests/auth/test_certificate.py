@@ -63,7 +63,7 @@ def test_key_and_certificate_come_in_any_order_and_the_key_may_be_encrypted(tmp_
         ((made().sealed_key, made().certificate), None, "set `client_certificate_password`"),
         ((made().sealed_key, made().certificate), "canary-wrong", "passphrase is wrong"),
         ((made().key, made().certificate), "canary-needless", "unset `client_certificate_password`"),
-        ((made(1).key, made().certificate), None, "not the certificate's"),
+        ((made(1).key, made().certificate), None, "does not belong to the certificate"),
         ((made(elliptic=True).key, made(elliptic=True).certificate), None, "not an RSA key"),
         ((made().key, made().certificate[:200] + b"\n-----END CERTIFICATE-----"), None, "damaged"),
     ],

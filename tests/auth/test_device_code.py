@@ -83,7 +83,7 @@ async def test_a_person_who_enters_the_code_gives_the_program_a_refresh_token(
     ("parameters", "words"),
     [
         ({"device_answer": "declined"}, "declined"),
-        ({"device_answer": "expired"}, "nobody entered the code in time"),
+        ({"device_answer": "expired"}, "the code was not entered in time"),
         ({"public_client": False}, "allow public client flows"),
         ({"client_id": "11111111-1111-4111-8111-111111111111"}, "`client_id` and `tenant_id`"),
     ],
@@ -101,7 +101,7 @@ async def test_what_ends_a_sign_in_is_one_sentence_with_the_next_step(
 
 async def test_a_code_that_nobody_enters_is_not_waited_for_beyond_its_end(tmp_path: Path) -> None:
     async with directory(tmp_path, device_polls=10_000, device_interval_s=60) as rig:
-        with pytest.raises(AuthError, match="nobody entered the code in time"):
+        with pytest.raises(AuthError, match="the code was not entered in time"):
             await rig.sign_in()
 
     assert rig.clock.elapsed_s == 900

@@ -597,6 +597,16 @@ def test_only_the_first_sentence_of_a_description_is_quoted_without_ids() -> Non
 
 
 @pytest.mark.parametrize(
+    ("status", "body"), [(400, b'{"error": "never_heard_of"}'), (503, b"<html>"), (429, b""), (403, b"<html>no</html>")]
+)
+def test_a_refusal_without_trace_id_is_quoted_with_the_request_id_of_its_headers(status: int, body: bytes) -> None:
+    headers = {"X-Ms-Request-Id": "0a1b2c3d-0000-4000-8000-00000000000f"}
+
+    with pytest.raises(BulkpullError, match="x-ms-request-id 0a1b2c3d-0000-4000-8000-00000000000f"):
+        judge_token_reply(status, body, grant="password", retry_after_s=None, headers=headers)
+
+
+@pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
         (200, {"access_token": "x"}, None),

@@ -23,7 +23,7 @@ async def test_the_pages_of_a_good_and_of_a_bad_run_are_read_everywhere(tmp_path
     views = [view for page in pages for view in views_of(page, tmp_path)]
     seen = look(views)
 
-    assert [reported["title"].partition(":")[0] for reported in seen] == ["Complete"] * 4 + ["PartialFile"] * 4
+    assert [reported["title"].partition(":")[0] for reported in seen] == ["Complete"] * 4 + ["Partial"] * 4
     for view, reported in zip(views, seen, strict=True):
         where = f"{view.width} px, {'dark' if view.dark else 'light'}, {view.page}"
         assert reported["violations"] == [], where

@@ -61,7 +61,7 @@ async def test_a_folder_that_does_not_exist_is_not_made_by_looking(tmp_path: Pat
     found = await look(tmp_path / "new" / "data")
 
     assert {finding.verdict for finding in found.values()} == {CheckStatus.OK}
-    assert "can be made" in found["output"].message
+    assert "can be created" in found["output"].message
     assert list(tmp_path.iterdir()) == []
 
 

@@ -227,7 +227,7 @@ def test_without_msal_the_command_says_what_to_install(
     outcome = command("auth", "login")
 
     assert outcome.code == 2
-    assert "install bulkpull again: MSAL belongs to it" in outcome.err
+    assert "install bulkpull again: MSAL is one of its dependencies" in outcome.err
 
 
 def test_the_demos_credentials_can_be_tried_and_leave_nothing_behind(command: Command, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ FROM_THE_SERVICE = {
     "56": "403",
     "57b": "404",
     "68b": "plain http",
-    "68c": "without end",
+    "68c": "too many redirects",
     "71b": "0 bytes",
     "76ay": "ends too early",
     "78c": "zip",
@@ -132,8 +132,8 @@ def locked(folder: Path, patch: pytest.MonkeyPatch) -> None:
 EXPORT = ("export", "Profile", "--quiet", "--output", "data")
 MISSPELLED = ("export", "Profle", "--quiet")
 SLIPS = {
-    "a misspelled dataset": Slip(MISSPELLED, 2, "Profle", "none of those"),
-    "a misspelled dataset without credentials": Slip(MISSPELLED, 2, "Profle", "none of those", served=False),
+    "a misspelled dataset": Slip(MISSPELLED, 2, "Profle", "no known dataset"),
+    "a misspelled dataset without credentials": Slip(MISSPELLED, 2, "Profle", "no known dataset", served=False),
     "no credentials": Slip(EXPORT, 4, "BULKPULL_CLIENT_SECRET", "missing", served=False),
     "a settings file that is not there": Slip((*EXPORT, "--config", "x.toml"), 2, "x.toml", "no such file"),
     "a settings file that is no TOML": Slip(EXPORT, 2, "bulkpull.toml", "TOML", file("bulkpull.toml", "output data")),

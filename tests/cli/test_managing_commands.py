@@ -383,7 +383,7 @@ def test_where_the_reports_are_not_told_no_query_is_deleted(
     outcome = command("queries", "delete", "--yes", query_id)
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert "does not tell" in outcome.err
+    assert "does not report what exists" in outcome.err
     assert query_id in simulator.service.queries
 
 

@@ -97,7 +97,7 @@ def test_a_scheduled_report_starts_as_soon_as_the_service_takes_it(command: Comm
         (("--dataset", "Profile", "--now", "--every", "24"), "either --now or --every HOURS"),
         (("--dataset", "Profile", "--now", "--times", "2"), "--now excludes --start and --times"),
         (("--dataset", "Profile", "--every", "24", "--since", "2026-01-01"), "ignores them on a schedule"),
-        (("--dataset", "OfficeUsage", "--now", "--until", "2026-01-01"), "say where the window begins"),
+        (("--dataset", "OfficeUsage", "--now", "--until", "2026-01-01"), "give the start of the window"),
         (("--query-id", SYSTEM_PROFILE, "--now", "--timespan", "LIFETIME"), "goes with --dataset"),
         (("--dataset", "Profile", "--every", "3"), "4 to 2160 h are allowed"),
         (("--dataset", "Profile", "--every", "12"), "its dataset takes 24 h as the shortest"),

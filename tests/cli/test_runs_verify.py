@@ -294,5 +294,5 @@ def test_snapshots_that_no_pointer_names_are_told_and_how_to_get_them_back(comma
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("current.json: ")]
     assert line == (
         f"current.json: it {state}, and datasets/ holds 4 snapshots of MSLearn, Profile; restore it from a backup, or "
-        "run `bulkpull export MSLearn Profile --output data`: it publishes them anew"
+        "run `bulkpull export MSLearn Profile --output data`: it publishes them again"
     )

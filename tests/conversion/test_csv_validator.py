@@ -220,3 +220,9 @@ def test_the_header_ends_with_the_first_line_end_outside_quotes(
 def test_a_header_that_ends_inside_quotes_is_damage() -> None:
     with pytest.raises(FileDamaged):
         split_header(pieces_of(b'a,"b', 2))
+
+
+@pytest.mark.parametrize("data", [b'a,b"c\n1,2\n', b'a\tb"\n1\t2\n', b'a,"b"c"\n1,2\n'])
+def test_a_quote_in_the_middle_of_a_name_is_not_called_an_open_end(data: bytes) -> None:
+    with pytest.raises(NotTheReport, match="the header line of the report's file has a quote in the middle of a field"):
+        split_header(pieces_of(data, 3))

@@ -60,7 +60,7 @@ def test_a_full_disk_is_told_as_such() -> None:
 
     trouble = conversion_disk_error(caught.value, folder=Path("/out"))
 
-    assert "no room left" in str(trouble)
+    assert "no space left" in str(trouble)
     assert "/out" in str(trouble)
 
 

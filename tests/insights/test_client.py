@@ -198,7 +198,7 @@ async def test_pages_that_lead_in_a_circle_are_an_error(one: Rig, answers: Answe
     answers.get(DATASETS, payload=envelope(PROFILE, nextLink="?page=2"), repeat=True)
     answers.get(f"{DATASETS}?page=2", payload=envelope(OFFICE, nextLink=DATASETS), repeat=True)
 
-    with pytest.raises(UnexpectedReply, match="in a circle"):
+    with pytest.raises(UnexpectedReply, match="form a loop"):
         await one.client.get_datasets()
 
     assert len(answers.sent("GET")) == 2
@@ -237,7 +237,7 @@ async def test_a_list_beyond_any_account_is_refused_in_a_sentence(
     many = [{"datasetName": f"D{number}"} for number in range(1_001)]
     answers.get(DATASETS, payload=envelope(*many), repeat=True)
 
-    with pytest.raises(UnexpectedReply, match="more than 1,000 objects"):
+    with pytest.raises(UnexpectedReply, match=r"the list has 1,001 objects on 1 page, more than any account's"):
         await one.client.get_datasets()
 
 
@@ -375,14 +375,14 @@ async def test_the_pause_is_waited_in_every_form(one: Rig, answers: Answers, ret
 
     await one.client.get_datasets()
 
-    assert one.clock.elapsed_s == pytest.approx(waited_s, abs=0.2)
+    assert waited_s <= one.clock.elapsed_s + 0.1 <= waited_s * 1.1 + 0.7
 
 
 @pytest.mark.fault(107)
 async def test_a_pause_of_years_is_not_waited(one: Rig, answers: Answers) -> None:
     answers.get(DATASETS, status=429, headers={"Retry-After": "1000000000"})
 
-    with pytest.raises(Throttled, match="longer pause than this run waits"):
+    with pytest.raises(Throttled, match="longer pause than this run may wait"):
         await one.client.get_datasets()
 
     assert one.clock.elapsed_s == 0

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from bulkpull.config.settings import Settings
 from bulkpull.events import Event, Events, Listener
 from bulkpull.identity import Account
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
+from bulkpull.pipeline import pull as pull_module
+from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Simulator
@@ -30,6 +33,22 @@ QUICK: dict[str, Any] = {
     "poll_max_seconds": 0.5,
     "report_timeout_seconds": 60,
 }
+
+
+def watch_conversions(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Whether a child process converts at this moment, for `FakeClock(busy=…)`: no virtual time passes then."""
+    running = 0
+
+    async def watched(*arguments: Any, **options: Any) -> Any:
+        nonlocal running
+        running += 1
+        try:
+            return await convert_report(*arguments, **options)
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(pull_module, "convert_report", watched)
+    return lambda: running > 0
 
 
 class Killed(BaseException):

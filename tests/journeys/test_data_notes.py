@@ -79,7 +79,7 @@ async def test_a_column_that_nobody_asked_for_is_told_as_on_drift_says(tmp_path:
         failed, _ = await once("fail", "fail")
 
     assert (warned.status, warned.drift and warned.drift.unrequested) == ("complete", ["Surprise"])
-    assert "the report has columns that were not asked for, kept as text: Surprise" in warned.notes
+    assert "the report has columns that were not requested, kept as text: Surprise" in warned.notes
     assert [facts["unrequested"] for facts in heard.of("drift.found")] == [["Surprise"]]
     assert (again.drift, heard_again.of("drift.found")) == (None, [])
     assert (allowed.status, allowed.notes) == ("complete", [])

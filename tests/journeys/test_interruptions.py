@@ -26,6 +26,8 @@ from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
+pytestmark = pytest.mark.child_processes
+
 HOUR = 3600.0
 
 

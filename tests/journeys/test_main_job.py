@@ -18,6 +18,8 @@ from bulkpull.events import Event
 from bulkpull.model import Window
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
+pytestmark = pytest.mark.child_processes
+
 PACKAGES = ("auth", "conversion", "insights", "observability", "output", "pipeline", "transfer", "transport")
 """What runs beside an event loop."""
 

@@ -170,7 +170,7 @@ async def test_a_run_that_lost_its_lock_publishes_nothing_and_says_so(tmp_path: 
                 output.mkdir()
 
     async with Simulator(SMALL) as simulator:
-        with pytest.raises(DiskTrouble, match="no longer this run's to write"):
+        with pytest.raises(DiskTrouble, match="no longer belongs to this run"):
             await export(simulator, output, "Profile", listeners=[strike])
 
     assert not (output / "current.json").exists() or "Profile" not in (output / "current.json").read_text()

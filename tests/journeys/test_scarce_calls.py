@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 from journeys.kit import export
 from support import EventRecorder, FakeClock
 
-from bulkpull.pipeline import convert
 from bulkpull.simulator import Scenario, Simulator
 from bulkpull.simulator.request_log import LoggedRequest
 
@@ -33,29 +32,10 @@ def api_calls(calls: Sequence[LoggedRequest]) -> Counter[str]:
     return Counter(str(call.endpoint) for call in calls if call.endpoint not in ("blob", "token"))
 
 
-@pytest.fixture
-def conversions(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
-    """Whether a report is being converted, in a process that virtual time would not wait for by itself."""
-    at_work: set[object] = set()
-    convert_in_child = convert._in_child
-
-    async def watched(*args: Any, **options: Any) -> Any:
-        at_work.add(token := object())
-        try:
-            return await convert_in_child(*args, **options)
-        finally:
-            at_work.discard(token)
-
-    monkeypatch.setattr(convert, "_in_child", watched)
-    return lambda: bool(at_work)
-
-
 @pytest.mark.behaviour(38, 97, 172, 173)
-async def test_a_run_ends_as_soon_as_calls_and_reports_allow_on_the_first_night_and_on_the_next(
-    tmp_path: Path, conversions: Callable[[], bool]
-) -> None:
+async def test_a_run_ends_as_soon_as_calls_and_reports_allow_on_the_first_night_and_on_the_next(tmp_path: Path) -> None:
     """The last order cannot go before the window that its number falls in, and its report takes a minute from then."""
-    clock = FakeClock(busy=conversions)
+    clock = FakeClock()
     scenario = Scenario(rows=5, requests_per_minute=10, latency_s={"*": 60.0})
     async with Simulator(scenario, clock=clock) as simulator:
         for night in range(2):

@@ -171,7 +171,7 @@ async def test_one_report_that_holds_the_whole_is_cut_and_no_other_is_asked_for(
     assert record.status == "complete", record.reason
     assert names(tmp_path, manifest) == truth.within(YEAR)
     assert ordered <= 2
-    assert any("one report held all that was asked for" in note for note in record.notes)
+    assert any("one report had all requested rows" in note for note in record.notes)
 
 
 @pytest.mark.case("W1")

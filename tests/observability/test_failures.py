@@ -48,7 +48,7 @@ def test_credentials_come_first_then_what_hit_most_and_last_what_is_not_offered(
 
 def test_what_an_interruption_left_unfinished_is_no_loss() -> None:
     assert failure_groups(manifest(failed("Profile", None), interrupted=True)) == []
-    assert [loss.reason for loss in failure_groups(manifest(failed("Profile", None)))] == ["no reason is known"]
+    assert [loss.reason for loss in failure_groups(manifest(failed("Profile", None)))] == ["no reason known"]
 
 
 def test_a_dataset_with_two_reasons_of_one_kind_is_named_once() -> None:

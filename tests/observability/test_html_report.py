@@ -15,8 +15,7 @@ from support import EventRecorder
 
 from bulkpull.errors import BulkpullError, HeldBack
 from bulkpull.events import Event
-from bulkpull.observability.html_markup import element, prose
-from bulkpull.observability.html_report import render_report
+from bulkpull.observability.html_report import breakable, prose, render_report
 from bulkpull.observability.html_timeline import ticks
 from bulkpull.observability.recorder import rows_before, tidy
 from bulkpull.observability.run_summary import run_outcome
@@ -66,7 +65,7 @@ class Page(HTMLParser):
         self.words += data
         if {"th", "td"} & set(self._path):
             self.rows[-1][-1] += data
-        elif self._path and self._path[-1].startswith("h") and self.titles:
+        elif self._path and self._path[-1] in ("h1", "h2", "h3"):
             tag, title = self.titles[-1]
             self.titles[-1] = tag, title + data
 
@@ -111,19 +110,19 @@ def test_the_verdict_stands_on_top_in_one_sentence() -> None:
             [complete("AzureUsage"), DatasetRecord(dataset="Profile", status="failed")],
             {"interrupted": True},
             "Interrupted",
-            "The run was stopped, 1 of 2 datasets done; the same command again carries on.",
+            "The run was stopped, 1 of 2 datasets done; the same command resumes it.",
         ),
         (
             [],
             {"interrupted": True},
             "Interrupted",
-            "The run was stopped, before anything was ordered; the same command again carries on.",
+            "The run was stopped, before any report was created; the same command resumes it.",
         ),
         (
             [DatasetRecord(dataset="Profile", status="skipped")],
             {"submitted": True},
             "Submitted",
-            "Reports for 1 dataset are ordered; bulkpull runs resume collects them.",
+            "Reports for 1 dataset are created; bulkpull runs resume collects them.",
         ),
     ],
 )
@@ -195,7 +194,7 @@ def test_the_timeline_says_in_words_what_its_bars_show_and_names_the_slowest_ste
     page = Page(render_report(account(complete("AzureUsage"), chronicle=made)))
     (bar,) = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
 
-    assert bar["aria-label"] == "AzureUsage: waiting for its turn 2 s, on the service 1 min, download 8 s"
+    assert bar["aria-label"] == "AzureUsage: waiting 2 s, on the service 1 min, download 8 s"
     assert "The slowest step: AzureUsage, on the service, 1 min." in page.words
     assert page.row("AzureUsage")[5] == "1 min 5 s"  # the steps of the manifest, as the terminal has them
     assert ["AzureUsage", "2 s", "1 min", "8 s", "–", "–", "1 min 10 s"] in page.rows
@@ -210,7 +209,7 @@ def test_requests_throttling_and_retries_are_told() -> None:
     )
     page = Page(render_report(account(complete("AzureUsage"), chronicle=made)))
 
-    assert "67 calls in all, 3 sent again, 2 answered with “too many requests” (429)." in page.words
+    assert "67 calls in all, 3 retried, 2 answered with “too many requests” (429)." in page.words
     assert "The quota of 5 one-off reports was reached 1 time; the longest wait for it was 1 h." in page.words
     assert "2.5 a second at the slowest" in page.words
     assert "HTTP 503 of request 12" in page.words
@@ -257,9 +256,10 @@ def test_it_is_built_for_those_who_listen() -> None:
     assert {tag for tag, _ in page.tags} >= {"header", "main", "footer", "caption"}
 
 
-def test_text_is_escaped_unless_it_is_html_already() -> None:
-    assert element("p", "a < b", element("b", "&"), title='"') == '<p title="&quot;">a &lt; b<b>&amp;</b></p>'
+def test_code_within_a_sentence_and_breaks_within_a_name_are_the_only_html_that_a_text_becomes() -> None:
     assert prose("set `a<b` to `c`") == "set <code>a&lt;b</code> to <code>c</code>"
+    assert prose("a < b & c") == "a &lt; b &amp; c"
+    assert breakable("AzureUsage<b>") == "Azure<wbr>Usage&lt;b&gt;"
     assert prose("a lone ` stays") == "a lone ` stays"
 
 
@@ -299,11 +299,11 @@ async def test_a_run_that_was_stopped_and_carried_on_leaves_a_page_each_time(tmp
         await export(simulator, tmp_path, "Profile", "OfficeUsage")
     carried_on = Page(page.read_text(encoding="utf-8"))
 
-    assert stopped.titles[0][1] == "The run was stopped, 0 of 2 datasets done; the same command again carries on."
+    assert stopped.titles[0][1] == "The run was stopped, 0 of 2 datasets done; the same command resumes it."
     assert stopped.row("Profile")[1] == "… unfinished"
     assert "What failed, worst first" not in [title for _, title in stopped.titles]
     assert carried_on.titles[0][1] == "2 datasets exported, 20 rows."
-    assert "carried on after an interruption" in carried_on.words
+    assert "resumed after an interruption" in carried_on.words
 
 
 def test_logs_and_pages_of_old_runs_go_and_their_manifests_stay(tmp_path: Path) -> None:

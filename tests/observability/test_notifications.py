@@ -264,7 +264,7 @@ async def test_an_address_that_refuses_or_hangs_is_a_warning_and_harms_nothing(
     assert (done.status, done.exit_code) == ("complete", 0)
     (lost,) = recorded.of("notice.lost")
     assert lost["to"] == "url"
-    assert ("did not come in time" if not answers else status.split(" ", maxsplit=1)[0]) in str(lost["reason"])
+    assert ("did not arrive in time" if not answers else status.split(" ", maxsplit=1)[0]) in str(lost["reason"])
     written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert CANARY.encode() not in b"".join(written) + str(recorded.events).encode()
 

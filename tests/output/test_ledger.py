@@ -157,7 +157,7 @@ async def test_an_output_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(5, 7)
-@pytest.mark.parametrize(("number", "words"), [(28, "no room left"), (13, "no permission"), (5, "refused")])
+@pytest.mark.parametrize(("number", "words"), [(28, "no space left"), (13, "no permission"), (5, "refused")])
 def test_the_systems_refusals_become_one_sentence_with_the_path(number: int, words: str, tmp_path: Path) -> None:
     with pytest.raises(DiskTrouble, match=words) as reported, disk_errors(tmp_path):
         raise OSError(number, "told by the system")

@@ -221,7 +221,7 @@ async def test_a_lock_that_comes_in_mid_run_is_told_as_well(tmp_path: Path, monk
         await ledger.begin_run("run-1", request={}, at=AT)
 
 
-@pytest.mark.parametrize(("code", "words"), [("SQLITE_FULL", "no room left"), ("SQLITE_CANTOPEN", "no permission")])
+@pytest.mark.parametrize(("code", "words"), [("SQLITE_FULL", "no space left"), ("SQLITE_CANTOPEN", "no permission")])
 def test_a_disk_that_refuses_the_ledger_is_told_as_for_any_file(tmp_path: Path, code: str, words: str) -> None:
     trouble = sqlite3.OperationalError("told by SQLite")
     trouble.sqlite_errorcode = getattr(sqlite3, code)

@@ -89,7 +89,7 @@ def test_a_pointer_that_a_copy_replaced_is_refused_before_anything_is_ordered(
     current.account = THEIRS.as_dict()
     current.save(output)
 
-    with pytest.raises(SettingsError, match=r"holds the data of two accounts.*theirs\.example.*nothing was ordered"):
+    with pytest.raises(SettingsError, match=r"holds the data of two accounts.*theirs\.example.*no report was created"):
         check_owner(output, OURS)
     assert set(foreign_runs(output, theirs)) == set(theirs)
 

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from itertools import repeat
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import anyio
 import pytest
@@ -25,6 +27,7 @@ from bulkpull.pipeline import converter
 from bulkpull.pipeline.convert import BATCH_BYTES, convert_report, warm_up
 from bulkpull.pipeline.converter import Converter
 
+pytestmark = pytest.mark.child_processes
 CSV = b"MPNId,Quantity\r\n0012,7\r\n0013,007\r\n"
 COLUMNS = (ColumnPlan("MPNId", ColumnType.STRING, identifier=True), ColumnPlan("Quantity", ColumnType.INT))
 
@@ -266,7 +269,7 @@ def test_a_busy_child_ends_in_the_middle_of_its_file_when_its_parent_is_killed(s
 @pytest.mark.fault(93)
 async def test_a_child_is_out_of_reach_of_the_terminals_ctrl_c(stored: Path, into: Path, children: Children) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warm_up, anyio.CapacityLimiter(1))
+        tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
         await anyio.wait_all_tasks_blocked()
         while not children.started:
             await anyio.lowlevel.checkpoint()
@@ -298,7 +301,7 @@ async def test_small_files_share_a_warm_child_and_none_is_left(
     stored: Path, tmp_path: Path, children: Children
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warm_up, anyio.CapacityLimiter(1))
+        tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
         while not children.started:
             await anyio.lowlevel.checkpoint()
         for number in range(3):
@@ -311,12 +314,29 @@ async def test_small_files_share_a_warm_child_and_none_is_left(
     assert children.alive == 0
 
 
+async def test_no_more_children_are_started_ahead_than_files_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Converter] = []
+
+    async def start() -> Converter:
+        started.append(create_autospec(Converter, instance=True))
+        return started[-1]
+
+    monkeypatch.setattr(converting, "_start", start)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(2), most=1))
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+    assert len(started) == 1
+    started[0].end.assert_awaited_once()  # type: ignore[attr-defined]  # a double
+
+
 async def test_a_child_that_grew_is_not_used_again(
     stored: Path, tmp_path: Path, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(converting, "_SMALL_BYTES", 1)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warm_up, anyio.CapacityLimiter(1))
+        tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
         while not children.started:
             await anyio.lowlevel.checkpoint()
         for number in range(2):
@@ -331,7 +351,7 @@ async def test_a_child_that_grew_is_not_used_again(
 
 async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, into: Path, children: Children) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warm_up, anyio.CapacityLimiter(1))
+        tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))
         while not children.started:
             await anyio.lowlevel.checkpoint()
         children.started[0].kill()
@@ -362,7 +382,7 @@ async def test_rubbish_on_the_channel_itself_ends_the_wait(  # noqa: PLR0917 - f
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    with pytest.raises(ConverterDied, match="what it answered is not an answer"):
+    with pytest.raises(ConverterDied, match="its reply is not valid"):
         await convert(stored, into)
 
     assert (len(children.started), children.alive) == (2, 0)
@@ -382,7 +402,7 @@ async def test_a_child_that_is_stopped_is_given_up(
 
     monkeypatch.setattr(converting, "_start", start_stopped)
 
-    with pytest.raises(ConverterDied, match="no sign of life"):
+    with pytest.raises(ConverterDied, match="no heartbeat"):
         await convert(slow, into)
 
     assert (len(children.started), children.alive) == (2, 0)
@@ -408,7 +428,7 @@ async def test_spares_that_died_before_they_were_used_cost_no_try(
     stored: Path, into: Path, children: Children, died_while_idle: int
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warm_up, anyio.CapacityLimiter(2))
+        tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(2), most=9))
         while len(children.started) < 2:
             await anyio.lowlevel.checkpoint()
         for child in children.started[-died_while_idle:]:

@@ -199,9 +199,9 @@ def test_where_the_time_is_missing_or_equal_the_id_decides(found: Execution, act
     ("changes", "why"),
     [
         ({"status": "Paused"}, "paused"),
-        ({"status": "Inactive"}, "used up"),
+        ({"status": "Inactive"}, "has ended"),
         ({"query_text": None}, "deleted"),
-        ({"query_text": "SELECT A FROM Profile"}, "out of date"),
+        ({"query_text": "SELECT A FROM Profile"}, "have changed"),
     ],
 )
 def test_a_scheduled_report_of_no_use_is_replaced_and_what_it_still_holds_is_brought(

@@ -30,7 +30,7 @@ def test_without_an_earlier_run_the_time_is_unknown() -> None:
     estimate = ExportEstimate({"Profile": 1}, {}, in_flight=10, room=ROOM)
 
     assert (estimate.elapsed_s, estimate.quota_hours) == (None, 0)
-    assert "no earlier run tells" in estimate.sentence
+    assert "no earlier run shows" in estimate.sentence
     assert "quota" not in estimate.sentence
 
 

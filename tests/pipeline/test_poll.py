@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,8 +21,10 @@ from bulkpull.errors import (
 )
 from bulkpull.events import Event, Events
 from bulkpull.model import Execution, Query, Report, SecureLink
-from bulkpull.pipeline.poll import Poller, PollForm
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm
+from bulkpull.pipeline.poll import Poller
 from bulkpull.pipeline.poll_rules import ExecutionState, PollSchedule, execution_state
+from bulkpull.pipeline.report_deletion import may_delete_report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LINK = SecureLink("https://example.blob.core.windows.net/c/b?sig=x")
@@ -140,13 +142,18 @@ async def wait_for(
     service: FakeService,
     *reports: Report,
     schedule: PollSchedule | None = None,
-    reported: list[Event] | None = None,
+    recorded: list[Event] | None = None,
     usual_s: Mapping[str, float] | None = None,
+    may_be_replaced: bool = False,
+    form: PollForm = PollForm.ALL_STATUSES,
+    remember: Callable[[PollForm], Awaitable[None]] | None = None,
     **options: Any,
 ) -> list[Execution | BulkpullError]:
-    events = Events((reported if reported is not None else []).append)
+    events = Events((recorded if recorded is not None else []).append)
+    lookup = ExecutionLookup(service, events=events, form=form, remember=remember)  # type: ignore[arg-type]
     poller = Poller(
         client=service,  # type: ignore[arg-type]
+        lookup=lookup,
         clock=service.clock,
         events=events,
         schedule=schedule or PollSchedule(),
@@ -156,8 +163,9 @@ async def wait_for(
 
     async def wait(awaited_report: Report) -> None:
         try:
+            known_s = (usual_s or {}).get(awaited_report.report_id)
             outcomes.append(
-                await poller.wait_for_completion(awaited_report, usual_s=(usual_s or {}).get(awaited_report.report_id))
+                await poller.wait_for_completion(awaited_report, usual_s=known_s, may_be_replaced=may_be_replaced)
             )
         except BulkpullError as error:
             outcomes.append(error)
@@ -369,15 +377,39 @@ async def test_a_report_that_never_completes_ends_at_the_deadline_with_a_warning
     assert 500 <= float(str(warned[0])) <= 560
 
 
+@pytest.mark.fault(46)
+@pytest.mark.parametrize(
+    ("usual_s", "may_be_replaced", "deadline_s"),
+    [(10.0, True, 1_800), (1_000.0, True, 8_000), (5_000.0, True, 10_800), (10.0, False, 10_800)],
+)
+async def test_the_deadline_follows_from_earlier_runs_up_to_the_setting(
+    usual_s: float, may_be_replaced: bool, deadline_s: float
+) -> None:
+    """A last try has the whole setting: a dataset that became slower must get through."""
+    service = FakeService(InstantClock(), lambda *_: [execution("Running")])
+
+    (error,) = await wait_for(service, report(), usual_s={"r1": usual_s}, may_be_replaced=may_be_replaced)
+
+    assert isinstance(error, ExecutionOverdue)
+    assert deadline_s <= service.clock.now_s <= deadline_s + max(usual_s, 100) + 100
+    is_learnt = deadline_s < 10_800
+    assert ("earlier reports of this dataset took" in str(error)) == is_learnt
+    assert ("report_timeout_seconds" in str(error)) != is_learnt
+
+
 @pytest.mark.fault(47)
-async def test_a_report_that_could_not_be_looked_at_until_the_deadline_tells_what_the_last_look_met() -> None:
+@pytest.mark.case("C11")
+async def test_a_report_that_could_not_be_looked_at_until_the_deadline_is_neither_lost_nor_overdue() -> None:
+    """What is not known deletes no report."""
+
     def refuse(*_: object) -> list[Execution]:
         raise ServiceTrouble("cannot ask after the executions now", why="500 Service unavailable")
 
     service = FakeService(InstantClock(), refuse)
     (error,) = await wait_for(service, report(), schedule=PollSchedule(deadline_s=1_000))
 
-    assert isinstance(error, ExecutionOverdue)
+    assert isinstance(error, ServiceTrouble)
+    assert not may_delete_report(error)
     assert "500 Service unavailable" in str(error)
 
 

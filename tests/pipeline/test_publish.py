@@ -129,7 +129,7 @@ async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
     staged = stage(tmp_path, b"two")
     with monkeypatch.context() as patched:
         patched.setattr(*broken, refuse)
-        with pytest.raises(DiskTrouble, match="no room left"):
+        with pytest.raises(DiskTrouble, match="no space left"):
             await publisher(tmp_path, RUN_2).publish_snapshot(staged)
 
     assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_1

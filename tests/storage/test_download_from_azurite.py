@@ -194,7 +194,7 @@ async def test_links_that_are_refused_again_and_again_end_in_one_sentence(
 @pytest.mark.parametrize(
     ("before", "after"),
     [(SMALL, ANOTHER), (ANOTHER, SMALL), (SMALL, SMALL), (LARGE, LARGE[:1_000] + LARGE[:999:-1])],
-    ids=["longer", "shorter", "the same again", "large, same length"],
+    ids=["longer", "shorter", "would be the same", "large, same length"],
 )
 async def test_a_file_that_was_replaced_meanwhile_is_started_over_and_never_mixed(
     azurite: BlobAccount, tmp_path: Path, before: bytes, after: bytes

@@ -35,8 +35,10 @@ class Outcome:
 Answer = Callable[[RawServer, int, asyncio.StreamWriter], Awaitable[None]]
 
 
-def transfer(answer: Answer, into: Path, *, attempts: int = 6, longest_s: float = 40_000.0, seed: int = 1) -> Outcome:
-    """Fetch one file by one stream from a host that answers so, given its own server and the request's number."""
+def transfer(
+    answer: Answer, into: Path, *, attempts: int = 6, longest_s: float = 40_000.0, seed: int = 1, segments: int = 1
+) -> Outcome:
+    """Fetch one file from a host that answers so, given its own server and the request's number."""
     recorded, relinks, asked_at_s = EventRecorder(), itertools.count(), list[float]()
     draw = random.Random(seed).random  # noqa: S311 - jitter
 
@@ -65,7 +67,7 @@ def transfer(answer: Answer, into: Path, *, attempts: int = 6, longest_s: float 
             try:
                 await download_report(
                     SecureLink(f"{server.origin}/f?sig=first"), relink=relink, execution_id="e", into=into / "report",
-                    segments=1, http=http, retrier=retrier, clock=clock, events=recorded.hub,
+                    segments=segments, http=http, retrier=retrier, clock=clock, events=recorded.hub,
                 )  # fmt: skip
             except BulkpullError as error:
                 return error, len(server.requests)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -13,6 +14,8 @@ from support import RawServer, reply
 from transfer.hostile import Answer, Outcome, transfer
 
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
+from bulkpull.transfer import range_scheduler as scheduler
+from bulkpull.transfer import transfer as transfer_module
 from bulkpull.transfer.progress import TransferProgress, share_of
 from bulkpull.transfer.signed_link import FRESH_LINK_PAUSES_S
 from bulkpull.transfer.transfer import PAUSE_S
@@ -252,6 +255,42 @@ def test_calls_stay_under_one_and_one_a_pause_whatever_the_replies(
     # A redirect is part of the same call: at most six requests a call.
     per_call = 6 if ("status", "302") in course else 1
     assert outcome.requests <= per_call * (1 + outcome.elapsed_s / PAUSE_S)
+    assert outcome.relinks <= 1 + outcome.elapsed_s / PAUSE_S
+
+
+_STREAMS = 4
+
+
+@pytest.mark.case("C10")
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),
+)
+@given(course=replies, good=st.integers(1, 4), seed=st.integers(0, 5))
+def test_calls_of_several_streams_stay_under_one_a_pause_each_whatever_the_replies(
+    course: list[tuple[str, int | str]], good: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Every so-many-th reply is a good one, so that helpers are called in."""
+    bad = following(course)
+
+    async def answer(server: RawServer, number: int, writer: asyncio.StreamWriter) -> None:
+        if number % (good + 1):
+            await bad(server, number, writer)
+            return
+        at = start_asked(server, number)
+        writer.write(head(server, number))
+        for start in range(at, len(BODY), 4_096):
+            writer.write(BODY[start : start + 4_096])
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    with patch.object(transfer_module, "_LARGE_BYTES", 16 << 10), patch.object(scheduler, "_SMALLEST_PIECE", 4 << 10):
+        outcome = transfer(answer, tmp_path_factory.mktemp("hostile"), seed=seed, longest_s=_DAY_S, segments=_STREAMS)
+
+    per_call = 6 if ("status", "302") in course else 1
+    assert outcome.requests <= per_call * _STREAMS * (1 + outcome.elapsed_s / PAUSE_S)
     assert outcome.relinks <= 1 + outcome.elapsed_s / PAUSE_S
 
 

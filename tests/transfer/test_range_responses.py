@@ -191,9 +191,16 @@ def test_a_range_beyond_the_end_tells_the_size() -> None:
 )
 def test_an_error_page_under_status_200_is_no_data(code: str, kind: type[BulkpullError]) -> None:
     with pytest.raises(kind, match=code):
-        refuse_error_page(b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>%s</Code></Error>" % code.encode())
+        refuse_error_page(b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>%s</Code></Error>" % code.encode(), {})
+
+
+def test_an_error_page_under_status_200_is_quoted_with_the_request_id() -> None:
+    headers = {"X-Ms-Request-Id": "0a1b2c3d-0000-4000-8000-00000000000f"}
+
+    with pytest.raises(StorageTrouble, match=r"ServerBusy .*, x-ms-request-id 0a1b2c3d-0000-4000-8000-00000000000f"):
+        refuse_error_page(b"<Error><Code>ServerBusy</Code></Error>", headers)
 
 
 @pytest.mark.parametrize("first", [b"\x1f\x8b\x08\x00", b"<Code>Unknown</Code>", b"MPNId,<Code>ServerBusy</Code>"])
 def test_what_is_no_error_page_is_left_to_the_converter(first: bytes) -> None:
-    refuse_error_page(first)
+    refuse_error_page(first, {})

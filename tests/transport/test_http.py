@@ -183,7 +183,7 @@ async def test_a_call_of_the_api_is_not_redirected_to_another_origin(http: Http)
             writer.write(reply("302 Found", Location=f"{other.origin}/"))
 
         async with raw_server(answer) as server:
-            with pytest.raises(UnsafeAddress, match="must not get the token"):
+            with pytest.raises(UnsafeAddress, match="must not receive the token"):
                 await http.send(get(f"{server.origin}/", headers={"Authorization": "Bearer abc"}))
 
         assert other.requests == []
@@ -216,9 +216,9 @@ async def test_redirects_end(http: Http) -> None:
         writer.write(reply("302 Found", Location="/round"))
 
     async with raw_server(answer) as server:
-        with pytest.raises(UnsafeAddress, match="without end"):
+        with pytest.raises(UnsafeAddress, match="too many redirects"):
             await http.send(get(f"{server.origin}/round"))
-        with pytest.raises(UnsafeAddress, match="without end"):
+        with pytest.raises(UnsafeAddress, match="too many redirects"):
             await read_all(http, get(f"{server.origin}/round"))
 
     assert len(server.requests) == 12

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import EventRecorder, FakeClock
 
+from bulkpull.errors import Throttled
 from bulkpull.transport.pacer import RateLimiter
 from bulkpull.transport.rate_limit import (
     PaceState,
@@ -245,3 +246,33 @@ async def test_no_wait_is_too_short_for_the_clock(waits: list[float], rate: floa
     for wait_s in waits:
         clock.advance(wait_s)
         await pacer.acquire()
+
+
+@pytest.mark.case("C16")
+async def test_callers_who_wait_together_are_given_up_together_after_an_hour_of_refusals() -> None:
+    """Each for itself would wait for an hour, one after the other."""
+    clock = FakeClock()
+    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=EventRecorder().hub)
+    refused: list[Throttled] = []
+
+    async def call() -> None:
+        try:
+            await pacer.acquire()
+        except Throttled as error:
+            refused.append(error)
+        else:
+            pacer.throttled(3_599)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(call)
+
+    assert clock.elapsed_s < 3_700
+    assert len(refused) >= 16
+    assert "answered every call" in refused[0].reason
+
+    clock.advance(3_600)
+    await pacer.acquire()  # the pause is over
+    pacer.succeeded()
+    pacer.throttled(3_599)
+    await pacer.acquire()  # a success between: the hour counts anew

@@ -16,8 +16,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from in_process import without_child_processes
 from journeys.kit import Killed, settings_for
 from support import FakeClock
 from trials.kill_switch import kill_switch
@@ -39,8 +38,6 @@ from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.report_cleanup import reports_of_last_night
 from bulkpull.cli.runs import forget
 from bulkpull.clock import iso_utc
-from bulkpull.conversion.convert import convert
-from bulkpull.conversion.messages import ConversionRequest, ConversionResult
 from bulkpull.custom_query import Selection
 from bulkpull.errors import SettingsError
 from bulkpull.events import Event, Events
@@ -48,8 +45,6 @@ from bulkpull.insights.connect import connected
 from bulkpull.model import Window
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Manifest
-from bulkpull.pipeline import convert as child_conversion
-from bulkpull.pipeline import run as run_module
 from bulkpull.pipeline.nightly.scheduled_reports import unused_reports
 from bulkpull.pipeline.request import ExportRequest, asked_for
 from bulkpull.pipeline.run import Run
@@ -80,19 +75,6 @@ REFUSALS = {
 }
 
 
-async def convert_here(order: ConversionRequest, *, threads: int | None) -> ConversionResult:
-    """What a child process does: starting one takes longer than all the rest of a step."""
-    return await anyio.to_thread.run_sync(convert, order)
-
-
-@contextmanager
-def without_children() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(child_conversion, "_in_child", convert_here)
-        patched.setattr(run_module, "warm_up", lambda _: anyio.sleep_forever())
-        yield
-
-
 class ChangingRuns(RuleBasedStateMachine):
     """One service, two folders of one account, one clock."""
 
@@ -114,7 +96,7 @@ class ChangingRuns(RuleBasedStateMachine):
         scenario = Scenario(rows=12, datasets=DATASETS, refreshes=True, latency_s=(30.0, 300.0), provenance=True)
         self.simulator = Simulator(scenario, clock=self.clock)
         self.loop.run(self.simulator.__aenter__())
-        self.cleanup.enter_context(without_children())
+        self.cleanup.enter_context(without_child_processes())
         self.switch = self.cleanup.enter_context(kill_switch(self.folder))
 
     @rule(command=st.sampled_from(COMMANDS), question=st.sampled_from(QUESTIONS))

@@ -209,4 +209,8 @@ TestChaos.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-TestChaos.pytestmark = [pytest.mark.timeout(7_200 if THOROUGH else 600), pytest.mark.fault(8, 95)]  # type: ignore[attr-defined]
+TestChaos.pytestmark = [  # type: ignore[attr-defined]
+    pytest.mark.child_processes,
+    pytest.mark.timeout(7_200 if THOROUGH else 600),
+    pytest.mark.fault(8, 95),
+]

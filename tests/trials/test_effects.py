@@ -23,6 +23,7 @@ from trials.readers import Known, check_readers, check_tidiness
 from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = [
+    pytest.mark.child_processes,
     pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc"),
     pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 900),
 ]

@@ -21,6 +21,8 @@ from trials.readers import check_readers, check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
 
+pytestmark = pytest.mark.child_processes
+
 DATASETS = ("Profile", "OfficeUsage")
 SCENARIO = Scenario(rows={"Profile": 40, "OfficeUsage": 12_000}, datasets=DATASETS)
 # Too small for the ledger, for the download, for the Parquet file beside it, for a little more.

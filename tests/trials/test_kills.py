@@ -30,6 +30,7 @@ from trials.readers import check_tidiness
 from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = [
+    pytest.mark.child_processes,
     pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are told by /proc"),
     pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 900),
 ]

@@ -30,6 +30,7 @@ from bulkpull.simulator import Scenario, Simulator
 from bulkpull.simulator.entities import StoredQuery, StoredReport
 
 pytestmark = [
+    pytest.mark.child_processes,
     pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc"),
     pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 600),
 ]

@@ -21,6 +21,8 @@ from trials.programs import children_of
 
 from bulkpull.simulator import Scenario, Simulator
 
+pytestmark = pytest.mark.child_processes
+
 THOROUGH = os.environ.get("TRIALS") == "all"
 RUNS = 500 if THOROUGH else 9
 # By then every pool has its threads, and retention has begun to take away.

@@ -12,6 +12,8 @@ from trials.readers import check_tidiness
 
 from bulkpull.simulator import Scenario, Simulator
 
+pytestmark = pytest.mark.child_processes
+
 STARTS = 20 if os.environ.get("TRIALS") == "all" else 6
 
 
@@ -39,5 +41,5 @@ async def test_of_many_starts_at_once_one_runs_and_the_others_say_who_does(tmp_p
     for ending in endings.values():
         refusal = ending.manifest
         assert (ending.code, refusal["status"], refusal["exit"]) == (5, "failed", 5), ending
-        assert f"process {winner} on " in ending.err or "it has just begun" in ending.err, ending.err
+        assert f"process {winner} on " in ending.err or "it has just started" in ending.err, ending.err
     check_tidiness(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
@@ -19,6 +20,7 @@ from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
 from bulkpull.pipeline.decide import Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
+from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
@@ -44,7 +46,7 @@ async def plan_nightly(
     output = settings.output.absolute()
     current = await anyio.to_thread.run_sync(Current.load, output)
     published = await anyio.to_thread.run_sync(load_published, output, current)
-    memories, unchanged = await _noted(output)
+    memories, unchanged, form = await _noted(output, now=clock.now())
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
         plan = await plan_on(
@@ -66,13 +68,14 @@ async def plan_nightly(
             unchanged=unchanged,
             reports=await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
             client=client,
+            lookup=ExecutionLookup(client, events=events, form=max(form, PollForm.ONE_STATUS), retry=True),
             schedule=schedule_of(settings, now=client.service_time()),
         )
     return plan, decisions
 
 
-async def _noted(output: Path) -> tuple[dict[str, ReportMemory], list[StepEntry]]:
+async def _noted(output: Path, *, now: datetime) -> tuple[dict[str, ReportMemory], list[StepEntry], PollForm]:
     if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
-        return {}, []
+        return {}, [], PollForm.ALL_STATUSES
     async with opened_ledger(Layout(output).private, read_only=True) as ledger:
-        return await remember_reports(ledger), await ledger.noted(UNCHANGED)
+        return await remember_reports(ledger), await ledger.noted(UNCHANGED), await load_form(ledger, now=now)

@@ -56,7 +56,7 @@ ROWS = (
     fails(
         "68b", "a redirect to an address without encryption", here("redirect", endpoint="blob", times=None, to="http")
     ),
-    fails("68c", "redirects without end", here("redirect", endpoint="blob", times=None, to="loop")),
+    fails("68c", "too many redirects", here("redirect", endpoint="blob", times=None, to="loop")),
     survives("69a", "the MD5 is wrong once", here("md5_wrong"), **_ONE),
     fails("69b", "the MD5 is wrong always", here("md5_wrong", times=None), reason_words=("MD5",)),
     survives("70", "an error of the storage host under 200", here("xml_under_200"), **_ONE),

@@ -1,0 +1,189 @@
+"""
+Ask after the executions of several reports in as few calls as the service allows.
+
+All reports go into one call, joined by `;` (behaviour 106). Where the service refuses that call, halving finds the
+report that spoils it and leaves it out (fault 41). Where it refuses the joined form itself (behaviour 107), later calls
+ask for one status, then for one report at a time. The ledger remembers a refused form for a week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from bulkpull.clock import Clock, iso_utc
+from bulkpull.errors import RequestRejected
+from bulkpull.events import Events
+from bulkpull.insights.client import InsightsClient
+from bulkpull.model import Execution, ExecutionStatus
+from bulkpull.output.ledger import Ledger, StepEntry
+
+LOOK_FORM = "look_form"
+"""The ledger's step for a form of look-up that the service made a run fall back to."""
+REMEMBERED_FORM = timedelta(days=7)
+_ALL_STATUSES = tuple(ExecutionStatus)
+_COMPLETED_ONLY = (ExecutionStatus.COMPLETED,)
+_PAIR = 2
+
+
+class PollForm(IntEnum):
+    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+
+    ALL_STATUSES = 0
+    ONE_STATUS = 1
+    ONE_REPORT = 2
+
+
+class ExecutionLookup:
+    """
+    Looks up the latest executions of several reports, and keeps what it learns about the service.
+
+    Args:
+        form: The cheapest form that is worth a try, as far as earlier runs know.
+        remember: Gets each form that the service made this one fall back to.
+        on_refused: Gets the id of each report that is refused by itself, with the refusal.
+        retry: Whether a failed call is repeated here; a poller that asks again anyway says no.
+
+    Attributes:
+        calls: Calls of the last `ask`.
+    """
+
+    def __init__(
+        self,
+        client: InsightsClient,
+        *,
+        events: Events,
+        form: PollForm = PollForm.ALL_STATUSES,
+        remember: Callable[[PollForm], Awaitable[None]] | None = None,
+        on_refused: Callable[[str, RequestRejected], None] = lambda _, __: None,
+        retry: bool = False,
+    ) -> None:
+        self._client, self._events, self._form, self._remember = client, events, form, remember
+        self.on_refused = on_refused
+        self._retry = retry
+        self.calls = 0
+        self._alone: set[str] = set()
+        self._most_joined: int | None = None
+        self._joined_works = False
+
+    async def ask(self, report_ids: Sequence[str]) -> list[Execution]:
+        """
+        The latest executions of these reports; nothing for one that is refused by itself.
+
+        Raises:
+            BulkpullError: The service could not be asked; a refusal of single reports goes to `on_refused`.
+        """
+        self.calls = 0
+        is_single = self._form is PollForm.ONE_REPORT
+        joined = [] if is_single else [report_id for report_id in report_ids if report_id not in self._alone]
+        single = [report_id for report_id in report_ids if is_single or report_id in self._alone]
+        found: list[Execution] = []
+        most = self._most_joined or max(1, len(joined))
+        for start in range(0, len(joined), most):
+            found += await self._ask_joined(joined[start : start + most])
+        for report_id in single:
+            found += await self._ask_alone(report_id) or []
+        return found
+
+    async def _ask_joined(self, report_ids: Sequence[str]) -> list[Execution]:
+        if self._form is PollForm.ALL_STATUSES:
+            if (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
+                return executions
+            if (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
+                await self._fall_back(PollForm.ONE_STATUS)
+                return executions
+        elif (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
+            return executions
+        if len(report_ids) == 1:
+            return await self._ask_alone(report_ids[0]) or []
+        return await self._halve(report_ids)
+
+    async def _halve(self, report_ids: Sequence[str]) -> list[Execution]:
+        """Find which of these, refused together, spoil the call; or that no call may ask for several."""
+        middle = len(report_ids) // 2
+        halves = [report_ids[:middle], report_ids[middle:]]
+        answers = [
+            await (self._ask_alone(half[0]) if len(half) == 1 else self._try(half, statuses=_COMPLETED_ONLY))
+            for half in halves
+        ]
+        if not self._joined_works and all(
+            answer is None or len(half) == 1 for half, answer in zip(halves, answers, strict=True)
+        ):
+            return await self._ask_each(halves=halves, answers=answers)
+        if all(answer is not None for answer in answers):
+            if len(report_ids) == _PAIR:
+                self._alone.update(report_ids)  # both are good by themselves
+            else:
+                self._most_joined = max(map(len, halves))
+        found: list[Execution] = []
+        for half, answer in zip(halves, answers, strict=True):
+            if answer is not None:
+                found += answer
+            elif len(half) > 1:
+                found += await self._halve(half)
+        return found
+
+    async def _ask_each(
+        self, *, halves: Sequence[Sequence[str]], answers: Sequence[list[Execution] | None]
+    ) -> list[Execution]:
+        """Ask one by one, where no joined call was ever answered: the form is refused, or several ids are bad."""
+        found: list[Execution] = []
+        refused = 0
+        for half, answer in zip(halves, answers, strict=True):
+            for report_id in half:
+                alone = answer if len(half) == 1 else await self._ask_alone(report_id)
+                refused += alone is None
+                found += alone or []
+        if not refused:
+            await self._fall_back(PollForm.ONE_REPORT)
+        return found
+
+    async def _ask_alone(self, report_id: str) -> list[Execution] | None:
+        """Its executions; `None` where the service refuses this report by itself."""
+        self.calls += 1
+        try:
+            return await self._client.get_executions([report_id], statuses=_COMPLETED_ONLY, retry=self._retry)
+        except RequestRejected as error:
+            self.on_refused(report_id, error)
+            return None
+
+    async def _try(self, report_ids: Sequence[str], *, statuses: Sequence[str]) -> list[Execution] | None:
+        """Their executions; `None` where the service refuses the call."""
+        self.calls += 1
+        try:
+            executions = await self._client.get_executions(report_ids, statuses=statuses, retry=self._retry)
+        except RequestRejected:
+            return None
+        self._joined_works = self._joined_works or len(report_ids) > 1
+        return executions
+
+    async def _fall_back(self, form: PollForm) -> None:
+        self._form = form
+        self._events.warn("poll.narrowed", form=form.name.lower())
+        if self._remember is not None:
+            await self._remember(form)
+
+
+async def load_form(ledger: Ledger, *, now: datetime) -> PollForm:
+    """The form of look-up that runs of the last week fell back to; else the cheapest one."""
+    return remembered_form(await ledger.noted(LOOK_FORM, since=iso_utc(now - REMEMBERED_FORM)), now=now)
+
+
+def form_recorder(ledger: Ledger, *, run_id: str, clock: Clock) -> Callable[[PollForm], Awaitable[None]]:
+    """What notes a form in the ledger, for `ExecutionLookup`."""
+
+    async def remember(form: PollForm) -> None:
+        facts = {"form": form.name.lower()}
+        await ledger.note(run_id, dataset="", step=LOOK_FORM, facts=facts, at=iso_utc(clock.now()))
+
+    return remember
+
+
+def remembered_form(noted: Sequence[StepEntry], *, now: datetime) -> PollForm:
+    """The form that the latest run fell back to within a week; else the cheapest one (pure)."""
+    for entry in reversed(noted):
+        name = str(entry.facts.get("form", "")).upper()
+        if name in PollForm.__members__:
+            return PollForm[name] if now - datetime.fromisoformat(entry.at) < REMEMBERED_FORM else PollForm.ALL_STATUSES
+    return PollForm.ALL_STATUSES

@@ -1,0 +1,35 @@
+"""Conversions in the process of the tests: starting a child takes longer than all the rest of a small export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+
+async def _convert_here(order: Any, *, threads: int | None) -> Any:
+    """What a child process does with an order, in a worker thread."""
+    from bulkpull.conversion.convert import convert  # noqa: PLC0415 - most tests convert nothing
+    from bulkpull.conversion.messages import ConversionRequest  # noqa: PLC0415 - as before
+    from bulkpull.conversion.widen import widen_file  # noqa: PLC0415 - as before
+
+    del threads
+    work = convert if isinstance(order, ConversionRequest) else widen_file
+    return await anyio.to_thread.run_sync(work, order)
+
+
+async def _no_spares(*_: object, **__: object) -> None:
+    await anyio.sleep_forever()
+
+
+@contextmanager
+def without_child_processes() -> Iterator[None]:
+    """Within the block a run of this process converts in a thread of its own; programs that it starts do not."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bulkpull.pipeline.convert._in_child", _convert_here)
+        patched.setattr("bulkpull.pipeline.run.warm_up", _no_spares)
+        yield
