@@ -101,11 +101,11 @@ def export(options: ExportOptions, *, common: CommonOptions) -> int:
 )
 def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
     """
-    Export what is new since the last night, over standing reports on the service.
+    Export what is new since the last run, with scheduled reports on the service.
 
-    The first night makes one standing report a dataset, and asks for the data at once. Every later night creates
-    nothing: it publishes executions that are newer than what is published, and skips the rest. With --since, one-off
-    reports for those days are asked for instead.
+    The first run creates one scheduled report per dataset, and also requests the data at once. Later runs create
+    nothing: they publish executions that are newer than the published data, and skip the other datasets. With --since,
+    one-off reports for those days are requested instead.
     """
     return _export(options, nightly=True, common=common)
 

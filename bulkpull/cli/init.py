@@ -42,7 +42,7 @@ class Use(StrEnum):
 )
 def init(
     *,
-    use: Annotated[Use | None, typer.Option(help="One full export, unattended nights, or measuring.")] = None,
+    use: Annotated[Use | None, typer.Option(help="One full export, unattended nightly runs, or benchmarks.")] = None,
     tenant_id: Annotated[str | None, typer.Option(help="The directory (tenant) of the application.")] = None,
     client_id: Annotated[str | None, typer.Option(help="The application.")] = None,
     output: Annotated[Path | None, typer.Option(help="Output folder.")] = None,

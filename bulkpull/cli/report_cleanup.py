@@ -48,7 +48,8 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
 
 def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> int:
     """
-    Delete the scheduled reports that the output folder made and its last night did not use; without `yes`, show them.
+    Delete the scheduled reports that the output folder made and its last nightly run did not use; without `yes`, show
+    them.
 
     Raises:
         SettingsError: The output folder belongs to another account.
@@ -81,9 +82,9 @@ def _delete_or_show(
 
 async def reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
     """
-    What the ledger knows of scheduled reports, and the ids of those that the last finished night used.
+    What the ledger knows of scheduled reports, and the ids of those that the last finished nightly run used.
 
-    Where that night noted no report of a dataset that it asked for, all reports of the dataset count as used: the
+    Where that run noted no report of a dataset that it requested, all reports of the dataset count as used: the
     service could not be asked, or did not list them (case N17).
     """
     memories = await remember_reports(ledger)

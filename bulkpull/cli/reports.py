@@ -174,7 +174,8 @@ def delete_reports(
     unused: Annotated[
         bool,
         typer.Option(
-            "--unused", help="Scheduled reports of the output folder that its last night did not use; needs --yes."
+            "--unused",
+            help="Scheduled reports of the output folder that its last nightly run did not use; needs --yes.",
         ),
     ] = False,
     older_than: Annotated[

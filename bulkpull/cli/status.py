@@ -60,7 +60,7 @@ def status(
     """
     Show how old the data of each dataset is, and when it was last looked for; of all, or those named as DATASET.
 
-    A night that finds nothing newer has looked. Reads the output folder only; needs no credentials.
+    A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
     from bulkpull.output.freshness import find_freshness  # slow to load
 
@@ -70,7 +70,7 @@ def status(
     found = find_freshness(folder, now=now)
     queries = [query.name for query in settings.queries]
     chosen = _pick(datasets, found, queries=queries) if datasets else found
-    # A custom query is expected every night only if the settings name it.
+    # A custom query is expected in every nightly run only if the settings name it.
     expected = [dataset for dataset in chosen if datasets or dataset.source is None or dataset.dataset in queries]
     states = {
         dataset.dataset: dataset.state(now=now, max_age=max_age if dataset in expected else None) for dataset in chosen
