@@ -58,7 +58,9 @@ def init(
     del common
     if file.exists() and not force:
         raise SettingsError(
-            f"settings file {file} exists", why="it is never overwritten unasked", fix="give --force, or another --file"
+            f"settings file {file} exists",
+            why="it is not overwritten without --force",
+            fix="give --force, or another --file",
         )
     from bulkpull.config.template import USES, check_alone, settings_text  # slow to load
 

@@ -60,7 +60,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
     if listed is None:
-        raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
+        raise ReportingError(LIST_UNKNOWN, fix="restore the role that may list reports, then try again")
     unused = [report for _, report in unused_reports(listed, memories, used=used)]
     return _delete_or_show(unused, if_none="no unused reports", yes=yes, settings=settings, common=common)
 

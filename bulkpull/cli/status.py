@@ -51,7 +51,7 @@ def status(
             "--max-age",
             metavar="TIME",
             parser=read_span,
-            help="End with status 3 when a dataset was not looked for this long: 36h, 2d, 90m.",
+            help="Exit with status 3 when a dataset was not checked for this long: 36h, 2d, 90m.",
         ),
     ] = None,
     output: options.Output = None,
@@ -134,7 +134,7 @@ def _report_late(
     folder: Path, late: Sequence[Freshness], *, now: datetime, nothing: bool, common: CommonOptions
 ) -> None:
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
-    fix = f"see `{listing}`, and whether the job that runs the export is still started"
+    fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
         write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
         return
@@ -154,7 +154,7 @@ def _report_late(
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:
-    return f"last looked for {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
+    return f"last checked {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest
     if base != settings.api_base_url:
         raise SettingsError(
             f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
-            fix="resume it with the settings that it was begun with, or begin a new run",
+            fix="resume it with the settings that it was started with, or start a new run",
         )
     # Runs from before the setting `metrics` selected none.
     asked = {
