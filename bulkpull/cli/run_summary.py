@@ -149,8 +149,8 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
     Args:
         resume: The command that resumes the run; `None` where nothing was begun.
     """
-    console.print(Text.assemble(("interrupted: ", "bold yellow"), "nothing half-written is visible"), soft_wrap=True)
-    step = f"run the same command again, or `{resume}`: it carries on" if resume else "run the same command again"
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), "no partial data is visible"), soft_wrap=True)
+    step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
 
 
@@ -176,7 +176,7 @@ def _submitted(manifest: Manifest) -> str:
     """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
     ordered = sum(record.status == "skipped" for record in manifest.datasets)
     calls = plural(manifest.requests.total, "call")
-    return f"reports ordered for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
+    return f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:
@@ -222,5 +222,5 @@ def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str
     if lost and complete and not manifest.interrupted:
         ways.append(("again", invocation.export(lost)))
     if invocation.demo and complete and not manifest.interrupted:
-        ways.append(("next", f"with your own data: {invocation_path('bulkpull')} init, which says what else is needed"))
+        ways.append(("next", f"with your own data: {invocation_path('bulkpull')} init, which shows the next steps"))
     return ways

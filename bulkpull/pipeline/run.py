@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,6 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
 from bulkpull._version import __version__
 from bulkpull.auth.azure_identity import AzureCredential
@@ -32,23 +31,21 @@ from bulkpull.formatting import join_some, plural
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
-from bulkpull.model import Pull, Report
+from bulkpull.model import Report
 from bulkpull.observability.recorder import RunRecorder, recorded_run
-from bulkpull.output.atomic_files import disk_errors, makedirs_durable
+from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
-from bulkpull.output.ledger import STANDING, Ledger, opened_ledger
+from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
-from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
-from bulkpull.pipeline.converted_pull import PARTS
 from bulkpull.pipeline.create_context import equip
 from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
@@ -67,7 +64,6 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.report_deletion import is_worth_resuming
 from bulkpull.pipeline.report_memory import UNCHANGED
 from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
 from bulkpull.pipeline.resource_limits import fit_to_machine
@@ -80,14 +76,21 @@ from bulkpull.pipeline.resume import (
     find_reusable,
     review,
 )
-from bulkpull.pipeline.reusable_work import KEPT
+from bulkpull.pipeline.run_cleanup import (
+    clear_old_parts,
+    clear_staging,
+    datasets_not_begun,
+    delete_outdated_queries,
+    delete_unneeded_reports,
+    keep_downloads,
+    limit_tidying,
+)
+from bulkpull.pipeline.time_limit import is_overdue
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
 _MOST_LISTED = 8
-# How long deletions may go on once all datasets are done.
-_TIDYING_S = 10.0
 _LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
@@ -199,7 +202,9 @@ class Run:
                 ) as connection:
                     self._requests = connection.http.tally.as_dict
                     work = partial(self._work, connection, ledger=ledger, folder=folder, conversions=conversions)
-                    if await self._is_overdue(work, began_s=began_s):
+                    limit_s = self.settings.run_timeout_seconds
+                    left_s = None if limit_s is None else began_s + limit_s - self.clock.monotonic()
+                    if await is_overdue(work, limit_s=left_s, clock=self.clock):
                         await self._end_overdue(ledger)
                 manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
@@ -209,7 +214,7 @@ class Run:
                 raise  # what was downloaded stays: the same command carries on with it
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._clear_staging, folder)
+                    await anyio.to_thread.run_sync(clear_staging, folder)
                 raise
             await self._clean_up_run(folder, ledger)
             return manifest
@@ -293,44 +298,13 @@ class Run:
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
         """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
         if not self._is_to_be_resumed:
-            await anyio.to_thread.run_sync(self._keep_downloads, folder)
-            await anyio.to_thread.run_sync(self._clear_staging, folder)
-        await anyio.to_thread.run_sync(self._clear_old_parts, folder)
+            await anyio.to_thread.run_sync(keep_downloads, folder, list(self._records.values()))
+            await anyio.to_thread.run_sync(clear_staging, folder)
+        await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=self.clock.now()))
         try:
             await retire_runs(LocalStore(folder.output), ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
-
-    def _keep_downloads(self, folder: OutputFolder) -> None:
-        """
-        Put aside what was downloaded of reports that stay on the service after a passing fault.
-
-        The next run takes up such a report, and carries on with its file where this run stopped.
-        """
-        private = Layout(folder.output).private
-        for record in self._records.values():
-            if not is_worth_resuming(record.error):
-                continue
-            with suppress(OSError):
-                staged, kept = folder.staging / record.dataset, private / PARTS / record.dataset
-                makedirs_durable(kept, root=private)
-                for mark in names_beneath(staged, root=private):
-                    remove_beneath(kept / mark, root=private)
-                    rename_beneath(staged / mark, kept / mark, root=private)
-
-    def _clear_old_parts(self, folder: OutputFolder) -> None:
-        """Downloads and windows of datasets that nobody has completed in some days."""
-        private = Layout(folder.output).private
-        oldest_s = (self.clock.now() - KEPT).timestamp()
-        with suppress(OSError):
-            for dataset in names_beneath(private / PARTS, root=private):
-                for mark in names_beneath(private / PARTS / dataset, root=private):
-                    part = private / PARTS / dataset / mark
-                    if part.lstat().st_mtime < oldest_s:
-                        remove_beneath(part, root=private)
-
-    def _clear_staging(self, folder: OutputFolder) -> None:
-        remove_beneath(folder.staging, root=Layout(folder.output).private)
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
@@ -362,7 +336,7 @@ class Run:
             return
         fetched = [pull for pull in plan.pulls if self._will_convert(decisions[pull.dataset])]
         self._refused = await find_too_large(
-            folder.output, await anyio.to_thread.run_sync(_not_begun, fetched, folder), settings=self.settings
+            folder.output, await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder), settings=self.settings
         )
         names = [pull.dataset for pull in plan.pulls]
         look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
@@ -406,28 +380,16 @@ class Run:
                     executor = self._executor(tools)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
                         working.start_soon(self._carry_out, decisions[pull.dataset], executor)
-                    self._clear_away(tools, orphans=found.orphans)
+                    delete_unneeded_reports(tools, self._records.values(), orphans=found.orphans, notes=self._notes)
                     self._tell_unused()
-                    tidying.start_soon(self._forget_queries, tools, {pull.dataset for pull in left})
-                self._end_tidying(tools, watching)
+                    if not self.request.submit_only:
+                        tidying.start_soon(delete_outdated_queries, tools, {pull.dataset for pull in left})
+                limit_tidying(tools, watching)
             watching.cancel_scope.cancel()
 
     async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
         since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
         return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
-
-    def _end_tidying(self, tools: RunContext, watching: TaskGroup) -> None:
-        """All datasets are done: what is left of the tidying is the next run's, unless calls are plenty."""
-        if not tools.client.pacer.has_plenty:
-            tools.tidying.cancel_scope.cancel()
-            return
-
-        async def cut_off() -> None:
-            await self.clock.sleep(_TIDYING_S)
-            tools.tidying.cancel_scope.cancel()
-
-        tools.submitter.settled.set()
-        watching.start_soon(cut_off)
 
     def _tell_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
@@ -464,32 +426,10 @@ class Run:
             if (what := folder.damaged.get(pull.dataset)) and pull.dataset not in done:
                 record.notes.append(f"the snapshot that was current is damaged ({what}) and is to be published anew")
 
-    def _clear_away(self, tools: RunContext, *, orphans: Sequence[Report]) -> None:
-        """Delete reports that nobody needs: of datasets that are published, and of runs that nobody carries on."""
-        for record in self._records.values():
-            if record.status == "complete":
-                for report in tools.leftovers.rest(record.dataset):
-                    tools.clear_away(report, record=record)
-        nowhere = DatasetRecord(dataset="", status="skipped", notes=self._notes)
-        for report in orphans:
-            tools.clear_away(report, record=nowhere)
-
-    async def _forget_queries(self, tools: RunContext, datasets: Collection[str]) -> None:
-        """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
-        submitter = tools.submitter
-        await submitter.wait_until_settled(datasets)
-        if self.request.submit_only or not submitter.datasets:
-            return
-        made = [*await tools.ledger.noted("report"), *await tools.ledger.noted(STANDING)]
-        asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
-        ids = {str(entry.facts["query_id"]) for entry in asked}
-        with suppress(BulkpullError):  # tidiness, which the next run sees to as well
-            await submitter.sweep_queries(ids, tidying=True)
-
     async def _decide(
         self, found: ReusableWork, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder
     ) -> Mapping[str, Decision]:
-        """What to do about each dataset, by its name; for a night also which scheduled reports are unused."""
+        """What to do for each dataset, by its name; for a nightly run also which scheduled reports are unused."""
         is_nightly = self.request.nightly
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(
@@ -607,32 +547,6 @@ class Run:
             record = failed_record(name, error, source=reads.get(name), catalog=load_catalog())
             self._records[record.dataset] = record
 
-    async def _is_overdue(self, work: Callable[[], Awaitable[None]], *, began_s: float) -> bool:
-        """Do `work`, and stop it when `run_timeout_seconds` are over since `began_s`; whether they were (case C16)."""
-        limit_s, is_overdue = self.settings.run_timeout_seconds, False
-        if limit_s is None:
-            await work()
-            return False
-        left_s = began_s + limit_s - self.clock.monotonic()
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-
-            async def stop_in_time() -> None:
-                nonlocal is_overdue
-                await self.clock.sleep(left_s)
-                is_overdue = True
-                group.cancel_scope.cancel()
-
-            group.start_soon(stop_in_time)
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - raised below: out of the group it would be told as a group
-                failure = error
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        return is_overdue
-
     async def _end_overdue(self, ledger: Ledger) -> None:
         """Say so for every dataset that is not done."""
         limit_s = self.settings.run_timeout_seconds or 0.0
@@ -684,15 +598,6 @@ class Run:
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._keeper.complete(manifest)
         return manifest
-
-
-def _not_begun(pulls: Sequence[Pull], folder: OutputFolder) -> list[str]:
-    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
-    private = Layout(folder.output).private
-    places = (folder.staging, private / PARTS)
-    return [
-        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
-    ]
 
 
 def new_run_id(now: datetime) -> str:

@@ -176,7 +176,7 @@ SLIPS = {
     "a dataset that is not offered": Slip(
         ("export", "EMSUsage", "--quiet", "--output", "data"), 3, "EMSUsage", "does not list it"
     ),
-    "a fault that nobody knows": Slip(("simulate", "--fault", "trottle"), 2, "trottle", "no fault"),
+    "a fault that nobody knows": Slip(("simulate", "--fault", "trottle"), 2, "trottle", "unknown fault"),
     "a latency that cannot be read": Slip(("simulate", "--latency", "soon"), 2, "--latency", "cannot be read"),
     "a settings file to be overwritten": Slip(("init",), 2, "bulkpull.toml", "exists", file("bulkpull.toml", "")),
 }

@@ -53,7 +53,8 @@ async def test_a_body_shorter_than_its_range_is_a_break_and_counts_as_a_try(tmp_
             )  # fmt: skip
 
     assert len(server.requests) <= 1 + parts.retrier.policy.attempts
-    assert list(tmp_path.iterdir()) == []
+    # What has arrived stays for the next run: the fault may pass.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.journal", "report.part"]
 
 
 @pytest.mark.case("C44")

@@ -1,0 +1,111 @@
+"""What a run deletes beside its datasets: leftovers on the service and in the private folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from datetime import datetime
+
+from anyio.abc import TaskGroup
+
+from bulkpull.errors import BulkpullError
+from bulkpull.model import Pull, Report
+from bulkpull.output.atomic_files import makedirs_durable
+from bulkpull.output.layout import Layout
+from bulkpull.output.ledger import STANDING
+from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
+from bulkpull.output.workspace import OutputFolder
+from bulkpull.pipeline.context import RunContext
+from bulkpull.pipeline.converted_pull import PARTS
+from bulkpull.pipeline.report_deletion import is_worth_resuming
+from bulkpull.pipeline.reusable_work import KEPT
+
+# How long deletions may go on once all datasets are done.
+_TIDYING_S = 10.0
+
+
+def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:
+    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
+    private = Layout(folder.output).private
+    places = (folder.staging, private / PARTS)
+    return [
+        pull.dataset for pull in pulls if not any(names_beneath(place / pull.dataset, root=private) for place in places)
+    ]
+
+
+def clear_staging(folder: OutputFolder) -> None:
+    """Remove the run's own folder of unfinished files."""
+    remove_beneath(folder.staging, root=Layout(folder.output).private)
+
+
+def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
+    """
+    Put aside what was downloaded of reports that stay on the service after a passing fault.
+
+    The next run takes up such a report, and carries on with its file where this run stopped.
+    """
+    private = Layout(folder.output).private
+    for record in records:
+        if not is_worth_resuming(record.error):
+            continue
+        with suppress(OSError):
+            staged, kept = folder.staging / record.dataset, private / PARTS / record.dataset
+            makedirs_durable(kept, root=private)
+            for mark in names_beneath(staged, root=private):
+                remove_beneath(kept / mark, root=private)
+                rename_beneath(staged / mark, kept / mark, root=private)
+
+
+def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
+    """Remove downloads and windows of datasets that no run has completed in some days."""
+    private, oldest_s = Layout(folder.output).private, (now - KEPT).timestamp()
+    with suppress(OSError):
+        for dataset in names_beneath(private / PARTS, root=private):
+            for mark in names_beneath(private / PARTS / dataset, root=private):
+                part = private / PARTS / dataset / mark
+                if part.lstat().st_mtime < oldest_s:
+                    remove_beneath(part, root=private)
+
+
+def delete_unneeded_reports(
+    context: RunContext, records: Iterable[DatasetRecord], *, orphans: Iterable[Report], notes: list[str]
+) -> None:
+    """
+    Delete, in the background, reports of datasets that are published, and of runs that nobody carries on.
+
+    Args:
+        notes: Gets what goes wrong with an orphan.
+    """
+    for record in records:
+        if record.status == "complete":
+            for report in context.leftovers.rest(record.dataset):
+                context.clear_away(report, record=record)
+    nowhere = DatasetRecord(dataset="", status="skipped", notes=notes)
+    for report in orphans:
+        context.clear_away(report, record=nowhere)
+
+
+async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
+    """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
+    submitter = context.submitter
+    await submitter.wait_until_settled(datasets)
+    made = [*await context.ledger.noted("report"), *await context.ledger.noted(STANDING)]
+    asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
+    if asked:
+        with suppress(BulkpullError):  # tidiness, which the next run sees to as well
+            await submitter.sweep_queries({str(entry.facts["query_id"]) for entry in asked}, tidying=True)
+
+
+def limit_tidying(context: RunContext, watching: TaskGroup) -> None:
+    """All datasets are done: what is left of the tidying is the next run's, unless calls are plenty."""
+    if not context.client.pacer.has_plenty:
+        context.tidying.cancel_scope.cancel()
+        return
+
+    async def cut_off() -> None:
+        await context.clock.sleep(_TIDYING_S)
+        context.tidying.cancel_scope.cancel()
+
+    context.submitter.settled.set()
+    watching.start_soon(cut_off)
