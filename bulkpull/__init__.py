@@ -116,7 +116,7 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # type checkers would take every unknown name for one that it has
 
     def __getattr__(name: str) -> object:
-        # Loaded when first used: `bulkpull --help` and the converting process need none of it.
+        # Loaded when first used: `bulkpull --help` and the conversion process need none of it.
         from importlib import import_module  # noqa: PLC0415 - see above
 
         if name == "sync":

@@ -123,7 +123,7 @@ class BulkpullError(Exception):
         return self.reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross the border of the converting process by pickle, which would otherwise call the subclass
+        # Errors cross the border of the conversion process by pickle, which would otherwise call the subclass
         # with one positional argument and lose `why` and `fix`.
         return _rebuild, (type(self), self.__dict__.copy(), self.reason)
 

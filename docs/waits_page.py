@@ -237,14 +237,14 @@ WAITS = (
     ),
     Wait(
         "pipeline/converter.py",
-        "a sign of life of the converting process",
+        "a heartbeat of the conversion process",
         f"{2 * converter.SILENCE_S:g} s",
         "`Converter`",
         "it is killed; a second one, then the dataset fails, report and download stay",
     ),
     Wait(
         "pipeline/converter.py",
-        "the converting process to work",
+        "the conversion process to work",
         f"{converter.STILL_S:g} s without processor time",
         "`Converter`",
         "the same",

@@ -27,7 +27,7 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
     removes before the rows are collected makes collecting fail; reading anew finds the rest.
 
     Args:
-        dataset: As it is published.
+        dataset: The published name.
         runs: Ids, or their beginnings; `["all"]` for every snapshot that is there.
 
     Raises:
@@ -49,7 +49,7 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
         return scan_together(snapshots)
     except FileNotFoundError as gone:  # retention, or a hand, was faster
         raise DiskTrouble(
-            f"a snapshot of {dataset} in {output} was removed while it was looked at",
+            f"a snapshot of {dataset} in {output} was removed while it was checked",
             why=gone.filename or str(gone).partition("\n")[0],
             fix="read again: retention has deleted it, and the remaining snapshots will be found",
         ) from None

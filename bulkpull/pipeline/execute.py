@@ -47,7 +47,7 @@ class DecisionExecutor:
 
     async def carry_out(self, decision: Decision, record: DatasetRecord) -> None:
         """
-        Bring what is new, and see to it that the next night finds something.
+        Fetch what is new, and make sure that the next run finds a scheduled report.
 
         Raises:
             BulkpullError: The data could not be brought. That there is no scheduled report is a note in the record.
@@ -109,7 +109,7 @@ class DecisionExecutor:
             record, execution = export.record, export.execution
             if execution is not None and execution.generated_at is not None:
                 record.generated_at = iso_utc(execution.generated_at)
-            # The next night need not look at it again.
+            # The next run need not check it again.
             await self.context.note(
                 record.dataset,
                 UNCHANGED,
@@ -134,7 +134,7 @@ class DecisionExecutor:
             try:
                 report, decision, schedule = await self._make(decision, schedule, record)
             except BulkpullError as error:
-                record.notes.append(f"no scheduled report could be made, the next night tries again: {error.reason}")
+                record.notes.append(f"no scheduled report could be created, the next run tries again: {error.reason}")
                 self.context.events.warn("report.lacking", reason=error.message)
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
                     return decision, schedule, False

@@ -28,7 +28,7 @@ class ReportMemory:
     Attributes:
         made: Ids of those that this folder ordered.
         adopted: Ids of those that it found and used.
-        ordered: Names of those that it ordered without getting an answer, each with the digest of its query, where noted.
+        ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
         facts: What was noted last of each, by id: name, query, question, hours of lead.
         missed: Ids of those of which an execution did not come.
     """

@@ -429,7 +429,7 @@ class Run:
     async def _decide(
         self, found: ReusableWork, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder
     ) -> Mapping[str, Decision]:
-        """What to do about each dataset, by its name; for a night also which scheduled reports are unused."""
+        """What to do for each dataset, by its name; for a nightly run also which scheduled reports are unused."""
         is_nightly = self.request.nightly
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(

@@ -162,7 +162,7 @@ async def test_a_client_says_that_its_block_is_over(tmp_path: Path) -> None:
         async with bulkpull.connect(settings_for(simulator, tmp_path)) as client:
             await client.get_datasets()
         with pytest.raises(
-            bulkpull.BulkpullError, match="the connection is closed: it lives as long as its `async with`"
+            bulkpull.BulkpullError, match="the connection is closed: it is open only within its `async with`"
         ):
             await client.get_datasets()
 

@@ -30,6 +30,7 @@ from bulkpull.errors import (
 from bulkpull.redact import redact
 from bulkpull.transport.answer_kinds import UNKNOWN_TRIES, AnswerKind
 from bulkpull.transport.http import Http
+from bulkpull.transport.rate_limit import spread
 from bulkpull.transport.retry import Retrier, RetryBudget, RetryPolicy
 
 RESOURCE = "https://api.partnercenter.microsoft.com"
@@ -312,7 +313,7 @@ async def test_a_client_taken_for_a_loop_keeps_quiet_for_a_while() -> None:
 
         await rig.endpoint.get_token()
 
-    assert rig.clock.sleeps_s == [LOOP_PAUSE_S]
+    assert rig.clock.sleeps_s == [spread(LOOP_PAUSE_S, draw=0.5)]
 
 
 @pytest.mark.case("C17")
@@ -426,7 +427,7 @@ async def test_a_busy_endpoint_is_asked_again_after_the_pause_it_names(trouble: 
 
         assert (await rig.endpoint.get_token()).value == "access-token-1"
 
-    assert rig.clock.sleeps_s == [7]
+    assert rig.clock.sleeps_s == [spread(7, draw=0.5)]
 
 
 @pytest.mark.fault(15)

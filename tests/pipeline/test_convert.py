@@ -448,7 +448,7 @@ async def test_a_limit_on_processes_is_named(stored: Path, into: Path, monkeypat
 
     monkeypatch.setattr(anyio, "open_process", refused)
 
-    with pytest.raises(ConverterDied, match=r"starts no further process.*ulimit -u"):
+    with pytest.raises(ConverterDied, match=r"cannot start another process.*ulimit -u"):
         await convert(stored, into)
 
 

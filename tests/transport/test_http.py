@@ -324,7 +324,7 @@ async def test_a_server_that_offers_old_tls_only_is_told_as_such(http: Http) -> 
                 context.wrap_socket(held, server_side=True)
 
         server = asyncio.create_task(asyncio.to_thread(shake_hands))
-        with pytest.raises(TlsRefused, match=r"TLS 1\.0 or 1\.1 only.*switch on TLS 1\.2"):
+        with pytest.raises(TlsRefused, match=r"only TLS 1\.0 or 1\.1.*enable TLS 1\.2"):
             await http.send(get(f"https://127.0.0.1:{listener.getsockname()[1]}/"))
         await server
 

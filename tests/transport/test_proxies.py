@@ -84,10 +84,10 @@ async def test_a_password_that_the_proxy_refused_is_not_sent_a_second_time() -> 
         ({"all": "socks5h://name:secretword@proxy.example:1080"}, "ALL_PROXY names a SOCKS proxy"),
         ({"https": "socks5://proxy.example:1080"}, "HTTPS_PROXY names a SOCKS proxy"),
         ({"https": "ftp://proxy.example"}, "HTTPS_PROXY names a proxy of the kind 'ftp'"),
-        ({"https": "http://proxy.example:port"}, "HTTPS_PROXY is no address"),
+        ({"https": "http://proxy.example:port"}, "HTTPS_PROXY is not a valid proxy address"),
         ({"https": "http://:3128"}, "HTTPS_PROXY names no host"),
-        ({"https": "http://na%3Ame:secretword@proxy.example"}, "HTTPS_PROXY holds a user name"),
-        ({"https": "http://name:secret%0Aword@proxy.example"}, "HTTPS_PROXY holds a user name or password"),
+        ({"https": "http://na%3Ame:secretword@proxy.example"}, "HTTPS_PROXY has a user name"),
+        ({"https": "http://name:secret%0Aword@proxy.example"}, "HTTPS_PROXY has a user name or password"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused_at_the_start(named: dict[str, str], word: str) -> None:
