@@ -38,7 +38,6 @@ from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger
-from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
@@ -168,7 +167,7 @@ class Run:
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
             recorded_run(self.settings, events=self.events, clock=self.clock) as self._keeper,
-            locked(private, since=self._started_at) as self._check_lock,
+            LocalStore(output).lock(since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             with disk_errors(output):
