@@ -102,7 +102,7 @@ async def nightly(
     credential: AzureCredential | None = None,
 ) -> Manifest:
     """
-    Export what is new since the last night, over scheduled reports on the service, as `bulkpull nightly` does.
+    Export what is new since the last run, with scheduled reports on the service, as `bulkpull nightly` does.
 
     Arguments, result and errors are those of `export`. What is not new is `skipped` in the manifest.
     """

@@ -116,7 +116,7 @@ class Query:
 
     @property
     def is_system(self) -> bool:
-        """Whether it is the service's own."""
+        """Whether it is a system query."""
         return self.kind.casefold() == QueryKind.SYSTEM.casefold()
 
 

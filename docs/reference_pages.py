@@ -38,7 +38,7 @@ STATUSES = """
 | status | when |
 | --- | --- |
 | 0 | every dataset asked for is complete, unchanged, or (only when none was named) not offered to this account |
-| 1 | an unexpected fault; nothing half-written is visible to readers |
+| 1 | an unexpected fault; no partial data is visible to readers |
 | 2 | wrong usage or settings |
 | 3 | finished, but at least one dataset failed; the others are published. Also: what was named does not exist |
 | 4 | credentials are missing, refused, or lack the role |

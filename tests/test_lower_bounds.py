@@ -15,7 +15,7 @@ KNOWN_FAULTS = {
     "aiohttp": ("3.14.0", "oversized lines in its C parser"),
     "cryptography": ("46.0.5", "CVE-2026-34073, name constraints and wildcards"),
     "filelock": ("3.99", "a lock cannot insist on one that dies with its process"),
-    "pyjwt": ("2.11.0", "CVE-2026-32597, critical header parameters are not looked at"),
+    "pyjwt": ("2.11.0", "CVE-2026-32597, critical header parameters are not checked"),
 }
 """Library → its last version with the fault, and the fault."""
 

@@ -48,7 +48,7 @@ def _show_version(*, asked: bool) -> None:
 def root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Export a Microsoft partner's analytics from the Partner Center Insights API to Parquet."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 app = new_app(
     "auth",
-    about="Credentials: try them, obtain them, forget them.",
+    about="Credentials: check, sign in, sign out.",
     example_lines=("bulkpull auth login", "bulkpull auth check"),
 )
 # As long as a renewal takes, with some retries.
@@ -37,7 +37,7 @@ _LOCK_WAIT_S = 30.0
     app,
     "check",
     common=LOCAL,
-    short_help="Try the credentials, step by step.",
+    short_help="Check the credentials, step by step.",
     example_lines=("bulkpull auth check", "bulkpull auth check --json", "bulkpull auth check --demo"),
 )
 def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
@@ -74,7 +74,7 @@ def check(*, demo: options.Demo = False, common: CommonOptions) -> int:
     app,
     "login",
     common=LOCAL,
-    short_help="Sign in once, by a code in a browser.",
+    short_help="Sign in once, with a code in a browser.",
     example_lines=("bulkpull auth login", "bulkpull auth login --config bulkpull.toml"),
 )
 def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
@@ -101,15 +101,15 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
                 done.append(await sign_in_by_device_code(settings, http=http, clock=clock, show=_show))
 
         if run_interruptibly(sign_in, when_asked=lambda: None):
-            write_error(common, "interrupted: nobody signed in", exit_code=INTERRUPTED)
+            write_error(common, "interrupted: no sign-in was made", exit_code=INTERRUPTED)
             return INTERRUPTED
         kept = _keep(done[0], cache, settings=settings) if cache else None
     account = done[0].account
     if common.as_json:
         print_json({"version": 1, "account": account, "kept": kept})
         return 0
-    print_data(f"signed in as {account or 'a user whom the directory does not name'}")
-    print_data(f"the refresh token is kept {kept['told']}" if kept else "the demo keeps nothing of it")
+    print_data(f"signed in as {account or 'an unnamed user'}")
+    print_data(f"the refresh token is stored {kept['told']}" if kept else "the demo does not store it")
     for hint in _hints(settings) if cache else ():
         print_data(hint)
     return 0
@@ -119,7 +119,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
     app,
     "logout",
     common=LOCAL,
-    short_help="Forget the refresh token that is kept.",
+    short_help="Delete the stored refresh token.",
     example_lines=("bulkpull auth logout", "bulkpull auth logout --json"),
 )
 def logout(*, common: CommonOptions) -> None:
@@ -136,11 +136,11 @@ def logout(*, common: CommonOptions) -> None:
         print_json({"version": 1, "removed": removed})
         return
     for store in removed:
-        print_data(f"forgotten: the refresh token kept {store}")
+        print_data(f"deleted: the refresh token stored {store}")
     if not removed:
-        print_data(f"nothing is kept for this tenant and client in {cache.folder}")
+        print_data(f"nothing is stored for this tenant and client in {cache.folder}")
     else:
-        print_data("the service itself may take it until it ends; an administrator can revoke the user's sessions")
+        print_data("the service may accept it until it expires; an administrator can revoke the user's sessions")
     if settings.has("refresh_token"):
         print_data("`refresh_token` is still set, and later runs use it")
 
@@ -152,10 +152,10 @@ def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
     missing = [name for name in ("tenant_id", "client_id") if not getattr(settings, name)]
     if missing:
         variables = " and ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
-        raise AuthError(f"it is not known where to sign in: {', '.join(missing)} not set", fix=f"set {variables}")
+        raise AuthError(f"the sign-in endpoint is unknown: {', '.join(missing)} not set", fix=f"set {variables}")
     cache = token_cache(settings)
     if cache is None and not demo:
-        raise SettingsError("there is nowhere to keep a sign-in", why="`token_cache` is off", fix="unset it")
+        raise SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
     return cache
 
 
@@ -163,7 +163,7 @@ def _show(code: DeviceCode) -> None:
     print_message(f"open   {code.address}")
     print_message(f"enter  {code.user_code}")
     print_message(
-        f"as a user with the role Executive report viewer, within {code.lives_s / 60:,.0f} minutes; Ctrl-C gives up"
+        f"as a user with the role Executive report viewer, within {code.lives_s / 60:,.0f} minutes; Ctrl-C cancels"
     )
 
 
@@ -198,9 +198,9 @@ def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict
             store = cache.save(entry)
     except OSError as trouble:
         raise DiskTrouble(
-            f"the refresh token cannot be kept in {cache.folder}",
+            f"the refresh token cannot be stored in {cache.folder}",
             why=trouble.strerror,
-            fix="point `token_cache` at a folder that this user may write, and sign in again",
+            fix="set `token_cache` to a folder that this user can write, and sign in again",
         ) from None
     return {"told": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
 
@@ -209,5 +209,5 @@ def _hints(settings: Settings) -> list[str]:
     """What a person may want to know next."""
     hints = ["next: `bulkpull auth check`"]
     if settings.grant not in (None, "refresh_token"):
-        hints.insert(0, f"`grant` is {settings.grant}: unset it, or runs go on without this sign-in")
+        hints.insert(0, f"`grant` is {settings.grant}: unset it, or runs will not use this sign-in")
     return hints

@@ -41,7 +41,7 @@ class Kind:
     def not_there(self, item_id: str) -> NotThere:
         """The error for an id that names nothing."""
         return NotThere(
-            f"there is no {self.one} {item_id} for this user", fix=f"`bulkpull {self.many} list` shows what there is"
+            f"there is no {self.one} {item_id} for this user", fix=f"`bulkpull {self.many} list` shows what exists"
         )
 
 

@@ -259,6 +259,6 @@ def _about_query(query: dict[str, Any] | None) -> str | None:
         return f"{words}; out of date: reads {query['dataset']}, which is not offered (exports do not use it)"
     if query["missing_columns"]:
         missing = ", ".join(query["missing_columns"])
-        return f"{words}; out of date: selects {missing}, which the dataset has not (exports do not use it)"
+        return f"{words}; out of date: selects {missing}, which the dataset does not have (exports do not use it)"
     left_out = plural(len(query["left_out_columns"]), "column")
     return f"{words}; leaves out {left_out}" if query["left_out_columns"] else words

@@ -82,7 +82,9 @@ def _confirm(question: str, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError(
-            "nothing was deleted", why="there is no terminal to ask at", fix="add --yes to delete without being asked"
+            "nothing was deleted",
+            why="there is no terminal for the question",
+            fix="add --yes to delete without a question",
         )
     # Not typer's own prompt: it writes a blank to standard output, which is for data.
     typer.echo(f"{question} [y/N] ", err=True, nl=False)

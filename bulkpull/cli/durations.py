@@ -25,7 +25,7 @@ def read_span(text: str) -> timedelta:
     try:
         span = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} is longer than time is counted") from None
+        raise typer.BadParameter(f"{text!r} is too long") from None
     if not span:
-        raise typer.BadParameter("the length of time must be longer than nothing")
+        raise typer.BadParameter("the length of time must be positive")
     return span

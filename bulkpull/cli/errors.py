@@ -55,7 +55,7 @@ class Ending:
         return {"version": 1, "status": "failed", "error": error, "exit": self.exit_code}
 
 
-_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it carries on where it was")
+_INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command again: it resumes where it stopped")
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _ending_of(exit_code: int) -> Ending:
     """For a command that has reported its end on standard error and has no result."""
     if exit_code == INTERRUPTED:
         return _INTERRUPTION
-    return Ending("the command brought no result", exit_code, why="what happened stands on standard error")
+    return Ending("the command has no result", exit_code, why="standard error says what happened")
 
 
 def print_error(error: BaseException, common: CommonOptions) -> Ending:

@@ -44,7 +44,7 @@ class Status(StrEnum):
 class ExecutionFilter:
     """Which executions to show; no status stands for all of them."""
 
-    history: Annotated[bool, typer.Option("--all", help="Those of the last 90 days, not only the latest.")] = False
+    history: Annotated[bool, typer.Option("--all", help="Executions of the last 90 days, not only the latest.")] = False
     status: Annotated[
         list[Status] | None, typer.Option("--status", case_sensitive=False, help="Only these; may be repeated.")
     ] = None

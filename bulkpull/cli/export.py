@@ -101,11 +101,11 @@ def export(options: ExportOptions, *, common: CommonOptions) -> int:
 )
 def nightly(options: ExportOptions, *, common: CommonOptions) -> int:
     """
-    Export what is new since the last night, over standing reports on the service.
+    Export what is new since the last run, with scheduled reports on the service.
 
-    The first night makes one standing report a dataset, and asks for the data at once. Every later night creates
-    nothing: it publishes executions that are newer than what is published, and skips the rest. With --since, one-off
-    reports for those days are asked for instead.
+    The first run creates one scheduled report per dataset, and also requests the data at once. Later runs create
+    nothing: they publish executions that are newer than the published data, and skip the other datasets. With --since,
+    one-off reports for those days are requested instead.
     """
     return _export(options, nightly=True, common=common)
 
@@ -194,17 +194,17 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
     option = _QUERY_OPTIONS[next(iter(given))]
     if len(names) != 1 or rest.get("everything"):
         number = (
-            "all are asked for" if rest.get("everything") else f"{len(names)} are named" if names else "none is named"
+            "all are requested" if rest.get("everything") else f"{len(names)} are named" if names else "none is named"
         )
         raise SettingsError(
-            f"{option} shapes one dataset, and {number}", fix=f"name one: bulkpull export AzureUsage {option} …"
+            f"{option} applies to one dataset, and {number}", fix=f"name one: bulkpull export AzureUsage {option} …"
         )
     (dataset,) = names
     known = {query.name.casefold(): query.name for query in settings.queries}
     own_query = known.get(dataset.strip().casefold())
     if own_query is not None:
         raise SettingsError(
-            f"{option} shapes a dataset, and {own_query} is a query of the settings",
+            f"{option} applies to a dataset, and {own_query} is a query of the settings",
             fix="change the query there, or name the dataset that it reads",
         )
     if "published_as" in given and rest.get("window") is not None and rest.get("open_ended"):

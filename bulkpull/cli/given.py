@@ -33,4 +33,4 @@ def check_given(arguments: Sequence[str]) -> None:
         if value.strip() or option in may_be_empty:
             continue
         what = f"the value after {option} is empty" if option else "an argument is empty"
-        raise SettingsError(what, fix="leave it out, or say what is meant")
+        raise SettingsError(what, fix="leave it out, or give a value")

@@ -13,26 +13,26 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Export": {
         "export": "Export datasets to Parquet.",
-        "nightly": "Fetch what is new, for cron.",
-        "datasets": "Show what the service offers.",
+        "nightly": "Export new data, for cron.",
+        "datasets": "Show the datasets of the service.",
         "preview": "Show the first rows of a dataset or a query.",
     },
     "Look back": {
         "runs": "The local ledger of runs.",
-        "status": "Show how old the published data is.",
+        "status": "Show the age of the published data.",
         "sql": "Query published datasets by SQL.",
     },
     "Set up and check": {
         "init": "Write a commented settings file.",
-        "auth": "Credentials: try them, obtain them, forget them.",
-        "doctor": "Check settings, service, folder; say what to do.",
-        "notify": "Word of a run's end, to a command and to an address.",
-        "simulate": "Serve the embedded service simulator.",
+        "auth": "Credentials: check, sign in, sign out.",
+        "doctor": "Check settings, service and folder.",
+        "notify": "Notifications about the end of a run.",
+        "simulate": "Run the embedded service simulator.",
     },
     "On the service": {
-        "queries": "The queries that the service stores.",
+        "queries": "Stored queries of the service.",
         "reports": "The user's reports, one-off and scheduled.",
-        "executions": "Show what became of a report.",
+        "executions": "Show the executions of a report.",
     },
 }
 """Every command with its line in the program's help, by section. `bulkpull.cli.<command>` is its module."""

@@ -42,7 +42,7 @@ class Use(StrEnum):
 )
 def init(
     *,
-    use: Annotated[Use | None, typer.Option(help="One full export, unattended nights, or measuring.")] = None,
+    use: Annotated[Use | None, typer.Option(help="One full export, unattended nightly runs, or benchmarks.")] = None,
     tenant_id: Annotated[str | None, typer.Option(help="The directory (tenant) of the application.")] = None,
     client_id: Annotated[str | None, typer.Option(help="The application.")] = None,
     output: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
@@ -58,7 +58,9 @@ def init(
     del common
     if file.exists() and not force:
         raise SettingsError(
-            f"settings file {file} exists", why="it is never overwritten unasked", fix="give --force, or another --file"
+            f"settings file {file} exists",
+            why="it is not overwritten without --force",
+            fix="give --force, or another --file",
         )
     from bulkpull.config.template import USES, check_alone, settings_text  # slow to load
 

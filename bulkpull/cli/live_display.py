@@ -97,7 +97,7 @@ class Display:
 
 def _header(progress: Progress, *, now_s: float) -> Table:
     done, lost, total = progress.counts()
-    words = f"{done} of {total} done" if total else "asking the service what it offers"
+    words = f"{done} of {total} done" if total else "reading the list of datasets"
     if lost:
         words += f", {lost} lost"
     words += f"   {format_clock(now_s - progress.began_s)}"

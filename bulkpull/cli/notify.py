@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = new_app(
     "notify",
-    about="Word of a run's end, to a command and to an address.",
+    about="Notifications about the end of a run.",
     example_lines=("bulkpull notify test",),
 )
 
@@ -35,7 +35,7 @@ MADE_UP = "test"
 @command(
     app,
     "test",
-    short_help="Try `notify_command` and `notify_url` with a made-up run.",
+    short_help="Test `notify_command` and `notify_url` with a made-up run.",
     example_lines=("bulkpull notify test", "bulkpull notify test --config bulkpull.toml --json"),
 )
 def test_notifications(*, common: CommonOptions) -> int:
@@ -49,7 +49,7 @@ def test_notifications(*, common: CommonOptions) -> int:
     settings = load_settings(common)
     if settings.notify_command is None and settings.notify_url is None:
         raise SettingsError(
-            "there is nobody to tell", why="neither `notify_command` nor `notify_url` is set", fix="set one of them"
+            "there is nothing to notify", why="neither `notify_command` nor `notify_url` is set", fix="set one of them"
         )
     outcomes = anyio.run(_try_each, settings, common)
     if common.as_json:
@@ -61,7 +61,7 @@ def test_notifications(*, common: CommonOptions) -> int:
         if error is not None:
             write_error(common, error.what, why=error.why, fix=error.fix)
         elif not common.as_json:
-            print_data(f"{to}: took the manifest of the made-up run {MADE_UP!r}")
+            print_data(f"{to}: accepted the manifest of the made-up run {MADE_UP!r}")
     return 1 if any(outcomes.values()) else 0
 
 
@@ -103,7 +103,7 @@ def made_up_manifest(*, now: str, api_base_url: str) -> Manifest:
         "status": "complete",
         "started_at": now,
         "finished_at": now,
-        "notes": ["this run never was: `bulkpull notify test` tells of it"],
+        "notes": ["this run is not real: `bulkpull notify test` made it up"],
     }
     return Manifest(
         tool=Tool(version=__version__), api_base_url=api_base_url, requests=Requests(), datasets=[], **values

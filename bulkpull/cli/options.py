@@ -61,7 +61,7 @@ Timespan = Annotated[
     str | None,
     typer.Option(
         "--timespan",
-        help="Span of the data: LAST_MONTH … LIFETIME, any that is listed, or widest; default: LAST_6_MONTHS.",
+        help="Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS.",
         autocompletion=completion.timespans,
     ),
 ]
@@ -88,7 +88,7 @@ Metrics = Annotated[
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
 Select = Annotated[
     str | None,
-    typer.Option("--select", rich_help_panel=_ROWS_AND_COLUMNS, help="Columns and metrics, parted by commas."),
+    typer.Option("--select", rich_help_panel=_ROWS_AND_COLUMNS, help="Columns and metrics, separated by commas."),
 ]
 Where = Annotated[
     str | None,
@@ -98,11 +98,9 @@ OrderBy = Annotated[
     str | None, typer.Option("--order-by", rich_help_panel=_ROWS_AND_COLUMNS, help='Order of its rows: "Month DESC".')
 ]
 Limit = Annotated[
-    int | None, typer.Option("--limit", rich_help_panel=_ROWS_AND_COLUMNS, min=1, help="At most so many rows.")
+    int | None, typer.Option("--limit", rich_help_panel=_ROWS_AND_COLUMNS, min=1, help="Maximum number of rows.")
 ]
-Distinct = Annotated[
-    bool, typer.Option("--distinct", rich_help_panel=_ROWS_AND_COLUMNS, help="Of rows that are alike, one.")
-]
+Distinct = Annotated[bool, typer.Option("--distinct", rich_help_panel=_ROWS_AND_COLUMNS, help="Drop duplicate rows.")]
 PublishedAs = Annotated[
     str | None,
     typer.Option(
@@ -112,13 +110,13 @@ PublishedAs = Annotated[
         help="Name to publish it under; default: DATASET-selection-…",
     ),
 ]
-Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, with reads only.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done, with reads only.")]
 SubmitOnly = Annotated[
-    bool, typer.Option("--submit-only", help="Order the reports and end; `bulkpull runs resume` collects them.")
+    bool, typer.Option("--submit-only", help="Create the reports and exit; `bulkpull runs resume` collects them.")
 ]
 ResetTypes = Annotated[
     bool,
-    typer.Option("--reset-types", help="Let the columns of what is named take their narrowest types again."),
+    typer.Option("--reset-types", help="Infer the column types of the named datasets again."),
 ]
 KeepRaw = Annotated[bool, typer.Option("--keep-raw", help="Keep the downloaded bytes beside the Parquet.")]
 MetricsFile = Annotated[
@@ -126,7 +124,7 @@ MetricsFile = Annotated[
     typer.Option(
         "--metrics-file",
         rich_help_panel=_OUTPUT,
-        help="Write the run's numbers for Prometheus to this file.",
+        help="Write Prometheus metrics of the run to this file.",
     ),
 ]
 AsJson = Annotated[
@@ -134,7 +132,7 @@ AsJson = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before anything is deleted.")]
 More = Annotated[
-    bool, typer.Option("--yes", help="Order more reports for a dataset than `reports_per_dataset` allows.")
+    bool, typer.Option("--yes", help="Create more reports for a dataset than `reports_per_dataset` allows.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=_OUTPUT, help="Errors only: no display, no summary.")]
 Format = Annotated[

@@ -86,7 +86,7 @@ def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) ->
     The plan as JSON values: what is pulled first, then what is not to be had and why (pure).
 
     Args:
-        decisions: What a night would do, by dataset.
+        decisions: What a nightly run would do, by dataset.
     """
     pulls = [
         {
@@ -148,7 +148,7 @@ def reports_of(pull: Pull) -> int:
 
 
 def _decision_values(decision: Decision | None) -> dict[str, Any]:
-    """What a night would do for a dataset, and with its scheduled report."""
+    """What a nightly run would do for a dataset, and with its scheduled report."""
     schedule = decision.schedule if decision else None
     if decision is None or schedule is None:
         return {}
@@ -169,7 +169,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         *("dataset", "action", "span"),
         *(["reports"] if has_windows else []),
         *("columns", "metrics"),
-        *(["standing report"] if is_nightly else []),
+        *(["scheduled report"] if is_nightly else []),
         *(["reason"] if any(row["reason"] for row in rows) else []),
     ]
     table = new_table(*columns, right=["reports", "columns"], fold=["span", "metrics", "reason"])

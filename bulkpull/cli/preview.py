@@ -70,7 +70,9 @@ class PreviewSubject:
             SettingsError: With the rule.
         """
         if sum(given is not None for given in (self.dataset, self.query_id, self.query)) != 1:
-            raise SettingsError("one thing is previewed", fix="give a DATASET, --query-id ID or --query TEXT")
+            raise SettingsError(
+                "only one of them can be previewed", fix="give a DATASET, --query-id ID or --query TEXT"
+            )
         if self.timespan is not None and (self.dataset is None or self.since is not None):
             raise SettingsError(
                 "--timespan goes with a DATASET and without --since", why="a query has its own, and days override it"
@@ -135,9 +137,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
     elif found.rows:
         _print_table(found.rows)
     if found.rows is None:
-        print_message(
-            "no preview: the service needed too long for it, which says nothing against the report; export it instead"
-        )
+        print_message("no preview: the service needed too long; an export may still work")
     elif not found.rows:
         print_message(f"{found.dataset or 'the query'} has no rows in this span")
 
@@ -204,7 +204,7 @@ def _print_table(rows: Rows) -> None:
     print_table(table, console)
     hidden = len(names) - len(shown)
     if hidden:
-        print_message(f"{plural(hidden, 'column')} did not fit: --json shows all, and so does a pipe")
+        print_message(f"{plural(hidden, 'column')} did not fit: --json or a pipe shows all")
 
 
 def that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 app = new_app(
     "queries",
-    about="The queries that the service stores.",
+    about="Stored queries of the service.",
     example_lines=("bulkpull queries list", "bulkpull queries create --help"),
 )
 
@@ -55,9 +55,9 @@ QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of que
 def list_queries(
     *,
     name: Annotated[str | None, typer.Option("--name", help="Only the query of this name.")] = None,
-    system: Annotated[bool, typer.Option("--system", help="The service's own instead of the user's.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="The user's and the service's own.")] = False,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool made.")] = False,
+    system: Annotated[bool, typer.Option("--system", help="System queries instead of the user's.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="User and system queries.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created.")] = False,
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
@@ -123,7 +123,7 @@ def create_query(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and blanks.")],
     text: Annotated[str, typer.Argument(metavar="QUERY", help="The query's text.")],
     *,
-    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="Description.")] = None,
     demo: options.Demo = False,
     common: CommonOptions,
 ) -> None:
@@ -196,7 +196,7 @@ def check_query_name(name: str) -> None:
     if f"{name} ".casefold().startswith(f"{OWN_PREFIX} "):
         raise SettingsError(
             f"a query cannot be named {printable(name, most=40)!r} here",
-            why=f"names that begin with the word {OWN_PREFIX} are reserved: exports make and delete such queries",
+            why=f"names that begin with the word {OWN_PREFIX} are reserved: exports create and delete such queries",
             fix="choose another name",
         )
 
@@ -232,12 +232,12 @@ def _check_deletable(queries: Sequence[Query], reports: Sequence[Report], *, for
     for query in queries:
         if query.is_system:
             raise SettingsError(
-                f"the query {query.query_id} cannot be deleted", why="it is the service's own", fix="leave it out"
+                f"the query {query.query_id} cannot be deleted", why="it is a system query", fix="leave it out"
             )
         using = [report.report_id for report in reports if report.query_id.casefold() == query.query_id.casefold()]
         if using and not force:
             raise SettingsError(
-                f"the query {query.query_id} was not deleted: reports that use it would produce nothing more",
+                f"the query {query.query_id} was not deleted: reports that use it would stop working",
                 why=f"used by {join_some(using)}",
                 fix=f"first: bulkpull reports delete {' '.join(using[:3])}; or add --force",
             )

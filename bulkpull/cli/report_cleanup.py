@@ -48,7 +48,8 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
 
 def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> int:
     """
-    Delete the scheduled reports that the output folder made and its last night did not use; without `yes`, show them.
+    Delete the scheduled reports that the output folder made and its last nightly run did not use; without `yes`, show
+    them.
 
     Raises:
         SettingsError: The output folder belongs to another account.
@@ -59,7 +60,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
     if listed is None:
-        raise ReportingError(LIST_UNKNOWN, fix="give the role back that may list reports, then try again")
+        raise ReportingError(LIST_UNKNOWN, fix="restore the role that may list reports, then try again")
     unused = [report for _, report in unused_reports(listed, memories, used=used)]
     return _delete_or_show(unused, if_none="no unused reports", yes=yes, settings=settings, common=common)
 
@@ -81,9 +82,9 @@ def _delete_or_show(
 
 async def reports_of_last_night(ledger: Ledger) -> tuple[dict[str, ReportMemory], set[str]]:
     """
-    What the ledger knows of scheduled reports, and the ids of those that the last finished night used.
+    What the ledger knows of scheduled reports, and the ids of those that the last finished nightly run used.
 
-    Where that night noted no report of a dataset that it asked for, all reports of the dataset count as used: the
+    Where that run noted no report of a dataset that it requested, all reports of the dataset count as used: the
     service could not be asked, or did not list them (case N17).
     """
     memories = await remember_reports(ledger)

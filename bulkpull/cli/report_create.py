@@ -64,7 +64,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 title = query.name
                 arguments = _arguments(spec, title=title, dataset=dataset, window=window, now=now)
             if spec.at_once and spec.callback_url is not None:
-                print_note("a report that runs once may end without a callback: look at its execution as well", common)
+                print_note("a report that runs once may end without a callback: check its execution as well", common)
             with suppress(AccessDenied, ListNotTold):
                 await client.get_reports(name=arguments["name"])  # what is there before is not taken for this one
             return await client.create_report(query_id=query.query_id, **arguments)
@@ -96,7 +96,8 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
         if change.start_at is None and start_at != report.start_at:
             print_note(
-                f"its schedule begins anew at {iso_utc(start_at)}: the service wants a start four hours ahead", common
+                f"its schedule starts again at {iso_utc(start_at)}: the service requires a start four hours ahead",
+                common,
             )
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
         dataset = next(iter(_found(report.query_text or "", offered)), None)
@@ -140,14 +141,14 @@ def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDat
     drift = find_query_drift(query_text, offered=offered)
     if drift is None:
         raise SettingsError(
-            "the query cannot be read, so no report was ordered on it", why=printable(query_text, most=80)
+            "the query cannot be parsed, so no report was created for it", why=printable(query_text, most=80)
         )
     if not drift.offered or drift.missing:
         lacks = f"{drift.dataset} has no {', '.join(drift.missing)} today"
         raise SettingsError(
-            "the query is out of date, so no report was ordered on it",
+            "the query is out of date, so no report was created for it",
             why=lacks if drift.offered else f"{drift.dataset} is not offered to this account",
-            fix=f"order it by --dataset {drift.dataset}, whose query names the columns of today",
+            fix=f"create it with --dataset {drift.dataset}, whose query names the current columns",
         )
     return _found(query_text, offered)[0]
 
@@ -193,8 +194,8 @@ def _check_removed(change: ReportUpdate, report: Report) -> None:
         if value is not None and not value.strip() and kept:
             raise BulkpullError(
                 f"the report {report.report_id} still has its {name}",
-                why="the service keeps it where an empty one is sent",
-                fix=f"order the report again without a {name}, then: bulkpull reports delete {report.report_id}",
+                why="the service keeps it when an empty one is sent",
+                fix=f"create the report again without a {name}, then: bulkpull reports delete {report.report_id}",
             )
 
 

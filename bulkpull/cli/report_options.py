@@ -28,9 +28,9 @@ class CallbackMethod(StrEnum):
     POST = "POST"
 
 
-Every = Annotated[int | None, typer.Option("--every", help="Run every so many hours: 4 to 2160.")]
+Every = Annotated[int | None, typer.Option("--every", help="Interval in hours: 4 to 2160.")]
 Name = Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")]
-Description = Annotated[str | None, typer.Option("--description", help='What it is for; on update, "" removes it.')]
+Description = Annotated[str | None, typer.Option("--description", help='Description; on update, "" removes it.')]
 Start = Annotated[
     datetime | None,
     typer.Option(
@@ -42,11 +42,11 @@ Start = Annotated[
 ]
 CallbackUrl = Annotated[
     str | None,
-    typer.Option("--callback-url", help='Public https address that is told of each file; on update, "" removes it.'),
+    typer.Option("--callback-url", help='Public https address that is called for each file; on update, "" removes it.'),
 ]
 Method = Annotated[
     CallbackMethod | None,
-    typer.Option("--callback-method", case_sensitive=False, help="How that is told; default: POST."),
+    typer.Option("--callback-method", case_sensitive=False, help="HTTP method of the callback; default: POST."),
 ]
 
 
@@ -61,18 +61,20 @@ class ReportSpec:
         start: When the schedule begins; `None` for as soon as the service takes it.
     """
 
-    query_id: Annotated[str | None, typer.Option("--query-id", help="The query that it is on.")] = None
+    query_id: Annotated[str | None, typer.Option("--query-id", help="The query of the report.")] = None
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", autocompletion=completion.dataset_names, help="Or all columns of this dataset."),
+        typer.Option(
+            "--dataset", autocompletion=completion.dataset_names, help="Or a query of all columns of this dataset."
+        ),
     ] = None
-    at_once: Annotated[bool, typer.Option("--now", help="Run once, at once.")] = False
+    at_once: Annotated[bool, typer.Option("--now", help="Run once, immediately.")] = False
     since: options.Since = None
     until: options.Until = None
     timespan: options.Timespan = None
     every: Every = None
     start: Start = None
-    times: Annotated[int | None, typer.Option("--times", help="How often in all; default: endless.")] = None
+    times: Annotated[int | None, typer.Option("--times", help="Number of runs; default: unlimited.")] = None
     name: Name = None
     description: Description = None
     file_format: Annotated[FileFormat, typer.Option("--format", help="Of the file.")] = FileFormat.CSV
@@ -92,9 +94,9 @@ class ReportSpec:
             SettingsError: With the rule.
         """
         if (self.query_id is None) == (self.dataset is None):
-            raise SettingsError("a report is on one query", fix="give either --query-id ID or --dataset NAME")
+            raise SettingsError("a report has one query", fix="give either --query-id ID or --dataset NAME")
         if self.at_once == (self.every is not None):
-            raise SettingsError("a report runs once or again and again", fix="give either --now or --every HOURS")
+            raise SettingsError("a report runs once or on a schedule", fix="give either --now or --every HOURS")
         if self.at_once and (self.start is not None or self.times is not None):
             raise SettingsError("--now excludes --start and --times", fix="give --every HOURS for a schedule")
         if not self.at_once and (self.since or self.until):
@@ -117,7 +119,7 @@ class ReportUpdate:
     description: Description = None
     every: Every = None
     start: Start = None
-    times: Annotated[int | None, typer.Option("--times", help="How often in all.")] = None
+    times: Annotated[int | None, typer.Option("--times", help="Number of runs.")] = None
     file_format: Annotated[FileFormat | None, typer.Option("--format", help="Of the file.")] = None
     callback_url: CallbackUrl = None
     callback_method: Method = None

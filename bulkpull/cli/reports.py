@@ -49,7 +49,7 @@ def list_reports(
     *,
     name: Annotated[str | None, typer.Option("--name", help="Only the reports of this name.")] = None,
     query_id: Annotated[str | None, typer.Option("--query-id", help="Only the reports on this query.")] = None,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool made for its exports.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created for its exports.")] = False,
     common: CommonOptions,
 ) -> None:
     """Show the user's reports: their status, and how often they run."""
@@ -169,12 +169,13 @@ def delete_reports(
     report_ids: ReportIds = None,
     *,
     orphans: Annotated[
-        bool, typer.Option("--orphans", help="One-off reports of exports that were cut off; without --yes, only show.")
+        bool, typer.Option("--orphans", help="One-off reports of interrupted exports; without --yes, only show.")
     ] = False,
     unused: Annotated[
         bool,
         typer.Option(
-            "--unused", help="Scheduled reports of the output folder that its last night did not use; needs --yes."
+            "--unused",
+            help="Scheduled reports of the output folder that its last nightly run did not use; needs --yes.",
         ),
     ] = False,
     older_than: Annotated[
@@ -261,7 +262,12 @@ def _print_one(report: Report) -> None:
         ("report", report.report_id),
         ("name", report.name),
         ("description", report.description),
-        ("made by", "this tool, which deletes it when it is done" if is_mine(report) and report.execute_now else None),
+        (
+            "made by",
+            "this tool, which deletes it when it is no longer needed"
+            if is_mine(report) and report.execute_now
+            else None,
+        ),
         ("status", report.status),
         ("runs", "once, at once" if report.execute_now else f"{every or 'on a schedule'}{times}"),
         ("start", None if report.execute_now else values["start_at"]),

@@ -98,7 +98,7 @@ def _print_stopping(common: CommonOptions, console: Console) -> None:
     if common.logs_json:
         write_json_line("run.stopping", level="warning")
     else:
-        console.print("stopping; once more to stop at once", soft_wrap=True)
+        console.print("stopping; press again to stop at once", soft_wrap=True)
 
 
 def _print_manifest(run: Run, *, common: CommonOptions) -> None:

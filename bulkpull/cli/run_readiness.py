@@ -58,7 +58,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
     if awaited and base != settings.api_base_url:
         raise SettingsError(
             f"run {chosen} was made against {base}, and the settings name {settings.api_base_url}",
-            fix="look with the settings that it was begun with",
+            fix="use the settings that the run was started with",
         )
     ids = [report.report_id for report in awaited]
     found = call_service(lambda client: _executions(client, ids), settings=settings, common=common) if ids else []
@@ -70,7 +70,7 @@ def show_readiness(run_id: str | None, *, settings: Settings, common: CommonOpti
         return
     if values:
         print_table(_table(values))
-    state = f"{ready} of {plural(len(values), 'report')} ready" if values else "it waits for no report"
+    state = f"{ready} of {plural(len(values), 'report')} ready" if values else "it has no pending reports"
     more = f": bulkpull runs resume {chosen}" if ready else ""
     print_message(f"run {chosen}: {state}{more}")
 

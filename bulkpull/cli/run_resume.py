@@ -88,7 +88,7 @@ def _show_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, co
     manifest = load_manifest(settings.output, run.run_id)
     if manifest is None:
         raise SettingsError(
-            f"run {run.run_id} is complete, and its manifest is gone", fix="see `bulkpull status` for what is published"
+            f"run {run.run_id} is complete, and its manifest is gone", fix="`bulkpull status` shows what is published"
         )
     if common.as_json:
         print_json(manifest.as_dict())

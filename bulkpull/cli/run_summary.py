@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
+from bulkpull.observability.run_notes import run_notes
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
@@ -102,13 +103,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     if metrics := _metrics(manifest.datasets):
         console.print(Text.assemble(("metrics: ", "bold"), metrics), soft_wrap=True)
     print_failures(manifest, console)
-    others = [
-        record
-        for record in manifest.datasets
-        if record.status == "skipped" or (record.status == "unavailable" and not is_lost(record))
-    ]
-    reasons = _grouped((record.dataset, record.reason or "") for record in others)
-    notes = [*manifest.notes, *reasons, *_notes(manifest.datasets)]
+    notes = run_notes(manifest, with_skipped=True, most_misfits=_MOST_NAMED)
     for note in notes:
         console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
     for word, line in _next_commands(manifest, invocation):
@@ -154,13 +149,9 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
     Args:
         resume: The command that resumes the run; `None` where nothing was begun.
     """
-    console.print(Text.assemble(("interrupted: ", "bold yellow"), "nothing half-written is visible"), soft_wrap=True)
-    step = f"run the same command again, or `{resume}`: it carries on" if resume else "run the same command again"
+    console.print(Text.assemble(("interrupted: ", "bold yellow"), "no partial data is visible"), soft_wrap=True)
+    step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
-
-
-def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def _table(manifest: Manifest) -> Table:
@@ -185,7 +176,7 @@ def _submitted(manifest: Manifest) -> str:
     """What a run has done that only ordered reports: a table has no rows and no sizes to show."""
     ordered = sum(record.status == "skipped" for record in manifest.datasets)
     calls = plural(manifest.requests.total, "call")
-    return f"reports ordered for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
+    return f"reports created for {ordered} of {plural(len(manifest.datasets), 'dataset')}, {calls}"
 
 
 def _totals(manifest: Manifest) -> str:
@@ -214,29 +205,6 @@ def _stored(record: DatasetRecord) -> int:
     return sum(file.bytes for file in record.files)
 
 
-def _notes(records: Sequence[DatasetRecord]) -> list[str]:
-    """What is worth knowing, without being a fault."""
-    notes = _grouped((record.dataset, note) for record in records for note in record.notes)
-    spans: dict[tuple[str, str], list[str]] = {}
-    for record in records:
-        if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
-            spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
-    notes += [
-        f"{join_some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
-        for (used, wider), datasets in spans.items()
-    ]
-    misfits = [
-        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
-        for record in records
-        for column in record.columns
-        if column.misfit
-    ]
-    if misfits:
-        more = f" and {len(misfits) - _MOST_NAMED} more, all in the manifest" if len(misfits) > _MOST_NAMED else ""
-        notes.append(f"kept as text, because a value did not fit: {', '.join(misfits[:_MOST_NAMED])}{more}")
-    return notes
-
-
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:
     """Where things are, and the next commands."""
     layout = Layout(invocation.output)
@@ -254,5 +222,5 @@ def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str
     if lost and complete and not manifest.interrupted:
         ways.append(("again", invocation.export(lost)))
     if invocation.demo and complete and not manifest.interrupted:
-        ways.append(("next", f"with your own data: {invocation_path('bulkpull')} init, which says what else is needed"))
+        ways.append(("next", f"with your own data: {invocation_path('bulkpull')} init, which shows the next steps"))
     return ways

@@ -68,12 +68,12 @@ def verify_output(
 
 
 def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
-    looked_at = f"{plural(findings.snapshots, 'snapshot')} looked at"
+    looked_at = f"{plural(findings.snapshots, 'snapshot')} checked"
     if findings.troubles:
         number = plural(len(findings.troubles), "trouble")
-        write_error(common, f"{number} found, {looked_at}", fix="each line above has its next step", exit_code=DAMAGED)
+        write_error(common, f"{number} found, {looked_at}", fix="each line above has a next step", exit_code=DAMAGED)
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"
         gone = f"; retention has removed {join_some(findings.gone)} of this run" if findings.gone else ""
         size = format_size(findings.bytes)
-        print_message(f"all is well: {looked_at}, {size}, {how}{gone}")
+        print_message(f"all checks passed: {looked_at}, {size}, {how}{gone}")

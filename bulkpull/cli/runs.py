@@ -42,7 +42,7 @@ _MOST_SHOWN = 20
 @command(app, "list", common=LOCAL, example_lines=("bulkpull runs list", "bulkpull runs list --output data --json"))
 def list_runs(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Show every run, not the newest twenty alone.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every run, not only the newest twenty.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -67,7 +67,7 @@ def list_runs(
     app,
     "show",
     common=LOCAL,
-    short_help="Show one run: its end, its calls, its timeline.",
+    short_help="Show one run: outcome, calls, timeline.",
     example_lines=(
         "bulkpull runs show",
         "bulkpull runs show 20261123T020000Z --json",
@@ -80,10 +80,10 @@ def show(
     *,
     log: Annotated[bool, typer.Option("--log", help="Print the run's own log, JSON lines, instead.")] = False,
     bundle: Annotated[
-        bool, typer.Option("--bundle", help="Write what helps others to help: no data, no secrets; print its path.")
+        bool, typer.Option("--bundle", help="Write a support bundle (no data, no secrets); print its path.")
     ] = False,
     to: Annotated[Path | None, typer.Option("--to", help="File or folder for the bundle; default: here.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Every step of a run over many datasets too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every step, also for many datasets.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -109,7 +109,7 @@ def show(
     app,
     "resume",
     common=QUIET_RUN,
-    short_help="Carry on a run, or collect what it ordered.",
+    short_help="Resume a run, or collect its reports.",
     example_lines=(
         "bulkpull runs resume",
         "bulkpull runs resume 20261123T020000Z",
@@ -132,7 +132,7 @@ def resume(run: RunId = None, *, output: options.Output = None, common: CommonOp
     app,
     "publish",
     common=QUIET_RUN,
-    short_help="Publish what a run held back.",
+    short_help="Publish data that a run held back.",
     example_lines=("bulkpull runs publish 20261123T020000Z", "bulkpull runs publish 20261123T020000Z AzureUsage"),
 )
 def publish(
@@ -156,11 +156,11 @@ def publish(
     app,
     "forget",
     common=LOCAL,
-    short_help="Take a dataset out of what is current.",
+    short_help="Remove a dataset from the current snapshots.",
     example_lines=("bulkpull runs forget AzureUsage", "bulkpull runs forget mine --output data"),
 )
 def forget(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As it is published.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The published name.")],
     *,
     output: options.Output = None,
     common: CommonOptions,
@@ -173,8 +173,8 @@ def forget(
     import anyio  # slow to load, as all of these
 
     from bulkpull.output.layout import Layout
-    from bulkpull.output.lock import locked
     from bulkpull.output.manifest import Current
+    from bulkpull.output.store import LocalStore
 
     folder = load_settings(common, output=output).output.absolute()
     layout = Layout(folder)
@@ -186,7 +186,7 @@ def forget(
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
 
     async def take_out() -> str:
-        async with locked(layout.private, since=now):
+        async with LocalStore(folder).lock(since=now):
             current = Current.load(folder)
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
             del current.datasets[name]
@@ -203,13 +203,13 @@ def forget(
     if common.as_json:
         print_json({"version": 1, "output": str(folder), "forgotten": name})
     else:
-        print_data(f"{name} is not current any more; its snapshots stay until retention removes them")
+        print_data(f"{name} is no longer current; its snapshots stay until retention deletes them")
 
 
 @command(
     app,
     "look",
-    short_help="Ask which reports of a submitted run are ready.",
+    short_help="Show which reports of a submitted run are ready.",
     example_lines=("bulkpull runs look", "bulkpull runs look 20261123T020000Z --json"),
 )
 def look(run: RunId = None, *, output: options.Output = None, common: CommonOptions) -> None:
@@ -226,7 +226,7 @@ def look(run: RunId = None, *, output: options.Output = None, common: CommonOpti
 @command(
     app,
     "verify",
-    short_help="Check published files against what was written.",
+    short_help="Verify published files.",
     example_lines=(
         "bulkpull runs verify",
         "bulkpull runs verify --quick --output data",
@@ -236,7 +236,7 @@ def look(run: RunId = None, *, output: options.Output = None, common: CommonOpti
 def verify(
     run: RunId = None,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Look at names and sizes only; read no data.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Check names and sizes only; read no data.")] = False,
     output: options.Output = None,
     common: CommonOptions,
 ) -> int:
@@ -278,7 +278,7 @@ def _show_log(run: str | None, *, folder: Path, as_json: bool) -> None:
         raise SettingsError(
             f"run {run_id} has no log in {folder}",
             why="it was made by an older bulkpull, or its log was removed",
-            fix=f"see what is known of it: bulkpull runs show {run_id}",
+            fix=f"see what is known about it: bulkpull runs show {run_id}",
         ) from None
     except OSError as trouble:
         raise to_disk_error(trouble, path) from trouble

@@ -44,7 +44,7 @@ class Redaction(StrEnum):
 
 
 class Mfa(StrEnum):
-    """Where a second factor is demanded."""
+    """Where a second factor is required."""
 
     TOKEN = "token"  # noqa: S105 - a place
     API = "api"
@@ -63,33 +63,33 @@ class Mfa(StrEnum):
 )
 def simulate(
     *,
-    rows: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="Rows that six months hold.")] = None,
-    latency: Annotated[str | None, typer.Option(help="Seconds that a report takes: `3`, or `1..10`.")] = None,
+    rows: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="Rows per six months.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Seconds per report: `3`, or `1..10`.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of API and token endpoint; 0: any.")] = 0,
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the storage host; 0: any.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Same seed, same data.")] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="The allowance; more calls are answered 429.")
+        int | None, typer.Option(min=1, help="The rate limit; further calls get 429.")
     ] = None,
     edition: Annotated[
         Edition | None, typer.Option(help="Datasets as the live service listed them, or as documents do.")
     ] = None,
     one_off_quota: Annotated[int | None, typer.Option(min=1, help="One-off reports an hour.")] = None,
-    one_off_window: Annotated[float | None, typer.Option(min=0, help="Seconds in place of that hour.")] = None,
-    token_lifetime: Annotated[int | None, typer.Option(min=1, help="Life of an access token, seconds.")] = None,
-    link_lifetime: Annotated[float | None, typer.Option(min=0, help="Life of a secure link, seconds.")] = None,
+    one_off_window: Annotated[float | None, typer.Option(min=0, help="Seconds instead of that hour.")] = None,
+    token_lifetime: Annotated[int | None, typer.Option(min=1, help="Lifetime of an access token, seconds.")] = None,
+    link_lifetime: Annotated[float | None, typer.Option(min=0, help="Lifetime of a secure link, seconds.")] = None,
     role: Annotated[Role | None, typer.Option(help="What the user may see.")] = None,
-    redaction: Annotated[Redaction | None, typer.Option(help="What becomes of withheld columns.")] = None,
-    mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is demanded.")] = None,
+    redaction: Annotated[Redaction | None, typer.Option(help="How withheld columns appear.")] = None,
+    mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is required.")] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Columns differ from the published ones.")] = False,
-    extras: Annotated[bool, typer.Option("--extras", help="Offer all further datasets that documents know.")] = False,
+    extras: Annotated[bool, typer.Option("--extras", help="Also list all other documented datasets.")] = False,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
-    page_size: Annotated[int | None, typer.Option(min=1, help="Records in a page of a listing.")] = None,
+    page_size: Annotated[int | None, typer.Option(min=1, help="Records per page of a listing.")] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names),
     ] = None,
-    list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and end.")] = False,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and exit.")] = False,
     common: CommonOptions,
 ) -> None:
     """

@@ -97,7 +97,7 @@ def serve(staging: Staging, *, port: int, blob_port: int, as_json: bool) -> None
         raise SettingsError(
             f"the simulator cannot listen on ports {port} and {blob_port}",
             why=getattr(refused, "strerror", None) or str(refused),
-            fix="choose others with --port and --blob-port; 0 takes any",
+            fix="choose others with --port and --blob-port; 0 chooses any",
         ) from None
 
 
@@ -136,7 +136,7 @@ def _known(name: str) -> str:
         near = get_close_matches(name, [*STORIES, *_ROWS], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise SettingsError(
-            f"--fault {name}: there is no fault of that id or name",
+            f"--fault {name}: unknown fault id or name",
             fix=f"{hint}`bulkpull simulate --list-faults` shows them",
         )
     return name
@@ -149,5 +149,5 @@ def _read_latency(text: str) -> tuple[float, float]:
     shortest = float(match[1])
     longest = float(match[2]) if match[2] else shortest
     if longest < shortest:
-        raise SettingsError(f"--latency {text!r} ends before it begins", fix=f"write `{match[2]}..{match[1]}`")
+        raise SettingsError(f"--latency {text!r} has an end before its start", fix=f"write `{match[2]}..{match[1]}`")
     return shortest, longest

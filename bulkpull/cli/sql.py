@@ -53,7 +53,7 @@ def sql(
     answer_format: Annotated[
         AnswerFormat, typer.Option("--format", help="table (the first rows), csv, json (one array) or parquet.")
     ] = AnswerFormat.TABLE,
-    to: Annotated[Path | None, typer.Option("--to", help="Write the answer to this file, which is replaced.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Write the result to this file; it is replaced.")] = None,
     output: options.Output = None,
     common: CommonOptions,
 ) -> None:
@@ -67,7 +67,7 @@ def sql(
             "a table is for the terminal", fix="choose a format for --to: --format csv, json or parquet"
         )
     if answer_format is AnswerFormat.PARQUET and to is None and sys.stdout.isatty():
-        raise SettingsError("Parquet is no text for a terminal", fix="name a file by --to, or redirect the output")
+        raise SettingsError("Parquet cannot be shown on a terminal", fix="name a file by --to, or redirect the output")
     from bulkpull.sql import connect_sql, first_rows, write_answer  # slow to load
 
     with connect_sql(load_settings(common, output=output).output) as connection:
@@ -89,7 +89,7 @@ def _print(found: SqlResult) -> None:
         table.add_row(*map(_cell, row))
     print_table(table)
     number = plural(len(found.rows), "row")
-    more = "the first ones; --format csv writes all" if found.has_more else "all"
+    more = "the first rows; --format csv writes all" if found.has_more else "all"
     print_message(f"{number}: {more}")
 
 

@@ -51,7 +51,7 @@ def status(
             "--max-age",
             metavar="TIME",
             parser=read_span,
-            help="End with status 3 when a dataset was not looked for this long: 36h, 2d, 90m.",
+            help="Exit with status 3 when a dataset was not checked for this long: 36h, 2d, 90m.",
         ),
     ] = None,
     output: options.Output = None,
@@ -60,7 +60,7 @@ def status(
     """
     Show how old the data of each dataset is, and when it was last looked for; of all, or those named as DATASET.
 
-    A night that finds nothing newer has looked. Reads the output folder only; needs no credentials.
+    A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
     from bulkpull.output.freshness import find_freshness  # slow to load
 
@@ -70,7 +70,7 @@ def status(
     found = find_freshness(folder, now=now)
     queries = [query.name for query in settings.queries]
     chosen = _pick(datasets, found, queries=queries) if datasets else found
-    # A custom query is expected every night only if the settings name it.
+    # A custom query is expected in every nightly run only if the settings name it.
     expected = [dataset for dataset in chosen if datasets or dataset.source is None or dataset.dataset in queries]
     states = {
         dataset.dataset: dataset.state(now=now, max_age=max_age if dataset in expected else None) for dataset in chosen
@@ -134,7 +134,7 @@ def _report_late(
     folder: Path, late: Sequence[Freshness], *, now: datetime, nothing: bool, common: CommonOptions
 ) -> None:
     listing = platforms.current().join_command(["bulkpull", "runs", "list", "--output", str(folder)])
-    fix = f"see `{listing}`, and whether the job that runs the export is still started"
+    fix = f"see `{listing}`, and check that the job still starts the export"
     if nothing:
         write_error(common, f"nothing is published in {folder} yet", fix=fix, exit_code=LATE)
         return
@@ -154,7 +154,7 @@ def _report_late(
 
 
 def _last_look(freshness: Freshness, now: datetime) -> str:
-    return f"last looked for {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
+    return f"last checked {_age(freshness.checked_at, now)} ago" if freshness.run_id else "never published"
 
 
 def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def _of_datasets(manifest: Manifest, *, output: str, remembered: EarlierMetrics)
     )
     yield gauge(
         "step_duration_seconds",
-        "How long each step took in the last run; wait is the service's own time.",
+        "How long each step took in the last run; wait is a system query time.",
         [
             ({"dataset": record.dataset, "step": step}, seconds)
             for record in records

@@ -40,7 +40,7 @@ from bulkpull.output.store import LocalStore
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
 
-# A dataset that was not in a month of nights is as good as new.
+# A dataset that was in none of a month's nightly runs counts as new.
 _MOST_LOOKED_AT = 30
 _KEPT_ACCOUNTS = 100
 _GRACE_S = 5.0

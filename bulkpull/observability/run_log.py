@@ -28,7 +28,7 @@ from bulkpull.events import Event, Level
 from bulkpull.output.layout import Layout
 from bulkpull.redact import printable_value
 
-# A night of twenty datasets takes a hundred kilobytes. What a storm of retries adds is cut here, calls first.
+# A nightly run of twenty datasets logs a hundred kilobytes. Logs of many retries are cut here, calls first.
 MOST_BYTES = 16 << 20
 # Told whatever was cut before, so that a cut log still says how the run ended.
 _ALWAYS_LOGGED = frozenset({"run.started", "pull.finished", "run.finished"})

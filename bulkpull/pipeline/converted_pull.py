@@ -27,7 +27,7 @@ class ConvertedPull:
     A pull that is downloaded, checked and converted, but not yet published.
 
     Attributes:
-        report: Ours, to be deleted once the data is safe; `None` for the execution of a standing report.
+        report: Ours, to be deleted once the data is safe; `None` for the execution of a scheduled report.
         bounds: What it was converted by, where it belongs to a window.
         published_by: The earlier run that made its file; `None` for a part of this run.
     """

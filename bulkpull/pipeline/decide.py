@@ -130,7 +130,7 @@ class Decision:
         pull: What to bring; with `execution`, by the query of the scheduled report that made it.
         reason: Why, in words for the manifest.
         execution: With `TAKE_EXECUTION`: a completed one of a scheduled report.
-        schedule: For a night; `None` where no scheduled report is looked at (a window cannot have one: behaviour 83).
+        schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
         missed: The report of which an execution was due and has not come, and when it was due.
         due_at: When the last execution was due, where nothing has come of it yet.
         notes: For the manifest, each one sentence.
@@ -158,7 +158,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
     What to do about one dataset.
 
     Args:
-        schedule: The times of a night; `None` for an export, which brings what it is asked for.
+        schedule: The times of a nightly run; `None` for an export, which exports what is requested.
     """
     if facts.is_done:
         return Decision(pull, Action.KEEP, "this run has published it already")
@@ -231,7 +231,7 @@ def _decide_by_executions(
         return replace(decision, reason="nothing is published yet")
     if is_another:
         return replace(decision, reason="what is published answers another question")
-    if choice.replaced and choice.serving is None:  # the night brings data although its report is of no use
+    if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
         return replace(decision, reason=f"its scheduled report is of no use: {choice.why_replaced}")
     since = iso_utc(seen_at) if seen_at else "the published one"
     return replace(decision, action=Action.KEEP, reason=f"no execution newer than {since}")

@@ -60,7 +60,7 @@ async def decide_all(
         reports: All that the service lists; `None` where it does not tell.
         lookup: Asks for the completed executions. A report that the service refuses by itself counts as one that did
             not run.
-        schedule: The times of a night, which asks after the executions of all scheduled reports; `None` for an export.
+        schedule: The times of a nightly run, which reads the executions of all scheduled reports; `None` for an export.
         done: Datasets that the run that is carried on has published.
         reusable: What earlier runs left.
 

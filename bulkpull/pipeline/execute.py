@@ -20,7 +20,7 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision, ScheduleDecision, order_if_due
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
-from bulkpull.pipeline.naming import standing_name
+from bulkpull.pipeline.naming import query_digest, standing_name
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.outcome import record_query
 from bulkpull.pipeline.report_memory import MISSED, UNCHANGED
@@ -47,7 +47,7 @@ class DecisionExecutor:
 
     async def carry_out(self, decision: Decision, record: DatasetRecord) -> None:
         """
-        Bring what is new, and see to it that the next night finds something.
+        Fetch what is new, and make sure that the next run finds a scheduled report.
 
         Raises:
             BulkpullError: The data could not be brought. That there is no scheduled report is a note in the record.
@@ -109,7 +109,7 @@ class DecisionExecutor:
             record, execution = export.record, export.execution
             if execution is not None and execution.generated_at is not None:
                 record.generated_at = iso_utc(execution.generated_at)
-            # The next night need not look at it again.
+            # The next run need not check it again.
             await self.context.note(
                 record.dataset,
                 UNCHANGED,
@@ -134,7 +134,7 @@ class DecisionExecutor:
             try:
                 report, decision, schedule = await self._make(decision, schedule, record)
             except BulkpullError as error:
-                record.notes.append(f"no standing report could be made, the next night tries again: {error.reason}")
+                record.notes.append(f"no scheduled report could be created, the next run tries again: {error.reason}")
                 self.context.events.warn("report.lacking", reason=error.message)
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
                     return decision, schedule, False
@@ -181,7 +181,8 @@ class DecisionExecutor:
         return report, decision if decision.execution else replace(decision, pull=used), schedule
 
     async def _order(self, pull: Pull, record: DatasetRecord) -> Report:
-        await self.context.note(record.dataset, STANDING, name=standing_name(pull))
+        digest = query_digest(pull.query_text)
+        await self.context.note(record.dataset, STANDING, name=standing_name(pull), query_digest=digest)
         return await self.maker.make(pull)
 
     async def _delete_replaced(
@@ -198,7 +199,7 @@ class DecisionExecutor:
 
 def _tell_replaced(schedule: ScheduleDecision, record: DatasetRecord) -> None:
     if schedule.replaced and schedule.why_replaced:
-        record.notes.append(f"its standing report is replaced: {schedule.why_replaced}")
+        record.notes.append(f"its scheduled report is replaced: {schedule.why_replaced}")
 
 
 def _query_of(decision: Decision) -> str | None:

@@ -6,7 +6,7 @@ and of the columns that it selects today. What bears none of these names is some
 
     bulkpull AzureUsage 3f1c09aa5b7d                                  a query, used again from run to run
     bulkpull_AzureUsage_9b02e7d1c4a6_20261123T020405Z-1f2e3d_1        a report of one run, its first attempt
-    bulkpull_AzureUsage_9b02e7d1c4a6_standing                         the standing report of the nights
+    bulkpull_AzureUsage_9b02e7d1c4a6_standing                         the scheduled report of `nightly`
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ReportName:
 
     Attributes:
         mark: As `pull_fingerprint` gives it.
-        run_id: The run that ordered it; `None` for a standing report.
+        run_id: The run that ordered it; `None` for a scheduled report.
     """
 
     dataset: str
@@ -69,7 +69,12 @@ def earlier_mark_of(pull: Pull) -> str:
 def query_name(pull: Pull) -> str:
     """Letters, digits and blanks only (behaviour 71); the digits are those of the query's text alone."""
     letters = "".join(character for character in pull.dataset if character.isalnum())
-    return f"{OWN_PREFIX} {letters} {_digits(normalise(pull.query_text))}"
+    return f"{OWN_PREFIX} {letters} {query_digest(pull.query_text)}"
+
+
+def query_digest(query_text: str) -> str:
+    """Twelve hexadecimal digits that stand for a query's text, however it is spaced."""
+    return _digits(normalise(query_text))
 
 
 def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
@@ -78,7 +83,7 @@ def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:
 
 
 def standing_name(pull: Pull) -> str:
-    """The same in every night, as long as dataset and query are the same."""
+    """The same in every run, as long as dataset and query are the same."""
     return f"{OWN_PREFIX}_{pull.dataset}_{pull_fingerprint(pull)}_{_STANDING}"
 
 

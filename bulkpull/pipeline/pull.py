@@ -81,7 +81,7 @@ class PullRunner:
         times: Gets the time of each step.
         columns: What the file is to hold, in the order of the query.
         bounds: Where its window meets others of the same dataset.
-        execution: The execution of a standing report that is completed already; then nothing is ordered.
+        execution: The execution of a scheduled report that is completed already; then nothing is ordered.
         known_md5: MD5 of the stored file whose content is published.
         question: What the whole snapshot answers, of which the pull may be a part.
         ordered: Gets every report of ours that is in use; whoever made the list deletes them.
@@ -316,7 +316,7 @@ class PullRunner:
         context = self.context
 
         async def relink() -> SecureLink:
-            latest = execution is not self.execution  # a standing report may have made another one meanwhile
+            latest = execution is not self.execution  # a scheduled report may have made another one meanwhile
             for fresh in await context.client.get_executions(
                 [execution.report_id], statuses=("Completed",), latest=latest
             ):

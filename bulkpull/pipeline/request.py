@@ -42,7 +42,7 @@ class ExportRequest:
         window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
         open_ended: The window ends now because no end was given; the same request a minute later is the same.
         everything: All that the service lists, beyond the twenty.
-        nightly: Over standing reports: what is new is fetched, what is not is skipped.
+        nightly: With scheduled reports: new data are fetched, other datasets are skipped.
         submit_only: Order the reports and end; a later run collects them.
         reset_types: Columns take the types that today's values allow: the way back for one that became text.
     """

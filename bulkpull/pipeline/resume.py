@@ -49,9 +49,9 @@ class EarlierRuns:
     The earlier runs that affect this one.
 
     Attributes:
-        carried_on: The run that the same command goes on with.
-        alive: Ids of unfinished runs that may still be carried on, that one included.
-        taken_over: A night that was cut off after it had published something. A new run goes on with its reports and
+        carried_on: The run that the same command goes on with. alive: Ids of unfinished runs that may still be carried
+        on, that one included. taken_over: A nightly run that was interrupted after it had published something. A new
+        run reuses its reports and
             files, and looks at every dataset again: newer data may be ready by now.
         closed: Unfinished runs that were cut off too long ago: the service may have cleaned up what they ordered, and
             has refreshed the data since.
@@ -98,7 +98,7 @@ def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest
     if base != settings.api_base_url:
         raise SettingsError(
             f"run {run.run_id} was made against {base}, and the settings name {settings.api_base_url}",
-            fix="resume it with the settings that it was begun with, or begin a new run",
+            fix="resume it with the settings that it was started with, or start a new run",
         )
     # Runs from before the setting `metrics` selected none.
     asked = {

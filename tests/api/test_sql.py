@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import bulkpull
 from bulkpull.cli import app
 from bulkpull.errors import BulkpullError
-from bulkpull.output.cleanup import clean_up, write_views
+from bulkpull.output.cleanup import README, clean_up, write_views
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.views import MARK, script_of, views_of
 
@@ -72,6 +72,25 @@ def test_the_folders_own_script_makes_the_same_views(output: Path, monkeypatch: 
         assert connection.sql("SELECT count(*) FROM profile").fetchall() == [(2,)]
 
     assert str(output) not in (output / "views.sql").read_text(encoding="utf-8")
+
+
+def test_the_files_of_current_json_have_no_column_more_than_latest_where_paths_are_no_partitions(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the folder's README and the guide on reading say."""
+    monkeypatch.chdir(output)
+    files = Current.load(Path()).datasets["Profile"].files
+
+    def columns(options: str = "") -> list[str]:
+        found = duckdb.sql(f"SELECT * FROM read_parquet({files}{options})")  # noqa: S608 - paths of this test
+        assert found is not None
+        return found.columns
+
+    plain, guessed = columns(", hive_partitioning = false"), columns()
+
+    assert plain == ["MPNId", "Rows"] == pl.scan_parquet(files, hive_partitioning=False).collect_schema().names()
+    assert set(guessed) - set(plain) == {"run"}
+    assert "hive_partitioning = false" in README
 
 
 def test_a_name_with_quotes_is_one_name() -> None:

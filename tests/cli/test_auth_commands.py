@@ -138,7 +138,7 @@ def test_a_person_signs_in_once_and_every_command_is_signed_in_until_the_sign_ou
     assert check.code == 0, check.out
     assert checks(check)["token cache"]["facts"]["account"] == person.scenario.username
     assert len(datasets.json()["datasets"]) == 3
-    assert "forgotten: the refresh token kept unencrypted in" in logout.out
+    assert "deleted: the refresh token stored unencrypted in" in logout.out
     assert after.code == 4
     assert "`bulkpull auth login`" in after.err
 
@@ -216,7 +216,7 @@ def test_a_cache_that_cannot_be_written_is_told_in_one_sentence(
     outcome = command("auth", "login")
 
     assert outcome.code == 1
-    assert "the refresh token cannot be kept" in outcome.err
+    assert "the refresh token cannot be stored" in outcome.err
     assert "`token_cache`" in outcome.err
 
 
@@ -236,5 +236,5 @@ def test_the_demos_credentials_can_be_tried_and_leave_nothing_behind(command: Co
 
     assert check.code == login.code == 0
     assert checks(check)["token cache"]["facts"]["folder"] is None
-    assert "the demo keeps nothing" in login.out
+    assert "the demo does not store it" in login.out
     assert list(tmp_path.iterdir()) == []

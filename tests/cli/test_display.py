@@ -115,7 +115,7 @@ def test_in_a_low_terminal_the_pulls_under_way_are_shown_and_the_done_ones_count
 
 
 def test_before_the_plan_is_known_the_display_says_what_it_waits_for() -> None:
-    assert "asking the service" in _drawn()
+    assert "reading the list" in _drawn()
 
 
 def test_without_colours_no_colour_codes_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ FROM_THE_SERVICE = {
     "14b": "consent",
     "14c": "multifactor",
     "17b": "401",
-    "24c": "circle",
+    "24c": "loop",
     "24d": "another host",
     "25a": "400 Invalid query",
     "27e": "not understood",
@@ -176,7 +176,7 @@ SLIPS = {
     "a dataset that is not offered": Slip(
         ("export", "EMSUsage", "--quiet", "--output", "data"), 3, "EMSUsage", "does not list it"
     ),
-    "a fault that nobody knows": Slip(("simulate", "--fault", "trottle"), 2, "trottle", "no fault"),
+    "a fault that nobody knows": Slip(("simulate", "--fault", "trottle"), 2, "trottle", "unknown fault"),
     "a latency that cannot be read": Slip(("simulate", "--latency", "soon"), 2, "--latency", "cannot be read"),
     "a settings file to be overwritten": Slip(("init",), 2, "bulkpull.toml", "exists", file("bulkpull.toml", "")),
 }

@@ -39,7 +39,7 @@ def test_a_look_tells_which_reports_of_a_submitted_run_are_ready(command: Comman
     assert [(call.method, call.endpoint) for call in calls] == [("GET", "execution")]
     assert f"bulkpull runs resume {run_id}" in command("runs", "look", run_id[:16]).err
     assert command("runs", "resume", "--quiet").code == 0
-    assert command("runs", "look").err == f"run {run_id}: it waits for no report\n"
+    assert command("runs", "look").err == f"run {run_id}: it has no pending reports\n"
 
 
 def test_a_look_at_no_run_is_wrong_usage(command: Command, serve: Serve) -> None:

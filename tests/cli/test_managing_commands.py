@@ -396,7 +396,7 @@ def test_without_a_terminal_nothing_is_deleted_and_nobody_is_asked(command: Comm
     outcome = command(kind, "delete", its_id)
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no terminal to ask at" in outcome.err
+    assert "there is no terminal for the question" in outcome.err
     assert "--yes" in outcome.err
     assert query_id in simulator.service.queries
     assert not [call for call in simulator.calls if call.method == "DELETE"]

@@ -57,8 +57,8 @@ def test_a_signal_ends_an_export_with_130_its_manifest_and_the_way_to_carry_on(
     assert outcome.code == 130
     manifest = outcome.json()
     assert {record["dataset"]: record["status"] for record in manifest["datasets"]}["OfficeUsage"] == "failed"
-    assert "interrupted: nothing half-written is visible\n" in outcome.err
-    step = r"^fix:   run the same command again, or `.*runs resume .*`: it carries on$"
+    assert "interrupted: no partial data is visible\n" in outcome.err
+    step = r"^fix:   run the same command again, or `.*runs resume .*`: it resumes$"
     assert re.search(step, outcome.err, re.MULTILINE)
     assert "Traceback" not in outcome.err
 
@@ -232,10 +232,10 @@ def test_a_sign_in_that_is_given_up_ends_with_130_and_keeps_nothing(serve: Serve
     simulator = serve(small(device_polls=10_000))
     environment = simulator.environment | {"BULKPULL_TOKEN_CACHE": str(tmp_path / "tokens")}
     with _ended(start_program("auth", "login", environment=environment, folder=tmp_path)) as process:
-        _read_until(process, "Ctrl-C gives up")
+        _read_until(process, "Ctrl-C cancels")
         process.send_signal(signal.SIGINT)
         outcome = finish(process)
 
     assert outcome.code == 130
-    assert "interrupted: nobody signed in" in outcome.err
+    assert "interrupted: no sign-in was made" in outcome.err
     assert not (tmp_path / "tokens").exists()

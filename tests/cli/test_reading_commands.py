@@ -153,7 +153,7 @@ def test_a_query_of_the_settings_is_previewed_by_its_name(command: Command, serv
         (("--query", "SELECT Month FROM OficeUsage"), "did you mean OfficeUsage?", 2),
         (("--query", "SELECT Month FROM OfficeUsage TIMESPAN TODAY"), "TODAY", 2),
         (("--query-id", "nothing"), "there is no query nothing", 2),
-        (("OfficeUsage", "--query", "SELECT Month FROM OfficeUsage"), "one thing is previewed", 2),
+        (("OfficeUsage", "--query", "SELECT Month FROM OfficeUsage"), "only one of them can be previewed", 2),
         (("--timespan", "LIFETIME", "--query", "SELECT Month FROM OfficeUsage"), "goes with a DATASET", 2),
         (("OfficeUsage", "--timespan", "LIFETIME", "--since", "2026-01-01"), "goes with a DATASET", 2),
         (("OfficeUsage", "--since", "2026-02-01", "--until", "2026-01-01"), "before it begins", 2),

@@ -63,7 +63,7 @@ def test_what_an_export_published_is_well_and_looking_changes_nothing(command: C
         [],
         "",
     )
-    assert command("runs", "verify", run_id[:15], "--output", "data", "--quick").err.startswith("all is well")
+    assert command("runs", "verify", run_id[:15], "--output", "data", "--quick").err.startswith("all checks passed")
     assert files_under(OUT) == before
 
 

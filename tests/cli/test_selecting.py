@@ -95,12 +95,12 @@ def test_a_broken_condition_is_refused_without_any_call(command: Command, serve:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--select", "Month"), "--select shapes one dataset, and none is named"),
-        (("AzureUsage", "Profile", "--limit", "3"), "--limit shapes one dataset, and 2 are named"),
-        (("AzureUsage", "--all", "--distinct"), "--distinct shapes one dataset, and all are asked for"),
+        (("--select", "Month"), "--select applies to one dataset, and none is named"),
+        (("AzureUsage", "Profile", "--limit", "3"), "--limit applies to one dataset, and 2 are named"),
+        (("AzureUsage", "--all", "--distinct"), "--distinct applies to one dataset, and all are requested"),
         (("AzureUsage", "--limit", "3", "--as", "Profil"), "that is the dataset Profile"),
         (("AzureUsage", "--as", "a/b"), "`name` is not valid"),
-        (("days", "--limit", "3"), "--limit shapes a dataset, and days is a query of the settings"),
+        (("days", "--limit", "3"), "--limit applies to a dataset, and days is a query of the settings"),
         (("AzureUsage", "--limit", "3", "--as", "DAYS"), "--as DAYS is the name of a query of the settings"),
     ],
 )

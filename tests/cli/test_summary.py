@@ -131,7 +131,7 @@ def test_the_summary_of_a_run_that_only_orders_reports_has_no_table() -> None:
     ]
     summary = _summary_text(_manifest(*ordered).model_copy(update={"submitted": True}))
 
-    assert summary.splitlines()[0] == "reports ordered for 20 of 20 datasets, 67 calls"
+    assert summary.splitlines()[0] == "reports created for 20 of 20 datasets, 67 calls"
     assert "runs resume 20261123T020405Z-0a1b2c" in summary
     assert len(summary.splitlines()) <= 12
 

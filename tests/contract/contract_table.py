@@ -175,7 +175,7 @@ SENTENCES = {
     "3.2 a published dataset that is listed no more is 3": "test_a_published_dataset_that_is_listed_no_more_makes_the_run_exit_3",
     "3.3 a list that looks like a lost role is 4": "test_a_list_that_lacks_all_that_was_published_looks_like_a_lost_role",
     "3.4 a dataset that nobody named may be missing": "test_a_dataset_that_nobody_named_and_nobody_published_may_be_missing",
-    "3.5 nothing half-written is visible": "test_after_the_nth_effect_went_wrong_the_same_command_ends_as_if_nothing_had_been",
+    "3.5 no partial data is visible": "test_after_the_nth_effect_went_wrong_the_same_command_ends_as_if_nothing_had_been",
     "3.6 missing and refused credentials are 4": "test_missing_credentials_give_4_name_the_variables_and_point_to_the_demo",
     "3.7 the same command carries an interrupted run on": "test_the_same_command_carries_on_wherever_it_was_cut_off",
     # Output folder

@@ -26,7 +26,7 @@ API = "https://api.partnercenter.microsoft.com"
 TOKENS = "https://login.microsoftonline.com"
 STORAGE = "https://account.blob.core.windows.net"
 _METHODS = ("get", "put", "post", "delete")
-# What a link to the next page may add: it is the service's own, and followed as it is (behaviour 32).
+# What a link to the next page may add: it is a system query, and followed as it is (behaviour 32).
 _OF_NEXT_LINKS = frozenset({"skip"})
 
 

@@ -221,7 +221,7 @@ async def test_idle_reports_of_ours_make_room_where_the_quota_is_full(tmp_path: 
 
         assert [len(nights.scheduled(name)) for name in (DATASET, "Profile")] == [1, 0]
     assert the(manifest).status == "complete"
-    assert "no standing report" not in notes_of(the(manifest))
+    assert "no scheduled report could" not in notes_of(the(manifest))
 
 
 @pytest.mark.case("N16")

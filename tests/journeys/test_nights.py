@@ -130,7 +130,7 @@ class Nights:
         return set(pl.read_parquet(self.output / "latest" / dataset / "*.parquet").columns)
 
     def standing(self, dataset: str) -> StoredReport:
-        """The one standing report of ours."""
+        """The one scheduled report of ours."""
         (report,) = (
             item for item in self.simulator.service.standing_reports(dataset) if item.name.startswith("bulkpull")
         )
@@ -146,7 +146,7 @@ class Nights:
         )
 
     def check_objects(self) -> None:
-        """One query and one standing report for each dataset, and nothing else of ours."""
+        """One query and one scheduled report for each dataset, and nothing else of ours."""
         one_each = Counter(dict.fromkeys(self.datasets, 1))
         assert self.objects() == (one_each, one_each)
         assert {self.standing(dataset).status for dataset in self.datasets} == {"Active"}
@@ -364,7 +364,7 @@ async def test_twenty_nights_with_twenty_datasets_and_all_that_can_happen(tmp_pa
 
 
 def order_for_somebody(nights: Nights, number: int) -> None:
-    """A standing report that is none of ours."""
+    """A scheduled report that is none of ours."""
     service = nights.simulator.service
     shelf = service.query_store
     known = next((query for query in shelf.stored.values() if query.name == "Theirs"), None)

@@ -141,7 +141,7 @@ class Chaos(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def check_service(self) -> None:
-        """Nothing of ours is left but a standing report a dataset, at most, and the queries."""
+        """Nothing of ours is left but a scheduled report a dataset, at most, and the queries."""
         service = self.simulator.service
         assert [report.name for report in service.reports.values() if not report.is_standing] == []
         for dataset in DATASETS:

@@ -34,7 +34,7 @@ async def plan_nightly(
     request: ExportRequest, *, settings: Settings, events: Events, clock: Clock | None = None
 ) -> tuple[Plan, Mapping[str, Decision]]:
     """
-    The plan of a night, and for each dataset of it what the night would do.
+    The plan of a nightly run, and for each dataset what the run would do.
 
     Raises:
         SettingsError: A dataset's name is known neither to the catalog nor to the service.
