@@ -192,7 +192,7 @@ def test_a_link_that_is_planted_after_the_look_is_not_followed(tmp_path: Path, m
     regular.write_text("ours")
     (tmp_path / "planted").symlink_to(regular)
     looked = regular.stat()
-    monkeypatch.setattr(no_follow.os, "stat", lambda *_, **__: looked)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: looked)
 
     with pytest.raises(OSError), no_follow.open_beneath(tmp_path, "planted"):  # noqa: PT011 - the system's words differ
         pass
