@@ -233,7 +233,7 @@ def export_against(
         with real_time():
             return await convert_report(*arguments, **options)
 
-    async def start_none(_: object) -> None:
+    async def start_none(*_: object, **__: object) -> None:
         """No spare child: the loop does not see when one ends."""
 
     monkeypatch.setattr(session, "MOST_PAGES", 50)
