@@ -31,7 +31,7 @@ FROM_THE_SERVICE = {
     "14b": "consent",
     "14c": "multifactor",
     "17b": "401",
-    "24c": "circle",
+    "24c": "loop",
     "24d": "another host",
     "25a": "400 Invalid query",
     "27e": "not understood",
