@@ -14,7 +14,7 @@ from bulkpull.insights import idempotent_create, lookup, requests
 from bulkpull.observability import recorder, run_log
 from bulkpull.observability.telemetry import spans
 from bulkpull.output import ledger_db, lock, verify
-from bulkpull.pipeline import converter, download, run, submit
+from bulkpull.pipeline import converter, download, run, run_cleanup, submit
 from bulkpull.platforms import windows
 from bulkpull.transfer import signed_link, stream_to_file, transfer
 from bulkpull.transport import messages, rate_limit, retry
@@ -257,7 +257,7 @@ WAITS = (
         "the rest is fetched again",
     ),
     Wait(
-        "pipeline/run.py",
+        "pipeline/time_limit.py",
         "the run",
         "`run_timeout_seconds`",
         "`Run`",
@@ -269,6 +269,13 @@ WAITS = (
         f"{run._CLOSING_S:g} s",
         "`Run`",
         "the ledger tells it to the next run",
+    ),
+    Wait(
+        "pipeline/run_cleanup.py",
+        "deletions that are left when all datasets are done",
+        f"{run_cleanup._TIDYING_S:g} s",
+        "`Run`",
+        "the next run deletes them",
     ),
     Wait(
         "output/verify.py",

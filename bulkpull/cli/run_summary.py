@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
 from bulkpull.formatting import format_size, join_some, plural
-from bulkpull.observability.failures import failed_datasets, failure_groups, group_by_reason, is_interrupted_pull
+from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
+from bulkpull.observability.run_notes import run_notes
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
@@ -102,13 +103,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     if metrics := _metrics(manifest.datasets):
         console.print(Text.assemble(("metrics: ", "bold"), metrics), soft_wrap=True)
     print_failures(manifest, console)
-    others = [
-        record
-        for record in manifest.datasets
-        if record.status == "skipped" or (record.status == "unavailable" and not is_lost(record))
-    ]
-    reasons = _grouped((record.dataset, record.reason or "") for record in others)
-    notes = [*manifest.notes, *reasons, *_notes(manifest.datasets)]
+    notes = run_notes(manifest, with_skipped=True, most_misfits=_MOST_NAMED)
     for note in notes:
         console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
     for word, line in _next_commands(manifest, invocation):
@@ -157,10 +152,6 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
     console.print(Text.assemble(("interrupted: ", "bold yellow"), "no partial data is visible"), soft_wrap=True)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
     console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
-
-
-def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def _table(manifest: Manifest) -> Table:
@@ -212,29 +203,6 @@ def _metrics(records: Sequence[DatasetRecord]) -> str:
 
 def _stored(record: DatasetRecord) -> int:
     return sum(file.bytes for file in record.files)
-
-
-def _notes(records: Sequence[DatasetRecord]) -> list[str]:
-    """What is worth knowing, without being a fault."""
-    notes = _grouped((record.dataset, note) for record in records for note in record.notes)
-    spans: dict[tuple[str, str], list[str]] = {}
-    for record in records:
-        if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
-            spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
-    notes += [
-        f"{join_some(datasets)}: {used} was exported, {wider} is offered: --timespan widest"
-        for (used, wider), datasets in spans.items()
-    ]
-    misfits = [
-        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
-        for record in records
-        for column in record.columns
-        if column.misfit
-    ]
-    if misfits:
-        more = f" and {len(misfits) - _MOST_NAMED} more, all in the manifest" if len(misfits) > _MOST_NAMED else ""
-        notes.append(f"kept as text, because a value did not fit: {', '.join(misfits[:_MOST_NAMED])}{more}")
-    return notes
 
 
 def _next_commands(manifest: Manifest, invocation: Invocation) -> list[tuple[str, str]]:

@@ -173,8 +173,8 @@ def forget(
     import anyio  # slow to load, as all of these
 
     from bulkpull.output.layout import Layout
-    from bulkpull.output.lock import locked
     from bulkpull.output.manifest import Current
+    from bulkpull.output.store import LocalStore
 
     folder = load_settings(common, output=output).output.absolute()
     layout = Layout(folder)
@@ -186,7 +186,7 @@ def forget(
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
 
     async def take_out() -> str:
-        async with locked(layout.private, since=now):
+        async with LocalStore(folder).lock(since=now):
             current = Current.load(folder)
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
             del current.datasets[name]

@@ -21,12 +21,13 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from bulkpull import platforms
-from bulkpull.formatting import format_duration, format_size, join_some, plural
+from bulkpull.formatting import format_duration, format_size, plural
 from bulkpull.observability.failures import FailureGroup, failure_groups, group_by_reason, is_interrupted_pull
 from bulkpull.observability.html_timeline import BOX, PHASE_LABELS, draw_timeline
+from bulkpull.observability.run_notes import run_notes
 from bulkpull.observability.run_summary import RunSummary, Severity, run_outcome
 from bulkpull.output.layout import LOG, MANIFEST
-from bulkpull.output.manifest import DatasetRecord, Drift, is_lost
+from bulkpull.output.manifest import DatasetRecord, Drift
 from bulkpull.redact import plain
 
 _SIGNS = {Severity.GOOD: "✓", Severity.QUIET: "→", Severity.MIXED: "!", Severity.BAD: "✕"}
@@ -94,7 +95,7 @@ def render_report(account: RunSummary) -> str:
         box=BOX,
         datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
         none_sign=_NONE,
-        notes=_notes(account),
+        notes=run_notes(manifest, with_skipped=False),
         calls=calls,
         ended=_moment(manifest.finished_at),
         host=urlsplit(manifest.api_base_url).hostname or "the service",
@@ -245,38 +246,6 @@ def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
 def _drift(drift: Drift) -> list[str]:
     words = (("New columns", drift.appeared), ("Vanished columns", drift.vanished), ("Other types", drift.retyped))
     return [f"{word}: {', '.join(names)}." for word, names in words if names]
-
-
-def _notes(account: RunSummary) -> list[str]:
-    """What is worth knowing without being a fault."""
-    manifest = account.manifest
-    noted = [(record.dataset, _not_offered(record)) for record in manifest.datasets]
-    noted += [(record.dataset, note) for record in manifest.datasets for note in record.notes]
-    noted += [(record.dataset, _wider(record)) for record in manifest.datasets]
-    notes = [*manifest.notes, *_grouped([(dataset, note) for dataset, note in noted if note])]
-    misfits = [
-        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
-        for record in manifest.datasets
-        for column in record.columns
-        if column.misfit
-    ]
-    if misfits:
-        notes.append(f"Kept as text, because a value did not fit: {', '.join(misfits)}.")
-    return notes
-
-
-def _not_offered(record: DatasetRecord) -> str:
-    return record.reason or "" if record.status == "unavailable" and not is_lost(record) else ""
-
-
-def _wider(record: DatasetRecord) -> str:
-    if record.status != "complete" or record.window or not (record.timespan and record.wider_timespan):
-        return ""
-    return f"{record.timespan} was exported, {record.wider_timespan} is offered: `--timespan widest`"
-
-
-def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
 
 
 def _call_sentences(account: RunSummary) -> list[str]:

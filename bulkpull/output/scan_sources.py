@@ -11,10 +11,10 @@ from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.integrity import fault_of_place
 from bulkpull.output.layout import RUN_ID, Layout, run_of_snapshot, snapshot_name
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
 from bulkpull.output.scan import Snapshot, scan_together
+from bulkpull.output.store import INSIDE, LocalStore
 
 ALL = "all"
 
@@ -34,8 +34,8 @@ def scan_runs(output: Path, dataset: str, *, runs: Sequence[str]) -> pl.LazyFram
         DiskTrouble: A file of one of them is missing, or went while it was looked at.
         SettingsError: There is no snapshot of such a run; the message names those there are.
     """
-    folder = Layout(output).snapshots(dataset)
-    found = (run_of_snapshot(name) for name in names_beneath(folder, root=output))
+    store, folder = LocalStore(output), Layout(output).snapshots(dataset)
+    found = (run_of_snapshot(name) for name in store.list_names(INSIDE.snapshots(dataset)))
     known = [run_id for run_id in found if RUN_ID.fullmatch(run_id)]
     foreign = foreign_runs(output, known)
     there = sorted((run_id for run_id in known if run_id not in foreign), reverse=True)
@@ -62,7 +62,8 @@ def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
             return _as_snapshot(record, output, run_id)
     # Of a run that was killed before it could tell; what its folder holds is whole all the same.
     whole = folder / snapshot_name(run_id)
-    names = [name for name in names_beneath(whole, root=output) if name.endswith(".parquet")]
+    found = LocalStore(output).list_names(INSIDE.snapshot(folder.name, run_id))
+    names = [name for name in found if name.endswith(".parquet")]
     return Snapshot(run_id, tuple(whole / name for name in names))
 
 

@@ -24,10 +24,9 @@ from bulkpull.output.export_command import export_words
 from bulkpull.output.integrity import fault_of_place, faults_of, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
-from bulkpull.output.no_follow import names_beneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import load_manifest, run_ids
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, LocalStore
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -135,17 +134,14 @@ class Verifier:
 
     def _report_nothing_current(self) -> None:
         """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
-        layout = Layout(self.output)
-        names = {
-            dataset: names_beneath(layout.snapshots(dataset), root=self.output)
-            for dataset in names_beneath(layout.datasets, root=self.output)
-        }
+        store = LocalStore(self.output)
+        names = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
             self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
             return
-        state = "names no dataset" if layout.current.exists() else "is gone"
+        state = "names no dataset" if Layout(self.output).current.exists() else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
         command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
         self._tell(

@@ -20,7 +20,7 @@ from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision, ScheduleDecision, order_if_due
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
-from bulkpull.pipeline.naming import standing_name
+from bulkpull.pipeline.naming import query_digest, standing_name
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.outcome import record_query
 from bulkpull.pipeline.report_memory import MISSED, UNCHANGED
@@ -181,7 +181,8 @@ class DecisionExecutor:
         return report, decision if decision.execution else replace(decision, pull=used), schedule
 
     async def _order(self, pull: Pull, record: DatasetRecord) -> Report:
-        await self.context.note(record.dataset, STANDING, name=standing_name(pull))
+        digest = query_digest(pull.query_text)
+        await self.context.note(record.dataset, STANDING, name=standing_name(pull), query_digest=digest)
         return await self.maker.make(pull)
 
     async def _delete_replaced(

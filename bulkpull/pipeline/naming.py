@@ -69,7 +69,12 @@ def earlier_mark_of(pull: Pull) -> str:
 def query_name(pull: Pull) -> str:
     """Letters, digits and blanks only (behaviour 71); the digits are those of the query's text alone."""
     letters = "".join(character for character in pull.dataset if character.isalnum())
-    return f"{OWN_PREFIX} {letters} {_digits(normalise(pull.query_text))}"
+    return f"{OWN_PREFIX} {letters} {query_digest(pull.query_text)}"
+
+
+def query_digest(query_text: str) -> str:
+    """Twelve hexadecimal digits that stand for a query's text, however it is spaced."""
+    return _digits(normalise(query_text))
 
 
 def report_name(pull: Pull, *, run_id: str, attempt: int) -> str:

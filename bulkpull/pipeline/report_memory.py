@@ -12,6 +12,7 @@ from typing import Any
 
 from bulkpull.model import Report
 from bulkpull.output.ledger import StepEntry
+from bulkpull.pipeline.naming import query_digest
 
 MISSED = "missed"
 """The ledger's step for an execution that was due and did not come."""
@@ -27,14 +28,14 @@ class ReportMemory:
     Attributes:
         made: Ids of those that this folder ordered.
         adopted: Ids of those that it found and used.
-        ordered: Names of those that it ordered without hearing of them again.
+        ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
         facts: What was noted last of each, by id: name, query, question, hours of lead.
         missed: Ids of those of which an execution did not come.
     """
 
     made: set[str] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
-    ordered: set[str] = field(default_factory=set)
+    ordered: dict[str, str | None] = field(default_factory=dict)
     facts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     missed: set[str] = field(default_factory=set)
 
@@ -45,7 +46,13 @@ class ReportMemory:
 
     def is_ours(self, report: Report) -> bool:
         """Whether this folder ordered the report, so that it may change and delete it."""
-        return report.report_id in self.made or report.name in self.ordered
+        if report.report_id in self.made:
+            return True
+        if report.name not in self.ordered:
+            return False
+        # Another tool may use the name: only a report of the query that was ordered is this folder's (case N20).
+        digest = self.ordered[report.name]
+        return digest is None or (report.query_text is not None and query_digest(report.query_text) == digest)
 
     def question_of(self, report_id: str) -> str | None:
         """The hash of the question that a report was made for; `None` where an earlier version did not note it."""
@@ -78,13 +85,13 @@ def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ())
         memory = memories.setdefault(entry.dataset, ReportMemory())
         name, report_id = str(entry.facts["name"]), entry.facts.get("report_id")
         if report_id is None:
-            memory.ordered.add(name)
+            memory.ordered[name] = entry.facts.get("query_digest")
             continue
-        if name in memory.ordered or entry.facts.get("own"):
+        if entry.facts.get("own", name in memory.ordered):
             memory.made.add(report_id)
         elif report_id not in memory.made:
             memory.adopted.add(report_id)
-        memory.ordered.discard(name)
+        memory.ordered.pop(name, None)
         memory.facts.pop(report_id, None)  # the last one that was noted stands last
         memory.facts[report_id] = entry.facts
     for entry in missed:

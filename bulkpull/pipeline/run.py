@@ -38,7 +38,6 @@ from bulkpull.output.cleanup import clean_up, is_without_links
 from bulkpull.output.disk_space import find_too_large
 from bulkpull.output.layout import RAW, Layout
 from bulkpull.output.ledger import Ledger, opened_ledger
-from bulkpull.output.lock import locked
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
@@ -168,7 +167,7 @@ class Run:
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
             recorded_run(self.settings, events=self.events, clock=self.clock) as self._keeper,
-            locked(private, since=self._started_at) as self._check_lock,
+            LocalStore(output).lock(since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             with disk_errors(output):
@@ -355,7 +354,7 @@ class Run:
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
                 async with anyio.create_task_group() as working:
-                    tools = await equip(
+                    context = await equip(
                         run_id=self.run_id,
                         settings=self.settings,
                         connection=connection,
@@ -371,20 +370,20 @@ class Run:
                         random=self.random,
                         account=self._account,
                     )
-                    tools.publisher.check_lock = self._check_lock
-                    tools.published_anyway = self.published_anyway
-                    watching.start_soon(tools.poller.run)
+                    context.publisher.check_lock = self._check_lock
+                    context.published_anyway = self.published_anyway
+                    watching.start_soon(context.poller.run)
                     if fetched:
-                        watching.start_soon(partial(warm_up, tools.conversions, most=len(fetched)))
+                        watching.start_soon(partial(warm_up, context.conversions, most=len(fetched)))
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
-                    executor = self._executor(tools)
+                    executor = self._executor(context)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
                         working.start_soon(self._carry_out, decisions[pull.dataset], executor)
-                    delete_unneeded_reports(tools, self._records.values(), orphans=found.orphans, notes=self._notes)
+                    delete_unneeded_reports(context, self._records.values(), orphans=found.orphans, notes=self._notes)
                     self._tell_unused()
                     if not self.request.submit_only:
-                        tidying.start_soon(delete_outdated_queries, tools, {pull.dataset for pull in left})
-                limit_tidying(tools, watching)
+                        tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in left})
+                limit_tidying(context, watching)
             watching.cancel_scope.cancel()
 
     async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
@@ -508,13 +507,13 @@ class Run:
             submit=self._submit if self.request.submit_only else None,
         )
 
-    async def _submit(self, assembly: DatasetExport) -> None:
+    async def _submit(self, export: DatasetExport) -> None:
         """Order the reports, and leave the rest to whoever resumes this run."""
-        reports = await assembly.submit()
+        reports = await export.submit()
         several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
-        assembly.record.status = "skipped"
-        self._submitted.add(assembly.record.dataset)
-        assembly.record.reason = (
+        export.record.status = "skipped"
+        self._submitted.add(export.record.dataset)
+        export.record.reason = (
             f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
         )
 

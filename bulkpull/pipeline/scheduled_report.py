@@ -55,7 +55,7 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
             without getting an answer. Reports of the same query count as well, whoever made them; another query of
             the same dataset may serve another output folder.
     """
-    known, marks = memory.ids | memory.ordered, _marks_of(pull)
+    known, marks = memory.ids | memory.ordered.keys(), _marks_of(pull)
     found = [
         report
         for report in reports

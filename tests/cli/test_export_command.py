@@ -199,7 +199,7 @@ def test_an_unexpected_fault_gives_1_in_one_message(
     def break_down(*_: object, **__: object) -> None:
         raise ValueError("the floor gave way")
 
-    monkeypatch.setattr("bulkpull.pipeline.run.locked", break_down)
+    monkeypatch.setattr("bulkpull.output.store.locked", break_down)
     outcome = command("export", "Profile", "--json")
     assert (outcome.code, outcome.json()["exit"]) == (1, 1)
     assert "unexpected fault (ValueError)" in outcome.err

@@ -112,5 +112,5 @@ def test_a_snapshot_that_goes_while_it_is_looked_at_is_told_with_the_next_step(
     )  # it was there a moment ago
     next((output / "datasets" / "Profile" / f"run={ours[-1]}").iterdir()).unlink()
 
-    with pytest.raises(bulkpull.DiskTrouble, match=r"was removed while it was looked at: .*; read again"):
+    with pytest.raises(bulkpull.DiskTrouble, match=r"was removed while it was checked: .*; read again"):
         bulkpull.scan(output, "Profile", runs="all")

@@ -10,6 +10,7 @@ import pytest
 
 from bulkpull.catalog import load_catalog
 from bulkpull.model import Execution, OfferedDataset, Pull, Report, SecureLink, Window
+from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.decide import (
     Action,
@@ -20,8 +21,8 @@ from bulkpull.pipeline.decide import (
     decide,
     order_if_due,
 )
-from bulkpull.pipeline.naming import report_name, standing_name
-from bulkpull.pipeline.report_memory import ReportMemory
+from bulkpull.pipeline.naming import query_digest, report_name, standing_name
+from bulkpull.pipeline.report_memory import ReportMemory, read_memory
 from bulkpull.pipeline.scheduled_report import Schedule, find_candidates, first_start, recurrence_h
 from bulkpull.question import question_of
 
@@ -223,6 +224,20 @@ def test_a_report_of_no_use_that_another_folder_made_is_left_alone_and_named() -
 
     assert decision.schedule == ScheduleDecision(TODAY)
     assert "report 1, which this folder did not make, is left alone: it was paused" in decision.notes
+
+
+@pytest.mark.case("N20")
+def test_by_its_name_alone_a_report_is_ours_only_where_it_executes_the_query_that_was_ordered() -> None:
+    order = StepEntry(
+        "Profile", "standing", "", {"name": standing_name(TODAY), "query_digest": query_digest(TODAY.query_text)}
+    )
+    memory = read_memory([order])["Profile"]
+
+    theirs = scheduled(query_text="SELECT A FROM Profile WHERE A = '1'")
+    assert memory.is_ours(scheduled(status="Paused"))
+    assert not memory.is_ours(theirs)
+    assert not memory.is_ours(scheduled(query_text=None))
+    assert tonight(theirs, memory=memory).schedule == ScheduleDecision(TODAY)
 
 
 def test_the_file_of_an_older_query_is_read_with_that_querys_columns() -> None:

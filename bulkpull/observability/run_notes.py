@@ -1,0 +1,55 @@
+"""What is worth knowing of a run without being a fault: one list for the terminal and the page (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bulkpull.formatting import join_some
+from bulkpull.observability.failures import group_by_reason
+from bulkpull.output.manifest import Manifest, is_lost
+
+
+def run_notes(manifest: Manifest, *, with_skipped: bool, most_misfits: int | None = None) -> list[str]:
+    """
+    Notes of a run, each once however many datasets it concerns; code stands between backticks.
+
+    Args:
+        with_skipped: Tell why datasets were skipped; the page does so in its table.
+        most_misfits: How many values are named that did not fit their column; `None` for all of them.
+    """
+    reasons = [
+        (record.dataset, record.reason or "")
+        for record in manifest.datasets
+        if (record.status == "skipped" and with_skipped) or (record.status == "unavailable" and not is_lost(record))
+    ]
+    notes = [(record.dataset, note) for record in manifest.datasets for note in record.notes]
+    return [*manifest.notes, *_grouped(reasons), *_grouped(notes), *_wider(manifest), *_misfits(manifest, most_misfits)]
+
+
+def _grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{join_some(datasets)}: {reason}" for datasets, reason in group_by_reason(reasons)]
+
+
+def _wider(manifest: Manifest) -> list[str]:
+    spans: dict[tuple[str, str], list[str]] = {}
+    for record in manifest.datasets:
+        if record.status == "complete" and record.timespan and record.wider_timespan and not record.window:
+            spans.setdefault((record.timespan, record.wider_timespan), []).append(record.dataset)
+    return [
+        f"{join_some(datasets)}: {used} was exported, {wider} is offered: `--timespan widest`"
+        for (used, wider), datasets in spans.items()
+    ]
+
+
+def _misfits(manifest: Manifest, most: int | None) -> list[str]:
+    misfits = [
+        f"{record.dataset}.{column.name} (row {column.misfit['row']:,}: {column.misfit['value']!r})"
+        for record in manifest.datasets
+        for column in record.columns
+        if column.misfit
+    ]
+    if not misfits:
+        return []
+    shown = misfits[:most]
+    more = f" and {len(misfits) - len(shown)} more, all in the manifest" if len(shown) < len(misfits) else ""
+    return [f"kept as text, because a value did not fit: {', '.join(shown)}{more}"]
