@@ -72,6 +72,36 @@ def test_no_test_asserts_how_long_something_took() -> None:
     assert found == []
 
 
+# A limit of less could be reached by a machine that is busy.
+_SHORTEST_HANG_S = 60
+_LIMITS = {"timeout", "delay"}
+_LIMITED = {"run", "wait", "communicate", "wait_for", "fail_after", "get", "join", "check_output", "check_call"}
+
+
+@pytest.mark.case("C43")
+def test_a_limit_in_a_test_only_catches_hangs() -> None:
+    """Where a test is about a limit, the limit is the program's, and time is virtual."""
+    found = []
+    for file in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            given = [word.value for word in node.keywords if word.arg in _LIMITS]
+            given += node.args[:1] if name in ("fail_after", "timeout") else []
+            short = [
+                value
+                for value in given
+                if isinstance(value, ast.Constant)
+                and isinstance(value.value, int | float)
+                and 0 < value.value < _SHORTEST_HANG_S
+            ]
+            if short and name in _LIMITED | {"timeout"}:
+                found.append(f"{file.name}:{node.lineno}")
+
+    assert found == []
+
+
 @pytest.mark.case("C43")
 def test_no_example_of_a_property_has_a_deadline() -> None:
     assert hypothesis.settings().deadline is None

@@ -183,3 +183,16 @@ def test_whatever_is_planted_removal_and_reading_stay_within(
     remove_beneath(ours / path, root=ours)
 
     assert sorted(str(item) for item in others.rglob("*")) == before
+
+
+@pytest.mark.case("C26")
+@pytest.mark.skipif(os.name == "nt", reason="there are no handles of folders")
+def test_a_link_that_is_planted_after_the_look_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    regular = tmp_path / "regular"
+    regular.write_text("ours")
+    (tmp_path / "planted").symlink_to(regular)
+    looked = regular.stat()
+    monkeypatch.setattr(os, "stat", lambda *_, **__: looked)
+
+    with pytest.raises(OSError), no_follow.open_beneath(tmp_path, "planted"):  # noqa: PT011 - the system's words differ
+        pass

@@ -216,3 +216,12 @@ async def test_any_sequence_of_mishaps_ends_in_the_same_bytes(
         else:
             assert into.read_bytes() == BODY
             assert not into.with_name("report.part").exists()
+
+
+@pytest.mark.fault(71)
+async def test_a_file_without_a_byte_is_no_file(tmp_path: Path) -> None:
+    error, _ = await outcome(says(reply("200 OK", b"", ETag=ETAG)), tmp_path / "report")
+
+    assert isinstance(error, FileDamaged)
+    assert "0 bytes" in str(error)
+    assert list(tmp_path.iterdir()) == []
