@@ -58,7 +58,7 @@ def status(
     common: CommonOptions,
 ) -> int:
     """
-    Show how old the data of each dataset is, and when it was last looked for; of all, or those named as DATASET.
+    Show how old the data of each dataset is, and when it was last checked; of all, or those named as DATASET.
 
     A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
@@ -175,7 +175,7 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
 
 
 def _table(chosen: Sequence[Freshness], states: dict[str, State], *, now: datetime) -> Table:
-    numbers = ("rows", "data age", "looked for")
+    numbers = ("rows", "data age", "checked")
     table = new_table("dataset", "state", *numbers, right=numbers, fold=["dataset"])
     table.columns[0].max_width = DATASET_WIDTH
     for freshness in chosen:

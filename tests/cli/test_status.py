@@ -52,7 +52,7 @@ def test_a_dataset_that_nobody_looked_for_in_time_gives_3_and_is_named(command: 
     outcome = command("status", "--output", "data", "--max-age", "36h")
 
     assert outcome.code == 3
-    assert re.search(r"1 dataset is late: Profile \(last looked for (39|40|41) h ago\)", outcome.err)
+    assert re.search(r"1 dataset is late: Profile \(last checked (39|40|41) h ago\)", outcome.err)
     assert "AzureUsage" not in outcome.err
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert command("status", "--output", "data", "--max-age", "2d").code == 0
