@@ -9,7 +9,7 @@ from functools import partial
 from anyio import to_thread
 from pydantic import SecretStr
 
-from bulkpull.auth import TokenCache, TokenEntry, TokenRotation, token_cache
+from bulkpull.auth import TokenCache, TokenEntry, TokenRotation, open_token_cache
 from bulkpull.auth.certificate import load_certificate
 from bulkpull.auth.grants import Credentials, Grant
 from bulkpull.auth.key_vault import fetch_secret
@@ -72,7 +72,7 @@ async def prepare_sign_in(settings: Settings, *, events: Events, clock: Clock) -
 
 async def _choose(settings: Settings, *, seed: str | None) -> tuple[str, TokenCache | None, TokenEntry | None]:
     """The grant, the cache, and what it holds that is to be used with these settings."""
-    cache, entry, unread = token_cache(settings), None, None
+    cache, entry, unread = open_token_cache(settings), None, None
     if cache is not None and settings.grant in (None, "refresh_token"):
         try:
             found = await to_thread.run_sync(cache.load)

@@ -145,7 +145,7 @@ def _private_folder(folder: Path) -> Path:
     return folder
 
 
-def token_cache(settings: Settings) -> TokenCache | None:
+def open_token_cache(settings: Settings) -> TokenCache | None:
     """
     The cache for the sign-in that the settings describe; `None` when it is switched off, or they describe none yet.
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from anyio import to_thread
 
 from bulkpull import platforms
-from bulkpull.auth import token_cache
+from bulkpull.auth import open_token_cache
 from bulkpull.auth.sign_in import choose_grant
 from bulkpull.checks.result import CheckResult, fine, problem, problem_from
 from bulkpull.config.secrets import is_readable_by_all, vault_reference
@@ -104,7 +104,7 @@ def _place(settings: Settings, name: str, *, origins: Mapping[str, str], config:
 
 async def _check_cache(settings: Settings) -> CheckResult:
     try:
-        cache = token_cache(settings)
+        cache = open_token_cache(settings)
     except BulkpullError as error:
         return problem_from("token cache", error)
     if cache is None:

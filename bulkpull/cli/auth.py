@@ -146,14 +146,14 @@ def logout(*, common: CommonOptions) -> None:
 
 
 def _cache_of(settings: Settings, *, demo: bool) -> TokenCache | None:
-    from bulkpull.auth import token_cache
+    from bulkpull.auth import open_token_cache
     from bulkpull.config.settings import ENV_PREFIX
 
     missing = [name for name in ("tenant_id", "client_id") if not getattr(settings, name)]
     if missing:
         variables = " and ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
         raise AuthError(f"the sign-in endpoint is unknown: {', '.join(missing)} not set", fix=f"set {variables}")
-    cache = token_cache(settings)
+    cache = open_token_cache(settings)
     if cache is None and not demo:
         raise SettingsError("the token cache is switched off", why="`token_cache` is off", fix="unset it")
     return cache

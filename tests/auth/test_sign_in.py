@@ -14,7 +14,7 @@ import pytest
 from certificates import PASSPHRASE, loopback_authority, made
 from support import EventRecorder, FakeClock
 
-from bulkpull.auth import TokenEntry, token_cache, token_fingerprint
+from bulkpull.auth import TokenEntry, open_token_cache, token_fingerprint
 from bulkpull.auth.grants import Grant
 from bulkpull.auth.sign_in import choose_grant, prepare_sign_in
 from bulkpull.config.settings import Settings
@@ -73,7 +73,7 @@ async def connection(settings: Settings, *, clock: FakeClock | None = None) -> A
 
 
 def kept(settings: Settings, refresh_token: str, **more: Any) -> TokenEntry:
-    cache = token_cache(settings)
+    cache = open_token_cache(settings)
     assert cache is not None
     entry = TokenEntry(
         tenant_id=cache.identity.tenant_id,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msal_extensions import FilePersistence
 
-from bulkpull.auth import Identity, TokenCache, TokenEntry, token_cache, token_fingerprint
+from bulkpull.auth import Identity, TokenCache, TokenEntry, open_token_cache, token_fingerprint
 from bulkpull.auth import token_cache as cache
 from bulkpull.auth.token_stores import SystemStore, system_store
 from bulkpull.config.settings import Settings
@@ -66,7 +66,7 @@ def test_a_shared_folder_keeps_its_mode_and_gets_a_private_one_within(tmp_path: 
     settings = Settings(tenant_id="t", client_id="c", token_cache=str(shared), output=tmp_path / "out")
 
     for _ in range(2):
-        cached = token_cache(settings)
+        cached = open_token_cache(settings)
         assert cached is not None
         cached.save(entry())
 
@@ -100,7 +100,9 @@ def test_a_link_into_the_output_folder_is_seen_through(tmp_path: Path, place: st
     (tmp_path / "link").symlink_to(tmp_path / "out")
 
     with pytest.raises(SettingsError, match="lies in the output folder"):
-        token_cache(Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / place), output=tmp_path / "out"))
+        open_token_cache(
+            Settings(tenant_id="t", client_id="c", token_cache=str(tmp_path / place), output=tmp_path / "out")
+        )
 
 
 def test_what_was_kept_is_read_again_and_is_a_secret_from_then_on(plain: TokenCache) -> None:
@@ -254,7 +256,7 @@ def settings(**more: object) -> Settings:
 
 
 def test_the_cache_lies_in_the_users_own_folder_unless_it_is_told_otherwise(tmp_path: Path) -> None:
-    usual, other = token_cache(settings()), token_cache(settings(token_cache=str(tmp_path / "here")))
+    usual, other = open_token_cache(settings()), open_token_cache(settings(token_cache=str(tmp_path / "here")))
 
     assert usual is not None
     assert other is not None
@@ -263,8 +265,8 @@ def test_the_cache_lies_in_the_users_own_folder_unless_it_is_told_otherwise(tmp_
 
 
 def test_the_cache_can_be_switched_off_and_needs_to_know_whose_it_is() -> None:
-    assert token_cache(settings(token_cache="off")) is None
-    assert token_cache(Settings(client_id="c")) is None
+    assert open_token_cache(settings(token_cache="off")) is None
+    assert open_token_cache(Settings(client_id="c")) is None
 
 
 @pytest.mark.parametrize("inside", ["", "x/y", "../data/x"])
@@ -272,4 +274,4 @@ def test_the_cache_never_lies_in_the_output_folder(tmp_path: Path, inside: str) 
     output = tmp_path / "data"
 
     with pytest.raises(SettingsError, match="lies in the output folder"):
-        token_cache(settings(output=output, token_cache=str(output / inside)))
+        open_token_cache(settings(output=output, token_cache=str(output / inside)))
