@@ -25,7 +25,7 @@ _READ_BYTES = 1 << 20
 _LOOK_UP_S = 0.1
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _DISK = {
-    errno.ENOSPC: "no space is left on the device",
+    errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",

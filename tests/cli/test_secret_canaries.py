@@ -38,14 +38,14 @@ LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from bulkpull.
 # The program with a defect: an exception whose text and traceback hold secrets, in every pull or before there is one.
 CRASHING = """
 import os
-from bulkpull.insights.client import ReportingClient
+from bulkpull.insights.client import InsightsClient
 
 async def crash(self, *arguments, **options):
     token = await self._channel._auth.get_token()
     secret = os.environ['BULKPULL_CLIENT_SECRET']
     raise RuntimeError(f"defect with {token.value} and {secret} and Bearer {token.value}")
 
-ReportingClient.METHOD = crash
+InsightsClient.METHOD = crash
 from bulkpull.cli import main
 main()
 """

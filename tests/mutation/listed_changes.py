@@ -243,7 +243,10 @@ BY_LAYER = (
     ),
     Change("one try more than is allowed", "if attempt >= policy.attempts:", "if attempt > policy.attempts:", _RETRY),
     Change(
-        "a network that is gone is waited for without end", "return now - self.since < longest_s", "return True", _RETRY
+        "a network that is gone is waited for ten times as long",
+        "return now - self.since < longest_s",
+        "return now - self.since < 10 * longest_s",
+        _RETRY,
     ),
     Change(
         "retries do not come out of the budget",
