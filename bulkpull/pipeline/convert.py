@@ -63,7 +63,7 @@ async def convert_report(
     Args:
         source: The bytes as the service stores them: gzip or plain, CSV or TSV.
         into: An existing, empty folder. It gets `part-00000.parquet`, forced to the disk.
-        columns: What was asked for, in the order that the table is to have.
+        columns: The requested columns, in the order of the table.
         metadata: Goes into the key-value metadata of the Parquet file.
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
@@ -76,7 +76,7 @@ async def convert_report(
 
     Raises:
         FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
-        NotTheReport: The file is whole, but its header, its rows or its encoding are not what was asked for.
+        NotTheReport: The file is whole, but its header, its rows or its encoding do not match the request.
         TooLarge: It unpacks to more than `max_unpacked_bytes`.
         ConverterDied: The child was killed, crashed or stood still, and so did a second one with smaller batches.
         DiskTrouble: `into` cannot be written.

@@ -28,7 +28,7 @@ _PAIR = 2
 
 
 class PollForm(IntEnum):
-    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+    """Forms of the look-up request, from the cheapest to the one that always works."""
 
     ALL_STATUSES = 0
     ONE_STATUS = 1
@@ -43,7 +43,7 @@ class ExecutionLookup:
         form: The cheapest form that is worth a try, as far as earlier runs know.
         remember: Gets each form that the service made this one fall back to.
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
-        retry: Whether a failed call is repeated here; a poller that asks again anyway says no.
+        retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
 
     Attributes:
         calls: Calls of the last `ask`.
@@ -127,7 +127,7 @@ class ExecutionLookup:
     async def _ask_each(
         self, *, halves: Sequence[Sequence[str]], answers: Sequence[list[Execution] | None]
     ) -> list[Execution]:
-        """Ask one by one, where no joined call was ever answered: the form is refused, or several ids are bad."""
+        """Look up reports one by one if every joined call was refused: the form, or several ids, are bad."""
         found: list[Execution] = []
         refused = 0
         for half, answer in zip(halves, answers, strict=True):

@@ -35,7 +35,7 @@ class WindowAgreement:
     The windows of one dataset.
 
     Args:
-        whole: The window that was asked for.
+        whole: The requested window.
         column: The time column.
         is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
         convert: Converts a part once more, with other bounds and the columns that it has.
@@ -58,12 +58,12 @@ class WindowAgreement:
         Look at a part as soon as it has arrived.
 
         Raises:
-            HoldsWhole: It holds the whole that was asked for, although it was asked for less.
-            WindowNotHonoured: It holds other rows than it was asked for.
+            HoldsWhole: It holds the whole window, although a smaller one was requested.
+            WindowNotHonoured: It holds rows outside its window.
         """
         rows = part.table.window
         if rows is None or rows.unread or rows.is_ambiguous:
-            return  # how its dates are to be read may be told by another part
+            return  # another part may settle its date format
         if self.is_limited and rows.left_out:
             raise WindowNotHonoured(
                 f"the service did not keep to the window {describe_window(self.whole)} of a query with LIMIT",
@@ -76,7 +76,7 @@ class WindowAgreement:
             raise HoldsWhole(part)
 
     async def cut_out(self, found: HoldsWhole) -> ConvertedPull:
-        """The whole that was asked for, out of the one report that holds it."""
+        """The requested window, cut out of the one report that holds it."""
         part = found.part
         whole = replace(part, pull=replace(part.pull, window=self.whole))
         self.notes.append("the service ignores windows for it: one report had all requested rows and was cut here")
@@ -87,7 +87,7 @@ class WindowAgreement:
         The same parts, each row in one of them only.
 
         Raises:
-            TimeNotReadable: The time column does not tell which rows lie within a window.
+            TimeNotReadable: The time column does not show which rows are within a window.
             HoldsWhole, WindowNotHonoured: As `check`.
         """
         agreed = await self._with_one_form(parts)
@@ -105,7 +105,7 @@ class WindowAgreement:
         return replace(self.bounds_of(window), form=rows.form)
 
     async def _with_one_form(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:
-        """Parts whose dates do not tell how they are to be read are read as the others are."""
+        """Read parts with an ambiguous date format in the format of the other parts."""
         forms = {part.table.window.form for part in parts if part.table.window and part.table.window.form}
         agreed = list(parts)
         for place, part in enumerate(parts):
@@ -121,7 +121,7 @@ class WindowAgreement:
         return agreed
 
     def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[Kept]) -> None:
-        """What is left out, and why, in sentences for the manifest."""
+        """Notes for the manifest about rows that are left out, with reasons."""
         found = [part.table.window for part in parts if part.table.window]
         if not found:
             return

@@ -48,7 +48,7 @@ def manner_of(part: ConvertedPull, *, whole: Window) -> Manner:
     How the service treated the window of a part.
 
     Args:
-        whole: The window that was asked for in all.
+        whole: The whole requested window.
     """
     rows, window = part.table.window, part.pull.window
     if rows is None or window is None or not (rows.before or rows.after):
@@ -56,7 +56,7 @@ def manner_of(part: ConvertedPull, *, whole: Window) -> Manner:
     made_at = part.execution.generated_at or datetime.max.replace(tzinfo=UTC)
     is_to_the_present = window.end >= made_at - timedelta(days=1)
     if not rows.before and is_to_the_present:
-        return Manner.KEPT  # rows dated ahead say nothing of a window that ends with the data
+        return Manner.KEPT  # rows in the future do not matter here
     assert rows.earliest is not None
     assert rows.latest is not None
     first_month, months_end = _months_around(window)
@@ -87,7 +87,7 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
 
 def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
     """
-    Refuse a report whose rows cannot be held against the window.
+    Refuse a report whose rows cannot be compared with the window.
 
     Raises:
         TimeNotReadable: With the first value.
@@ -118,7 +118,7 @@ class Kept:
 
 def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) -> list[Kept]:
     """
-    Who keeps the rows of each edge, and the rows without a time, so that each is there once.
+    Decide which part keeps the rows of each edge, and the rows without a time, so that each row is kept once.
 
     A day on the edge belongs to the part that begins with it. The part before keeps it where the following one has no
     such rows (a service whose windows begin after their start), or where both have it whole, in different readings, and
@@ -126,7 +126,7 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
 
     Args:
         parts: In the order of their windows, each beginning where the one before ends.
-        undated_last: Rows without a time belong to the last window that has them, which every later run asks for again.
+        undated_last: Rows without a time belong to the last window that has them, which later runs request again.
     """
     kept = [Kept() for _ in parts]
     for place in range(len(parts) - 1):
