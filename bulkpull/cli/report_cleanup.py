@@ -38,10 +38,10 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
     """
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
-    async def look(client: InsightsClient) -> tuple[list[Report], datetime]:
+    async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
         return await client.get_reports(), client.service_time()
 
-    reports, now = call_service(look, settings=settings, common=common)
+    reports, now = call_service(fetch, settings=settings, common=common)
     orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
     return _delete_or_show(orphans, if_none="no orphans", yes=yes, settings=settings, common=common)
 

@@ -56,7 +56,7 @@ def call_service(
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
 
-    async def connect_and_ask() -> T:
+    async def connect_and_call() -> T:
         try:
             await choose_grant(settings)
         except AuthError:
@@ -69,4 +69,4 @@ def call_service(
             return answer
 
     with libraries_logged_by(log):
-        return anyio.run(connect_and_ask)
+        return anyio.run(connect_and_call)

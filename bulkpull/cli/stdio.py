@@ -40,7 +40,7 @@ class SafeStream:
         try:
             return self._stream.write(text)
         except self._ignored:
-            self._let_go()
+            self._discard_output()
         return len(text)
 
     def flush(self) -> None:
@@ -48,12 +48,12 @@ class SafeStream:
         try:
             self._stream.flush()
         except self._ignored:
-            self._let_go()
+            self._discard_output()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _let_go(self) -> None:
+    def _discard_output(self) -> None:
         # What is still in the buffer goes to the null device; else the interpreter complains of it at its end.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())

@@ -131,7 +131,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         LedgerError: It cannot be read, or is of a newer version.
     """
     with ledger_errors(path):
-        database = _connect(path, _mode_to_read(path))
+        database = _connect(path, _read_mode(path))
         try:
             _refuse_newer(version_of(database), path)
         except BaseException:
@@ -178,7 +178,7 @@ def _open_with_either_journal(path: Path) -> sqlite3.Connection:
 
 def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection:
     # Before SQLite sees it: it would remove the journal of what it takes for no database of its own.
-    if path.exists() and not _begins_as_database(path):
+    if path.exists() and not _has_database_header(path):
         raise _Damaged("it does not begin as a database does")
     database = _connect(path, "mode=rwc")
     try:
@@ -267,7 +267,7 @@ def _is_json_object(text: str) -> bool:
         return False
 
 
-def _begins_as_database(path: Path) -> bool:
+def _has_database_header(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(_MAGIC)) in (_MAGIC, b"")  # an empty file is an empty database
 
@@ -313,7 +313,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, check_same_thread=False)
 
 
-def _mode_to_read(path: Path) -> str:
+def _read_mode(path: Path) -> str:
     """
     How to open the database so that reading leaves no file behind.
 

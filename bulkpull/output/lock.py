@@ -82,7 +82,7 @@ def find_writer(folder: Path) -> str | None:
     that a run that begins at this moment is not refused because of this look.
     """
     writer = writer_file(folder)
-    if not writer.is_file() or not _may_live(writer):
+    if not writer.is_file() or not _may_be_running(writer):
         return None
     lock = FileLock(lock_file(folder), timeout=0, fallback_to_soft=False)
     try:
@@ -95,7 +95,7 @@ def find_writer(folder: Path) -> str | None:
     return None
 
 
-def _may_live(writer: Path) -> bool:
+def _may_be_running(writer: Path) -> bool:
     """Whether the process in the holder file may still run; a process of another host always may."""
     try:
         writer_info = load_json(writer) or {}
@@ -115,7 +115,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_await_holder(writer),
+                why=_wait_for_holder(writer),
                 fix="wait until it has ended, or choose another folder with --output",
             ) from None
         except OSError as refused:
@@ -127,14 +127,14 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
             ) from None
     try:
         with disk_errors(writer):
-            _clear_asides(folder)
+            _remove_temp_files(folder)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
         lock.release()
         raise
 
 
-def _clear_asides(folder: Path) -> None:
+def _remove_temp_files(folder: Path) -> None:
     """Remove what a killed run had not finished writing; only what is named as our own files are."""
     layout = Layout(folder.parent)
     output = layout.root
@@ -145,10 +145,10 @@ def _clear_asides(folder: Path) -> None:
         remove_stale_temp_files(layout.run(run_id), root=output, names={MANIFEST, REPORT})
 
 
-def _await_holder(writer: Path) -> str:
+def _wait_for_holder(writer: Path) -> str:
     """Who holds the lock; waits briefly for a new holder's file instead of naming the previous one."""
     for _ in range(_LOOKS):
-        if writer.exists() and _may_live(writer):
+        if writer.exists() and _may_be_running(writer):
             break
         time.sleep(_LOOK_S)
     return _holder(writer)

@@ -134,19 +134,19 @@ class RunContext:
         If few calls are left, the report stays for the next run, which finds it by its name and by the ledger.
         """
         if not self.settings.keep_reports and self.client.pacer.has_plenty:
-            self.tidying.start_soon(self._tidy_up, report, record)
+            self.tidying.start_soon(self._delete_quietly, report, record)
 
-    def clear_away(self, report: Report, *, record: DatasetRecord) -> None:
+    def delete_leftover_report(self, report: Report, *, record: DatasetRecord) -> None:
         """Delete a report of an earlier run, in the background and at low priority."""
         if not self.settings.keep_reports:
-            self.tidying.start_soon(self._tidy_up, report, record)
+            self.tidying.start_soon(self._delete_quietly, report, record)
 
     async def withdraw_report(self, report: Report, *, record: DatasetRecord) -> None:
         """Delete a report that has failed, before another one is created for the same pull."""
         if not self.settings.keep_reports:
             await self.delete_report(report, record)
 
-    async def _tidy_up(self, report: Report, record: DatasetRecord) -> None:
+    async def _delete_quietly(self, report: Report, record: DatasetRecord) -> None:
         await self.delete_report(report, record, tidying=True)
 
     async def delete_report(self, report: Report, record: DatasetRecord, *, tidying: bool = False) -> None:

@@ -28,7 +28,7 @@ from bulkpull.pipeline.converter import Converter
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
+class _Attempt:
     """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
 
     batch_bytes: int
@@ -39,7 +39,7 @@ class _Try:
 # 100 MB of memory. What killed a child may have been its memory, or a limit on threads: the second try takes an eighth,
 # and one thread.
 BATCH_BYTES = 12 * 1024 * 1024
-_TRIES = (_Try(BATCH_BYTES), _Try(BATCH_BYTES // 8, threads=1))
+_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 
@@ -94,10 +94,10 @@ async def convert_report(
         is_redacted=is_redacted,
     )
     async with limiter:
-        for attempt in _TRIES[:-1]:
+        for attempt in _ATTEMPTS[:-1]:
             with suppress(ConverterDied):
                 return await _in_child(replace(order, batch_bytes=attempt.batch_bytes), threads=attempt.threads)
-        return await _in_child(replace(order, batch_bytes=_TRIES[-1].batch_bytes), threads=_TRIES[-1].threads)
+        return await _in_child(replace(order, batch_bytes=_ATTEMPTS[-1].batch_bytes), threads=_ATTEMPTS[-1].threads)
 
 
 async def widen_file(

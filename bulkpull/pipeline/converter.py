@@ -160,7 +160,7 @@ class Converter:
 
     async def why_died(self) -> ConverterDied:
         """The cause, from the exit status and the last output."""
-        return _explained(await self.process.wait(), bytes(self._last_words))
+        return _died_error(await self.process.wait(), bytes(self._last_words))
 
 
 async def start(environment: Mapping[str, str], *, threads: int | None = None) -> Converter:
@@ -223,7 +223,7 @@ async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
             del into[:-_LAST_WORDS]
 
 
-def _explained(status: int, last_words: bytes) -> ConverterDied:
+def _died_error(status: int, last_words: bytes) -> ConverterDied:
     name = platforms.current().signal_name(status)
     if name is not None:
         why = f"it was ended by {name}"

@@ -21,7 +21,7 @@ from bulkpull.metrics import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull
-from bulkpull.pipeline.time_column import held_against_window
+from bulkpull.pipeline.time_column import with_usable_window
 from bulkpull.pipeline.timespan import check_timespan, choose_timespan
 from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.redact import printable
@@ -115,7 +115,7 @@ def make_plan(
     )
     pulls: list[Pull] = []
     unavailable: list[Unavailable] = []
-    asked = _Asked(catalog=catalog, timespan=timespan, window=window, metrics=metrics, refusals=refusals)
+    asked = _PlanOptions(catalog=catalog, timespan=timespan, window=window, metrics=metrics, refusals=refusals)
     for dataset in wanted:
         planned = _plan_dataset(dataset, listed, asked=asked, named=bool(names))
         if isinstance(planned, Pull):
@@ -198,7 +198,7 @@ def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) ->
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _PlanOptions:
     """Options for all whole datasets; the attributes are those of `make_plan`."""
 
     catalog: Catalog
@@ -209,7 +209,7 @@ class _Asked:
 
 
 def _plan_dataset(
-    dataset: str, listed: Mapping[str, OfferedDataset], *, asked: _Asked, named: bool
+    dataset: str, listed: Mapping[str, OfferedDataset], *, asked: _PlanOptions, named: bool
 ) -> Pull | Unavailable:
     offered = listed.get(dataset)
     if offered is None:
@@ -218,12 +218,12 @@ def _plan_dataset(
         reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to export"
         return Unavailable(dataset, reason, named=named)
     try:
-        return held_against_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
+        return with_usable_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
     except BulkpullError as error:
         return Unavailable(dataset, error.reason, named=named, failed=True)
 
 
-def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
+def _pull(dataset: str, offered: OfferedDataset, *, asked: _PlanOptions) -> Pull:
     listed = unique_names(offered.columns)
     columns = tuple(filter(can_stand_in_query, listed))
     if not columns or not can_stand_in_query(offered.name):

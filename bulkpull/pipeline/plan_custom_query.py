@@ -18,7 +18,7 @@ from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.date_windows import first_listed_month
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
-from bulkpull.pipeline.time_column import held_against_window
+from bulkpull.pipeline.time_column import with_usable_window
 from bulkpull.pipeline.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_query_drift
@@ -119,7 +119,7 @@ def select_pull(
             why="its rows depend on all other rows of the window",
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
-    return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
+    return without_refused(with_usable_window(pull, catalog=catalog, named=named), refusals)
 
 
 def odd_column_note(name: str) -> str:

@@ -80,10 +80,10 @@ def delete_unneeded_reports(
     for record in records:
         if record.status == "complete":
             for report in context.reusable.rest(record.dataset):
-                context.clear_away(report, record=record)
+                context.delete_leftover_report(report, record=record)
     nowhere = DatasetRecord(dataset="", status="skipped", notes=notes)
     for report in orphans:
-        context.clear_away(report, record=nowhere)
+        context.delete_leftover_report(report, record=nowhere)
 
 
 async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:

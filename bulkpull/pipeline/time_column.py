@@ -36,7 +36,7 @@ def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
     return f"its time column {known.time_column} is not selected"
 
 
-def held_against_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
+def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
     """
     The pull with its window, if its rows can be compared with it; else without a window, and with a note.
 

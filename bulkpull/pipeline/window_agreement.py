@@ -17,13 +17,13 @@ from bulkpull.model import Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.window_check import (
     HoldsWhole,
-    Kept,
-    Manner,
+    KeptRows,
+    WindowHandling,
     describe_window,
     divide_edges,
-    manner_of,
     refuse_foreign_rows,
     refuse_unread_times,
+    window_handling,
 )
 
 Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
@@ -69,10 +69,10 @@ class WindowAgreement:
                 f"the service did not keep to the window {describe_window(self.whole)} of a query with LIMIT",
                 why=f"{rows.left_out:,} of its rows lie outside",
             )
-        manner = manner_of(part, whole=self.whole)
-        if manner is Manner.IGNORED:
+        manner = window_handling(part, whole=self.whole)
+        if manner is WindowHandling.IGNORED:
             refuse_foreign_rows(part, column=self.column)
-        if manner is Manner.WHOLE and part.pull.window != self.whole:
+        if manner is WindowHandling.WHOLE and part.pull.window != self.whole:
             raise HoldsWhole(part)
 
     async def cut_out(self, found: HoldsWhole) -> ConvertedPull:
@@ -93,7 +93,7 @@ class WindowAgreement:
         agreed = await self._with_one_form(parts)
         kept = divide_edges(agreed, undated_last=self.undated_last)
         for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
-            if keeps != Kept() and part.table.window is not None:
+            if keeps != KeptRows() and part.table.window is not None:
                 agreed[place] = await self.convert(part, keeps.of(self._bounds_again(part)))
         self._tell(agreed, kept)
         return agreed
@@ -120,12 +120,12 @@ class WindowAgreement:
             self.check(agreed[place])
         return agreed
 
-    def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[Kept]) -> None:
+    def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
         """Notes for the manifest about rows that are left out, with reasons."""
         found = [part.table.window for part in parts if part.table.window]
         if not found:
             return
-        manners = {manner_of(part, whole=self.whole) for part in parts}
+        manners = {window_handling(part, whole=self.whole) for part in parts}
         twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.edge)
         if twice:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
@@ -136,9 +136,9 @@ class WindowAgreement:
             )
         if outside := sum(rows.before + rows.after for rows in found):
             why = "are dated after its end"
-            if Manner.ROUNDED in manners:
+            if WindowHandling.ROUNDED in manners:
                 why = "came because the service answers with whole months"
-            elif Manner.WHOLE in manners:
+            elif WindowHandling.WHOLE in manners:
                 why = "came because the service does not keep to windows for it"
             self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
         undated = sum(rows.undated for rows, keeps in zip(found, kept, strict=True) if keeps.undated)
