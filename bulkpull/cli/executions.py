@@ -54,7 +54,7 @@ class ExecutionFilter:
 
     @property
     def statuses(self) -> tuple[str, ...]:
-        """The states that were asked for."""
+        """The requested states."""
         return tuple(status.value for status in self.status or ())
 
 
@@ -100,7 +100,7 @@ async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter)
     except RequestRejected:
         if len(statuses) == 1:
             raise
-        # A service that does not take several statuses at once is asked for one after the other (behaviour 107).
+        # If the service refuses several statuses in one call, request them one by one (behaviour 107).
         found = [
             execution
             for status in statuses
@@ -108,7 +108,7 @@ async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter)
                 [report_id], statuses=[status], latest=latest, execution_ids=ids
             )
         ]
-    # Where a filter is not honoured, one execution comes once for each status that was asked for: the last one counts.
+    # If the service ignores the filter, an execution comes once per requested status: the last one counts.
     found = list({execution.execution_id.casefold(): execution for execution in found}.values())
     if not wanted.statuses:
         return found

@@ -1,7 +1,7 @@
 """
 The live display: a line a dataset on standard error, redrawn in place, gone when the run ends.
 
-A listener of events. It fits into 80 columns and into the height of the terminal: what is done makes room first.
+A listener of events. It fits into 80 columns and the height of the terminal: completed datasets are hidden first.
 """
 
 from __future__ import annotations

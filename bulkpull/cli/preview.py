@@ -195,7 +195,7 @@ async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: 
 def _print_table(rows: Rows) -> None:
     console = data_console()
     names = list(rows[0])
-    # What is piped onward is cut nowhere.
+    # Piped output is never cut.
     shown = names if console.width >= PIPED_WIDTH else columns_that_fit(names, rows, width=console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in shown:

@@ -34,7 +34,7 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
     Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
 
     Raises:
-        LedgerError: The local runs cannot be read, so nobody knows which reports are waited for.
+        LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
     """
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
@@ -53,7 +53,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
 
     Raises:
         SettingsError: The output folder belongs to another account.
-        LedgerError: The ledger cannot be read, so nobody knows which reports are the folder's.
+        LedgerError: The ledger cannot be read, so it is unknown which reports belong to the folder.
         BulkpullError: The service does not list the reports; nothing is deleted on a guess.
     """
     check_owner(settings.output.absolute(), settings.account)
@@ -106,7 +106,7 @@ def find_orphans(
     reports: Sequence[Report], *, runs: Sequence[RunEntry], older_than: timedelta, now: datetime
 ) -> list[Report]:
     """
-    One-off reports with this tool's mark that nobody waits for (pure). The scheduled reports of `nightly` are none.
+    One-off reports with this tool's mark that no run needs (pure). Scheduled reports of `nightly` are not included.
 
     Args:
         runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left

@@ -55,7 +55,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 if window is not None and pull.window is None:
                     print_note(f"{pull.dataset} has no time axis: --since and --until change nothing", common)
                 arguments = _arguments(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
-                # What is to be refused is refused before a query is made for it.
+                # Check everything before a query is created.
                 requests.create_report(query_id=pull.dataset, now=now, **arguments)
                 query = await _own_query(client, pull)
             else:
@@ -66,7 +66,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
             if spec.at_once and spec.callback_url is not None:
                 print_note("a report that runs once may end without a callback: check its execution as well", common)
             with suppress(AccessDenied, ListNotTold):
-                await client.get_reports(name=arguments["name"])  # what is there before is not taken for this one
+                await client.get_reports(name=arguments["name"])  # reports from before the call are not this one
             return await client.create_report(query_id=query.query_id, **arguments)
 
         return call_service(create, settings=settings, common=common, names=names)

@@ -46,7 +46,7 @@ class Invocation:
     Attributes:
         output: As the user wrote it, so that it can be pasted.
         command: `export` or `nightly`.
-        options: Those that decide what was asked for (time, metrics), as they were given.
+        options: The options that define the request (time, metrics), as given.
     """
 
     output: Path

@@ -1,4 +1,4 @@
-"""One call of the service, for the commands that show or manage what is there."""
+"""One call of the service, for commands that show or manage objects on it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class NotThere(NotFound):
-    """What was named by its id is not on the service, or not for this user: exit status 2, as for any wrong name."""
+    """No object with this id exists on the service, or not for this user: exit status 2, as for any wrong name."""
 
     exit_code = 2
 
 
 class NotOffered(NotThere):
-    """The dataset that was asked for exists, but not for this account: exit status 3, as for an export of it."""
+    """The dataset exists, but not for this account: exit status 3, as for an export of it."""
 
     exit_code = 3
 

@@ -75,7 +75,7 @@ def status(
     states = {
         dataset.dataset: dataset.state(now=now, max_age=max_age if dataset in expected else None) for dataset in chosen
     }
-    # Who names a dataset wants it, whatever the service offers.
+    # A named dataset is included even if the service does not offer it.
     bad_states = ("late", "missing", "unavailable") if datasets else ("late", "missing")
     late = [dataset for dataset in expected if states[dataset.dataset] in bad_states] if max_age else []
     nothing = not any(dataset.run_id for dataset in found)

@@ -35,10 +35,10 @@ def integrity_problems(
     record: DatasetRecord, output: Path, *, run_id: str, check_file: Callable[[PublishedFile], str | None] | None = None
 ) -> Iterator[tuple[str, str]]:
     """
-    What is wrong with a snapshot, compared with the record of its publication: path (relative to `output`) and words.
+    The differences between a snapshot and the record of its publication: path (relative to `output`) and problem.
 
     Args:
-        look: Says what is wrong inside a file whose size is right; without it names and sizes are all.
+        check_file: Returns the problem inside a file whose size is right; without it only names and sizes are checked.
     """
     for file in record.files:
         what = _size_problem(file, output)

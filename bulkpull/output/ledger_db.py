@@ -51,7 +51,7 @@ MIGRATIONS = (
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
-# No schema will ever be of such a version: the number itself is damaged.
+# No schema has such a version: the number itself is damaged.
 _LAST_BELIEVABLE_VERSION = 1_000
 # What each table holds, in the order in which it is written, and its column of JSON objects.
 _TABLES = {
@@ -88,7 +88,7 @@ class SetAside:
     A damaged ledger that was moved out of the way.
 
     Attributes:
-        path: Where it is now, for whoever wants to look into it.
+        path: Where it is now.
         why: What SQLite said of it.
     """
 
@@ -125,7 +125,7 @@ def ledger_errors(path: Path) -> Iterator[None]:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """
-    Open a ledger beside whoever writes; creates, changes and moves nothing.
+    Open a ledger for reading, also during a run; creates, changes and moves nothing.
 
     Raises:
         LedgerError: It cannot be read, or is of a newer version.
@@ -228,7 +228,7 @@ def ledger_digest(values: Sequence[object]) -> str:
 
 def _check_tables(database: sqlite3.Connection, version: int) -> None:
     """
-    Hold the tables against the version: a wrong number would run the wrong migrations for ever.
+    Compare the tables with the version: a wrong number would run the wrong migrations.
 
     Raises:
         _Damaged: A table is missing, or is there too early.
@@ -244,7 +244,7 @@ def _check_rows(database: sqlite3.Connection) -> None:
     Look at the texts in every row, which SQLite itself takes as they are.
 
     Raises:
-        _Damaged: A row is not what was written, or holds no JSON object where one belongs.
+        _Damaged: A row differs from its digest, or lacks a JSON object.
     """
     for table, (columns, as_json) in _TABLES.items():
         try:
@@ -358,7 +358,7 @@ def damaged_ledger(path: Path, *, why: str) -> LedgerError:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether there is no room for what lies beside a database: SQLite calls that an I/O error."""
+    """Whether there is no disk space for the files beside a database, which SQLite reports as an I/O error."""
     with suppress(OSError):
         return shutil.disk_usage(folder).free < _INDEX_BYTES
     return False

@@ -39,14 +39,14 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
 
     Args:
-        since: The moment to tell a second run, ISO 8601 UTC.
+        since: The start time to show to a second run, ISO 8601 UTC.
 
     Yields:
         A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
         or the folder was moved or unmounted, so that somebody else may be writing there.
 
     Raises:
-        OutputLocked: Another process holds it; the message tells its pid, host and since when.
+        OutputLocked: Another process holds it; the message names its pid, host and start time.
         DiskTrouble: The folder cannot be written, or its file system has no locks.
     """
     # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
@@ -76,7 +76,7 @@ def _check_held(path: Path, held: os.stat_result) -> None:
 
 def find_writer(folder: Path) -> str | None:
     """
-    Who is writing to the output folder of `folder` (its private `.bulkpull`), in words; `None` when nobody is.
+    The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none.
 
     Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
     that a run that begins at this moment is not refused because of this look.
@@ -135,7 +135,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
 
 
 def _remove_temp_files(folder: Path) -> None:
-    """Remove what a killed run had not finished writing; only what is named as our own files are."""
+    """Remove unfinished files of a killed run; only files with our names."""
     layout = Layout(folder.parent)
     output = layout.root
     remove_stale_temp_files(folder, root=folder, names={WRITER})

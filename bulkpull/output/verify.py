@@ -43,7 +43,7 @@ class Trouble:
 
     Attributes:
         path: Relative to the output folder.
-        what: What is wrong with it.
+        what: The problem.
         fix: The next step.
     """
 
@@ -61,10 +61,10 @@ AskLedger = Callable[[str], Mapping[str, DatasetRecord] | None]
 @dataclass(slots=True)
 class Findings:
     """
-    What was checked, and the problems found.
+    The checked items, and the problems found.
 
     Attributes:
-        gone: Snapshots of the run that was asked for which retention has removed since, by dataset.
+        gone: Snapshots of the requested run that retention has removed since, by dataset.
     """
 
     troubles: list[Trouble] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Verifier:
         return self.findings
 
     def _report_nothing_current(self) -> None:
-        """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
+        """Report an empty `current.json`: nothing was ever published, or the file was lost and the snapshots exist."""
         store = LocalStore(self.output)
         names = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
@@ -206,7 +206,7 @@ class Verifier:
             yield Trouble(CURRENT, what=what, fix=fix, **where)
 
     def _problems_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
-        """What is wrong with a snapshot that is described."""
+        """The problems of a snapshot that has a record."""
         # A growing snapshot keeps files of earlier runs.
         made_by = {file.path: part.run_id or run_id for file, part in zip(record.files, record.parts, strict=False)}
 
