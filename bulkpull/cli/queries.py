@@ -140,7 +140,7 @@ def create_query(
         for warning in checked.warnings:
             print_note(warning, common)
         with suppress(AccessDenied, ListNotTold):
-            await client.get_queries(name=name)  # ids from before the call are not the new query
+            await client.get_queries(name=name)  # existing ones are not the new query
         return await client.create_query(name=name, text=checked.text, description=description)
 
     with command_settings(common, demo=demo) as settings:

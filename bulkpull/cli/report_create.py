@@ -66,7 +66,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
             if spec.at_once and spec.callback_url is not None:
                 print_note("a report that runs once may end without a callback: check its execution as well", common)
             with suppress(AccessDenied, ListNotTold):
-                await client.get_reports(name=arguments["name"])  # reports from before the call are not this one
+                await client.get_reports(name=arguments["name"])  # existing ones are not the new report
             return await client.create_report(query_id=query.query_id, **arguments)
 
         return call_service(create, settings=settings, common=common, names=names)
