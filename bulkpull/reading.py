@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.freshness import Freshness, find_freshness
-from bulkpull.output.integrity import fault_of_place
+from bulkpull.output.integrity import location_problem
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.past import known_runs, published_by
 from bulkpull.output.run_history import resolve_run_id
@@ -58,7 +58,7 @@ def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
 
 def _check_whole(folder: Path, name: str, snapshot: CurrentSnapshot) -> None:
     for file in snapshot.files:
-        if (what := fault_of_place(folder, file)) is not None:
+        if (what := location_problem(folder, file)) is not None:
             raise DiskTrouble(
                 f"the snapshot of {name} in {folder} is no longer complete",
                 why=f"{file}: {what}",

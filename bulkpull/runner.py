@@ -29,7 +29,7 @@ from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.past import ask_ledger
 from bulkpull.output.run_history import load_manifest
-from bulkpull.pipeline.request import asked_for
+from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
 
@@ -59,7 +59,7 @@ async def run_export(
     chosen = (
         (queries,) if isinstance(queries, Selection) else _as_tuple(queries, name="queries", of="Selection objects")
     )
-    request = asked_for(
+    request = create_request(
         names,
         settings=settings,
         selections=read_selections(chosen, where="`queries`"),

@@ -185,12 +185,12 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
         SettingsError: The options shape a dataset, and not exactly one is named; or one of them is wrong.
     """
     from bulkpull.custom_query import Selection, derived_name  # slow to load, as the next
-    from bulkpull.pipeline.request import asked_for
+    from bulkpull.pipeline.request import create_request
 
     names = tuple(options.datasets or ())
     given = {part: value for part in _QUERY_OPTIONS if (value := getattr(options, part))}
     if not given:
-        return asked_for(names, settings=settings, **rest)
+        return create_request(names, settings=settings, **rest)
     option = _QUERY_OPTIONS[next(iter(given))]
     if len(names) != 1 or rest.get("everything"):
         number = (
@@ -216,7 +216,7 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
         raise error.within("options") from None
     if name.casefold() in known:
         raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
-    return asked_for((), settings=settings, selections=(selection,), **rest)
+    return create_request((), settings=settings, selections=(selection,), **rest)
 
 
 def _span_of(settings: Settings, *, window: Window | None = None, open_ended: bool = False, **_: Any) -> dict[str, str]:

@@ -155,7 +155,7 @@ def _decision_values(decision: Decision | None) -> dict[str, Any]:
     is_kept = decision.action is Action.KEEP
     values: dict[str, Any] = {
         "standing_report": schedule.action,
-        "reason": decision.reason if is_kept else schedule.why_replaced,
+        "reason": decision.reason if is_kept else schedule.replace_reason,
     }
     if decision.execution is not None:
         return values | {"action": "publish", "execution_id": decision.execution.execution_id}

@@ -149,10 +149,12 @@ _Found = tuple[str | None, str | None, str | None]
 async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, common: CommonOptions) -> _Found:
     """A dataset, or a query of the settings by its name."""
     from bulkpull.insights import requests  # slow to load, as the next
-    from bulkpull.pipeline.request import asked_for, plan_with
+    from bulkpull.pipeline.request import create_request, plan_from_offered
 
     offered = await client.get_datasets()
-    plan = await plan_with(asked_for((name,), settings=settings), client, offered=offered, settings=settings)
+    plan = await plan_from_offered(
+        create_request((name,), settings=settings), client, offered=offered, settings=settings
+    )
     if not plan.pulls:
         raise NotOffered(plan.unavailable[0].reason)
     pull = plan.pulls[0]

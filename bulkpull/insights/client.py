@@ -251,7 +251,7 @@ class InsightsClient:
             except (AnswerOverdue, GatewayTimeout):
                 return None
 
-        envelope = await self._channel.repeat(ask, of=errand)
+        envelope = await self._channel.run_with_retry(ask, of=errand)
         return None if envelope is None else [dict(item) for item in envelope.items]
 
     async def create_report(

@@ -84,7 +84,7 @@ class ApiSession:
         """`call`, ready to be sent."""
         return ApiRequest(call, call.address(self._base))
 
-    async def repeat(self, operation: Callable[[], Awaitable[T]], *, of: ApiRequest) -> T:
+    async def run_with_retry(self, operation: Callable[[], Awaitable[T]], *, of: ApiRequest) -> T:
         """Do `operation`, which sends `of`, as often as the retry layer says."""
         return await self._retrier.run(
             operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
@@ -92,7 +92,7 @@ class ApiSession:
 
     async def send_with_retry(self, errand: ApiRequest) -> Envelope:
         """Send it until it succeeds or its error says that another try cannot help."""
-        return await self.repeat(lambda: self.send(errand), of=errand)
+        return await self.run_with_retry(lambda: self.send(errand), of=errand)
 
     async def pages(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """
@@ -160,7 +160,7 @@ class ApiSession:
                 doubtful = True
                 raise
 
-        await self.repeat(once, of=errand)
+        await self.run_with_retry(once, of=errand)
 
     async def send(self, errand: ApiRequest) -> Envelope:
         """

@@ -11,7 +11,7 @@ from bulkpull.output.no_follow import open_beneath
 from bulkpull.redact import printable
 
 
-def content_fault(file: PublishedFile, output: Path, *, dataset: str, run_id: str) -> str | None:
+def content_problem(file: PublishedFile, output: Path, *, dataset: str, run_id: str) -> str | None:
     """What is wrong with the file's bytes: hash, rows, or whose they are; `None` when all is as it was written."""
     try:
         with open_beneath(output, file.path) as opened:
@@ -20,13 +20,13 @@ def content_fault(file: PublishedFile, output: Path, *, dataset: str, run_id: st
         return f"it cannot be read: {refused.strerror or refused}"
     if digest != file.sha256:
         return "its content has changed: the SHA-256 differs from the published one"
-    rows, what = look_into(output / file.path, dataset=dataset, run_id=run_id)
+    rows, what = inspect_parquet(output / file.path, dataset=dataset, run_id=run_id)
     if what is None and rows != file.rows:
         return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
     return what
 
 
-def look_into(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
+def inspect_parquet(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
     """The rows of a Parquet file; and what is wrong with it, if it is none of that dataset and run."""
     try:
         footer = read_footer(path)

@@ -31,7 +31,7 @@ def damaged_snapshots(output: Path, current: Current) -> dict[str, str]:
     return damaged
 
 
-def faults_of(
+def integrity_problems(
     record: DatasetRecord, output: Path, *, run_id: str, look: Callable[[PublishedFile], str | None] | None = None
 ) -> Iterator[tuple[str, str]]:
     """
@@ -64,7 +64,7 @@ def size_of(output: Path, path: str) -> int | None:
         return None
 
 
-def fault_of_place(output: Path, path: str) -> str | None:
+def location_problem(output: Path, path: str) -> str | None:
     """Why there is no regular file at `path` beneath `output`, in words; `None` when there is one."""
     try:
         status_beneath(output, path)
@@ -81,15 +81,15 @@ def _quick_faults(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iter
     manifest = load_manifest(output, snapshot.run_id)
     for record in manifest.datasets if manifest else ():
         if record.dataset == dataset and record.status == "complete":
-            yield from faults_of(record, output, run_id=snapshot.run_id)
+            yield from integrity_problems(record, output, run_id=snapshot.run_id)
             return
     for path in snapshot.files:  # the run that published it was killed before it could describe it
-        if (what := fault_of_place(output, path)) is not None:
+        if (what := location_problem(output, path)) is not None:
             yield path, what
 
 
 def _fault_of_size(file: PublishedFile, output: Path) -> str | None:
-    if (what := fault_of_place(output, file.path)) is not None:
+    if (what := location_problem(output, file.path)) is not None:
         return what
     size = size_of(output, file.path) or 0
     return None if size == file.bytes else f"it has {size:,} bytes instead of {file.bytes:,}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from bulkpull.errors import DiskTrouble, SettingsError
-from bulkpull.output.integrity import fault_of_place
+from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID, Layout, run_of_snapshot, snapshot_name
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.owner import foreign_runs
@@ -81,7 +81,7 @@ def _refuse_damaged(snapshot: Snapshot, dataset: str, *, output: Path) -> None:
 def _fault(path: Path, output: Path) -> str | None:
     if not path.is_relative_to(output):
         return "it is outside of the output folder"
-    return fault_of_place(output, path.relative_to(output).as_posix())
+    return location_problem(output, path.relative_to(output).as_posix())
 
 
 def _as_snapshot(record: DatasetRecord, output: Path, run_id: str) -> Snapshot:

@@ -19,9 +19,9 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural
 from bulkpull.identity import DEMO
 from bulkpull.output.cleanup import is_without_links
-from bulkpull.output.content_check import content_fault, look_into
+from bulkpull.output.content_check import content_problem, inspect_parquet
 from bulkpull.output.export_command import export_words
-from bulkpull.output.integrity import fault_of_place, faults_of, size_of
+from bulkpull.output.integrity import integrity_problems, location_problem, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
@@ -194,10 +194,10 @@ class Verifier:
         for path in snapshot.files:
             if not path.startswith(f"datasets/{dataset}/run={run_id}/") or ".." in path:
                 yield Trouble(CURRENT, what=f"{dataset}: {path} is no file of its snapshot", fix=fix, **where)
-            elif (missing := fault_of_place(self.output, path)) is not None:
+            elif (missing := location_problem(self.output, path)) is not None:
                 yield Trouble(path, what=missing, fix=fix, **where)
             elif not self.quick:
-                rows, fault = look_into(self.output / path, dataset=dataset, run_id=run_id)
+                rows, fault = inspect_parquet(self.output / path, dataset=dataset, run_id=run_id)
                 found += rows
                 if fault:
                     yield Trouble(path, what=fault, fix=fix, **where)
@@ -212,9 +212,9 @@ class Verifier:
 
         def look(file: PublishedFile) -> str | None:
             maker = made_by.get(file.path, run_id)
-            return content_fault(file, self.output, dataset=record.dataset, run_id=maker)
+            return content_problem(file, self.output, dataset=record.dataset, run_id=maker)
 
-        for path, what in faults_of(record, self.output, run_id=run_id, look=None if self.quick else look):
+        for path, what in integrity_problems(record, self.output, run_id=run_id, look=None if self.quick else look):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
     def _troubles_of_link(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:

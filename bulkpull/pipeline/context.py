@@ -60,7 +60,7 @@ class RunContext:
     staging: Path
     run_id: str
     published: Mapping[str, DatasetRecord]
-    leftovers: Reusable
+    reusable: Reusable
     submitter: Submitter
     poller: Poller
     publisher: Publisher

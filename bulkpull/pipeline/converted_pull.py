@@ -79,7 +79,7 @@ def execution_facts(execution: Execution) -> dict[str, Any]:
     }
 
 
-def as_facts(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> dict[str, Any]:
+def to_ledger(part: ConvertedPull, *, columns: Sequence[ColumnPlan]) -> dict[str, Any]:
     """What the ledger keeps of a part, as JSON values; `columns` are what it was converted by."""
     converted = _Converted(
         report_id=part.execution.report_id,
@@ -105,10 +105,10 @@ class KeptPart:
     """
 
     part: ConvertedPull
-    is_as_asked: bool
+    is_as_requested: bool
 
 
-def from_facts(
+def from_ledger(
     facts: Mapping[str, Any],
     *,
     pull: Pull,
@@ -116,7 +116,7 @@ def from_facts(
     columns: Sequence[ColumnPlan],
     bounds: WindowBounds | None,
 ) -> KeptPart | None:
-    """The part that `as_facts` told of; `None` when it was noted by another version."""
+    """The part that `to_ledger` told of; `None` when it was noted by another version."""
     try:
         known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__ if name in facts})
         generated_at = _MOMENT.validate_python(known.generated_at)
@@ -133,8 +133,8 @@ def from_facts(
     )
     if report is None and known.query_id is not None:
         report = Report(known.report_id, known.name or "", known.query_id, execute_now=True)
-    is_as_asked = (known.columns, known.bounds) == (tuple(columns), bounds)
-    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table, known.bounds), is_as_asked)
+    is_as_requested = (known.columns, known.bounds) == (tuple(columns), bounds)
+    return KeptPart(ConvertedPull(pull, report, execution, known.stored, known.table, known.bounds), is_as_requested)
 
 
 def files_exist(part: ConvertedPull, private: Path) -> bool:

@@ -27,7 +27,7 @@ from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.submit import Submitter
 
 
-async def equip(
+async def create_context(
     *,
     run_id: str,
     settings: Settings,
@@ -35,7 +35,7 @@ async def equip(
     ledger: Ledger,
     folder: OutputFolder,
     conversions: int,
-    leftovers: Reusable,
+    reusable: Reusable,
     clock: Clock,
     events: Events,
     background: TaskGroup,
@@ -73,7 +73,7 @@ async def equip(
         staging=folder.staging,
         run_id=run_id,
         published=folder.published,
-        leftovers=leftovers,
+        reusable=reusable,
         submitter=Submitter(
             client=connection.client,
             quota=await _quota(settings, ledger=ledger, clock=clock, events=events),

@@ -51,10 +51,10 @@ from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.outcome import record_query
 from bulkpull.pipeline.publish import (
     Staged,
+    check_publishable,
     describe_shrink,
     drift_notes,
     find_schema_drift,
-    hold_back,
     is_noted_shrink,
 )
 from bulkpull.pipeline.pull import PullRunner
@@ -67,10 +67,10 @@ from bulkpull.pipeline.step_times import StepTimes
 from bulkpull.pipeline.time_column import time_column_of
 from bulkpull.pipeline.type_merge import (
     as_text,
-    disagreements,
     empty_columns,
     present_goals,
     published_types,
+    type_conflicts,
     with_goals,
 )
 from bulkpull.pipeline.window_agreement import WindowAgreement
@@ -167,12 +167,12 @@ class DatasetExport:
         """All parts in their order, with one set of types and with no row twice."""
         self._require_reports(pulls)
         gathering = WindowPulls(
-            bring=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=gathering.refuse_to_order),
+            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=gathering.check_may_order),
             attempts=self.context.settings.report_attempts,
             may_halve=self._may_halve,
-            tell_split=self._note_split,
-            was_split=lambda pull: pull_fingerprint(pull) in self.context.leftovers.splits,
-            is_ordered=lambda pull: self.context.leftovers.has(pull_fingerprint(pull)),
+            on_split=self._note_split,
+            was_split=lambda pull: pull_fingerprint(pull) in self.context.reusable.splits,
+            is_ordered=lambda pull: self.context.reusable.has(pull_fingerprint(pull)),
         )
         try:
             parts = await gathering.gather(pulls)
@@ -188,7 +188,7 @@ class DatasetExport:
         return parts
 
     async def _fetch_window(self, pull: Pull, attempts: int, *, refuse: Callable[[], None]) -> ConvertedPull:
-        part = await self._runner(pull).bring(attempts=attempts, may_order=refuse)
+        part = await self._runner(pull).run(attempts=attempts, may_order=refuse)
         if self._windows is not None:
             self._windows.check(part)
         return part
@@ -232,7 +232,7 @@ class DatasetExport:
     def _require_reports(self, pulls: Sequence[Pull]) -> None:
         """Refuse a window that needs more reports than are allowed, before the first one is ordered (case W12)."""
         marks = map(pull_fingerprint, pulls)
-        missing = sum(not self.context.leftovers.has(mark) for mark in marks)
+        missing = sum(not self.context.reusable.has(mark) for mark in marks)
         self.context.require_reports(self.pull.dataset, missing)
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -289,7 +289,7 @@ class DatasetExport:
 
     def _own_reports(self) -> list[Report]:
         """All reports that were ordered for it, by this run and by the one that it carries on."""
-        return [*self._ordered, *self.context.leftovers.rest(self.pull.dataset)]
+        return [*self._ordered, *self.context.reusable.rest(self.pull.dataset)]
 
     @property
     def _question(self) -> Question:
@@ -381,7 +381,7 @@ class DatasetExport:
                 f"{self.pull.dataset}: its windows came with different columns", fix="ask for a shorter window"
             )
         for choose in (common_type, as_text):
-            goals = disagreements(parts, choose=choose)
+            goals = type_conflicts(parts, choose=choose)
             if not goals:
                 break
             columns = with_goals(self._columns(), goals)
@@ -426,7 +426,7 @@ class DatasetExport:
                 record.notes += drift_notes(drift)
         rows = sum(part.table.rows for part in parts)
         if context.published_anyway is not None and self.pull.dataset not in context.published_anyway:
-            hold_back(
+            check_publishable(
                 self.pull.dataset,
                 run_id=context.run_id,
                 rows=rows,

@@ -27,10 +27,10 @@ from bulkpull.pipeline.scheduled_report import (
     LONG_AGO,
     Schedule,
     answers,
-    as_ordered,
-    has_come,
+    as_executed,
+    has_arrived,
     last_due,
-    why_useless,
+    unusable_reason,
 )
 from bulkpull.question import question_of
 
@@ -104,7 +104,7 @@ class ScheduleDecision:
     is_own: bool = False
     lead_h: float | None = None
     replaced: tuple[Report, ...] = ()
-    why_replaced: str | None = None
+    replace_reason: str | None = None
     may_order: bool = True
 
     @property
@@ -118,7 +118,7 @@ class ScheduleDecision:
         """The same, but `report` serves no more; it is replaced where this folder made it."""
         if not is_own:
             return replace(self, serving=None)
-        return replace(self, serving=None, replaced=(*self.replaced, report), why_replaced=self.why_replaced or why)
+        return replace(self, serving=None, replaced=(*self.replaced, report), replace_reason=self.replace_reason or why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +225,14 @@ def _decide_by_executions(
         why = "what is published answers another question" if is_another else "it is newer than what is published"
         why = f"execution {latest.execution_id} of its scheduled report is ready: {why}"
         return replace(
-            decision, pull=as_ordered(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
+            decision, pull=as_executed(pull, made_by), action=Action.TAKE_EXECUTION, reason=why, execution=latest
         )
     if published is None:
         return replace(decision, reason="nothing is published yet")
     if is_another:
         return replace(decision, reason="what is published answers another question")
     if choice.replaced and choice.serving is None:  # the run has data although its report cannot be used
-        return replace(decision, reason=f"its scheduled report is of no use: {choice.why_replaced}")
+        return replace(decision, reason=f"its scheduled report is of no use: {choice.replace_reason}")
     since = iso_utc(seen_at) if seen_at else "the published one"
     return replace(decision, action=Action.KEEP, reason=f"no execution newer than {since}")
 
@@ -244,12 +244,12 @@ def _choose_report(
     choice, memory = ScheduleDecision(pull), facts.memory
     notes: list[str] = []
     for report in reports:
-        why, is_own = why_useless(report, pull, memory=memory, schedule=schedule), memory.is_ours(report)
+        why, is_own = unusable_reason(report, pull, memory=memory, schedule=schedule), memory.is_ours(report)
         if choice.serving is None and why is None:
             choice = replace(choice, serving=report, is_own=is_own, lead_h=memory.lead_h(report.report_id))
         elif is_own:
-            why_replaced = choice.why_replaced or why or "there is a second one for the same query"
-            choice = replace(choice, replaced=(*choice.replaced, report), why_replaced=why_replaced)
+            replace_reason = choice.replace_reason or why or "there is a second one for the same query"
+            choice = replace(choice, replaced=(*choice.replaced, report), replace_reason=replace_reason)
         elif why is not None:
             notes.append(f"report {report.report_id}, which this folder did not make, is left alone: {why}")
     return choice, tuple(notes)
@@ -295,7 +295,7 @@ def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule:
     ready = [
         execution for execution in facts.executions if execution.report_id == report.report_id and _is_ready(execution)
     ]
-    if has_come(due_at, ready) or (decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE):
+    if has_arrived(due_at, ready) or (decision.seen_at is not None and decision.seen_at >= due_at - CLOCK_TOLERANCE):
         return decision
     begun = facts.begun.get(report.report_id)
     has_failed = begun is not None and begun.has_failed

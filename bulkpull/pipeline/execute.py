@@ -45,7 +45,7 @@ class DecisionExecutor:
     reset_types: bool = False
     submit: Callable[[DatasetExport], Awaitable[None]] | None = None
 
-    async def carry_out(self, decision: Decision, record: DatasetRecord) -> None:
+    async def execute(self, decision: Decision, record: DatasetRecord) -> None:
         """
         Fetch what is new, and make sure that the next run finds a scheduled report.
 
@@ -63,20 +63,20 @@ class DecisionExecutor:
             self.context.events.warn("execution.missed", report_id=report.report_id, due_at=iso_utc(due_at))
         schedule = decision.schedule
         if schedule is None:
-            await self._bring(decision, record)
+            await self._fetch_data(decision, record)
             return
         decision, schedule, is_served = await self._provide_schedule(decision, schedule, record)
         if not is_served:  # nothing runs for this dataset on the service: a one-off report has to do
             decision = order_if_due(decision, now=self.context.clock.now())
             record.decision = decision.as_record()
         try:
-            await self._bring(decision, record)
+            await self._fetch_data(decision, record)
         except Unchanged:
             await self._delete_replaced(decision, schedule, record, is_served=is_served)  # its file is not wanted
             raise
         await self._delete_replaced(decision, schedule, record, is_served=is_served)
 
-    async def _bring(self, decision: Decision, record: DatasetRecord) -> None:
+    async def _fetch_data(self, decision: Decision, record: DatasetRecord) -> None:
         if decision.action is Action.KEEP:
             record.status, record.reason = "skipped", decision.reason
             return
@@ -98,11 +98,11 @@ class DecisionExecutor:
         if self.submit is not None:
             await self.submit(export)
             return
-        await self._travel(export)
+        await self._run_export(export)
         if execution is None:
             record.due_at = None  # it is made good
 
-    async def _travel(self, export: DatasetExport) -> None:
+    async def _run_export(self, export: DatasetExport) -> None:
         try:
             await export.run()
         except Unchanged as same:
@@ -163,7 +163,7 @@ class DecisionExecutor:
                 raise
             refused = error
         else:
-            _tell_replaced(schedule, record)
+            _note_replaced(schedule, record)
             return report, decision, schedule
         used = drop_metrics(asked)
         kept = next((report for report in schedule.replaced if serves(report, used)), None)
@@ -176,7 +176,7 @@ class DecisionExecutor:
             if isinstance(error, QuotaExceeded):
                 raise
             raise refused from None
-        _tell_replaced(schedule, record)
+        _note_replaced(schedule, record)
         await self.context.note_refused_metrics(asked, refused, used=used, record=record)
         return report, decision if decision.execution else replace(decision, pull=used), schedule
 
@@ -197,9 +197,9 @@ class DecisionExecutor:
             await self._provide_schedule(decision, schedule, record)  # the quota of active reports has room now
 
 
-def _tell_replaced(schedule: ScheduleDecision, record: DatasetRecord) -> None:
-    if schedule.replaced and schedule.why_replaced:
-        record.notes.append(f"its scheduled report is replaced: {schedule.why_replaced}")
+def _note_replaced(schedule: ScheduleDecision, record: DatasetRecord) -> None:
+    if schedule.replaced and schedule.replace_reason:
+        record.notes.append(f"its scheduled report is replaced: {schedule.replace_reason}")
 
 
 def _query_of(decision: Decision) -> str | None:

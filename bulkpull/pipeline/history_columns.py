@@ -15,7 +15,7 @@ from bulkpull.conversion.parquet_types import TEXT, common_type
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import join_some
 from bulkpull.pipeline.converted_pull import ConvertedPull
-from bulkpull.pipeline.type_merge import disagreements
+from bulkpull.pipeline.type_merge import type_conflicts
 from bulkpull.pipeline.window_check import describe_window
 
 
@@ -35,7 +35,7 @@ def with_common_columns(parts: Sequence[ConvertedPull], *, dataset: str) -> list
             columns.setdefault(column.name.casefold(), column)
     extra = dict.fromkeys(name for part in reversed(parts) for name in part.table.extra_columns)
     aligned = [_with_columns(part, columns, tuple(extra)) for part in parts]
-    goals = disagreements(aligned, choose=common_type)
+    goals = type_conflicts(aligned, choose=common_type)
     common: list[ConvertedPull] = []
     for part in aligned:
         lost = [

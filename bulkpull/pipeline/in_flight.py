@@ -82,7 +82,7 @@ class ReportsInFlight:
         self._waiting.append(place)
         if is_ordered:
             self._grant(place)
-        self._wake()
+        self._grant_waiting()
         try:
             await place.granted.wait()
         except BaseException:
@@ -125,7 +125,7 @@ class ReportsInFlight:
         if self.limit < self._highest and self._made >= _ROUNDS_BEFORE_RISE * self.limit:
             self.limit, self._made = self.limit + 1, 0
 
-    def _wake(self) -> None:
+    def _grant_waiting(self) -> None:
         while self._waiting and len(self._held) < self.limit:
             self._grant(min(self._waiting, key=self._turn_of))
 
@@ -143,4 +143,4 @@ class ReportsInFlight:
         self._rise()
         self._ended.set()
         self._ended = anyio.Event()
-        self._wake()
+        self._grant_waiting()

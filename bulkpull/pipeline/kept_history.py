@@ -44,7 +44,7 @@ class Growth:
 
     def join(self, fetched: Sequence[ConvertedPull]) -> tuple[list[ConvertedPull], list[str]]:
         """The windows of the new snapshot, and a note for each thing that a person may want to know (pure)."""
-        chosen, notes = without_emptied(fetched, self.published)
+        chosen, notes = restore_emptied(fetched, self.published)
         if self.kept:
             many = plural(len(self.kept), "window")
             notes.append(f"{many} up to {self.covered_until:%Y-%m-%d} kept as published")
@@ -143,7 +143,7 @@ def keep_before(
     return list(parts[:kept]), covered_until
 
 
-def without_emptied(
+def restore_emptied(
     parts: Sequence[ConvertedPull], published: Sequence[ConvertedPull]
 ) -> tuple[list[ConvertedPull], list[str]]:
     """

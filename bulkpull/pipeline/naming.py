@@ -60,7 +60,7 @@ def pull_fingerprint(pull: Pull) -> str:
     return _digits("\n".join((question_of(pull).sha256, *(name.casefold() for name in pull.columns))))
 
 
-def earlier_mark_of(pull: Pull) -> str:
+def earlier_fingerprint(pull: Pull) -> str:
     """The mark that earlier versions gave to reports of the same query and window."""
     window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
     return _digits("\n".join((pull.dataset, normalise(pull.query_text), window)))

@@ -59,7 +59,7 @@ def check_offer(
     forgotten = sorted(gone - planned) if everything else []
     missing = [*plan.unavailable, *(Unavailable(dataset, "", named=False) for dataset in forgotten)]
 
-    def judged(one: Unavailable) -> Unavailable:
+    def as_failed(one: Unavailable) -> Unavailable:
         if one.source is not None or one.failed:
             return one
         if is_access_lost:
@@ -82,4 +82,4 @@ def check_offer(
             return replace(one, reason=nothing.reason, failed=True, error=nothing)
         return one
 
-    return replace(plan, unavailable=tuple(judged(one) for one in missing))
+    return replace(plan, unavailable=tuple(as_failed(one) for one in missing))

@@ -97,7 +97,7 @@ def record_error(record: DatasetRecord, error: Exception) -> None:
         record.status, record.reason, record.error = "failed", fault.reason, fault
 
 
-def stay(record: DatasetRecord, published: DatasetRecord | None, *, is_submitted: bool = False) -> None:
+def copy_published(record: DatasetRecord, published: DatasetRecord | None, *, is_submitted: bool = False) -> None:
     """
     A skipped dataset carries the rows, the files and the ids of the snapshot that stays current (contract, section 4).
 
@@ -115,7 +115,7 @@ def stay(record: DatasetRecord, published: DatasetRecord | None, *, is_submitted
         setattr(record, name, getattr(published, name))
 
 
-def settle(records: Sequence[DatasetRecord]) -> RunStatus:
+def run_status(records: Sequence[DatasetRecord]) -> RunStatus:
     """
     The status of the run.
 

@@ -61,7 +61,7 @@ class _Watch:
         """Whether the service said last that it makes the report."""
         return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
-    def settle(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
+    def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
         self.execution, self.error = execution, error
         self.done.set()
 
@@ -193,23 +193,23 @@ class Poller:
             answers = await self._lookup.ask([watch.report.report_id for watch in pending])
         except (AuthError, AccessDenied) as error:
             for watch in pending:
-                watch.settle(error=error)
+                watch.finish(error=error)
             return
         except (ReportingError, TransferError) as error:
             # A look that failed costs no report: the next look is the retry (fault 47).
             self._failures, self._trouble = min(self._failures + 1, 10), error.message
             self._on_retry()
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
-            self._give_up_overdue(pending)
+            self._fail_overdue(pending)
             return
         self._failures, self._trouble = 0, None
         for watch in pending:
             if not watch.done.is_set():
-                await self._consider(watch, answers)
-        self._notice_queue(pending)
-        self._give_up_overdue(pending)
+                await self._update(watch, answers)
+        self._detect_queue(pending)
+        self._fail_overdue(pending)
 
-    def _notice_queue(self, pending: Sequence[_Watch]) -> None:
+    def _detect_queue(self, pending: Sequence[_Watch]) -> None:
         """Tell where a report has waited all the time in which another one, ordered later or earlier, was made."""
         ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
         if not ready:
@@ -224,9 +224,9 @@ class Poller:
     def _refuse(self, report_id: str, error: RequestRejected) -> None:
         """A report that the service refuses by itself ends there, and harms no other."""
         if (watch := self._watches.get(report_id)) is not None:
-            watch.settle(error=error)
+            watch.finish(error=error)
 
-    async def _consider(self, watch: _Watch, answers: Sequence[Execution]) -> None:
+    async def _update(self, watch: _Watch, answers: Sequence[Execution]) -> None:
         verdict, execution = execution_state(watch.report, answers)
         now = self._clock.monotonic()
         if execution is not None:
@@ -243,33 +243,33 @@ class Poller:
                 )
         match verdict:
             case ExecutionState.READY:
-                watch.settle(execution=execution)
+                watch.finish(execution=execution)
             case ExecutionState.FAILED:
                 assert execution is not None
-                watch.settle(error=_failed(execution, f"its status is {execution.status}"))
+                watch.finish(error=_failed(execution, f"its status is {execution.status}"))
             case ExecutionState.WITHOUT_LINK:
                 assert execution is not None
-                await self._miss_link(watch, execution)
+                await self._handle_missing_link(watch, execution)
             case ExecutionState.PAUSED:
-                await self._wake(watch)
+                await self._resume_paused(watch)
             case ExecutionState.ABSENT:
-                await self._look_into(watch, now)
+                await self._handle_absent(watch, now)
             case ExecutionState.PENDING:
                 pass
 
-    async def _miss_link(self, watch: _Watch, execution: Execution) -> None:
+    async def _handle_missing_link(self, watch: _Watch, execution: Execution) -> None:
         """Completed without a link is not ready yet (behaviour 113), but it does not stay so for ever (fault 49)."""
         watch.without_link += 1
         if watch.without_link <= _LINK_GRACE_TICKS:
             return
-        history = await self._ask_patiently(watch, latest=False)
+        history = await self._get_completed(watch, latest=False)
         verdict, found = execution_state(watch.report, history)
         if verdict is ExecutionState.READY:
-            watch.settle(execution=found)
+            watch.finish(execution=found)
         elif watch.without_link > 2 * _LINK_GRACE_TICKS:
-            watch.settle(error=_failed(execution, "it is completed, but the service gives no link to its file"))
+            watch.finish(error=_failed(execution, "it is completed, but the service gives no link to its file"))
 
-    async def _wake(self, watch: _Watch) -> None:
+    async def _resume_paused(self, watch: _Watch) -> None:
         """A paused execution waits for its report to be resumed (behaviour 110): once, then it has failed."""
         if watch.resumed:
             return
@@ -277,13 +277,13 @@ class Poller:
         try:
             await self._client.resume_report(watch.report.report_id)
         except (ReportingError, TransferError) as error:
-            watch.settle(
+            watch.finish(
                 error=ExecutionFailed(
                     f"report {watch.report.report_id} is paused and could not be resumed", why=error.message
                 )
             )
 
-    async def _look_into(self, watch: _Watch, now: float) -> None:
+    async def _handle_absent(self, watch: _Watch, now: float) -> None:
         """Nothing yet, or gone: an unknown report answers like one that has not run (behaviour 105)."""
         if watch.absent_since_s is None:
             watch.absent_since_s = now
@@ -293,15 +293,15 @@ class Poller:
         report = watch.report
         try:
             if not await self._client.get_reports(report_id=report.report_id):
-                watch.settle(
+                watch.finish(
                     error=ReportLost(f"report {report.report_id} no longer exists on the service", why="deleted")
                 )
             elif not await self._client.get_queries(query_id=report.query_id):
-                watch.settle(
+                watch.finish(
                     error=ReportLost(f"the query of report {report.report_id} no longer exists on the service")
                 )
             elif watch.seen:
-                watch.settle(
+                watch.finish(
                     error=ExecutionFailed(
                         f"the execution of report {report.report_id} has failed",
                         why=f"it was {watch.status}, and the service no longer lists it",
@@ -310,7 +310,7 @@ class Poller:
         except (ReportingError, TransferError):
             watch.checked = False  # not known: look again at the next tick
 
-    async def _ask_patiently(self, watch: _Watch, *, latest: bool) -> list[Execution]:
+    async def _get_completed(self, watch: _Watch, *, latest: bool) -> list[Execution]:
         try:
             return await self._client.get_executions(
                 [watch.report.report_id], statuses=_COMPLETED_ONLY, latest=latest, retry=False
@@ -318,7 +318,7 @@ class Poller:
         except (ReportingError, TransferError):
             return []
 
-    def _give_up_overdue(self, pending: Sequence[_Watch]) -> None:
+    def _fail_overdue(self, pending: Sequence[_Watch]) -> None:
         """
         End the wait for reports past the deadline.
 
@@ -336,10 +336,10 @@ class Poller:
                 since_s = max(watch.since_s, self._finished_at_s)
             age_s, deadline_s = now - since_s, self._schedule.deadline_for(watch.deadline_from_s)
             if self._trouble is not None and age_s >= self._schedule.deadline_s:
-                watch.settle(error=_not_told(watch, age_s, trouble=self._trouble))
+                watch.finish(error=_state_unknown(watch, age_s, trouble=self._trouble))
             elif self._trouble is None and age_s >= deadline_s:
                 is_learnt = deadline_s < self._schedule.deadline_s
-                watch.settle(error=_overdue(watch, age_s, is_learnt=is_learnt))
+                watch.finish(error=_overdue(watch, age_s, is_learnt=is_learnt))
             elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
                 self._events.warn(
@@ -355,7 +355,7 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
     return ExecutionFailed(f"execution {execution.execution_id} of report {execution.report_id} failed", why=why)
 
 
-def _not_told(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
+def _state_unknown(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
     """Nobody knows what became of the report, so it is neither deleted nor ordered again (case C11)."""
     return ServiceTrouble(
         f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",

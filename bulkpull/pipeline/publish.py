@@ -223,7 +223,7 @@ def _first_that_did_not_fit(column: PublishedColumn) -> str:
     return f" (row {misfit['row']:,}: {misfit['value']!r})" if misfit else ""
 
 
-def hold_back(
+def check_publishable(
     dataset: str,
     *,
     run_id: str,

@@ -46,11 +46,11 @@ from bulkpull.pipeline.converted_pull import (
     PARTS,
     ConvertedPull,
     KeptPart,
-    as_facts,
     execution_facts,
     files_exist,
-    from_facts,
+    from_ledger,
     is_stored,
+    to_ledger,
 )
 from bulkpull.pipeline.download import DownloadedFile, download_report
 from bulkpull.pipeline.in_flight import Place
@@ -98,7 +98,7 @@ class PullRunner:
     known_md5: str | None = None
     ordered: list[Report] = field(default_factory=list)
 
-    async def bring(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
+    async def run(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
         """
         Bring the pull's data to the disk.
 
@@ -111,10 +111,10 @@ class PullRunner:
             Unchanged: The file of `execution` is the one with `known_md5`.
         """
         if self.execution is not None:
-            self._know(self.execution)
-            part = await self._take_up(self.execution.report_id, execution_id=self.execution.execution_id)
+            self._record_execution(self.execution)
+            part = await self._reuse(self.execution.report_id, execution_id=self.execution.execution_id)
             return part or await self._fetch(self.execution, report=None)
-        if (part := await self._take_kept()) is not None:
+        if (part := await self._reuse_kept_window()) is not None:
             return part
         for attempt in range(1, attempts + 1):
             report = None
@@ -123,7 +123,7 @@ class PullRunner:
                     may_order()
                     report = await self.submit(attempt)
                     place.is_ordered = True
-                    if (part := await self._take_up(report.report_id, report=report)) is not None:
+                    if (part := await self._reuse(report.report_id, report=report)) is not None:
                         return part
                     execution = await self._poll(report, may_be_replaced=attempt < attempts)
                 return await self._fetch(execution, report=report)
@@ -147,7 +147,7 @@ class PullRunner:
         Raises:
             BulkpullError: As `Submitter.submit_report`.
         """
-        report = self.context.leftovers.take_report(pull_fingerprint(self.pull))
+        report = self.context.reusable.take_report(pull_fingerprint(self.pull))
         if report is not None:
             self.context.events.emit("report.adopted", report_id=report.report_id)
             self.ordered.append(report)
@@ -169,7 +169,7 @@ class PullRunner:
 
     def _place(self) -> AbstractAsyncContextManager[Place]:
         """A place among the reports in flight; the newest window of a dataset goes first."""
-        window, is_ordered = self.pull.window, self.context.leftovers.has_report(pull_fingerprint(self.pull))
+        window, is_ordered = self.pull.window, self.context.reusable.has_report(pull_fingerprint(self.pull))
         rank = -window.start.timestamp() if window else 0.0
         return self.context.in_flight.place(self.pull.dataset, rank=rank, is_ordered=is_ordered)
 
@@ -183,7 +183,7 @@ class PullRunner:
         """
         context, began_s, into = self.context, self.context.clock.monotonic(), self._folder / _PARQUET
         with disk_errors(into):
-            await anyio.to_thread.run_sync(_make_empty, into, context.private)
+            await anyio.to_thread.run_sync(_empty_folder, into, context.private)
         with self._step(Step.CONVERT):
             convert = convert_report(
                 stored.path,
@@ -206,7 +206,7 @@ class PullRunner:
             "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
         )
         part = ConvertedPull(self.pull, report, execution, stored, table, self.bounds)
-        await self._note("converted", **as_facts(part, columns=self.columns))
+        await self._note("converted", **to_ledger(part, columns=self.columns))
         return part
 
     @property
@@ -228,20 +228,20 @@ class PullRunner:
             return None
         return f"{window.start:%Y-%m-%d}"
 
-    async def _take_kept(self) -> ConvertedPull | None:
+    async def _reuse_kept_window(self) -> ConvertedPull | None:
         """What an earlier run had fetched of this window, if it is there, whole; nothing has to be ordered then."""
         mark = pull_fingerprint(self.pull)
-        if self.pull.window is None or mark not in self.context.leftovers.converted:
+        if self.pull.window is None or mark not in self.context.reusable.converted:
             return None
-        report = self.context.leftovers.take_report(mark)
-        part = await self._take_up(report=report)
+        report = self.context.reusable.take_report(mark)
+        part = await self._reuse(report=report)
         if part is not None and part.report is not None:
             self.ordered.append(part.report)
         elif report is not None:
-            self.context.leftovers.give_back(mark, report)
+            self.context.reusable.return_report(mark, report)
         return part
 
-    async def _take_up(
+    async def _reuse(
         self, report_id: str | None = None, *, report: Report | None = None, execution_id: str | None = None
     ) -> ConvertedPull | None:
         """
@@ -249,22 +249,22 @@ class PullRunner:
 
         One that was converted for other columns or bounds is converted again, from the file as it was stored.
         """
-        facts = self.context.leftovers.converted.pop(pull_fingerprint(self.pull), None)
+        facts = self.context.reusable.converted.pop(pull_fingerprint(self.pull), None)
         if facts is None:
             return None
-        kept = from_facts(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
+        kept = from_ledger(facts, pull=self.pull, report=report, columns=self.columns, bounds=self.bounds)
         if kept is None or report_id not in (None, kept.part.execution.report_id):
             return None
         if execution_id not in (None, kept.part.execution.execution_id):
             return None
-        part = await self._as_asked(kept)
+        part = await self._converted_as_requested(kept)
         if part is not None:
-            self._know(part.execution)
+            self._record_execution(part.execution)
         return part
 
-    async def _as_asked(self, kept: KeptPart) -> ConvertedPull | None:
+    async def _converted_as_requested(self, kept: KeptPart) -> ConvertedPull | None:
         part, private = kept.part, self.context.private
-        if kept.is_as_asked and await anyio.to_thread.run_sync(files_exist, part, private):
+        if kept.is_as_requested and await anyio.to_thread.run_sync(files_exist, part, private):
             return part
         if self.pull.window is not None and await anyio.to_thread.run_sync(is_stored, part, private):
             with suppress(FileDamaged):
@@ -277,11 +277,11 @@ class PullRunner:
             execution = await self.context.poller.wait_for_completion(
                 report, usual_s=usual_s, may_be_replaced=may_be_replaced
             )
-        self._know(execution)
+        self._record_execution(execution)
         await self._note("execution", report_id=report.report_id, **execution_facts(execution))
         return execution
 
-    def _know(self, execution: Execution) -> None:
+    def _record_execution(self, execution: Execution) -> None:
         self.record.report_id, self.record.execution_id = execution.report_id, execution.execution_id
         self.record.data_redacted = self.record.data_redacted or execution.data_redacted
 
@@ -292,8 +292,8 @@ class PullRunner:
             with disk_errors(folder):
                 # What an earlier run has fetched is taken up; what turned out damaged is not.
                 if fetch == 1:
-                    await anyio.to_thread.run_sync(_take_back, folder, self._kept_folder, self.context.private)
-                await anyio.to_thread.run_sync(_make_ready, folder, self.context.private, fetch == 1)
+                    await anyio.to_thread.run_sync(_restore_download, folder, self._kept_folder, self.context.private)
+                await anyio.to_thread.run_sync(_prepare_folder, folder, self.context.private, fetch == 1)
             stored = await self._download(execution, folder / "report")
             try:
                 return await self.convert(stored, execution, report=report)
@@ -373,13 +373,13 @@ class PullRunner:
         } | ({"bulkpull.unbelieved_at": iso_utc(execution.unbelieved_at)} if execution.unbelieved_at else {})
 
 
-def _make_empty(folder: Path, private: Path) -> None:
+def _empty_folder(folder: Path, private: Path) -> None:
     remove_beneath(folder, root=private)
     refuse_links(folder, root=private)
     folder.mkdir(parents=True)
 
 
-def _take_back(folder: Path, kept: Path, private: Path) -> None:
+def _restore_download(folder: Path, kept: Path, private: Path) -> None:
     """Go on with the download that an earlier run put aside, unless this run has begun one already."""
     if folder == kept or not names_beneath(kept, root=private):
         return
@@ -391,7 +391,7 @@ def _take_back(folder: Path, kept: Path, private: Path) -> None:
         remove_beneath(kept, root=private)
 
 
-def _make_ready(folder: Path, private: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
+def _prepare_folder(folder: Path, private: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
     """A folder with nothing in it, but for a download that may be carried on."""
     if not keep_download:
         remove_beneath(folder, root=private)

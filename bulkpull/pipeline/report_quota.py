@@ -63,7 +63,7 @@ class OneOffQuota:
     _busy: bool = False
 
     @asynccontextmanager
-    async def turn(self, *, weight: float, ahead: int = 0) -> AsyncIterator[None]:
+    async def slot(self, *, weight: float, ahead: int = 0) -> AsyncIterator[None]:
         """
         Wait until a creation may be tried; heavier ones first.
 

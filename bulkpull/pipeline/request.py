@@ -143,7 +143,7 @@ async def plan_export(
         await check_offline(request, settings=settings)
     refusals = await read_refusals(settings.output.absolute(), now=clock.now())
     async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
-        return await plan_on(
+        return await plan_request(
             request,
             connection,
             settings=settings,
@@ -169,7 +169,7 @@ async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
         return MetricRefusals()
 
 
-async def plan_on(
+async def plan_request(
     request: ExportRequest,
     connection: Connection,
     *,
@@ -188,7 +188,7 @@ async def plan_on(
     offered: list[OfferedDataset] = []
     with suppress(NotFound):  # nothing at all is listed
         offered = await connection.client.get_datasets()
-    plan = await plan_with(
+    plan = await plan_from_offered(
         request,
         connection.client,
         offered=offered,
@@ -203,7 +203,7 @@ async def plan_on(
     return replace(plan, notes=(*connection.client.list_notes, *plan.notes))
 
 
-async def plan_with(
+async def plan_from_offered(
     request: ExportRequest,
     client: InsightsClient,
     *,
@@ -241,7 +241,7 @@ async def _system_texts(selections: Iterable[Selection], client: InsightsClient)
     return texts
 
 
-def asked_for(
+def create_request(
     names: Sequence[str], *, settings: Settings, selections: Sequence[Selection] = (), **rest: Any
 ) -> ExportRequest:
     """

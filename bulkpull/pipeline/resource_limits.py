@@ -82,14 +82,14 @@ def fit(wanted: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
     Args:
         calls: Calls to the service at once, each with a socket.
     """
-    for fitting in _ever_less(wanted):
+    for fitting in _reductions(wanted):
         has_files = limits.open_files is None or fitting.files + calls <= limits.open_files
         if has_files and (limits.memory_bytes is None or fitting.memory_bytes <= limits.memory_bytes):
             return fitting
     return Concurrency(1, 1, 1)
 
 
-def _ever_less(wanted: Concurrency) -> Iterator[Concurrency]:
+def _reductions(wanted: Concurrency) -> Iterator[Concurrency]:
     for conversions in range(wanted.conversions, 0, -1):
         for downloads in range(wanted.downloads, 0, -1):
             for segments in range(wanted.segments, 0, -1):

@@ -21,7 +21,7 @@ from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.workspace import OutputFolder
-from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
+from bulkpull.pipeline.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.request import ExportRequest, is_same_request
 from bulkpull.pipeline.reusable_work import (
     FRESH,
@@ -30,7 +30,7 @@ from bulkpull.pipeline.reusable_work import (
     KnownRun,
     Reusable,
     SortedReports,
-    may_take_up,
+    may_reuse,
     sort_reports,
 )
 from bulkpull.pipeline.splitting import split_pull, with_halves
@@ -109,7 +109,7 @@ def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest
     return ExportRequest.of_run(run.request), settings.model_copy(update=asked)
 
 
-def review(
+def find_resumable(
     runs: Sequence[RunEntry],
     *,
     key: Mapping[str, Any],
@@ -192,7 +192,7 @@ async def find_reusable(
     ledger: Ledger,
     run_id: str,
     pulls: Iterable[Pull],
-    past: EarlierRuns,
+    earlier: EarlierRuns,
     folder: OutputFolder,
     now: datetime,
 ) -> ReusableWork:
@@ -202,10 +202,10 @@ async def find_reusable(
     Args:
         listed: All reports that the service lists; `None` where it does not tell, and then those that the ledger knows
             are taken up, and none is cleared away.
-        past: As `review` gives it.
+        past: As `find_resumable` gives it.
         folder: Runs that left a folder in it are ours even where the ledger does not know them any more.
     """
-    done = await _published_before(ledger, run_id=run_id, folder=folder) if past.carried_on else {}
+    done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
     noted_splits = await ledger.noted(SPLIT, since=iso_utc(now - KEPT))
     splits = frozenset(str(entry.facts["mark"]) for entry in noted_splits)
     parts = {
@@ -218,7 +218,7 @@ async def find_reusable(
     }
     asked = [part for pull, windows in parts.items() if pull.dataset not in done for part in windows]
     wanted = {part: pull_fingerprint(part) for part in asked}
-    marks = {mark: today for part, today in wanted.items() for mark in (earlier_mark_of(part), today)}
+    marks = {mark: today for part, today in wanted.items() for mark in (earlier_fingerprint(part), today)}
     windows = {mark: part.window.end for part, mark in wanted.items() if part.window is not None}
     made_at = {pull.dataset: _published_data_time(pull, folder) for pull in parts}
     answered = {mark: at for part, mark in wanted.items() if (at := made_at[part.dataset]) is not None}
@@ -230,7 +230,7 @@ async def find_reusable(
     runs = [
         KnownRun(
             known_id,
-            carried_on=known_id in past.alive,
+            carried_on=known_id in earlier.alive,
             published=frozenset(entry.dataset for entry in await ledger.steps(known_id) if entry.step == "published"),
             keeps_reports=known_id in keeping,
         )
@@ -240,7 +240,7 @@ async def find_reusable(
     kept: list[StepEntry] = []
     for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
         end = windows.get(str(entry.facts.get("mark")))
-        if end is not None and may_take_up(end, kept_at=datetime.fromisoformat(entry.at), now=now):
+        if end is not None and may_reuse(end, kept_at=datetime.fromisoformat(entry.at), now=now):
             kept.append(entry)
     kept += [entry for entry in await ledger.steps(run_id) if entry.step == "converted"]
     converted = {str(entry.facts["mark"]): entry.facts for entry in kept if not _is_outdated(entry, answered)}

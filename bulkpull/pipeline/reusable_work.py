@@ -55,7 +55,7 @@ class Reusable:
         found = self.reports.get(mark)
         return found.pop() if found else None
 
-    def give_back(self, mark: str, report: Report) -> None:
+    def return_report(self, mark: str, report: Report) -> None:
         """Put a report back that was not of use for the reason that it was taken for."""
         self.reports.setdefault(mark, []).append(report)
 
@@ -137,7 +137,7 @@ def _is_fresh(name: ReportName, *, now: datetime) -> bool:
     return name.ordered_at is not None and now - name.ordered_at < FRESH
 
 
-def may_take_up(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
+def may_reuse(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
     """
     Whether a window that an earlier run has fetched stands for what the service would give now.
 

@@ -45,7 +45,7 @@ from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
-from bulkpull.pipeline.create_context import equip
+from bulkpull.pipeline.create_context import create_context
 from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
@@ -61,10 +61,17 @@ from bulkpull.pipeline.nightly.scheduled_reports import (
     unused_reports,
 )
 from bulkpull.pipeline.offer_check import published_datasets
-from bulkpull.pipeline.outcome import failed_record, pending_record, record_error, settle, stay, unavailable_record
+from bulkpull.pipeline.outcome import (
+    copy_published,
+    failed_record,
+    pending_record,
+    record_error,
+    run_status,
+    unavailable_record,
+)
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_memory import UNCHANGED
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_on
+from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_request
 from bulkpull.pipeline.resource_limits import fit_to_machine
 from bulkpull.pipeline.resume import (
     ABANDONED,
@@ -72,8 +79,8 @@ from bulkpull.pipeline.resume import (
     SUBMITTED,
     EarlierRuns,
     ReusableWork,
+    find_resumable,
     find_reusable,
-    review,
 )
 from bulkpull.pipeline.run_cleanup import (
     clear_old_parts,
@@ -90,7 +97,7 @@ from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
 _MOST_LISTED = 8
-_LOUDNESS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
+_LEVELS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
 @dataclass(slots=True)
@@ -122,15 +129,15 @@ class Run:
     _records: dict[str, DatasetRecord] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
     _submitted: set[str] = field(default_factory=set)
-    _past: EarlierRuns = field(default_factory=EarlierRuns)
+    _earlier: EarlierRuns = field(default_factory=EarlierRuns)
     _started_at: str = ""
-    _begun: bool = False
+    _is_begun: bool = False
     _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
-    _look_form: PollForm | None = None
-    _keeper: RunRecorder = field(init=False, repr=False)
+    _poll_form: PollForm | None = None
+    _recorder: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
         """
@@ -152,7 +159,7 @@ class Run:
             await anyio.to_thread.run_sync(check_owner, output, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
-        if self._needs_the_services_list:
+        if self._needs_service_list:
             # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
             await plan_export(
                 self.request,
@@ -166,13 +173,13 @@ class Run:
         self._started_at = iso_utc(self.clock.now())
         async with (
             # First in and last out: others are told of the run's end when the folder is free again.
-            recorded_run(self.settings, events=self.events, clock=self.clock) as self._keeper,
+            recorded_run(self.settings, events=self.events, clock=self.clock) as self._recorder,
             LocalStore(output).lock(since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             with disk_errors(output):
                 current = await anyio.to_thread.run_sync(Current.load, output)
-            await self._look_back(ledger, current)
+            await self._find_earlier_run(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
                 self._notes.append(ledger.set_aside.sentence)
@@ -181,14 +188,14 @@ class Run:
                     open_folder,
                     output,
                     run_id=self.run_id,
-                    alive=self._past.alive,
-                    taken_over=self._past.taken_over.run_id if self._past.taken_over else None,
+                    alive=self._earlier.alive,
+                    taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
                 )
                 folder = await anyio.to_thread.run_sync(look)
-            resumed = self._past.carried_on is not None
+            resumed = self._earlier.carried_on is not None
             self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
-            self._tell_closed()
-            self._tell_damage(folder)
+            self._warn_of_closed_runs()
+            self._warn_of_damage(folder)
             await self._clean_up_first(folder)
             self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
             try:
@@ -207,7 +214,7 @@ class Run:
                         await self._end_overdue(ledger)
                 manifest = await self._finish(output, ledger)
             except anyio.get_cancelled_exc_class():
-                if self._begun:
+                if self._is_begun:
                     with anyio.move_on_after(_CLOSING_S, shield=True):
                         await self._finish(output, ledger, interrupted=True)
                 raise  # what was downloaded stays: the same command carries on with it
@@ -219,7 +226,7 @@ class Run:
             return manifest
 
     @property
-    def _needs_the_services_list(self) -> bool:
+    def _needs_service_list(self) -> bool:
         """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
         catalog, span = load_catalog(), self.settings.timespan
         return (
@@ -240,42 +247,42 @@ class Run:
         with disk_errors(output):
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
-    async def _look_back(self, ledger: Ledger, current: Current) -> None:
+    async def _find_earlier_run(self, ledger: Ledger, current: Current) -> None:
         """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
         now = self.clock.now()
-        self._past = review(
+        self._earlier = find_resumable(
             await ledger.runs(),
             key=self.request.as_key(self.settings),
             now=now,
             resume=self.resume,
             published=frozenset(snapshot.run_id for snapshot in current.datasets.values()),
         )
-        for run in self._past.closed:
+        for run in self._earlier.closed:
             await ledger.end_run(run.run_id, status=ABANDONED, summary=run.summary or {}, at=iso_utc(now))
-        earlier = self._past.carried_on
+        earlier = self._earlier.carried_on
         if earlier is None:
             self.run_id = new_run_id(now)
             return
-        self.run_id, self._started_at, self._begun = earlier.run_id, earlier.started_at, True
+        self.run_id, self._started_at, self._is_begun = earlier.run_id, earlier.started_at, True
         await ledger.resume_run(self.run_id, at=iso_utc(now))
         # Reports were ordered for the window as it was then.
         then = ExportRequest.of_run(earlier.request)
         self.request = replace(self.request, window=then.window and self.request.window and then.window)
 
-    def _tell_closed(self) -> None:
-        for run in self._past.closed:
+    def _warn_of_closed_runs(self) -> None:
+        for run in self._earlier.closed:
             self.events.warn("run.abandoned", abandoned=run.run_id, started_at=run.started_at)
             self._notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
             )
-        if (earlier := self._past.taken_over) is not None:
+        if (earlier := self._earlier.taken_over) is not None:
             self._notes.append(
                 f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
                 "left, and looks at every dataset again"
             )
 
-    def _tell_damage(self, folder: OutputFolder) -> None:
+    def _warn_of_damage(self, folder: OutputFolder) -> None:
         for dataset, what in folder.damaged.items():
             with about(dataset):
                 self.events.warn("snapshot.damaged", reason=what)
@@ -308,7 +315,7 @@ class Run:
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
             refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
-            plan = await plan_on(
+            plan = await plan_request(
                 self.request,
                 connection,
                 settings=self.settings,
@@ -322,7 +329,7 @@ class Run:
                 ledger=ledger,
                 run_id=self.run_id,
                 pulls=plan.pulls,
-                past=self._past,
+                earlier=self._earlier,
                 folder=folder,
                 now=self.clock.now(),
             )
@@ -331,7 +338,7 @@ class Run:
         except SettingsError:
             raise
         except BulkpullError as error:
-            await self._lose_all(error, ledger=ledger)
+            await self._fail_all(error, ledger=ledger)
             return
         fetched = [pull for pull in plan.pulls if self._will_convert(decisions[pull.dataset])]
         self._refused = await find_too_large(
@@ -341,9 +348,9 @@ class Run:
         look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
         self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
-        if self._look_form is not None:
-            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._look_form)
-        self._tell_plan(plan)
+        if self._poll_form is not None:
+            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._poll_form)
+        self._report_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
         if left and all(pull.dataset in self._refused for pull in left):
@@ -354,14 +361,14 @@ class Run:
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
                 async with anyio.create_task_group() as working:
-                    context = await equip(
+                    context = await create_context(
                         run_id=self.run_id,
                         settings=self.settings,
                         connection=connection,
                         ledger=ledger,
                         folder=folder,
                         conversions=conversions,
-                        leftovers=found.reusable,
+                        reusable=found.reusable,
                         clock=self.clock,
                         events=self.events,
                         background=working,
@@ -378,9 +385,9 @@ class Run:
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
                     executor = self._executor(context)
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
-                        working.start_soon(self._carry_out, decisions[pull.dataset], executor)
+                        working.start_soon(self._run_dataset, decisions[pull.dataset], executor)
                     delete_unneeded_reports(context, self._records.values(), orphans=found.orphans, notes=self._notes)
-                    self._tell_unused()
+                    self._note_unused_reports()
                     if not self.request.submit_only:
                         tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in left})
                 limit_tidying(context, watching)
@@ -390,7 +397,7 @@ class Run:
         since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
         return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
 
-    def _tell_plan(self, plan: Plan) -> None:
+    def _report_plan(self, plan: Plan) -> None:
         self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
         self._notes += [note for note in plan.notes if note not in self._notes]
         for note in plan.notes:
@@ -402,7 +409,7 @@ class Run:
 
     async def _list_reports(self, client: InsightsClient, folder: OutputFolder) -> list[Report] | None:
         """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
-        if self._past.is_empty and not folder.runs and not self.request.nightly:
+        if self._earlier.is_empty and not folder.runs and not self.request.nightly:
             return []
         reports = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
         if reports is None:
@@ -444,7 +451,7 @@ class Run:
                 client,
                 events=self.events,
                 form=max(await load_form(ledger, now=self.clock.now()), PollForm.ONE_STATUS),
-                remember=self._learn_form,
+                remember=self._remember_form,
                 retry=True,
             ),
             schedule=schedule_of(self.settings, now=client.service_time()) if is_nightly else None,
@@ -456,10 +463,10 @@ class Run:
         self._unused = unused_reports(found.listed or (), memories, used=used)
         return decisions
 
-    async def _learn_form(self, form: PollForm) -> None:
-        self._look_form = form  # noted once the ledger has a row for this run
+    async def _remember_form(self, form: PollForm) -> None:
+        self._poll_form = form  # noted once the ledger has a row for this run
 
-    def _tell_unused(self) -> None:
+    def _note_unused_reports(self) -> None:
         """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
         if not self._unused:
             return
@@ -474,20 +481,20 @@ class Run:
     def _will_convert(self, decision: Decision) -> bool:
         return not self.request.submit_only and decision.action is not Action.KEEP
 
-    async def _carry_out(self, decision: Decision, executor: DecisionExecutor) -> None:
+    async def _run_dataset(self, decision: Decision, executor: DecisionExecutor) -> None:
         """One dataset, whose faults end here: in its record."""
         record = self._records[decision.pull.dataset]
         with about(record.dataset):
             try:
                 if (refused := self._refused.get(record.dataset)) is not None:
                     raise refused
-                await executor.carry_out(decision, record)
+                await executor.execute(decision, record)
             except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
                 record_error(record, error)
             if record.status == "skipped":
                 is_submitted = record.dataset in self._submitted
-                stay(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
-            level = _LOUDNESS.get(record.status, Level.ERROR)
+                copy_published(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
+            level = _LEVELS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
     def _executor(self, context: RunContext) -> DecisionExecutor:
@@ -518,15 +525,15 @@ class Run:
         )
 
     async def _begin(self, ledger: Ledger) -> None:
-        if not self._begun:
+        if not self._is_begun:
             window_end = iso_utc(self.request.window.end) if self.request.window else None
             request = self.request.as_key(self.settings) | {
                 "window_end": window_end,
                 "account": self._account.as_dict(),
             }
             await ledger.begin_run(self.run_id, request=request, at=self._started_at)
-            self._begun = True
-            if (earlier := self._past.taken_over) is not None:
+            self._is_begun = True
+            if (earlier := self._earlier.taken_over) is not None:
                 await ledger.end_run(
                     earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
                 )
@@ -538,7 +545,7 @@ class Run:
         begun = [record for record in self._records.values() if record.dataset not in self._refused]
         return any(isinstance(record.error, local) for record in begun)
 
-    async def _lose_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
+    async def _fail_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
         """A record for every dataset that was asked for, where it did not come to any."""
         await self._begin(ledger)
         reads = {selection.name: selection.reads for selection in self.request.selections}
@@ -552,14 +559,14 @@ class Run:
         why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
         self._notes.append(f"the run ended because {why}; the same command resumes")
         if not self._records:
-            await self._lose_all(RunOverdue("the run had not created any report", why=why), ledger=ledger)
+            await self._fail_all(RunOverdue("the run had not created any report", why=why), ledger=ledger)
         for record in self._records.values():
             if record.status == "failed" and record.reason is None:
                 record_error(record, RunOverdue("not finished", why=why))
 
     async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
-        status = settle(records)
+        status = run_status(records)
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
         if await anyio.to_thread.run_sync(is_without_links, output):
@@ -595,7 +602,7 @@ class Run:
         except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
             self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
-        await self._keeper.complete(manifest)
+        await self._recorder.complete(manifest)
         return manifest
 
 

@@ -79,7 +79,7 @@ def delete_unneeded_reports(
     """
     for record in records:
         if record.status == "complete":
-            for report in context.leftovers.rest(record.dataset):
+            for report in context.reusable.rest(record.dataset):
                 context.clear_away(report, record=record)
     nowhere = DatasetRecord(dataset="", status="skipped", notes=notes)
     for report in orphans:

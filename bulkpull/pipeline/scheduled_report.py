@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError
 from bulkpull.model import Execution, Pull, Report, ReportStatus
-from bulkpull.pipeline.naming import earlier_mark_of, parse_report_name, pull_fingerprint
+from bulkpull.pipeline.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.report_memory import ReportMemory
 from bulkpull.query import normalise, parse
 from bulkpull.query.names import unique_names
@@ -55,7 +55,7 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
             without getting an answer. Reports of the same query count as well, whoever made them; another query of
             the same dataset may serve another output folder.
     """
-    known, marks = memory.ids | memory.ordered.keys(), _marks_of(pull)
+    known, marks = memory.ids | memory.ordered.keys(), _fingerprints_of(pull)
     found = [
         report
         for report in reports
@@ -78,7 +78,7 @@ def last_due(report: Report, now: datetime) -> datetime | None:
     return report.start_at + every * ((now - report.start_at) // every)
 
 
-def has_come(due_at: datetime, executions: Iterable[Execution]) -> bool:
+def has_arrived(due_at: datetime, executions: Iterable[Execution]) -> bool:
     """Whether one of the completed executions is the one that was due, or a later one."""
     return any(
         execution.generated_at is None or execution.generated_at >= due_at - CLOCK_TOLERANCE for execution in executions
@@ -89,7 +89,7 @@ def is_late(report: Report, executions: Iterable[Execution], *, now: datetime) -
     """Whether an execution of the report was due and is not among the completed ones."""
     due_at = last_due(report, now)
     own = [execution for execution in executions if execution.report_id == report.report_id]
-    return due_at is not None and not has_come(due_at, own)
+    return due_at is not None and not has_arrived(due_at, own)
 
 
 def first_start(now: datetime, *, lead_h: float) -> datetime:
@@ -120,7 +120,9 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
         return False
     if report.query_text is None:
         name = parse_report_name(report.name)
-        return report.window is None and (noted is not None or (name is not None and name.mark in _marks_of(pull)))
+        return report.window is None and (
+            noted is not None or (name is not None and name.mark in _fingerprints_of(pull))
+        )
     if question_of_text(report.query_text, pull, window=report.window) != question:
         return False
     # Of a report that nobody noted, only its query can tell whether it was made with the metrics.
@@ -131,10 +133,10 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
 
 def serves(report: Report, pull: Pull) -> bool:
     """Whether a scheduled report is active and executes the query of `pull`."""
-    return why_useless(report, pull, memory=ReportMemory(), schedule=None) is None
+    return unusable_reason(report, pull, memory=ReportMemory(), schedule=None) is None
 
 
-def why_useless(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule | None) -> str | None:
+def unusable_reason(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule | None) -> str | None:
     """
     Why a scheduled report does not serve a pull; `None` where it does.
 
@@ -142,13 +144,13 @@ def why_useless(report: Report, pull: Pull, *, memory: ReportMemory, schedule: S
         schedule: `None` where its times do not matter.
     """
     return (
-        _why_at_rest(report)
-        or _why_other_query(report, pull, memory=memory)
-        or (_why_other_times(report, pull, memory=memory, schedule=schedule) if schedule else None)
+        _inactive_reason(report)
+        or _query_mismatch(report, pull, memory=memory)
+        or (_schedule_mismatch(report, pull, memory=memory, schedule=schedule) if schedule else None)
     )
 
 
-def as_ordered(pull: Pull, report: Report) -> Pull:
+def as_executed(pull: Pull, report: Report) -> Pull:
     """The pull with the query that the report executes, which may be older than today's columns."""
     if report.query_text is None or _is_same_query(report.query_text, pull):
         return pull
@@ -167,8 +169,8 @@ def as_ordered(pull: Pull, report: Report) -> Pull:
     )
 
 
-def _marks_of(pull: Pull) -> set[str]:
-    return {pull_fingerprint(pull), earlier_mark_of(pull)}
+def _fingerprints_of(pull: Pull) -> set[str]:
+    return {pull_fingerprint(pull), earlier_fingerprint(pull)}
 
 
 def _has_metrics(query_text: str, pull: Pull) -> bool:
@@ -189,7 +191,7 @@ def _is_same_query(text: str, pull: Pull) -> bool:
     return normalise(text) == normalise(pull.query_text)
 
 
-def _why_at_rest(report: Report) -> str | None:
+def _inactive_reason(report: Report) -> str | None:
     if report.status.casefold() == ReportStatus.PAUSED.casefold():
         return "it was paused"
     if report.status.casefold() != ReportStatus.ACTIVE.casefold():
@@ -197,7 +199,7 @@ def _why_at_rest(report: Report) -> str | None:
     return None
 
 
-def _why_other_query(report: Report, pull: Pull, *, memory: ReportMemory) -> str | None:
+def _query_mismatch(report: Report, pull: Pull, *, memory: ReportMemory) -> str | None:
     if report.query_text is None:
         return "its query was deleted"
     if report.window is not None:
@@ -207,7 +209,7 @@ def _why_other_query(report: Report, pull: Pull, *, memory: ReportMemory) -> str
     return None if answers(report, pull, memory) else "it was made for another question"
 
 
-def _why_other_times(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> str | None:
+def _schedule_mismatch(report: Report, pull: Pull, *, memory: ReportMemory, schedule: Schedule) -> str | None:
     every_h = recurrence_h(pull)
     if report.recurrence_h is not None and report.recurrence_h > every_h:
         return f"it was changed to run every {report.recurrence_h} hours"

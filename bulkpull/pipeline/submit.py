@@ -71,7 +71,7 @@ class Submitter:
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
     _failed_listings: list[BulkpullError] = field(default_factory=list)
     _making: dict[str, anyio.Lock] = field(default_factory=dict)
-    _doubles: list[Query] = field(default_factory=list)
+    _duplicates: list[Query] = field(default_factory=list)
     _after_making: SharedLookup[Query] = field(init=False)
     _in_making: int = 0
     _all_made: anyio.Event = field(default_factory=anyio.Event)
@@ -111,14 +111,14 @@ class Submitter:
         query = await self._known_query(pull)
         if query is None:
             # One query a text, whatever windows and datasets ask for it at once.
-            async with self._making_of(pull):
+            async with self._creation_lock(pull):
                 query = (await self._known_queries()).get(normalise(pull.query_text))
                 if query is None:
                     async with self._pair():
                         return await self._order_on(await self._make_query(pull), pull, order)
         return await self._order_on(query, pull, order)
 
-    def _making_of(self, pull: Pull) -> anyio.Lock:
+    def _creation_lock(self, pull: Pull) -> anyio.Lock:
         return self._making.setdefault(normalise(pull.query_text), anyio.Lock())
 
     async def _order_on(self, query: Query, pull: Pull, order: Callable[[Query], Awaitable[Report]]) -> Report:
@@ -195,7 +195,7 @@ class Submitter:
                 self._all_made.set()
                 self._all_made = anyio.Event()
         self.events.emit("query.created", query_id=query.query_id)
-        known[normalise(pull.query_text)] = query = await self._oldest_like(query)
+        known[normalise(pull.query_text)] = query = await self._oldest_duplicate(query)
         return query
 
     async def _until_all_made(self) -> None:
@@ -203,7 +203,7 @@ class Submitter:
         if self._in_making:
             await sleep_unless(self._all_made, GATHER_S, clock=self.clock)
 
-    async def _oldest_like(self, made: Query) -> Query:
+    async def _oldest_duplicate(self, made: Query) -> Query:
         """
         The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
 
@@ -226,7 +226,7 @@ class Submitter:
         except NotFound:
             pass
         except (ReportingError, TransferError):
-            self._doubles.append(made)
+            self._duplicates.append(made)
         else:
             self.events.emit("query.deleted", query_id=made.query_id)
         return oldest
@@ -236,7 +236,7 @@ class Submitter:
         weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
         self._ordered[pull.dataset] += 1
         for refusals in itertools.count():
-            async with self.quota.turn(weight=weight, ahead=ahead):
+            async with self.quota.slot(weight=weight, ahead=ahead):
                 try:
                     report = await self.client.create_report(
                         name=name,
@@ -258,10 +258,10 @@ class Submitter:
                     self.events.emit("report.created", report_id=report.report_id)
                     return report
             if refused.kind == "active_reports":
-                await self._wait_for_room(refused, refusals)
+                await self._wait_for_quota(refused, refusals)
         raise AssertionError("an endless count ended")
 
-    async def _wait_for_room(self, refused: QuotaExceeded, refusals: int) -> None:
+    async def _wait_for_quota(self, refused: QuotaExceeded, refusals: int) -> None:
         """
         Wait until the quota of active reports may let one through: when one of ours is made, else for a while.
 
@@ -293,11 +293,11 @@ class Submitter:
                 for query in sorted(filter(is_ours, listed), key=_made_at):
                     # Of several of one text the oldest serves.
                     if self._queries.setdefault(normalise(query.text), query) is not query:
-                        self._doubles.append(query)
+                        self._duplicates.append(query)
             return self._queries
 
     def _forget(self, query: Query) -> None:
-        self._doubles = [double for double in self._doubles if double.query_id != query.query_id]
+        self._duplicates = [double for double in self._duplicates if double.query_id != query.query_id]
         known = self._queries.get(normalise(query.text)) if self._queries else None
         if self._queries and known and known.query_id == query.query_id:
             del self._queries[normalise(query.text)]
@@ -315,7 +315,7 @@ class Submitter:
         """
         known = await self._known_queries()
         unwanted = [query for text, query in known.items() if text not in self._wanted]
-        idle = [query for query in (*unwanted, *self._doubles) if among is None or query.query_id in among]
+        idle = [query for query in (*unwanted, *self._duplicates) if among is None or query.query_id in among]
         if not idle:
             return False
         try:

@@ -73,7 +73,7 @@ def as_text(_: frozenset[str]) -> str:
     return TEXT
 
 
-def disagreements(parts: Sequence[ConvertedPull], *, choose: Callable[[frozenset[str]], str]) -> dict[str, Goal]:
+def type_conflicts(parts: Sequence[ConvertedPull], *, choose: Callable[[frozenset[str]], str]) -> dict[str, Goal]:
     """
     The columns on whose type or form of dates the parts do not agree, with what all of them should have.
 

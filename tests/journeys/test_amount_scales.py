@@ -16,7 +16,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.events import Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import DatasetRecord
-from bulkpull.pipeline.request import asked_for
+from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator
 
@@ -75,7 +75,7 @@ async def test_a_growing_snapshot_gives_the_windows_that_it_keeps_the_scale_of_t
         async with Simulator(scenario, clock=clock) as simulator:
             settings = settings_for(simulator, tmp_path)
             window = Window(since, clock.now())
-            request = asked_for((), settings=settings, selections=(selection,), window=window, open_ended=True)
+            request = create_request((), settings=settings, selections=(selection,), window=window, open_ended=True)
             run = Run(request, settings, Events(), account=ACCOUNT, clock=clock)
             records += (await run.export()).datasets
             frames.append(bulkpull.scan(tmp_path, "history").collect())

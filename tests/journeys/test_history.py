@@ -18,7 +18,7 @@ from bulkpull.events import Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.verify import Verifier
-from bulkpull.pipeline.request import asked_for
+from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
@@ -32,7 +32,7 @@ async def grow(
     """Export the history, with `--since` or as the settings alone ask for it."""
     settings = settings_for(simulator, output)
     selection = Selection(name=NAME, dataset=MONTHLY, keep="append")
-    request = asked_for(
+    request = create_request(
         (),
         settings=settings,
         selections=(selection,),
@@ -173,7 +173,7 @@ async def test_a_history_is_not_cut_by_an_earlier_end(tmp_path: Path) -> None:
         settings = settings_for(simulator, tmp_path)
         selection = Selection(name=NAME, dataset=MONTHLY, keep="append")
         shorter = Window(since, datetime(2026, 2, 1, tzinfo=UTC))
-        request = asked_for((), settings=settings, selections=(selection,), window=shorter)
+        request = create_request((), settings=settings, selections=(selection,), window=shorter)
         manifest = await Run(request, settings, Events(), account=ACCOUNT, clock=clock).export()
 
     assert "ends on 2026-03-20" in str(manifest.datasets[0].reason)

@@ -19,7 +19,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.events import Event, Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest
-from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
@@ -48,7 +48,7 @@ class Folder:
         settings = settings_for(self.simulator, self.output, **changes)
         request = ExportRequest(datasets, window=window, nightly=nightly, submit_only=submit_only)
         if selection is not None:
-            request = asked_for((), settings=settings, selections=(selection,), nightly=nightly, window=window)
+            request = create_request((), settings=settings, selections=(selection,), nightly=nightly, window=window)
         events = Events(*([listener] if listener else []))
         return await Run(request, settings, events, clock=self.clock, resume=resume, account=ACCOUNT).export()
 

@@ -17,7 +17,7 @@ from bulkpull.events import Events
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import DatasetRecord, Manifest
-from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
@@ -142,7 +142,7 @@ async def test_types_stay_within_the_snapshots_of_one_question(tmp_path: Path) -
 
     async def run(simulator: Simulator, *names: str, queries: tuple[Selection, ...] = ()) -> DatasetRecord:
         settings = settings_for(simulator, tmp_path, on_drift="fail")
-        request = asked_for(names, settings=settings, selections=queries)
+        request = create_request(names, settings=settings, selections=queries)
         manifest = await Run(request, settings, Events(), account=ACCOUNT).export()
         return manifest.datasets[0]
 
@@ -203,7 +203,9 @@ async def test_nights_keep_selections_and_order_a_changed_one_at_once(tmp_path: 
         for query in (RECENT, RECENT, changed, changed):
             before = len(simulator.calls)
             settings = settings_for(simulator, tmp_path, queries=[query])
-            manifest = await Run(asked_for(("recent",), settings=settings, nightly=True), settings, Events()).export()
+            manifest = await Run(
+                create_request(("recent",), settings=settings, nightly=True), settings, Events()
+            ).export()
             posted = [call for call in simulator.calls[before:] if call.method == "POST" and call.endpoint != "token"]
             made.append(len(posted))
             fates.append((manifest.datasets[0].status, manifest.datasets[0].rows))

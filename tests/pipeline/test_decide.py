@@ -176,7 +176,7 @@ def test_an_execution_that_never_began_is_missed_after_the_time_that_it_may_take
     assert decision.missed == (DUE_3_H_AGO, NOW - timedelta(hours=4))
     assert (decision.action, decision.due_at) == (ORDER, NOW - timedelta(hours=4))
     assert decision.schedule == ScheduleDecision(
-        TODAY, replaced=(DUE_3_H_AGO,), why_replaced="the execution due at 2026-11-23T22:00:00Z has not come "
+        TODAY, replaced=(DUE_3_H_AGO,), replace_reason="the execution due at 2026-11-23T22:00:00Z has not come "
         "(it has not begun)", is_own=True,
     )  # fmt: skip
 
@@ -214,7 +214,7 @@ def test_a_scheduled_report_of_no_use_is_replaced_and_what_it_still_holds_is_bro
 
     assert decision.schedule is not None
     assert (decision.schedule.serving, decision.schedule.replaced) == (None, (report,))
-    assert why in str(decision.schedule.why_replaced)
+    assert why in str(decision.schedule.replace_reason)
     assert decision.execution == execution()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bulkpull.clock import iso_utc
 from bulkpull.output.ledger import RunEntry
-from bulkpull.pipeline.resume import review
+from bulkpull.pipeline.resume import find_resumable
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 KEY = {"datasets": ["azureusage"], "since": "2016-01-01T00:00:00Z"}
@@ -23,7 +23,7 @@ def run(*, began_h: float, active_h: float | None = None) -> RunEntry:
 @pytest.mark.case("W13")
 def test_a_run_of_many_windows_is_carried_on_a_day_after_it_began() -> None:
     """130 windows at five reports an hour take 26 hours."""
-    past = review([run(began_h=26, active_h=0.5)], key=KEY, now=NOW)
+    past = find_resumable([run(began_h=26, active_h=0.5)], key=KEY, now=NOW)
 
     assert past.carried_on is not None
     assert past.closed == ()
@@ -31,7 +31,7 @@ def test_a_run_of_many_windows_is_carried_on_a_day_after_it_began() -> None:
 
 @pytest.mark.case("W13")
 def test_a_run_that_did_nothing_for_a_day_is_closed() -> None:
-    past = review([run(began_h=50, active_h=25)], key=KEY, now=NOW)
+    past = find_resumable([run(began_h=50, active_h=25)], key=KEY, now=NOW)
 
     assert past.carried_on is None
     assert [entry.run_id for entry in past.closed] == ["run"]

@@ -14,7 +14,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.pipeline.plan import Plan, make_plan
-from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.request import ExportRequest, create_request
 
 AZURE = OfferedDataset(
     "AzureUsage",
@@ -201,7 +201,7 @@ QUERIES = (of_azure(name="big"), of_azure(name="small"))
 def test_names_are_those_of_datasets_and_of_queries_alike(
     names: tuple[str, ...], datasets: tuple[str, ...], selections: list[str], only: bool
 ) -> None:
-    request = asked_for(names, settings=Settings(queries=QUERIES))
+    request = create_request(names, settings=Settings(queries=QUERIES))
 
     assert request.datasets == datasets
     assert [selection.name for selection in request.selections] == selections

@@ -14,7 +14,7 @@ from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.output import atomic_files
 from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
-from bulkpull.pipeline.publish import Publisher, Staged, find_schema_drift, hold_back
+from bulkpull.pipeline.publish import Publisher, Staged, check_publishable, find_schema_drift
 from bulkpull.question import Question
 
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
@@ -197,7 +197,7 @@ DEFAULTS = {
 )
 def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: str) -> None:
     with pytest.raises(HeldBack, match=words) as held:
-        hold_back("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
+        check_publishable("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
     assert f"bulkpull runs publish {RUN_1} Profile" in held.value.reason
 
 
@@ -213,4 +213,4 @@ def test_what_would_hurt_readers_is_held_back(change: dict[str, object], words: 
     ],
 )
 def test_what_does_no_harm_is_published(change: dict[str, object]) -> None:
-    hold_back("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]
+    check_publishable("Profile", **(DEFAULTS | change))  # type: ignore[arg-type]

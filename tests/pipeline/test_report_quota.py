@@ -74,7 +74,7 @@ async def create_all(weights: dict[str, float], *, limit: int, reported: bool = 
 
     async def create(name: str) -> None:
         while True:
-            async with quota.turn(weight=weights[name]):
+            async with quota.slot(weight=weights[name]):
                 await anyio.lowlevel.checkpoint()
                 if service.create(name):
                     quota.succeeded()
@@ -130,7 +130,7 @@ async def test_a_cancelled_turn_lets_the_next_one_through() -> None:
 
     async def hold(scope: anyio.CancelScope, entered: anyio.Event) -> None:
         with scope:
-            async with quota.turn(weight=1):
+            async with quota.slot(weight=1):
                 entered.set()
                 await anyio.sleep_forever()
 

@@ -13,7 +13,7 @@ from bulkpull.conversion.parquet_types import common_type
 from bulkpull.model import Execution, OfferedDataset, Pull
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.download import DownloadedFile
-from bulkpull.pipeline.type_merge import Goal, as_text, disagreements, published_columns
+from bulkpull.pipeline.type_merge import Goal, as_text, published_columns, type_conflicts
 
 
 def part(kind: str, form: str | None = None, *, empty: bool = False) -> ConvertedPull:
@@ -39,7 +39,7 @@ def part(kind: str, form: str | None = None, *, empty: bool = False) -> Converte
     ],
 )
 def test_parts_agree_on_the_form_of_dates_as_on_types(parts: Sequence[ConvertedPull], goal: Goal | None) -> None:
-    assert disagreements(parts, choose=common_type) == ({"Month": goal} if goal else {})
+    assert type_conflicts(parts, choose=common_type) == ({"Month": goal} if goal else {})
 
 
 @pytest.mark.fault(89)
@@ -58,14 +58,14 @@ def test_parts_meet_in_the_narrowest_type_that_holds_all_of_their_numbers(
 ) -> None:
     parts = [part(kind) for kind in kinds]
 
-    assert disagreements(parts, choose=common_type) == ({"Month": Goal(goal)} if goal else {})
+    assert type_conflicts(parts, choose=common_type) == ({"Month": Goal(goal)} if goal else {})
 
 
 @pytest.mark.case("W9")
 def test_forms_that_could_not_be_agreed_on_become_text() -> None:
     parts = [part("Date", "%m/%d/%Y"), part("Date", "%-m/%-d/%Y")]
 
-    assert disagreements(parts, choose=as_text) == {"Month": Goal("String")}
+    assert type_conflicts(parts, choose=as_text) == {"Month": Goal("String")}
 
 
 @pytest.mark.case("W9")

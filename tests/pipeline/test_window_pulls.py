@@ -41,14 +41,14 @@ class Service:
         self.days, self.refused, self.error = days, refused, error
         self.orders: Counter[tuple[datetime, datetime]] = Counter()
         self.gathering = WindowPulls(
-            bring=self.bring, attempts=ATTEMPTS, may_halve=may_need_less, tell_split=self.hear_of_split
+            run_pull=self.run_pull, attempts=ATTEMPTS, may_halve=may_need_less, on_split=self.hear_of_split
         )
 
-    async def bring(self, pull: Pull, attempts: int) -> ConvertedPull:
+    async def run_pull(self, pull: Pull, attempts: int) -> ConvertedPull:
         assert pull.window is not None
         window = pull.window
         for _ in range(attempts):
-            self.gathering.refuse_to_order()
+            self.gathering.check_may_order()
             self.orders[window.start, window.end] += 1
             await anyio.lowlevel.checkpoint()
             if self.orders.total() == self.refused:

@@ -46,7 +46,7 @@ from bulkpull.model import Window
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Manifest
 from bulkpull.pipeline.nightly.scheduled_reports import unused_reports
-from bulkpull.pipeline.request import ExportRequest, asked_for
+from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
@@ -295,7 +295,7 @@ class ChangingRuns(RuleBasedStateMachine):
         request = ExportRequest(datasets, **how)  # type: ignore[arg-type]
         if where is not None:
             selection = Selection(name=NAME, dataset="OfficeUsage", select="MpnId, Month, Provenance", where=where)
-            request = asked_for((), settings=settings, selections=(selection,), **how)
+            request = create_request((), settings=settings, selections=(selection,), **how)
         run = Run(request, settings, Events(self.cutting(cancel_after)), clock=self.clock)
         manifest = await self.ended(run, kill_at=kill_at)
         if manifest is not None and not manifest.interrupted and command != "submit_only":

@@ -27,7 +27,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_memory import UNCHANGED, ReportMemory
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_on, read_refusals
+from bulkpull.pipeline.request import ExportRequest, check_offline, plan_request, read_refusals
 
 
 async def plan_nightly(
@@ -49,7 +49,7 @@ async def plan_nightly(
     memories, unchanged, form = await _noted(output, now=clock.now())
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
-        plan = await plan_on(
+        plan = await plan_request(
             request,
             connection,
             settings=settings,
