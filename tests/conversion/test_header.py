@@ -82,6 +82,12 @@ def test_two_fields_of_one_column_under_different_spellings_leave_one_as_extra()
     assert found.extra == (("MPN Id", 0),)
 
 
+@pytest.mark.fault(80)
+def test_two_fields_that_match_one_column_equally_well_are_refused() -> None:
+    with pytest.raises(NotTheReport, match="more than one column that may be 'MPNId': 'MPN Id', 'mpn_id'"):
+        layout("MPN Id,Month,mpn_id", "MPNId", "Month")
+
+
 @pytest.mark.fault(86)
 @pytest.mark.parametrize("line", ["MPNId,Month".encode("utf-16-le"), "MPNId,Month".encode("utf-16-be")])
 def test_utf_16_without_a_mark_is_refused_with_words(line: bytes) -> None:

@@ -155,7 +155,11 @@ _PUBLISH = ("tests/pipeline/test_publish.py",)
 _RETIRE = ("tests/output/test_retention.py",)
 _LEFTOVERS = ("tests/pipeline/test_reusable_work.py",)
 _QUOTA = ("tests/pipeline/test_report_quota.py",)
-_WINDOWS = ("tests/pipeline/test_date_windows.py", "tests/pipeline/test_window_agreement.py")
+_WINDOWS = (
+    "tests/pipeline/test_date_windows.py",
+    "tests/pipeline/test_window_agreement.py",
+    "tests/pipeline/test_window_check.py",
+)
 _CUT = ("tests/conversion/test_window_cut.py",)
 _READER = (
     "tests/conversion/test_one_reader.py",
