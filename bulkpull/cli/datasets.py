@@ -57,11 +57,11 @@ def datasets(
     names = (name,) if name is not None else ()
     with_queries = common.as_json or name is not None
 
-    async def look(client: InsightsClient) -> tuple[list[OfferedDataset], list[Query]]:
+    async def fetch(client: InsightsClient) -> tuple[list[OfferedDataset], list[Query]]:
         return await client.get_datasets(), await _system_queries(client) if with_queries else []
 
     with command_settings(common, demo=demo) as settings:
-        offered, queries = call_service(look, settings=settings, common=common, names=names)
+        offered, queries = call_service(fetch, settings=settings, common=common, names=names)
     catalog = load_catalog()
     offer = describe(offered, queries=queries, catalog=catalog, choice=settings.metrics)
     if name is not None:

@@ -83,7 +83,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
 
 def plan_as_rows(plan: Plan, decisions: Mapping[str, Decision] | None = None) -> list[dict[str, Any]]:
     """
-    The plan as JSON values: what is pulled first, then what is not to be had and why (pure).
+    The plan as JSON values: first the pulls, then unavailable datasets with the reason (pure).
 
     Args:
         decisions: What a nightly run would do, by dataset.

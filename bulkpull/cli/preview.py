@@ -118,7 +118,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
     names = (subject.dataset,) if subject.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=subject.timespan) as settings:
         # Source: behaviours 69, 78 and 79.
-        async def look(client: InsightsClient) -> Preview:
+        async def fetch(client: InsightsClient) -> Preview:
             if subject.dataset is not None:
                 dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, common=common)
             else:
@@ -131,7 +131,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
             )
             return Preview(dataset, query_id, text, rows, client.redacted)
 
-        found = call_service(look, settings=settings, common=common, names=names)
+        found = call_service(fetch, settings=settings, common=common, names=names)
     if common.as_json:
         print_json(found.as_values())
     elif found.rows:
@@ -195,8 +195,8 @@ async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: 
 def _print_table(rows: Rows) -> None:
     console = data_console()
     names = list(rows[0])
-    # What is piped onward is cut nowhere.
-    shown = names if console.width >= PIPED_WIDTH else that_fit(names, rows, width=console.width)
+    # Piped output is never cut.
+    shown = names if console.width >= PIPED_WIDTH else columns_that_fit(names, rows, width=console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in shown:
         widest = None if console.width >= PIPED_WIDTH else _width(name)
@@ -209,7 +209,7 @@ def _print_table(rows: Rows) -> None:
         print_message(f"{plural(hidden, 'column')} did not fit: --json or a pipe shows all")
 
 
-def that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:
+def columns_that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:
     """The first columns that fit side by side into `width`; at least one (pure)."""
     shown: list[str] = []
     for name in names:

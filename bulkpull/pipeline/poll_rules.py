@@ -15,7 +15,7 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 
 # An interval of a fifteenth of the age looks at most 7 % (on average 3 %) too late, and about 40 times an hour.
 _SHARE_OF_AGE = 1 / 15
-# A report that takes so many times as long as earlier ones of its dataset is ordered anew; half an hour at the least.
+# A report that takes so many times as long as earlier ones of its dataset is ordered again; at least half an hour.
 _TIMES_USUAL = 8.0
 _SHORTEST_DEADLINE_S = 1_800.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -58,7 +58,7 @@ class PollSchedule:
         How long a report is waited for: eight times what earlier ones took, within half an hour and `deadline_s`.
 
         Args:
-            usual_s: What earlier reports of the dataset took, seconds; `None` where nobody knows.
+            usual_s: How long earlier reports of the dataset took, seconds; `None` if unknown.
         """
         if usual_s is None:
             return self.deadline_s

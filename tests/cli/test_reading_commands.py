@@ -9,7 +9,7 @@ import pytest
 from command_line import OFFERED, SMALL, Command, Serve, small
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.preview import that_fit
+from bulkpull.cli.preview import columns_that_fit
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.simulator import Fault
 
@@ -206,8 +206,8 @@ def test_a_preview_fits_the_terminal_and_says_what_did_not(command: Command, ser
 
 
 def test_a_column_that_is_alone_too_wide_is_shown_all_the_same() -> None:
-    assert that_fit(["a", "b"], [{"a": "x" * 50, "b": "y"}], width=10) == ["a"]
-    assert that_fit(["a", "b"], [{"a": "x", "b": "y"}], width=10) == ["a", "b"]
+    assert columns_that_fit(["a", "b"], [{"a": "x" * 50, "b": "y"}], width=10) == ["a"]
+    assert columns_that_fit(["a", "b"], [{"a": "x", "b": "y"}], width=10) == ["a", "b"]
 
 
 @pytest.mark.behaviour(79)

@@ -24,7 +24,7 @@ import pytest
 from bulkpull import platforms
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.atomic_files import replace_symlink
-from bulkpull.output.lock import _may_live
+from bulkpull.output.lock import _may_be_running
 from bulkpull.platforms import MacOS, Platform, Posix, Windows, choose_platform, windows
 from bulkpull.transfer.partial_file import PartialFile
 
@@ -184,7 +184,7 @@ def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Wind
     writer.write_text(f'{{"host": "{socket.gethostname()}", "pid": 4711}}')
     for is_alive in (True, False):
         on_windows.is_process_alive = lambda _, answer=is_alive: answer  # type: ignore[method-assign, misc]
-        assert _may_live(writer) is is_alive
+        assert _may_be_running(writer) is is_alive
 
 
 def test_windows_receives_ctrl_c_although_its_event_loops_have_no_signal_handlers(
