@@ -312,15 +312,15 @@ def test_a_variable_is_set_in_the_words_of_the_shell() -> None:
 def test_calls_that_a_system_lacks_are_made_in_the_platform_modules_only() -> None:
     package = Path(platforms.__file__).parent.parent
     # It asks for each capability of its own, and has a second way without them.
-    allowed = {package / "records" / "beneath.py"}
+    allowed = {package / "output" / "no_follow.py"}
     not_portable = {f"os.{name}" for name in NOT_ON_WINDOWS} | {
         "os.kill", "os.name", "os.symlink", "os.fchmod", "os.set_blocking", "sys.platform", "signal.SIGKILL",
         "signal.SIGTERM", "os.fsync", "os.sync",
     }  # fmt: skip
     # The name of the system's own password store, for people.
     reported = {
-        (package / "tokencache" / "stores.py", "sys.platform"),
-        (package / "cli" / "work" / "bundle.py", "sys.platform"),
+        (package / "auth" / "token_stores.py", "sys.platform"),
+        (package / "cli" / "run_bundle.py", "sys.platform"),
     }
 
     for file in package.rglob("*.py"):
