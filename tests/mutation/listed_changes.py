@@ -561,8 +561,8 @@ BY_LAYER = (
     ),
     Change(
         "a failed look ends every wait",
-        "except (ReportingError, TransferError) as error:\n            # A look that failed",
-        "except TransferError as error:\n            # A look that failed",
+        "except (ReportingError, TransferError) as error:\n            # A failed poll",
+        "except TransferError as error:\n            # A failed poll",
         _POLL,
     ),
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
