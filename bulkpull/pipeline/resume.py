@@ -236,7 +236,15 @@ async def find_reusable(
         )
         for known_id in sorted((named & known) - {run_id})
     ]
-    found: SortedReports = sort_reports(reports, run_id=run_id, wanted=marks, runs=runs, now=now, answered=answered)
+    found: SortedReports = sort_reports(
+        reports,
+        run_id=run_id,
+        wanted=marks,
+        runs=runs,
+        now=now,
+        answered=answered,
+        published_reports=await _published_reports(parts, folder, ledger=ledger, since=iso_utc(now - KEPT)),
+    )
     kept: list[StepEntry] = []
     for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
         end = windows.get(str(entry.facts.get("mark")))
@@ -254,6 +262,16 @@ def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
     if record is None or pull.dataset in folder.damaged or record.question_sha256 != question_of(pull).sha256:
         return None
     return datetime.fromisoformat(record.generated_at) if record.generated_at else None
+
+
+async def _published_reports(pulls: Iterable[Pull], folder: OutputFolder, *, ledger: Ledger, since: str) -> set[str]:
+    """The reports whose data are published for these pulls; where the manifest is missing, the ledger tells them."""
+    records = [record for pull in pulls if (record := folder.published.get(pull.dataset)) is not None]
+    parts = [part for record in records for part in (record, *record.parts)]
+    executions = {part.execution_id for part in parts}
+    noted = [entry.facts for entry in await ledger.noted("execution", since=since)]
+    by_execution = {facts.get("report_id") for facts in noted if facts.get("execution_id") in executions}
+    return {str(report_id) for report_id in {part.report_id for part in parts} | by_execution if report_id is not None}
 
 
 def _is_outdated(entry: StepEntry, answered: Mapping[str, datetime]) -> bool:

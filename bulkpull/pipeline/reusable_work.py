@@ -7,7 +7,7 @@ runs are used if they answer the same question, and deleted otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -101,6 +101,7 @@ def sort_reports(
     runs: Iterable[KnownRun],
     now: datetime,
     answered: Mapping[str, datetime] = MappingProxyType({}),
+    published_reports: Collection[str] = (),
 ) -> SortedReports:
     """
     Sort the one-off reports that carry our names (pure).
@@ -112,6 +113,8 @@ def sort_reports(
             folder, or another machine, may be waiting for them.
         answered: When the data were made that are published for the same question, by mark. A report that was ordered
             before would put older data in their place (case N18).
+        published_reports: Ids of the reports whose data are published. A run that was killed between the publication
+            and its note in the ledger collects the same data again, and orders nothing.
     """
     known = {run.run_id: run for run in (*runs, KnownRun(run_id))}
     named = [(name, report) for report in reports if (name := parse_report_name(report.name)) and name.run_id]
@@ -121,7 +124,8 @@ def sort_reports(
         ordered_at, made_at = report.created_at or name.ordered_at, answered.get(wanted.get(name.mark, name.mark))
         if run is None:
             continue
-        if made_at is not None and ordered_at is not None and ordered_at < made_at:
+        is_same = report.report_id in published_reports
+        if made_at is not None and ordered_at is not None and ordered_at < made_at and not is_same:
             if not run.keeps_reports:
                 result.orphans.append(report)
         elif name.run_id == run_id:
