@@ -69,9 +69,9 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     elif not common.quiet:
         print_table(_table(rows))
         too_many = too_many_reports(rows, most=settings.reports_per_dataset)
-        note_lines = [f"note:  {note}" for note in (*plan.notes, estimate.sentence, *too_many)]
-        for line in (*_metrics_and_reasons(rows), *note_lines):
-            print_message(line)
+        _print_metrics_and_reasons(rows)
+        for note in (*plan.notes, estimate.sentence, *too_many):
+            print_message(f"note:  {note}")
         for row in rows:
             if row["source"] and row["query"]:
                 print_data(f"\n{row['dataset']}: {visible(row['query'], lines=True)}")
@@ -184,11 +184,11 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is too long for a column of the table: the names of the metrics, and each reason once (pure)."""
+def _print_metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what is too long for a column of the table: the names of the metrics, and each reason once."""
     metrics = [f"{row['dataset']}: {', '.join(row['metrics'])}" for row in rows if row["metrics"]]
     reasons = group_by_reason((row["dataset"], row["reason"]) for row in rows if row["reason"])
-    return [
-        *([f"metrics: {'; '.join(metrics)}"] if metrics else []),
-        *(f"note:  {join_some(datasets)}: {reason}" for datasets, reason in reasons),
-    ]
+    if metrics:
+        print_data(visible(f"metrics: {'; '.join(metrics)}"))
+    for datasets, reason in reasons:
+        print_data(visible(f"reason:  {join_some(datasets)}: {reason}"))
