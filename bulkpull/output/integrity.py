@@ -50,10 +50,10 @@ def integrity_problems(
     file_rows = sum(file.rows for file in record.files)
     if file_rows != record.rows:
         yield folder, f"the manifest tells {record.rows:,} rows for it, and {file_rows:,} for its files"
-    for stranger in sorted(
+    for unexpected in sorted(
         set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
     ):
-        yield f"{folder}/{stranger}", "no run has written this file, but readers that use a pattern read it as data"
+        yield f"{folder}/{unexpected}", "no run has written this file, but readers that use a pattern read it as data"
 
 
 def size_of(output: Path, path: str) -> int | None:

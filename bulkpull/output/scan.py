@@ -81,10 +81,10 @@ def common_types(
 
 def _common(types: Iterable[tuple[pl.DataType, bool]]) -> pl.DataType:
     types = list(types)
-    telling = [dtype for dtype, is_empty in types if not is_empty]
-    if not telling:
+    informative = [dtype for dtype, is_empty in types if not is_empty]
+    if not informative:
         return types[-1][0]
-    return reduce(lambda one, other: widen(one, other) or pl.String(), telling)
+    return reduce(lambda one, other: widen(one, other) or pl.String(), informative)
 
 
 def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | None) -> pl.Expr:

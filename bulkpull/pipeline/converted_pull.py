@@ -101,7 +101,7 @@ class KeptPart:
     A converted pull found in the ledger.
 
     Attributes:
-        is_as_asked: It was converted with today's columns and bounds; else its stored file has to be converted again.
+        is_as_requested: It was converted with today's columns and bounds; else its file is converted again.
     """
 
     part: ConvertedPull

@@ -91,7 +91,7 @@ class DatasetExport:
         pull: The whole window.
         record: Its part of the manifest, filled in as the steps succeed.
         execution: A completed execution of a scheduled report; then nothing is ordered.
-        only_news: Data that are published already make no new snapshot.
+        only_new_data: Data that are published already make no new snapshot.
         reset_types: Columns take the types that today's values allow; types of earlier snapshots are ignored.
     """
 
@@ -99,7 +99,7 @@ class DatasetExport:
     context: RunContext
     record: DatasetRecord
     execution: Execution | None = None
-    only_news: bool = False
+    only_new_data: bool = False
     reset_types: bool = False
     _baseline: DatasetRecord | None = None
     _ordered: list[Report] = field(default_factory=list)
@@ -116,7 +116,7 @@ class DatasetExport:
 
         Raises:
             BulkpullError: The first error that no retry could fix. Nothing half-written is visible.
-            Unchanged: With `only_news`: the data are those of the current snapshot.
+            Unchanged: With `only_new_data`: the data are those of the current snapshot.
         """
         await self._find_baseline()
         try:
@@ -166,8 +166,8 @@ class DatasetExport:
     async def _fetch_windows(self, pulls: Sequence[Pull]) -> list[ConvertedPull]:
         """All parts in the order of their windows, with one set of types and without duplicate rows."""
         self._require_reports(pulls)
-        gathering = WindowPulls(
-            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=gathering.check_may_order),
+        window_pulls = WindowPulls(
+            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=window_pulls.check_may_order),
             attempts=self.context.settings.report_attempts,
             may_halve=self._may_halve,
             on_split=self._note_split,
@@ -175,7 +175,7 @@ class DatasetExport:
             is_ordered=lambda pull: self.context.reusable.has(pull_fingerprint(pull)),
         )
         try:
-            parts = await gathering.gather(pulls)
+            parts = await window_pulls.gather(pulls)
         except HoldsWhole as found:
             assert self._windows is not None
             parts = [await self._windows.cut_out(found)]
@@ -361,7 +361,7 @@ class DatasetExport:
             columns=self._columns() if columns is None else columns,
             bounds=bounds or self._bounds(pull),
             execution=self.execution,
-            known_md5=published.stored_md5 if published and self.only_news and self._is_same_question else None,
+            known_md5=published.stored_md5 if published and self.only_new_data and self._is_same_question else None,
             question=self._question,
             ordered=self._ordered,
         )
@@ -408,7 +408,7 @@ class DatasetExport:
         self._describe(parts)
         published = self._published
         is_same = published is not None and self._is_same_question and published.content_hash == record.content_hash
-        if self.only_news and is_same:
+        if self.only_new_data and is_same:
             raise Unchanged(f"execution {record.execution_id} has data that are already published")
         baseline = self._baseline
         drift = find_schema_drift(

@@ -34,14 +34,14 @@ class DecisionExecutor:
     Executes decisions.
 
     Args:
-        only_news: Data that are published already make no new snapshot.
+        only_new_data: Data that are published already make no new snapshot.
         reset_types: As in `DatasetExport`.
         submit: Orders the reports of an export for a later run to collect; `None` fetches the data now.
     """
 
     context: RunContext
     maker: ScheduledReportMaker
-    only_news: bool = False
+    only_new_data: bool = False
     reset_types: bool = False
     submit: Callable[[DatasetExport], Awaitable[None]] | None = None
 
@@ -92,7 +92,7 @@ class DecisionExecutor:
             self.context,
             record,
             execution=execution,
-            only_news=self.only_news,
+            only_new_data=self.only_new_data,
             reset_types=self.reset_types,
         )
         if self.submit is not None:

@@ -87,20 +87,20 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
     earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
     """
-    mine = [
+    own = [
         execution
         for execution in answers
         if execution.report_id == report.report_id and not _is_older(execution, report)
     ]
-    completed = [execution for execution in mine if execution.is_completed]
+    completed = [execution for execution in own if execution.is_completed]
     ready = [execution for execution in completed if execution.link is not None]
     if ready:
         return ExecutionState.READY, max(ready, key=lambda execution: execution.generated_at or _NEVER)
     if completed:
         return ExecutionState.WITHOUT_LINK, completed[0]
-    if not mine:
+    if not own:
         return ExecutionState.ABSENT, None
-    latest = mine[0]
+    latest = own[0]
     if latest.has_failed:
         return ExecutionState.FAILED, latest
     paused = latest.status.casefold() == ExecutionStatus.PAUSED.casefold()

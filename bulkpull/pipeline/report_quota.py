@@ -33,8 +33,8 @@ def next_opening(
     run, or the portal, used the quota), the service is asked again after a twentieth of the window, then two, four, …
     """
     recent = sorted(moment for moment in created_at if moment > now - window_s)
-    explained = recent and (limit is None or len(recent) >= limit) and refused_in_a_row <= 1
-    if explained:
+    is_explained = recent and (limit is None or len(recent) >= limit) and refused_in_a_row <= 1
+    if is_explained:
         oldest = recent[0] if limit is None else recent[-limit]
         return oldest + window_s * (1 + _MARGIN)
     return now + min(window_s, window_s * _SHARE * 2.0 ** max(0, refused_in_a_row - 1))

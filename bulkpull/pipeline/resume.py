@@ -148,8 +148,8 @@ def find_resumable(
 
 def is_young(run: RunEntry, *, now: datetime) -> bool:
     """Whether it was active within a day; a whole run under a quota may take longer than that."""
-    did = (run.started_at, run.ended_at, run.active_at)
-    return now - max(datetime.fromisoformat(moment) for moment in did if moment) < FRESH
+    activity = (run.started_at, run.ended_at, run.active_at)
+    return now - max(datetime.fromisoformat(moment) for moment in activity if moment) < FRESH
 
 
 async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder) -> dict[str, DatasetRecord]:

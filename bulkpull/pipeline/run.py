@@ -508,7 +508,7 @@ class Run:
         return DecisionExecutor(
             context,
             maker,
-            only_news=self.request.nightly,
+            only_new_data=self.request.nightly,
             reset_types=self.request.reset_types,
             submit=self._submit if self.request.submit_only else None,
         )

@@ -83,9 +83,9 @@ def type_conflicts(parts: Sequence[ConvertedPull], *, choose: Callable[[frozense
     for columns in zip(*(part.table.columns for part in parts), strict=True):
         types = frozenset(column.type for column in columns)
         # A window without a value in the column says nothing of its type.
-        telling = [column for column in columns if not column.empty] or list(columns)
-        formats = dict.fromkeys(column.format for column in telling if column.format)
-        chosen = {column.type for column in telling}
+        informative = [column for column in columns if not column.empty] or list(columns)
+        formats = dict.fromkeys(column.format for column in informative if column.format)
+        chosen = {column.type for column in informative}
         if len(formats) > 1:
             goals[columns[0].name] = _one_form(formats, chosen, choose)
         elif len(types) > 1:
