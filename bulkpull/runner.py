@@ -69,7 +69,7 @@ async def run_export(
         nightly=nightly,
         reset_types=reset_types,
     )
-    return await _carry_out(Run(request, settings, events, credential=credential))
+    return await _execute(Run(request, settings, events, credential=credential))
 
 
 async def resume_run(
@@ -91,7 +91,7 @@ async def resume_run(
             raise SettingsError(f"run {entry.run_id} is complete, and its manifest is gone")
         return manifest
     request, settings = resumed_request(entry, settings=settings)
-    return await _carry_out(Run(request, settings, events, credential=credential, resume=entry.run_id))
+    return await _execute(Run(request, settings, events, credential=credential, resume=entry.run_id))
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def connection(
     events.raise_faults()
 
 
-async def _carry_out(run: Run) -> Manifest:
+async def _execute(run: Run) -> Manifest:
     manifest = await run.export()
     run.events.raise_faults()
     refused = [record.error for record in manifest.datasets if isinstance(record.error, AuthError)]

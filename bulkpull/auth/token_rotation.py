@@ -41,11 +41,11 @@ class TokenRotation:
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Hold the lock for one renewal; without a usable lock, or after too long a wait, go on without it."""
-        is_mine = await self._wait_for_turn()
+        is_our_report = await self._wait_for_turn()
         try:
             yield
         finally:
-            if is_mine:
+            if is_our_report:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(self._cache.release)
 

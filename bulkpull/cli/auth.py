@@ -103,7 +103,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
         if run_interruptibly(sign_in, when_asked=lambda: None):
             write_error(common, "interrupted: no sign-in was made", exit_code=INTERRUPTED)
             return INTERRUPTED
-        kept = _keep(done[0], cache, settings=settings) if cache else None
+        kept = _store_token(done[0], cache, settings=settings) if cache else None
     account = done[0].account
     if common.as_json:
         print_json({"version": 1, "account": account, "kept": kept})
@@ -178,7 +178,7 @@ def _locked(cache: TokenCache) -> Iterator[None]:
             cache.release()
 
 
-def _keep(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
+def _store_token(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) -> dict[str, Any]:
     from bulkpull.auth import TokenEntry, token_fingerprint
 
     identity = cache.identity

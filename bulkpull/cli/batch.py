@@ -75,13 +75,13 @@ class BatchResult(Generic[T]):
         return NOT_THERE if self.not_there else COMPLETE
 
     def as_values(self) -> dict[str, Any]:
-        """What was not done, as JSON values."""
+        """The items that failed, as JSON values."""
         failed = [{"id": item_id, "why": error.message, "fix": error.fix} for item_id, error in self.failed.items()]
         return {"not_there": self.not_there, "failed": failed, "not_tried": self.untried}
 
     def report(self, kind: Kind, *, done: str, common: CommonOptions) -> None:
         """
-        Report what was not done.
+        Report the items that failed.
 
         Args:
             done: The participle: "deleted".

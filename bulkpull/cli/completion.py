@@ -28,5 +28,5 @@ def fault_names(incomplete: str) -> list[str]:
 
 
 def _beginning_with(incomplete: str, names: list[str]) -> list[str]:
-    # What was typed stays as it was typed: typer drops what does not begin exactly so, and names match in any case.
+    # Keep the typed characters: typer drops candidates that begin otherwise, and names match in any case.
     return [incomplete + name[len(incomplete) :] for name in names if name.casefold().startswith(incomplete.casefold())]

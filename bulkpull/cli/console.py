@@ -60,7 +60,7 @@ def print_message(sentence: str) -> None:
 
 
 def print_note(sentence: str, common: CommonOptions) -> None:
-    """Write what is worth knowing to standard error, as a line or as a log object."""
+    """Write a note to standard error, as a line or as a JSON log object."""
     if common.logs_json:
         write_json_line("note", level="warning", message=sentence)
     else:
@@ -109,7 +109,7 @@ def _least_width(table: Table) -> int:
 
 def print_grid(*facts: tuple[str, str | None], text: str | None = None) -> None:
     """
-    Write one thing to standard output, a fact a line; what is not known is left out.
+    Write the facts of one object to standard output, one per line; unknown facts are left out.
 
     Args:
         text: A query's text, which follows unbroken, so that it can be copied.

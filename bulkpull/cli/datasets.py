@@ -57,11 +57,11 @@ def datasets(
     names = (name,) if name is not None else ()
     with_queries = common.as_json or name is not None
 
-    async def look(client: InsightsClient) -> tuple[list[OfferedDataset], list[Query]]:
+    async def fetch(client: InsightsClient) -> tuple[list[OfferedDataset], list[Query]]:
         return await client.get_datasets(), await _system_queries(client) if with_queries else []
 
     with command_settings(common, demo=demo) as settings:
-        offered, queries = call_service(look, settings=settings, common=common, names=names)
+        offered, queries = call_service(fetch, settings=settings, common=common, names=names)
     catalog = load_catalog()
     offer = describe(offered, queries=queries, catalog=catalog, choice=settings.metrics)
     if name is not None:
@@ -174,8 +174,8 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
 
     check_names((name,), catalog=catalog)
     raise NotOffered(
-        f"{known.name if known else name}: the service does not list it for this account",
-        fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
+        f"{known.name if known else name}: not offered to this account by the service",
+        fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",
     )
 
 

@@ -1,4 +1,4 @@
-"""Delete what was named, and nothing else: after a question at a terminal, or with `--yes`."""
+"""Delete exactly the named objects, after a confirmation at a terminal or with `--yes`."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def delete_named(
     """
     Delete `found` after the user has agreed; returns 2 when something that was named is not there, else 0.
 
-    A refusal for one item stops none of the others, and what was deleted is reported in either case.
+    An error for one item does not stop the others; deleted items are always reported.
 
     Args:
-        found: JSON values of what is to go.
+        found: JSON values of the objects to delete.
         missing: Ids that name nothing.
         yes: The user has agreed already, by `--yes`.
 
     Raises:
-        SettingsError: There is nobody to ask.
+        SettingsError: There is no terminal to confirm at.
         BulkpullError: One of them, or more, could not be deleted.
         typer.Abort: The user said no.
     """

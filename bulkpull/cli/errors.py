@@ -61,7 +61,7 @@ _INTERRUPTION = Ending("interrupted", INTERRUPTED, fix="run the same command aga
 @contextmanager
 def report_errors(common: CommonOptions) -> Iterator[None]:
     """
-    Report whatever ends the block early in one clear message, and end the command with its exit status.
+    Report an error or interruption of the block in one message, and end the command with its exit status.
 
     With `--json` standard output gets one JSON object: where the block has written none, the error takes its place.
     """
@@ -104,7 +104,7 @@ def _ending_of(exit_code: int) -> Ending:
 
 
 def print_error(error: BaseException, common: CommonOptions) -> Ending:
-    """Write `error` to standard error; returns what was written, with the exit status that it asks for."""
+    """Write `error` to standard error; return the written message and the exit status."""
     error = _main_error(error)
     if isinstance(error, KeyboardInterrupt):
         write_error(common, _INTERRUPTION.what, fix=_INTERRUPTION.fix, exit_code=INTERRUPTED)
@@ -184,7 +184,7 @@ def write_json_line(event: str, *, level: str, **facts: Any) -> None:
 
 
 def is_coloured() -> bool:
-    """Whether standard error takes colours: a terminal, and nobody asked for none (no-color.org)."""
+    """Whether standard error takes colours: it is a terminal, and NO_COLOR is not set (no-color.org)."""
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 

@@ -54,7 +54,7 @@ class ExecutionFilter:
 
     @property
     def statuses(self) -> tuple[str, ...]:
-        """The states that were asked for."""
+        """The requested states."""
         return tuple(status.value for status in self.status or ())
 
 
@@ -79,10 +79,10 @@ def executions(
     """
 
     # None so far is no failure (behaviour 102); a report that is not there looks the same to the service (105).
-    async def look(client: InsightsClient) -> tuple[Report, list[Execution]]:
+    async def fetch(client: InsightsClient) -> tuple[Report, list[Execution]]:
         return await find_report(client, report_id), await _find(client, report_id, wanted)
 
-    report, found = call_service(look, settings=load_settings(common), common=common)
+    report, found = call_service(fetch, settings=load_settings(common), common=common)
     if common.as_json:
         print_json({"version": 1, "executions": [execution_values(execution) for execution in found]})
     elif found:
@@ -100,7 +100,7 @@ async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter)
     except RequestRejected:
         if len(statuses) == 1:
             raise
-        # A service that does not take several statuses at once is asked for one after the other (behaviour 107).
+        # If the service refuses several statuses in one call, request them one by one (behaviour 107).
         found = [
             execution
             for status in statuses
@@ -108,7 +108,7 @@ async def _find(client: InsightsClient, report_id: str, wanted: ExecutionFilter)
                 [report_id], statuses=[status], latest=latest, execution_ids=ids
             )
         ]
-    # Where a filter is not honoured, one execution comes once for each status that was asked for: the last one counts.
+    # If the service ignores the filter, an execution comes once per requested status: the last one counts.
     found = list({execution.execution_id.casefold(): execution for execution in found}.values())
     if not wanted.statuses:
         return found
@@ -127,14 +127,14 @@ def _why_none(report: Report, wanted: ExecutionFilter) -> str:
 def _table(found: Sequence[Execution]) -> Table:
     table = new_table("execution", "status", "generated", fold=["generated"])
     for execution in found:
-        words = (format_time(execution.generated_at), _link_words(execution))
+        words = (format_time(execution.generated_at), _link_text(execution))
         table.add_row(
             printable(execution.execution_id), printable(execution.status), "; ".join(word for word in words if word)
         )
     return table
 
 
-def _link_words(execution: Execution) -> str | None:
+def _link_text(execution: Execution) -> str | None:
     if execution.link is None:
         return None
     expires = format_time(execution.link.expires_at)

@@ -163,7 +163,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
 
 
 def _options_to_repeat(options: ExportOptions) -> tuple[str, ...]:
-    """The options that decide what is asked for, for the command that the summary suggests."""
+    """The options that define the request, for the command that the summary suggests."""
     since, until = shared.day_of(options.since), shared.day_of(options.until)
     given = {
         "--since": since and since.isoformat(),

@@ -1,4 +1,4 @@
-"""What is given is never taken for not given: an empty value is refused, for every option of every command (pure)."""
+"""Refuses empty option values, which must not count as missing ones, for all commands (pure)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bulkpull.errors import SettingsError
 
 _OPTION = re.compile(r"--[a-z][a-z-]*")
-# Where an empty text has a meaning: it removes what is there.
+# Options for which an empty text removes the current value.
 _REMOVES: dict[tuple[str, ...], tuple[str, ...]] = {("reports", "update"): ("--description", "--callback-url")}
 
 

@@ -69,7 +69,7 @@ def init(
     chosen = use.value if use else _ask(words, default=_DEFAULT_USE, allowed=tuple(USES)) if can_ask else _DEFAULT_USE
     values: dict[str, Any] = dict(USES[chosen])
     given: dict[str, str | None] = {"tenant_id": tenant_id, "client_id": client_id}
-    if can_ask and chosen != _MEASURING:  # the simulator, which is what is measured, takes none of them
+    if can_ask and chosen != _MEASURING:  # the simulator takes none of them
         for name, words in (("tenant_id", "Tenant (directory) id"), ("client_id", "Application (client) id")):
             if given[name] is None:
                 given[name] = _ask(f"{words}, empty for later", default="")

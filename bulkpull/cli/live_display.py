@@ -1,7 +1,7 @@
 """
 The live display: a line a dataset on standard error, redrawn in place, gone when the run ends.
 
-A listener of events. It fits into 80 columns and into the height of the terminal: what is done makes room first.
+A listener of events. It fits into 80 columns and the height of the terminal: completed datasets are hidden first.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
     table.add_column(width=31, no_wrap=True, overflow="ellipsis")
     for width, justify in _COLUMNS:
         table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
-    shown = lines if len(lines) <= room else _that_fit(lines, room=room - 1)
+    shown = lines if len(lines) <= room else _lines_that_fit(lines, room=room - 1)
     for line in shown:
         word = line.status or line.doing
         table.add_row(
@@ -137,7 +137,7 @@ def _table(lines: list[DatasetProgress], *, room: int, now_s: float) -> Table:
     return table
 
 
-def _that_fit(lines: list[DatasetProgress], *, room: int) -> list[DatasetProgress]:
+def _lines_that_fit(lines: list[DatasetProgress], *, room: int) -> list[DatasetProgress]:
     """As many lines as there is room for, in their order: those under way before the lost ones, the done ones last."""
     by_interest = sorted(lines, key=lambda line: (line.status == "done", line.status is not None))
     shown = {line.dataset for line in by_interest[:room]}

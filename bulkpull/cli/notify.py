@@ -73,7 +73,7 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
 
     clock = SystemClock()
     events = Events(LogListener(common, write=write_line, default=LogLevel.WARNING))
-    manifest = made_up_manifest(now=iso_utc(clock.now()), api_base_url=settings.api_base_url)
+    manifest = sample_manifest(now=iso_utc(clock.now()), api_base_url=settings.api_base_url)
     found: dict[str, BulkpullError | None] = {}
     with tempfile.TemporaryDirectory(prefix="bulkpull-notice-") as folder:
         path = await anyio.to_thread.run_sync(manifest.save, Path(folder))
@@ -94,7 +94,7 @@ async def _try_each(settings: Settings, common: CommonOptions) -> dict[str, Bulk
     return found
 
 
-def made_up_manifest(*, now: str, api_base_url: str) -> Manifest:
+def sample_manifest(*, now: str, api_base_url: str) -> Manifest:
     """The manifest of a run of no datasets (pure)."""
     from bulkpull.output.manifest import Manifest, Requests, Tool
 

@@ -69,9 +69,11 @@ class PreviewSubject:
         Raises:
             SettingsError: With the rule.
         """
-        if sum(given is not None for given in (self.dataset, self.query_id, self.query)) != 1:
+        given = sum(source is not None for source in (self.dataset, self.query_id, self.query))
+        if given != 1:
             raise SettingsError(
-                "only one of them can be previewed", fix="give a DATASET, --query-id ID or --query TEXT"
+                "only one of them can be previewed" if given else "nothing to preview is named",
+                fix="give a DATASET, --query-id ID or --query TEXT",
             )
         if self.timespan is not None and (self.dataset is None or self.since is not None):
             raise SettingsError(
@@ -118,7 +120,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
     names = (subject.dataset,) if subject.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=subject.timespan) as settings:
         # Source: behaviours 69, 78 and 79.
-        async def look(client: InsightsClient) -> Preview:
+        async def fetch(client: InsightsClient) -> Preview:
             if subject.dataset is not None:
                 dataset, query_id, text = await _of_dataset(client, subject.dataset, settings=settings, common=common)
             else:
@@ -131,7 +133,7 @@ def preview(subject: PreviewSubject, *, demo: options.Demo = False, common: Comm
             )
             return Preview(dataset, query_id, text, rows, client.redacted)
 
-        found = call_service(look, settings=settings, common=common, names=names)
+        found = call_service(fetch, settings=settings, common=common, names=names)
     if common.as_json:
         print_json(found.as_values())
     elif found.rows:
@@ -195,8 +197,8 @@ async def _of_query(client: InsightsClient, subject: PreviewSubject, *, common: 
 def _print_table(rows: Rows) -> None:
     console = data_console()
     names = list(rows[0])
-    # What is piped onward is cut nowhere.
-    shown = names if console.width >= PIPED_WIDTH else that_fit(names, rows, width=console.width)
+    # Piped output is never cut.
+    shown = names if console.width >= PIPED_WIDTH else columns_that_fit(names, rows, width=console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in shown:
         widest = None if console.width >= PIPED_WIDTH else _width(name)
@@ -209,7 +211,7 @@ def _print_table(rows: Rows) -> None:
         print_message(f"{plural(hidden, 'column')} did not fit: --json or a pipe shows all")
 
 
-def that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:
+def columns_that_fit(names: Sequence[str], rows: Rows, *, width: int) -> list[str]:
     """The first columns that fit side by side into `width`; at least one (pure)."""
     shown: list[str] = []
     for name in names:

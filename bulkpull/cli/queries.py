@@ -66,7 +66,7 @@ def list_queries(
         raise SettingsError("--system, --all and --mine exclude each other", fix="give one of them")
     from bulkpull.pipeline.naming import is_ours  # slow to load
 
-    async def look(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
+    async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         get_queries = partial(client.get_queries, include_system=everything, only_system=system)
         queries = await get_queries(name=name)
         if name is not None and not queries:
@@ -77,7 +77,7 @@ def list_queries(
         return queries, await _offered(client) if queries else []
 
     with command_settings(common, demo=demo) as settings:
-        queries, offered = call_service(look, settings=settings, common=common)
+        queries, offered = call_service(fetch, settings=settings, common=common)
     if common.as_json:
         print_json({"version": 1, "queries": [with_drift(query, offered) for query in queries]})
     elif queries:
@@ -98,11 +98,11 @@ def list_queries(
 def show_query(query_id: QueryId, *, demo: options.Demo = False, common: CommonOptions) -> None:
     """Show one query with its text; exit status 2 when there is none of that id."""
 
-    async def look(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
+    async def fetch(client: InsightsClient) -> tuple[list[Query], list[OfferedDataset]]:
         return await client.get_queries(query_id=query_id, include_system=True), await _offered(client)
 
     with command_settings(common, demo=demo) as settings:
-        queries, offered = call_service(look, settings=settings, common=common)
+        queries, offered = call_service(fetch, settings=settings, common=common)
     if not queries:
         raise QUERIES.not_there(query_id.strip())
     if common.as_json:
@@ -140,7 +140,7 @@ def create_query(
         for warning in checked.warnings:
             print_note(warning, common)
         with suppress(AccessDenied, ListNotTold):
-            await client.get_queries(name=name)  # what is there before is not taken for what is stored now
+            await client.get_queries(name=name)  # existing ones are not the new query
         return await client.create_query(name=name, text=checked.text, description=description)
 
     with command_settings(common, demo=demo) as settings:
@@ -173,11 +173,11 @@ def delete_queries(
     """
     settings = load_settings(common)
 
-    async def look(client: InsightsClient) -> tuple[list[Query], list[Report]]:
+    async def fetch(client: InsightsClient) -> tuple[list[Query], list[Report]]:
         queries = await client.get_queries(query_id=query_ids[0] if len(query_ids) == 1 else None, include_system=True)
         return queries, await client.get_reports(whole=True)
 
-    listed, reports = call_service(look, settings=settings, common=common)
+    listed, reports = call_service(fetch, settings=settings, common=common)
     found, missing = find_named(query_ids, {query.query_id: query for query in listed})
     _check_deletable(found, reports, force=force)
     values = [query_values(query) for query in found]
@@ -212,7 +212,7 @@ def with_drift(query: Query, offered: Sequence[OfferedDataset]) -> dict[str, Any
     }
 
 
-def drift_words(drift: QueryDrift | None) -> str:
+def describe_query_drift(drift: QueryDrift | None) -> str:
     """What has become of a query, in a few words (pure)."""
     if drift is None:
         return "cannot be read"
@@ -247,7 +247,9 @@ def _table(queries: Sequence[Query], offered: Sequence[OfferedDataset]) -> Table
     table = new_table("query", "name", "drifted", fold=["name", "drifted"])
     for query in queries:
         table.add_row(
-            query.query_id, printable(query.name), printable(drift_words(find_query_drift(query.text, offered=offered)))
+            query.query_id,
+            printable(query.name),
+            printable(describe_query_drift(find_query_drift(query.text, offered=offered))),
         )
     return table
 
@@ -259,7 +261,7 @@ def _print_one(query: Query, drift: QueryDrift | None) -> None:
         ("description", query.description),
         ("owner", "the service" if query.is_system else "this user"),
         ("created", query_values(query)["created_at"]),
-        ("drifted", drift_words(drift) if drift else None),
+        ("drifted", describe_query_drift(drift) if drift else None),
         ("leaves out", ", ".join(drift.left_out) if drift else None),
         text=query.text,
     )

@@ -34,14 +34,14 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
     Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
 
     Raises:
-        LedgerError: The local runs cannot be read, so nobody knows which reports are waited for.
+        LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
     """
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
-    async def look(client: InsightsClient) -> tuple[list[Report], datetime]:
+    async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
         return await client.get_reports(), client.service_time()
 
-    reports, now = call_service(look, settings=settings, common=common)
+    reports, now = call_service(fetch, settings=settings, common=common)
     orphans = find_orphans(reports, runs=runs, older_than=older_than, now=now)
     return _delete_or_show(orphans, if_none="no orphans", yes=yes, settings=settings, common=common)
 
@@ -53,7 +53,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
 
     Raises:
         SettingsError: The output folder belongs to another account.
-        LedgerError: The ledger cannot be read, so nobody knows which reports are the folder's.
+        LedgerError: The ledger cannot be read, so it is unknown which reports belong to the folder.
         BulkpullError: The service does not list the reports; nothing is deleted on a guess.
     """
     check_owner(settings.output.absolute(), settings.account)
@@ -106,7 +106,7 @@ def find_orphans(
     reports: Sequence[Report], *, runs: Sequence[RunEntry], older_than: timedelta, now: datetime
 ) -> list[Report]:
     """
-    One-off reports with this tool's mark that nobody waits for (pure). The scheduled reports of `nightly` are none.
+    One-off reports with this tool's mark that no run needs (pure). Scheduled reports of `nightly` are not included.
 
     Args:
         runs: What the ledger of the output folder knows. The reports of a run that may still be carried on are left

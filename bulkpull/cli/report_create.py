@@ -12,7 +12,7 @@ from bulkpull.cli.batch import QUERIES
 from bulkpull.cli.console import print_note
 from bulkpull.cli.options import CommonOptions, day_of
 from bulkpull.cli.report_options import ReportSpec, ReportUpdate
-from bulkpull.cli.reports import find_report, is_mine
+from bulkpull.cli.reports import find_report, is_our_report
 from bulkpull.cli.service import NotOffered, call_service
 from bulkpull.cli.target import command_settings, load_settings
 from bulkpull.clock import iso_utc
@@ -46,7 +46,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
     names = (spec.dataset,) if spec.dataset is not None else ()
     with command_settings(common, demo=demo, timespan=spec.timespan) as settings:
 
-        async def place(client: InsightsClient) -> Report:
+        async def create(client: InsightsClient) -> Report:
             offered = await client.get_datasets()
             now = client.service_time()
             window = window_of(day_of(spec.since), day_of(spec.until), now=now)
@@ -55,7 +55,7 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 if window is not None and pull.window is None:
                     print_note(f"{pull.dataset} has no time axis: --since and --until change nothing", common)
                 arguments = _arguments(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
-                # What is to be refused is refused before a query is made for it.
+                # Check everything before a query is created.
                 requests.create_report(query_id=pull.dataset, now=now, **arguments)
                 query = await _own_query(client, pull)
             else:
@@ -66,10 +66,10 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
             if spec.at_once and spec.callback_url is not None:
                 print_note("a report that runs once may end without a callback: check its execution as well", common)
             with suppress(AccessDenied, ListNotTold):
-                await client.get_reports(name=arguments["name"])  # what is there before is not taken for this one
+                await client.get_reports(name=arguments["name"])  # existing ones are not the new report
             return await client.create_report(query_id=query.query_id, **arguments)
 
-        return call_service(place, settings=settings, common=common, names=names)
+        return call_service(create, settings=settings, common=common, names=names)
 
 
 def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions) -> Report:
@@ -83,15 +83,15 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
     """
     change.check()
 
-    async def alter(client: InsightsClient) -> Report:
+    async def update(client: InsightsClient) -> Report:
         report = await find_report(client, report_id)
         if report.execute_now:
             raise SettingsError(
                 f"the report {report.report_id} cannot be changed", why="it runs once", fix="create another"
             )
-        if is_mine(report):
+        if is_our_report(report):
             print_note("this report is one of `bulkpull nightly`, which may replace it", common)
-        every_h = _or(change.every, report.recurrence_h)
+        every_h = _given_or(change.every, report.recurrence_h)
         earliest = earliest_start(client.service_time())
         start_at = change.start_at or next_start(report.start_at, every_h=every_h, earliest=earliest)
         if change.start_at is None and start_at != report.start_at:
@@ -100,15 +100,15 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
                 common,
             )
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
-        dataset = next(iter(_found(report.query_text or "", offered)), None)
-        callback_url = _or(change.callback_url, report.callback_url)
+        dataset = next(iter(_datasets_of_query(report.query_text or "", offered)), None)
+        callback_url = _given_or(change.callback_url, report.callback_url)
         changed = await client.update_report(
             report.report_id,
-            name=_or(change.name, report.name).strip(),
+            name=_given_or(change.name, report.name).strip(),
             start_at=start_at,
-            description=_or(change.description, report.description),
+            description=_given_or(change.description, report.description),
             recurrence_h=every_h,
-            recurrence_count=_or(change.times, report.recurrence_count),
+            recurrence_count=_given_or(change.times, report.recurrence_count),
             minimum_recurrence_h=dataset.minimum_recurrence_h if dataset else None,
             format=change.file_format.value if change.file_format else report.format,
             callback_url=callback_url,
@@ -118,7 +118,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         _check_removed(change, changed)
         return changed
 
-    return call_service(alter, settings=load_settings(common), common=common)
+    return call_service(update, settings=load_settings(common), common=common)
 
 
 def next_start(start_at: datetime | None, *, every_h: int | None, earliest: datetime) -> datetime:
@@ -150,7 +150,7 @@ def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDat
             why=lacks if drift.offered else f"{drift.dataset} is not offered to this account",
             fix=f"create it with --dataset {drift.dataset}, whose query names the current columns",
         )
-    return _found(query_text, offered)[0]
+    return _datasets_of_query(query_text, offered)[0]
 
 
 def _arguments(
@@ -181,7 +181,7 @@ def _method(options: ReportSpec | ReportUpdate) -> str | None:
     return options.callback_method.value if options.callback_method else None
 
 
-def _or(given: T | None, kept: T) -> T:
+def _given_or(given: T | None, kept: T) -> T:
     return kept if given is None else given
 
 
@@ -199,7 +199,7 @@ def _check_removed(change: ReportUpdate, report: Report) -> None:
             )
 
 
-def _found(query_text: str, offered: Sequence[OfferedDataset]) -> list[OfferedDataset]:
+def _datasets_of_query(query_text: str, offered: Sequence[OfferedDataset]) -> list[OfferedDataset]:
     drift = find_query_drift(query_text, offered=offered)
     return [dataset for dataset in offered if drift and dataset.name.casefold() == drift.dataset.casefold()]
 

@@ -112,7 +112,7 @@ class ReportUpdate:
     What `bulkpull reports update` is to change; `None` leaves a value as it is.
 
     Attributes:
-        description, callback_url: An empty text removes what is there.
+        description, callback_url: An empty text removes the current value.
     """
 
     name: Name = None

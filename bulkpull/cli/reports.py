@@ -54,16 +54,16 @@ def list_reports(
 ) -> None:
     """Show the user's reports: their status, and how often they run."""
 
-    async def look(client: InsightsClient) -> list[Report]:
+    async def fetch(client: InsightsClient) -> list[Report]:
         found = await client.get_reports(name=name, query_id=query_id)
         if name is None or found:
             return found
         # Names that others gave may have blanks around them, which the service's own filter minds.
         return [report for report in await client.get_reports(query_id=query_id) if has_name(report.name, name)]
 
-    reports = call_service(look, settings=load_settings(common), common=common)
+    reports = call_service(fetch, settings=load_settings(common), common=common)
     if mine:
-        reports = [report for report in reports if is_mine(report)]
+        reports = [report for report in reports if is_our_report(report)]
     print_reports(reports, as_json=common.as_json)
     if not reports and not common.as_json:
         print_message("there are no such reports")
@@ -210,7 +210,7 @@ def delete_reports(
     return delete_named(values, missing, kind=REPORTS, settings=settings, yes=yes, common=common)
 
 
-def is_mine(report: Report) -> bool:
+def is_our_report(report: Report) -> bool:
     """Whether a report bears the mark of this tool's exports (behaviour 80)."""
     from bulkpull.pipeline.naming import parse_report_name  # slow to load
 
@@ -241,11 +241,13 @@ def print_reports(reports: Sequence[Report], *, as_json: bool) -> None:
 def _table(reports: Sequence[Report]) -> Table:
     table = new_table("report", "status", "runs", "name", fold=["name"])
     for report in reports:
-        table.add_row(printable(report.report_id), printable(report.status), _rhythm(report), printable(report.name))
+        table.add_row(
+            printable(report.report_id), printable(report.status), _recurrence(report), printable(report.name)
+        )
     return table
 
 
-def _rhythm(report: Report) -> str:
+def _recurrence(report: Report) -> str:
     if report.execute_now:
         return "once"
     if report.recurrence_h is None:
@@ -265,7 +267,7 @@ def _print_one(report: Report) -> None:
         (
             "made by",
             "this tool, which deletes it when it is no longer needed"
-            if is_mine(report) and report.execute_now
+            if is_our_report(report) and report.execute_now
             else None,
         ),
         ("status", report.status),

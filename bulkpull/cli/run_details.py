@@ -53,7 +53,7 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
     manifest = load_manifest(folder, run_id)
     facts = LedgerFacts()
-    # Of a run with a manifest there is something to show, whatever became of the ledger.
+    # A run with a manifest can be shown without the ledger.
     with suppress(*(LedgerError,) if manifest else ()):
         facts = ask_ledger(folder, lambda ledger: ledger_facts(ledger, run_id)) or facts
     details = describe(run_id, facts, manifest)
@@ -115,7 +115,7 @@ def _pull(
 ) -> dict[str, Any]:
     published = next((step.facts.get("record") for step in reversed(steps) if step.step == "published"), None)
     if record is None and published:
-        record = DatasetRecord.model_validate(published)  # of a run that was killed before it could tell
+        record = DatasetRecord.model_validate(published)  # of a killed run
     facts: dict[str, Any] = {}
     for step in steps:
         facts |= {name: value for name, value in step.facts.items() if name in _IDS and value}
@@ -157,8 +157,8 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
     lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
     lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
     if details["request"] is not None:
-        asked = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
-        lines.append(f"asked     {_facts(asked)}")
+        request = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
+        lines.append(f"request   {_facts(request)}")
     if requests := details["requests"]:
         by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
         lines.append(
@@ -200,7 +200,7 @@ def _lines_of_pull(pull: Mapping[str, Any], *, day: str) -> list[str]:
         at = step["at"].removeprefix(f"{day}T")
         after = "" if step["after_seconds"] is None else f"+{format_clock(step['after_seconds'])}"
         name = step["step"]
-        # What is nested is for the next process to read, and for --json.
+        # Nested values are shown with --json only.
         shown = {name: value for name, value in step["facts"].items() if name not in _IDS}
         facts = _facts({name: value for name, value in shown.items() if not isinstance(value, dict | list)})
         lines.append(f"{at:<9} {after:<7} {name:<9} {facts}")
@@ -227,8 +227,16 @@ def _shown(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    words = ((name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts.items())
-    return ", ".join(f"{name} {value}" for name, value in words if value is not None)
+    """Names and values as text: a list joined, an object's own names and values, and of what is true the name alone."""
+    return ", ".join(_fact(name, value) for name, value in facts.items() if value is not None)
+
+
+def _fact(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{name} ({_facts(value)})"
+    if isinstance(value, list):
+        return f"{name} {', '.join(f'({_facts(item)})' if isinstance(item, Mapping) else str(item) for item in value)}"
+    return name if value is True else f"{name} {value}"
 
 
 def _safe(line: str) -> str:

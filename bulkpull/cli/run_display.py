@@ -21,7 +21,7 @@ from bulkpull.observability.event_context import EventContext
 from bulkpull.output.run_history import last_durations
 from bulkpull.pipeline.run import Run
 
-# What the display shows by itself, and what is in the summary.
+# Events that the display or the summary shows.
 _ON_DISPLAY = frozenset(
     {
         *("pull.finished", "call.retried", "pace.changed", "quota.reached", "allowance.awaited", "column.kept_as_text"),
@@ -89,7 +89,7 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
 
 
 def has_display(common: CommonOptions, console: Console) -> bool:
-    """Whether there is a terminal to draw on, and nobody asked for log lines or for silence."""
+    """Whether to draw: on a terminal, without --log-format json and --quiet."""
     wants_lines = common.quiet or common.logs_json or common.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     return not wants_lines and console.file.isatty() and not console.is_dumb_terminal
 

@@ -46,7 +46,7 @@ class Invocation:
     Attributes:
         output: As the user wrote it, so that it can be pasted.
         command: `export` or `nightly`.
-        options: Those that decide what was asked for (time, metrics), as they were given.
+        options: The options that define the request (time, metrics), as given.
     """
 
     output: Path
@@ -57,13 +57,13 @@ class Invocation:
 
     def export(self, names: Sequence[str] = ()) -> str:
         """The command that exports `names` into the same folder."""
-        return self._with_where(self.command, *names, *self.options, demo=self.demo)
+        return self._command_line(self.command, *names, *self.options, demo=self.demo)
 
     def resume(self, run_id: str) -> str:
         """The command that carries a run on."""
-        return self._with_where("runs", "resume", run_id)
+        return self._command_line("runs", "resume", run_id)
 
-    def _with_where(self, *words: str, demo: bool = False) -> str:
+    def _command_line(self, *words: str, demo: bool = False) -> str:
         words = (invocation_path("bulkpull"), *words, "--output", str(self.output))
         if demo:
             words = (*words, "--demo")
@@ -97,7 +97,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     """Write the whole summary for people."""
     if manifest.submitted and len(manifest.datasets) > _MOST_NAMED:
         console.print(_submitted(manifest), style="bold", soft_wrap=True)
-    elif manifest.datasets and not _is_one_fault(manifest):
+    elif manifest.datasets and not _has_one_reason(manifest):
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
@@ -110,7 +110,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
         console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
 
 
-def _is_one_fault(manifest: Manifest) -> bool:
+def _has_one_reason(manifest: Manifest) -> bool:
     """Whether one reason kept every dataset of a larger run from being exported: then a table says nothing more."""
     groups = failure_groups(manifest)
     offered = [record for record in manifest.datasets if record.status != "unavailable" or is_lost(record)]

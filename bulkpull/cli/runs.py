@@ -185,7 +185,7 @@ def forget(
         there = ", ".join(sorted(Current.load(folder).datasets)) or "nothing"
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
 
-    async def take_out() -> str:
+    async def remove() -> str:
         async with LocalStore(folder).lock(since=now):
             current = Current.load(folder)
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
@@ -199,7 +199,7 @@ def forget(
                     sync_folder(link.parent)
             return name
 
-    name = anyio.run(take_out)
+    name = anyio.run(remove)
     if common.as_json:
         print_json({"version": 1, "output": str(folder), "forgotten": name})
     else:

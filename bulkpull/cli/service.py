@@ -1,4 +1,4 @@
-"""One call of the service, for the commands that show or manage what is there."""
+"""One call of the service, for commands that show or manage objects on it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class NotThere(NotFound):
-    """What was named by its id is not on the service, or not for this user: exit status 2, as for any wrong name."""
+    """No object with this id exists on the service, or not for this user: exit status 2, as for any wrong name."""
 
     exit_code = 2
 
 
 class NotOffered(NotThere):
-    """The dataset that was asked for exists, but not for this account: exit status 3, as for an export of it."""
+    """The dataset exists, but not for this account: exit status 3, as for an export of it."""
 
     exit_code = 3
 
@@ -56,7 +56,7 @@ def call_service(
 
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
 
-    async def connect_and_ask() -> T:
+    async def connect_and_call() -> T:
         try:
             await choose_grant(settings)
         except AuthError:
@@ -69,4 +69,4 @@ def call_service(
             return answer
 
     with libraries_logged_by(log):
-        return anyio.run(connect_and_ask)
+        return anyio.run(connect_and_call)

@@ -51,7 +51,7 @@ async def _watch(
 
 
 def end_at_once() -> None:
-    """End the process without any clean-up; the ledger is made to bear it."""
+    """End the process without any clean-up; the ledger is safe against that."""
     if sys.stderr.isatty():
         sys.stderr.write(_SHOW_CURSOR)
         sys.stderr.flush()

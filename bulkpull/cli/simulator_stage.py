@@ -59,7 +59,7 @@ def stage(given: Mapping[str, Any], *, latency: str | None, faults: Sequence[str
         if row is None:
             armed.append(Fault(_known(wanted)))
             continue
-        parameters |= _peculiar(row.scenario)
+        parameters |= _changed_parameters(row.scenario)
         armed += row.scenario.faults
         settings |= {**QUICK, **row.settings}
         expectations.append(_expectation(row))
@@ -116,7 +116,7 @@ def show_faults(*, as_json: bool) -> None:
     print_table(table)
 
 
-def _peculiar(scenario: Scenario) -> dict[str, Any]:
+def _changed_parameters(scenario: Scenario) -> dict[str, Any]:
     """The parameters in which a scenario differs from the friendly one, faults apart."""
     plain = Scenario()
     names = [parameter.name for parameter in fields(Scenario) if parameter.name != "faults"]

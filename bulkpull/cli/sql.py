@@ -58,7 +58,7 @@ def sql(
     common: CommonOptions,
 ) -> None:
     """
-    SqlResult QUERY over what is published in an output folder; every dataset is a view by its name.
+    Run the SQL query QUERY on the data published in an output folder; every dataset is a view.
 
     Needs the extra `sql` (DuckDB). Only reads, and may run beside an export.
     """
@@ -98,7 +98,7 @@ def _cell(value: Any) -> str:
 
 
 def _copy_to_standard_output(path: Path) -> None:
-    """The bytes as they are, whatever the locale; a reader who goes away ends nothing."""
+    """Copy the bytes unchanged, in any locale; a closed pipe is no error."""
     try:
         with path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)

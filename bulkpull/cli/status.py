@@ -75,7 +75,7 @@ def status(
     states = {
         dataset.dataset: dataset.state(now=now, max_age=max_age if dataset in expected else None) for dataset in chosen
     }
-    # Who names a dataset wants it, whatever the service offers.
+    # A named dataset is included even if the service does not offer it.
     bad_states = ("late", "missing", "unavailable") if datasets else ("late", "missing")
     late = [dataset for dataset in expected if states[dataset.dataset] in bad_states] if max_age else []
     nothing = not any(dataset.run_id for dataset in found)
@@ -168,7 +168,7 @@ def _as_values(freshness: Freshness, state: State, *, now: datetime) -> dict[str
         "generated_at": _iso(freshness.generated_at),
         "published_at": _iso(freshness.published_at),
         "checked_at": _iso(freshness.checked_at),
-        "data_age_seconds": _seconds(_made(freshness), now),
+        "data_age_seconds": _seconds(_data_time(freshness), now),
         "check_age_seconds": _seconds(freshness.checked_at, now),
         "reason": freshness.reason,
     }
@@ -183,13 +183,13 @@ def _table(chosen: Sequence[Freshness], states: dict[str, State], *, now: dateti
             freshness.dataset,
             states[freshness.dataset],
             "" if freshness.rows is None else f"{freshness.rows:,}",
-            _age(_made(freshness), now),
+            _age(_data_time(freshness), now),
             f"{_age(freshness.checked_at, now)} ago" if freshness.checked_at else "",
         )
     return table
 
 
-def _made(freshness: Freshness) -> datetime | None:
+def _data_time(freshness: Freshness) -> datetime | None:
     """The moment that the data speaks of, as well as it is known."""
     return freshness.generated_at or freshness.published_at
 

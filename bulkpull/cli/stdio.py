@@ -25,7 +25,7 @@ def count_json_objects() -> int:
 
 class SafeStream:
     """
-    A text stream that goes silent, instead of raising, once nobody can receive it.
+    A text stream that discards output, instead of raising, after its reader has gone.
 
     Args:
         ignored: The errors that end the stream's use and nothing else.
@@ -40,7 +40,7 @@ class SafeStream:
         try:
             return self._stream.write(text)
         except self._ignored:
-            self._let_go()
+            self._discard_output()
         return len(text)
 
     def flush(self) -> None:
@@ -48,13 +48,13 @@ class SafeStream:
         try:
             self._stream.flush()
         except self._ignored:
-            self._let_go()
+            self._discard_output()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _let_go(self) -> None:
-        # What is still in the buffer goes to the null device; else the interpreter complains of it at its end.
+    def _discard_output(self) -> None:
+        # The rest of the buffer goes to the null device; otherwise the interpreter reports an error at exit.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
@@ -62,7 +62,7 @@ class SafeStream:
 
 def make_stdio_safe() -> None:
     """
-    Let `sys.stdout` and `sys.stderr` survive a reader that goes away, and write any letter in any locale.
+    Make `sys.stdout` and `sys.stderr` tolerate a closed pipe, and write any character in any locale.
 
     A full disk under standard output stays an error, because data is lost; under standard error it is none.
     """
@@ -71,7 +71,7 @@ def make_stdio_safe() -> None:
 
 
 def _make_safe(stream: TextIO | None, *, ignored: type[OSError]) -> TextIO:
-    if stream is None:  # closed by whoever started the program (`>&-`)
+    if stream is None:  # closed by the caller (`>&-`)
         return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it lives as long as the process
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
@@ -83,7 +83,7 @@ def print_data(text: str) -> None:
     Write data to standard output, at once and whole.
 
     Raises:
-        DiskTrouble: There is no room for it, so that whoever reads it would miss a part.
+        DiskTrouble: The disk is full, so the output would be incomplete.
     """
     try:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Reports of the demo take seconds, not minutes or hours.
 _DEMO_POLL_S = 0.5
-# Enough rows to see something, and times that let the display show life; the whole demo stays under twenty seconds.
+# Enough rows and time for a visible display; the whole demo takes less than twenty seconds.
 _DEMO_ROWS = {"*": 8_000, "AzureUsage": 20_000, "SeatsSubscriptionsAndRevenue": 15_000, "Profile": 40}
 _DEMO_LATENCY_S = (1.0, 4.0)
 
@@ -54,7 +54,7 @@ def command_settings(common: CommonOptions, *, demo: bool, latency: bool = True,
     from bulkpull.simulator import Scenario, Simulator  # the same
 
     scenario = Scenario(rows=_DEMO_ROWS, latency_s=_DEMO_LATENCY_S if latency else (0.0, 0.0))
-    # A thread and an event loop of its own: the run must find a service that answers whatever the run is busy with.
+    # Its own thread and event loop, so that the service answers while the run is busy.
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(Simulator(scenario)) as simulator:
         settings = settings.for_simulator(simulator.environment)
         if "poll_initial_seconds" not in settings.model_fields_set:

@@ -29,7 +29,7 @@ _NOT_IMPLEMENTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_LINKS = _NOT_IMPLEMENTED | {errno.EPERM}
 # Windows tells it by EINVAL; some network and container file systems forbid the call instead.
 _NO_HARD_LINKS = _NOT_IMPLEMENTED | {errno.EPERM, errno.EXDEV, errno.EMLINK}
-# A pointer or a manifest takes kilobytes; what is larger is neither.
+# A pointer or a manifest takes kilobytes; a larger file is neither.
 _MOST_JSON_BYTES = 256 << 20
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -93,7 +93,7 @@ def sync_folder(folder: Path) -> None:
 
 def makedirs_durable(folder: Path, *, root: Path | None = None) -> None:
     """
-    Create `folder` and what is missing above it, every new name durable.
+    Create `folder` and its missing parents; every new name is durable.
 
     Args:
         root: Where given, the way from it to `folder` may hold no link.
@@ -115,7 +115,7 @@ def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
     Replace `path` by `text` (UTF-8) so that a reader sees the old or the new content, never a part.
 
     Args:
-        private: Nobody but this user may read it, from its first byte on.
+        private: Only this user may read it, from its first byte on.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

@@ -135,7 +135,7 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
 
 def write_views(output: Path, *, current: Current) -> None:
     """
-    Bring `views.sql` up to date; a file of that name that is not ours stays.
+    Update `views.sql`; a file of that name that is not ours stays.
 
     Raises:
         OSError: The disk refused.
@@ -158,7 +158,7 @@ def is_without_links(output: Path) -> bool:
 
 def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> None:
     """
-    Let `latest/<dataset>` lead to its current snapshot; where the file system has no links, leave it out.
+    Point `latest/<dataset>` to its current snapshot; without links in the file system, leave it out.
 
     Raises:
         OSError: The disk refused.
@@ -183,7 +183,7 @@ def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> No
 
 def write_readme(output: Path) -> None:
     """
-    Write the folder's README, or bring one of ours up to date; a text of anybody else stays.
+    Write or update the folder's README; a file that is not ours stays.
 
     Raises:
         OSError: The disk refused.
@@ -195,6 +195,6 @@ def write_readme(output: Path) -> None:
     except ValueError:
         return
     if there is None and os.path.lexists(path):
-        return  # a folder or a pipe of that name is somebody's
+        return  # a folder or a pipe of that name is not ours
     if there is None or (there != wanted and there in _OUR_READMES):
         write_atomically(path, wanted)

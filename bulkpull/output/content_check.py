@@ -12,7 +12,7 @@ from bulkpull.redact import printable
 
 
 def content_problem(file: PublishedFile, output: Path, *, dataset: str, run_id: str) -> str | None:
-    """What is wrong with the file's bytes: hash, rows, or whose they are; `None` when all is as it was written."""
+    """The problem with the file's content (hash, rows, dataset or run), in words; `None` if there is none."""
     try:
         with open_beneath(output, file.path) as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -27,7 +27,7 @@ def content_problem(file: PublishedFile, output: Path, *, dataset: str, run_id: 
 
 
 def inspect_parquet(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
-    """The rows of a Parquet file; and what is wrong with it, if it is none of that dataset and run."""
+    """The rows of a Parquet file, and the problem if it is not of that dataset and run."""
     try:
         footer = read_footer(path)
     except (OSError, ValueError) as refused:

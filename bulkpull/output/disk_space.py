@@ -101,7 +101,7 @@ def estimate_room(
     output: Path, datasets: Iterable[str], *, settings: Settings, place: Path | None = None
 ) -> RoomEstimate:
     """
-    Hold what an export of `datasets` takes against what is free; reads manifests only.
+    Compare the disk space that an export of `datasets` needs with the free space; reads manifests only.
 
     Args:
         place: A folder on the disk that `output` will lie on, where `output` does not exist yet.
@@ -148,7 +148,7 @@ def needed_bytes(sizes: Sequence[ExpectedSize], *, keep_raw: bool, at_once: int)
 
 
 def expected_sizes(output: Path, datasets: Iterable[str]) -> list[ExpectedSize]:
-    """What each dataset took when it was published last; an assumption for those of which no manifest tells."""
+    """The size of each dataset's last snapshot; an assumed size for datasets without a manifest."""
     sizes = {dataset: ExpectedSize(dataset) for dataset in datasets}
     for manifest in manifests(output):
         for record in manifest.datasets:

@@ -55,7 +55,7 @@ def _metrics(chosen: object) -> Iterator[str]:
 
 
 def _span(snapshot: CurrentSnapshot) -> Iterator[str]:
-    """The options that say which time was asked for."""
+    """The options for the requested time."""
     question = snapshot.question or {}
     start, end = question.get("window") or ((snapshot.window or {}).get("start"), (snapshot.window or {}).get("end"))
     if start is None:
@@ -63,6 +63,6 @@ def _span(snapshot: CurrentSnapshot) -> Iterator[str]:
             yield from ("--timespan", str(span))
         return
     yield from ("--since", str(start)[:10])
-    # An end within a day was "now": no option says so, and a later now is what is wanted.
+    # An end within a day was "now": no option is needed, and the new command uses its own time.
     if end not in (None, OPEN) and datetime.fromisoformat(end).astimezone(UTC).time() == time():
         yield from ("--until", str(end)[:10])

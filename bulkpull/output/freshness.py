@@ -29,7 +29,7 @@ State = Literal["current", "late", "missing", "unavailable"]
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """
-    What is published of one dataset, and when it was last checked.
+    The published data of one dataset, and when it was last checked.
 
     Attributes:
         run_id: The run that published the current snapshot; `None` when there is none.
@@ -56,7 +56,7 @@ class Freshness:
     source: str | None = None
 
     def state(self, *, now: datetime, max_age: timedelta | None) -> State:
-        """`late` when the last look is older than `max_age`, `missing` when nothing was ever published."""
+        """`late` if the last check is older than `max_age`, `missing` if nothing was ever published."""
         if self.run_id is None:
             return "unavailable" if self.unavailable else "missing"
         too_old = max_age is not None and (self.checked_at is None or now - self.checked_at > max_age)
@@ -65,7 +65,7 @@ class Freshness:
 
 def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshness]:
     """
-    Every dataset that is published in `output`, or that the newest run was asked for; reads only.
+    Every dataset that is published in `output` or was requested in the newest run; reads only.
 
     What was forgotten since that run began is not expected any more.
 
@@ -169,7 +169,7 @@ def _rows_before(output: Path, dataset: str, run_id: str) -> int | None:
 
 
 def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:
-    """What the first file tells of its origin; nothing where retention or damage took it."""
+    """The origin in the metadata of the first file; empty if the file is gone or damaged."""
     with suppress(OSError, ValueError):
         for file in files[:1]:
             status_beneath(output, file)  # a pipe would be waited for

@@ -26,34 +26,34 @@ def damaged_snapshots(output: Path, current: Current) -> dict[str, str]:
     """
     damaged: dict[str, str] = {}
     for dataset, snapshot in current.datasets.items():
-        for path, what in _quick_faults(dataset, snapshot, output):
+        for path, what in _quick_problems(dataset, snapshot, output):
             damaged.setdefault(dataset, f"{path}: {what}")
     return damaged
 
 
 def integrity_problems(
-    record: DatasetRecord, output: Path, *, run_id: str, look: Callable[[PublishedFile], str | None] | None = None
+    record: DatasetRecord, output: Path, *, run_id: str, check_file: Callable[[PublishedFile], str | None] | None = None
 ) -> Iterator[tuple[str, str]]:
     """
-    What is wrong with a snapshot, compared with the record of its publication: path (relative to `output`) and words.
+    The differences between a snapshot and the record of its publication: path (relative to `output`) and problem.
 
     Args:
-        look: Says what is wrong inside a file whose size is right; without it names and sizes are all.
+        check_file: Returns the problem inside a file whose size is right; without it only names and sizes are checked.
     """
     for file in record.files:
-        what = _fault_of_size(file, output)
-        if what is None and look is not None:
-            what = look(file)
+        what = _size_problem(file, output)
+        if what is None and check_file is not None:
+            what = check_file(file)
         if what is not None:
             yield file.path, what
     folder = f"datasets/{record.dataset}/run={run_id}"
     file_rows = sum(file.rows for file in record.files)
     if file_rows != record.rows:
         yield folder, f"the manifest tells {record.rows:,} rows for it, and {file_rows:,} for its files"
-    for stranger in sorted(
+    for unexpected in sorted(
         set(names_beneath(output / folder, root=output)) - {Path(file.path).name for file in record.files}
     ):
-        yield f"{folder}/{stranger}", "no run has written this file, but readers that use a pattern read it as data"
+        yield f"{folder}/{unexpected}", "no run has written this file, but readers that use a pattern read it as data"
 
 
 def size_of(output: Path, path: str) -> int | None:
@@ -77,7 +77,7 @@ def location_problem(output: Path, path: str) -> str | None:
     return None
 
 
-def _quick_faults(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iterator[tuple[str, str]]:
+def _quick_problems(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iterator[tuple[str, str]]:
     manifest = load_manifest(output, snapshot.run_id)
     for record in manifest.datasets if manifest else ():
         if record.dataset == dataset and record.status == "complete":
@@ -88,7 +88,7 @@ def _quick_faults(dataset: str, snapshot: CurrentSnapshot, output: Path) -> Iter
             yield path, what
 
 
-def _fault_of_size(file: PublishedFile, output: Path) -> str | None:
+def _size_problem(file: PublishedFile, output: Path) -> str | None:
     if (what := location_problem(output, file.path)) is not None:
         return what
     size = size_of(output, file.path) or 0

@@ -1,5 +1,5 @@
 """
-Where everything lies in an output folder (pure): the only module that spells such a path.
+The paths in an output folder (pure); no other module spells them.
 
 ```
 current.json  README.md  views.sql
@@ -43,12 +43,12 @@ class Layout:
 
     @property
     def current(self) -> Path:
-        """The list of what is published."""
+        """The list of published snapshots."""
         return self.root / CURRENT
 
     @property
     def readme(self) -> Path:
-        """What tells people what to read."""
+        """The description of the folder for people."""
         return self.root / README
 
     @property

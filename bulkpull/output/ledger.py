@@ -35,7 +35,7 @@ from bulkpull.output.ledger_db import (
 T = TypeVar("T")
 
 STANDING = "standing"
-"""The step that tells of an ordered scheduled report (`name` alone), and of one that serves (`report_id` as well)."""
+"""The step for an ordered scheduled report (`name` alone), and for one in use (`report_id` as well)."""
 _COUNTS_RESUMPTIONS = 2  # the version of the schema
 
 
@@ -45,7 +45,7 @@ class RunEntry:
     A run in the ledger.
 
     Attributes:
-        request: What was asked for; a later run with the same request carries on an unfinished one.
+        request: The request; a later run with the same request resumes an unfinished one.
         status: `complete`, `partial`, `failed`, `interrupted`; `None` while it runs, and after a kill.
         summary: Counts per dataset status.
         active_at: When it last noted a step.
@@ -154,7 +154,7 @@ class Ledger:
 
     async def prune(self, *, before: str, keep: Collection[str], keep_last: str = "") -> int:
         """
-        Forget runs, so that the ledger does not grow for ever; the room is used again.
+        Delete runs, so that the ledger does not grow without limit; the space is reused.
 
         Args:
             before: Runs that began earlier are forgotten, ISO 8601 UTC.

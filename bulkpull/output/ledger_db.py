@@ -51,7 +51,7 @@ MIGRATIONS = (
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
-# No schema will ever be of such a version: the number itself is damaged.
+# No schema has such a version: the number itself is damaged.
 _LAST_BELIEVABLE_VERSION = 1_000
 # What each table holds, in the order in which it is written, and its column of JSON objects.
 _TABLES = {
@@ -88,7 +88,7 @@ class SetAside:
     A damaged ledger that was moved out of the way.
 
     Attributes:
-        path: Where it is now, for whoever wants to look into it.
+        path: Where it is now.
         why: What SQLite said of it.
     """
 
@@ -125,13 +125,13 @@ def ledger_errors(path: Path) -> Iterator[None]:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """
-    Open a ledger beside whoever writes; creates, changes and moves nothing.
+    Open a ledger for reading, also during a run; creates, changes and moves nothing.
 
     Raises:
         LedgerError: It cannot be read, or is of a newer version.
     """
     with ledger_errors(path):
-        database = _connect(path, _mode_to_read(path))
+        database = _connect(path, _read_mode(path))
         try:
             _refuse_newer(version_of(database), path)
         except BaseException:
@@ -178,7 +178,7 @@ def _open_with_either_journal(path: Path) -> sqlite3.Connection:
 
 def _open_checked(path: Path, *, shared_maps: bool = True) -> sqlite3.Connection:
     # Before SQLite sees it: it would remove the journal of what it takes for no database of its own.
-    if path.exists() and not _begins_as_database(path):
+    if path.exists() and not _has_database_header(path):
         raise _Damaged("it does not begin as a database does")
     database = _connect(path, "mode=rwc")
     try:
@@ -228,7 +228,7 @@ def ledger_digest(values: Sequence[object]) -> str:
 
 def _check_tables(database: sqlite3.Connection, version: int) -> None:
     """
-    Hold the tables against the version: a wrong number would run the wrong migrations for ever.
+    Compare the tables with the version: a wrong number would run the wrong migrations.
 
     Raises:
         _Damaged: A table is missing, or is there too early.
@@ -244,7 +244,7 @@ def _check_rows(database: sqlite3.Connection) -> None:
     Look at the texts in every row, which SQLite itself takes as they are.
 
     Raises:
-        _Damaged: A row is not what was written, or holds no JSON object where one belongs.
+        _Damaged: A row differs from its digest, or lacks a JSON object.
     """
     for table, (columns, as_json) in _TABLES.items():
         try:
@@ -267,7 +267,7 @@ def _is_json_object(text: str) -> bool:
         return False
 
 
-def _begins_as_database(path: Path) -> bool:
+def _has_database_header(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(_MAGIC)) in (_MAGIC, b"")  # an empty file is an empty database
 
@@ -313,7 +313,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, check_same_thread=False)
 
 
-def _mode_to_read(path: Path) -> str:
+def _read_mode(path: Path) -> str:
     """
     How to open the database so that reading leaves no file behind.
 
@@ -358,7 +358,7 @@ def damaged_ledger(path: Path, *, why: str) -> LedgerError:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether there is no room for what lies beside a database: SQLite calls that an I/O error."""
+    """Whether there is no disk space for the files beside a database, which SQLite reports as an I/O error."""
     with suppress(OSError):
         return shutil.disk_usage(folder).free < _INDEX_BYTES
     return False

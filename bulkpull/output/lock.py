@@ -39,14 +39,14 @@ async def locked(folder: Path, *, since: str) -> AsyncIterator[Callable[[], None
     Hold the one writer's lock of `folder` (its private `.bulkpull`) for the block.
 
     Args:
-        since: The moment to tell a second run, ISO 8601 UTC.
+        since: The start time to show to a second run, ISO 8601 UTC.
 
     Yields:
         A check that raises `DiskTrouble` when the lock that is held is no longer the file at its path: it was deleted,
         or the folder was moved or unmounted, so that somebody else may be writing there.
 
     Raises:
-        OutputLocked: Another process holds it; the message tells its pid, host and since when.
+        OutputLocked: Another process holds it; the message names its pid, host and start time.
         DiskTrouble: The folder cannot be written, or its file system has no locks.
     """
     # Not bound to a thread: it is taken and dropped in whichever worker thread is free.
@@ -76,13 +76,13 @@ def _check_held(path: Path, held: os.stat_result) -> None:
 
 def find_writer(folder: Path) -> str | None:
     """
-    Who is writing to the output folder of `folder` (its private `.bulkpull`), in words; `None` when nobody is.
+    The writer of the output folder of `folder` (its private `.bulkpull`), in words; `None` if there is none.
 
     Reads only. The lock itself is tried just where the account of the last writer names a process that may live, so
     that a run that begins at this moment is not refused because of this look.
     """
     writer = writer_file(folder)
-    if not writer.is_file() or not _may_live(writer):
+    if not writer.is_file() or not _may_be_running(writer):
         return None
     lock = FileLock(lock_file(folder), timeout=0, fallback_to_soft=False)
     try:
@@ -95,7 +95,7 @@ def find_writer(folder: Path) -> str | None:
     return None
 
 
-def _may_live(writer: Path) -> bool:
+def _may_be_running(writer: Path) -> bool:
     """Whether the process in the holder file may still run; a process of another host always may."""
     try:
         writer_info = load_json(writer) or {}
@@ -115,7 +115,7 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
         except Timeout:
             raise OutputLocked(
                 f"another run is writing to {folder.parent}",
-                why=_await_holder(writer),
+                why=_wait_for_holder(writer),
                 fix="wait until it has ended, or choose another folder with --output",
             ) from None
         except OSError as refused:
@@ -127,15 +127,15 @@ def _acquire(lock: BaseFileLock, folder: Path, since: str) -> None:
             ) from None
     try:
         with disk_errors(writer):
-            _clear_asides(folder)
+            _remove_temp_files(folder)
             write_json(writer, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
     except BaseException:
         lock.release()
         raise
 
 
-def _clear_asides(folder: Path) -> None:
-    """Remove what a killed run had not finished writing; only what is named as our own files are."""
+def _remove_temp_files(folder: Path) -> None:
+    """Remove unfinished files of a killed run; only files with our names."""
     layout = Layout(folder.parent)
     output = layout.root
     remove_stale_temp_files(folder, root=folder, names={WRITER})
@@ -145,10 +145,10 @@ def _clear_asides(folder: Path) -> None:
         remove_stale_temp_files(layout.run(run_id), root=output, names={MANIFEST, REPORT})
 
 
-def _await_holder(writer: Path) -> str:
+def _wait_for_holder(writer: Path) -> str:
     """Who holds the lock; waits briefly for a new holder's file instead of naming the previous one."""
     for _ in range(_LOOKS):
-        if writer.exists() and _may_live(writer):
+        if writer.exists() and _may_be_running(writer):
             break
         time.sleep(_LOOK_S)
     return _holder(writer)

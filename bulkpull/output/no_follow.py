@@ -43,7 +43,7 @@ class NotBeneath(OSError):
 
 def inner_parts(relative: str) -> tuple[str, ...]:
     """
-    The parts of a relative path that somebody else wrote (pure).
+    The parts of a relative path from an untrusted source (pure).
 
     Raises:
         NotBeneath: It is empty, absolute, or climbs by `..`; under Windows' rules as well as under those of POSIX.

@@ -63,7 +63,7 @@ def check_owner(output: Path, account: Account) -> None:
     """
     Refuse a run for another account than the one whose data lie in the folder; reads only.
 
-    A folder of an earlier version records no account. Its manifests tell the address of the service, which counts.
+    A folder of an earlier version records no account; the service address of its manifests is used instead.
 
     Raises:
         SettingsError: The folder belongs to another account.
@@ -84,7 +84,7 @@ def check_owner(output: Path, account: Account) -> None:
 
 def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
     """
-    Runs of another account than the folder's, which a copy brought into it (case O3); reads only.
+    Runs of another account than the folder's, which were copied into it (case O3); reads only.
 
     A run without a manifest counts as the folder's own: it is under way, or was killed.
 
@@ -94,7 +94,7 @@ def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
     try:
         owner = load_owner(output)
     except DiskTrouble:
-        owner = None  # told by whoever wants to write
+        owner = None  # a writing command reports it
     if owner is None:
         return {}
     foreign: dict[str, str] = {}

@@ -61,4 +61,4 @@ def published_by(folder: Path, run_id: str) -> dict[str, DatasetRecord] | None:
     try:
         return ask_ledger(folder, read)
     except LedgerError:
-        return None  # it is told by the next run; published data does not depend on it
+        return None  # the next run reports it; published data does not depend on it

@@ -96,7 +96,7 @@ def retire_snapshots(
     names = store.list_names(folder)
     if len(names) <= retain:
         return
-    # What a copy brought from another account's folder is not ours to count or to remove (case O3).
+    # Runs copied from another account's folder are neither counted nor removed (case O3).
     foreign = foreign_runs([run_of_snapshot(name) for name in names])
     for name in snapshots_to_retire(
         [name for name in names if run_of_snapshot(name) not in foreign],

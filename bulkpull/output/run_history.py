@@ -23,12 +23,12 @@ _MOST_NAMED = 5
 
 
 def run_start_time(run_id: str) -> datetime:
-    """The moment at which a run began, as its id tells (aware, UTC)."""
+    """The start time of a run, from its id (aware, UTC)."""
     return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def run_ids(store: OutputStore) -> list[str]:
-    """The runs that have a folder of their own, newest first; what is not named like a run is passed over."""
+    """The runs with a folder, newest first; other names are ignored."""
     names = store.list_names(INSIDE.runs)
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
@@ -58,7 +58,7 @@ def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
 
 
 def manifests(output: Path) -> Iterator[Manifest]:
-    """Every manifest that can be read, newest run first; each is loaded when it is asked for."""
+    """Every readable manifest, newest run first; each is loaded when the iterator reaches it."""
     for run_id in run_ids(LocalStore(output)):
         manifest = load_manifest(output, run_id)
         if manifest is not None:
@@ -67,7 +67,7 @@ def manifests(output: Path) -> Iterator[Manifest]:
 
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path) -> str:
     """
-    The run that somebody means (pure).
+    The run for an id or the beginning of one (pure).
 
     Args:
         asked: A run's id or the beginning of one; `None` for the newest.

@@ -39,7 +39,7 @@ class Snapshot:
 
 def scan_together(snapshots: Sequence[Snapshot]) -> pl.LazyFrame:
     """
-    All rows of the snapshots, in their order; nothing is loaded before it is asked for.
+    All rows of the snapshots, in their order; loaded lazily.
 
     Returns:
         `_run_id`, then the columns of the last snapshot, then those that only earlier ones have.
@@ -81,14 +81,14 @@ def common_types(
 
 def _common(types: Iterable[tuple[pl.DataType, bool]]) -> pl.DataType:
     types = list(types)
-    telling = [dtype for dtype, is_empty in types if not is_empty]
-    if not telling:
+    informative = [dtype for dtype, is_empty in types if not is_empty]
+    if not informative:
         return types[-1][0]
-    return reduce(lambda one, other: widen(one, other) or pl.String(), telling)
+    return reduce(lambda one, other: widen(one, other) or pl.String(), informative)
 
 
 def _as(dtype: pl.DataType, name: str, stored: pl.DataType | None, form: str | None) -> pl.Expr:
-    """A column in the common type; text as the report's file had it, as far as the values tell."""
+    """A column in the common type; text as in the report's file, as far as it can be restored."""
     column = pl.col(name)
     if stored is None:
         return pl.lit(None, dtype).alias(name)

@@ -60,7 +60,7 @@ def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
     for record in manifest.datasets if manifest else ():
         if record.dataset == folder.name and record.status == "complete":
             return _as_snapshot(record, output, run_id)
-    # Of a run that was killed before it could tell; what its folder holds is whole all the same.
+    # The run was killed before it wrote its manifest; the folder is complete all the same.
     whole = folder / snapshot_name(run_id)
     found = LocalStore(output).list_names(INSIDE.snapshot(folder.name, run_id))
     names = [name for name in found if name.endswith(".parquet")]

@@ -20,7 +20,7 @@ def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
     """
     The record of every snapshot that `current` names, by dataset.
 
-    Where its manifest is gone or damaged, the Parquet files tell what they can: columns, types and origin.
+    If its manifest is gone or damaged, columns, types and origin come from the Parquet files.
     """
     records = {
         run_id: _records_of(output, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
@@ -76,7 +76,7 @@ def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
 
 
 def _record_from_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:
-    import polars as pl  # noqa: PLC0415 - half a second, and hardly ever needed
+    import polars as pl  # noqa: PLC0415 - half a second, and rarely needed
 
     from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
 

@@ -108,7 +108,7 @@ class LocalStore:
         return names_beneath(self._path(name), root=self.root)
 
     def delete(self, name: Path) -> bool:
-        """As the protocol says; what was moved out of sight and could not be removed is left to `delete_leftovers`."""
+        """As in the protocol; a folder that was renamed and could not be removed is left to `delete_leftovers`."""
         path, layout = self._path(name), Layout(self.root)
         private = layout.private.resolve()  # a link of its own is used; below it, none is
         aside = private / layout.retired.name / f"{path.parent.name}-{path.name}"
@@ -116,7 +116,7 @@ class LocalStore:
             makedirs_durable(aside.parent, root=private)
             remove_beneath(aside, root=private)
             rename_beneath(path, aside, root=self.root, target_root=private)
-            sync_folder(path.parent)  # before what it holds goes, or a power cut could bring an empty one back
+            sync_folder(path.parent)  # before its content is deleted, or a power cut could restore it empty
             remove_beneath(aside, root=private)
             return True
         return not path.exists()

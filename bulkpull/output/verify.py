@@ -43,7 +43,7 @@ class Trouble:
 
     Attributes:
         path: Relative to the output folder.
-        what: What is wrong with it.
+        what: The problem.
         fix: The next step.
     """
 
@@ -61,10 +61,10 @@ AskLedger = Callable[[str], Mapping[str, DatasetRecord] | None]
 @dataclass(slots=True)
 class Findings:
     """
-    What was checked, and the problems found.
+    The checked items, and the problems found.
 
     Attributes:
-        gone: Snapshots of the run that was asked for which retention has removed since, by dataset.
+        gone: Snapshots of the requested run that retention has removed since, by dataset.
     """
 
     troubles: list[Trouble] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Verifier:
         try:
             datasets = list(Current.load(self.output).datasets)
         except DiskTrouble as damaged:
-            self._tell(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
+            self._add_problem(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
             datasets = []
         else:
             if not datasets:
@@ -133,18 +133,18 @@ class Verifier:
         return self.findings
 
     def _report_nothing_current(self) -> None:
-        """`current.json` names nothing: nothing was ever published, or the file is gone and the snapshots are not."""
+        """Report an empty `current.json`: nothing was ever published, or the file was lost and the snapshots exist."""
         store = LocalStore(self.output)
         names = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
-            self._tell(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
+            self._add_problem(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
             return
         state = "names no dataset" if Layout(self.output).current.exists() else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
         command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
-        self._tell(
+        self._add_problem(
             CURRENT,
             what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
             fix=f"restore it from a backup, or run `{command}`: it publishes them again",
@@ -161,7 +161,7 @@ class Verifier:
         """The current snapshot of a dataset; looked at anew when another one becomes current meanwhile."""
         before: list[Trouble] | None = None
         while (snapshot := self._snapshot(dataset)) is not None:
-            troubles = [*self._troubles_of_current(dataset, snapshot), *self._troubles_of_link(dataset, snapshot)]
+            troubles = [*self._current_problems(dataset, snapshot), *self._link_problems(dataset, snapshot)]
             if troubles and troubles != before:
                 before = troubles
                 self.pause()  # the pointer moves an instant before the link
@@ -171,14 +171,14 @@ class Verifier:
             return
 
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
-        troubles = list(self._troubles_of(record, run_id, fix=self._forget(record.dataset, run_id)))
+        troubles = list(self._problems_of(record, run_id, fix=self._forget_hint(record.dataset, run_id)))
         if not self._folder(record.dataset, run_id).is_dir():
             return  # retired while it was looked at
         self._count([file.path for file in record.files])
         self.findings.troubles += troubles
 
-    def _troubles_of_current(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
-        run_id, fix = snapshot.run_id, self._publish_anew(dataset, snapshot)
+    def _current_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
+        run_id, fix = snapshot.run_id, self._republish_hint(dataset, snapshot)
         where = {"dataset": dataset, "run_id": run_id}
         record = self._describe(dataset, run_id)
         if record is None and self.ask_ledger(run_id) is None:
@@ -188,7 +188,7 @@ class Verifier:
             if sorted(file.path for file in record.files) != sorted(snapshot.files) or record.rows != snapshot.rows:
                 what = f"{dataset}: it names other files or another number of rows than the run's manifest"
                 yield Trouble(CURRENT, what=what, fix=fix, **where)
-            yield from self._troubles_of(record, run_id, fix=fix)
+            yield from self._problems_of(record, run_id, fix=fix)
             return
         found = 0
         for path in snapshot.files:
@@ -205,19 +205,21 @@ class Verifier:
             what = f"{dataset}: it tells {snapshot.rows:,} rows, and the files have {found:,}"
             yield Trouble(CURRENT, what=what, fix=fix, **where)
 
-    def _troubles_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
-        """What is wrong with a snapshot that is described."""
+    def _problems_of(self, record: DatasetRecord, run_id: str, *, fix: str) -> Iterator[Trouble]:
+        """The problems of a snapshot that has a record."""
         # A growing snapshot keeps files of earlier runs.
         made_by = {file.path: part.run_id or run_id for file, part in zip(record.files, record.parts, strict=False)}
 
-        def look(file: PublishedFile) -> str | None:
+        def check_file(file: PublishedFile) -> str | None:
             maker = made_by.get(file.path, run_id)
             return content_problem(file, self.output, dataset=record.dataset, run_id=maker)
 
-        for path, what in integrity_problems(record, self.output, run_id=run_id, look=None if self.quick else look):
+        for path, what in integrity_problems(
+            record, self.output, run_id=run_id, check_file=None if self.quick else check_file
+        ):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
-    def _troubles_of_link(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
+    def _link_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
         link = Layout(self.output).latest_link(dataset)
         target = latest_target(dataset, snapshot.run_id)
         if is_without_links(self.output) and not os.path.lexists(link):
@@ -249,7 +251,9 @@ class Verifier:
         path = Layout(self.output).manifest(run_id).relative_to(self.output).as_posix()
         is_new = all(trouble.path != path for trouble in self.findings.troubles)
         if is_new and (self.output / path).is_file() and load_manifest(self.output, run_id) is None:
-            self._tell(path, what="the manifest is damaged", fix="restore it; the data that it describes can be read")
+            self._add_problem(
+                path, what="the manifest is damaged", fix="restore it; the data that it describes can be read"
+            )
         return ()
 
     def _snapshot(self, dataset: str) -> CurrentSnapshot | None:
@@ -265,7 +269,7 @@ class Verifier:
     def _folder(self, dataset: str, run_id: str) -> Path:
         return Layout(self.output).snapshot(dataset, run_id)
 
-    def _publish_anew(self, dataset: str, snapshot: CurrentSnapshot) -> str:
+    def _republish_hint(self, dataset: str, snapshot: CurrentSnapshot) -> str:
         words = ["bulkpull", *export_words(dataset, snapshot, queries=self.queries), "--output", str(self.output)]
         if Current.load(self.output).account == DEMO.as_dict():
             words.append("--demo")
@@ -273,7 +277,7 @@ class Verifier:
             words += ["--config", str(self.config)]
         return f"run `{platforms.current().join_command(words)}`: it publishes the dataset again"
 
-    def _forget(self, dataset: str, run_id: str) -> str:
+    def _forget_hint(self, dataset: str, run_id: str) -> str:
         return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not affected"
 
     def _count(self, paths: Sequence[str]) -> None:
@@ -281,5 +285,5 @@ class Verifier:
         self.findings.files += len(paths)
         self.findings.bytes += sum(size_of(self.output, path) or 0 for path in paths)
 
-    def _tell(self, path: str, *, what: str, fix: str) -> None:
+    def _add_problem(self, path: str, *, what: str, fix: str) -> None:
         self.findings.troubles.append(Trouble(path, what=what, fix=fix))

@@ -24,7 +24,7 @@ class OutputFolder:
     Attributes:
         staging: This run's own part of it, where nothing is visible to readers.
         published: The record of each dataset's current snapshot.
-        damaged: Datasets whose published files are not as they were written, with what is wrong.
+        damaged: Datasets with damaged published files, and the problem.
         runs: Ids of other runs that left something here.
     """
 
@@ -38,13 +38,13 @@ class OutputFolder:
 
 def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over: str | None = None) -> OutputFolder:
     """
-    Look at what is there, and clear away what nobody will carry on.
+    Read the state of the folder, and delete files of runs that will not be resumed.
 
     The lock says that no other run is at work, so what others left in staging goes, but for the runs in `alive`. Only
     what is named like a run goes: the private folder may be a link to one that others use as well.
 
     Args:
-        taken_over: The run whose downloads this one goes on with.
+        taken_over: The run whose downloads this one continues.
 
     Raises:
         DiskTrouble: `current.json` is damaged.
@@ -72,7 +72,7 @@ def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> di
     The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25).
 
     Returns:
-        By dataset, what is in the way.
+        The obstacles, by dataset.
     """
     blocked: dict[str, DiskTrouble] = {}
     for dataset in datasets:

@@ -1,4 +1,4 @@
-"""What each column of a pull is to become: declared by the catalog, bound by what was published before (pure)."""
+"""Conversion plan of each column, from the catalog and from the types of earlier snapshots (pure)."""
 
 from __future__ import annotations
 

@@ -40,11 +40,11 @@ class RunContext:
     Attributes:
         staging: The run's own folder, on the file system of `output`.
         published: The record of each dataset's current snapshot.
-        leftovers: What an interrupted run left behind for this one.
-        background: Work that a pull leaves behind; the run waits for it.
-        tidying: Deletions that nobody waits for; what is left of them at the end is the next run's.
-        in_flight: Holds back orders while too many reports are not made.
-        published_anyway: Datasets that are not held back, because a person said so; `None` for all.
+        reusable: Reports and files of earlier runs that this run may use.
+        background: Work that goes on after a pull has ended; the run waits for it.
+        tidying: Deletions that nothing waits for; those that are not done at the end are left to the next run.
+        in_flight: Delays the creation of reports while too many are in progress.
+        published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
     """
 
@@ -84,7 +84,7 @@ class RunContext:
         Refuse an export that needs more reports than it may order, before the first one.
 
         Args:
-            number: How many windows no report was ordered for.
+            number: Windows for which no report was created yet.
 
         Raises:
             TooManyReports: It is more than `reports_per_dataset` allows.
@@ -116,7 +116,7 @@ class RunContext:
         self, asked: Pull, error: BulkpullError, *, used: Pull, record: DatasetRecord
     ) -> None:
         """
-        Tell record, log and ledger that the service refused the metrics of `asked` and accepted the query of `used`.
+        Note in record, log and ledger that the service refused the metrics of `asked` and accepted the query of `used`.
 
         Args:
             error: The refusal.
@@ -129,34 +129,33 @@ class RunContext:
 
     def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
         """
-        Delete a report of ours that has served, in the background; a failure harms nothing but tidiness (fault 100).
+        Delete a report that is no longer needed, in the background; a failure does not affect the run (fault 100).
 
-        Where the service limits calls, this run has better uses for them: the report is left to the next run, which
-        knows it by its name and by the ledger.
+        If few calls are left, the report stays for the next run, which finds it by its name and by the ledger.
         """
         if not self.settings.keep_reports and self.client.pacer.has_plenty:
-            self.tidying.start_soon(self._tidy_up, report, record)
+            self.tidying.start_soon(self._delete_quietly, report, record)
 
-    def clear_away(self, report: Report, *, record: DatasetRecord) -> None:
-        """Delete what an earlier run left, in the background, with calls that nobody else needs."""
+    def delete_leftover_report(self, report: Report, *, record: DatasetRecord) -> None:
+        """Delete a report of an earlier run, in the background and at low priority."""
         if not self.settings.keep_reports:
-            self.tidying.start_soon(self._tidy_up, report, record)
+            self.tidying.start_soon(self._delete_quietly, report, record)
 
     async def withdraw_report(self, report: Report, *, record: DatasetRecord) -> None:
-        """Delete a report that has failed; it is gone, or known not to be, before another takes its place."""
+        """Delete a report that has failed, before another one is created for the same pull."""
         if not self.settings.keep_reports:
             await self.delete_report(report, record)
 
-    async def _tidy_up(self, report: Report, record: DatasetRecord) -> None:
+    async def _delete_quietly(self, report: Report, record: DatasetRecord) -> None:
         await self.delete_report(report, record, tidying=True)
 
     async def delete_report(self, report: Report, record: DatasetRecord, *, tidying: bool = False) -> None:
-        """Delete a report of ours; where that fails, the record tells and the next run tries again."""
+        """Delete a report of ours; a failure becomes a note in the record, and the next run tries again."""
         with about(record.dataset):
             try:
                 await self.client.delete_report(report.report_id, tidying=tidying)
             except NotFound:
-                pass  # somebody was faster
+                pass  # deleted already
             except BulkpullError as error:
                 record.notes.append(f"report {report.report_id} could not be deleted: {error.message}")
             else:

@@ -28,7 +28,7 @@ from bulkpull.pipeline.converter import Converter
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
+class _Attempt:
     """The limits of one conversion attempt: bytes of CSV per batch, and threads (`None`: polars decides)."""
 
     batch_bytes: int
@@ -39,7 +39,7 @@ class _Try:
 # 100 MB of memory. What killed a child may have been its memory, or a limit on threads: the second try takes an eighth,
 # and one thread.
 BATCH_BYTES = 12 * 1024 * 1024
-_TRIES = (_Try(BATCH_BYTES), _Try(BATCH_BYTES // 8, threads=1))
+_ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 
@@ -63,7 +63,7 @@ async def convert_report(
     Args:
         source: The bytes as the service stores them: gzip or plain, CSV or TSV.
         into: An existing, empty folder. It gets `part-00000.parquet`, forced to the disk.
-        columns: What was asked for, in the order that the table is to have.
+        columns: The requested columns, in the order of the table.
         metadata: Goes into the key-value metadata of the Parquet file.
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
@@ -76,7 +76,7 @@ async def convert_report(
 
     Raises:
         FileDamaged: The gzip is cut or broken, or the file ends inside quotes; fetching it again may mend it.
-        NotTheReport: The file is whole, but its header, its rows or its encoding are not what was asked for.
+        NotTheReport: The file is whole, but its header, its rows or its encoding do not match the request.
         TooLarge: It unpacks to more than `max_unpacked_bytes`.
         ConverterDied: The child was killed, crashed or stood still, and so did a second one with smaller batches.
         DiskTrouble: `into` cannot be written.
@@ -94,10 +94,10 @@ async def convert_report(
         is_redacted=is_redacted,
     )
     async with limiter:
-        for attempt in _TRIES[:-1]:
+        for attempt in _ATTEMPTS[:-1]:
             with suppress(ConverterDied):
                 return await _in_child(replace(order, batch_bytes=attempt.batch_bytes), threads=attempt.threads)
-        return await _in_child(replace(order, batch_bytes=_TRIES[-1].batch_bytes), threads=_TRIES[-1].threads)
+        return await _in_child(replace(order, batch_bytes=_ATTEMPTS[-1].batch_bytes), threads=_ATTEMPTS[-1].threads)
 
 
 async def widen_file(

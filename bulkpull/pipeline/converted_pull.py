@@ -101,7 +101,7 @@ class KeptPart:
     A converted pull found in the ledger.
 
     Attributes:
-        is_as_asked: It was converted by what is asked for now; else its stored file has to be converted again.
+        is_as_requested: It was converted with today's columns and bounds; else its file is converted again.
     """
 
     part: ConvertedPull
@@ -116,7 +116,7 @@ def from_ledger(
     columns: Sequence[ColumnPlan],
     bounds: WindowBounds | None,
 ) -> KeptPart | None:
-    """The part that `to_ledger` told of; `None` when it was noted by another version."""
+    """The part that `to_ledger` described; `None` when another version wrote the entry."""
     try:
         known = _CONVERTED.validate_python({name: facts[name] for name in _Converted.__slots__ if name in facts})
         generated_at = _MOMENT.validate_python(known.generated_at)

@@ -30,7 +30,7 @@ from bulkpull.redact import printable
 SILENCE_S = 60.0
 """A child that says nothing for twice as long has died, or is stopped."""
 STILL_S = 900.0
-"""A child that lives, and does nothing for so long, waits for something that does not come."""
+"""After so many seconds without progress a living child counts as hung."""
 # Heartbeats alone use less.
 _WORKING_S = 0.05
 _READ_BYTES = 64 << 10
@@ -88,7 +88,7 @@ class Converter:
         assert process.stderr
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_collect, process.stderr, self._last_words)
-            # A child that died tells why by its exit status, and by what it wrote until it did.
+            # The exit status and the output of a dead child tell the cause.
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await process.stdin.send(LENGTH.pack(len(request)) + request)
             trouble: ConverterDied | None = None
@@ -149,18 +149,18 @@ class Converter:
         try:
             return self.channel.recv(_READ_BYTES)
         except ConnectionError:
-            return b""  # how Windows tells that the child has died
+            return b""  # Windows reports a dead child this way
 
     async def end(self) -> None:
-        """Kill it, and let go of everything."""
+        """Kill the child and release all its resources."""
         with suppress(ProcessLookupError):
             self.process.kill()
         await self.process.aclose()
         self.channel.close()
 
     async def why_died(self) -> ConverterDied:
-        """What its exit status and its last words tell."""
-        return _explained(await self.process.wait(), bytes(self._last_words))
+        """The cause, from the exit status and the last output."""
+        return _died_error(await self.process.wait(), bytes(self._last_words))
 
 
 async def start(environment: Mapping[str, str], *, threads: int | None = None) -> Converter:
@@ -223,7 +223,7 @@ async def _collect(stream: ByteReceiveStream, into: bytearray) -> None:
             del into[:-_LAST_WORDS]
 
 
-def _explained(status: int, last_words: bytes) -> ConverterDied:
+def _died_error(status: int, last_words: bytes) -> ConverterDied:
     name = platforms.current().signal_name(status)
     if name is not None:
         why = f"it was ended by {name}"

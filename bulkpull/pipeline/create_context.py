@@ -45,15 +45,15 @@ async def create_context(
     account: Account,
 ) -> RunContext:
     """
-    The tools of one run.
+    Create the context of one run.
 
     Args:
         conversions: How many may run at once.
-        background: Gets what a pull leaves behind; the run waits for it.
-        tidying: Gets deletions that nobody waits for.
+        background: Gets work that goes on after a pull has ended; the run waits for it.
+        tidying: Gets deletions that nothing waits for.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
         random: Gives numbers in [0, 1).
-        account: Whose data are brought.
+        account: The account whose data are exported.
     """
     in_flight = ReportsInFlight(events, limit=settings.reports_in_flight or UNLEARNT)
     poller = await _poller(
@@ -102,7 +102,7 @@ async def create_context(
 
 
 async def _quota(settings: Settings, *, ledger: Ledger, clock: Clock, events: Events) -> OneOffQuota:
-    """The quota of one-off reports, with those that earlier runs have made within its window."""
+    """The quota of one-off reports, with the reports that earlier runs created within its window."""
     window_s, now = settings.one_off_quota_window_seconds, clock.now()
     made = await ledger.moments(step="report", since=iso_utc(now - timedelta(seconds=window_s)))
     ages_s = [(now - datetime.fromisoformat(moment)).total_seconds() for moment in made]
@@ -122,7 +122,7 @@ async def _poller(
     random: Callable[[], float],
     on_queued: Callable[[int], None],
 ) -> Poller:
-    """The poller, which knows which forms of look-up the service refused in earlier runs."""
+    """The poller, with the form of look-up that earlier runs fell back to."""
     lookup = ExecutionLookup(
         connection.client,
         events=events,

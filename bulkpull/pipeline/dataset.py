@@ -1,9 +1,9 @@
 """
 Exports one dataset: runs all its pulls, checks them, and publishes one snapshot.
 
-Most datasets are one pull. A long window is a pull a month, and a window whose report fails or never comes is asked for
-again in halves (`window_pulls`). Whatever the number, readers get one snapshot, of one set of types and each row once
-(`window_agreement`), or keep the old one.
+Most datasets are one pull. A long window is split into one pull per month, and a window whose report fails or is
+overdue is requested again in halves (`window_pulls`). Readers always get one snapshot, with one set of types and each
+row once (`window_agreement`), or keep the old one.
 """
 
 from __future__ import annotations
@@ -91,15 +91,15 @@ class DatasetExport:
         pull: The whole window.
         record: Its part of the manifest, filled in as the steps succeed.
         execution: A completed execution of a scheduled report; then nothing is ordered.
-        only_news: Data that are published already make no new snapshot.
-        reset_types: Columns take the types that today's values allow, whatever earlier snapshots had.
+        only_new_data: Data that are published already make no new snapshot.
+        reset_types: Columns take the types that today's values allow; types of earlier snapshots are ignored.
     """
 
     pull: Pull
     context: RunContext
     record: DatasetRecord
     execution: Execution | None = None
-    only_news: bool = False
+    only_new_data: bool = False
     reset_types: bool = False
     _baseline: DatasetRecord | None = None
     _ordered: list[Report] = field(default_factory=list)
@@ -115,15 +115,15 @@ class DatasetExport:
         Fetch the dataset and publish it.
 
         Raises:
-            BulkpullError: The first fault that nothing could mend. Nothing half-written is visible.
-            Unchanged: With `only_news`: the data are those of the current snapshot.
+            BulkpullError: The first error that no retry could fix. Nothing half-written is visible.
+            Unchanged: With `only_new_data`: the data are those of the current snapshot.
         """
         await self._find_baseline()
         try:
             parts = await self._or_without_metrics(self._fetch)
             await self._publish(parts)
         except BulkpullError as error:
-            # `PullRunner` has deleted failed reports; what the other windows have made stays (case W4).
+            # `PullRunner` has deleted failed reports; reports of other windows stay (case W4).
             if isinstance(error, Unchanged) and may_delete_report(error):
                 for report in self._own_reports():
                     await self.context.withdraw_report(report, record=self.record)
@@ -136,10 +136,10 @@ class DatasetExport:
 
     async def submit(self) -> list[Report]:
         """
-        Order all reports of the dataset, and leave them to a later process.
+        Order all reports of the dataset for a later run to collect.
 
         Raises:
-            BulkpullError: As `PullRunner.submit`. What was ordered before stays, for the next run (case W7).
+            BulkpullError: As `PullRunner.submit`. Reports that were ordered before it stay for the next run (case W7).
         """
         try:
             return await self._or_without_metrics(self._submit_all)
@@ -164,10 +164,10 @@ class DatasetExport:
         return await self._fetch_windows([self.pull])
 
     async def _fetch_windows(self, pulls: Sequence[Pull]) -> list[ConvertedPull]:
-        """All parts in their order, with one set of types and with no row twice."""
+        """All parts in the order of their windows, with one set of types and without duplicate rows."""
         self._require_reports(pulls)
-        gathering = WindowPulls(
-            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=gathering.check_may_order),
+        window_pulls = WindowPulls(
+            run_pull=lambda pull, attempts: self._fetch_window(pull, attempts, refuse=window_pulls.check_may_order),
             attempts=self.context.settings.report_attempts,
             may_halve=self._may_halve,
             on_split=self._note_split,
@@ -175,7 +175,7 @@ class DatasetExport:
             is_ordered=lambda pull: self.context.reusable.has(pull_fingerprint(pull)),
         )
         try:
-            parts = await gathering.gather(pulls)
+            parts = await window_pulls.gather(pulls)
         except HoldsWhole as found:
             assert self._windows is not None
             parts = [await self._windows.cut_out(found)]
@@ -194,7 +194,7 @@ class DatasetExport:
         return part
 
     async def _grow(self) -> list[ConvertedPull]:
-        """The published windows that the service does not restate any more, and all later ones anew."""
+        """Keep published windows that the service no longer restates, and fetch all later ones again."""
         window = self.pull.window
         assert window is not None
         assert self._windows is not None
@@ -213,7 +213,7 @@ class DatasetExport:
         return [await self._as_described(before, part) for before, part in zip(parts, common, strict=True)]
 
     async def _as_described(self, before: ConvertedPull, part: ConvertedPull) -> ConvertedPull:
-        """A part whose file has the columns and types that it is described with; `before` tells what it has now."""
+        """A part whose file has the columns and types of its description; `before` describes the file as it is now."""
         if list(file_types(before).items()) == list(file_types(part).items()):
             return part
         folder = self._folder / "widened" / pull_fingerprint(part.pull)
@@ -237,7 +237,7 @@ class DatasetExport:
 
     async def _or_without_metrics(self, work: Callable[[], Awaitable[T]]) -> T:
         """
-        What `work` does; once more without the metrics where the service may have refused the query because of them.
+        Do `work`; repeat it without the metrics if the service may have refused the query because of them.
 
         Raises:
             BulkpullError: As `work`; the first refusal where the query without metrics is refused as well.
@@ -264,7 +264,7 @@ class DatasetExport:
         return self.context.staging / self.pull.dataset
 
     def _clear_folders(self, parts: Sequence[ConvertedPull]) -> None:
-        """Remove the run's folder and those of the windows: their data are published."""
+        """Remove the folders of the run and of its windows, because their data are published."""
         private = self.context.private
         remove_beneath(self._folder, root=private)
         for part in parts:
@@ -288,7 +288,7 @@ class DatasetExport:
         )
 
     def _own_reports(self) -> list[Report]:
-        """All reports that were ordered for it, by this run and by the one that it carries on."""
+        """All reports that were ordered for it, by this run and by the run that it resumes."""
         return [*self._ordered, *self.context.reusable.rest(self.pull.dataset)]
 
     @property
@@ -297,7 +297,7 @@ class DatasetExport:
 
     @property
     def _is_same_question(self) -> bool:
-        """Whether the current snapshot answers the question that is asked now."""
+        """Whether the current snapshot answers the same question as this run."""
         return self._published is not None and self._published.question_sha256 == self._question.sha256
 
     async def _find_baseline(self) -> None:
@@ -328,7 +328,7 @@ class DatasetExport:
         await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 
     def _summarize_splits(self) -> None:
-        """One note for all windows that were asked for in halves (case W17)."""
+        """Add one note for all windows that were requested in halves (case W17)."""
         if not self._splits:
             return
         (pull, error), *others = self._splits
@@ -361,7 +361,7 @@ class DatasetExport:
             columns=self._columns() if columns is None else columns,
             bounds=bounds or self._bounds(pull),
             execution=self.execution,
-            known_md5=published.stored_md5 if published and self.only_news and self._is_same_question else None,
+            known_md5=published.stored_md5 if published and self.only_new_data and self._is_same_question else None,
             question=self._question,
             ordered=self._ordered,
         )
@@ -373,7 +373,7 @@ class DatasetExport:
         return plan_columns(self.pull, catalog=self.context.catalog, earlier=self._typed_before)
 
     async def _with_common_types(self, parts: list[ConvertedPull]) -> list[ConvertedPull]:
-        """The same parts with one set of types; those that differ are converted once more."""
+        """The same parts with one set of types; those that differ are converted again."""
         if len(parts) == 1:
             return parts
         if len({(part.table.lacking_columns, part.table.extra_columns) for part in parts}) > 1:
@@ -408,7 +408,7 @@ class DatasetExport:
         self._describe(parts)
         published = self._published
         is_same = published is not None and self._is_same_question and published.content_hash == record.content_hash
-        if self.only_news and is_same:
+        if self.only_new_data and is_same:
             raise Unchanged(f"execution {record.execution_id} has data that are already published")
         baseline = self._baseline
         drift = find_schema_drift(
@@ -418,7 +418,7 @@ class DatasetExport:
             unrequested=parts[0].table.extra_columns,
         )
         if self.reset_types:
-            drift = drift.model_copy(update={"retyped": []})  # that is what was asked for
+            drift = drift.model_copy(update={"retyped": []})  # resetting types is what the user requested
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
@@ -450,7 +450,7 @@ class DatasetExport:
         self._note_replaced_dataset()
         staged = await self._stage(parts)
         published_now = await context.publisher.publish_snapshot(staged)
-        # Readers see it: nothing that follows makes the dataset a failure.
+        # The snapshot is visible to readers: a later error does not make the dataset a failure.
         record.files, record.rows, record.status = published_now.files, rows, "complete"
         record.notes.extend(undone.note for undone in published_now.undone)
         try:
@@ -472,7 +472,7 @@ class DatasetExport:
             )
 
     def _note_replaced_dataset(self) -> None:
-        """A window may take the place of a whole dataset, and its readers are to know (case W8)."""
+        """Note that a window replaced the snapshot of a whole dataset (case W8)."""
         if self.pull.window is None or self.pull.source is not None:
             return
         self.record.notes.append(

@@ -14,7 +14,7 @@ from itertools import pairwise
 from bulkpull.model import Window
 from bulkpull.timespans import span_days
 
-# The service makes six months in one report by itself (behaviour 61); longer spans are asked for month by month.
+# The service makes six months in one report by itself (behaviour 61); longer spans are requested month by month.
 LONG = timedelta(days=184)
 _DAY = timedelta(days=1)
 # LIFETIME and the like say nothing of where the data begin.
@@ -104,7 +104,7 @@ def _edges(window: Window, *, step: _Step) -> list[datetime]:
 
 
 def _widest_days(ranges: Sequence[str]) -> float | None:
-    """The days of the widest listed span that tells where the data begin; `None` where none does."""
+    """The days of the widest listed span with a known start of the data; `None` where there is none."""
     known = (span_days(span) for span in ranges)
     return max((days for days in known if days is not None and days < _ENDLESS_DAYS), default=None)
 

@@ -57,7 +57,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """
-    What is known about a dataset before the decision.
+    Facts about a dataset that the decision depends on.
 
     Attributes:
         published: The current snapshot; `None` where there is none, or where its files are damaged.
@@ -90,12 +90,12 @@ class ScheduleDecision:
     What to do with the scheduled report of a dataset.
 
     Attributes:
-        pull: As today's list of columns asks for it.
+        pull: With today's list of columns.
         serving: The report that serves from now on; `None` when one has to be made.
         is_own: This folder made that report.
         lead_h: How many hours before the nightly hour it runs; `None` where that is not known.
         replaced: Reports of this folder that are of no use any more.
-        why_replaced: A few words on that.
+        replace_reason: Why it is replaced, in a few words.
         may_order: Scheduled reports may be made and deleted; not where the service does not tell which there are.
     """
 
@@ -109,7 +109,7 @@ class ScheduleDecision:
 
     @property
     def action(self) -> str:
-        """What is done about it, in one word."""
+        """The action on the scheduled report, in one word."""
         if not self.may_order:
             return "leave"
         return "keep" if self.serving else "replace" if self.replaced else "make"
@@ -127,14 +127,14 @@ class Decision:
     What a run does for one dataset.
 
     Attributes:
-        pull: What to bring; with `execution`, by the query of the scheduled report that made it.
+        pull: The pull; with `execution`, it has the query of the scheduled report that made it.
         reason: Why, in words for the manifest.
         execution: With `TAKE_EXECUTION`: a completed one of a scheduled report.
         schedule: For a nightly run; `None` without scheduled reports (a window cannot have one: behaviour 83).
         missed: The report of which an execution was due and has not come, and when it was due.
         due_at: When the last execution was due, where nothing has come of it yet.
         notes: For the manifest, each one sentence.
-        seen_at: When the newest data that are published, or brought nothing new, were made.
+        seen_at: When the newest data that are published, or were unchanged, were made.
     """
 
     pull: Pull
@@ -148,7 +148,7 @@ class Decision:
     seen_at: datetime | None = None
 
     def as_record(self) -> DecisionRecord:
-        """The decision as the manifest tells it."""
+        """The decision as a manifest entry."""
         scheduled = self.schedule.action if self.schedule else None
         return DecisionRecord(action=self.action.value, reason=self.reason, scheduled_report=scheduled)
 
@@ -166,7 +166,7 @@ def decide(pull: Pull, facts: DatasetFacts, *, schedule: Schedule | None = None)
         return _or_collect(Decision(pull, Action.ORDER_REPORT, "an export was asked for"), facts)
     noted = facts.memory.serving(question_of(pull).sha256)
     if facts.scheduled is None:
-        # The service does not tell which reports there are: the ids in the ledger count, and nothing is created.
+        # The list of reports is unknown: use the ids in the ledger, and create nothing.
         choice = ScheduleDecision(pull, serving=next(iter(noted), None), may_order=False)
         decision = _decide_by_executions(pull, facts, noted, choice=choice, now=schedule.now)
         decision = replace(decision, notes=(_UNKNOWN_LIST,))
@@ -213,7 +213,7 @@ def _decide_by_executions(
 ) -> Decision:
     """Take the newest execution that answers the question and is newer than what is published, or order, or keep."""
     published, latest = facts.published, _latest_execution(pull, facts, reports)
-    # The columns of a whole dataset change by themselves, and its rows are still what was asked for.
+    # The columns of a whole dataset change by themselves; its rows still match the request.
     is_another = published is not None and published.question_sha256 != question_of(pull).sha256
     seen = _seen(facts.last_answer if is_another else published, facts.unchanged, now=now)
     seen_at = max((data.generated_at for data in seen if data.generated_at), default=None)
@@ -266,7 +266,7 @@ def _is_ready(execution: Execution) -> bool:
 
 
 def _seen(answer: DatasetRecord | None, unchanged: Seen | None, *, now: datetime) -> list[Seen]:
-    """What was published, and later data that brought nothing new; a time that lies ahead is not believed."""
+    """Published data, and later data without changes; times in the future are ignored."""
     if answer is None:
         return []
     published = Seen(answer.execution_id, datetime.fromisoformat(answer.generated_at) if answer.generated_at else None)
@@ -286,7 +286,7 @@ def _is_newer(execution: Execution, seen: Seen) -> bool:
 
 
 def _with_missed_execution(decision: Decision, facts: DatasetFacts, *, schedule: Schedule) -> Decision:
-    """Notice an execution that was due and has not come; the data are asked for by a one-off report."""
+    """Detect a missed execution; a one-off report replaces it."""
     choice = decision.schedule
     report = choice.serving if choice else None
     due_at = last_due(report, schedule.now) if report else None

@@ -30,7 +30,7 @@ _UNFINISHED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus
 
 
 def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
-    """The times that reports are held against; a report that takes longer than `report_timeout_seconds` has failed."""
+    """The times that reports are compared with; a report has failed after `report_timeout_seconds`."""
     return Schedule(now, lead_h=settings.standing_lead_hours, grace=timedelta(seconds=settings.report_timeout_seconds))
 
 
@@ -53,11 +53,11 @@ async def decide_all(
     Decide for each dataset, by its name; nothing is created or changed.
 
     Args:
-        parts: The pulls, each with the windows in which it may be asked for.
+        parts: The pulls, each with the windows in which it may be requested.
         damaged: Datasets whose published files are not whole any more; they count as not published.
         memories: What the ledger knows of each dataset's scheduled reports.
         unchanged: The ledger's notes on data that were found to be those that are published.
-        reports: All that the service lists; `None` where it does not tell.
+        reports: All reports that the service lists; `None` where the list is unknown.
         lookup: Asks for the completed executions. A report that the service refuses by itself counts as one that did
             not run.
         schedule: The times of a nightly run, which reads the executions of all scheduled reports; `None` for an export.
@@ -112,7 +112,7 @@ def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemo
 
 
 async def _begun_executions(reports: Sequence[Report], *, client: InsightsClient) -> dict[str, Execution]:
-    """The latest execution of each report that is late, in whatever state; what cannot be read is left out."""
+    """The latest execution of each late report, in any state; those that cannot be read are left out."""
     report_ids = [report.report_id for report in reports]
     executions: list[Execution] = []
     with suppress(ReportingError, TransferError):

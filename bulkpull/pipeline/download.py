@@ -30,7 +30,7 @@ from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
 
 _WHOLE_TRIES = 2
-# Whoever stops a run waits for this; what the journal does not know by then is fetched again.
+# A cancelled run waits at most so long for the journal; unrecorded bytes are fetched again.
 _SAVING_S = 1.0
 
 
@@ -40,7 +40,7 @@ class DownloadedFile:
     A complete and checked file, as the service stores it.
 
     Attributes:
-        size_bytes: Stored bytes, whatever had to be fetched twice.
+        size_bytes: Stored bytes; repeated fetches are not counted.
         etag: Of the version that was fetched; `None` when the host gives none.
         md5: Of the stored bytes, hexadecimal; `None` when the host gives none.
         vouched_by: What tells that they are all there and unchanged: `length`, `md5`, `end_mark`, `readings`.
@@ -100,7 +100,7 @@ async def download_report(
     aside = into.with_name(f"{into.name}.part")
     with disk_errors(aside):
         if await anyio.to_thread.run_sync(into.exists):
-            await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process: its journal tells
+            await anyio.to_thread.run_sync(into.replace, aside)  # finished by an earlier process
         partial = await PartialFile.opened(aside)
         await anyio.to_thread.run_sync(sync_folder, aside.parent)
         transfer = Transfer(
@@ -162,7 +162,7 @@ async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
 
 
 async def _check(partial: PartialFile, version: Version) -> None:
-    """Compare what is on the disk with what the service announced."""
+    """Compare the file on disk with the announced length and MD5."""
     if version.size_bytes is not None and partial.done_bytes != version.size_bytes:
         raise FileDamaged(
             "the downloaded file has another length than announced",

@@ -34,14 +34,14 @@ class DecisionExecutor:
     Executes decisions.
 
     Args:
-        only_news: Data that are published already make no new snapshot.
+        only_new_data: Data that are published already make no new snapshot.
         reset_types: As in `DatasetExport`.
-        submit: Orders the reports of an export and leaves them to a later process; `None` brings the data now.
+        submit: Orders the reports of an export for a later run to collect; `None` fetches the data now.
     """
 
     context: RunContext
     maker: ScheduledReportMaker
-    only_news: bool = False
+    only_new_data: bool = False
     reset_types: bool = False
     submit: Callable[[DatasetExport], Awaitable[None]] | None = None
 
@@ -50,7 +50,7 @@ class DecisionExecutor:
         Fetch what is new, and make sure that the next run finds a scheduled report.
 
         Raises:
-            BulkpullError: The data could not be brought. That there is no scheduled report is a note in the record.
+            BulkpullError: The data could not be fetched. A missing scheduled report is only a note in the record.
             Unchanged: There is newer data, and it is the same.
         """
         record.notes += decision.notes
@@ -66,13 +66,13 @@ class DecisionExecutor:
             await self._fetch_data(decision, record)
             return
         decision, schedule, is_served = await self._provide_schedule(decision, schedule, record)
-        if not is_served:  # nothing runs for this dataset on the service: a one-off report has to do
+        if not is_served:  # order a one-off report
             decision = order_if_due(decision, now=self.context.clock.now())
             record.decision = decision.as_record()
         try:
             await self._fetch_data(decision, record)
         except Unchanged:
-            await self._delete_replaced(decision, schedule, record, is_served=is_served)  # its file is not wanted
+            await self._delete_replaced(decision, schedule, record, is_served=is_served)  # already published
             raise
         await self._delete_replaced(decision, schedule, record, is_served=is_served)
 
@@ -92,7 +92,7 @@ class DecisionExecutor:
             self.context,
             record,
             execution=execution,
-            only_news=self.only_news,
+            only_new_data=self.only_new_data,
             reset_types=self.reset_types,
         )
         if self.submit is not None:
@@ -100,7 +100,7 @@ class DecisionExecutor:
             return
         await self._run_export(export)
         if execution is None:
-            record.due_at = None  # it is made good
+            record.due_at = None  # the one-off report replaces it
 
     async def _run_export(self, export: DatasetExport) -> None:
         try:
@@ -117,7 +117,7 @@ class DecisionExecutor:
                 generated_at=record.generated_at or iso_utc(self.context.clock.now()),
                 question_sha256=question_of(export.pull).sha256,
             )
-            record.due_at = None  # it has come, by whatever way
+            record.due_at = None  # the data have arrived
             source = record.generated_at or "the latest execution"
             raise Unchanged(f"the data of {source} are already published", why=same.why) from same
 
@@ -167,7 +167,7 @@ class DecisionExecutor:
             return report, decision, schedule
         used = drop_metrics(asked)
         kept = next((report for report in schedule.replaced if serves(report, used)), None)
-        # One that was made after an earlier refusal serves on.
+        # A report that was made after an earlier refusal stays in use.
         replaced = tuple(report for report in schedule.replaced if report is not kept)
         schedule = replace(schedule, pull=used, replaced=replaced)
         try:

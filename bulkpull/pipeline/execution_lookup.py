@@ -28,7 +28,7 @@ _PAIR = 2
 
 
 class PollForm(IntEnum):
-    """How executions are asked for, from the cheapest form to the one that every client saw working."""
+    """Forms of the look-up request, from the cheapest to the one that always works."""
 
     ALL_STATUSES = 0
     ONE_STATUS = 1
@@ -43,7 +43,7 @@ class ExecutionLookup:
         form: The cheapest form that is worth a try, as far as earlier runs know.
         remember: Gets each form that the service made this one fall back to.
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
-        retry: Whether a failed call is repeated here; a poller that asks again anyway says no.
+        retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
 
     Attributes:
         calls: Calls of the last `ask`.
@@ -81,12 +81,12 @@ class ExecutionLookup:
         found: list[Execution] = []
         most = self._most_joined or max(1, len(joined))
         for start in range(0, len(joined), most):
-            found += await self._ask_joined(joined[start : start + most])
+            found += await self._look_up_joined(joined[start : start + most])
         for report_id in single:
-            found += await self._ask_alone(report_id) or []
+            found += await self._look_up_single(report_id) or []
         return found
 
-    async def _ask_joined(self, report_ids: Sequence[str]) -> list[Execution]:
+    async def _look_up_joined(self, report_ids: Sequence[str]) -> list[Execution]:
         if self._form is PollForm.ALL_STATUSES:
             if (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
                 return executions
@@ -96,7 +96,7 @@ class ExecutionLookup:
         elif (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
             return executions
         if len(report_ids) == 1:
-            return await self._ask_alone(report_ids[0]) or []
+            return await self._look_up_single(report_ids[0]) or []
         return await self._halve(report_ids)
 
     async def _halve(self, report_ids: Sequence[str]) -> list[Execution]:
@@ -104,13 +104,13 @@ class ExecutionLookup:
         middle = len(report_ids) // 2
         halves = [report_ids[:middle], report_ids[middle:]]
         answers = [
-            await (self._ask_alone(half[0]) if len(half) == 1 else self._try(half, statuses=_COMPLETED_ONLY))
+            await (self._look_up_single(half[0]) if len(half) == 1 else self._try(half, statuses=_COMPLETED_ONLY))
             for half in halves
         ]
         if not self._joined_works and all(
             answer is None or len(half) == 1 for half, answer in zip(halves, answers, strict=True)
         ):
-            return await self._ask_each(halves=halves, answers=answers)
+            return await self._look_up_each(halves=halves, answers=answers)
         if all(answer is not None for answer in answers):
             if len(report_ids) == _PAIR:
                 self._alone.update(report_ids)  # both are good by themselves
@@ -124,22 +124,22 @@ class ExecutionLookup:
                 found += await self._halve(half)
         return found
 
-    async def _ask_each(
+    async def _look_up_each(
         self, *, halves: Sequence[Sequence[str]], answers: Sequence[list[Execution] | None]
     ) -> list[Execution]:
-        """Ask one by one, where no joined call was ever answered: the form is refused, or several ids are bad."""
+        """Look up reports one by one if every joined call was refused: the form, or several ids, are bad."""
         found: list[Execution] = []
         refused = 0
         for half, answer in zip(halves, answers, strict=True):
             for report_id in half:
-                alone = answer if len(half) == 1 else await self._ask_alone(report_id)
+                alone = answer if len(half) == 1 else await self._look_up_single(report_id)
                 refused += alone is None
                 found += alone or []
         if not refused:
             await self._fall_back(PollForm.ONE_REPORT)
         return found
 
-    async def _ask_alone(self, report_id: str) -> list[Execution] | None:
+    async def _look_up_single(self, report_id: str) -> list[Execution] | None:
         """Its executions; `None` where the service refuses this report by itself."""
         self.calls += 1
         try:

@@ -75,7 +75,7 @@ class ReportsInFlight:
         Hold a place from the order of a report until it is made.
 
         Args:
-            rank: Of several windows of a dataset the least goes first.
+            rank: Among the windows of a dataset the lowest rank goes first.
             is_ordered: Do not wait: the report is on the service already.
         """
         place = Place(dataset, rank, next(self._numbers), is_ordered)
@@ -107,7 +107,7 @@ class ReportsInFlight:
         self._lower(max(1, ours if quota is None else min(ours, quota)), reason="the service accepts no more reports")
 
     def queued(self, at_work: int) -> None:
-        """The service makes `at_work` reports of ours at once and lets others wait."""
+        """Adapt the limit: the service makes `at_work` reports at once and queues the others."""
         self._lower(max(_LEAST_QUEUED, 2 * at_work), reason="the service generates reports one after the other")
 
     async def wait_for_end(self) -> None:

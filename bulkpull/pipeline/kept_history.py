@@ -30,12 +30,12 @@ from bulkpull.question import OPEN
 @dataclass(frozen=True, slots=True)
 class Growth:
     """
-    How a growing snapshot goes on.
+    Which windows of a growing snapshot are kept, and which are fetched.
 
     Attributes:
         published: Its windows as they are published.
         kept: Those of them that stay, the oldest first.
-        covered_until: Where the windows begin that are asked for again.
+        covered_until: Start of the windows that are requested again.
     """
 
     published: list[ConvertedPull]
@@ -53,7 +53,7 @@ class Growth:
 
 def plan_growth(pull: Pull, published: DatasetRecord | None, *, output: Path, restated_months: int | None) -> Growth:
     """
-    Which published windows stay, and from where on the service is asked again (pure).
+    Choose the published windows to keep, and the start of those to request again (pure).
 
     Args:
         pull: With the whole window.
@@ -79,7 +79,7 @@ def published_parts(record: DatasetRecord | None, pull: Pull, *, output: Path) -
     The windows of the published snapshot, the oldest first, as parts that have arrived.
 
     Args:
-        record: The snapshot's record; one that answers another question, or tells no windows, has none.
+        record: The snapshot's record; without windows in it the result is empty.
     """
     if record is None or len(record.parts) != len(record.files):
         return []
@@ -104,7 +104,7 @@ def history_starts(published: Mapping[str, DatasetRecord]) -> dict[str, datetime
 
 
 def _refuse_shorter_history(published: DatasetRecord, window: Window, *, until: datetime | None) -> None:
-    """Refuse to replace a history by one that covers less: what only it still has would be gone."""
+    """Refuse to replace a history by one that covers less, because rows would be lost."""
     since = open_since(published)
     if since is not None and window.start > since:
         raise HeldBack(
@@ -124,7 +124,7 @@ def keep_before(
     parts: Sequence[ConvertedPull], *, since: datetime, restated_from: datetime
 ) -> tuple[list[ConvertedPull], datetime]:
     """
-    The published parts that are kept, and where the windows begin that are asked for again (pure).
+    The published parts that are kept, and the start of the windows that are requested again (pure).
 
     Args:
         since: The start of the whole.
@@ -147,7 +147,7 @@ def restore_emptied(
     parts: Sequence[ConvertedPull], published: Sequence[ConvertedPull]
 ) -> tuple[list[ConvertedPull], list[str]]:
     """
-    The parts as they came, but for those that are empty where the published one has rows: these stay as published.
+    Replace parts that came without rows by the published part of the same window, where that has rows (pure).
 
     Returns:
         The parts, and a note for each that stays.

@@ -42,12 +42,12 @@ class MetricRefusal:
 
     @classmethod
     def of(cls, pull: Pull, error: BulkpullError, *, at: datetime) -> Self:
-        """The refusal that `error` is, of the metrics of `pull`."""
+        """The refusal of the metrics of `pull`, from its error."""
         return cls(pull.dataset, pull.metrics, printable(error.why or error.what, most=_REASON_SHOWN), at)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the ledger keeps of it, beside dataset and moment."""
+        """The facts for the ledger entry, besides dataset and time."""
         return {"metrics": list(self.metrics), "reason": self.reason}
 
     @property
@@ -114,7 +114,7 @@ def drop_metrics(pull: Pull) -> Pull:
 
 
 def without_refused(pull: Pull, refusals: MetricRefusals) -> Pull:
-    """The pull as it is asked for now: without metrics, and with a note, where the service refused them lately."""
+    """The pull without its metrics, and with a note, if the service refused them lately."""
     refusal = refusals.find(pull.dataset, pull.metrics) if pull.metrics_chosen else None
     if refusal is None:
         return pull

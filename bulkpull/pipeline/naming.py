@@ -2,7 +2,7 @@
 The names of our queries and reports on the service, and parsing them (pure).
 
 Creating is not idempotent (behaviour 45) and an answer can get lost, so every name carries a mark made of the question
-and of the columns that it selects today. What bears none of these names is somebody else's and is never touched (80).
+and of the columns that it selects today. Objects with other names belong to others and are never touched (80).
 
     bulkpull AzureUsage 3f1c09aa5b7d                                  a query, used again from run to run
     bulkpull_AzureUsage_9b02e7d1c4a6_20261123T020405Z-1f2e3d_1        a report of one run, its first attempt
@@ -61,7 +61,7 @@ def pull_fingerprint(pull: Pull) -> str:
 
 
 def earlier_fingerprint(pull: Pull) -> str:
-    """The mark that earlier versions gave to reports of the same query and window."""
+    """The fingerprint that earlier versions gave to reports of the same query and window."""
     window = f"{iso_utc(pull.window.start)}/{iso_utc(pull.window.end)}" if pull.window else ""
     return _digits("\n".join((pull.dataset, normalise(pull.query_text), window)))
 
@@ -88,7 +88,7 @@ def standing_name(pull: Pull) -> str:
 
 
 def parse_report_name(name: str) -> ReportName | None:
-    """What a report's name tells; `None` when it is none of ours."""
+    """Parse a report's name; `None` when it is not ours."""
     found = _REPORT.fullmatch(name.strip())
     if found is None:
         return None

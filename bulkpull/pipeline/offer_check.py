@@ -28,7 +28,7 @@ def published_datasets(published: Mapping[str, DatasetRecord], *, catalog: Catal
     return frozenset(
         name
         for name, record in published.items()
-        # Without its manifest a snapshot does not tell its query, and may be that of a custom one.
+        # Without its manifest the query of a snapshot is unknown, and may be a custom one.
         if record.source in (None, name) and (record.query is not None or catalog.find(name) is not None)
     )
 
@@ -37,7 +37,7 @@ def check_offer(
     plan: Plan, *, offered: Collection[OfferedDataset], published: frozenset[str], catalog: Catalog, everything: bool
 ) -> Plan:
     """
-    The plan in which what is gone counts as failed.
+    The plan, with datasets that are no longer listed as failed.
 
     Args:
         offered: What the service lists.

@@ -12,9 +12,9 @@ from bulkpull.output.manifest import DatasetRecord, DatasetStatus, RunStatus, st
 from bulkpull.pipeline.plan import Unavailable
 from bulkpull.question import question_of
 
-# What tells the question that made the data.
+# Fields that describe the question behind the data.
 LABELS = ("query", "timespan", "window", "question", "question_sha256")
-# What a skipped dataset tells of the snapshot that stays current, besides its labels.
+# Fields that a skipped dataset copies from the current snapshot, besides the labels.
 _OF_THE_SNAPSHOT = (
     "rows", "rows_before", "files", "columns", "metrics", "metrics_left_out", "content_hash", "stored_md5",
     "downloaded_bytes", "vouched_by",
@@ -23,7 +23,7 @@ _IDS = ("query_id", "report_id", "execution_id")
 
 
 def pending_record(pull: Pull, *, named: bool) -> DatasetRecord:
-    """The record of a pull that is still to be done; as long as nothing else is known, it has failed."""
+    """The initial record of a pull; its status is `failed` until the pull succeeds."""
     record = DatasetRecord(
         dataset=pull.dataset,
         status="failed",
@@ -37,7 +37,7 @@ def pending_record(pull: Pull, *, named: bool) -> DatasetRecord:
 
 
 def record_query(record: DatasetRecord, pull: Pull) -> None:
-    """Let the record tell the query of `pull`, which may be another one than was planned, and its question."""
+    """Write the query of `pull`, which may differ from the planned one, and its question into the record."""
     question = question_of(pull)
     record.query = pull.query_text
     record.question, record.question_sha256 = question.as_dict(), question.sha256
@@ -48,7 +48,7 @@ def record_query(record: DatasetRecord, pull: Pull) -> None:
 
 
 def unavailable_record(missing: Unavailable) -> DatasetRecord:
-    """The record of what cannot be pulled."""
+    """The record of an unavailable dataset."""
     status: DatasetStatus = "failed" if missing.failed else "unavailable"
     return DatasetRecord(
         dataset=missing.dataset,
@@ -73,10 +73,10 @@ def failed_record(name: str, error: BulkpullError, *, source: str | None, catalo
 
 
 def record_error(record: DatasetRecord, error: Exception) -> None:
-    """What an error makes of a dataset; of several at once, from parts side by side, the first stands for all."""
+    """Write an error into the record; of several errors from parallel parts only the first."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    if record.status == "complete":  # readers see it: what went wrong afterwards is told, and changes nothing
+    if record.status == "complete":  # visible to readers: a later error becomes a note only
         reason = error.reason if isinstance(error, BulkpullError) else f"{type(error).__name__}: {error}"
         record.notes.append(f"published; what went wrong afterwards: {reason}")
         return

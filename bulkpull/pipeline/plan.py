@@ -21,13 +21,13 @@ from bulkpull.metrics import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull
-from bulkpull.pipeline.time_column import held_against_window
+from bulkpull.pipeline.time_column import with_usable_window
 from bulkpull.pipeline.timespan import check_timespan, choose_timespan
 from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.redact import printable
 from bulkpull.suggestions import nearest, nearest_names
 
-# A dataset's name becomes a folder's name: nothing else may pass.
+# A dataset's name is used as a folder name, so other names are refused.
 _SAFE_DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,119}")
 _NAME_SHOWN = 80
 
@@ -38,10 +38,10 @@ class Unavailable:
     A requested dataset or custom query that this run cannot pull.
 
     Attributes:
-        named: Whether the user asked for it by name, in which case the run does not count as complete.
+        named: Whether the user named it, in which case the run does not count as complete.
         failed: It is offered, but not in the way that the settings ask for.
-        error: What is wrong with a selection, or with the list that lacks a published dataset.
-        source: For a selection what it reads.
+        error: The error of a custom query, or of a list without a published dataset.
+        source: The dataset that a custom query reads.
     """
 
     dataset: str
@@ -58,7 +58,7 @@ class Plan:
     The pulls of a run, datasets in catalog order and then custom queries, and what is unavailable.
 
     Attributes:
-        notes: What is odd about the service's list as a whole, each one sentence.
+        notes: Oddities of the service's list, one sentence each.
     """
 
     pulls: tuple[Pull, ...]
@@ -93,13 +93,13 @@ def make_plan(
         timespan: A TIMESPAN name, `widest`, or `None` for the widest up to the catalog's default.
         window: Days to ask for beyond what a TIMESPAN can say.
         everything: All that the service lists, beyond the twenty.
-        selections: What is pulled under names of its own.
+        selections: Custom queries, published under their own names.
         only_selections: Nothing but them.
         system_texts: The text of each system query that a selection names, by its id.
         metrics: Which metrics a full export selects.
-        refusals: Refusals of metrics that still count: their datasets are asked for without these metrics.
+        refusals: Recent refusals of metrics: their datasets are requested without these metrics.
         history_starts: Where the published histories begin, by the names of their selections.
-        now: Where the window of a history ends that is asked for without a window.
+        now: End of the window of a history that is requested without a window.
 
     Raises:
         SettingsError: A name or a time span is known neither to the catalog nor to the service; or only selections are
@@ -115,7 +115,7 @@ def make_plan(
     )
     pulls: list[Pull] = []
     unavailable: list[Unavailable] = []
-    asked = _Asked(catalog=catalog, timespan=timespan, window=window, metrics=metrics, refusals=refusals)
+    asked = _PlanOptions(catalog=catalog, timespan=timespan, window=window, metrics=metrics, refusals=refusals)
     for dataset in wanted:
         planned = _plan_dataset(dataset, listed, asked=asked, named=bool(names))
         if isinstance(planned, Pull):
@@ -198,8 +198,8 @@ def query_text(dataset: str, columns: Sequence[str], *, timespan: str | None) ->
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What is asked for of every whole dataset; the attributes are those of `make_plan`."""
+class _PlanOptions:
+    """Options for all whole datasets; the attributes are those of `make_plan`."""
 
     catalog: Catalog
     timespan: str | None
@@ -209,7 +209,7 @@ class _Asked:
 
 
 def _plan_dataset(
-    dataset: str, listed: Mapping[str, OfferedDataset], *, asked: _Asked, named: bool
+    dataset: str, listed: Mapping[str, OfferedDataset], *, asked: _PlanOptions, named: bool
 ) -> Pull | Unavailable:
     offered = listed.get(dataset)
     if offered is None:
@@ -218,12 +218,12 @@ def _plan_dataset(
         reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to export"
         return Unavailable(dataset, reason, named=named)
     try:
-        return held_against_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
+        return with_usable_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
     except BulkpullError as error:
         return Unavailable(dataset, error.reason, named=named, failed=True)
 
 
-def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
+def _pull(dataset: str, offered: OfferedDataset, *, asked: _PlanOptions) -> Pull:
     listed = unique_names(offered.columns)
     columns = tuple(filter(can_stand_in_query, listed))
     if not columns or not can_stand_in_query(offered.name):
@@ -260,7 +260,7 @@ def _pull(dataset: str, offered: OfferedDataset, *, asked: _Asked) -> Pull:
 def _by_canonical_name(
     offered: Sequence[OfferedDataset], *, catalog: Catalog
 ) -> tuple[dict[str, OfferedDataset], tuple[str, ...]]:
-    """The listed datasets by canonical name, and what is to be told of entries that cannot be used."""
+    """The listed datasets by canonical name, and notes about entries that cannot be used."""
     listed: dict[str, OfferedDataset] = {}
     notes: list[str] = []
     for dataset in offered:
@@ -315,6 +315,6 @@ def _not_offered(dataset: str, *, listed: Mapping[str, OfferedDataset]) -> str:
     near = nearest_names(dataset, listed, n=2, cutoff=0.5)
     hint = f"; nearest on offer: {', '.join(near)}" if near else ""
     return (
-        f"{dataset}: the service does not list it for this account{hint}; "
-        "`bulkpull datasets` shows what it does list, which depends on the account's programs and role"
+        f"{dataset}: not offered to this account by the service{hint}; "
+        "`bulkpull datasets` shows what is offered, which depends on the account's programs and role"
     )

@@ -18,7 +18,7 @@ from bulkpull.metrics import MetricChoice, MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.date_windows import first_listed_month
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
-from bulkpull.pipeline.time_column import held_against_window
+from bulkpull.pipeline.time_column import with_usable_window
 from bulkpull.pipeline.timespan import choose_timespan
 from bulkpull.query import Name, Statement, build, check_query, odd_names, parse
 from bulkpull.query.drift import find_query_drift
@@ -55,16 +55,16 @@ def select_pull(
         listed: What the service lists, by canonical name.
         timespan: For a selection of a dataset that names no time span itself: a TIMESPAN name, `widest`, or `None`.
         window: Days to ask for beyond what a TIMESPAN can say.
-        named: It was asked for by its name, not as one of all.
+        named: The user named it; it is not one of all.
         system_text: The text of the system query that it names; `None` when the service stores none under that id.
         metrics: Which metrics a selection of a dataset has besides every column, where it names neither.
         refusals: As for `make_plan`.
         history_start: Where the published history of this name begins; `None` where there is none.
-        now: Where the window of a history ends that is asked for without a window; `None` leaves it open.
+        now: End of the window of a history that is requested without a window; `None` leaves it open.
 
     Raises:
         NotListed: The service does not list the dataset for this account.
-        QueryError: The query asks for what is not there; the error points at the place.
+        QueryError: The query names something that does not exist; the error shows the position.
         SettingsError: The dataset is unknown, or the service lists one of this name.
     """
     if selection.name.casefold() in {name.casefold() for item in listed.items() for name in (item[0], item[1].name)}:
@@ -119,7 +119,7 @@ def select_pull(
             why="its rows depend on all other rows of the window",
             fix="leave out metrics beside some columns, DISTINCT, ORDER and LIMIT",
         )
-    return without_refused(held_against_window(pull, catalog=catalog, named=named), refusals)
+    return without_refused(with_usable_window(pull, catalog=catalog, named=named), refusals)
 
 
 def odd_column_note(name: str) -> str:
@@ -141,7 +141,7 @@ def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalo
     if known is not None:
         raise NotListed(
             f"the service does not list {known.name} for this account",
-            fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
+            fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",
         )
     hint = did_you_mean(name.text, (*listed, *(dataset.name for dataset in catalog.datasets)))
     raise SettingsError(f"unknown dataset {name.text!r}", fix=hint or "`bulkpull datasets` lists the names")
@@ -190,10 +190,10 @@ def _system_statement(query_id: str, text: str | None, *, listed: Mapping[str, O
 
 def _refuse_drift(statement: Statement, offered: OfferedDataset, *, source: str) -> list[str]:
     """
-    Tell all names at once by which a system query fell behind (behaviour 76).
+    Refuse a system query that names columns the service no longer lists; one error for all (behaviour 76).
 
     Returns:
-        What it leaves out, as a note (77).
+        A note about columns that it leaves out (77).
     """
     drift = find_query_drift(build(replace(statement, dataset=Name(offered.name))), offered=[offered])
     assert drift is not None

@@ -33,7 +33,7 @@ class ExportEstimate:
     Attributes:
         reports: How many it orders where none of them fails, by dataset.
         usual_s: How long a report of these datasets took in earlier runs, by dataset, seconds.
-        in_flight: How many the service is asked for at once.
+        in_flight: How many reports are requested at once.
         room: Room on the disk.
     """
 
@@ -49,7 +49,7 @@ class ExportEstimate:
 
     @property
     def elapsed_s(self) -> float | None:
-        """The time until all reports are made, by earlier runs and without a quota; `None` where no run tells."""
+        """The time until all reports are made, from earlier runs and without a quota; `None` if unknown."""
         known = [self.usual_s[dataset] for dataset, count in self.reports.items() if count and dataset in self.usual_s]
         return max(known) * math.ceil(self.total_reports / self.in_flight) if known else None
 

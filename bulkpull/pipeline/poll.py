@@ -1,8 +1,8 @@
 """
-Polls reports until their execution is completed; one loop asks for all pending reports at once.
+Polls reports until their execution is completed; one loop covers all pending reports.
 
 The service throttles per partner without announcing its limit, so the number of calls must not grow with the number of
-reports: each poll asks for all of them (`execution_lookup`).
+reports: each poll covers all of them (`execution_lookup`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Watch:
 
     @property
     def is_running(self) -> bool:
-        """Whether the service said last that it makes the report."""
+        """Whether the last known status of the report is Running."""
         return self.status is not None and self.status.casefold() == ExecutionStatus.RUNNING.casefold()
 
     def finish(self, *, execution: Execution | None = None, error: BulkpullError | None = None) -> None:
@@ -71,12 +71,12 @@ class Poller:
     Polls all reports of a run. `run` belongs in the run's task group; `wait_for_completion` is called by each pull.
 
     Args:
-        lookup: Asks after the executions of all reports; a report that it finds refused has failed.
+        lookup: Looks up the executions of all reports; a refused report has failed.
         schedule: First wait, longest wait and deadline, in seconds.
-        spacing_s: Seconds of the service's allowance that one call of a look takes up.
-        random: Gives numbers in [0, 1); it spreads the looks of many runs.
-        on_retry: Called when a look failed, which the next look repeats.
-        on_queued: Hears how many reports the service makes at once, where it lets others of ours wait for them.
+        spacing_s: Seconds of the service's allowance that one call of a poll uses.
+        random: Returns numbers in [0, 1); spreads the polls of many runs.
+        on_retry: Called when a poll failed; the next poll is the retry.
+        on_queued: Called with the number of reports that the service makes at once, if it queues others.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Poller:
 
         Args:
             report: As `submit_report` returned it, with an execution under way.
-            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` when nobody knows.
+            usual_s: How long reports of its dataset took in earlier runs, seconds; `None` if unknown.
             may_be_replaced: Another report takes its place if it is overdue, so the deadline may follow from `usual_s`.
                 A last try always has the whole deadline of the settings: a dataset may have become slower.
 
@@ -147,7 +147,7 @@ class Poller:
         return watch.execution
 
     async def run(self) -> None:
-        """Look at all watched reports again and again; ends only by cancellation."""
+        """Poll all pending reports; ends only by cancellation."""
         draw = self._random()
         while True:
             pending = self._pending()
@@ -160,7 +160,7 @@ class Poller:
             if wait_s > 0:
                 await sleep_unless(news, wait_s, clock=self._clock)
                 if news.is_set() and self._next_look_s(self._pending(), draw=draw) > 0:
-                    continue  # another report may want to be looked at sooner, or this one later
+                    continue  # the next poll may have moved
             await self._tick()
             self._looked_at, draw = self._clock.monotonic(), self._random()
 
@@ -168,7 +168,7 @@ class Poller:
         return [watch for watch in self._watches.values() if not watch.done.is_set()]
 
     def _next_look_s(self, pending: Sequence[_Watch], *, draw: float) -> float:
-        """Seconds until the next look; each wait counts from the last look, or from the order of the report."""
+        """Seconds until the next poll; each wait counts from the last poll, or from the creation of the report."""
         if not pending:
             return 0.0
         now = self._clock.monotonic()
@@ -180,10 +180,10 @@ class Poller:
 
         wait_s = min(map(due_at, pending)) - now
         if self._failures:
-            # An outage is no reason to look more often: the wait doubles with each look that failed.
+            # Backoff during an outage: the wait doubles with each failed poll.
             longest_s = max(schedule.initial_s, schedule.longest_s)
             wait_s = max(wait_s, min(schedule.initial_s * 2.0**self._failures, longest_s) - (now - self._looked_at))
-        # Looks of several reports that fall close together are one look, and looks share the allowance.
+        # Polls that fall close together are merged, and polls share the allowance.
         apart_s = max(schedule.initial_s / 2, self._spacing_s() * max(1, self._lookup.calls))
         return max(wait_s, self._looked_at + apart_s - now, 0.0)
 
@@ -196,7 +196,7 @@ class Poller:
                 watch.finish(error=error)
             return
         except (ReportingError, TransferError) as error:
-            # A look that failed costs no report: the next look is the retry (fault 47).
+            # A failed poll does not fail any report: the next poll is the retry (fault 47).
             self._failures, self._trouble = min(self._failures + 1, 10), error.message
             self._on_retry()
             self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
@@ -210,7 +210,7 @@ class Poller:
         self._fail_overdue(pending)
 
     def _detect_queue(self, pending: Sequence[_Watch]) -> None:
-        """Tell where a report has waited all the time in which another one, ordered later or earlier, was made."""
+        """Call `on_queued` if a report waited during the whole time in which another one was made."""
         ready = [watch for watch in pending if watch.execution is not None and watch.running_since_s is not None]
         if not ready:
             return
@@ -222,7 +222,7 @@ class Poller:
             self._on_queued(sum(watch.is_running for watch in self._pending()) + len(ready))
 
     def _refuse(self, report_id: str, error: RequestRejected) -> None:
-        """A report that the service refuses by itself ends there, and harms no other."""
+        """Fail a report that the service refuses by itself; others go on."""
         if (watch := self._watches.get(report_id)) is not None:
             watch.finish(error=error)
 
@@ -258,7 +258,7 @@ class Poller:
                 pass
 
     async def _handle_missing_link(self, watch: _Watch, execution: Execution) -> None:
-        """Completed without a link is not ready yet (behaviour 113), but it does not stay so for ever (fault 49)."""
+        """Wait for the link of a completed execution (behaviour 113), for a limited time (fault 49)."""
         watch.without_link += 1
         if watch.without_link <= _LINK_GRACE_TICKS:
             return
@@ -270,7 +270,7 @@ class Poller:
             watch.finish(error=_failed(execution, "it is completed, but the service gives no link to its file"))
 
     async def _resume_paused(self, watch: _Watch) -> None:
-        """A paused execution waits for its report to be resumed (behaviour 110): once, then it has failed."""
+        """Resume the report of a paused execution (behaviour 110), once; if it fails, the report has failed."""
         if watch.resumed:
             return
         watch.resumed = True
@@ -284,7 +284,7 @@ class Poller:
             )
 
     async def _handle_absent(self, watch: _Watch, now: float) -> None:
-        """Nothing yet, or gone: an unknown report answers like one that has not run (behaviour 105)."""
+        """Find out whether a report without an execution was deleted or has only not run yet (behaviour 105)."""
         if watch.absent_since_s is None:
             watch.absent_since_s = now
         if watch.checked or now - watch.absent_since_s < self._schedule.grace_s():
@@ -308,7 +308,7 @@ class Poller:
                     )
                 )
         except (ReportingError, TransferError):
-            watch.checked = False  # not known: look again at the next tick
+            watch.checked = False  # unknown: check again at the next poll
 
     async def _get_completed(self, watch: _Watch, *, latest: bool) -> list[Execution]:
         try:
@@ -322,8 +322,8 @@ class Poller:
         """
         End the wait for reports past the deadline.
 
-        A report that is being made has its deadline from then on. Time in the service's queue says nothing against a
-        report while others of ours are being made: it counts from the last time that one of them was.
+        The deadline of a running report counts from its start. Time in the service's queue does not count while other
+        reports of ours are running: it counts from the end of the last one.
         """
         now = self._clock.monotonic()
         if any(watch.is_running or watch.done.is_set() for watch in pending):
@@ -356,7 +356,7 @@ def _failed(execution: Execution, why: str) -> ExecutionFailed:
 
 
 def _state_unknown(watch: _Watch, age_s: float, *, trouble: str) -> ServiceTrouble:
-    """Nobody knows what became of the report, so it is neither deleted nor ordered again (case C11)."""
+    """The state of the report is unknown, so it is neither deleted nor ordered again (case C11)."""
     return ServiceTrouble(
         f"whether report {watch.report.report_id} is ready could not be asked, {age_s:,.0f} s after its order",
         why=f"the last poll failed: {trouble}",

@@ -15,7 +15,7 @@ from bulkpull.model import Execution, ExecutionStatus, Report
 
 # An interval of a fifteenth of the age looks at most 7 % (on average 3 %) too late, and about 40 times an hour.
 _SHARE_OF_AGE = 1 / 15
-# A report that takes so many times as long as earlier ones of its dataset is ordered anew; half an hour at the least.
+# A report that takes so many times as long as earlier ones of its dataset is ordered again; at least half an hour.
 _TIMES_USUAL = 8.0
 _SHORTEST_DEADLINE_S = 1_800.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -58,7 +58,7 @@ class PollSchedule:
         How long a report is waited for: eight times what earlier ones took, within half an hour and `deadline_s`.
 
         Args:
-            usual_s: What earlier reports of the dataset took, seconds; `None` where nobody knows.
+            usual_s: How long earlier reports of the dataset took, seconds; `None` if unknown.
         """
         if usual_s is None:
             return self.deadline_s
@@ -87,20 +87,20 @@ def execution_state(report: Report, answers: Iterable[Execution]) -> tuple[Execu
     Filters on this side again (behaviour 107); an execution generated before the report was created belongs to an
     earlier request (112); an unknown status is alive, unless it reads failed, error or cancelled (110).
     """
-    mine = [
+    own = [
         execution
         for execution in answers
         if execution.report_id == report.report_id and not _is_older(execution, report)
     ]
-    completed = [execution for execution in mine if execution.is_completed]
+    completed = [execution for execution in own if execution.is_completed]
     ready = [execution for execution in completed if execution.link is not None]
     if ready:
         return ExecutionState.READY, max(ready, key=lambda execution: execution.generated_at or _NEVER)
     if completed:
         return ExecutionState.WITHOUT_LINK, completed[0]
-    if not mine:
+    if not own:
         return ExecutionState.ABSENT, None
-    latest = mine[0]
+    latest = own[0]
     if latest.has_failed:
         return ExecutionState.FAILED, latest
     paused = latest.status.casefold() == ExecutionStatus.PAUSED.casefold()

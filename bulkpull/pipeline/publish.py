@@ -39,7 +39,7 @@ class Staged:
         query: The query's text.
         question: What it answers.
         raw: The files as downloaded, to be kept beside it; empty when they are not kept.
-        window: What is told of its window, where the question leaves its end open.
+        window: Its window, if the question has an open end.
     """
 
     dataset: str
@@ -74,8 +74,8 @@ class Publisher:
     Args:
         output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
-        check_lock: Raises when the output folder no longer belongs to this run.
-        account: The one that the folder belongs to.
+        check_lock: Raises if this run no longer holds the lock of the output folder.
+        account: The account of the output folder.
     """
 
     output: Path
@@ -113,7 +113,7 @@ class Publisher:
         current = Current.load(self.output)
         named = current.datasets.get(staged.dataset)
         if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
-            # One that is there is of this very run, cut off before `current.json` named it.
+            # An existing folder belongs to this run, which was interrupted before it updated `current.json`.
             LocalStore(self.output).put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
@@ -133,14 +133,14 @@ class Publisher:
         current.account = self.account.as_dict() if self.account else current.account
         current.updated_at = now
         undone = self._commit(current, staged.dataset)
-        # Nothing from here on makes the dataset a failure: readers see the new snapshot.
+        # The new snapshot is visible to readers: a later error does not make the dataset a failure.
         undone += clean_up(
             self.output, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now()
         )
         return Published(files, tuple(undone))
 
     def _commit(self, current: Current, dataset: str) -> list[Undone]:
-        """Move the pointer; where it has moved and only its folder could not be synced, the next run does that."""
+        """Update the pointer; if only the sync of its folder failed, the next run repeats that."""
         try:
             current.save(self.output)
         except OSError as trouble:
@@ -151,7 +151,7 @@ class Publisher:
         return []
 
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
-        """When snapshots that are still there ceased to be current; the one that is replaced now among them."""
+        """When the existing older snapshots, and the one replaced now, ceased to be current."""
         names = LocalStore(self.output).list_names(INSIDE.snapshots(dataset))
         there = {run_of_snapshot(name) for name in names}
         known = dict(named.replaced) if named else {}
@@ -170,7 +170,7 @@ class Publisher:
 
 
 def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
-    """Whether these very files stand where they are to be named: a run that was cut off right after naming them."""
+    """Whether exactly these files are in place, left by a run that was interrupted after it named them."""
     for file in files:
         try:
             with open_beneath(output, file.path) as content:
@@ -198,8 +198,8 @@ def find_schema_drift(
 
     Args:
         published: Parquet type by column name, as published; empty when nothing is.
-        empty: Columns, in lower case, that no snapshot had a value of: their types were declared and bind nobody.
-        unrequested: Columns that the file has without having been asked for.
+        empty: Columns, in lower case, without a value in any snapshot: their types may still change.
+        unrequested: Columns of the file that were not requested.
     """
     if not published:
         return Drift(unrequested=list(unrequested))
@@ -239,7 +239,7 @@ def check_publishable(
     Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
 
     Args:
-        run_id: The run that holds it back.
+        run_id: The run that refuses to publish.
 
     Raises:
         HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
@@ -279,7 +279,7 @@ def describe_shrink(rows: int, *, before: int) -> str:
 
 
 def drift_notes(drift: Drift) -> list[str]:
-    """A sentence about columns that changed, and one about columns that nobody asked for."""
+    """A sentence about changed columns, and one about columns that were not requested."""
     notes: list[str] = []
     if drift.changes:
         changed = drift.model_copy(update={"unrequested": []})

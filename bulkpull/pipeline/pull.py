@@ -61,13 +61,13 @@ from bulkpull.pipeline.step_times import StepTimes
 from bulkpull.query import normalise
 from bulkpull.question import Question
 
-# What a new report may mend.
+# Errors that a new report may fix.
 _WORTH_A_NEW_REPORT = (ExecutionFailed, ExecutionOverdue, ReportLost, FileGone)
 _FETCHES = 2
 # The names that `download_report` uses for a file called `report`.
 _DOWNLOAD = {"report", "report.part", "report.journal"}
 _PARQUET = "parquet"
-# Above this many stored bytes a conversion needs its memory for itself.
+# Conversions of larger stored files run one at a time, because of their memory.
 _LARGE_BYTES = 64 << 20
 
 
@@ -79,12 +79,12 @@ class PullRunner:
     Args:
         record: Its dataset's part of the manifest; gets the ids.
         times: Gets the time of each step.
-        columns: What the file is to hold, in the order of the query.
-        bounds: Where its window meets others of the same dataset.
+        columns: The columns of the file, in the order of the query.
+        bounds: The edges that its window shares with others of the same dataset.
         execution: The execution of a scheduled report that is completed already; then nothing is ordered.
         known_md5: MD5 of the stored file whose content is published.
-        question: What the whole snapshot answers, of which the pull may be a part.
-        ordered: Gets every report of ours that is in use; whoever made the list deletes them.
+        question: The question of the whole snapshot; the pull may be a part of it.
+        ordered: Gets every report of ours that is in use; the caller deletes them.
     """
 
     pull: Pull
@@ -100,14 +100,14 @@ class PullRunner:
 
     async def run(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
         """
-        Bring the pull's data to the disk.
+        Fetch and convert the pull's data.
 
         Args:
-            attempts: How often its report may be asked for.
-            may_order: Called before a report is ordered; what it raises is raised.
+            attempts: How often its report may be ordered.
+            may_order: Called before a report is ordered; its errors are passed on.
 
         Raises:
-            BulkpullError: The first fault that nothing could mend.
+            BulkpullError: The first error that no retry could fix.
             Unchanged: The file of `execution` is the one with `known_md5`.
         """
         if self.execution is not None:
@@ -142,7 +142,7 @@ class PullRunner:
 
     async def submit(self, attempt: int = 1) -> Report:
         """
-        Make sure that the service is making a report for the pull: the one that is there already, or a new one.
+        Make sure that the service has a report for the pull: use the existing one, or create one.
 
         Raises:
             BulkpullError: As `Submitter.submit_report`.
@@ -156,7 +156,7 @@ class PullRunner:
             with self._step(Step.SUBMIT):
                 report = await self.context.submitter.submit_report(self.pull, attempt=attempt)
             self.ordered.append(report)
-            with anyio.CancelScope(shield=True):  # what is on the service is in the ledger, whatever ends this run
+            with anyio.CancelScope(shield=True):  # a created report is always in the ledger
                 await self._note(
                     "report",
                     report_id=report.report_id,
@@ -168,7 +168,7 @@ class PullRunner:
         return report
 
     def _place(self) -> AbstractAsyncContextManager[Place]:
-        """A place among the reports in flight; the newest window of a dataset goes first."""
+        """A slot among the reports in flight; the newest window of a dataset goes first."""
         window, is_ordered = self.pull.window, self.context.reusable.has_report(pull_fingerprint(self.pull))
         rank = -window.start.timestamp() if window else 0.0
         return self.context.in_flight.place(self.pull.dataset, rank=rank, is_ordered=is_ordered)
@@ -217,7 +217,7 @@ class PullRunner:
 
     @property
     def _kept_folder(self) -> Path:
-        """Where windows are kept, and downloads that a passing fault has stopped."""
+        """The folder for kept windows, and for downloads that a temporary error interrupted."""
         return self.context.private / PARTS / self.pull.dataset / pull_fingerprint(self.pull)
 
     @property
@@ -229,7 +229,7 @@ class PullRunner:
         return f"{window.start:%Y-%m-%d}"
 
     async def _reuse_kept_window(self) -> ConvertedPull | None:
-        """What an earlier run had fetched of this window, if it is there, whole; nothing has to be ordered then."""
+        """The file of this window that an earlier run fetched, if it is complete; then nothing is ordered."""
         mark = pull_fingerprint(self.pull)
         if self.pull.window is None or mark not in self.context.reusable.converted:
             return None
@@ -245,9 +245,9 @@ class PullRunner:
         self, report_id: str | None = None, *, report: Report | None = None, execution_id: str | None = None
     ) -> ConvertedPull | None:
         """
-        The file that was finished for this report, or of this window, if it is there, whole.
+        The finished file for this report or window, if it is complete.
 
-        One that was converted for other columns or bounds is converted again, from the file as it was stored.
+        If it was converted for other columns or bounds, the downloaded file is converted again.
         """
         facts = self.context.reusable.converted.pop(pull_fingerprint(self.pull), None)
         if facts is None:
@@ -286,11 +286,11 @@ class PullRunner:
         self.record.data_redacted = self.record.data_redacted or execution.data_redacted
 
     async def _fetch(self, execution: Execution, *, report: Report | None) -> ConvertedPull:
-        """Download and convert; a file that turns out damaged only in unpacking is fetched once more (fault 76)."""
+        """Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76)."""
         folder = self._folder
         for fetch in range(1, _FETCHES + 1):
             with disk_errors(folder):
-                # What an earlier run has fetched is taken up; what turned out damaged is not.
+                # The first try continues the download of an earlier run; a damaged file is not continued.
                 if fetch == 1:
                     await anyio.to_thread.run_sync(_restore_download, folder, self._kept_folder, self.context.private)
                 await anyio.to_thread.run_sync(_prepare_folder, folder, self.context.private, fetch == 1)
@@ -309,7 +309,7 @@ class PullRunner:
         raise AssertionError("the last round returns or raises")
 
     def _clear_download(self) -> None:
-        """What is of no use is not what a later run carries on with."""
+        """Delete an unusable download, so that no later run continues it."""
         remove_beneath(self._folder, root=self.context.private)
 
     async def _download(self, execution: Execution, into: Path) -> DownloadedFile:
@@ -355,7 +355,7 @@ class PullRunner:
         await self.context.note(self.pull.dataset, step, **facts)
 
     def _lineage(self, execution: Execution) -> Mapping[str, str]:
-        """What each Parquet file says of its origin (contract, section 5)."""
+        """The origin of the data, for the metadata of each Parquet file (contract, section 5)."""
         generated_at, (start, end) = execution.generated_at, self.question.window or ("", "")
         return {
             "bulkpull.version": __version__,
@@ -380,7 +380,7 @@ def _empty_folder(folder: Path, private: Path) -> None:
 
 
 def _restore_download(folder: Path, kept: Path, private: Path) -> None:
-    """Go on with the download that an earlier run put aside, unless this run has begun one already."""
+    """Continue the download that an earlier run kept, unless this run has begun one already."""
     if folder == kept or not names_beneath(kept, root=private):
         return
     if not names_beneath(folder, root=private):
@@ -392,7 +392,7 @@ def _restore_download(folder: Path, kept: Path, private: Path) -> None:
 
 
 def _prepare_folder(folder: Path, private: Path, keep_download: bool) -> None:  # noqa: FBT001 - a thread's work has no keywords
-    """A folder with nothing in it, but for a download that may be carried on."""
+    """Create the folder and empty it, except for a download that may be continued."""
     if not keep_download:
         remove_beneath(folder, root=private)
     makedirs_durable(folder, root=private)

@@ -29,7 +29,7 @@ class ReportMemory:
         made: Ids of those that this folder ordered.
         adopted: Ids of those that it found and used.
         ordered: Names of those that it ordered without an answer, each with the digest of its query, where noted.
-        facts: What was noted last of each, by id: name, query, question, hours of lead.
+        facts: The latest facts about each, by id: name, query, question, lead in hours.
         missed: Ids of those of which an execution did not come.
     """
 
@@ -92,7 +92,7 @@ def read_memory(standing: Iterable[StepEntry], missed: Iterable[StepEntry] = ())
         elif report_id not in memory.made:
             memory.adopted.add(report_id)
         memory.ordered.pop(name, None)
-        memory.facts.pop(report_id, None)  # the last one that was noted stands last
+        memory.facts.pop(report_id, None)  # keeps the order of the latest entries
         memory.facts[report_id] = entry.facts
     for entry in missed:
         memories.setdefault(entry.dataset, ReportMemory()).missed.add(str(entry.facts.get("report_id")))

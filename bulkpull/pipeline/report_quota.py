@@ -33,8 +33,8 @@ def next_opening(
     run, or the portal, used the quota), the service is asked again after a twentieth of the window, then two, four, …
     """
     recent = sorted(moment for moment in created_at if moment > now - window_s)
-    explained = recent and (limit is None or len(recent) >= limit) and refused_in_a_row <= 1
-    if explained:
+    is_explained = recent and (limit is None or len(recent) >= limit) and refused_in_a_row <= 1
+    if is_explained:
         oldest = recent[0] if limit is None else recent[-limit]
         return oldest + window_s * (1 + _MARGIN)
     return now + min(window_s, window_s * _SHARE * 2.0 ** max(0, refused_in_a_row - 1))
@@ -68,7 +68,7 @@ class OneOffQuota:
         Wait until a creation may be tried; heavier ones first.
 
         Args:
-            ahead: How many reports were asked for before for the same dataset: datasets take turns, so that one of a
+            ahead: Reports already requested for the same dataset: datasets take turns, so that a dataset with a
                 single report does not wait behind all windows of others.
 
         The block tries to create one report and says how it went by `succeeded` or `refused`.
@@ -83,7 +83,7 @@ class OneOffQuota:
                 has_turn = True
                 await self.clock.sleep(self._opens_at - self.clock.monotonic())
                 if self._waiting and self._waiting[0][0] < (ahead, -weight):
-                    # One that goes before came while this one slept at the gate.
+                    # One with a higher priority arrived during the wait.
                     has_turn = False
                     self._pass_on()
             yield
@@ -100,14 +100,14 @@ class OneOffQuota:
 
     def refused(self, *, limit: int | None) -> None:
         """
-        The service refused a creation in the words of the quota.
+        The service refused a creation because of the quota.
 
         Args:
-            limit: How many it allows a window, when its words told.
+            limit: Reports per window, if the message named a number.
         """
         self._limit = limit or self._limit
         if self._refused and self.clock.monotonic() < self._opens_at:
-            return  # the first burst is refused many times over before anybody knows: that is one refusal, not many
+            return  # refusals of one burst count once
         self._refused = True
         self._in_a_row += 1
         self._close()

@@ -37,7 +37,7 @@ class ExportRequest:
 
     Attributes:
         datasets: Names or aliases; empty for the twenty of the catalog.
-        selections: What is pulled under names of its own, besides.
+        selections: Custom queries, published under their own names.
         only_selections: Nothing but them, also when `datasets` is empty.
         window: Days beyond what a TIMESPAN can say; `None` for the query's own span.
         open_ended: The window ends now because no end was given; the same request a minute later is the same.
@@ -59,7 +59,7 @@ class ExportRequest:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is asked for, by name: datasets, those of the catalog where none is named, and selections."""
+        """The requested names: datasets (those of the catalog if none is named) and custom queries."""
         datasets = self.datasets
         if not datasets and not self.only_selections:
             datasets = tuple(dataset.name for dataset in load_catalog().standard)
@@ -87,7 +87,7 @@ class ExportRequest:
         )
 
     def as_key(self, settings: Settings) -> dict[str, Any]:
-        """What has to be equal for a later run to carry this one on."""
+        """The values that must be equal for a later run to resume this one."""
         return {
             "datasets": sorted(name.strip().casefold() for name in self.datasets),
             "since": iso_utc(self.window.start) if self.window else None,
@@ -109,9 +109,9 @@ class ExportRequest:
 
 def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
     """
-    Whether a run in the ledger did what `key` asks for (pure).
+    Whether a run in the ledger had the request `key` (pure).
 
-    A name that the ledger of an older version does not have counts as not asked for.
+    A name that the ledger of an older version lacks counts as not requested.
     """
     names = (request.keys() | key.keys()) - {"window_end", "account", "keep_reports"}
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
@@ -183,7 +183,7 @@ async def plan_request(
     The plan for a request, from what the service lists now; raises as `plan_export`.
 
     Args:
-        now: Where a history ends that is asked for without a window.
+        now: End of a history that is requested without a window.
     """
     offered: list[OfferedDataset] = []
     with suppress(NotFound):  # nothing at all is listed
@@ -233,7 +233,7 @@ async def plan_from_offered(
 
 
 async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
-    """The text of each system query that a selection names; what is not stored is left out."""
+    """The text of each system query that a custom query names; unknown ones are left out."""
     texts: dict[str, str] = {}
     for query_id in dict.fromkeys(selection.system_query for selection in selections if selection.system_query):
         for query in await client.get_queries(query_id=query_id, include_system=True):
@@ -245,13 +245,12 @@ def create_request(
     names: Sequence[str], *, settings: Settings, selections: Sequence[Selection] = (), **rest: Any
 ) -> ExportRequest:
     """
-    The request that names datasets and named queries alike.
+    Create the request for names of datasets and of named queries.
 
-    Without any name, and without `selections`, everything usual is asked for: the twenty and the named queries of the
-    settings.
+    Without names and `selections`, the request is for the twenty datasets and the named queries of the settings.
 
     Args:
-        selections: What is asked for besides, under names of its own.
+        selections: Further custom queries.
         rest: The other attributes of the request.
     """
     queries = {query.name.casefold(): query for query in settings.queries}

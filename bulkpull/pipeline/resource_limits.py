@@ -34,7 +34,7 @@ _MEMORY_OF_LARGE_CONVERSION = 330 * _MB
 _MEMORY_OF_CONVERSION = 190 * _MB
 # What one stream of a download gathers before it is written, and what the socket and TLS hold.
 _MEMORY_OF_STREAM = 4 * _MB
-# A control group without a limit tells a number of about 2^63.
+# A control group without a limit reports a number of about 2^63.
 _NO_LIMIT = 1 << 60
 
 
@@ -75,7 +75,7 @@ class Concurrency:
 
 def fit(wanted: Concurrency, limits: Limits, *, calls: int) -> Concurrency:
     """
-    As much of what is wanted as the limits allow; one of each at the least (pure).
+    The largest concurrency within the limits, at least one of each (pure).
 
     Streams within a file go first, because they only make it faster; then downloads; a second conversion last.
 
@@ -97,7 +97,7 @@ def _reductions(wanted: Concurrency) -> Iterator[Concurrency]:
 
 
 async def fit_to_machine(settings: Settings, *, events: Events) -> tuple[Settings, int]:
-    """The settings as this machine can carry them out, and the conversions at once; what was lowered is told."""
+    """The settings within the limits of this machine, and the parallel conversions; warns about lowered settings."""
     limits = await anyio.to_thread.run_sync(read_limits)
     wanted = Concurrency(settings.parallel_downloads, settings.download_segments, CONVERSIONS_AT_ONCE)
     fitting = fit(wanted, limits, calls=settings.request_burst)

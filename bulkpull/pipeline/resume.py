@@ -39,7 +39,7 @@ from bulkpull.question import question_of
 SUBMITTED = "submitted"
 INTERRUPTED = "interrupted"
 ABANDONED = "abandoned"
-# `None` after a kill: the run had no time to say how it ended.
+# `None` after a kill: the run could not record its end.
 _UNFINISHED = (None, INTERRUPTED, SUBMITTED)
 
 
@@ -49,13 +49,13 @@ class EarlierRuns:
     The earlier runs that affect this one.
 
     Attributes:
-        carried_on: The run that the same command goes on with. alive: Ids of unfinished runs that may still be carried
-        on, that one included. taken_over: A nightly run that was interrupted after it had published something. A new
-        run reuses its reports and
-            files, and looks at every dataset again: newer data may be ready by now.
-        closed: Unfinished runs that were cut off too long ago: the service may have cleaned up what they ordered, and
-            has refreshed the data since.
-        is_empty: There was none, so that there is nothing of ours to be looked for on the service.
+        carried_on: The run that this command resumes.
+        taken_over: A nightly run that was interrupted after it had published something. A new run reuses its reports
+            and files, and checks every dataset again, because newer data may be ready.
+        alive: Ids of unfinished runs that may still be resumed, `carried_on` included.
+        closed: Unfinished runs that were interrupted too long ago: the service may have deleted their reports, and has
+            refreshed the data since.
+        is_empty: There was no earlier run, so the service has no report of this folder.
     """
 
     carried_on: RunEntry | None = None
@@ -66,13 +66,13 @@ class EarlierRuns:
 
 
 def is_unfinished(run: RunEntry) -> bool:
-    """Whether it was cut off, or has submitted its reports and collected none."""
+    """Whether it was interrupted, or only submitted its reports."""
     return run.status in _UNFINISHED
 
 
 def choose_run(asked: str | None, *, runs: Sequence[RunEntry], output: Path) -> RunEntry:
     """
-    The run to carry on: the one that is named, else the newest unfinished one, else the newest (pure).
+    The run to resume: the named one, else the newest unfinished one, else the newest (pure).
 
     Args:
         asked: A run's id or the beginning of one; `None` for none in particular.
@@ -89,10 +89,10 @@ def choose_run(asked: str | None, *, runs: Sequence[RunEntry], output: Path) -> 
 
 def resumed_request(run: RunEntry, *, settings: Settings) -> tuple[ExportRequest, Settings]:
     """
-    What to ask for, and with which settings, so that the run is carried on as it was begun (pure).
+    The request and settings with which an earlier run is resumed (pure).
 
     Raises:
-        SettingsError: It was made against another service.
+        SettingsError: The run used another service.
     """
     base = run.request.get("api_base_url")
     if base != settings.api_base_url:
@@ -118,12 +118,12 @@ def find_resumable(
     published: Container[str] = (),
 ) -> EarlierRuns:
     """
-    Say what becomes of earlier runs (pure).
+    Find the earlier run to resume, and those to close (pure).
 
     Args:
         runs: The newest first.
-        key: What has to be equal for a run to be carried on, as `ExportRequest.as_key` gives it.
-        resume: The run that the user wants to be carried on, however it ended.
+        key: The values that must be equal for a run to be resumed, from `ExportRequest.as_key`.
+        resume: The run that the user wants to resume, whatever its status.
         published: Ids of the runs that current snapshots are of.
     """
     unfinished = [run for run in runs if is_unfinished(run)]
@@ -147,16 +147,16 @@ def find_resumable(
 
 
 def is_young(run: RunEntry, *, now: datetime) -> bool:
-    """Whether it did something within a day: many windows under a quota take longer than that in all."""
-    did = (run.started_at, run.ended_at, run.active_at)
-    return now - max(datetime.fromisoformat(moment) for moment in did if moment) < FRESH
+    """Whether it was active within a day; a whole run under a quota may take longer than that."""
+    activity = (run.started_at, run.ended_at, run.active_at)
+    return now - max(datetime.fromisoformat(moment) for moment in activity if moment) < FRESH
 
 
 async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder) -> dict[str, DatasetRecord]:
     """
-    What the run had published, by dataset.
+    The snapshots that the run had published, by dataset.
 
-    It counts only while `current.json` names it, and while its files are there; everything else is done again.
+    They count only while `current.json` names them and their files exist; other datasets are exported again.
     """
     done: dict[str, DatasetRecord] = {}
     for entry in await ledger.steps(run_id):
@@ -175,8 +175,8 @@ class ReusableWork:
 
     Attributes:
         done: What the run that is carried on has published, by dataset.
-        listed: All reports that the service lists; `None` where it does not tell.
-        parts: Each pull with the windows, and the halves of these, in which it may be asked for.
+        listed: All reports that the service lists; `None` if the list is unknown.
+        parts: Each pull with the windows, and halves of windows, in which it may be requested.
     """
 
     done: Mapping[str, DatasetRecord]
@@ -197,13 +197,13 @@ async def find_reusable(
     now: datetime,
 ) -> ReusableWork:
     """
-    Sort what earlier runs of this output folder left on the service and on the disk.
+    Find the reports and files of earlier runs that this run can use, and the reports to delete.
 
     Args:
-        listed: All reports that the service lists; `None` where it does not tell, and then those that the ledger knows
-            are taken up, and none is cleared away.
+        listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
+            and none is deleted.
         past: As `find_resumable` gives it.
-        folder: Runs that left a folder in it are ours even where the ledger does not know them any more.
+        folder: Runs with a folder in it are ours, even if the ledger no longer has them.
     """
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
     noted_splits = await ledger.noted(SPLIT, since=iso_utc(now - KEPT))
@@ -263,7 +263,7 @@ def _is_outdated(entry: StepEntry, answered: Mapping[str, datetime]) -> bool:
 
 
 async def _ordered_reports(ledger: Ledger) -> list[Report]:
-    """The one-off reports that the ledger knows, as far as it does."""
+    """The one-off reports in the ledger."""
     return [
         Report(
             str(entry.facts["report_id"]),

@@ -1,8 +1,8 @@
 """
 Reusable work of earlier runs, on the service and in the staging folder (pure).
 
-A run that was cut off leaves reports, and perhaps files that were converted already. Whoever carries it on takes them
-up. Reports of runs that nobody will carry on are used where they answer the same question, lately, and deleted else.
+An interrupted run leaves reports, and perhaps converted files, which the resuming run uses. Recent reports of other
+runs are used if they answer the same question, and deleted otherwise.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ FRESH = timedelta(hours=24)
 
 
 SPLIT = "split"
-"""The ledger's step for a window that was asked for in halves."""
+"""The ledger's step for a window that was requested in halves."""
 
 
 @dataclass(slots=True)
 class Reusable:
     """
-    What this run may take up, by the mark of a pull. What is taken is gone from here.
+    Work of earlier runs that this run may use, by fingerprint of the pull. An item can be taken once.
 
     Attributes:
         reports: The latest attempt last.
         converted: Facts of the ledger about files that were converted (`PullRunner` writes and reads them).
-        splits: Windows that were asked for in halves, because their reports failed.
+        splits: Windows that were requested in halves, because their reports failed.
     """
 
     reports: dict[str, list[Report]] = field(default_factory=dict)
@@ -56,11 +56,11 @@ class Reusable:
         return found.pop() if found else None
 
     def return_report(self, mark: str, report: Report) -> None:
-        """Put a report back that was not of use for the reason that it was taken for."""
+        """Return a report that was taken and not used."""
         self.reports.setdefault(mark, []).append(report)
 
     def rest(self, dataset: str) -> list[Report]:
-        """All other reports of a dataset, which nobody needs any more."""
+        """Take all other reports of a dataset, which are no longer needed."""
         found: list[Report] = []
         for reports in self.reports.values():
             while reports and (name := parse_report_name(reports[-1].name)) and name.dataset == dataset:
@@ -74,7 +74,7 @@ class KnownRun:
     The facts about an earlier run of this output folder that are needed here.
 
     Attributes:
-        carried_on: It is unfinished and may still be carried on, so that its reports are its own.
+        carried_on: It is unfinished and may still be resumed, so its reports are left to it.
         published: Datasets that it has published: their reports have served.
         keeps_reports: It was asked to leave its reports on the service (`keep_reports`).
     """
@@ -87,7 +87,7 @@ class KnownRun:
 
 @dataclass(slots=True)
 class SortedReports:
-    """One-off reports of ours, sorted: those of this run or good for it, and those that nobody needs."""
+    """One-off reports of ours, sorted into those that this run may use and those to delete."""
 
     usable: dict[str, list[Report]] = field(default_factory=dict)
     orphans: list[Report] = field(default_factory=list)
@@ -103,10 +103,10 @@ def sort_reports(
     answered: Mapping[str, datetime] = MappingProxyType({}),
 ) -> SortedReports:
     """
-    Say what to do with the one-off reports that bear our names.
+    Sort the one-off reports that carry our names (pure).
 
     Args:
-        run_id: The run that asks; its own reports are usable however old they are.
+        run_id: The current run; its own reports are usable at any age.
         wanted: The marks of the pulls of this run, those of earlier versions too, each with the mark of today.
         runs: The other runs of this output folder. Reports of runs that are not among them are left alone: another
             folder, or another machine, may be waiting for them.
@@ -139,7 +139,7 @@ def _is_fresh(name: ReportName, *, now: datetime) -> bool:
 
 def may_reuse(window_end: datetime, *, kept_at: datetime, now: datetime) -> bool:
     """
-    Whether a window that an earlier run has fetched stands for what the service would give now.
+    Whether a window that an earlier run fetched is still up to date (pure).
 
     Args:
         kept_at: When it was fetched.

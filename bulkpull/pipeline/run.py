@@ -105,14 +105,14 @@ class Run:
     """
     One export and all its resumptions.
 
-    `manifest` is there as soon as the run has ended, also when it was interrupted.
+    `manifest` is set when the run has ended, also after an interruption.
 
     Args:
         resume: The id of an earlier run to carry on, however it ended; `None` carries on the newest unfinished run of
             the same request, if there is one.
         credential: Signs in, in place of what the settings say about that.
-        published_anyway: Datasets that are published although they would be held back; `None` for all.
-        account: Whose data are brought, where the settings do not tell; the output folder must be the same account's.
+        published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
+        account: The account, if the settings do not name it; the output folder must belong to the same account.
     """
 
     request: ExportRequest
@@ -141,10 +141,9 @@ class Run:
 
     async def export(self) -> Manifest:
         """
-        Pull every wanted dataset; what fails is in the manifest and harms no other.
+        Pull every requested dataset; a failure is recorded in the manifest and does not affect other datasets.
 
-        The same call again after an interruption carries on: reports that were made are not made again, and snapshots
-        that were published stay.
+        The same call after an interruption resumes the run: it reuses created reports and keeps published snapshots.
 
         Raises:
             SettingsError: A dataset's name is unknown, or the output folder is another account's or no folder; nothing
@@ -160,7 +159,7 @@ class Run:
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
         if self._needs_service_list:
-            # Only the service can tell whether it is a new name or a slip, and a slip shall leave no trace.
+            # Only the service knows whether a name is new or misspelled; a misspelled one must not create anything.
             await plan_export(
                 self.request,
                 settings=self.settings,
@@ -172,7 +171,7 @@ class Run:
         began_s = self.clock.monotonic()
         self._started_at = iso_utc(self.clock.now())
         async with (
-            # First in and last out: others are told of the run's end when the folder is free again.
+            # Outermost, so that notifications are sent after the lock is released.
             recorded_run(self.settings, events=self.events, clock=self.clock) as self._recorder,
             LocalStore(output).lock(since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
@@ -217,7 +216,7 @@ class Run:
                 if self._is_begun:
                     with anyio.move_on_after(_CLOSING_S, shield=True):
                         await self._finish(output, ledger, interrupted=True)
-                raise  # what was downloaded stays: the same command carries on with it
+                raise  # downloads stay: the same command resumes them
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(clear_staging, folder)
@@ -227,7 +226,7 @@ class Run:
 
     @property
     def _needs_service_list(self) -> bool:
-        """Whether a name was asked for that the documents do not know: a dataset's or a time span's."""
+        """Whether the request has a dataset or time span that the catalog does not know."""
         catalog, span = load_catalog(), self.settings.timespan
         return (
             self.request.only_selections
@@ -240,7 +239,7 @@ class Run:
         return self.account or self.settings.account
 
     async def _claim(self, output: Path) -> None:
-        """Record whose folder it is, now that the service has answered and before anything is ordered."""
+        """Record the account of the folder, after the service has answered and before anything is ordered."""
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
@@ -248,7 +247,7 @@ class Run:
             self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
 
     async def _find_earlier_run(self, ledger: Ledger, current: Current) -> None:
-        """Take up an earlier run, or begin a new one; close those that were cut off too long ago."""
+        """Resume an earlier run or begin a new one; close runs that were interrupted too long ago."""
         now = self.clock.now()
         self._earlier = find_resumable(
             await ledger.runs(),
@@ -265,7 +264,7 @@ class Run:
             return
         self.run_id, self._started_at, self._is_begun = earlier.run_id, earlier.started_at, True
         await ledger.resume_run(self.run_id, at=iso_utc(now))
-        # Reports were ordered for the window as it was then.
+        # Keep the window of the earlier run: its reports were ordered for it.
         then = ExportRequest.of_run(earlier.request)
         self.request = replace(self.request, window=then.window and self.request.window and then.window)
 
@@ -288,7 +287,7 @@ class Run:
                 self.events.warn("snapshot.damaged", reason=what)
 
     async def _clean_up_first(self, folder: OutputFolder) -> None:
-        """Do what earlier runs left undone after they had published; old snapshots make room before it is counted."""
+        """Finish the clean-up of earlier runs, and delete old snapshots before the free disk space is checked."""
         work = partial(
             clean_up,
             folder.output,
@@ -302,7 +301,7 @@ class Run:
                 self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
 
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
-        """The end of a run that is written down: what goes wrong here is told, and left to the next run."""
+        """Clean up after the manifest is saved; errors are logged, and the next run tries again."""
         if not self._is_to_be_resumed:
             await anyio.to_thread.run_sync(keep_downloads, folder, list(self._records.values()))
             await anyio.to_thread.run_sync(clear_staging, folder)
@@ -319,7 +318,7 @@ class Run:
                 self.request,
                 connection,
                 settings=self.settings,
-                now=datetime.fromisoformat(self._started_at),  # of the run that is carried on, where it is one
+                now=datetime.fromisoformat(self._started_at),  # of the resumed run, if there is one
                 refusals=refusals,
                 published=published_datasets(folder.published, catalog=load_catalog()),
                 history_starts=history_starts(folder.published),
@@ -356,7 +355,7 @@ class Run:
         if left and all(pull.dataset in self._refused for pull in left):
             for pull in left:
                 record_error(self._records[pull.dataset], self._refused[pull.dataset])
-            return  # one message at the end tells it, not one for each dataset
+            return  # one message at the end, not one per dataset
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tidying:
@@ -408,7 +407,7 @@ class Run:
                     self.events.warn("plan.noted", reason=note)
 
     async def _list_reports(self, client: InsightsClient, folder: OutputFolder) -> list[Report] | None:
-        """The reports on the service, where any of them can be of use; `None` where the service does not tell them."""
+        """The reports on the service, if any of them can be used; `None` if the list is unknown."""
         if self._earlier.is_empty and not folder.runs and not self.request.nightly:
             return []
         reports = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
@@ -418,7 +417,7 @@ class Run:
         return reports
 
     async def _open_records(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
-        """A record for every dataset: not to be had, published already by this run, or to be done."""
+        """Create a record for every dataset: unavailable, published already by this run, or pending."""
         for missing in plan.unavailable:
             self._records[missing.dataset] = unavailable_record(missing)
         for record in done.values() if self.settings.keep_raw else ():
@@ -435,7 +434,7 @@ class Run:
     async def _decide(
         self, found: ReusableWork, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder
     ) -> Mapping[str, Decision]:
-        """What to do for each dataset, by its name; for a nightly run also which scheduled reports are unused."""
+        """The decision for each dataset, by name; a nightly run also finds its unused scheduled reports."""
         is_nightly = self.request.nightly
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(
@@ -467,7 +466,7 @@ class Run:
         self._poll_form = form  # noted once the ledger has a row for this run
 
     def _note_unused_reports(self) -> None:
-        """Name the scheduled reports of this folder that nothing asks for any more; they go on running."""
+        """Note the scheduled reports of this folder that this run does not use; they go on running."""
         if not self._unused:
             return
         unused = join_some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED)
@@ -482,7 +481,7 @@ class Run:
         return not self.request.submit_only and decision.action is not Action.KEEP
 
     async def _run_dataset(self, decision: Decision, executor: DecisionExecutor) -> None:
-        """One dataset, whose faults end here: in its record."""
+        """Export one dataset; an error is written into its record, not raised."""
         record = self._records[decision.pull.dataset]
         with about(record.dataset):
             try:
@@ -509,13 +508,13 @@ class Run:
         return DecisionExecutor(
             context,
             maker,
-            only_news=self.request.nightly,
+            only_new_data=self.request.nightly,
             reset_types=self.request.reset_types,
             submit=self._submit if self.request.submit_only else None,
         )
 
     async def _submit(self, export: DatasetExport) -> None:
-        """Order the reports, and leave the rest to whoever resumes this run."""
+        """Order the reports; the rest is done when this run is resumed."""
         reports = await export.submit()
         several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
         export.record.status = "skipped"
@@ -540,13 +539,13 @@ class Run:
 
     @property
     def _is_to_be_resumed(self) -> bool:
-        """What was fetched is good: this machine was at fault, the time was over, or data are held back."""
+        """Whether the fetched data are good: the error was local, the time limit passed, or publishing was refused."""
         local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
         begun = [record for record in self._records.values() if record.dataset not in self._refused]
         return any(isinstance(record.error, local) for record in begun)
 
     async def _fail_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
-        """A record for every dataset that was asked for, where it did not come to any."""
+        """Create a failed record for every requested dataset, after an error before the first one."""
         await self._begin(ledger)
         reads = {selection.name: selection.reads for selection in self.request.selections}
         for name in self.request.names:
@@ -554,7 +553,7 @@ class Run:
             self._records[record.dataset] = record
 
     async def _end_overdue(self, ledger: Ledger) -> None:
-        """Say so for every dataset that is not done."""
+        """Record the exceeded time limit for every unfinished dataset."""
         limit_s = self.settings.run_timeout_seconds or 0.0
         why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
         self._notes.append(f"the run ended because {why}; the same command resumes")
@@ -596,10 +595,10 @@ class Run:
             ending = INTERRUPTED
         elif submitted:
             ending = SUBMITTED
-        self.manifest = manifest  # only now: what could not be written down did not end
+        self.manifest = manifest  # only after it is saved
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
-        except (LedgerError, DiskTrouble) as trouble:  # the manifest tells; the next run takes this one for unfinished
+        except (LedgerError, DiskTrouble) as trouble:  # the next run counts this one as unfinished
             self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
         self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
         await self._recorder.complete(manifest)
@@ -607,5 +606,5 @@ class Run:
 
 
 def new_run_id(now: datetime) -> str:
-    """The moment (UTC), so that runs sort by time, and six random digits, so that no two are alike."""
+    """The time (UTC), so that runs sort by time, and six random hex digits, so that ids are unique."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

@@ -26,7 +26,7 @@ _TIDYING_S = 10.0
 
 
 def datasets_not_begun(pulls: Iterable[Pull], folder: OutputFolder) -> list[str]:
-    """The datasets of which no interrupted run has fetched a part; the others need no further room."""
+    """The datasets without parts from an interrupted run; others need no further disk space."""
     private = Layout(folder.output).private
     places = (folder.staging, private / PARTS)
     return [
@@ -41,7 +41,7 @@ def clear_staging(folder: OutputFolder) -> None:
 
 def keep_downloads(folder: OutputFolder, records: Iterable[DatasetRecord]) -> None:
     """
-    Put aside what was downloaded of reports that stay on the service after a passing fault.
+    Keep downloads of reports that stay on the service after a temporary error.
 
     The next run takes up such a report, and carries on with its file where this run stopped.
     """
@@ -72,33 +72,33 @@ def delete_unneeded_reports(
     context: RunContext, records: Iterable[DatasetRecord], *, orphans: Iterable[Report], notes: list[str]
 ) -> None:
     """
-    Delete, in the background, reports of datasets that are published, and of runs that nobody carries on.
+    Delete, in the background, reports of published datasets and of runs that will not be resumed.
 
     Args:
-        notes: Gets what goes wrong with an orphan.
+        notes: Gets the errors of deletions of orphans.
     """
     for record in records:
         if record.status == "complete":
             for report in context.reusable.rest(record.dataset):
-                context.clear_away(report, record=record)
+                context.delete_leftover_report(report, record=record)
     nowhere = DatasetRecord(dataset="", status="skipped", notes=notes)
     for report in orphans:
-        context.clear_away(report, record=nowhere)
+        context.delete_leftover_report(report, record=nowhere)
 
 
 async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:
-    """Delete queries that this folder had made for today's datasets and that are not today's: columns drift."""
+    """Delete queries that this folder created for today's datasets with other columns than today."""
     submitter = context.submitter
     await submitter.wait_until_settled(datasets)
     made = [*await context.ledger.noted("report"), *await context.ledger.noted(STANDING)]
     asked = [entry for entry in made if entry.dataset in submitter.datasets and "query_id" in entry.facts]
     if asked:
-        with suppress(BulkpullError):  # tidiness, which the next run sees to as well
+        with suppress(BulkpullError):  # optional: the next run tries again
             await submitter.sweep_queries({str(entry.facts["query_id"]) for entry in asked}, tidying=True)
 
 
 def limit_tidying(context: RunContext, watching: TaskGroup) -> None:
-    """All datasets are done: what is left of the tidying is the next run's, unless calls are plenty."""
+    """Limit the time for deletions after all datasets are done; stop at once if few calls are left."""
     if not context.client.pacer.has_plenty:
         context.tidying.cancel_scope.cancel()
         return

@@ -59,7 +59,7 @@ def find_candidates(pull: Pull, reports: Iterable[Report], memory: ReportMemory)
     found = [
         report
         for report in reports
-        if report.report_id in known  # whatever somebody calls it now
+        if report.report_id in known  # also after it was renamed
         or (
             (name := parse_report_name(report.name))
             and name.run_id is None
@@ -109,7 +109,7 @@ def recurrence_h(pull: Pull) -> int:
 
 def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
     """
-    Whether the executions of a report answer the question of `pull`, whatever the report is called.
+    Whether the executions of a report answer the question of `pull`; its name does not matter.
 
     Its query is compared as parsed. For a query that is deleted or not shown, what the ledger noted of the report
     counts, or the mark in its name.
@@ -125,7 +125,7 @@ def answers(report: Report, pull: Pull, memory: ReportMemory) -> bool:
         )
     if question_of_text(report.query_text, pull, window=report.window) != question:
         return False
-    # Of a report that nobody noted, only its query can tell whether it was made with the metrics.
+    # For a report without a ledger entry, only its query shows whether it has the metrics.
     if noted is not None or pull.metrics_choice is None:
         return True
     return _has_metrics(report.query_text, pull) == bool(pull.metrics)

@@ -15,12 +15,12 @@ def describe_snapshot(
     record: DatasetRecord, parts: Sequence[ConvertedPull], *, earlier: DatasetRecord | None, has_window: bool
 ) -> None:
     """
-    Fill in what the parts tell.
+    Fill in the record from the parts.
 
     Args:
-        parts: In the order of their windows; all of what is going to be published.
+        parts: All parts of the snapshot, in the order of their windows.
         earlier: The snapshot whose types hold for this one too.
-        has_window: Whether days were asked for, so that the windows are listed also where it is only one.
+        has_window: Whether a window was requested; then even a single window is listed.
     """
     first, hashes = parts[0], [part.table.content_hash for part in parts]
     record.columns = published_columns(parts)

@@ -34,10 +34,10 @@ def split_pull(pull: Pull, *, catalog: Catalog, now: datetime) -> list[Pull]:
 
 def with_halves(pull: Pull, splits: Collection[str]) -> Iterator[Pull]:
     """
-    The pull of a window, and of the halves in which earlier runs asked for it.
+    The pull of a window, and of the halves in which earlier runs requested it.
 
     Args:
-        splits: The marks of windows that were asked for in halves.
+        splits: The fingerprints of windows that were requested in halves.
     """
     yield pull
     if pull.window is None or pull_fingerprint(pull) not in splits:

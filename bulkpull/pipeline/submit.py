@@ -51,7 +51,7 @@ class Submitter:
     Creates queries and reports for one run, and remembers the queries on the service.
 
     Args:
-        weights: How much work a dataset was last time (rows); the heaviest is asked for first when a quota is short.
+        weights: Rows of each dataset's last snapshot; when a quota is short, the largest is ordered first.
     """
 
     client: InsightsClient
@@ -63,10 +63,10 @@ class Submitter:
     weights: dict[str, int] = field(default_factory=dict)
     _queries: dict[str, Query] | None = None
     datasets: set[str] = field(default_factory=set)
-    """Datasets that a query was found or made for."""
+    """Datasets for which a query was found or created."""
     _wanted: set[str] = field(default_factory=set)
     settled: anyio.Event = field(default_factory=anyio.Event)
-    """Set once it is known which queries this run wants."""
+    """Set when all queries of this run are known."""
     _expected: Collection[str] | None = None
     _listing: anyio.Lock = field(default_factory=anyio.Lock)
     _failed_listings: list[BulkpullError] = field(default_factory=list)
@@ -110,7 +110,7 @@ class Submitter:
         """
         query = await self._known_query(pull)
         if query is None:
-            # One query a text, whatever windows and datasets ask for it at once.
+            # One query per text, also if several windows and datasets need it at once.
             async with self._creation_lock(pull):
                 query = (await self._known_queries()).get(normalise(pull.query_text))
                 if query is None:
@@ -127,7 +127,7 @@ class Submitter:
         except RequestRejected as error:
             if "queryid" not in error.message.casefold().replace(" ", ""):
                 raise
-            # Somebody deleted the query since it was listed (behaviour 73, "Invalid QueryId").
+            # The query was deleted since it was listed (behaviour 73, "Invalid QueryId").
             self._forget(query)
             text = normalise(pull.query_text)
             async with self._making.setdefault(f"again: {text}", anyio.Lock()):
@@ -207,8 +207,8 @@ class Submitter:
         """
         The query to use: of several of one text the oldest, so that runs side by side agree on one (case W10).
 
-        Where it is not the one just made, that one is deleted. Where this cannot be found out, or calls are few, it is
-        used as it is, and the next run deletes what is double.
+        If another query is used, the one just made is deleted. If the list cannot be read, or few calls are left, the
+        new query is used, and the next run deletes duplicates.
         """
         if not self.client.pacer.has_plenty:
             return made
@@ -219,7 +219,7 @@ class Submitter:
         alike = [query for query in listed if is_ours(query) and normalise(query.text) == normalise(made.text)]
         oldest = min(alike, key=_made_at, default=made)
         if oldest.query_id == made.query_id or all(query.query_id != made.query_id for query in alike):
-            return made  # a listing that lags does not tell which is older
+            return made  # the listing lags: the oldest is unknown
         self.events.emit("query.adopted", query_id=oldest.query_id)
         try:
             await self.client.delete_query(made.query_id)
@@ -249,7 +249,7 @@ class Submitter:
                     if error.kind not in ("one_off", "active_reports"):
                         raise
                     refused = error
-                    self._is_short_of_reports = True  # calls are not what is scarce, and the wait may take hours
+                    self._is_short_of_reports = True  # reports are scarce, not calls; the wait may take hours
                     self._wake_pairs()
                     if refused.kind == "one_off":
                         self.quota.refused(limit=refused.limit)
@@ -263,10 +263,10 @@ class Submitter:
 
     async def _wait_for_quota(self, refused: QuotaExceeded, refusals: int) -> None:
         """
-        Wait until the quota of active reports may let one through: when one of ours is made, else for a while.
+        Wait until the quota of active reports may allow another: until one of ours has ended, else for some time.
 
         Raises:
-            QuotaExceeded: None of ours is being made, and those of others did not end in some minutes.
+            QuotaExceeded: No report of ours is active, and those of others did not end within some minutes.
         """
         self.in_flight.refused(quota=refused.limit)
         if self.in_flight.has_ordered:
@@ -308,7 +308,7 @@ class Submitter:
 
         Args:
             among: Ids to choose from; `None` for all, to make room (behaviour 72).
-            tidying: Nobody waits for it.
+            tidying: Nothing waits for it.
 
         Raises:
             BulkpullError: The service could not be asked, or did not delete one.

@@ -25,7 +25,7 @@ def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
 
 
 def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
-    """Why the rows of a pull cannot be held against a window; `None` where they can."""
+    """Why the rows of a pull cannot be compared with a window; `None` if they can."""
     if not has_time_axis(pull.offered.date_ranges):
         return "it has no time axis"
     if time_column_of(pull, catalog) is not None:
@@ -36,15 +36,15 @@ def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
     return f"its time column {known.time_column} is not selected"
 
 
-def held_against_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
+def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
     """
-    The pull with its window, where its rows can be held against one; else without, and with a note.
+    The pull with its window, if its rows can be compared with it; else without a window, and with a note.
 
     Args:
-        named: It was asked for by its name: then a window that cannot be kept is refused.
+        named: The user named it: then an unusable window is refused.
 
     Raises:
-        SettingsError: The rows of a pull that was asked for by name cannot be held against the window.
+        SettingsError: The rows of a named pull cannot be compared with the window.
     """
     if pull.window is None:
         return pull

@@ -13,7 +13,7 @@ def choose_timespan(ranges: Sequence[str], *, asked: str | None, default: str) -
     """
     The TIMESPAN to use, and the widest one when that is wider.
 
-    Any listed span may be asked for by its name. A span whose length is not known by its name is never chosen here.
+    Any listed span may be requested by its name. A span whose length is not known by its name is never chosen here.
     `None` means to leave the clause out: where the dataset has no time axis (behaviours 51 and 165), and where nothing
     up to `default` is offered, so that the service's own six months hold (61).
 
@@ -59,7 +59,7 @@ def check_timespan(asked: str | None, *, ranges: Sequence[Sequence[str]], docume
     ordered = order_by_length(offered)
     listed = [*ordered, *(name for name in offered if name not in ordered)]
     days = span_days(asked)
-    # A name that tells its length is no slip of the pen: what is like it in letters may be years longer.
+    # A name with a length is not a typing error: a similar name may be years longer.
     longer = next((name for name in ordered if days is not None and (span_days(name) or 0.0) >= days), None)
     hint = f"the shortest that holds it is {longer};" if longer else did_you_mean(asked, listed)
     raise SettingsError(

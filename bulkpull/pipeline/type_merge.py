@@ -1,5 +1,5 @@
 """
-The parts of one snapshot brought to one set of types, and described as one table (pure).
+Gives the parts of one snapshot one set of types, and describes them as one table (pure).
 
 A column that is a number in one part and text in another makes every engine refuse the two together.
 """
@@ -83,9 +83,9 @@ def type_conflicts(parts: Sequence[ConvertedPull], *, choose: Callable[[frozense
     for columns in zip(*(part.table.columns for part in parts), strict=True):
         types = frozenset(column.type for column in columns)
         # A window without a value in the column says nothing of its type.
-        telling = [column for column in columns if not column.empty] or list(columns)
-        formats = dict.fromkeys(column.format for column in telling if column.format)
-        chosen = {column.type for column in telling}
+        informative = [column for column in columns if not column.empty] or list(columns)
+        formats = dict.fromkeys(column.format for column in informative if column.format)
+        chosen = {column.type for column in informative}
         if len(formats) > 1:
             goals[columns[0].name] = _one_form(formats, chosen, choose)
         elif len(types) > 1:
@@ -98,13 +98,13 @@ def _one_form(formats: Iterable[str], types: set[str], choose: Callable[[frozens
     first, *others = formats
     if len(types) > 1 or choose is as_text or not all(is_same_form(first, other) for other in others):
         return Goal(TEXT)
-    # They differ in padding: what is written without it may have numbers of one digit.
+    # They differ in padding: the form without padding also reads numbers of one digit.
     return Goal(next(iter(types)), max((first, *others), key=lambda form: form.count("%-")))
 
 
 def published_columns(parts: Sequence[ConvertedPull]) -> list[PublishedColumn]:
     """
-    The columns as they are published; of several parts, the first that has something to tell of one tells it.
+    The columns as published; for each column the details come from the first part that has any.
 
     Rows are numbered through the whole snapshot, in the order of its files (case W17).
     """

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from bulkpull.pipeline.converted_pull import ConvertedPull
 
-# In the order of the manifest. The last two only tell where the file ends, not that it is unchanged.
+# In the order of the manifest. The last two prove only where the file ends, not that it is unchanged.
 _WORDS = ("length", "md5", "gzip", "end_mark", "readings")
 _READINGS = "readings"
 
 
 def vouched_by(part: ConvertedPull) -> list[str]:
     """
-    What tells that the part's file is whole and unchanged.
+    The evidence that the part's file is complete and unchanged.
 
     `length` (announced by the storage host), `md5`, `gzip` (its own checksum and length), `end_mark` (of a chunked
     body), or `readings`: two that ended at the same byte, named only where nothing else vouches.
@@ -25,7 +25,7 @@ def vouched_by(part: ConvertedPull) -> list[str]:
 
 
 def vouched_for_all(parts: Sequence[ConvertedPull]) -> list[str]:
-    """What vouches for every part; where nothing does so for all of them, whatever vouches for one."""
+    """The evidence that every part has; if there is none, the evidence of any part."""
     words_of_parts = [vouched_by(part) for part in parts]
     for_all = [word for word in _WORDS if all(word in words for words in words_of_parts)]
     return for_all or [word for word in _WORDS if any(word in words for words in words_of_parts)]

@@ -17,13 +17,13 @@ from bulkpull.model import Window
 from bulkpull.pipeline.converted_pull import ConvertedPull
 from bulkpull.pipeline.window_check import (
     HoldsWhole,
-    Kept,
-    Manner,
+    KeptRows,
+    WindowHandling,
     describe_window,
     divide_edges,
-    manner_of,
     refuse_foreign_rows,
     refuse_unread_times,
+    window_handling,
 )
 
 Convert = Callable[[ConvertedPull, WindowBounds], Awaitable[ConvertedPull]]
@@ -35,7 +35,7 @@ class WindowAgreement:
     The windows of one dataset.
 
     Args:
-        whole: The window that was asked for.
+        whole: The requested window.
         column: The time column.
         is_limited: The query has a LIMIT, so that rows cannot be left out of its answer.
         convert: Converts a part once more, with other bounds and the columns that it has.
@@ -58,25 +58,25 @@ class WindowAgreement:
         Look at a part as soon as it has arrived.
 
         Raises:
-            HoldsWhole: It holds the whole that was asked for, although it was asked for less.
-            WindowNotHonoured: It holds other rows than it was asked for.
+            HoldsWhole: It holds the whole window, although a smaller one was requested.
+            WindowNotHonoured: It holds rows outside its window.
         """
         rows = part.table.window
         if rows is None or rows.unread or rows.is_ambiguous:
-            return  # how its dates are to be read may be told by another part
+            return  # another part may settle its date format
         if self.is_limited and rows.left_out:
             raise WindowNotHonoured(
                 f"the service did not keep to the window {describe_window(self.whole)} of a query with LIMIT",
                 why=f"{rows.left_out:,} of its rows lie outside",
             )
-        manner = manner_of(part, whole=self.whole)
-        if manner is Manner.IGNORED:
+        manner = window_handling(part, whole=self.whole)
+        if manner is WindowHandling.IGNORED:
             refuse_foreign_rows(part, column=self.column)
-        if manner is Manner.WHOLE and part.pull.window != self.whole:
+        if manner is WindowHandling.WHOLE and part.pull.window != self.whole:
             raise HoldsWhole(part)
 
     async def cut_out(self, found: HoldsWhole) -> ConvertedPull:
-        """The whole that was asked for, out of the one report that holds it."""
+        """The requested window, cut out of the one report that holds it."""
         part = found.part
         whole = replace(part, pull=replace(part.pull, window=self.whole))
         self.notes.append("the service ignores windows for it: one report had all requested rows and was cut here")
@@ -87,13 +87,13 @@ class WindowAgreement:
         The same parts, each row in one of them only.
 
         Raises:
-            TimeNotReadable: The time column does not tell which rows lie within a window.
+            TimeNotReadable: The time column does not show which rows are within a window.
             HoldsWhole, WindowNotHonoured: As `check`.
         """
         agreed = await self._with_one_form(parts)
         kept = divide_edges(agreed, undated_last=self.undated_last)
         for place, (part, keeps) in enumerate(zip(agreed, kept, strict=True)):
-            if keeps != Kept() and part.table.window is not None:
+            if keeps != KeptRows() and part.table.window is not None:
                 agreed[place] = await self.convert(part, keeps.of(self._bounds_again(part)))
         self._tell(agreed, kept)
         return agreed
@@ -105,7 +105,7 @@ class WindowAgreement:
         return replace(self.bounds_of(window), form=rows.form)
 
     async def _with_one_form(self, parts: Sequence[ConvertedPull]) -> list[ConvertedPull]:
-        """Parts whose dates do not tell how they are to be read are read as the others are."""
+        """Read parts with an ambiguous date format in the format of the other parts."""
         forms = {part.table.window.form for part in parts if part.table.window and part.table.window.form}
         agreed = list(parts)
         for place, part in enumerate(parts):
@@ -120,12 +120,12 @@ class WindowAgreement:
             self.check(agreed[place])
         return agreed
 
-    def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[Kept]) -> None:
-        """What is left out, and why, in sentences for the manifest."""
+    def _tell(self, parts: Sequence[ConvertedPull], kept: Sequence[KeptRows]) -> None:
+        """Notes for the manifest about rows that are left out, with reasons."""
         found = [part.table.window for part in parts if part.table.window]
         if not found:
             return
-        manners = {manner_of(part, whole=self.whole) for part in parts}
+        manners = {window_handling(part, whole=self.whole) for part in parts}
         twice = sum(rows.edge for rows, keeps in zip(found[:-1], kept[:-1], strict=True) if not keeps.edge)
         if twice:
             self.notes.append(f"{twice:,} rows on the edges of its windows came twice and are there once")
@@ -136,9 +136,9 @@ class WindowAgreement:
             )
         if outside := sum(rows.before + rows.after for rows in found):
             why = "are dated after its end"
-            if Manner.ROUNDED in manners:
+            if WindowHandling.ROUNDED in manners:
                 why = "came because the service answers with whole months"
-            elif Manner.WHOLE in manners:
+            elif WindowHandling.WHOLE in manners:
                 why = "came because the service does not keep to windows for it"
             self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
         undated = sum(rows.undated for rows, keeps in zip(found, kept, strict=True) if keeps.undated)

@@ -34,7 +34,7 @@ class HoldsWhole(WindowNotHonoured):
         super().__init__("the service did not keep to the window of a report, which holds all that was asked for")
 
 
-class Manner(Enum):
+class WindowHandling(Enum):
     """How the service treated the window of one report."""
 
     KEPT = "kept"
@@ -43,28 +43,28 @@ class Manner(Enum):
     IGNORED = "not honoured"
 
 
-def manner_of(part: ConvertedPull, *, whole: Window) -> Manner:
+def window_handling(part: ConvertedPull, *, whole: Window) -> WindowHandling:
     """
     How the service treated the window of a part.
 
     Args:
-        whole: The window that was asked for in all.
+        whole: The whole requested window.
     """
     rows, window = part.table.window, part.pull.window
     if rows is None or window is None or not (rows.before or rows.after):
-        return Manner.KEPT
+        return WindowHandling.KEPT
     made_at = part.execution.generated_at or datetime.max.replace(tzinfo=UTC)
     is_to_the_present = window.end >= made_at - timedelta(days=1)
     if not rows.before and is_to_the_present:
-        return Manner.KEPT  # rows dated ahead say nothing of a window that ends with the data
+        return WindowHandling.KEPT  # rows in the future do not matter here
     assert rows.earliest is not None
     assert rows.latest is not None
     first_month, months_end = _months_around(window)
     if rows.earliest >= first_month and rows.latest < months_end:
-        return Manner.ROUNDED
+        return WindowHandling.ROUNDED
     begins = rows.earliest < whole.start
     ends = rows.latest >= whole.end or whole.end >= made_at - timedelta(days=1)
-    return Manner.WHOLE if begins and ends else Manner.IGNORED
+    return WindowHandling.WHOLE if begins and ends else WindowHandling.IGNORED
 
 
 def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
@@ -87,7 +87,7 @@ def refuse_foreign_rows(part: ConvertedPull, *, column: str) -> None:
 
 def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
     """
-    Refuse a report whose rows cannot be held against the window.
+    Refuse a report whose rows cannot be compared with the window.
 
     Raises:
         TimeNotReadable: With the first value.
@@ -104,7 +104,7 @@ def refuse_unread_times(part: ConvertedPull, *, column: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptRows:
     """The rows that a part keeps at its window edges."""
 
     edge: bool = False
@@ -116,9 +116,9 @@ class Kept:
         return replace(bounds, keep_edge=self.edge, skip_first_day=not self.first_day, keep_undated=self.undated)
 
 
-def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) -> list[Kept]:
+def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) -> list[KeptRows]:
     """
-    Who keeps the rows of each edge, and the rows without a time, so that each is there once.
+    Decide which part keeps the rows of each edge, and the rows without a time, so that each row is kept once.
 
     A day on the edge belongs to the part that begins with it. The part before keeps it where the following one has no
     such rows (a service whose windows begin after their start), or where both have it whole, in different readings, and
@@ -126,9 +126,9 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
 
     Args:
         parts: In the order of their windows, each beginning where the one before ends.
-        undated_last: Rows without a time belong to the last window that has them, which every later run asks for again.
+        undated_last: Rows without a time belong to the last window that has them, which later runs request again.
     """
-    kept = [Kept() for _ in parts]
+    kept = [KeptRows() for _ in parts]
     for place in range(len(parts) - 1):
         before, following = parts[place], parts[place + 1]
         one, other = before.table.window, following.table.window
@@ -145,14 +145,14 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
             kept[place] = replace(kept[place], edge=True)
             kept[place + 1] = replace(kept[place + 1], first_day=False)
     with_undated = [place for place, part in enumerate(parts) if part.table.window and part.table.window.undated]
-    if len(with_undated) > 1 and _come_again([parts[place].table.window for place in with_undated]):
+    if len(with_undated) > 1 and _share_undated_rows([parts[place].table.window for place in with_undated]):
         latest = max(with_undated, key=lambda place: (not undated_last and _made_at(parts[place]).timestamp(), place))
         for place in with_undated:
             kept[place] = replace(kept[place], undated=place == latest)
     return kept
 
 
-def _come_again(rows: Sequence[WindowRows | None]) -> bool:
+def _share_undated_rows(rows: Sequence[WindowRows | None]) -> bool:
     """Whether the same rows without a time came with several windows; else each window has some of its own."""
     seen: set[int] = set()
     for part in rows:

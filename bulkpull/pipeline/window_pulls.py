@@ -200,13 +200,13 @@ class WindowPulls:
         pull, error = next((lost for lost in self._failures if isinstance(lost[1], _SHARED)), self._failures[0])
         if pull.window is None or isinstance(error, _OF_NO_WINDOW):
             return error
-        explained = copy(error)
-        explained.what = f"the window {describe_window(pull.window)}: {error.what}"
+        described = copy(error)
+        described.what = f"the window {describe_window(pull.window)}: {error.what}"
         if self.parts:
             kept = f"{len(self.parts):,} of {count:,} windows are kept for the next run"
-            explained.fix = f"{kept}; {error.fix}" if error.fix else kept
-        explained.args = (explained.reason,)
-        return explained
+            described.fix = f"{kept}; {error.fix}" if error.fix else kept
+        described.args = (described.reason,)
+        return described
 
 
 def _start_of(pull: Pull) -> float:

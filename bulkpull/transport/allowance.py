@@ -162,7 +162,7 @@ def after_answer(state: AllowanceState, reported: AllowanceHeaders, *, sent_at: 
     state = replace(state, limit=limit, answered=answered)
     if reported.remaining is None:
         if known is not None:  # it counted, and did not say so
-            return replace(state, remaining=max(0, known - 1))
+            return _counted(state, at=at)
         if limit is None:
             return state
         return replace(state, remaining=max(0, limit - len(answered)), reported_at=at, opened_at=at)
@@ -179,6 +179,18 @@ def after_answer(state: AllowanceState, reported: AllowanceHeaders, *, sent_at: 
         return replace(state, remaining=remaining, lowest=lowest, reported_at=at, opened_at=at, answered=(at,))
     opened_at = at if at - state.opened_at >= state.window_s else state.opened_at
     return replace(state, remaining=remaining, lowest=lowest, reported_at=at, opened_at=opened_at)
+
+
+def _counted(state: AllowanceState, *, at: float) -> AllowanceState:
+    """The state after a call of which only that it counted is known: it used what was left, or room made since."""
+    if state.remaining:
+        return replace(state, remaining=state.remaining - 1)
+    made_room = (moment for moment in state.answered if state.reported_at < moment + state.window_s <= at)
+    used = min(made_room, default=None)
+    if used is None:
+        return state
+    place = state.answered.index(used)
+    return replace(state, answered=state.answered[:place] + state.answered[place + 1 :])
 
 
 def after_loss(state: AllowanceState, *, sent_at: float, at: float, was_sent: bool) -> AllowanceState:

@@ -9,7 +9,7 @@ import pytest
 from command_line import OFFERED, SMALL, Command, Serve, small
 
 from bulkpull.catalog import load_catalog
-from bulkpull.cli.preview import that_fit
+from bulkpull.cli.preview import columns_that_fit
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.simulator import Fault
 
@@ -96,7 +96,7 @@ def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so
     for name in ("datasets", "preview"):
         outcome = command(name, "EMSUsage")
         assert (outcome.code, outcome.out) == (3, "")
-        assert "does not list it for this account" in outcome.err
+        assert "not offered to this account" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["datasets", "preview"])
@@ -153,6 +153,8 @@ def test_a_query_of_the_settings_is_previewed_by_its_name(command: Command, serv
         (("--query", "SELECT Month FROM OficeUsage"), "did you mean OfficeUsage?", 2),
         (("--query", "SELECT Month FROM OfficeUsage TIMESPAN TODAY"), "TODAY", 2),
         (("--query-id", "nothing"), "there is no query nothing", 2),
+        ((), "nothing to preview is named", 2),
+        (("OfficeUsage", "--since", "yesterday"), "'yesterday' is not a date such as 2026-01-31", 2),
         (("OfficeUsage", "--query", "SELECT Month FROM OfficeUsage"), "only one of them can be previewed", 2),
         (("--timespan", "LIFETIME", "--query", "SELECT Month FROM OfficeUsage"), "goes with a DATASET", 2),
         (("OfficeUsage", "--timespan", "LIFETIME", "--since", "2026-01-01"), "goes with a DATASET", 2),
@@ -206,8 +208,8 @@ def test_a_preview_fits_the_terminal_and_says_what_did_not(command: Command, ser
 
 
 def test_a_column_that_is_alone_too_wide_is_shown_all_the_same() -> None:
-    assert that_fit(["a", "b"], [{"a": "x" * 50, "b": "y"}], width=10) == ["a"]
-    assert that_fit(["a", "b"], [{"a": "x", "b": "y"}], width=10) == ["a", "b"]
+    assert columns_that_fit(["a", "b"], [{"a": "x" * 50, "b": "y"}], width=10) == ["a"]
+    assert columns_that_fit(["a", "b"], [{"a": "x", "b": "y"}], width=10) == ["a", "b"]
 
 
 @pytest.mark.behaviour(79)

@@ -60,8 +60,8 @@ NAMED = (
     Change("restarts of a transfer are not counted", "self._restarts += 1", "self._restarts += 0", _TRANSFER),
     Change(
         "unchanged data make a new snapshot",
-        "if self.only_news and is_same:",
-        "if self.only_news and not is_same and is_same:",
+        "if self.only_new_data and is_same:",
+        "if self.only_new_data and not is_same and is_same:",
         _RUNS,
     ),
     Change(
@@ -561,8 +561,8 @@ BY_LAYER = (
     ),
     Change(
         "a failed look ends every wait",
-        "except (ReportingError, TransferError) as error:\n            # A look that failed",
-        "except TransferError as error:\n            # A look that failed",
+        "except (ReportingError, TransferError) as error:\n            # A failed poll",
+        "except TransferError as error:\n            # A failed poll",
         _POLL,
     ),
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),

@@ -35,7 +35,7 @@ OFFERED = OfferedDataset("AnyDataset", ("Id", "Day"))
 
 
 @dataclass(frozen=True)
-class Manner:
+class WindowHandling:
     """How a service treats windows; one that restates gives each report another reading of every row."""
 
     inclusive: bool
@@ -61,7 +61,7 @@ Rows = Sequence[tuple[date | None, str]]
 class Bench:
     """Converts what the service would send, in this process."""
 
-    def __init__(self, folder: Path, rows: Rows, *, form: str, manner: Manner) -> None:
+    def __init__(self, folder: Path, rows: Rows, *, form: str, manner: WindowHandling) -> None:
         self._folder, self._rows, self._form, self._manner = folder, rows, form, manner
         self._numbers = count()
 
@@ -103,7 +103,7 @@ def in_pieces(window: Window, cuts: Sequence[bool]) -> list[Window]:
 
 
 days = st.integers(0, 320).map(lambda number: FIRST + timedelta(days=number))
-manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+manners = st.builds(WindowHandling, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
 
 
 @pytest.mark.case("W1", "W2", "W3")
@@ -121,7 +121,7 @@ manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans(), st.bool
 def test_each_row_of_the_truth_is_there_once_or_the_window_is_refused(  # noqa: PLR0917 - what hypothesis draws
     days: list[date | None],
     form: str,
-    manner: Manner,
+    manner: WindowHandling,
     start: date,
     length: int,
     reading: list[int],

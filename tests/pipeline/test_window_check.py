@@ -10,7 +10,7 @@ import pytest
 
 from bulkpull.conversion.messages import WindowRows
 from bulkpull.model import Window
-from bulkpull.pipeline.window_check import Manner, manner_of
+from bulkpull.pipeline.window_check import WindowHandling, window_handling
 
 WINDOW = Window(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC))
 WHOLE = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
@@ -26,20 +26,25 @@ def day(month: int, number: int) -> datetime:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (WindowRows(earliest=day(3, 5), latest=day(3, 19)), Manner.KEPT),
-        (WindowRows(before=2, earliest=day(3, 1), latest=day(3, 19)), Manner.ROUNDED),
-        (WindowRows(after=2, earliest=day(3, 5), latest=day(3, 31)), Manner.ROUNDED),
-        (WindowRows(before=2, earliest=day(2, 20), latest=day(3, 19)), Manner.IGNORED),
-        (WindowRows(after=2, earliest=day(3, 5), latest=day(4, 2)), Manner.IGNORED),
-        (WindowRows(before=2, after=2, earliest=datetime(2025, 12, 1, tzinfo=UTC), latest=day(8, 1)), Manner.WHOLE),
+        (WindowRows(earliest=day(3, 5), latest=day(3, 19)), WindowHandling.KEPT),
+        (WindowRows(before=2, earliest=day(3, 1), latest=day(3, 19)), WindowHandling.ROUNDED),
+        (WindowRows(after=2, earliest=day(3, 5), latest=day(3, 31)), WindowHandling.ROUNDED),
+        (WindowRows(before=2, earliest=day(2, 20), latest=day(3, 19)), WindowHandling.IGNORED),
+        (WindowRows(after=2, earliest=day(3, 5), latest=day(4, 2)), WindowHandling.IGNORED),
+        (
+            WindowRows(before=2, after=2, earliest=datetime(2025, 12, 1, tzinfo=UTC), latest=day(8, 1)),
+            WindowHandling.WHOLE,
+        ),
     ],
     ids=["inside", "from the first of the month", "to the last of the month", "earlier", "later", "everything"],
 )
-def test_rows_outside_on_either_side_tell_how_the_window_was_treated(rows: WindowRows, expected: Manner) -> None:
+def test_rows_outside_on_either_side_tell_how_the_window_was_treated(
+    rows: WindowRows, expected: WindowHandling
+) -> None:
     part: Any = SimpleNamespace(
         table=SimpleNamespace(window=rows),
         pull=SimpleNamespace(window=WINDOW),
         execution=SimpleNamespace(generated_at=MADE_AT),
     )
 
-    assert manner_of(part, whole=WHOLE) is expected
+    assert window_handling(part, whole=WHOLE) is expected

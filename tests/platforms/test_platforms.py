@@ -24,7 +24,7 @@ import pytest
 from bulkpull import platforms
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.atomic_files import replace_symlink
-from bulkpull.output.lock import _may_live
+from bulkpull.output.lock import _may_be_running
 from bulkpull.platforms import MacOS, Platform, Posix, Windows, choose_platform, windows
 from bulkpull.transfer.partial_file import PartialFile
 
@@ -184,7 +184,7 @@ def test_the_writer_of_a_lock_is_looked_up_through_the_platform(on_windows: Wind
     writer.write_text(f'{{"host": "{socket.gethostname()}", "pid": 4711}}')
     for is_alive in (True, False):
         on_windows.is_process_alive = lambda _, answer=is_alive: answer  # type: ignore[method-assign, misc]
-        assert _may_live(writer) is is_alive
+        assert _may_be_running(writer) is is_alive
 
 
 def test_windows_receives_ctrl_c_although_its_event_loops_have_no_signal_handlers(
@@ -312,15 +312,15 @@ def test_a_variable_is_set_in_the_words_of_the_shell() -> None:
 def test_calls_that_a_system_lacks_are_made_in_the_platform_modules_only() -> None:
     package = Path(platforms.__file__).parent.parent
     # It asks for each capability of its own, and has a second way without them.
-    allowed = {package / "records" / "beneath.py"}
+    allowed = {package / "output" / "no_follow.py"}
     not_portable = {f"os.{name}" for name in NOT_ON_WINDOWS} | {
         "os.kill", "os.name", "os.symlink", "os.fchmod", "os.set_blocking", "sys.platform", "signal.SIGKILL",
         "signal.SIGTERM", "os.fsync", "os.sync",
     }  # fmt: skip
     # The name of the system's own password store, for people.
     reported = {
-        (package / "tokencache" / "stores.py", "sys.platform"),
-        (package / "cli" / "work" / "bundle.py", "sys.platform"),
+        (package / "auth" / "token_stores.py", "sys.platform"),
+        (package / "cli" / "run_bundle.py", "sys.platform"),
     }
 
     for file in package.rglob("*.py"):

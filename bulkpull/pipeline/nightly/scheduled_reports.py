@@ -40,7 +40,7 @@ def unused_reports(
     reports: Iterable[Report], memories: Mapping[str, ReportMemory], *, used: Container[str]
 ) -> list[tuple[str, Report]]:
     """
-    The scheduled reports that this folder made and that nothing asks for any more, each with its dataset (pure).
+    The scheduled reports that this folder created and no longer uses, each with its dataset (pure).
 
     Args:
         used: Ids of reports that serve a dataset, or are replaced anyway.
