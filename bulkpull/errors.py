@@ -280,7 +280,9 @@ class NotFound(ReportingError):
     """Nothing matches the filter (404); for executions it means "nothing yet". Source: behaviours 74, 102 to 105."""
 
     cause = "it was deleted, belongs to another user, or was never offered to this account"
-    remedy = "check what exists today: `bulkpull datasets`, `bulkpull reports list`"
+    remedy = (
+        "check what exists today: `bulkpull datasets`, `bulkpull reports list`; if these fail too, check `api_base_url`"
+    )
 
 
 class Throttled(_WithPause, ReportingError):

@@ -128,11 +128,13 @@ def _translated() -> Iterator[None]:
         raise DiskTrouble(
             "a file cannot be read or written",
             why=_first_line(error),
-            fix="where an export has just replaced a snapshot, run it again",
+            fix="check the path; if an export has just replaced a snapshot, run the query again",
         ) from None
     except duckdb.Error as error:
         raise SettingsError(
-            "DuckDB refuses the query", why=_first_line(error), fix="`bulkpull status` lists what is published"
+            "DuckDB refuses the query",
+            why=_first_line(error),
+            fix="correct the query; `bulkpull status` lists the datasets",
         ) from None
 
 

@@ -26,6 +26,7 @@ from bulkpull.foreign_text import visible
 _FEWEST_FILES, _ENOUGH_FILES = 32, 256
 # What the option parser puts before some of its reasons.
 _PREFIX = "Value error, "
+_DATE_FORMAT = ("does not match the formats '%Y-%m-%d'.", "is not a date such as 2026-01-31")
 
 app = typer.Typer(
     cls=RootGroup,
@@ -107,7 +108,7 @@ def _print_usage_error(misuse: typer.TyperException) -> Ending:
         return Ending("no command was given", USAGE, fix=f"see `{path} --help`")
     near = getattr(misuse, "possibilities", None)
     hint = f"did you mean {' or '.join(sorted(near))}? " if near else ""
-    what = misuse.message if near else misuse.format_message().replace(_PREFIX, "")
+    what = misuse.message if near else misuse.format_message().replace(_PREFIX, "").replace(*_DATE_FORMAT)
     ending = Ending(visible(what), USAGE, fix=f"{hint}see `{path} --help`")
     write_error(CommonOptions(), ending.what, fix=ending.fix)
     return ending

@@ -174,8 +174,8 @@ def _pick(name: str, offer: Sequence[dict[str, Any]], *, catalog: Catalog) -> di
 
     check_names((name,), catalog=catalog)
     raise NotOffered(
-        f"{known.name if known else name}: the service does not list it for this account",
-        fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
+        f"{known.name if known else name}: not offered to this account by the service",
+        fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",
     )
 
 

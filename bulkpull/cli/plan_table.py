@@ -21,6 +21,7 @@ from bulkpull.events import Events
 from bulkpull.foreign_text import visible
 from bulkpull.formatting import join_some
 from bulkpull.model import Pull
+from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
 from bulkpull.pipeline.decide import Action, Decision
@@ -33,7 +34,6 @@ from bulkpull.pipeline.request import ExportRequest, plan_export
 from bulkpull.pipeline.splitting import split_pull
 
 _COMPLETE, _LOST = 0, 3
-_METRICS_SHOWN = 3
 
 
 def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptions) -> int:
@@ -69,6 +69,7 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     elif not common.quiet:
         print_table(_table(rows))
         too_many = too_many_reports(rows, most=settings.reports_per_dataset)
+        _print_metrics_and_reasons(rows)
         for note in (*plan.notes, estimate.sentence, *too_many):
             print_message(f"note:  {note}")
         for row in rows:
@@ -168,20 +169,26 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     columns = [
         *("dataset", "action", "span"),
         *(["reports"] if has_windows else []),
-        *("columns", "metrics"),
-        *(["scheduled report"] if is_nightly else []),
-        *(["reason"] if any(row["reason"] for row in rows) else []),
+        "columns",
+        *(["schedule"] if is_nightly else []),
     ]
-    table = new_table(*columns, right=["reports", "columns"], fold=["span", "metrics", "reason"])
+    table = new_table(*columns, right=["reports", "columns"], fold=["span"])
     for row in rows:
         window = row["window"]
         span = f"{window['start'][:10]}..{window['end'][:10]}" if window else row["timespan"] or ""
-        metrics = join_some(row["metrics"], most=_METRICS_SHOWN)
         reports = [str(row["reports"] or "")] if has_windows else []
-        cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or ""), metrics]
+        cells = [row["dataset"], row["action"], span, *reports, str(row["columns"] or "")]
         if is_nightly:
             cells.append(row.get("standing_report", ""))
-        if row["reason"]:
-            cells.append(row["reason"].removeprefix(f"{row['dataset']}: "))
         table.add_row(*cells)
     return table
+
+
+def _print_metrics_and_reasons(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what is too long for a column of the table: the names of the metrics, and each reason once."""
+    metrics = [f"{row['dataset']}: {', '.join(row['metrics'])}" for row in rows if row["metrics"]]
+    reasons = group_by_reason((row["dataset"], row["reason"]) for row in rows if row["reason"])
+    if metrics:
+        print_data(visible(f"metrics: {'; '.join(metrics)}"))
+    for datasets, reason in reasons:
+        print_data(visible(f"reason:  {join_some(datasets)}: {reason}"))

@@ -69,9 +69,11 @@ class PreviewSubject:
         Raises:
             SettingsError: With the rule.
         """
-        if sum(given is not None for given in (self.dataset, self.query_id, self.query)) != 1:
+        given = sum(source is not None for source in (self.dataset, self.query_id, self.query))
+        if given != 1:
             raise SettingsError(
-                "only one of them can be previewed", fix="give a DATASET, --query-id ID or --query TEXT"
+                "only one of them can be previewed" if given else "nothing to preview is named",
+                fix="give a DATASET, --query-id ID or --query TEXT",
             )
         if self.timespan is not None and (self.dataset is None or self.since is not None):
             raise SettingsError(

@@ -157,8 +157,8 @@ def run_lines(details: Mapping[str, Any]) -> list[str]:
     lines += [f"resumed   {moment}" for moment in details["resumed_at"]]
     lines += [f"ended     {ending['at']}, {ending['status']}" for ending in details["endings"]]
     if details["request"] is not None:
-        asked = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
-        lines.append(f"asked     {_facts(asked)}")
+        request = {name: value for name, value in details["request"].items() if value not in (None, False, [], "")}
+        lines.append(f"request   {_facts(request)}")
     if requests := details["requests"]:
         by_endpoint = ", ".join(f"{name} {number}" for name, number in requests["by_endpoint"].items())
         lines.append(
@@ -227,8 +227,16 @@ def _shown(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    words = ((name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts.items())
-    return ", ".join(f"{name} {value}" for name, value in words if value is not None)
+    """Names and values as text: a list joined, an object's own names and values, and of what is true the name alone."""
+    return ", ".join(_fact(name, value) for name, value in facts.items() if value is not None)
+
+
+def _fact(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{name} ({_facts(value)})"
+    if isinstance(value, list):
+        return f"{name} {', '.join(f'({_facts(item)})' if isinstance(item, Mapping) else str(item) for item in value)}"
+    return name if value is True else f"{name} {value}"
 
 
 def _safe(line: str) -> str:

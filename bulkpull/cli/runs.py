@@ -190,7 +190,7 @@ def forget(
             current = Current.load(folder)
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
             del current.datasets[name]
-            current.updated_at = now
+            current.forgotten[name] = current.updated_at = now
             with disk_errors(folder):
                 current.save(folder)
                 link = layout.latest_link(name)

@@ -58,7 +58,7 @@ def sql(
     common: CommonOptions,
 ) -> None:
     """
-    SqlResult QUERY over what is published in an output folder; every dataset is a view by its name.
+    Run the SQL query QUERY on the data published in an output folder; every dataset is a view.
 
     Needs the extra `sql` (DuckDB). Only reads, and may run beside an export.
     """

@@ -65,6 +65,8 @@ _EXAMPLES: Mapping[str, Any] = {
     "grant": "refresh_token",
     "ca_file": "/etc/ssl/certs/contoso.pem",
     "run_timeout_seconds": 21600,
+    "reports_in_flight": 5,
+    "history_restated_months": 6,
     "storage_hosts": "10.1.2.3",
     "timespan": "widest",
     "metrics_file": "/var/lib/node_exporter/textfile_collector/bulkpull.prom",
@@ -86,7 +88,7 @@ _SECTIONS = {
         "keep_reports",
         "retain_runs",
     ),
-    "Who is told": ("metrics_file", "notify_command", "notify_seconds"),
+    "Metrics and notifications": ("metrics_file", "notify_command", "notify_seconds"),
 }
 _OTHERS = "Rate limits, time limits and addresses"
 _WIDTH = 100

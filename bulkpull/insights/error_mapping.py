@@ -85,7 +85,8 @@ def raise_for_error(
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
     words = (message_of(raw) if raw else None) or shown(body) or reason or "no explanation"
-    why = f"{status} {words}" + (f" ({reference})" if reference else "")
+    described = words if words.startswith(f"{status} ") else f"{status} {words}"
+    why = described + (f" ({reference})" if reference else "")
     challenge = {name.lower(): value for name, value in (headers or {}).items()}.get("www-authenticate", "")
     proxy = proxy_refusal(status, operation=operation, is_the_services=_PROXY_CHALLENGE.match(challenge) is None)
     if proxy is not None:

@@ -75,11 +75,15 @@ def check_recurrence(*, hours: int | None, count: int | None, minimum_h: int | N
     """
     if hours is not None and hours not in RECURRENCE_H:
         raise SettingsError(
-            f"a report cannot recur every {hours} h", why=f"{RECURRENCE_H[0]} to {RECURRENCE_H[-1]} h are allowed"
+            f"a report cannot recur every {hours} h",
+            why=f"{RECURRENCE_H[0]} to {RECURRENCE_H[-1]} h are allowed",
+            fix="choose a number of hours within these limits",
         )
     if hours is not None and minimum_h is not None and hours < minimum_h:
         raise SettingsError(
-            f"a report cannot recur every {hours} h", why=f"its dataset takes {minimum_h} h as the shortest"
+            f"a report cannot recur every {hours} h",
+            why=f"the shortest interval of its dataset is {minimum_h} h",
+            fix=f"choose {minimum_h} h or more",
         )
     if count is not None and count < 1:
         raise SettingsError(f"a report cannot recur {count} times", why="1 and more are allowed")

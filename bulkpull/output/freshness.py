@@ -67,6 +67,8 @@ def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshne
     """
     Every dataset that is published in `output` or was requested in the newest run; reads only.
 
+    What was forgotten since that run began is not expected any more.
+
     Args:
         now: The present; without it, by this machine's clock.
 
@@ -74,14 +76,20 @@ def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshne
         DiskTrouble: `current.json` is damaged.
     """
     now = now or datetime.now(UTC)
-    current = Current.load(output).datasets
+    pointer = Current.load(output)
+    current = pointer.datasets
     recent = manifests(output)
     newest = next(recent, None)
-    asked = newest.datasets if newest else []
+    asked = [record for record in newest.datasets if not _is_forgotten(record, newest, pointer)] if newest else []
     looks = last_looks(current, chain([newest] if newest else [], recent))
     names = dict.fromkeys([*(record.dataset for record in asked), *current])
     news = {record.dataset: record for record in asked}
     return [_freshness(name, output, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
+
+
+def _is_forgotten(record: DatasetRecord, manifest: Manifest, pointer: Current) -> bool:
+    forgotten_at = _moment(pointer.forgotten.get(record.dataset))
+    return forgotten_at is not None and datetime.fromisoformat(manifest.started_at) <= forgotten_at
 
 
 def last_looks(published: Iterable[str], recent: Iterable[Manifest]) -> dict[str, datetime]:

@@ -320,12 +320,22 @@ class CurrentSnapshot(_Record):
 
 
 class Current(_Record):
-    """The content of `current.json`; `account` is the one that the folder belongs to."""
+    """
+    The content of `current.json`; `account` is the one that the folder belongs to.
+
+    `forgotten` tells when `runs forget` took out a dataset (UTC) that was not published again; left out while empty.
+    """
 
     version: Literal[1] = 1
     updated_at: str = ""
     account: dict[str, Any] | None = None
     datasets: dict[str, CurrentSnapshot] = Field(default_factory=dict)
+    forgotten: dict[str, str] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_the_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if value or name != "forgotten"}
 
     @field_validator("datasets")
     @classmethod
@@ -358,4 +368,5 @@ class Current(_Record):
 
     def save(self, output: Path) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
+        self.forgotten = {name: at for name, at in self.forgotten.items() if name not in self.datasets}
         LocalStore(output).swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))

@@ -315,6 +315,6 @@ def _not_offered(dataset: str, *, listed: Mapping[str, OfferedDataset]) -> str:
     near = nearest_names(dataset, listed, n=2, cutoff=0.5)
     hint = f"; nearest on offer: {', '.join(near)}" if near else ""
     return (
-        f"{dataset}: the service does not list it for this account{hint}; "
-        "`bulkpull datasets` shows what it does list, which depends on the account's programs and role"
+        f"{dataset}: not offered to this account by the service{hint}; "
+        "`bulkpull datasets` shows what is offered, which depends on the account's programs and role"
     )

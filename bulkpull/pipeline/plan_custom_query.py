@@ -141,7 +141,7 @@ def _source(name: Name, *, listed: Mapping[str, OfferedDataset], catalog: Catalo
     if known is not None:
         raise NotListed(
             f"the service does not list {known.name} for this account",
-            fix="`bulkpull datasets` shows what it does list, which depends on the account's programs and role",
+            fix="`bulkpull datasets` shows what is offered, which depends on the account's programs and role",
         )
     hint = did_you_mean(name.text, (*listed, *(dataset.name for dataset in catalog.datasets)))
     raise SettingsError(f"unknown dataset {name.text!r}", fix=hint or "`bulkpull datasets` lists the names")

@@ -182,7 +182,7 @@ class Reader:
         if mark in _TYPOGRAPHIC:
             return self.error("there is a typographic quote", fix="put values between straight quotes: 'text'")
         shown = word or self.sign() or mark
-        what = f"{wanted} is expected, and here stands {shown}"
+        what = f"expected {wanted}, found {shown}"
         hint = _FOREIGN.get(keyword) or (None if keyword in KEYWORDS else _meant(shown, expected))
         if hint is None and keyword in _BEGINNINGS:
             hint = _OF_ITS_OWN if self.is_part else f"the clauses come in this order: {', '.join(CLAUSES)}"

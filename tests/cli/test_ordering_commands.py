@@ -100,8 +100,8 @@ def test_a_scheduled_report_starts_as_soon_as_the_service_takes_it(command: Comm
         (("--dataset", "OfficeUsage", "--now", "--until", "2026-01-01"), "give the start of the window"),
         (("--query-id", SYSTEM_PROFILE, "--now", "--timespan", "LIFETIME"), "goes with --dataset"),
         (("--dataset", "Profile", "--every", "3"), "4 to 2160 h are allowed"),
-        (("--dataset", "Profile", "--every", "12"), "its dataset takes 24 h as the shortest"),
-        (("--query-id", SYSTEM_PROFILE, "--every", "12"), "its dataset takes 24 h as the shortest"),
+        (("--dataset", "Profile", "--every", "12"), "the shortest interval of its dataset is 24 h"),
+        (("--query-id", SYSTEM_PROFILE, "--every", "12"), "the shortest interval of its dataset is 24 h"),
         (("--dataset", "Profile", "--every", "24", "--times", "0"), "1 and more are allowed"),
         (("--dataset", "Profile", "--every", "24", "--start", "2026-01-01T06:00"), "the earliest is"),
         (("--dataset", "Profile", "--now", "--name", "a;b"), "no semicolon"),
@@ -244,7 +244,7 @@ def test_a_change_that_cannot_be_is_refused_with_its_rule(command: Command, serv
     for report_id, options, rule in (
         (once, ("--name", "Other"), "it runs once"),
         (often, (), "nothing to change was given"),
-        (often, ("--every", "12"), "its dataset takes 24 h as the shortest"),
+        (often, ("--every", "12"), "the shortest interval of its dataset is 24 h"),
         (often, ("--start", "2026-01-01T06:00"), "the earliest is"),
         (often, ("--name", "bulkpull_x"), "mark reports that exports make"),
     ):

@@ -96,7 +96,7 @@ def test_a_dataset_that_nobody_knows_gives_2_and_one_that_is_not_offered_says_so
     for name in ("datasets", "preview"):
         outcome = command(name, "EMSUsage")
         assert (outcome.code, outcome.out) == (3, "")
-        assert "does not list it for this account" in outcome.err
+        assert "not offered to this account" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["datasets", "preview"])
@@ -153,6 +153,8 @@ def test_a_query_of_the_settings_is_previewed_by_its_name(command: Command, serv
         (("--query", "SELECT Month FROM OficeUsage"), "did you mean OfficeUsage?", 2),
         (("--query", "SELECT Month FROM OfficeUsage TIMESPAN TODAY"), "TODAY", 2),
         (("--query-id", "nothing"), "there is no query nothing", 2),
+        ((), "nothing to preview is named", 2),
+        (("OfficeUsage", "--since", "yesterday"), "'yesterday' is not a date such as 2026-01-31", 2),
         (("OfficeUsage", "--query", "SELECT Month FROM OfficeUsage"), "only one of them can be previewed", 2),
         (("--timespan", "LIFETIME", "--query", "SELECT Month FROM OfficeUsage"), "goes with a DATASET", 2),
         (("OfficeUsage", "--timespan", "LIFETIME", "--since", "2026-01-01"), "goes with a DATASET", 2),

@@ -75,3 +75,12 @@ def test_a_forgotten_dataset_is_not_expected_any_more(command: Command, serve: S
     assert list(json.loads(Path("data/current.json").read_text())["datasets"]) == ["OfficeUsage"]
     assert not Path("data/latest/Profile").is_symlink()
     assert command("runs", "forget", "Profile", "--output", "data").code == 2
+    status = command("status", "--max-age", "36h", "--output", "data", "--json")
+    assert status.code == 0
+    assert [dataset["dataset"] for dataset in status.json()["datasets"]] == ["OfficeUsage"]
+
+    command("export", "Profile", "--output", "data", "--quiet")
+
+    assert "forgotten" not in json.loads(Path("data/current.json").read_text())
+    status = command("status", "--max-age", "36h", "--output", "data", "--json")
+    assert sorted(dataset["dataset"] for dataset in status.json()["datasets"]) == ["OfficeUsage", "Profile"]
