@@ -104,7 +104,8 @@ class WindowBounds:
         form: How it writes its times, in the notation of `forms`, where that was learnt elsewhere.
         keep_edge: Keep what lies on the day of `end`: the file of the next window does not have it.
         skip_first_day: Leave out the day of `start`: the file of the window before has a later reading of it.
-        keep_undated: Keep rows without a time.
+        skip_undated: Hashes (64 bits) of the rows without a time that are left out: the files of
+            other windows have the same rows.
     """
 
     column: str
@@ -113,7 +114,7 @@ class WindowBounds:
     form: str | None = None
     keep_edge: bool = False
     skip_first_day: bool = False
-    keep_undated: bool = True
+    skip_undated: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class WindowRows:
         left_out: Rows that are not in the table, for whatever reason.
         edge, first_day: Rows on the day of the window's end, and on that of its start; with a digest of each.
         edges_are_days: All of these lie at the first moment of their day.
-        undated: Rows without a time. `undated_sketch` holds hashes of some of them, to tell them again.
+        undated: Rows without a time, and the hash (64 bits) of each.
         unread: Rows whose time cannot be read; the first of them.
         before, after: Rows outside of the window; the first of them.
         earliest, latest: The times of the first and of the last row, UTC.
@@ -140,7 +141,7 @@ class WindowRows:
     first_day_digest: int = 0
     edges_are_days: bool = True
     undated: int = 0
-    undated_sketch: tuple[int, ...] = ()
+    undated_hashes: tuple[int, ...] = ()
     unread: int = 0
     first_unread: Misfit | None = None
     before: int = 0

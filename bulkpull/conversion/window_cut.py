@@ -25,7 +25,6 @@ _TIMES = (ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH)
 # Years that the service writes for "none" and "never" (behaviour 189).
 _FIRST_YEAR, _LAST_YEAR = 1901, 9998
 _HAS_DIGITS = r"\d"
-_SKETCH = 64
 _VALUE_SHOWN = 80
 
 
@@ -47,7 +46,8 @@ class WindowCut:
         self._first_day_end = _day_of(self._start) + _DAY
         self._edge_end = _day_of(self._end) + _DAY
         self._counts = WindowRows()
-        self._sketch: set[int] = set()
+        self._undated: list[int] = []
+        self._skipped = pl.Series(bounds.skip_undated, dtype=pl.UInt64)
         self._is_text = False
 
     def keep(self, text: pl.DataFrame, time_at: int, *, first_row: int) -> pl.Series:
@@ -79,8 +79,8 @@ class WindowCut:
             kept &= ~kinds["edge"]
         if self._bounds.skip_first_day:
             kept &= ~kinds["first_day"]
-        if not self._bounds.keep_undated:
-            kept &= ~kinds["undated"]
+        if len(self._skipped):
+            kept &= ~(kinds["undated"] & text.hash_rows().is_in(self._skipped.implode()))
         left_out = kept.len() - int(kept.sum())
         self._counts = replace(self._counts, left_out=self._counts.left_out + left_out)
         return kept
@@ -95,7 +95,7 @@ class WindowCut:
             is_ambiguous = False
         return replace(
             self._counts,
-            undated_sketch=tuple(sorted(self._sketch)),
+            undated_hashes=tuple(self._undated),
             form=self._bounds.form or (None if is_ambiguous or self._is_text else parsed.format),
             is_ambiguous=is_ambiguous,
         )
@@ -119,8 +119,7 @@ class WindowCut:
         midnight = frame["at"].dt.truncate("1d") == frame["at"]
         on_edges = (kinds["edge"] | kinds["first_day"]) & ~midnight.fill_null(value=True)
         if sums["undated"]:
-            hashes = text.filter(kinds["undated"]).hash_rows().to_list()
-            self._sketch = set(sorted({*self._sketch, *hashes})[:_SKETCH])
+            self._undated += text.filter(kinds["undated"]).hash_rows().to_list()
         self._counts = replace(
             counts,
             edge=counts.edge + sums["edge"],

@@ -23,6 +23,7 @@ from bulkpull.pipeline.window_check import (
     divide_edges,
     refuse_foreign_rows,
     refuse_unread_times,
+    undated_rows,
     window_handling,
 )
 
@@ -141,9 +142,8 @@ class WindowAgreement:
             elif WindowHandling.WHOLE in manners:
                 why = "came because the service does not keep to windows for it"
             self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
-        undated = sum(rows.undated for rows, keeps in zip(found, kept, strict=True) if keeps.undated)
-        if undated:
-            again = " and came with several windows" if any(not keeps.undated for keeps in kept) else ""
+        if undated := undated_rows(found).total():
+            again = " and came with several windows" if any(keeps.skip_undated for keeps in kept) else ""
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if len(parts) and not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")

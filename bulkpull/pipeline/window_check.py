@@ -6,7 +6,8 @@ Little is documented about windows (behaviours 83 and 84), so only the rows of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -109,11 +110,11 @@ class KeptRows:
 
     edge: bool = False
     first_day: bool = True
-    undated: bool = True
+    skip_undated: tuple[int, ...] = ()
 
     def of(self, bounds: WindowBounds) -> WindowBounds:
         """The bounds of a conversion that does so."""
-        return replace(bounds, keep_edge=self.edge, skip_first_day=not self.first_day, keep_undated=self.undated)
+        return replace(bounds, keep_edge=self.edge, skip_first_day=not self.first_day, skip_undated=self.skip_undated)
 
 
 def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) -> list[KeptRows]:
@@ -122,7 +123,8 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
 
     A day on the edge belongs to the part that begins with it. The part before keeps it where the following one has no
     such rows (a service whose windows begin after their start), or where both have it whole, in different readings, and
-    its own is the later one. Rows without a time that come with several windows are kept once, in the latest reading.
+    its own is the later one. A row without a time that comes with several windows is kept where it is there most
+    often, of equals in the latest report; rows that differ are all kept.
 
     Args:
         parts: In the order of their windows, each beginning where the one before ends.
@@ -144,23 +146,33 @@ def divide_edges(parts: Sequence[ConvertedPull], *, undated_last: bool = False) 
         ):
             kept[place] = replace(kept[place], edge=True)
             kept[place + 1] = replace(kept[place + 1], first_day=False)
-    with_undated = [place for place, part in enumerate(parts) if part.table.window and part.table.window.undated]
-    if len(with_undated) > 1 and _share_undated_rows([parts[place].table.window for place in with_undated]):
-        latest = max(with_undated, key=lambda place: (not undated_last and _made_at(parts[place]).timestamp(), place))
-        for place in with_undated:
-            kept[place] = replace(kept[place], undated=place == latest)
+    for place, hashes in _doubled_undated_rows(parts, undated_last=undated_last).items():
+        kept[place] = replace(kept[place], skip_undated=tuple(sorted(hashes)))
     return kept
 
 
-def _share_undated_rows(rows: Sequence[WindowRows | None]) -> bool:
-    """Whether the same rows without a time came with several windows; else each window has some of its own."""
-    seen: set[int] = set()
-    for part in rows:
-        sketch = set(part.undated_sketch) if part else set()
-        if seen & sketch:
-            return True
-        seen |= sketch
-    return False
+def undated_rows(found: Iterable[WindowRows]) -> Counter[int]:
+    """All rows without a time, by hash: each as often as the window has it that has it most often."""
+    rows: Counter[int] = Counter()
+    for part in found:
+        rows |= Counter(part.undated_hashes)
+    return rows
+
+
+def _doubled_undated_rows(parts: Sequence[ConvertedPull], *, undated_last: bool) -> dict[int, set[int]]:
+    """By the place of a part, the hashes of its rows without a time that another part keeps."""
+    counted = [
+        (place, Counter(part.table.window.undated_hashes))
+        for place, part in enumerate(parts)
+        if part.table.window and part.table.window.undated
+    ]
+    keepers: dict[int, tuple[int, datetime, int]] = {}
+    for place, counts in counted:
+        made_at = _LONG_AGO if undated_last else _made_at(parts[place])
+        for row, times in counts.items():
+            keepers[row] = max(keepers.get(row, (0, _LONG_AGO, 0)), (times, made_at, place))
+    doubled = {place: {row for row in counts if keepers[row][2] != place} for place, counts in counted}
+    return {place: rows for place, rows in doubled.items() if rows}
 
 
 def describe_window(window: Window) -> str:

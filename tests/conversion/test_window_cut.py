@@ -23,7 +23,7 @@ def cut(
     source, into = folder / "report", folder / "parquet"
     lines = "".join(f"{number},{time}\r\n" for number, time in enumerate(times, start=1))
     source.write_bytes(f"Id,Month\r\n{lines}".encode())
-    into.mkdir()
+    into.mkdir(exist_ok=True)
     table = convert(
         ConversionRequest(
             source=source,
@@ -98,13 +98,16 @@ def test_rows_without_a_time_are_kept_and_counted(tmp_path: Path) -> None:
     _, found, kept = cut(tmp_path, "2026-10-01", "", "n/a", "0001-01-01", "9999-12-31", kind=ColumnType.DATE)
 
     assert kept == ["1", "2", "3", "4", "5"]
-    assert (found.undated, len(found.undated_sketch), found.left_out) == (4, 4, 0)
+    assert (found.undated, len(found.undated_hashes), found.left_out) == (4, 4, 0)
 
 
 def test_rows_without_a_time_may_be_left_to_another_file(tmp_path: Path) -> None:
-    _, found, kept = cut(tmp_path, "2026-10-01", "", kind=ColumnType.DATE, keep_undated=False)
+    _, whole, _ = cut(tmp_path, "2026-10-01", "", "n/a", kind=ColumnType.DATE)
+    of_first = whole.undated_hashes[:1]
 
-    assert (kept, found.undated, found.left_out) == (["1"], 1, 1)
+    _, found, kept = cut(tmp_path, "2026-10-01", "", "n/a", kind=ColumnType.DATE, skip_undated=of_first)
+
+    assert (kept, found.undated, found.left_out) == (["1", "3"], 2, 1)
 
 
 def test_a_day_on_the_edge_may_be_kept_and_the_first_day_left_out(tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_the_rows_of_an_edge_have_a_digest_whatever_their_order(tmp_path: Path) 
         folder.mkdir()
         source, into = folder / "report", folder / "parquet"
         source.write_bytes(("Month\r\n" + "".join(f"{row}\r\n" for row in rows)).encode())
-        into.mkdir()
+        into.mkdir(exist_ok=True)
         bounds = WindowBounds("Month", START, EDGE)
         plan = ColumnPlan("Month", ColumnType.DATE)
         table = convert(ConversionRequest(source, into, (plan,), {}, 10**6, 10**6, bounds=bounds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from bulkpull.conversion.messages import WindowRows
 from bulkpull.model import Window
-from bulkpull.pipeline.window_check import WindowHandling, window_handling
+from bulkpull.pipeline.window_check import KeptRows, WindowHandling, divide_edges, undated_rows, window_handling
 
 WINDOW = Window(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC))
 WHOLE = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
@@ -48,3 +49,31 @@ def test_rows_outside_on_either_side_tell_how_the_window_was_treated(
     )
 
     assert window_handling(part, whole=WHOLE) is expected
+
+
+def with_undated(*rows: int, hour: int) -> Any:
+    found = WindowRows(undated=len(rows), undated_hashes=rows)
+    return SimpleNamespace(
+        table=SimpleNamespace(window=found), execution=SimpleNamespace(generated_at=MADE_AT.replace(hour=hour))
+    )
+
+
+@pytest.mark.case("W1")
+@pytest.mark.parametrize(
+    ("parts", "skipped"),
+    [
+        ([(1, 2), (1, 2)], [(1, 2), ()]),
+        ([(1, 2), (3,)], [(), ()]),
+        ([(1, 2), (1, 3), (1, 4)], [(1,), (1,), ()]),
+        ([(1, 1, 2), (1, 3)], [(), (1,)]),
+    ],
+    ids=["all come with each", "each has its own", "some come with each", "one has it twice"],
+)
+def test_every_row_without_a_time_is_kept_by_one_part(
+    parts: list[tuple[int, ...]], skipped: list[tuple[int, ...]]
+) -> None:
+    made = [with_undated(*rows, hour=hour) for hour, rows in enumerate(parts)]
+
+    assert divide_edges(made) == [KeptRows(skip_undated=rows) for rows in skipped]
+    kept = [row for rows, skips in zip(parts, skipped, strict=True) for row in rows if row not in skips]
+    assert Counter(kept) == undated_rows([part.table.window for part in made])
