@@ -18,7 +18,7 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.integrity import size_of
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
-from bulkpull.output.manifest import DatasetRecord
+from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.run_history import resolve_run_id
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
@@ -267,7 +267,7 @@ def _published_data_time(pull: Pull, folder: OutputFolder) -> datetime | None:
 async def _published_reports(pulls: Iterable[Pull], folder: OutputFolder, *, ledger: Ledger, since: str) -> set[str]:
     """The reports whose data are published for these pulls; where the manifest is missing, the ledger tells them."""
     records = [record for pull in pulls if (record := folder.published.get(pull.dataset)) is not None]
-    parts = [part for record in records for part in (record, *record.parts)]
+    parts: list[DatasetRecord | PartRecord] = [*records, *(part for record in records for part in record.parts)]
     executions = {part.execution_id for part in parts}
     noted = [entry.facts for entry in await ledger.noted("execution", since=since)]
     by_execution = {facts.get("report_id") for facts in noted if facts.get("execution_id") in executions}

@@ -174,7 +174,7 @@ SLIPS = {
         EXPORT, 3, "Profile", "no connection", variable("BULKPULL_TOKEN_URL", "http://127.0.0.1:9/x")
     ),
     "a dataset that is not offered": Slip(
-        ("export", "EMSUsage", "--quiet", "--output", "data"), 3, "EMSUsage", "does not list it"
+        ("export", "EMSUsage", "--quiet", "--output", "data"), 3, "EMSUsage", "not offered to this account"
     ),
     "a fault that nobody knows": Slip(("simulate", "--fault", "trottle"), 2, "trottle", "unknown fault"),
     "a latency that cannot be read": Slip(("simulate", "--latency", "soon"), 2, "--latency", "cannot be read"),
