@@ -202,7 +202,7 @@ async def find_reusable(
     Args:
         listed: All reports that the service lists; `None` if the list is unknown. Then reports of the ledger are used
             and none is deleted.
-        past: As `find_resumable` gives it.
+        earlier: As `find_resumable` gives it.
         folder: Runs with a folder in it are ours, even if the ledger no longer has them.
     """
     done = await _published_before(ledger, run_id=run_id, folder=folder) if earlier.carried_on else {}
@@ -243,7 +243,9 @@ async def find_reusable(
         runs=runs,
         now=now,
         answered=answered,
-        published_reports=await _published_reports(parts, folder, ledger=ledger, since=iso_utc(now - KEPT)),
+        published_reports=(
+            await _published_reports(parts, folder, ledger=ledger, since=iso_utc(now - KEPT)) if answered else ()
+        ),
     )
     kept: list[StepEntry] = []
     for entry in await ledger.noted("converted", since=iso_utc(now - KEPT)) if windows else []:
