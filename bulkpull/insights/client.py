@@ -66,7 +66,7 @@ class InsightsClient:
         clock: Clock,
         events: Events,
     ) -> None:
-        self._channel = ApiSession(
+        self._session = ApiSession(
             http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
         )
         self._retrier = retrier
@@ -81,12 +81,12 @@ class InsightsClient:
     @property
     def correlation_id(self) -> str:
         """Sent with every call of this run, for support tickets (behaviour 44)."""
-        return self._channel.correlation_id
+        return self._session.correlation_id
 
     @property
     def redacted(self) -> bool:
         """Whether any reply of this run said that data is withheld from this role (behaviour 23)."""
-        return self._channel.redacted
+        return self._session.redacted
 
     @property
     def list_notes(self) -> tuple[str, ...]:
@@ -96,21 +96,21 @@ class InsightsClient:
     @property
     def clock_skew_s(self) -> float | None:
         """Seconds by which the service's clock is ahead of ours, as its last Date header says."""
-        return self._channel.clock_skew_s
+        return self._session.clock_skew_s
 
     def ask_for_mfa(self) -> None:
         """Let every call from now on ask whether its token carries the claim of MFA; see `has_mfa` (behaviour 13)."""
-        self._channel.asks_for_mfa = True
+        self._session.asks_for_mfa = True
 
     @property
     def has_mfa(self) -> bool | None:
         """Whether the token carries the claim of MFA, as the service said last; `None` where it did not say."""
-        return self._channel.has_mfa
+        return self._session.has_mfa
 
     @property
     def pacer(self) -> RateLimiter:
         """What is known of the service's allowance, and who may call next."""
-        return self._channel.pacer
+        return self._session.pacer
 
     def service_time(self) -> datetime:
         """The service's time if one of its replies carried it; else this machine's."""
@@ -128,7 +128,7 @@ class InsightsClient:
         Source: Get All Datasets API; behaviours 27 and 48 to 54.
         """
         call = requests.list_datasets(name)
-        pages = await (self._channel.pages(call) if name is None else self._channel.pages_if_any(call))
+        pages = await (self._session.pages(call) if name is None else self._session.pages_if_any(call))
         read = [responses.read_dataset(item) for page in pages for item in page.items]
         datasets = [dataset for dataset in read if dataset is not None]
         if nameless := len(read) - len(datasets):
@@ -220,7 +220,7 @@ class InsightsClient:
 
         Source: Delete Report Queries API; behaviour 75.
         """
-        await self._channel.delete(_urgent(requests.delete_query(query_id), tidying=tidying))
+        await self._session.delete(_urgent(requests.delete_query(query_id), tidying=tidying))
 
     async def test_query(
         self,
@@ -243,15 +243,15 @@ class InsightsClient:
         Source: Try Report Queries API; behaviours 69, 78 and 79.
         """
         call = requests.preview_query(query_id=query_id, text=text, start=start, end=end)
-        errand = self._channel.errand(call)
+        request = self._session.request(call)
 
         async def ask() -> Envelope | None:
             try:
-                return await self._channel.send(errand)
+                return await self._session.send(request)
             except (AnswerOverdue, GatewayTimeout):
                 return None
 
-        envelope = await self._channel.run_with_retry(ask, of=errand)
+        envelope = await self._session.run_with_retry(ask, of=request)
         return None if envelope is None else [dict(item) for item in envelope.items]
 
     async def create_report(
@@ -435,7 +435,7 @@ class InsightsClient:
             callback_url=callback_url,
             callback_method=callback_method,
         )
-        envelope = await self._channel.send_with_retry(self._channel.errand(call))
+        envelope = await self._session.send_with_retry(self._session.request(call))
         return responses.read_report(responses.single_item(envelope, operation=call.operation))
 
     async def pause_report(self, report_id: str) -> Report | None:
@@ -468,7 +468,7 @@ class InsightsClient:
 
         Source: Delete Report API.
         """
-        await self._channel.delete(_urgent(requests.delete_report(report_id), tidying=tidying))
+        await self._session.delete(_urgent(requests.delete_report(report_id), tidying=tidying))
 
     async def get_executions(
         self,
@@ -506,7 +506,7 @@ class InsightsClient:
         # The latest executions are one a report: where each stands on a page of its own, there are as many pages.
         most_pages = len(report_ids) + _SPARE_PAGES if latest else None
         for call in (replace(request, urgency=urgency) for request in asked):
-            for page in await self._channel.pages_if_any(call, retry=retry, most_pages=most_pages):
+            for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
                 found += self._read_listing(page.items, read, what="executions")
         reports, executions = _folded(report_ids), _folded(execution_ids or ())
@@ -557,16 +557,16 @@ class InsightsClient:
             return await self.get_reports(name=name, whole=True)
 
     async def _switch(self, call: Call) -> Report | None:
-        envelope = await self._channel.send_with_retry(self._channel.errand(call))
+        envelope = await self._session.send_with_retry(self._session.request(call))
         return responses.read_report(envelope.items[0]) if envelope.items else None
 
     async def _create_once(
         self, call: Call, *, read: Callable[[Mapping[str, Any]], Made], find: Callable[[], Awaitable[list[Made]]]
     ) -> Created[Made]:
-        errand = self._channel.errand(call)
+        request = self._session.request(call)
 
         async def make() -> Made:
-            return read(responses.single_item(await self._channel.send_with_retry(errand), operation=call.operation))
+            return read(responses.single_item(await self._session.send_with_retry(request), operation=call.operation))
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
@@ -577,7 +577,7 @@ class InsightsClient:
         Raises:
             ListNotTold: A page's list is null.
         """
-        pages = await self._channel.pages_if_any(call, retry=retry)
+        pages = await self._session.pages_if_any(call, retry=retry)
         if any(page.is_null for page in pages):
             raise ListNotTold(
                 f"cannot {call.operation}: the service does not report what exists",

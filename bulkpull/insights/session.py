@@ -80,7 +80,7 @@ class ApiSession:
         self.asks_for_mfa = False
         self.has_mfa: bool | None = None
 
-    def errand(self, call: Call) -> ApiRequest:
+    def request(self, call: Call) -> ApiRequest:
         """`call`, ready to be sent."""
         return ApiRequest(call, call.address(self._base))
 
@@ -90,9 +90,9 @@ class ApiSession:
             operation, endpoint=of.call.endpoint, origin=self._origin, creates=of.call.creates
         )
 
-    async def send_with_retry(self, errand: ApiRequest) -> Envelope:
+    async def send_with_retry(self, request: ApiRequest) -> Envelope:
         """Send it until it succeeds or its error says that another try cannot help."""
-        return await self.run_with_retry(lambda: self.send(errand), of=errand)
+        return await self.run_with_retry(lambda: self.send(request), of=request)
 
     async def pages(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """
@@ -108,11 +108,11 @@ class ApiSession:
 
         However many pages there are, one that brings nothing new after the first is the last.
         """
-        errand = self.errand(call)
-        asked, known = {errand.url}, set[str]()
+        request = self.request(call)
+        asked, known = {request.url}, set[str]()
         pages: list[Envelope] = []
         while True:
-            page = await (self.send_with_retry(errand) if retry else self.send(errand))
+            page = await (self.send_with_retry(request) if retry else self.send(request))
             pages.append(page)
             number = len(known)
             known.update(json.dumps(item, sort_keys=True) for item in page.items)
@@ -125,12 +125,12 @@ class ApiSession:
                 )
             if page.next_link is None:
                 return pages
-            errand = ApiRequest(call, self._next_url(page.next_link, page=errand))
-            if errand.url in asked:
+            request = ApiRequest(call, self._next_url(page.next_link, page=request))
+            if request.url in asked:
                 raise UnexpectedReply(f"cannot {call.operation}", why="its pages form a loop")
             if len(pages) > 1 and len(known) == number:
                 return pages
-            asked.add(errand.url)
+            asked.add(request.url)
 
     async def pages_if_any(self, call: Call, *, retry: bool = True, most_pages: int | None = None) -> list[Envelope]:
         """As `pages`; where a filter matches nothing the service says 404 (behaviours 74 and 102), and we say none."""
@@ -146,13 +146,13 @@ class ApiSession:
         Raises:
             NotFound: It is not there, and was not when it was first asked for.
         """
-        errand = self.errand(call)
+        request = self.request(call)
         doubtful = False
 
         async def once() -> None:
             nonlocal doubtful
             try:
-                await self.send(errand)
+                await self.send(request)
             except NotFound:
                 if not doubtful:
                     raise
@@ -160,9 +160,9 @@ class ApiSession:
                 doubtful = True
                 raise
 
-        await self.run_with_retry(once, of=errand)
+        await self.run_with_retry(once, of=request)
 
-    async def send(self, errand: ApiRequest) -> Envelope:
+    async def send(self, request: ApiRequest) -> Envelope:
         """
         Send it once; when the token is refused, once more with another (behaviour 18).
 
@@ -171,32 +171,32 @@ class ApiSession:
         """
         token = await self._auth.get_token()
         try:
-            return await self._send_with(token, errand)
+            return await self._send_with(token, request)
         except TokenRejected:
             token = await self._auth.renew(token)
         self._http.tally.retried += 1
         try:
-            return await self._send_with(token, errand)
+            return await self._send_with(token, request)
         except TokenRejected as refused:
             raise _refused_twice(refused, token=token) from None
 
-    async def _send_with(self, token: AccessToken, errand: ApiRequest) -> Envelope:
+    async def _send_with(self, token: AccessToken, request: ApiRequest) -> Envelope:
         # The turn comes last: followed by a wait for the token, it could fall into somebody's Retry-After.
-        call = errand.call
+        call = request.call
         turn = await self.pacer.acquire(call.urgency)
         headers = {
             "Authorization": f"Bearer {token.value}",
             "Accept": "application/json",
-            "MS-RequestId": errand.request_id,
+            "MS-RequestId": request.request_id,
             "MS-CorrelationId": self.correlation_id,
         }
         if self.asks_for_mfa:
             headers["ValidateMfa"] = "true"
         patience_s = call.patience_s
         timeouts = Timeouts() if patience_s is None else Timeouts(read_s=patience_s, total_s=patience_s + 30)
-        request = Request(
+        message = Request(
             call.method,
-            errand.url,
+            request.url,
             endpoint=call.endpoint,
             headers=headers,
             json=call.body,
@@ -206,14 +206,14 @@ class ApiSession:
         try:
             # A creation under way is never left unanswered: what it made on the service would be unknown here.
             with anyio.CancelScope(shield=call.creates):
-                reply = await self._http.send(request)
+                reply = await self._http.send(message)
         except BaseException as error:
             # A cancelled call may have been sent: it counts.
             self.pacer.lost(turn, was_sent=not isinstance(error, NotConnected | UnsafeAddress))
             raise
         reported = self.pacer.answered(turn, reply.headers)
         try:
-            envelope = self._judged(reply, errand)
+            envelope = self._checked(reply, request)
         except BulkpullError as error:
             self._take_note(error, reported)
             if isinstance(error, AccessDenied) and token.app_only:
@@ -228,8 +228,8 @@ class ApiSession:
         elif not isinstance(error, ServiceTrouble):
             self.pacer.succeeded()  # a refusal and "nothing yet" are answers like others
 
-    def _judged(self, reply: Reply, errand: ApiRequest) -> Envelope:
-        call = errand.call
+    def _checked(self, reply: Reply, request: ApiRequest) -> Envelope:
+        call = request.call
         date, now = reply.headers.get("Date"), self._clock.now()
         if sent_at := parse_http_date(date):
             self.clock_skew_s = (sent_at - now).total_seconds()
@@ -239,7 +239,7 @@ class ApiSession:
             reply.status,
             reply.body,
             operation=call.operation,
-            reference=f"request id {errand.request_id}, correlation id {self.correlation_id}",
+            reference=f"request id {request.request_id}, correlation id {self.correlation_id}",
             headers=reply.headers,
             reason=reply.reason,
             retry_after_s=parse_retry_after(reply.headers.get("Retry-After"), date=date, now=now),

@@ -75,13 +75,13 @@ def render_report(account: RunSummary) -> str:
     Args:
         account: What happened. Every text in it is escaped, and secrets are removed from it once more.
     """
-    manifest, chronicle = account.manifest, account.chronicle
+    manifest, timings = account.manifest, account.timings
     outcome = run_outcome(manifest)
-    moved = [record.dataset for record in manifest.datasets if chronicle.of(record.dataset)]
+    moved = [record.dataset for record in manifest.datasets if timings.of(record.dataset)]
     calls = {
         "sentences": _call_sentences(account),
         "by_endpoint": sorted(manifest.requests.by_endpoint.items(), key=lambda item: -item[1]),
-        "retries": _retry_lines(chronicle.retries),
+        "retries": _retry_lines(timings.retries),
     }
     return _template().render(
         style=Markup(_resource("report.css")),  # noqa: S704 - a file of ours
@@ -91,7 +91,7 @@ def render_report(account: RunSummary) -> str:
         slowest=_slowest(account),
         facts=_facts(account),
         failures=[_failure(group, account) for group in failure_groups(manifest)],
-        timeline=draw_timeline(chronicle, moved) if moved else None,
+        timeline=draw_timeline(timings, moved) if moved else None,
         box=BOX,
         datasets=[_dataset_row(record, account) for record in sorted(manifest.datasets, key=_rank)],
         none_sign=_NONE,
@@ -147,7 +147,7 @@ def breakable(name: str) -> Markup:
 
 
 def _slowest(account: RunSummary) -> str | None:
-    slowest = account.chronicle.slowest()
+    slowest = account.timings.slowest()
     if slowest is None:
         return None
     return f"The slowest step: {slowest.dataset}, {PHASE_LABELS[slowest.phase]}, {format_duration(slowest.length_s)}."
@@ -168,8 +168,8 @@ def _facts(account: RunSummary) -> dict[str, str]:
 
 def _worked_s(account: RunSummary) -> float:
     """Without the time between an interruption and its resumption, where that is known."""
-    if account.chronicle.length_s:
-        return account.chronicle.length_s
+    if account.timings.length_s:
+        return account.timings.length_s
     manifest = account.manifest
     return (datetime.fromisoformat(manifest.finished_at) - datetime.fromisoformat(manifest.started_at)).total_seconds()
 
@@ -238,7 +238,7 @@ def _dataset_notes(record: DatasetRecord, account: RunSummary) -> list[str]:
         sentences.append("The service withheld some of the data.")
     if record.parts:
         sentences.append(f"Requested in {plural(len(record.parts), 'part')}.")
-    if breaks := account.chronicle.breaks[record.dataset]:
+    if breaks := account.timings.breaks[record.dataset]:
         sentences.append(f"The download resumed after {plural(breaks, 'break')}.")
     return sentences
 
@@ -250,23 +250,23 @@ def _drift(drift: Drift) -> list[str]:
 
 def _call_sentences(account: RunSummary) -> list[str]:
     """The number of API calls, and what slowed them down."""
-    requests, chronicle = account.manifest.requests, account.chronicle
+    requests, timings = account.manifest.requests, account.timings
     total, again, throttled = plural(requests.total, "call"), requests.retried, requests.throttled
     sentences = [f"{total} in all, {again:,} retried, {throttled:,} answered with “too many requests” (429)."]
-    if chronicle.quota_waits:
-        longest_s = max(wait_s for wait_s, _ in chronicle.quota_waits)
-        limits = [limit for _, limit in chronicle.quota_waits if limit is not None]
+    if timings.quota_waits:
+        longest_s = max(wait_s for wait_s, _ in timings.quota_waits)
+        limits = [limit for _, limit in timings.quota_waits if limit is not None]
         words = f" of {limits[-1]} one-off reports" if limits else " of one-off reports"
-        times = plural(len(chronicle.quota_waits), "time")
+        times = plural(len(timings.quota_waits), "time")
         sentences.append(
             f"The quota{words} was reached {times}; the longest wait for it was {format_duration(longest_s)}."
         )
-    if chronicle.allowance is not None:
-        limit, lowest = chronicle.allowance
+    if timings.allowance is not None:
+        limit, lowest = timings.allowance
         words = f"an allowance of {limit:,} calls a window" if limit is not None else "an allowance of calls"
         sentences.append(f"The service reported {words}; the lowest number left was {lowest:,}.")
-    if chronicle.slowest_pace is not None:
-        sentences.append(f"The service throttled calls: {chronicle.slowest_pace:.3g} a second at the slowest.")
+    if timings.slowest_pace is not None:
+        sentences.append(f"The service throttled calls: {timings.slowest_pace:.3g} a second at the slowest.")
     return sentences
 
 

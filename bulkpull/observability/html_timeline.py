@@ -81,15 +81,15 @@ class Timeline:
     rows: Sequence[DatasetTimeline]
 
 
-def draw_timeline(chronicle: RunTimings, datasets: Sequence[str]) -> Timeline:
+def draw_timeline(timings: RunTimings, datasets: Sequence[str]) -> Timeline:
     """The timeline of these datasets."""
-    length_s = max(chronicle.length_s, 1e-3)
+    length_s = max(timings.length_s, 1e-3)
     return Timeline(
         legend=[(_bar(phase, 0.05, 0.9), words) for phase, words in PHASE_LABELS.items()],
         marks=[_mark(at_s, at_s / length_s) for at_s in ticks(length_s)],
-        resumptions=[_share(at_s / length_s) for at_s in chronicle.resumptions],
+        resumptions=[_share(at_s / length_s) for at_s in timings.resumptions],
         columns=[*(PHASE_LABELS[phase].capitalize() for phase in Phase), "Done after"],
-        rows=[_row(dataset, chronicle.of(dataset), length_s=length_s) for dataset in datasets],
+        rows=[_row(dataset, timings.of(dataset), length_s=length_s) for dataset in datasets],
     )
 
 

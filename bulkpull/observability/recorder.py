@@ -61,7 +61,7 @@ class RunRecorder:
         self._run_id = ""
         self._attribution = EventContext()
         self._log = RunLog(self._output)
-        self._chronicle = RunTimings()
+        self._timings = RunTimings()
         self._began_s = clock.monotonic()
         self._progress = Progress(began_s=self._began_s)
         self._is_resumed = False
@@ -78,7 +78,7 @@ class RunRecorder:
         if self._run_id:
             event = self._attribution.of(event)
             self._log.tell(event, run_id=self._run_id, at=self._clock.now())
-            self._chronicle.record(event, at_s=self._clock.monotonic() - self._began_s)
+            self._timings.record(event, at_s=self._clock.monotonic() - self._began_s)
             self._progress.note(event, now_s=self._clock.monotonic())
             self._note_telemetry(event)
 
@@ -174,14 +174,14 @@ class RunRecorder:
             self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
-        chronicle = self._chronicle
+        timings = self._timings
         earlier = (
             timings_from_log(_earlier_sessions(Layout(self._output).log(self._run_id))) if self._is_resumed else None
         )
         account = RunSummary(
             manifest,
             self._settings.output,
-            earlier.then(chronicle) if earlier is not None else chronicle,
+            earlier.then(timings) if earlier is not None else timings,
             rows_before(manifest, manifests(self._output)),
         )
         write_atomically(page, render_report(account))

@@ -25,7 +25,7 @@ class RunSummary:
 
     manifest: Manifest
     output: Path
-    chronicle: RunTimings = field(default_factory=RunTimings)
+    timings: RunTimings = field(default_factory=RunTimings)
     rows_before: Mapping[str, int] = field(default_factory=dict)
 
 

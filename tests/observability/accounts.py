@@ -49,7 +49,7 @@ def manifest(*records: DatasetRecord, **changes: Any) -> Manifest:
 
 def account(*records: DatasetRecord, **changes: Any) -> RunSummary:
     """The account of such a run."""
-    of_account = {name: changes.pop(name) for name in ("chronicle", "rows_before") if name in changes}
+    of_account = {name: changes.pop(name) for name in ("timings", "rows_before") if name in changes}
     return RunSummary(manifest(*records, **changes), Path("data"), **of_account)
 
 
@@ -58,7 +58,7 @@ def event(name: str, dataset: str | None = None, **facts: object) -> Event:
     return Event(name, Level.INFO, dataset, facts)
 
 
-def chronicle(*reported: tuple[float, Event]) -> RunTimings:
+def timings(*reported: tuple[float, Event]) -> RunTimings:
     """What these events, each at its second, make of a run."""
     made = RunTimings()
     for at_s, item in reported:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from accounts import account, chronicle, complete, event, failed, manifest
+from accounts import account, complete, event, failed, manifest, timings
 from journeys.kit import export
 from support import EventRecorder
 
@@ -185,13 +185,13 @@ def test_what_is_not_offered_is_told_once_for_all_and_values_that_did_not_fit_ar
 
 
 def test_the_timeline_says_in_words_what_its_bars_show_and_names_the_slowest_step() -> None:
-    made = chronicle(
+    made = timings(
         (0, event("pull.stepped", "AzureUsage", step="submit")),
         (2, event("pull.stepped", "AzureUsage", step="poll")),
         (62, event("pull.stepped", "AzureUsage", step="download")),
         (70, event("run.finished", status="complete")),
     )
-    page = Page(render_report(account(complete("AzureUsage"), chronicle=made)))
+    page = Page(render_report(account(complete("AzureUsage"), timings=made)))
     (bar,) = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
 
     assert bar["aria-label"] == "AzureUsage: waiting 2 s, on the service 1 min, download 8 s"
@@ -201,13 +201,13 @@ def test_the_timeline_says_in_words_what_its_bars_show_and_names_the_slowest_ste
 
 
 def test_requests_throttling_and_retries_are_told() -> None:
-    made = chronicle(
+    made = timings(
         (1, event("quota.reached", wait_s=3_600.0, limit=5)),
         (2, event("pace.changed", calls_per_s=2.5, wait_s=9.0)),
         (3, event("call.retried", endpoint="token", reason="HTTP 503 of request 12")),
         (4, event("call.retried", endpoint="token", reason="HTTP 503 of request 13")),
     )
-    page = Page(render_report(account(complete("AzureUsage"), chronicle=made)))
+    page = Page(render_report(account(complete("AzureUsage"), timings=made)))
 
     assert "67 calls in all, 3 retried, 2 answered with “too many requests” (429)." in page.words
     assert "The quota of 5 one-off reports was reached 1 time; the longest wait for it was 1 h." in page.words
@@ -221,10 +221,10 @@ def test_hostile_text_stays_text_and_secrets_stay_out() -> None:
     evil = f"{HOSTILE} {CANARY} https://contoso.example/x?sv=1&sig=abc%2Bdef"
     record = failed(evil, BulkpullError(evil, why=evil, fix=evil), notes=[evil])
     other = complete(evil, drift=Drift(appeared=[evil]), notes=[evil], data_redacted=True)
-    made = chronicle(
+    made = timings(
         (0, event("pull.stepped", evil, step="poll")), (1, event("call.retried", endpoint=evil, reason=evil))
     )
-    text = render_report(account(record, other, chronicle=made, notes=[evil], api_base_url=f"https://{evil}"))
+    text = render_report(account(record, other, timings=made, notes=[evil], api_base_url=f"https://{evil}"))
     tags = {tag for tag, _ in Page(text).tags}
 
     assert not tags & {"script", "img"}
@@ -245,8 +245,8 @@ def test_it_needs_nothing_but_itself() -> None:
 
 
 def test_it_is_built_for_those_who_listen() -> None:
-    made = chronicle((0, event("pull.stepped", "AzureUsage", step="poll")), (5, event("run.finished", status="x")))
-    page = Page(render_report(account(complete("AzureUsage"), failed("Profile", BulkpullError("no")), chronicle=made)))
+    made = timings((0, event("pull.stepped", "AzureUsage", step="poll")), (5, event("run.finished", status="x")))
+    page = Page(render_report(account(complete("AzureUsage"), failed("Profile", BulkpullError("no")), timings=made)))
     levels = [int(tag[1]) for tag, _ in page.titles]
 
     assert page.tags[0] == ("html", {"lang": "en"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts import chronicle, event, logged
+from accounts import event, logged, timings
 
 from bulkpull.observability.timings import Phase, RunTimings, Span, timings_from_log
 
@@ -12,7 +12,7 @@ def of(made: RunTimings, dataset: str = "AzureUsage") -> list[tuple[str, float, 
 
 
 def test_a_pull_goes_from_phase_to_phase_and_waits_once_more_before_its_download() -> None:
-    made = chronicle(
+    made = timings(
         (1, event("pull.stepped", "AzureUsage", step="submit")),
         (3, event("pull.stepped", "AzureUsage", step="poll")),
         (9, event("execution.changed", "AzureUsage", status="Running")),
@@ -35,7 +35,7 @@ def test_a_pull_goes_from_phase_to_phase_and_waits_once_more_before_its_download
 
 
 def test_parts_of_a_window_that_are_pulled_side_by_side_count_once() -> None:
-    made = chronicle(
+    made = timings(
         (0, event("pull.stepped", "AzureUsage", step="poll", part="a")),
         (5, event("pull.stepped", "AzureUsage", step="poll", part="b")),
         (8, event("pull.stepped", "AzureUsage", step="download", part="a")),
@@ -58,7 +58,7 @@ def test_parts_of_a_window_that_are_pulled_side_by_side_count_once() -> None:
 
 
 def test_a_run_that_is_stopped_ends_every_phase() -> None:
-    made = chronicle(
+    made = timings(
         (0, event("pull.stepped", "AzureUsage", step="poll")),
         (4, event("pull.stepped", "Profile", step="download")),
         (7, event("run.finished", status="interrupted")),
@@ -69,7 +69,7 @@ def test_a_run_that_is_stopped_ends_every_phase() -> None:
 
 
 def test_what_held_a_run_up_is_counted() -> None:
-    made = chronicle(
+    made = timings(
         (1, event("quota.reached", "AzureUsage", wait_s=3_000.0, limit=5)),
         (2, event("pace.changed", calls_per_s=2.5, wait_s=9.0)),
         (3, event("pace.changed", calls_per_s=10.0, wait_s=0.0)),
