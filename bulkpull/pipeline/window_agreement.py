@@ -143,7 +143,7 @@ class WindowAgreement:
                 why = "came because the service does not keep to windows for it"
             self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
         if undated := undated_rows(found).total():
-            again = " and came with several windows" if any(keeps.skip_undated for keeps in kept) else ""
+            again = ", which came with several windows" if any(keeps.skip_undated for keeps in kept) else ""
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")
         if len(parts) and not sum(part.table.rows for part in parts):
             self.notes.append(f"no row lies within the window {describe_window(self.whole)}")

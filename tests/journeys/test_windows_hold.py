@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -202,6 +202,27 @@ async def test_rows_without_a_date_that_come_with_every_window_are_there_once(tm
     assert record.status == "complete", record.reason
     assert names(tmp_path, manifest) == truth.within(YEAR)
     assert any("2 rows without Month" in note for note in record.notes)
+
+
+@pytest.mark.case("W1")
+async def test_rows_without_a_date_are_all_there_once_where_only_some_come_with_every_window(tmp_path: Path) -> None:
+    truth = Truth([*of_months("2025-11-01", 13), (None, "undated")])
+    of_windows: set[str] = set()
+
+    def with_own_row(start: datetime | None, end: datetime | None, made_at: datetime) -> bytes:
+        of_windows.add(own := f"undated of {start}")
+        return replace(truth, rows=[*truth.rows, (None, own)])(start, end, made_at)
+
+    clock = FakeClock()
+    async with Simulator(Scenario(contents={MONTHLY: with_own_row}), clock=clock) as simulator:
+        manifest = await export(simulator, tmp_path, MONTHLY, window=YEAR, clock=clock)
+
+    (record,) = manifest.datasets
+    assert record.status == "complete", record.reason
+    assert len(of_windows) > 1
+    assert names(tmp_path, manifest) == truth.within(YEAR) + Counter(of_windows)
+    undated = len(of_windows) + 1
+    assert f"{undated} rows without Month, which came with several windows: kept, each once" in record.notes
 
 
 @pytest.mark.case("W1")
