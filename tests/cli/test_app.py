@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import typer
 from command_line import Command
+from typer.testing import CliRunner
 
 from bulkpull import __version__, cli
 from bulkpull.cli import app
@@ -48,6 +50,16 @@ def test_help_and_version_load_nothing_slow(program: str, slow: tuple[str, ...])
     program = f"{program}; import sys; print([name for name in {slow!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_names_every_value_as_a_person_would(path: tuple[str, ...]) -> None:
+    options = [parameter for parameter in COMMANDS[path].params if parameter.param_type_name == "option"]
+
+    assert options
+    for option in options:
+        assert option.is_flag or (option.metavar and "<" not in option.metavar), option.name
+    assert re.search(r"<(str|int|float|path|list|%)", CliRunner().invoke(app, [*path, "--help"]).output) is None
 
 
 def test_version_is_told(command: Command) -> None:
