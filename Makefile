@@ -62,7 +62,7 @@ $(BIN)/python:
 
 # pip says what it downloads: a minute of silence looks as if nothing happened.
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
-	@echo "Installing bulkpull and its libraries into $(VENV) (about 250 MB, once) ..."
+	@echo "Installing bulkpull and its libraries into $(VENV) (330 MB on the disk, once) ..."
 	$(BIN)/python -m pip install --editable .
 	@touch $@
 
