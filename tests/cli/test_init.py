@@ -27,7 +27,7 @@ def written(file: Path = FILE) -> dict[str, Any]:
 def test_what_is_set_is_shown(command: Command) -> None:
     shown = command("init", "--tenant-id", "contoso.example").err.partition("written:")[0]
 
-    for name, value in (USES["full"] | {"tenant_id": "contoso.example"}).items():
+    for name, value in ({**USES["full"], "tenant_id": "contoso.example"}).items():
         assert f"  {name} = {json.dumps(value)}\n" in shown
 
 
