@@ -36,11 +36,10 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
         from bulkpull.output.scan_sources import scan_runs  # noqa: PLC0415 - it imports polars
 
         return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
-    import polars as pl  # noqa: PLC0415 - half a second that `export` does not need
+    from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second
 
     _check_whole(folder, name, published[name])
-    # glob=False: brackets in a path are a pattern to polars.
-    return pl.scan_parquet([folder / file for file in published[name].files], glob=False)
+    return scan_files([folder / file for file in published[name].files])
 
 
 def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from bulkpull.clock import is_ahead
-from bulkpull.conversion.parquet_footer import read_footer
+from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
 from bulkpull.output.no_follow import status_beneath

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bulkpull.conversion.formats import format_of
 from bulkpull.conversion.forms import write_dates
 from bulkpull.conversion.type_inference import widen
 
@@ -47,17 +48,21 @@ def scan_together(snapshots: Sequence[Snapshot]) -> pl.LazyFrame:
     Raises:
         OSError: A snapshot is not there any more.
     """
-    # glob=False: brackets in a path are a pattern to polars.
-    schemas = [pl.scan_parquet(snapshot.files[0], glob=False).collect_schema() for snapshot in snapshots]
+    schemas = [scan_files(snapshot.files[:1]).collect_schema() for snapshot in snapshots]
     types = common_types(schemas, empty=[snapshot.empty for snapshot in snapshots])
     frames = [
-        pl.scan_parquet(list(snapshot.files), glob=False).select(
+        scan_files(snapshot.files).select(
             pl.lit(snapshot.run_id).alias(RUN_COLUMN),
             *(_as(dtype, name, schema.get(name), snapshot.formats.get(name)) for name, dtype in types.items()),
         )
         for snapshot, schema in zip(snapshots, schemas, strict=True)
     ]
     return pl.concat(frames, how="vertical")
+
+
+def scan_files(files: Sequence[Path]) -> pl.LazyFrame:
+    """The rows of the files of one snapshot, in their order; loaded lazily."""
+    return format_of(files[0]).files.scan(files)
 
 
 def common_types(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bulkpull.conversion.formats import is_table
 from bulkpull.errors import DiskTrouble, SettingsError
 from bulkpull.output.integrity import location_problem
 from bulkpull.output.layout import RUN_ID, Layout, run_of_snapshot, snapshot_name
@@ -63,7 +64,7 @@ def _describe(output: Path, folder: Path, run_id: str) -> Snapshot:
     # The run was killed before it wrote its manifest; the folder is complete all the same.
     whole = folder / snapshot_name(run_id)
     found = LocalStore(output).list_names(INSIDE.snapshot(folder.name, run_id))
-    names = [name for name in found if name.endswith(".parquet")]
+    names = [name for name in found if is_table(name)]
     return Snapshot(run_id, tuple(whole / name for name in names))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bulkpull.conversion.formats import format_of
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
 from bulkpull.output.no_follow import status_beneath
 from bulkpull.output.run_history import manifests
@@ -20,7 +21,7 @@ def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
     """
     The record of every snapshot that `current` names, by dataset.
 
-    If its manifest is gone or damaged, columns, types and origin come from the Parquet files.
+    If its manifest is gone or damaged, columns, types and origin come from its files.
     """
     records = {
         run_id: _records_of(output, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
@@ -85,9 +86,10 @@ def _record_from_files(output: Path, dataset: str, snapshot: CurrentSnapshot) ->
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
         status_beneath(output, snapshot.files[0])  # a pipe would be waited for
         first = output / snapshot.files[0]
-        metadata = pl.read_parquet_metadata(first)
+        files = format_of(first).files
+        metadata = files.metadata(first)
         record.execution_id = metadata.get("bulkpull.execution_id") or None
         record.generated_at = metadata.get("bulkpull.generated_at") or None
-        schema = pl.scan_parquet(first, glob=False).collect_schema()
+        schema = files.scan([first]).collect_schema()
         record.columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
     return record

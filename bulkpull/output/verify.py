@@ -19,7 +19,7 @@ from bulkpull.errors import DiskTrouble
 from bulkpull.formatting import join_some, plural
 from bulkpull.identity import DEMO
 from bulkpull.output.cleanup import is_without_links
-from bulkpull.output.content_check import content_problem, inspect_parquet
+from bulkpull.output.content_check import content_problem, inspect_file
 from bulkpull.output.export_command import export_words
 from bulkpull.output.integrity import integrity_problems, location_problem, size_of
 from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
@@ -197,7 +197,7 @@ class Verifier:
             elif (missing := location_problem(self.output, path)) is not None:
                 yield Trouble(path, what=missing, fix=fix, **where)
             elif not self.quick:
-                rows, fault = inspect_parquet(self.output / path, dataset=dataset, run_id=run_id)
+                rows, fault = inspect_file(self.output / path, dataset=dataset, run_id=run_id)
                 found += rows
                 if fault:
                     yield Trouble(path, what=fault, fix=fix, **where)
