@@ -44,7 +44,7 @@ from bulkpull.pipeline.column_plans import plan_columns
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import widen_file
 from bulkpull.pipeline.converted_pull import PARTS, ConvertedPull
-from bulkpull.pipeline.history_columns import file_types, with_common_columns
+from bulkpull.pipeline.history_columns import file_types, vanished_columns, with_common_columns
 from bulkpull.pipeline.kept_history import plan_growth
 from bulkpull.pipeline.metric_refusals import drop_metrics, may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -105,6 +105,7 @@ class DatasetExport:
     _ordered: list[Report] = field(default_factory=list)
     _windows: WindowAgreement | None = None
     _splits: list[tuple[Pull, BulkpullError]] = field(default_factory=list)
+    _vanished: frozenset[str] = frozenset()
     _times: StepTimes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -207,6 +208,7 @@ class DatasetExport:
         asked = replace(self.pull, window=Window(growth.covered_until, window.end))
         self._windows.whole = Window(growth.covered_until, window.end)
         fetched = await self._fetch_windows(split_pull(asked, catalog=self.context.catalog, now=window.end))
+        self._vanished = vanished_columns(fetched, self._published if growth.published else None)
         parts, notes = growth.join(fetched)
         self.record.notes += notes
         common = with_common_columns(parts, dataset=self.pull.dataset)
@@ -483,6 +485,7 @@ class DatasetExport:
     def _describe(self, parts: Sequence[ConvertedPull]) -> None:
         describe_snapshot(self.record, parts, earlier=self._typed_before, has_window=self.pull.window is not None)
         for column in self.record.columns:
+            column.vanished = column.name.casefold() in self._vanished
             if column.misfit is not None:
                 self.context.events.emit("column.kept_as_text", column=column.name, declared=column.declared,
                                          **column.misfit)  # fmt: skip
