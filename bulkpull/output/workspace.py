@@ -36,6 +36,21 @@ class OutputFolder:
     runs: tuple[str, ...]
 
 
+def read_folder(output: Path, *, run_id: str = "") -> OutputFolder:
+    """
+    The state of the folder as `open_folder` finds it for the run `run_id`, with reads only.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged.
+        OSError: The folder cannot be read.
+    """
+    layout = Layout(output)
+    staging = layout.staged(run_id)
+    staged = {name for name in names_beneath(staging.parent, root=layout.private) if RUN_ID.fullmatch(name)}
+    runs = tuple((set(names_beneath(layout.runs, root=output)) | staged) - {run_id})
+    return _folder_of(output, staging, Current.load(output), runs)
+
+
 def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over: str | None = None) -> OutputFolder:
     """
     Read the state of the folder, and delete files of runs that will not be resumed.
@@ -62,9 +77,12 @@ def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over:
     runs = tuple((set(names_beneath(layout.runs, root=output)) | staged) - {run_id})
     for name in staged - alive - {run_id}:
         remove_beneath(staging.parent / name, root=private)
-    return OutputFolder(
-        output, staging, current, load_published(output, current), damaged_snapshots(output, current), runs
-    )
+    return _folder_of(output, staging, current, runs)
+
+
+def _folder_of(output: Path, staging: Path, current: Current, runs: tuple[str, ...]) -> OutputFolder:
+    published, damaged = load_published(output, current), damaged_snapshots(output, current)
+    return OutputFolder(output, staging, current, published, damaged, runs)
 
 
 def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:

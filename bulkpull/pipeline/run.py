@@ -11,7 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -264,9 +264,7 @@ class Run:
             return
         self.run_id, self._started_at, self._is_begun = earlier.run_id, earlier.started_at, True
         await ledger.resume_run(self.run_id, at=iso_utc(now))
-        # Keep the window of the earlier run: its reports were ordered for it.
-        then = ExportRequest.of_run(earlier.request)
-        self.request = replace(self.request, window=then.window and self.request.window and then.window)
+        self.request = self.request.continued_from(earlier.request)
 
     def _warn_of_closed_runs(self) -> None:
         for run in self._earlier.closed:
