@@ -35,8 +35,10 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
     Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
 
     Raises:
+        SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
         LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
     """
+    check_owner(settings.output.absolute(), settings.account)
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
     async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
