@@ -38,7 +38,7 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
         SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
         LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
     """
-    check_owner(settings.output.absolute(), settings.account)
+    check_owner(LocalStore(settings.output.absolute()), settings.account)
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
     async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
