@@ -20,9 +20,9 @@ from bulkpull.catalog import ColumnType
 from bulkpull.conversion import convert as converting
 from bulkpull.conversion.convert import convert
 from bulkpull.conversion.forms import write_dates
-from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Misfit, ParquetFile
-from bulkpull.conversion.parquet_footer import read_footer
-from bulkpull.conversion.write_parquet import write_parquet
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, Misfit, TableFile
+from bulkpull.conversion.read_table import read_footer
+from bulkpull.conversion.write_table import write_table
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, NotTheReport, TooLarge
 
 NUMBER = ColumnPlan("Quantity", ColumnType.INT)
@@ -377,11 +377,11 @@ def test_row_groups_get_fewer_rows_when_later_rows_turn_out_long(monkeypatch: py
     monkeypatch.setattr(converting, "_ROW_GROUP_BYTES", 1_000_000)
     planned: list[int] = []
 
-    def noted(frames: Iterator[pl.DataFrame], **options: Any) -> ParquetFile:
+    def noted(frames: Iterator[pl.DataFrame], **options: Any) -> TableFile:
         planned.append(options["row_group_rows"])
-        return write_parquet(frames, **options)
+        return write_table(frames, **options)
 
-    monkeypatch.setattr(converting, "write_parquet", noted)
+    monkeypatch.setattr(converting, "write_table", noted)
     rows = [[str(number), ""] for number in range(1_000)] + [[str(number), "x" * 10_000] for number in range(1_000)]
 
     found = converted(csv_bytes(["A", "B"], rows), texts("A", "B"), batch_bytes=2_000, read_bytes=100)

@@ -26,6 +26,7 @@ from bulkpull.model import Pull, Report
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.nightly.scheduled_reports import ScheduledReportMaker
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
@@ -77,7 +78,9 @@ class Nights:
 
     def looked_at(self, dataset: str) -> datetime | None:
         """The last look at the service that counts, as `bulkpull status` tells it."""
-        (found,) = [one for one in find_freshness(self.output, now=self.clock.now()) if one.dataset == dataset]
+        (found,) = [
+            one for one in find_freshness(LocalStore(self.output), now=self.clock.now()) if one.dataset == dataset
+        ]
         return found.checked_at
 
     async def nights(self, count: int) -> list[Manifest]:
@@ -105,11 +108,11 @@ class Nights:
 
     def check_current(self, dataset: str, newest: datetime | None) -> None:
         """The current snapshot says what the service said, on the day of the newest execution or later."""
-        snapshot = Current.load(self.output).datasets.get(dataset)
+        snapshot = Current.load(LocalStore(self.output)).datasets.get(dataset)
         if snapshot is None:
             assert newest is None, f"{dataset}: nothing is published, and there was something"
             return
-        manifest = load_manifest(self.output, snapshot.run_id)
+        manifest = load_manifest(LocalStore(self.output), snapshot.run_id)
         assert manifest is not None
         truths = reversed(self._truths[dataset])
         day = next((day for day, text in truths if self.holds(manifest, dataset, text)), None)
@@ -230,7 +233,7 @@ async def test_a_time_of_2099_that_an_older_version_believed_ends_no_night(tmp_p
         manifest = await nights.night()
         (record,) = manifest.datasets
         record.generated_at = "2099-01-01T00:00:00Z"
-        manifest.save(nights.output)
+        manifest.save(LocalStore(nights.output))
 
         later = [(await nights.night()).datasets[0] for _ in range(3)]
 
@@ -363,7 +366,7 @@ async def test_many_nights_with_many_datasets_and_all_that_can_happen(tmp_path: 
             queries = [query for query in service.queries.values() if not query.is_system]
             assert len(queries) <= len(datasets) + 1, (number, sorted(query.name for query in queries))
         assert {nights.standing(dataset).status for dataset in datasets} == {"Active"}
-        assert Current.load(nights.output).datasets.keys() == set(datasets)
+        assert Current.load(LocalStore(nights.output)).datasets.keys() == set(datasets)
 
 
 def order_for_somebody(nights: Nights, number: int) -> None:
