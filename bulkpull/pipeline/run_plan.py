@@ -18,6 +18,7 @@ from bulkpull.insights.connect import connected
 from bulkpull.model import Pull
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
+from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, read_folder
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
@@ -69,7 +70,7 @@ async def plan_run(
         opened_ledger(Layout(output).private, read_only=True) as ledger,
         connected(settings=settings, events=events, clock=clock) as connection,
     ):
-        folder = await anyio.to_thread.run_sync(read_folder, output)
+        folder = await anyio.to_thread.run_sync(read_folder, output, LocalStore(output))
         earlier = find_resumable(
             await ledger.runs(),
             key=request.as_key(settings),
@@ -100,7 +101,7 @@ async def plan_run(
         )
         decisions = await decide_all(
             found.parts,
-            output=output,
+            store=folder.store,
             published=folder.published,
             damaged=folder.damaged,
             memories=await remember_reports(ledger) if request.nightly else {},

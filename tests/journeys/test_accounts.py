@@ -16,6 +16,7 @@ from bulkpull.events import Events
 from bulkpull.identity import Account, normalise_root
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.owner import Owner, claim_folder, load_owner
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
@@ -99,7 +100,7 @@ async def test_the_account_stands_in_the_pointer_too_so_that_it_survives_the_pri
     async with Simulator(SMALL) as simulator:
         await run(simulator, tmp_path / "out", "Profile")
         account = settings_for(simulator, tmp_path / "out").account
-        assert Current.load(tmp_path / "out").account == account.as_dict()
+        assert Current.load(LocalStore(tmp_path / "out")).account == account.as_dict()
 
         (tmp_path / "out" / ".bulkpull" / "account.json").unlink()
         with pytest.raises(SettingsError, match="another account"):
@@ -126,7 +127,7 @@ async def test_a_folder_of_an_earlier_version_is_taken_over_with_a_note(tmp_path
         account = settings_for(simulator, tmp_path / "out").account
     assert [note for note in taken.notes if "from now on it belongs to" in note]
     assert again.notes == []
-    owner = load_owner(tmp_path / "out")
+    owner = load_owner(LocalStore(tmp_path / "out"))
     assert owner is not None
     assert owner.account == account
 
@@ -144,13 +145,13 @@ async def test_a_folder_of_an_earlier_version_that_another_service_filled_is_not
 
 async def test_another_user_of_the_same_tenant_is_a_note(tmp_path: Path) -> None:
     account = Account.of(api_root="https://api.contoso.example", programme="mpn", tenant="contoso.example")
-    first = claim_folder(tmp_path, Owner(account, "one"))
-    same = claim_folder(tmp_path, Owner(account, "one"))
-    other = claim_folder(tmp_path, Owner(account, "two"))
+    first = claim_folder(LocalStore(tmp_path), Owner(account, "one"))
+    same = claim_folder(LocalStore(tmp_path), Owner(account, "one"))
+    other = claim_folder(LocalStore(tmp_path), Owner(account, "two"))
 
     assert (first, same) == ([], [])
     assert "another user or application" in other[0]
-    assert claim_folder(tmp_path, Owner(account, "two")) == []
+    assert claim_folder(LocalStore(tmp_path), Owner(account, "two")) == []
 
 
 @pytest.mark.parametrize(
