@@ -195,7 +195,8 @@ class DatasetExport:
         self._snapshot = snapshot = self._describe_snapshot(parts)
         found = self.outcome
         current = self._published if self._is_same_question else None
-        if self.only_new_data and current is not None and current.content_hash == snapshot.content_hash:
+        is_same = current is not None and current.content_hash == snapshot.content_hash
+        if self.only_new_data and is_same:
             raise Unchanged(f"execution {found.ids.execution_id} has data that are already published")
         self._drift = drift = find_schema_drift(
             published_types(baseline),
