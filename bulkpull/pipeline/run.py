@@ -362,7 +362,6 @@ class Run:
                     maker = ScheduledReportMaker(
                         client=context.client,
                         submitter=context.submitter,
-                        clock=self.clock,
                         events=self.events,
                         lead_h=self.settings.standing_lead_hours,
                         idle=[report for _, report in decided.unused],
