@@ -78,8 +78,10 @@ def required_names(name: str | None, *, whole: bool) -> Callable[[str], bool]:
 
 
 def matches(wanted: str | None, found: str) -> bool:
+    """Whether `found` is the wanted name or id, whatever the filter of the service let by; `None` wants any."""
     return wanted is None or wanted.strip().casefold() == found.strip().casefold()
 
 
 def folded(ids: Sequence[str]) -> set[str]:
+    """Ids in the form in which they are compared."""
     return {item_id.strip().casefold() for item_id in ids}

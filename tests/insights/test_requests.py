@@ -187,7 +187,7 @@ def test_queries_are_asked_for_with_explicit_kinds(flags: dict[str, bool], param
 @pytest.mark.behaviour(45)
 def test_only_the_two_creations_are_marked_as_such() -> None:
     assert report().creates
-    assert requests.create_query(name="n", text="t", description=None).creates
+    assert requests.create_query(QueryOrder(name="n", text="t")).creates
     assert not requests.delete_report("r").creates
     assert not requests.resume_report("r").creates
     assert not change().creates

@@ -334,7 +334,7 @@ BY_LAYER = (
     ),
     Change(
         "a report of another window is taken for the answer",
-        "            and report.window == self.window\n",
+        "        and report.window == order.window\n",
         "",
         (*_CREATION, "tests/cli/test_ordering_commands.py"),
     ),
