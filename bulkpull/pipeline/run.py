@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -39,7 +38,7 @@ from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
@@ -125,8 +124,9 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
+        store = LocalStore(output)
         with disk_errors(output):
-            await anyio.to_thread.run_sync(check_owner, output, self._account)
+            await anyio.to_thread.run_sync(check_owner, store, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
         async with AsyncExitStack() as stack:
@@ -141,12 +141,12 @@ class Run:
             self._recorder = await stack.enter_async_context(
                 recorded_run(self.settings, events=self.events, clock=self.clock)
             )
-            self._check_lock = await stack.enter_async_context(LocalStore(output).lock(since=self._started_at))
+            self._check_lock = await stack.enter_async_context(store.lock(since=self._started_at))
             ledger = await stack.enter_async_context(opened_ledger(Layout(output).private, clock=self.clock))
-            return await self._export_locked(ledger, connection, output=output, began_s=began_s)
+            return await self._export_locked(ledger, connection, store=store, began_s=began_s)
 
     async def _export_locked(
-        self, ledger: Ledger, connection: Connection | None, *, output: Path, began_s: float
+        self, ledger: Ledger, connection: Connection | None, *, store: LocalStore, began_s: float
     ) -> Manifest:
         """
         Export in a locked output folder.
@@ -155,7 +155,7 @@ class Run:
             connection: One that is open already.
             began_s: When the run began, seconds of the monotonic clock.
         """
-        folder = await self._open_folder(ledger, output)
+        folder = await self._open_folder(ledger, store)
         self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
         try:
             async with nullcontext(connection) if connection else self._connect() as connected_now:
@@ -165,11 +165,11 @@ class Run:
                 if await is_overdue(work, limit_s=left_s, clock=self.clock):
                     await self._begin(ledger)
                     self._results.end_overdue(limit_s=limit_s or 0.0, request=self.request)
-            manifest = await self._finish(output, ledger)
+            manifest = await self._finish(store, ledger)
         except anyio.get_cancelled_exc_class():
             if self._is_begun:
                 with anyio.move_on_after(_CLOSING_S, shield=True):
-                    await self._finish(output, ledger, interrupted=True)
+                    await self._finish(store, ledger, interrupted=True)
             raise  # downloads stay: the same command resumes them
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -201,18 +201,19 @@ class Run:
             credential=self.credential,
         )
 
-    async def _open_folder(self, ledger: Ledger, output: Path) -> OutputFolder:
+    async def _open_folder(self, ledger: Ledger, store: LocalStore) -> OutputFolder:
         """Find the run to carry on, and make the folder ready for it."""
-        with disk_errors(output):
-            current = await anyio.to_thread.run_sync(Current.load, output)
+        with disk_errors(store.root):
+            current = await anyio.to_thread.run_sync(Current.load, store)
         await self._find_earlier_run(ledger, current)
         if ledger.set_aside is not None:
             self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
             self._results.notes.append(ledger.set_aside.sentence)
-        with disk_errors(output):
+        with disk_errors(store.root):
             look = partial(
                 open_folder,
-                output,
+                store.root,
+                store,
                 run_id=self.run_id,
                 alive=self._earlier.alive,
                 taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
@@ -226,13 +227,13 @@ class Run:
         await self._clean_up_first(folder)
         return folder
 
-    async def _claim(self, output: Path) -> None:
+    async def _claim(self, store: OutputStore) -> None:
         """Record the account of the folder, after the service has answered and before anything is ordered."""
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
-        with disk_errors(output):
-            self._results.notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
+        with disk_errors(str(store)):
+            self._results.notes += await anyio.to_thread.run_sync(claim_folder, store, owner)
 
     async def _find_earlier_run(self, ledger: Ledger, current: Current) -> None:
         """Resume an earlier run or begin a new one; close runs that were interrupted too long ago."""
@@ -273,7 +274,7 @@ class Run:
         """Finish the clean-up of earlier runs, and delete old snapshots before the free disk space is checked."""
         work = partial(
             clean_up,
-            folder.output,
+            folder.store,
             folder.current.datasets,
             current=folder.current,
             retain=self.settings.retain_runs,
@@ -290,7 +291,7 @@ class Run:
             await anyio.to_thread.run_sync(clear_staging, folder)
         await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=self.clock.now()))
         try:
-            await retire_runs(LocalStore(folder.output), ledger, retain=self.settings.retain_runs, now=self.clock.now())
+            await retire_runs(folder.store, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
@@ -310,7 +311,7 @@ class Run:
                 events=self.events,
                 clock=self.clock,
             )
-            await self._claim(folder.output)
+            await self._claim(folder.store)
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -393,7 +394,7 @@ class Run:
         begun = await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder)
         too_large = await find_too_large(folder.output, begun, settings=self.settings)
         names = [pull.dataset for pull in plan.pulls]
-        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
+        look = partial(find_blocked, folder.store, names, keep_raw=self.settings.keep_raw)
         return {**too_large, **await anyio.to_thread.run_sync(look)}
 
     async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
@@ -417,16 +418,16 @@ class Run:
             self._results.put(unavailable_record(missing))
         for pull in plan.pulls:
             if pull.dataset in done:
-                self._results.put(await self._with_raw_note(done[pull.dataset], folder.output))
+                self._results.put(await self._with_raw_note(done[pull.dataset], folder.store))
                 continue
             damage = folder.damaged.get(pull.dataset)
             note = f"the snapshot that was current is damaged ({damage}) and is to be published anew"
             named, notes = bool(self.request.datasets), (note,) if damage else ()
             self._results.put(DatasetOutcome(pull, named=named, notes=notes))
 
-    async def _with_raw_note(self, record: DatasetRecord, output: Path) -> DatasetRecord:
-        raw = Layout(output).snapshot(record.dataset, self.run_id, kind=RAW)
-        if not self.settings.keep_raw or await anyio.to_thread.run_sync(raw.is_dir):
+    async def _with_raw_note(self, record: DatasetRecord, store: OutputStore) -> DatasetRecord:
+        raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
+        if not self.settings.keep_raw or await anyio.to_thread.run_sync(store.exists, raw):
             return record
         return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
@@ -478,9 +479,9 @@ class Run:
                     earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
                 )
 
-    async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
+    async def _finish(self, store: OutputStore, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         results = self._results
-        if await anyio.to_thread.run_sync(is_without_links, output):
+        if await anyio.to_thread.run_sync(is_without_links, store):
             results.notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
         is_to_be_resumed = results.is_to_be_resumed
         records, status = results.finish()
@@ -500,9 +501,9 @@ class Run:
             submitted=submitted,
             interrupted=interrupted,
         )
-        with disk_errors(output):
+        with disk_errors(str(store)):
             await anyio.to_thread.run_sync(self._check_lock)
-            await anyio.to_thread.run_sync(manifest.save, output)
+            await anyio.to_thread.run_sync(manifest.save, store)
         ending: str = status
         if interrupted or is_to_be_resumed:
             ending = INTERRUPTED

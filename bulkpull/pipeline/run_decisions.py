@@ -78,7 +78,7 @@ async def decide_run(
 
     decisions = await decide_all(
         found.parts,
-        output=folder.output,
+        store=folder.store,
         published=folder.published,
         damaged=folder.damaged,
         memories=memories,
