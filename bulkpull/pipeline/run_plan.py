@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 import anyio.to_thread
 
@@ -21,17 +20,14 @@ from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, read_folder
 from bulkpull.pipeline.decide import Action, Decision
-from bulkpull.pipeline.decisions import decide_all, schedule_of
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
 from bulkpull.pipeline.kept_history import history_starts, plan_growth
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.pipeline.naming import parse_report_name, pull_fingerprint
-from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
+from bulkpull.pipeline.naming import pull_fingerprint
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.report_memory import UNCHANGED
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_request
-from bulkpull.pipeline.resume import ReusableWork, find_resumable, find_reusable
+from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request
+from bulkpull.pipeline.resume import ReusableWork, find_resumable
+from bulkpull.pipeline.run_decisions import decide_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,50 +73,35 @@ async def plan_run(
             now=now,
             published=frozenset(snapshot.run_id for snapshot in folder.current.datasets.values()),
         )
-        resumed, client = earlier.carried_on, connection.client
+        resumed = earlier.carried_on
         request = request.continued_from(resumed.request) if resumed else request
-        plan = await plan_request(
+        plan = plan_request(
             request,
-            connection,
+            await load_offer(request, connection.client),
             settings=settings,
             now=datetime.fromisoformat(resumed.started_at) if resumed else now,
             refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now),
             published=published_datasets(folder.published, catalog=load_catalog()),
             history_starts=history_starts(folder.published),
         )
-        is_first = earlier.is_empty and not folder.runs and not request.nightly
-        list_ours = partial(client.list_reports, is_ours=lambda name: parse_report_name(name) is not None)
-        found = await find_reusable(
-            [] if is_first else await list_ours(),
+        decided = await decide_run(
+            plan.pulls,
+            client=connection.client,
             ledger=ledger,
-            run_id=resumed.run_id if resumed else "",
-            pulls=plan.pulls,
-            earlier=earlier,
             folder=folder,
-            now=now,
-        )
-        decisions = await decide_all(
-            found.parts,
-            store=folder.store,
-            published=folder.published,
-            damaged=folder.damaged,
-            memories=await remember_reports(ledger) if request.nightly else {},
-            unchanged=await ledger.noted(UNCHANGED),
-            reports=found.listed,
-            client=client,
-            lookup=ExecutionLookup(
-                client, events=events, form=max(await load_form(ledger, now=now), PollForm.ONE_STATUS), retry=True
-            ),
-            schedule=schedule_of(settings, now=client.service_time()) if request.nightly else None,
-            done=found.done,
-            reusable=found.reusable,
+            run_id=resumed.run_id if resumed else "",
+            earlier=earlier,
+            is_nightly=request.nightly,
+            settings=settings,
+            events=events,
+            clock=clock,
         )
     reports: dict[str, int] = {}
     for pull in plan.pulls:
-        if decisions[pull.dataset].action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
-            windows = _windows(pull, found, folder, settings)
-            reports[pull.dataset] = sum(not found.reusable.has(pull_fingerprint(window)) for window in windows)
-    return RunPlan(plan, decisions, reports, resumed.run_id if resumed else None)
+        if decided.decisions[pull.dataset].action in (Action.ORDER_REPORT, Action.COLLECT_REPORT):
+            windows = _windows(pull, decided.found, folder, settings)
+            reports[pull.dataset] = sum(not decided.found.reusable.has(pull_fingerprint(window)) for window in windows)
+    return RunPlan(plan, decided.decisions, reports, resumed.run_id if resumed else None)
 
 
 def _windows(pull: Pull, found: ReusableWork, folder: OutputFolder, settings: Settings) -> Sequence[Pull]:
