@@ -24,6 +24,7 @@ from bulkpull.errors import (
     TransferError,
     UnexpectedReply,
 )
+from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
 from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
@@ -134,7 +135,7 @@ class InsightsClient:
         if nameless := len(read) - len(datasets):
             note = f"the service lists {plural(nameless, 'dataset')} without a name, left out"
             self._list_notes = (note,)
-            self._events.warn("list.odd", reason=note)
+            self._events.emit(ListOdd(reason=note))
         else:
             self._list_notes = ()
         return [dataset for dataset in datasets if _matches(name, dataset.name)]
@@ -202,10 +203,10 @@ class InsightsClient:
         made = await self._create_once(call, read=responses.read_query, find=find)
         self._told_ids.add(made.one.query_id)
         if made.duplicates is not None:
-            self._events.emit("query.adopted", query_id=made.one.query_id)
+            self._events.emit(QueryAdopted(query_id=made.one.query_id))
         for duplicates in made.duplicates or ():
             # Another machine may have stored the same query at the same time, and use it.
-            self._events.warn("query.doubled", query_id=duplicates.query_id)
+            self._events.emit(QueryDoubled(query_id=duplicates.query_id))
         return made.one
 
     async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
@@ -331,14 +332,14 @@ class InsightsClient:
         made = await self._create_once(call, read=responses.read_report, find=find)
         self._told_ids.add(made.one.report_id)
         if made.duplicates is not None:
-            self._events.emit("report.adopted", report_id=made.one.report_id)
+            self._events.emit(ReportAdopted(report_id=made.one.report_id))
         for duplicates in made.duplicates or ():
             if not name_is_unique:
-                self._events.warn("report.doubled", report_id=duplicates.report_id)
+                self._events.emit(ReportDoubled(report_id=duplicates.report_id))
                 continue
             with _best_effort():
                 await self.delete_report(duplicates.report_id)
-                self._events.warn("report.deleted", report_id=duplicates.report_id)
+                self._events.emit(ReportDeleted(report_id=duplicates.report_id, level=Level.WARNING))
         return made.one
 
     async def get_reports(
@@ -541,7 +542,7 @@ class InsightsClient:
                 if wanted(responses.name_in(item)):
                     _read_or_refuse(read, item)
             reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
-            self._events.warn("list.odd", reason=reason)
+            self._events.emit(ListOdd(reason=reason))
         return found
 
     async def _list_queries(self, name: str | None) -> list[Query]:

@@ -15,6 +15,7 @@ from bulkpull.catalog import Catalog
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, NotFound, TooManyReports
+from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
@@ -124,7 +125,7 @@ class RunContext:
         refusal = MetricRefusal.of(asked, error, at=self.clock.now())
         record_query(record, used)
         record.notes.append(refusal.note)
-        self.events.warn("metrics.refused", metrics=list(refusal.metrics), reason=refusal.reason)
+        self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
         await self.note(asked.dataset, METRICS_REFUSED, **refusal.facts)
 
     def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
@@ -159,4 +160,4 @@ class RunContext:
             except BulkpullError as error:
                 record.notes.append(f"report {report.report_id} could not be deleted: {error.message}")
             else:
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))

@@ -32,6 +32,7 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
+from bulkpull.event_types import CleanupPostponed, ColumnKeptAsText, DriftFound, PullStepped, WindowSplit
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.error_mapping import WITHHELD
 from bulkpull.model import Execution, Pull, Report, Window
@@ -323,7 +324,7 @@ class DatasetExport:
     async def _note_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-        self.context.events.warn("window.split", start=start, end=end, reason=error.message)
+        self.context.events.emit(WindowSplit(start=start, end=end, reason=error.message))
         self._splits.append((pull, error))
         await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 
@@ -404,7 +405,7 @@ class DatasetExport:
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
         context, record, settings = self.context, self.record, self.context.settings
-        context.events.emit("pull.stepped", step=Step.PUBLISH.value)
+        context.events.emit(PullStepped(step=Step.PUBLISH.value))
         self._describe(parts)
         published = self._published
         is_same = published is not None and self._is_same_question and published.content_hash == record.content_hash
@@ -422,7 +423,7 @@ class DatasetExport:
         if drift:
             record.drift = drift
             if settings.on_drift != "allow":
-                context.events.warn("drift.found", **drift.model_dump())
+                context.events.emit(DriftFound(**drift.model_dump()))
                 record.notes += drift_notes(drift)
         rows = sum(part.table.rows for part in parts)
         if context.published_anyway is not None and self.pull.dataset not in context.published_anyway:
@@ -457,7 +458,7 @@ class DatasetExport:
             await context.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
         except (LedgerError, DiskTrouble) as trouble:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
-            context.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+            context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
             record.notes.append(undone.note)
 
     def _note_first_sums(self, rows: int) -> None:
@@ -484,8 +485,8 @@ class DatasetExport:
         describe_snapshot(self.record, parts, earlier=self._typed_before, has_window=self.pull.window is not None)
         for column in self.record.columns:
             if column.misfit is not None:
-                self.context.events.emit("column.kept_as_text", column=column.name, declared=column.declared,
-                                         **column.misfit)  # fmt: skip
+                kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
+                self.context.events.emit(kept)
 
     async def _stage(self, parts: Sequence[ConvertedPull]) -> Staged:
         context, folder = self.context, self._folder / "snapshot"

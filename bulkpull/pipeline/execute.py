@@ -13,6 +13,7 @@ import anyio
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
 from bulkpull.model import Pull, Report
 from bulkpull.output.ledger import STANDING
 from bulkpull.output.manifest import DatasetRecord
@@ -60,7 +61,7 @@ class DecisionExecutor:
         if decision.missed is not None:
             report, due_at = decision.missed
             await self.context.note(record.dataset, MISSED, report_id=report.report_id, due_at=iso_utc(due_at))
-            self.context.events.warn("execution.missed", report_id=report.report_id, due_at=iso_utc(due_at))
+            self.context.events.emit(ExecutionMissed(report_id=report.report_id, due_at=iso_utc(due_at)))
         schedule = decision.schedule
         if schedule is None:
             await self._fetch_data(decision, record)
@@ -129,13 +130,13 @@ class DecisionExecutor:
             return decision, schedule, True
         report, is_new = schedule.serving, schedule.serving is None
         if report is not None:
-            self.context.events.emit("report.adopted", report_id=report.report_id, standing=True)
+            self.context.events.emit(ReportAdopted(report_id=report.report_id, standing=True))
         else:
             try:
                 report, decision, schedule = await self._make(decision, schedule, record)
             except BulkpullError as error:
                 record.notes.append(f"no scheduled report could be created, the next run tries again: {error.reason}")
-                self.context.events.warn("report.lacking", reason=error.message)
+                self.context.events.emit(ReportLacking(reason=error.message))
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
                     return decision, schedule, False
                 raise

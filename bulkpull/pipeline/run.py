@@ -25,6 +25,19 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
+from bulkpull.event_types import (
+    CleanupPostponed,
+    LedgerSetAside,
+    PlanMade,
+    PlanNoted,
+    PullFinished,
+    ReportsUnknown,
+    ReportsUnused,
+    RunAbandoned,
+    RunFinished,
+    RunStarted,
+    SnapshotDamaged,
+)
 from bulkpull.events import Events, Level, about
 from bulkpull.formatting import join_some, plural
 from bulkpull.identity import Account, sign_in_digest
@@ -180,7 +193,7 @@ class Run:
                 current = await anyio.to_thread.run_sync(Current.load, store)
             await self._find_earlier_run(ledger, current)
             if ledger.set_aside is not None:
-                self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
+                self.events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
                 self._notes.append(ledger.set_aside.sentence)
             with disk_errors(output):
                 look = partial(
@@ -193,7 +206,7 @@ class Run:
                 )
                 folder = await anyio.to_thread.run_sync(look)
             resumed = self._earlier.carried_on is not None
-            self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
+            self.events.emit(RunStarted(run_id=self.run_id, resumed=resumed))
             self._warn_of_closed_runs()
             self._warn_of_damage(folder)
             await self._clean_up_first(folder)
@@ -271,7 +284,7 @@ class Run:
 
     def _warn_of_closed_runs(self) -> None:
         for run in self._earlier.closed:
-            self.events.warn("run.abandoned", abandoned=run.run_id, started_at=run.started_at)
+            self.events.emit(RunAbandoned(abandoned=run.run_id, started_at=run.started_at))
             self._notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
@@ -285,7 +298,7 @@ class Run:
     def _warn_of_damage(self, folder: OutputFolder) -> None:
         for dataset, what in folder.damaged.items():
             with about(dataset):
-                self.events.warn("snapshot.damaged", reason=what)
+                self.events.emit(SnapshotDamaged(reason=what))
 
     async def _clean_up_first(self, folder: OutputFolder) -> None:
         """Finish the clean-up of earlier runs, and delete old snapshots before the free disk space is checked."""
@@ -299,7 +312,7 @@ class Run:
         )
         for undone in await anyio.to_thread.run_sync(work):
             with about(undone.dataset) if undone.dataset else nullcontext():
-                self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+                self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
 
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
         """Clean up after the manifest is saved; errors are logged, and the next run tries again."""
@@ -310,7 +323,7 @@ class Run:
         try:
             await retire_runs(folder.store, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
-            self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
+            self.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         try:
@@ -398,14 +411,14 @@ class Run:
         return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
 
     def _report_plan(self, plan: Plan) -> None:
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self.events.emit(PlanMade(pulls=len(plan.pulls), unavailable=len(plan.unavailable)))
         self._notes += [note for note in plan.notes if note not in self._notes]
         for note in plan.notes:
-            self.events.warn("plan.noted", reason=note)
+            self.events.emit(PlanNoted(reason=note))
         for pull in plan.pulls:
             with about(pull.dataset):
                 for note in pull.notes:
-                    self.events.warn("plan.noted", reason=note)
+                    self.events.emit(PlanNoted(reason=note))
 
     async def _list_reports(self, client: InsightsClient, folder: OutputFolder) -> list[Report] | None:
         """The reports on the service, if any of them can be used; `None` if the list is unknown."""
@@ -413,7 +426,7 @@ class Run:
             return []
         reports = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
         if reports is None:
-            self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
+            self.events.emit(ReportsUnknown(reason=LIST_UNKNOWN))
             self._notes.append(LIST_UNKNOWN)
         return reports
 
@@ -471,7 +484,7 @@ class Run:
         if not self._unused:
             return
         unused = join_some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED)
-        self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
+        self.events.emit(ReportsUnused(reports=[report.report_id for _, report in self._unused]))
         many = plural(len(self._unused), "scheduled report")
         self._notes.append(
             f"{many} of this folder that this run does not use: {unused}; `bulkpull reports delete --unused` shows and "
@@ -495,7 +508,7 @@ class Run:
                 is_submitted = record.dataset in self._submitted
                 copy_published(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
             level = _LEVELS.get(record.status, Level.ERROR)
-            self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
+            self.events.emit(PullFinished(status=record.status, rows=record.rows, reason=record.reason, level=level))
 
     def _executor(self, context: RunContext) -> DecisionExecutor:
         maker = ScheduledReportMaker(
@@ -600,8 +613,8 @@ class Run:
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the next run counts this one as unfinished
-            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
-        self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
+            self.events.emit(CleanupPostponed(step="ledger", reason=trouble.message))
+        self.events.emit(RunFinished(run_id=self.run_id, status=ending, datasets=counts))
         await self._recorder.complete(manifest)
         return manifest
 

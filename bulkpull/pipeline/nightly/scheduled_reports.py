@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import NotFound, QuotaExceeded
+from bulkpull.event_types import ReportCreated, ReportDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Query, Report
@@ -95,7 +96,7 @@ class ScheduledReportMaker:
             if refused.kind == "one_off" or not await self._make_room():
                 raise
             report = await self.submitter.with_query(pull, order)
-        self.events.emit("report.created", report_id=report.report_id, start_at=iso_utc(self._start_of(report)))
+        self.events.emit(ReportCreated(report_id=report.report_id, start_at=iso_utc(self._start_of(report))))
         return report
 
     async def _make_room(self) -> bool:
@@ -104,7 +105,7 @@ class ScheduledReportMaker:
             report = self.idle.pop()
             with suppress(NotFound):
                 await self.client.delete_report(report.report_id)
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))
                 return True
         return False
 
