@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from in_process import without_child_processes
 from journeys.kit import Killed, settings_for
-from support import FakeClock
+from support import THOROUGH, FakeClock
 from trials.kill_switch import kill_switch
 
 from bulkpull.cli.options import CommonOptions
@@ -54,7 +54,6 @@ from bulkpull.simulator.service import Service
 
 DATASETS = ("Profile", "OfficeUsage")
 FABRIKAM = "fabrikam.example"
-THOROUGH = os.environ.get("TRIALS") == "all"
 WINDOW = Window(datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
 NAME = "mine"
 QUESTIONS: list[dict[str, Any]] = [
