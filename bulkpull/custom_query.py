@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bulkpull.catalog import load_catalog
+from bulkpull.config.types import describe_allowed
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
 from bulkpull.suggestions import nearest
@@ -196,7 +197,7 @@ def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
 def _explain(refused: ValidationError) -> SettingsError:
     """Which key is wrong, and what is allowed."""
     first = refused.errors(include_url=False, include_input=False)[0]
-    why = first["msg"].removeprefix("Value error, ")
+    why = describe_allowed(first)
     if not first["loc"]:
         return SettingsError(why)
     key = str(first["loc"][0])

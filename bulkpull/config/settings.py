@@ -54,6 +54,7 @@ from bulkpull.config.types import (
     Secret,
     Text,
     check_setting_address,
+    describe_allowed,
     expanded,
 )
 from bulkpull.custom_query import Selection, read_selections
@@ -491,4 +492,4 @@ def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> Setting
     if first["type"] == "extra_forbidden":
         return unknown_setting(name, where="settings", known=Settings.model_fields)
     where = describe_origin(name, options=options)
-    return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))
+    return SettingsError(f"{where}: `{name}` is not valid", why=describe_allowed(first))
