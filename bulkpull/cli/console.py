@@ -16,6 +16,7 @@ from rich.text import Text
 from bulkpull.cli.errors import write_json_line
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
+from bulkpull.cli.wrapping import wrap_message
 from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
 
@@ -64,7 +65,7 @@ def print_note(sentence: str, common: CommonOptions) -> None:
     if common.logs_json:
         write_json_line("note", level="warning", message=sentence)
     else:
-        error_console().print(Text.assemble(("note:  ", "yellow"), printable(sentence)), soft_wrap=True)
+        error_console().print(Text.assemble(("note:  ", "yellow"), wrap_message(printable(sentence))), soft_wrap=True)
 
 
 def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:

@@ -21,6 +21,7 @@ import typer
 
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
+from bulkpull.cli.wrapping import INDENT, wrap_message
 from bulkpull.clock import stamp_of
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
@@ -162,12 +163,12 @@ def write_error(
         return
     red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
     lines = [visible(details.rstrip(), lines=True)] if details else []
-    lines.append(f"{red}error:{plain} {visible(what)}")
+    lines.append(f"{red}error:{plain} {wrap_message(redact(visible(what)))}")
     lines += [f"       {visible(line)}" for line in excerpt.split("\n")] if excerpt else []
     if why:
-        lines.append(f"       {visible(why)}")
+        lines.append(f"{' ' * INDENT}{wrap_message(redact(visible(why)))}")
     if fix:
-        lines.append(f"fix:   {visible(fix)}")
+        lines.append(f"fix:   {wrap_message(redact(visible(fix)))}")
     sys.stderr.write(redact("\n".join(lines)) + "\n")
     sys.stderr.flush()
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from bulkpull import platforms
 from bulkpull.cli.console import DATASET_WIDTH, new_table
 from bulkpull.cli.errors import write_json_line
+from bulkpull.cli.wrapping import INDENT, wrap_message
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
 from bulkpull.observability.run_notes import run_notes
@@ -105,7 +106,7 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
     print_failures(manifest, console)
     notes = run_notes(manifest, with_skipped=True, most_misfits=_MOST_NAMED)
     for note in notes:
-        console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
+        console.print(Text.assemble(("note:  ", "yellow"), wrap_message(note)), soft_wrap=True)
     for word, line in _next_commands(manifest, invocation):
         console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
 
@@ -129,9 +130,9 @@ def print_failures(manifest: Manifest, console: Console) -> None:
         # A reason without an error ends in the next step as well: one sentence that a person can act on.
         step = (group.error.fix if group.error else None) or group.reason.rpartition("; ")[2]
         reason = group.reason.removesuffix(f"; {step}")
-        console.print(Text(f"       {join_some(group.datasets)}: {reason}"), soft_wrap=True)
+        console.print(Text(" " * INDENT + wrap_message(f"{join_some(group.datasets)}: {reason}")), soft_wrap=True)
         if step != reason:
-            console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
+            console.print(Text.assemble(("fix:   ", "bold"), wrap_message(step)), soft_wrap=True)
 
 
 def write_failures(manifest: Manifest) -> None:
@@ -151,7 +152,7 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
     """
     console.print(Text.assemble(("interrupted: ", "bold yellow"), "no partial data is visible"), soft_wrap=True)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
-    console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
+    console.print(Text.assemble(("fix:   ", "bold"), wrap_message(step)), soft_wrap=True)
 
 
 def _table(manifest: Manifest) -> Table:
