@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bulkpull.catalog import Catalog
 from bulkpull.clock import iso_utc
-from bulkpull.errors import AccessDenied, AuthError, BulkpullError, Unchanged
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, HeldBack, Unchanged
 from bulkpull.model import Pull
 from bulkpull.output.manifest import DatasetRecord, DatasetStatus, RunStatus, status_of
 from bulkpull.pipeline.plan import Unavailable
@@ -88,6 +88,7 @@ def record_error(record: DatasetRecord, error: Exception) -> None:
         record.reason = error.reason if is_named else f"{record.dataset}: {error.reason}"
         record.status = "unavailable" if isinstance(error, AccessDenied) else "failed"
         record.error = error
+        record.held_back = isinstance(error, HeldBack)
     else:
         fault = BulkpullError(
             f"{record.dataset}: an unexpected error ({type(error).__name__})",

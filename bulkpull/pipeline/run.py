@@ -41,6 +41,7 @@ from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
+from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import LocalStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
@@ -133,6 +134,7 @@ class Run:
     _started_at: str = ""
     _is_begun: bool = False
     _unused: list[tuple[str, Report]] = field(default_factory=list)
+    _held: Mapping[str, str] = field(default_factory=dict)
     _check_lock: Callable[[], None] = lambda: None
     _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
     _requests: Callable[[], Mapping[str, Any]] = dict
@@ -351,6 +353,8 @@ class Run:
             await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._poll_form)
         self._report_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
+        others = self._earlier.alive - {self.run_id}
+        self._held = await anyio.to_thread.run_sync(held_back_by, folder.output, others, folder.current)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
         if left and all(pull.dataset in self._refused for pull in left):
             for pull in left:
@@ -445,7 +449,6 @@ class Run:
             memories=memories,
             unchanged=await ledger.noted(UNCHANGED),
             reports=found.listed,
-            client=client,
             lookup=ExecutionLookup(
                 client,
                 events=self.events,
@@ -493,6 +496,11 @@ class Run:
             if record.status == "skipped":
                 is_submitted = record.dataset in self._submitted
                 copy_published(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
+                if (held_by := self._held.get(record.dataset)) is not None:
+                    record.notes.append(
+                        f"run {held_by} fetched newer data and held them back: "
+                        f"`bulkpull runs publish {held_by} {record.dataset}` publishes them"
+                    )
             level = _LEVELS.get(record.status, Level.ERROR)
             self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
 
