@@ -56,8 +56,12 @@ class PreviewSubject:
     dataset: Annotated[
         str | None, typer.Argument(metavar="[DATASET]", hidden=True, autocompletion=completion.dataset_names)
     ] = None
-    query_id: Annotated[str | None, typer.Option("--query-id", help="A stored query instead of a dataset.")] = None
-    query: Annotated[str | None, typer.Option("--query", help="A query's text instead of a dataset.")] = None
+    query_id: Annotated[
+        str | None, typer.Option("--query-id", metavar="ID", help="A stored query instead of a dataset.")
+    ] = None
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="QUERY", help="A query's text instead of a dataset.")
+    ] = None
     timespan: options.Timespan = None
     since: options.Since = None
     until: options.Until = None

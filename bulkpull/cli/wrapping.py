@@ -1,34 +1,45 @@
-"""Wraps messages to the width of the terminal; what is piped or logged stays one line a sentence."""
+"""Wraps a message at the width of the terminal that reads it; files and pipes get it as one line."""
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import sys
-import textwrap
+from textwrap import TextWrapper
 
 INDENT = 7
-"""Columns before the text of a message: the length of `error: `."""
-_LEAST_WIDTH = 40
+"""Where the text of a message begins, columns: after `error: `, `fix:   ` and `note:  `."""
+_NARROWEST = 40
 _COMMAND = re.compile(r"`[^`]*`")
-_HELD = "\x00"
+# A no-break space, at which text is not wrapped.
+_KEPT_BLANK = "\u00a0"
 
 
-def wrap_message(text: str) -> str:
+def terminal_width() -> int | None:
+    """The columns of the terminal at standard error; `None` where there is no terminal."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else None
+    except (OSError, ValueError):  # closed, or no file at all
+        return None
+
+
+def wrapped(line: str, width: int | None) -> str:
     """
-    The text in lines that fit standard error's terminal, all but the first indented; unchanged without a terminal.
+    A line of a message as lines that fit a terminal, the later ones indented.
 
-    A command between backticks is never broken, so that it can be copied.
+    Nothing that a person may want to copy is broken: no path, and no command in backticks unless it is longer than a
+    line.
+
+    Args:
+        width: The terminal's columns; `None` where there is no terminal, and then nothing is wrapped.
     """
-    if not sys.stderr.isatty():
-        return text
-    return wrap_lines(text, width=shutil.get_terminal_size().columns)
+    if width is None or len(line) <= width:
+        return line
+    width = max(width, _NARROWEST)
+    kept = _COMMAND.sub(lambda found: _whole(found[0], width - INDENT), line[INDENT:])
+    wrapper = TextWrapper(width - INDENT, break_long_words=False, break_on_hyphens=False)
+    return (line[:INDENT] + f"\n{' ' * INDENT}".join(wrapper.wrap(kept))).replace(_KEPT_BLANK, " ")
 
 
-def wrap_lines(text: str, *, width: int) -> str:
-    """The text in lines of at most `width` columns, the first of which begins `INDENT` columns in (pure)."""
-    if width < _LEAST_WIDTH:
-        return text
-    held = _COMMAND.sub(lambda command: command[0].replace(" ", _HELD), text)
-    lines = textwrap.wrap(held, width - INDENT, break_long_words=False, break_on_hyphens=False)
-    return f"\n{' ' * INDENT}".join(lines).replace(_HELD, " ")
+def _whole(command: str, width: int) -> str:
+    return command.replace(" ", _KEPT_BLANK) if len(command) <= width else command

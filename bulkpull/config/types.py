@@ -8,41 +8,11 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_core import ErrorDetails
 
 from bulkpull import platforms
 from bulkpull.config.secrets import vault_reference
 from bulkpull.redact import register_secret
 from bulkpull.url_safety import is_loopback
-
-_ALLOWED = {
-    "bool": "true or false",
-    "finite": "a finite number",
-    "float": "a number",
-    "greater": "more than {gt:g}",
-    "int": "a whole number",
-    "list": "a list",
-    "literal": "{expected}",
-    "path": "a path",
-    "string": "a text",
-    "tuple": "a list",
-}
-"""What is allowed, by the first word of pydantic's name for the kind of error."""
-_BOUNDS = {"greater_than_equal": "{ge:g} or more", "less_than_equal": "{le:g} or less", "less_than": "less than {lt:g}"}
-
-
-def describe_allowed(refused: ErrorDetails) -> str:
-    """
-    What is allowed instead of a value that pydantic refused (pure).
-
-    Args:
-        refused: One of the errors that it lists; without the value, which may be a secret.
-    """
-    kind = refused["type"]
-    allowed = _BOUNDS.get(kind) or _ALLOWED.get(kind.partition("_")[0])
-    if allowed is None:
-        return refused["msg"].removeprefix("Value error, ")
-    return f"it has to be {allowed.format(**refused.get('ctx', {}))}"
 
 
 def _trimmed(value: object) -> object:

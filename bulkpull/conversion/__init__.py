@@ -13,15 +13,18 @@ Converts the stored CSV to Parquet without losing a character.
     forms           date formats: their notation, and formatting back to the original text
     date_formats    the date and time formats that are recognised
     iso_dates       fixed-width formats, parsed digit by digit
+    formats         the table of file formats, and what a format has to do
+    parquet_files   the Parquet format
     column_metadata metadata of single columns of a Parquet file
-    write_parquet   batches → one Parquet file, in bounded memory
-    widen           a published Parquet file → the same with wider types
+    write_table     batches → one file, in bounded memory
+    read_table      a published file → its row count and its lineage
+    widen           a published file → the same with wider types
     prefetch        runs one stage of the pipeline in its own thread
     convert         the passes over the file that connect these stages
     worker          the child process that runs all of it
 
-A running export may import only `messages` (the values), `parquet_types` and `worker` (the module that the child runs):
-the others import polars and numpy, which the parent process must not load.
+A running export may import only `messages` (the values), `formats`, `parquet_types` and `worker` (the module that the
+child runs): the others import polars and numpy, which the parent process must not load.
 """
 
 CONVERSIONS_AT_ONCE = 2

@@ -1,7 +1,7 @@
 """
-Converts one report file to one Parquet file, in one or two passes.
+Converts one report file to one typed file, in one or two passes.
 
-The type of a column depends on all its values, but a Parquet file is written with one set of types and one row group
+The type of a column depends on all its values, but a file is written with one set of types and one row group
 size. So the first batch decides, and the file is written under the assumption that the rest fits. If a later batch does
 not fit, writing stops, the rest of the file is only inspected, and a second pass writes it with the types that hold for
 the whole file. Types only widen, so there is never a third pass.
@@ -27,14 +27,13 @@ from bulkpull.conversion.csv_validator import Batch, batches
 from bulkpull.conversion.decompress import READ_BYTES, unpacked
 from bulkpull.conversion.header import read_header, reject_non_csv
 from bulkpull.conversion.header_line import split_header
-from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, ParquetFile
+from bulkpull.conversion.messages import ColumnPlan, ConversionRequest, ConversionResult, TableFile
 from bulkpull.conversion.prefetch import prefetch
 from bulkpull.conversion.read_csv import counts_differ, read_text
+from bulkpull.conversion.read_table import rows_in
 from bulkpull.conversion.type_inference import ColumnTyper
 from bulkpull.conversion.window_cut import WindowCut
-from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_parquet
-
-PART = "part-00000.parquet"
+from bulkpull.conversion.write_table import conversion_disk_error, write_table
 
 # A row group is buffered while it is encoded: by bytes, because reports have from 5 to 10,000 columns.
 _ROW_GROUP_BYTES = 32 * 1024 * 1024
@@ -56,9 +55,9 @@ def convert(order: ConversionRequest, *, read_bytes: int = READ_BYTES) -> Conver
         FileDamaged: The bytes are not the file that was stored.
         NotTheReport: The file is whole, but not what was asked for.
         TooLarge: It unpacks to more than `order.max_unpacked_bytes`.
-        DiskTrouble: The Parquet file cannot be written.
+        DiskTrouble: The file cannot be written.
     """
-    path = order.into / PART
+    path = order.into / f"part-00000{order.table_format.suffix}"
     known = _Known()
     try:
         path.unlink(missing_ok=True)  # left behind by a child that died
@@ -84,7 +83,7 @@ class _Known:
     What is known about the file so far; passed on from one pass to the next.
 
     Attributes:
-        columns: By name, in the order of the Parquet file.
+        columns: By name, in the order of the file.
         row_group_rows: Rows of one row group, as many as should fit into its bytes.
     """
 
@@ -123,7 +122,7 @@ class _Known:
 
 def _write(
     frames: Iterator[pl.DataFrame], *, known: _Known, path: Path, metadata: Mapping[str, str]
-) -> ParquetFile | None:
+) -> TableFile | None:
     """Write all frames; `None`, and no file, when something changed on the way and another pass is needed."""
     first = next(frames, None)
     start = [] if first is None else [first]
@@ -144,7 +143,7 @@ def _write(
                 return
             yield frame
 
-    file = write_parquet(
+    file = write_table(
         alike(), path=path, schema=schema, row_group_rows=row_group_rows, metadata=metadata, formats=formats
     )
     for frame in frames:  # only to learn the rest
@@ -221,7 +220,7 @@ class _Reading:
             )
             self._kept_rows += text.height
 
-    def outcome(self, file: ParquetFile) -> ConversionResult:
+    def outcome(self, file: TableFile) -> ConversionResult:
         """The account of a finished pass, once its bytes add up and three counts of its rows agree."""
         if self._accounted_bytes != self._unpacked_bytes:
             raise counts_differ(
@@ -231,7 +230,7 @@ class _Reading:
         window = self._cut.outcome() if self._cut else None
         wanted = self._rows - (window.left_out if window else 0)
         if not wanted == file.rows == found:
-            raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the Parquet file")
+            raise counts_differ(f"{wanted:,} rows", f"{found:,} rows in the {self._order.table_format.name} file")
         return ConversionResult(
             files=(file,),
             rows=found,

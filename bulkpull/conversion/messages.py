@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from bulkpull.catalog import ColumnType
+from bulkpull.conversion.formats import PARQUET, TableFormat
 
-# In the metadata of a Parquet file, before the name of a column: how its dates were written (`forms`).
+# In the metadata of a file, before the name of a column: how its dates were written (`forms`).
 FORMAT_KEY = "bulkpull.format."
 
 
@@ -85,8 +86,8 @@ class ConvertedColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetFile:
-    """A durable Parquet file: its rows, its size in bytes, and its SHA-256 in hex."""
+class TableFile:
+    """A durable file of a table: its rows, its size in bytes, and its SHA-256 in hex."""
 
     path: Path
     rows: int
@@ -158,7 +159,7 @@ class WindowRows:
 @dataclass(frozen=True, slots=True)
 class ConversionResult:
     """
-    A whole report as Parquet.
+    A whole report as typed files.
 
     Attributes:
         rows: As counted by the converter and by a count of its own over the bytes, which agree.
@@ -173,7 +174,7 @@ class ConversionResult:
         ends_open: The file ends without a line end: its last value may be cut.
     """
 
-    files: tuple[ParquetFile, ...]
+    files: tuple[TableFile, ...]
     rows: int
     columns: tuple[ConvertedColumn, ...]
     unpacked_bytes: int
@@ -192,11 +193,12 @@ class ConversionRequest:
     One conversion, as requested by the parent process.
 
     Attributes:
-        into: An existing folder that gets the Parquet file.
-        metadata: Goes into the Parquet file's key-value metadata as it is.
+        into: An existing folder that gets the file.
+        metadata: Goes into the file's key-value metadata as it is.
         batch_bytes: Unpacked bytes to be worked on at once; what bounds the memory.
         bounds: The window that the rows are to lie in; `None` keeps all rows.
         is_redacted: The service withholds data from the user's role, so that columns may be missing (behaviour 23).
+        table_format: The format to write.
     """
 
     source: Path
@@ -207,12 +209,13 @@ class ConversionRequest:
     batch_bytes: int
     bounds: WindowBounds | None = None
     is_redacted: bool = False
+    table_format: TableFormat = PARQUET
 
 
 @dataclass(frozen=True, slots=True)
 class WideningRequest:
     """
-    A Parquet file with other columns and wider types, as the parent process asks for it.
+    A published file with other columns and wider types, as the parent process asks for it.
 
     Attributes:
         into: An existing folder that gets the new file, under the same name.

@@ -1,28 +1,29 @@
-"""A Parquet file written anew with wider types and further columns: the same rows, values and metadata."""
+"""A file written anew with wider types and further columns: the same rows, values and metadata."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from bulkpull.conversion.messages import FORMAT_KEY, ParquetFile, WideningRequest
-from bulkpull.conversion.parquet_footer import formats_of
+from bulkpull.conversion.formats import format_of
+from bulkpull.conversion.messages import FORMAT_KEY, TableFile, WideningRequest
+from bulkpull.conversion.read_table import formats_of, rows_in
 from bulkpull.conversion.type_inference import NARROW_BY_NAME
-from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_lazy
+from bulkpull.conversion.write_table import conversion_disk_error, write_lazy
 
 _ROW_GROUP_ROWS = 65_536
-_ARROW_SCHEMA = "ARROW:schema"  # of the present types; the writer adds its own
 
 
-def widen_file(request: WideningRequest) -> ParquetFile:
+def widen_file(request: WideningRequest) -> TableFile:
     """
     Write the file of `request` with the columns and types of `request`, in this process.
 
     Raises:
         DiskTrouble: The file cannot be written.
     """
-    there = pl.read_parquet_metadata(request.source)
-    metadata = {name: text for name, text in there.items() if name != _ARROW_SCHEMA and not name.startswith(FORMAT_KEY)}
-    source = pl.scan_parquet(request.source, glob=False)
+    files = format_of(request.source).files
+    there = files.metadata(request.source)
+    metadata = {name: text for name, text in there.items() if not name.startswith(FORMAT_KEY)}
+    source = files.scan([request.source])
     present = {name.casefold(): name for name in source.collect_schema()}
     new_names = {present.get(name.casefold()): name for name in request.types}
     frame = source.select(

@@ -25,7 +25,7 @@ from threading import Event, Lock, Thread
 
 from bulkpull import platforms
 from bulkpull.conversion.frames import FrameType, alive, frame
-from bulkpull.conversion.messages import ConversionRequest, ConversionResult, ParquetFile, WideningRequest
+from bulkpull.conversion.messages import ConversionRequest, ConversionResult, TableFile, WideningRequest
 from bulkpull.errors import BulkpullError
 
 LENGTH = struct.Struct("!Q")
@@ -70,7 +70,7 @@ def main() -> None:
 
     while True:
         order = orders.get()
-        answer: ConversionResult | ParquetFile | BulkpullError
+        answer: ConversionResult | TableFile | BulkpullError
         try:
             answer = convert(order) if isinstance(order, ConversionRequest) else widen_file(order)
         except BulkpullError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from bulkpull.conversion.formats import format_of
 from bulkpull.output.layout import VIEWS
 from bulkpull.output.manifest import CurrentSnapshot
 
@@ -16,7 +17,7 @@ def views_of(
     published: Mapping[str, CurrentSnapshot], *, place: Callable[[str], str] = str, temporary: bool = False
 ) -> list[str]:
     """
-    One `CREATE VIEW` statement a dataset, in the order of their names.
+    One `CREATE VIEW` statement a dataset, in the order of their names; none for a format that DuckDB does not read.
 
     Args:
         published: The current snapshots, by dataset; files are relative to the output folder.
@@ -27,7 +28,7 @@ def views_of(
     return [
         f"{kind} {_quoted(name)} AS SELECT * FROM {_read([place(file) for file in published[name].files])};"  # noqa: S608 - both are quoted
         for name in sorted(published, key=str.casefold)
-        if published[name].files
+        if published[name].files and format_of(published[name].files[0]).sql_reader
     ]
 
 
@@ -40,7 +41,7 @@ def script_of(published: Mapping[str, CurrentSnapshot]) -> str:
 def _read(paths: Sequence[str]) -> str:
     listed = ", ".join(f"'{_literal(path)}'" for path in paths)
     # Without the options `run=…` in a path would become a column.
-    return f"read_parquet([{listed}], hive_partitioning = false)"
+    return f"{format_of(paths[0]).sql_reader}([{listed}], hive_partitioning = false)"
 
 
 def _literal(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Converts a downloaded report to Parquet in a child process, with every row and character."""
+"""Converts a downloaded report to typed files in a child process, with every row and character."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from bulkpull.child_environment import without_secrets
+from bulkpull.conversion import formats
 from bulkpull.conversion.messages import (
     ColumnPlan,
     ConversionRequest,
     ConversionResult,
-    ParquetFile,
+    TableFile,
     WideningRequest,
     WindowBounds,
 )
@@ -58,13 +59,13 @@ async def convert_report(
     is_redacted: bool = False,
 ) -> ConversionResult:
     """
-    Convert a report's file to Parquet; cancelled, the child is gone at once and may leave half a file in `into`.
+    Convert a report's file; cancelled, the child is gone at once and may leave half a file in `into`.
 
     Args:
         source: The bytes as the service stores them: gzip or plain, CSV or TSV.
-        into: An existing, empty folder. It gets `part-00000.parquet`, forced to the disk.
+        into: An existing, empty folder. It gets `part-00000` with the suffix of the format, forced to the disk.
         columns: The requested columns, in the order of the table.
-        metadata: Goes into the key-value metadata of the Parquet file.
+        metadata: Goes into the key-value metadata of that file.
         max_unpacked_bytes: The most that the file may unpack to, bytes.
         limiter: How many files may be converted at once.
         bounds: Where the file's window meets others of the same dataset.
@@ -92,6 +93,7 @@ async def convert_report(
         batch_bytes=BATCH_BYTES,
         bounds=bounds,
         is_redacted=is_redacted,
+        table_format=formats.WRITTEN,
     )
     async with limiter:
         for attempt in _ATTEMPTS[:-1]:
@@ -102,9 +104,9 @@ async def convert_report(
 
 async def widen_file(
     source: Path, *, into: Path, types: Mapping[str, str], limiter: anyio.CapacityLimiter
-) -> ParquetFile:
+) -> TableFile:
     """
-    Write a Parquet file anew with other columns and wider types, in a child process.
+    Write a published file anew with other columns and wider types, in a child process.
 
     Args:
         into, types: As in `WideningRequest`.
@@ -148,18 +150,16 @@ async def _in_child(order: ConversionRequest, *, threads: int | None) -> Convers
 
 
 @overload
-async def _in_child(order: WideningRequest, *, threads: int | None) -> ParquetFile: ...
+async def _in_child(order: WideningRequest, *, threads: int | None) -> TableFile: ...
 
 
-async def _in_child(
-    order: ConversionRequest | WideningRequest, *, threads: int | None
-) -> ConversionResult | ParquetFile:
+async def _in_child(order: ConversionRequest | WideningRequest, *, threads: int | None) -> ConversionResult | TableFile:
     while True:
         async with _child(threads) as (child, keep):
             was_spare = child.is_spare
             reply = await _ask(child, order)
             if reply is not None:
-                answer: ConversionResult | ParquetFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
+                answer: ConversionResult | TableFile | BulkpullError = pickle.loads(reply)  # noqa: S301 - from our own child
                 if isinstance(answer, BulkpullError):
                     raise answer
                 if isinstance(answer, ConversionResult) and answer.unpacked_bytes <= _SMALL_BYTES:

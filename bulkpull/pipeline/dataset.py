@@ -305,7 +305,7 @@ class DatasetExport:
         if self._is_same_question:
             self._baseline = self._published
         elif self._published is not None:
-            find = partial(find_last_answer, self.context.output, self.pull.dataset, self._question.sha256)
+            find = partial(find_last_answer, self.context.publisher.store, self.pull.dataset, self._question.sha256)
             self._baseline = await anyio.to_thread.run_sync(find)
 
     @property

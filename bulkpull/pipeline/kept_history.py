@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull.catalog import ColumnType
-from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, ParquetFile
+from bulkpull.conversion.messages import ConversionResult, ConvertedColumn, Misfit, TableFile
 from bulkpull.errors import HeldBack
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Window
@@ -180,7 +180,7 @@ def _part(
     )
     declared = [column for column in record.columns if column.declared is not None]
     table = ConversionResult(
-        files=(ParquetFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
+        files=(TableFile(path, rows=file.rows, bytes=file.bytes, sha256=file.sha256),),
         rows=file.rows,
         columns=tuple(_column(column, rows=file.rows, rows_before=rows_before) for column in declared),
         unpacked_bytes=0,

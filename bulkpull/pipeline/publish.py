@@ -20,12 +20,11 @@ from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import HeldBack
 from bulkpull.events import Events
 from bulkpull.identity import Account
-from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
+from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
-from bulkpull.output.layout import RAW, Layout, run_of_snapshot
+from bulkpull.output.layout import RAW, run_of_snapshot
 from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
-from bulkpull.output.no_follow import open_beneath
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import Question
 
 
@@ -72,13 +71,12 @@ class Publisher:
     Publishes snapshots one at a time, because they share `current.json`.
 
     Args:
-        output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
         check_lock: Raises if this run no longer holds the lock of the output folder.
         account: The account of the output folder.
     """
 
-    output: Path
+    store: OutputStore
     run_id: str
     retain_runs: int
     clock: Clock
@@ -99,7 +97,7 @@ class Publisher:
         """
         async with self._turn:
             # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
-            with anyio.CancelScope(shield=True), disk_errors(self.output):
+            with anyio.CancelScope(shield=True), disk_errors(str(self.store)):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
         self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
         for undone in published.undone:
@@ -110,11 +108,11 @@ class Publisher:
         self.check_lock()
         snapshot = INSIDE.snapshot(staged.dataset, self.run_id)
         files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in staged.files]
-        current = Current.load(self.output)
+        current = Current.load(self.store)
         named = current.datasets.get(staged.dataset)
-        if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
+        if named is None or named.run_id != self.run_id or not _are_there(files, self.store):
             # An existing folder belongs to this run, which was interrupted before it updated `current.json`.
-            LocalStore(self.output).put_folder(staged.folder, snapshot)
+            self.store.put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
         now = iso_utc(self.clock.now())
@@ -134,25 +132,23 @@ class Publisher:
         current.updated_at = now
         undone = self._commit(current, staged.dataset)
         # The new snapshot is visible to readers: a later error does not make the dataset a failure.
-        undone += clean_up(
-            self.output, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now()
-        )
+        undone += clean_up(self.store, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now())
         return Published(files, tuple(undone))
 
     def _commit(self, current: Current, dataset: str) -> list[Undone]:
         """Update the pointer; if only the sync of its folder failed, the next run repeats that."""
         try:
-            current.save(self.output)
+            current.save(self.store)
         except OSError as trouble:
-            named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
+            named, wanted = Current.load(self.store).datasets.get(dataset), current.datasets[dataset]
             if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
                 raise
-            return [Undone(dataset, "pointer", to_disk_error(trouble, self.output).message)]
+            return [Undone(dataset, "pointer", to_disk_error(trouble, str(self.store)).message)]
         return []
 
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
         """When the existing older snapshots, and the one replaced now, ceased to be current."""
-        names = LocalStore(self.output).list_names(INSIDE.snapshots(dataset))
+        names = self.store.list_names(INSIDE.snapshots(dataset))
         there = {run_of_snapshot(name) for name in names}
         known = dict(named.replaced) if named else {}
         if named is not None and named.run_id != self.run_id:
@@ -160,20 +156,18 @@ class Publisher:
         return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, staged: Staged) -> None:
-        folder = Layout(self.output).snapshot(staged.dataset, self.run_id, kind=RAW)
-        makedirs_durable(folder, root=self.output)
+        folder = INSIDE.snapshot(staged.dataset, self.run_id, kind=RAW)
         for number, path in enumerate(staged.raw):
             ending = ".csv.gz" if _is_gzip(path) else ".csv"
             several = f"-{number:05}" if len(staged.raw) > 1 else ""
-            link_or_copy(path, folder / f"{staged.dataset}{several}{ending}")
-        sync_folder(folder)
+            self.store.put_file(path, folder / f"{staged.dataset}{several}{ending}")
 
 
-def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
+def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:
     """Whether exactly these files are in place, left by a run that was interrupted after it named them."""
     for file in files:
         try:
-            with open_beneath(output, file.path) as content:
+            with store.open(Path(file.path)) as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
                     return False
         except (FileNotFoundError, NotADirectoryError):

@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -42,7 +41,7 @@ from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests,
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
 from bulkpull.output.run_history import held_back_by
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
@@ -156,8 +155,9 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
+        store = LocalStore(output)
         with disk_errors(output):
-            await anyio.to_thread.run_sync(check_owner, output, self._account)
+            await anyio.to_thread.run_sync(check_owner, store, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
         if self._needs_service_list:
@@ -175,11 +175,11 @@ class Run:
         async with (
             # Outermost, so that notifications are sent after the lock is released.
             recorded_run(self.settings, events=self.events, clock=self.clock) as self._recorder,
-            LocalStore(output).lock(since=self._started_at) as self._check_lock,
+            store.lock(since=self._started_at) as self._check_lock,
             opened_ledger(private, clock=self.clock) as ledger,
         ):
             with disk_errors(output):
-                current = await anyio.to_thread.run_sync(Current.load, output)
+                current = await anyio.to_thread.run_sync(Current.load, store)
             await self._find_earlier_run(ledger, current)
             if ledger.set_aside is not None:
                 self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
@@ -188,6 +188,7 @@ class Run:
                 look = partial(
                     open_folder,
                     output,
+                    store,
                     run_id=self.run_id,
                     alive=self._earlier.alive,
                     taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
@@ -213,11 +214,11 @@ class Run:
                     left_s = None if limit_s is None else began_s + limit_s - self.clock.monotonic()
                     if await is_overdue(work, limit_s=left_s, clock=self.clock):
                         await self._end_overdue(ledger)
-                manifest = await self._finish(output, ledger)
+                manifest = await self._finish(store, ledger)
             except anyio.get_cancelled_exc_class():
                 if self._is_begun:
                     with anyio.move_on_after(_CLOSING_S, shield=True):
-                        await self._finish(output, ledger, interrupted=True)
+                        await self._finish(store, ledger, interrupted=True)
                 raise  # downloads stay: the same command resumes them
             except BaseException:
                 with anyio.CancelScope(shield=True):
@@ -240,13 +241,13 @@ class Run:
     def _account(self) -> Account:
         return self.account or self.settings.account
 
-    async def _claim(self, output: Path) -> None:
+    async def _claim(self, store: OutputStore) -> None:
         """Record the account of the folder, after the service has answered and before anything is ordered."""
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
-        with disk_errors(output):
-            self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
+        with disk_errors(str(store)):
+            self._notes += await anyio.to_thread.run_sync(claim_folder, store, owner)
 
     async def _find_earlier_run(self, ledger: Ledger, current: Current) -> None:
         """Resume an earlier run or begin a new one; close runs that were interrupted too long ago."""
@@ -292,7 +293,7 @@ class Run:
         """Finish the clean-up of earlier runs, and delete old snapshots before the free disk space is checked."""
         work = partial(
             clean_up,
-            folder.output,
+            folder.store,
             folder.current.datasets,
             current=folder.current,
             retain=self.settings.retain_runs,
@@ -309,7 +310,7 @@ class Run:
             await anyio.to_thread.run_sync(clear_staging, folder)
         await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=self.clock.now()))
         try:
-            await retire_runs(LocalStore(folder.output), ledger, retain=self.settings.retain_runs, now=self.clock.now())
+            await retire_runs(folder.store, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
             self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
 
@@ -335,7 +336,7 @@ class Run:
                 now=self.clock.now(),
             )
             decisions = await self._decide(found, connection.client, ledger=ledger, folder=folder)
-            await self._claim(folder.output)
+            await self._claim(folder.store)
         except SettingsError:
             raise
         except BulkpullError as error:
@@ -346,7 +347,7 @@ class Run:
             folder.output, await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder), settings=self.settings
         )
         names = [pull.dataset for pull in plan.pulls]
-        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
+        look = partial(find_blocked, folder.store, names, keep_raw=self.settings.keep_raw)
         self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
         await self._begin(ledger)
         if self._poll_form is not None:
@@ -354,7 +355,7 @@ class Run:
         self._report_plan(plan)
         await self._open_records(plan, found.done, folder=folder)
         others = self._earlier.alive - {self.run_id}
-        self._held = await anyio.to_thread.run_sync(held_back_by, folder.output, others, folder.current)
+        self._held = await anyio.to_thread.run_sync(held_back_by, folder.store, others, folder.current)
         left = [pull for pull in plan.pulls if pull.dataset not in found.done]
         if left and all(pull.dataset in self._refused for pull in left):
             for pull in left:
@@ -425,8 +426,8 @@ class Run:
         for missing in plan.unavailable:
             self._records[missing.dataset] = unavailable_record(missing)
         for record in done.values() if self.settings.keep_raw else ():
-            raw = Layout(folder.output).snapshot(record.dataset, self.run_id, kind=RAW)
-            if not await anyio.to_thread.run_sync(raw.is_dir):
+            raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
+            if not await anyio.to_thread.run_sync(folder.store.exists, raw):
                 record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
         for pull in plan.pulls:
             record = self._records[pull.dataset] = done.get(pull.dataset) or pending_record(
@@ -443,7 +444,7 @@ class Run:
         memories = await remember_reports(ledger) if is_nightly else {}
         decisions = await decide_all(
             found.parts,
-            output=folder.output,
+            store=folder.store,
             published=folder.published,
             damaged=folder.damaged,
             memories=memories,
@@ -571,12 +572,12 @@ class Run:
             if record.status == "failed" and record.reason is None:
                 record_error(record, RunOverdue("not finished", why=why))
 
-    async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
+    async def _finish(self, store: OutputStore, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
         records = list(self._records.values())
         status = run_status(records)
         now = iso_utc(self.clock.now())
         submitted = self.request.submit_only and status != "failed"
-        if await anyio.to_thread.run_sync(is_without_links, output):
+        if await anyio.to_thread.run_sync(is_without_links, store):
             self._notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
         manifest = Manifest(
             run_id=self.run_id,
@@ -595,9 +596,9 @@ class Run:
         counts = dict(
             Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
         )
-        with disk_errors(output):
+        with disk_errors(str(store)):
             await anyio.to_thread.run_sync(self._check_lock)
-            await anyio.to_thread.run_sync(manifest.save, output)
+            await anyio.to_thread.run_sync(manifest.save, store)
         ending: str = status
         if interrupted or self._is_to_be_resumed:
             ending = INTERRUPTED

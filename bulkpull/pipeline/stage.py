@@ -17,7 +17,7 @@ async def stage_files(
     parts: Sequence[ConvertedPull], folder: Path, *, private: Path, run_id: str
 ) -> list[PublishedFile]:
     """
-    Link or copy the Parquet files of all parts into `folder`; the parts keep theirs until the snapshot is named.
+    Link or copy the files of all parts into `folder`; the parts keep theirs until the snapshot is named.
 
     Args:
         folder: Made anew, within `private`.
@@ -31,7 +31,9 @@ async def stage_files(
     """
     files = [file for part in parts for file in part.table.files]
     named = [
-        PublishedFile(path=f"part-{number:05}-{run_id}.parquet", rows=file.rows, bytes=file.bytes, sha256=file.sha256)
+        PublishedFile(
+            path=f"part-{number:05}-{run_id}{file.path.suffix}", rows=file.rows, bytes=file.bytes, sha256=file.sha256
+        )
         for number, file in enumerate(files)
     ]
 

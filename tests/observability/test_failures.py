@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkpull.conversion.write_parquet import conversion_disk_error
+from bulkpull.conversion.write_table import conversion_disk_error
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, HeldBack
 from bulkpull.observability.failures import failure_groups, group_by_reason
 from bulkpull.output.atomic_files import to_disk_error

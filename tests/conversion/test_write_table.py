@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulkpull.conversion.write_parquet import conversion_disk_error, rows_in, write_parquet
+from bulkpull.conversion.read_table import rows_in
+from bulkpull.conversion.write_table import conversion_disk_error, write_table
 
 FRAME = pl.DataFrame({"A": [str(number) for number in range(1_000)], "B": list(range(1_000))})
 
@@ -20,7 +21,7 @@ def test_frames_are_written_in_their_order_and_the_file_is_told(tmp_path: Path) 
     path = tmp_path / "part[0]*.parquet"  # a name, not a pattern
     frames = [FRAME.slice(start, 100) for start in range(0, 1_000, 100)]
 
-    file = write_parquet(
+    file = write_table(
         iter(frames), path=path, schema=FRAME.schema, row_group_rows=300, metadata={"a": "b"}, formats={}
     )
 
@@ -34,7 +35,7 @@ def test_the_file_is_forced_to_the_disk_whole(tmp_path: Path, monkeypatch: pytes
     forced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda number: forced.append(os.fstat(number).st_size))
 
-    file = write_parquet(
+    file = write_table(
         iter([FRAME]), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={}
     )
 
@@ -47,14 +48,14 @@ def test_what_the_frames_raise_is_raised(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_parquet(frames(), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={})
+        write_table(frames(), path=tmp_path / "a", schema=FRAME.schema, row_group_rows=300, metadata={}, formats={})
 
 
 @pytest.mark.fault(8)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_told_as_such() -> None:
     with pytest.raises(pl.exceptions.PolarsError) as caught:
-        write_parquet(
+        write_table(
             iter([FRAME]), path=Path("/dev/full"), schema=FRAME.schema, row_group_rows=300, metadata={}, formats={}
         )
 

@@ -1,4 +1,4 @@
-"""Writes batches to one durable Parquet file, in bounded memory."""
+"""Writes batches to one durable file of a table format, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bulkpull import platforms
-from bulkpull.conversion.column_metadata import AnnotatedSchema
-from bulkpull.conversion.messages import FORMAT_KEY, ParquetFile
+from bulkpull.conversion.formats import format_of
+from bulkpull.conversion.messages import FORMAT_KEY, TableFile
+from bulkpull.conversion.read_table import rows_in
 from bulkpull.errors import DiskTrouble
 
 _READ_BYTES = 1 << 20
@@ -36,7 +37,7 @@ _DISK = {
 }
 
 
-def write_parquet(
+def write_table(
     frames: Iterator[pl.DataFrame],
     *,
     path: Path,
@@ -44,11 +45,12 @@ def write_parquet(
     row_group_rows: int,
     metadata: Mapping[str, str],
     formats: Mapping[str, str],
-) -> ParquetFile:
+) -> TableFile:
     """
     Write the frames, in their order, and force the file to the disk.
 
     Args:
+        path: Its suffix names the format.
         frames: All of `schema`; whatever they raise is raised here.
         row_group_rows: Rows of one row group, the unit that a reader skips or loads.
         metadata: Key-value metadata of the file.
@@ -77,24 +79,22 @@ def write_lazy(
     row_group_rows: int,
     metadata: Mapping[str, str],
     formats: Mapping[str, str],
-) -> ParquetFile:
-    """As `write_parquet`, of a lazy frame; the rows that it tells are those of the file's own footer."""
+) -> TableFile:
+    """As `write_table`, of a lazy frame; its row count is that of the file itself."""
     of_columns = {name: {FORMAT_KEY.rstrip("."): form} for name, form in formats.items()}
     path.touch()
     with _digest_of(path) as digest:
-        frame.sink_parquet(
+        format_of(path).files.write(
+            frame,
             path,
-            compression="zstd",
-            compression_level=1,  # 3, the default, takes half as much time again and makes the file 3 % larger
-            row_group_size=row_group_rows,
+            row_group_rows=row_group_rows,
             metadata={**metadata, **{f"{FORMAT_KEY}{name}": form for name, form in formats.items()}},
-            arrow_schema=AnnotatedSchema(frame.collect_schema(), of_columns) if of_columns else None,
-            engine="streaming",
+            column_metadata=of_columns,
         )
     with path.open("r+b") as file:  # for writing, or Windows would not force it to the disk
         platforms.current().sync_file(file.fileno())
         size = file.seek(0, os.SEEK_END)
-    return ParquetFile(path=path, rows=rows_in(path), bytes=size, sha256=digest().hex())
+    return TableFile(path=path, rows=rows_in(path), bytes=size, sha256=digest().hex())
 
 
 @contextmanager
@@ -119,11 +119,6 @@ def _digest_of(path: Path) -> Iterator[Callable[[], bytes]]:
             yield following.result
         finally:
             is_whole.set()
-
-
-def rows_in(path: Path) -> int:
-    """The rows that a reader finds in the Parquet file, by its own footer."""
-    return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
 def conversion_disk_error(error: BaseException, *, folder: Path) -> DiskTrouble | None:

@@ -1,4 +1,4 @@
-"""Reads a Parquet file's footer: its row count, and the lineage metadata that the conversion wrote."""
+"""Reads what a published file says of itself: its row count, and the lineage metadata that the conversion wrote."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from bulkpull.conversion.formats import Source, format_of
 from bulkpull.conversion.messages import FORMAT_KEY
-from bulkpull.conversion.write_parquet import rows_in
 
 _PREFIX = "bulkpull."
 
@@ -17,7 +17,7 @@ _PREFIX = "bulkpull."
 @dataclass(frozen=True, slots=True)
 class Footer:
     """
-    The footer of a Parquet file.
+    What a file says of itself.
 
     Attributes:
         rows: As a reader finds them.
@@ -30,25 +30,34 @@ class Footer:
     formats: dict[str, str] = field(default_factory=dict)
 
 
-def read_footer(path: Path) -> Footer:
+def read_footer(path: Path, *, source: Source | None = None) -> Footer:
     """
-    Read the end of a Parquet file.
+    Read the metadata of a file.
+
+    Args:
+        path: Its suffix names the format.
+        source: Where its content is to be had; without it, at that path.
 
     Raises:
         OSError: The file is not there or cannot be read.
-        ValueError: It is no Parquet file.
+        ValueError: It is no file of that format.
     """
     try:
-        rows, metadata = rows_in(path), pl.read_parquet_metadata(path)
+        metadata = format_of(path).files.metadata(source or path)
+        rows = rows_in(path, source=source)
     except pl.exceptions.PolarsError as error:
         raise ValueError(str(error)) from None
-    formats = formats_of(metadata)
     lineage = {
         name.removeprefix(_PREFIX): text
         for name, text in metadata.items()
         if name.startswith(_PREFIX) and not name.startswith(FORMAT_KEY)
     }
-    return Footer(rows, lineage, formats)
+    return Footer(rows, lineage, formats_of(metadata))
+
+
+def rows_in(path: Path, *, source: Source | None = None) -> int:
+    """The rows that a reader finds in a file, by its own count where the format has one; arguments as before."""
+    return int(format_of(path).files.scan([source or path]).select(pl.len()).collect().item())
 
 
 def formats_of(metadata: Mapping[str, str]) -> dict[str, str]:
