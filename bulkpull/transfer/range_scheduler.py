@@ -102,7 +102,7 @@ class RangeScheduler:
         return Segment(front.end, front.end + size)
 
     def release(self, claim: Segment) -> None:
-        """Return the rest of a helper's segment: to the front stream if its reply in progress brings these bytes anyway."""
+        """Return the rest of a helper's segment, to the front stream if its reply in progress brings these bytes."""
         self.gaps = merged([*self.gaps, claim.rest])
         front = self.front
         if front is None or front.is_done:
