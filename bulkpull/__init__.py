@@ -23,24 +23,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulkpull._version import __version__
-from bulkpull.errors import (
-    AuthError,
-    BulkpullError,
-    ConversionError,
-    DiskTrouble,
-    HeldBack,
-    LedgerError,
-    OutputLocked,
-    ReportingError,
-    SettingsError,
-    TransferError,
-)
 
 if TYPE_CHECKING:
     from bulkpull import sync
     from bulkpull.api import connect, connect_sql, export, nightly, resume, scan, scan_async, status, verify
     from bulkpull.config.settings import Settings
     from bulkpull.custom_query import Selection
+    from bulkpull.errors import (
+        AuthError,
+        BulkpullError,
+        ConversionError,
+        DiskTrouble,
+        HeldBack,
+        LedgerError,
+        OutputLocked,
+        ReportingError,
+        SettingsError,
+        TransferError,
+    )
     from bulkpull.events import Event, Level, Listener
     from bulkpull.insights.client import InsightsClient
     from bulkpull.model import Window
@@ -85,16 +85,26 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "AuthError": "bulkpull.errors",
+    "BulkpullError": "bulkpull.errors",
+    "ConversionError": "bulkpull.errors",
     "DatasetRecord": "bulkpull.output.manifest",
+    "DiskTrouble": "bulkpull.errors",
     "Event": "bulkpull.events",
     "Findings": "bulkpull.output.verify",
     "Freshness": "bulkpull.output.freshness",
+    "HeldBack": "bulkpull.errors",
+    "InsightsClient": "bulkpull.insights.client",
+    "LedgerError": "bulkpull.errors",
     "Level": "bulkpull.events",
     "Listener": "bulkpull.events",
     "Manifest": "bulkpull.output.manifest",
-    "InsightsClient": "bulkpull.insights.client",
+    "OutputLocked": "bulkpull.errors",
+    "ReportingError": "bulkpull.errors",
     "Selection": "bulkpull.custom_query",
     "Settings": "bulkpull.config.settings",
+    "SettingsError": "bulkpull.errors",
+    "TransferError": "bulkpull.errors",
     "Trouble": "bulkpull.output.verify",
     "Window": "bulkpull.model",
     "connect": "bulkpull.api",
@@ -119,8 +129,8 @@ if not TYPE_CHECKING:  # type checkers would take every unknown name for one tha
         # Loaded when first used: `bulkpull --help` and the conversion process need none of it.
         from importlib import import_module  # noqa: PLC0415 - see above
 
-        if name == "sync":
-            return import_module("bulkpull.sync")
+        if name in ("errors", "sync"):
+            return import_module(f"bulkpull.{name}")
         if name in _ELSEWHERE:
             return getattr(import_module(_ELSEWHERE[name]), name)
         raise AttributeError(f"module 'bulkpull' has no attribute {name!r}")

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from bulkpull.allowed_values import first_refusal
 from bulkpull.catalog import load_catalog
 from bulkpull.errors import QueryError, SettingsError
 from bulkpull.query import Name, Statement, normalise, parse, parse_conditions, parse_names, parse_orderings
@@ -62,8 +63,8 @@ class Selection(BaseModel):
     def __init__(self, **keys: Any) -> None:
         try:
             super().__init__(**keys)
-        except ValidationError as refused:
-            raise _explain(refused) from None
+        except ValidationError as error:
+            raise _explain(error) from None
 
     @field_validator("select", mode="before")
     @classmethod
@@ -193,17 +194,17 @@ def _read(key: str, read: Callable[[str], T], text: str | None) -> T | None:
         raise error.within(f"`{key}`") from None
 
 
-def _explain(refused: ValidationError) -> SettingsError:
+def _explain(error: ValidationError) -> SettingsError:
     """Which key is wrong, and what is allowed."""
-    first = refused.errors(include_url=False, include_input=False)[0]
-    why = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return SettingsError(why)
-    key = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
+    refusal = first_refusal(error, Selection.model_fields)
+    key = refusal.name
+    if not key:
+        return SettingsError(refusal.why)
+    if refusal.kind == "extra_forbidden":
         near = nearest(key, Selection.model_fields)
         hint = f"did you mean `{near}`? " if near else ""
         return SettingsError(f"unknown key `{key}`", fix=f"{hint}allowed are: {', '.join(Selection.model_fields)}")
-    if first["type"] == "missing":
+    if refusal.kind == "missing":
         return SettingsError(f"`{key}` is missing", fix="each query needs a name under which it is published")
-    return SettingsError(f"`{key}` is not valid", why=why)
+    fix = f"{refusal.hint} correct it and run the command again" if refusal.hint else None
+    return SettingsError(f"`{key}` is not valid", why=refusal.why, fix=fix)

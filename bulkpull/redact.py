@@ -7,11 +7,8 @@ Two rules: registered secret values are removed wherever they occur, and fields 
 
 from __future__ import annotations
 
-import html
-import json
 import re
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from bulkpull.foreign_text import visible
 
@@ -48,6 +45,11 @@ def register_secret(value: str) -> None:
 
 def _forms_of(value: str) -> set[str]:
     """A secret as it stands, and as addresses, forms, JSON, HTML and tracebacks write it."""
+    # Needed only where there is a secret: `import bulkpull` and `--help` are quick without them.
+    import html  # noqa: PLC0415 - see above, as the next
+    import json  # noqa: PLC0415
+    from urllib.parse import quote, quote_plus  # noqa: PLC0415
+
     encoded = {quote(value, safe=""), quote_plus(value)}
     lowered = {_PERCENT.sub(lambda found: found[0].lower(), form) for form in encoded}
     return {

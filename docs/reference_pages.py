@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +54,6 @@ COMMANDS_HEAD = """\
 `bulkpull COMMAND --help` shows the same in the terminal.
 
 """
-_KINDS: dict[Any, str] = {Path: "PATH", int: "NUMBER", float: "NUMBER", datetime: "DATE", str: "TEXT"}
 
 
 def settings_table() -> str:
@@ -111,13 +108,8 @@ def _names(option: Any) -> str:
 
 
 def _metavar(parameter: Any) -> str:
-    """What stands for a value: the name that the command gives it, its choices, or its kind."""
-    if parameter.metavar:
-        return str(parameter.metavar)
-    kind = parameter.type_descriptor.annotation
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "\\|".join(str(choice.value) for choice in kind)
-    return _KINDS.get(kind, str(parameter.name).upper())
+    """What stands for a value: the name that the command gives it, or the parameter's own."""
+    return str(parameter.metavar or parameter.name.upper()).replace("|", "\\|")
 
 
 def _usage(argument: Any) -> str:

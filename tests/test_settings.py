@@ -85,14 +85,22 @@ def test_blanks_around_a_value_are_dropped() -> None:
     [
         ("requests_per_secnd = 3", ("unknown setting `requests_per_secnd`", "did you mean `requests_per_second`")),
         ("nonsense = 3", ("unknown setting `nonsense`", "allowed are: api_base_url")),
-        ("retain_runs = 'many'", ("`retain_runs` is not valid", "integer")),
-        ("retain_runs = 0", ("`retain_runs` is not valid", "greater than or equal to 1")),
-        ("on_drift = 'panic'", ("`on_drift` is not valid", "'allow', 'warn' or 'fail'")),
+        ("retain_runs = 'many'", ("`retain_runs` is not valid", "a whole number of at least 1, not `many`")),
+        ("retain_runs = 2.5", ("`retain_runs` is not valid", "a whole number of at least 1, not `2.5`")),
+        ("retain_runs = 0", ("`retain_runs` is not valid", "a whole number of at least 1, not `0`")),
+        ("reports_in_flight = -1", ("`reports_in_flight` is not valid", "a whole number of at least 1, not `-1`")),
+        ("note_shrink = 2", ("`note_shrink` is not valid", "a number from 0 to 1, not `2`")),
+        ("keep_raw = 'perhaps'", ("`keep_raw` is not valid", "true or false, not `perhaps`")),
+        ("tenant_id = 7", ("`tenant_id` is not valid", "it must be text")),
+        ("on_drift = 'panic'", ("`on_drift` is not valid", "allow, warn or fail, not `panic`")),
+        ("on_drift = 'wran'", ("allow, warn or fail, not `wran`", "did you mean `warn`?")),
+        ("[[queries]]\nname = 'x'\ndataset = 'AzureUsage'\nlimit = 0", ("`limit`", "of at least 1, not `0`")),
+        ("[[queries]]\nname = 'x'\ndataset = 'AzureUsage'\nkeep = 'apend'", ("`keep`", "did you mean `append`?")),
         ("timespan = 'LAST 6 MONTHS'", ("`timespan`", "such as LAST_3_MONTHS", "widest")),
-        ("metrics = 'some'", ("`metrics`", "'amounts', 'all' or 'none'")),
+        ("metrics = 'some'", ("`metrics`", "amounts, all or none, not `some`")),
         ("api_base_url = 'http://api.contoso.example'", ("`api_base_url`", "loopback")),
         ("token_url = 'ftp://contoso.example'", ("`token_url`", "https://")),
-        ("poll_max_seconds = inf", ("`poll_max_seconds`", "finite")),
+        ("poll_max_seconds = inf", ("`poll_max_seconds`", "a number greater than 0, not `inf`")),
         ("ca_file = '/no/such/file'", ("`ca_file`", "no file at")),
         ("retain_runs = ", ("not valid TOML",)),
     ],
@@ -108,6 +116,20 @@ def test_what_is_wrong_in_the_file_is_named_with_the_key_the_file_and_what_is_al
     assert str(file) in str(refused.value)
     for word in words:
         assert word in str(refused.value)
+    assert "Input should" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - {"queries"}))
+def test_no_setting_is_explained_in_the_words_of_the_library(name: str) -> None:
+    reasons = []
+    for value in ("~nobody/a value\x00", 10**30, -1, [1], {"a": 1}, None, object()):
+        try:
+            Settings(**{name: value})
+        except SettingsError as refused:
+            reasons.append(str(refused))
+
+    assert reasons
+    assert all(f"`{name}`" in reason and "nput should" not in reason for reason in reasons), reasons
 
 
 def test_a_wrong_variable_is_named_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ class CheckResult:
         return {
             "check": self.check,
             "verdict": self.verdict.value,
-            "told": self.message,
+            "message": self.message,
             "fix": self.fix,
             "facts": dict(self.facts),
         }

@@ -109,7 +109,7 @@ def login(*, demo: options.Demo = False, common: CommonOptions) -> int:
         print_json({"version": 1, "account": account, "kept": kept})
         return 0
     print_data(f"signed in as {account or 'an unnamed user'}")
-    print_data(f"the refresh token is stored {kept['told']}" if kept else "the demo does not store it")
+    print_data(f"the refresh token is stored {kept['place']}" if kept else "the demo does not store it")
     for hint in _hints(settings) if cache else ():
         print_data(hint)
     return 0
@@ -202,7 +202,7 @@ def _store_token(signed_in: SignedIn, cache: TokenCache, *, settings: Settings) 
             why=trouble.strerror,
             fix="set `token_cache` to a folder that this user can write, and sign in again",
         ) from None
-    return {"told": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
+    return {"place": store.description, "encrypted": store.encrypted, "folder": str(cache.folder)}
 
 
 def _hints(settings: Settings) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 import typer
 
 from bulkpull.cli.errors import report_errors
-from bulkpull.cli.help_format import SectionedCommand
+from bulkpull.cli.help_format import SectionedCommand, with_metavar
 from bulkpull.cli.options import CommonOptions, examples
 
 C = TypeVar("C", bound=Callable[..., int | None])
@@ -104,6 +104,7 @@ def _parameters(
             groups[name] = annotation, tuple(field.name for field in offered)
             parameters += offered
         else:
+            annotation = with_metavar(annotation)
             parameters.append(parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
     return parameters, groups
 
@@ -115,7 +116,7 @@ def _fields(options: type) -> list[inspect.Parameter]:
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
+            annotation=with_metavar(hints[field.name]),
         )
         for field in fields(options)
     ]

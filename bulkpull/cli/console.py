@@ -16,6 +16,7 @@ from rich.text import Text
 from bulkpull.cli.errors import write_json_line
 from bulkpull.cli.options import CommonOptions
 from bulkpull.cli.stdio import print_data
+from bulkpull.cli.wrapping import wrapped
 from bulkpull.foreign_text import visible
 from bulkpull.redact import printable
 
@@ -64,7 +65,19 @@ def print_note(sentence: str, common: CommonOptions) -> None:
     if common.logs_json:
         write_json_line("note", level="warning", message=sentence)
     else:
-        error_console().print(Text.assemble(("note:  ", "yellow"), printable(sentence)), soft_wrap=True)
+        print_line("note:  ", printable(sentence), style="yellow")
+
+
+def print_line(word: str, text: str, *, style: str, console: Console | None = None) -> None:
+    """
+    Write one line of a message to standard error or `console`; on a terminal it is wrapped at its width.
+
+    Args:
+        word: What the line begins with, blanks included: `note:  `.
+    """
+    console = console or error_console()
+    line = wrapped(f"{word}{visible(text)}", console.width if console.is_terminal else None)
+    console.print(Text.assemble((word, style), line[len(word) :]), soft_wrap=True)
 
 
 def new_table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:

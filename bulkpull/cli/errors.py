@@ -14,14 +14,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.stdio import count_json_objects, print_json
-from bulkpull.clock import stamp_of
+from bulkpull.cli.wrapping import terminal_width, wrapped
 from bulkpull.errors import BulkpullError
 from bulkpull.foreign_text import visible
 from bulkpull.redact import redact
@@ -142,7 +141,7 @@ def write_error(
     excerpt: str | None = None,
 ) -> None:
     """
-    Write one message in at most three lines, or as one JSON object.
+    Write one message in at most three lines, which a terminal gets wrapped to its width, or as one JSON object.
 
     Args:
         details: Come before it.
@@ -161,19 +160,24 @@ def write_error(
         )
         return
     red, plain = ("\x1b[1;31m", "\x1b[0m") if is_coloured() else ("", "")
+    width = terminal_width()
     lines = [visible(details.rstrip(), lines=True)] if details else []
-    lines.append(f"{red}error:{plain} {visible(what)}")
+    lines.append(wrapped(f"error: {visible(what)}", width).replace("error:", f"{red}error:{plain}", 1))
     lines += [f"       {visible(line)}" for line in excerpt.split("\n")] if excerpt else []
     if why:
-        lines.append(f"       {visible(why)}")
+        lines.append(wrapped(f"       {visible(why)}", width))
     if fix:
-        lines.append(f"fix:   {visible(fix)}")
+        lines.append(wrapped(f"fix:   {visible(fix)}", width))
     sys.stderr.write(redact("\n".join(lines)) + "\n")
     sys.stderr.flush()
 
 
 def write_json_line(event: str, *, level: str, **facts: Any) -> None:
     """Write one log object to standard error; facts that are `None` are left out."""
+    from datetime import UTC, datetime
+
+    from bulkpull.clock import stamp_of
+
     # Secrets go before the line is made: taking something out of JSON text could cut a string in two.
     given = {
         name: redact(value) if isinstance(value, str) else value for name, value in facts.items() if value is not None

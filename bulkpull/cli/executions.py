@@ -49,7 +49,7 @@ class ExecutionFilter:
         list[Status] | None, typer.Option("--status", case_sensitive=False, help="Only these; may be repeated.")
     ] = None
     execution_id: Annotated[
-        list[str] | None, typer.Option("--execution-id", help="Only this one; may be repeated.")
+        list[str] | None, typer.Option("--execution-id", metavar="ID", help="Only this one; may be repeated.")
     ] = None
 
     @property
@@ -75,7 +75,7 @@ def executions(
     """
     Show the latest execution of the report REPORT_ID.
 
-    A link is only told to be available: whoever has it has the data.
+    A secure link is not shown, only that there is one: whoever has it has the data.
     """
 
     # None so far is no failure (behaviour 102); a report that is not there looks the same to the service (105).

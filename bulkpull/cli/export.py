@@ -116,6 +116,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
     from bulkpull.cli.run_summary import Invocation
     from bulkpull.identity import DEMO
     from bulkpull.output.owner import check_owner
+    from bulkpull.output.store import LocalStore
     from bulkpull.pipeline.run import Run
 
     if options.reset_types and not options.datasets:
@@ -146,7 +147,7 @@ def _export(options: ExportOptions, *, nightly: bool, common: CommonOptions) -> 
         )
         account = DEMO if options.demo else settings.account
         if options.plan:
-            check_owner(settings.output.absolute(), account)
+            check_owner(LocalStore(settings.output.absolute()), account)
             return show_plan(request, settings=settings, common=common)
         invocation = Invocation(
             output=settings.output,

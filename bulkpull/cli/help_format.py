@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Mapping
+from copy import copy
+from datetime import datetime
+from enum import Enum
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -40,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 _MODULES = {"nightly": "export"}
 """Commands that stand in the module of another one."""
 _OPTIONS = "Options"
+_METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", datetime: "DATE", str: "TEXT"}
 
 
 class RootGroup(TyperGroup):
@@ -78,8 +84,33 @@ class SectionedCommand(TyperCommand):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
+                if parameter.param_type_name == "argument" and parameter.metavar:
+                    record = parameter.metavar, record[1]  # without its type
                 panels.setdefault(getattr(parameter, "rich_help_panel", None) or _OPTIONS, []).append(record)
         for title, rows in panels.items():
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def with_metavar(annotation: Any) -> Any:
+    """An option's annotation with a word for its value, where it has none: its choices, or what kind of value it is."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, info, *others = get_args(annotation)
+    metavar = _metavar_of(kind)
+    if metavar is None or info.metavar is not None:
+        return annotation
+    info = copy(info)
+    info.metavar = metavar
+    return Annotated[(kind, info, *others)]
+
+
+def _metavar_of(kind: Any) -> str | None:
+    """What stands for a value of this type in help; `None` for a switch, which has no value."""
+    inner = [part for part in get_args(kind) if part is not NoneType]
+    if inner:  # of an optional value, or of one that may be repeated
+        return _metavar_of(inner[0])
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(str(choice.value) for choice in kind)
+    return _METAVARS.get(kind)

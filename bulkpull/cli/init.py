@@ -43,8 +43,10 @@ class Use(StrEnum):
 def init(
     *,
     use: Annotated[Use | None, typer.Option(help="One full export, unattended nightly runs, or benchmarks.")] = None,
-    tenant_id: Annotated[str | None, typer.Option(help="The directory (tenant) of the application.")] = None,
-    client_id: Annotated[str | None, typer.Option(help="The application.")] = None,
+    tenant_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The directory (tenant) of the application.")
+    ] = None,
+    client_id: Annotated[str | None, typer.Option(metavar="ID", help="The application.")] = None,
     output: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
     file: Annotated[Path, typer.Option(help="The file to write.")] = Path("bulkpull.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file when it exists.")] = False,

@@ -61,6 +61,7 @@ Timespan = Annotated[
     str | None,
     typer.Option(
         "--timespan",
+        metavar="NAME",
         help="Time span: LAST_MONTH … LIFETIME, any listed one, or widest; default: LAST_6_MONTHS.",
         autocompletion=completion.timespans,
     ),
@@ -88,14 +89,27 @@ Metrics = Annotated[
 Everything = Annotated[bool, typer.Option("--all", help="All datasets that the service lists, beyond the twenty.")]
 Select = Annotated[
     str | None,
-    typer.Option("--select", rich_help_panel=_ROWS_AND_COLUMNS, help="Columns and metrics, separated by commas."),
+    typer.Option(
+        "--select",
+        metavar="COLUMNS",
+        rich_help_panel=_ROWS_AND_COLUMNS,
+        help="Columns and metrics, separated by commas.",
+    ),
 ]
 Where = Annotated[
     str | None,
-    typer.Option("--where", rich_help_panel=_ROWS_AND_COLUMNS, help='Conditions on its rows: "ACR_USD > 20000".'),
+    typer.Option(
+        "--where",
+        metavar="CONDITIONS",
+        rich_help_panel=_ROWS_AND_COLUMNS,
+        help='Conditions on its rows: "ACR_USD > 20000".',
+    ),
 ]
 OrderBy = Annotated[
-    str | None, typer.Option("--order-by", rich_help_panel=_ROWS_AND_COLUMNS, help='Order of its rows: "Month DESC".')
+    str | None,
+    typer.Option(
+        "--order-by", metavar="COLUMNS", rich_help_panel=_ROWS_AND_COLUMNS, help='Order of its rows: "Month DESC".'
+    ),
 ]
 Limit = Annotated[
     int | None, typer.Option("--limit", rich_help_panel=_ROWS_AND_COLUMNS, min=1, help="Maximum number of rows.")

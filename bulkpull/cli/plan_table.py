@@ -24,6 +24,7 @@ from bulkpull.model import Pull
 from bulkpull.observability.failures import group_by_reason
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.decide import Action, Decision
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.nightly.plan import plan_nightly
@@ -46,7 +47,8 @@ def show_plan(request: ExportRequest, *, settings: Settings, common: CommonOptio
     """
     log = LogListener(common, write=write_line, default=LogLevel.WARNING)
     output = settings.output.absolute()
-    records = load_published(output, Current.load(output))
+    store = LocalStore(output)
+    records = load_published(store, Current.load(store))
     published = published_datasets(records, catalog=load_catalog())
 
     async def ask() -> tuple[Plan, list[dict[str, Any]], ExportEstimate]:

@@ -54,7 +54,7 @@ QueryIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of que
 )
 def list_queries(
     *,
-    name: Annotated[str | None, typer.Option("--name", help="Only the query of this name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the query of this name.")] = None,
     system: Annotated[bool, typer.Option("--system", help="System queries instead of the user's.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="User and system queries.")] = False,
     mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created.")] = False,

@@ -29,7 +29,7 @@ class CallbackMethod(StrEnum):
 
 
 Every = Annotated[int | None, typer.Option("--every", help="Interval in hours: 4 to 2160.")]
-Name = Annotated[str | None, typer.Option("--name", help="Up to 256 characters without semicolon.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Up to 256 characters without semicolon.")]
 Description = Annotated[str | None, typer.Option("--description", help='Description; on update, "" removes it.')]
 Start = Annotated[
     datetime | None,
@@ -42,7 +42,11 @@ Start = Annotated[
 ]
 CallbackUrl = Annotated[
     str | None,
-    typer.Option("--callback-url", help='Public https address that is called for each file; on update, "" removes it.'),
+    typer.Option(
+        "--callback-url",
+        metavar="ADDRESS",
+        help='Public https address that is called for each file; on update, "" removes it.',
+    ),
 ]
 Method = Annotated[
     CallbackMethod | None,
@@ -61,11 +65,14 @@ class ReportSpec:
         start: When the schedule begins; `None` for as soon as the service takes it.
     """
 
-    query_id: Annotated[str | None, typer.Option("--query-id", help="The query of the report.")] = None
+    query_id: Annotated[str | None, typer.Option("--query-id", metavar="ID", help="The query of the report.")] = None
     dataset: Annotated[
         str | None,
         typer.Option(
-            "--dataset", autocompletion=completion.dataset_names, help="Or a query of all columns of this dataset."
+            "--dataset",
+            metavar="DATASET",
+            autocompletion=completion.dataset_names,
+            help="Or a query of all columns of this dataset.",
         ),
     ] = None
     at_once: Annotated[bool, typer.Option("--now", help="Run once, immediately.")] = False

@@ -47,8 +47,10 @@ _EXAMPLE_ID = "cdc61cfe-d028-4333-a215-a1df51ccbfd4"
 )
 def list_reports(
     *,
-    name: Annotated[str | None, typer.Option("--name", help="Only the reports of this name.")] = None,
-    query_id: Annotated[str | None, typer.Option("--query-id", help="Only the reports on this query.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only the reports of this name.")] = None,
+    query_id: Annotated[
+        str | None, typer.Option("--query-id", metavar="ID", help="Only the reports on this query.")
+    ] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only those that this tool created for its exports.")] = False,
     common: CommonOptions,
 ) -> None:

@@ -19,6 +19,7 @@ from bulkpull.cli.stdio import print_json
 from bulkpull.events import Event, Listener
 from bulkpull.observability.event_context import EventContext
 from bulkpull.output.run_history import last_durations
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.run import Run
 
 # Events that the display or the summary shows.
@@ -70,7 +71,7 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
     """
     with ExitStack() as stack:
         if has_display(common, console):
-            usual = last_durations(output) if output else {}
+            usual = last_durations(LocalStore(output)) if output else {}
             display = stack.enter_context(Display(console, usual=usual))
             log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
             targets: tuple[Listener, ...] = (display, log)

@@ -18,6 +18,7 @@ from bulkpull.events import Events
 from bulkpull.output.ledger import Ledger, RunEntry
 from bulkpull.output.past import ask_ledger
 from bulkpull.output.run_history import load_manifest
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.resume import choose_run, resumed_request
 from bulkpull.pipeline.run import Run
 
@@ -85,7 +86,7 @@ def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:
 
 
 def _show_ended(run: RunEntry, settings: Settings, invocation: Invocation, *, common: CommonOptions) -> int:
-    manifest = load_manifest(settings.output, run.run_id)
+    manifest = load_manifest(LocalStore(settings.output), run.run_id)
     if manifest is None:
         raise SettingsError(
             f"run {run.run_id} is complete, and its manifest is gone", fix="`bulkpull status` shows what is published"

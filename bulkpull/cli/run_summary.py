@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulkpull import platforms
-from bulkpull.cli.console import DATASET_WIDTH, new_table
+from bulkpull.cli.console import DATASET_WIDTH, new_table, print_line
 from bulkpull.cli.errors import write_json_line
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.observability.failures import failed_datasets, failure_groups, is_interrupted_pull
@@ -101,11 +101,11 @@ def print_summary(manifest: Manifest, console: Console, *, invocation: Invocatio
         console.print(_table(manifest))
         console.print(_totals(manifest), style="bold", soft_wrap=True)
     if metrics := _metrics(manifest.datasets):
-        console.print(Text.assemble(("metrics: ", "bold"), metrics), soft_wrap=True)
+        print_line("metrics: ", metrics, style="bold", console=console)
     print_failures(manifest, console)
     notes = run_notes(manifest, with_skipped=True, most_misfits=_MOST_NAMED)
     for note in notes:
-        console.print(Text.assemble(("note:  ", "yellow"), note), soft_wrap=True)
+        print_line("note:  ", note, style="yellow", console=console)
     for word, line in _next_commands(manifest, invocation):
         console.print(Text.assemble((f"{word:<9} ", "bold"), line), soft_wrap=True)
 
@@ -124,14 +124,14 @@ def print_failures(manifest: Manifest, console: Console) -> None:
         return
     count = sum(len(group.datasets) for group in groups)
     words = f"{count} of {plural(len(manifest.datasets), 'dataset')} not exported"
-    console.print(Text.assemble(("error: ", "bold red"), words), soft_wrap=True)
+    print_line("error: ", words, style="bold red", console=console)
     for group in groups:
         # A reason without an error ends in the next step as well: one sentence that a person can act on.
         step = (group.error.fix if group.error else None) or group.reason.rpartition("; ")[2]
         reason = group.reason.removesuffix(f"; {step}")
-        console.print(Text(f"       {join_some(group.datasets)}: {reason}"), soft_wrap=True)
+        print_line("       ", f"{join_some(group.datasets)}: {reason}", style="", console=console)
         if step != reason:
-            console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
+            print_line("fix:   ", step, style="bold", console=console)
 
 
 def write_failures(manifest: Manifest) -> None:
@@ -149,9 +149,9 @@ def print_interruption(console: Console, *, resume: str | None) -> None:
     Args:
         resume: The command that resumes the run; `None` where nothing was begun.
     """
-    console.print(Text.assemble(("interrupted: ", "bold yellow"), "no partial data is visible"), soft_wrap=True)
+    print_line("interrupted: ", "no partial data is visible", style="bold yellow", console=console)
     step = f"run the same command again, or `{resume}`: it resumes" if resume else "run the same command again"
-    console.print(Text.assemble(("fix:   ", "bold"), step), soft_wrap=True)
+    print_line("fix:   ", step, style="bold", console=console)
 
 
 def _table(manifest: Manifest) -> Table:

@@ -14,6 +14,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.output.past import known_runs, published_by
 from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.redact import printable
 
@@ -33,7 +34,7 @@ def verify_output(
         SettingsError: There is no such run.
     """
     verifier = Verifier(
-        folder,
+        LocalStore(folder),
         quick=quick,
         ask_ledger=partial(published_by, folder),
         queries=queries,

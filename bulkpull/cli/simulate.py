@@ -64,7 +64,7 @@ class Mfa(StrEnum):
 def simulate(
     *,
     rows: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="Rows per six months.")] = None,
-    latency: Annotated[str | None, typer.Option(help="Seconds per report: `3`, or `1..10`.")] = None,
+    latency: Annotated[str | None, typer.Option(metavar="SECONDS", help="Seconds per report: `3`, or `1..10`.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of API and token endpoint; 0: any.")] = 0,
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the storage host; 0: any.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Same seed, same data.")] = None,
@@ -83,11 +83,16 @@ def simulate(
     mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is required.")] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Columns differ from the published ones.")] = False,
     extras: Annotated[bool, typer.Option("--extras", help="Also list all other documented datasets.")] = False,
+    tenant: Annotated[
+        list[str] | None, typer.Option(help="A further tenant with reports and rows of its own; may be repeated.")
+    ] = None,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records per page of a listing.")] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names),
+        typer.Option(
+            metavar="FAULT", help="Arm a fault by id or name; may be repeated.", autocompletion=completion.fault_names
+        ),
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the faults, and exit.")] = False,
     common: CommonOptions,
@@ -116,6 +121,7 @@ def simulate(
         "mfa": mfa and mfa.value,
         "drift": drift or None,
         "extras": extras or None,
+        "further_tenants": tuple(tenant) if tenant else None,
         "key_casing": key_casing and key_casing.value,
         "page_size": page_size,
     }

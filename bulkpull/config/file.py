@@ -8,12 +8,12 @@ import tomllib
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from bulkpull import platforms
 from bulkpull.errors import SettingsError
+from bulkpull.suggestions import nearest
 
 ENV_PREFIX = "BULKPULL_"
 DEFAULT_FILE = Path("bulkpull.toml")
@@ -104,8 +104,8 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
 
 def unknown_setting(name: str, *, where: str, known: Collection[str]) -> SettingsError:
     """The error for a name that is no setting, with the nearest that is."""
-    near = get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean `{near[0]}`? " if near else ""
+    near = nearest(name, known)
+    hint = f"did you mean `{near}`? " if near else ""
     return SettingsError(f"{where}: unknown setting `{name}`", fix=f"{hint}allowed are: {', '.join(sorted(known))}")
 
 

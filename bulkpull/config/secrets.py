@@ -42,6 +42,8 @@ def read_secret_file(path: Path, *, setting: str, where: str) -> str:
             content = file.read(_LONGEST_BYTES + 1)
     except OSError as trouble:
         raise SettingsError(what, why=trouble.strerror or type(trouble).__name__, fix=fix) from None
+    except (RuntimeError, ValueError) as trouble:  # a user without a home, or a path with a NUL
+        raise SettingsError(what, why=str(trouble), fix=fix) from None
     if len(content) > _LONGEST_BYTES:
         raise SettingsError(what, why=f"more than {_LONGEST_BYTES:,} bytes is too long for a secret", fix=fix)
     try:

@@ -32,6 +32,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bulkpull.allowed_values import first_refusal
 from bulkpull.config.file import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -212,8 +213,8 @@ class Settings(BaseSettings):
         refuse_unknown_variables(os.environ, known=type(self).model_fields)
         try:
             super().__init__(**options)
-        except ValidationError as refused:
-            raise _explain(refused, options=options) from None
+        except ValidationError as error:
+            raise _explain(error, options=options) from None
 
     @classmethod
     def settings_customise_sources(
@@ -484,11 +485,11 @@ def _unpointed() -> dict[str, Any]:
     return {name: Settings.model_fields[name].default for name in names}
 
 
-def _explain(refused: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
-    """Say which setting is wrong, where it came from and what is allowed; the value itself may be a secret."""
-    first = refused.errors(include_url=False, include_input=False)[0]
-    name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        return unknown_setting(name, where="settings", known=Settings.model_fields)
-    where = describe_origin(name, options=options)
-    return SettingsError(f"{where}: `{name}` is not valid", why=first["msg"].removeprefix("Value error, "))
+def _explain(error: ValidationError, *, options: Mapping[str, Any]) -> SettingsError:
+    """Say which setting is wrong, where it came from and what is allowed."""
+    refusal = first_refusal(error, Settings.model_fields)
+    if refusal.kind == "extra_forbidden":
+        return unknown_setting(refusal.name, where="settings", known=Settings.model_fields)
+    where = describe_origin(refusal.name, options=options)
+    fix = f"{refusal.hint} {SettingsError.remedy}" if refusal.hint else None
+    return SettingsError(f"{where}: `{refusal.name}` is not valid", why=refusal.why, fix=fix)

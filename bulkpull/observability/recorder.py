@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -35,7 +35,7 @@ from bulkpull.output.atomic_files import to_disk_error, write_atomically
 from bulkpull.output.layout import Layout
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.run_history import manifests, run_ids
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, LocalStore
 
 if TYPE_CHECKING:
     from bulkpull.observability.telemetry.spans import Telemetry
@@ -182,7 +182,7 @@ class RunRecorder:
             manifest,
             self._settings.output,
             earlier.then(timings) if earlier is not None else timings,
-            rows_before(manifest, manifests(self._output)),
+            rows_before(manifest, manifests(LocalStore(self._output))),
         )
         write_atomically(page, render_report(account))
 
@@ -192,12 +192,10 @@ class RunRecorder:
 
 def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
     """Remove logs and pages of runs older than the newest `kept`: the disk fills slowly, and nobody looks at them."""
-    layout = Layout(output)
-    layout = Layout(output)
-    for run_id in run_ids(LocalStore(output))[kept:]:
-        for path in (layout.log(run_id), layout.report(run_id)):
-            with suppress(OSError):
-                path.unlink()
+    store = LocalStore(output)
+    for run_id in run_ids(store)[kept:]:
+        for name in (INSIDE.log(run_id), INSIDE.report(run_id)):
+            store.delete(name)
 
 
 def rows_before(manifest: Manifest, earlier: Iterable[Manifest]) -> dict[str, int]:

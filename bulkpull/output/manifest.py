@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import (
@@ -23,9 +22,8 @@ from pydantic import (
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import json_text
-from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, OutputStore
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -268,10 +266,9 @@ class Manifest(_Record):
         values: dict[str, Any] = writable(self.model_dump(exclude=silent))
         return values
 
-    def save(self, output: Path) -> Path:
-        """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        LocalStore(output).put(INSIDE.manifest(self.run_id), json_text(self.as_dict()))
-        return Layout(output).manifest(self.run_id)
+    def save(self, store: OutputStore) -> None:
+        """Write `runs/<run_id>/manifest.json`, whole or not at all. Raises `OSError`."""
+        store.put(INSIDE.manifest(self.run_id), json_text(self.as_dict()))
 
 
 def is_lost(record: DatasetRecord) -> bool:
@@ -346,27 +343,28 @@ class Current(_Record):
         return datasets
 
     @classmethod
-    def load(cls, output: Path) -> Current:
+    def load(cls, store: OutputStore) -> Current:
         """
         Read `current.json`; without one nothing is published yet.
 
         Raises:
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
-        path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
-            content = LocalStore(output).read(INSIDE.current)
+            content = store.read(INSIDE.current)
             return cls() if content is None else cls.model_validate(json.loads(content))
         except (ValueError, RecursionError):
             pass
         except NotBeneath as refused:
             why = refused.strerror
         raise DiskTrouble(
-            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset again"
+            f"{store.place(INSIDE.current)} cannot be read",
+            why=why,
+            fix="restore it, or move it away to publish every dataset again",
         )
 
-    def save(self, output: Path) -> None:
+    def save(self, store: OutputStore) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
         self.forgotten = {name: at for name, at in self.forgotten.items() if name not in self.datasets}
-        LocalStore(output).swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))
+        store.swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from bulkpull.errors import SettingsError
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Manifest
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.store import INSIDE, OutputStore
 
 _MOST_NAMED = 5
 
@@ -33,16 +33,16 @@ def run_ids(store: OutputStore) -> list[str]:
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
-def load_manifest(output: Path, run_id: str) -> Manifest | None:
+def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
-        content = LocalStore(output).read(INSIDE.manifest(run_id))
+        content = store.read(INSIDE.manifest(run_id))
         return None if content is None else Manifest.model_validate(json.loads(content))
     except (OSError, ValueError, ValidationError):
         return None
 
 
-def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
+def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
     """
     How long each dataset took when it was last exported, from its submission to its Parquet, in seconds.
 
@@ -50,22 +50,22 @@ def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
         most: How many runs are looked through, newest first.
     """
     usual: dict[str, float] = {}
-    for manifest in islice(manifests(output), most):
+    for manifest in islice(manifests(store), most):
         for record in manifest.datasets:
             if record.status == "complete":
                 usual.setdefault(record.dataset, record.seconds.total)
     return usual
 
 
-def manifests(output: Path) -> Iterator[Manifest]:
+def manifests(store: OutputStore) -> Iterator[Manifest]:
     """Every readable manifest, newest run first; each is loaded when the iterator reaches it."""
-    for run_id in run_ids(LocalStore(output)):
-        manifest = load_manifest(output, run_id)
+    for run_id in run_ids(store):
+        manifest = load_manifest(store, run_id)
         if manifest is not None:
             yield manifest
 
 
-def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path) -> str:
+def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:
     """
     The run for an id or the beginning of one (pure).
 

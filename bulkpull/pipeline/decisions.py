@@ -6,7 +6,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -18,6 +17,7 @@ from bulkpull.model import Execution, ExecutionStatus, Pull, Report
 from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
+from bulkpull.output.store import OutputStore
 from bulkpull.pipeline.decide import DatasetFacts, Decision, Seen, decide
 from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -37,7 +37,7 @@ def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
 async def decide_all(
     parts: Mapping[Pull, Sequence[Pull]],
     *,
-    output: Path,
+    store: OutputStore,
     published: Mapping[str, DatasetRecord],
     damaged: Container[str],
     memories: Mapping[str, ReportMemory],
@@ -79,7 +79,7 @@ async def decide_all(
         marks = [pull_fingerprint(window) for window in windows]
         current, last_answer = None if pull.dataset in damaged else published.get(pull.dataset), None
         if schedule and current and current.question_sha256 != question_of(pull).sha256:
-            find = partial(find_last_answer, output, pull.dataset, question_of(pull).sha256)
+            find = partial(find_last_answer, store, pull.dataset, question_of(pull).sha256)
             last_answer = await anyio.to_thread.run_sync(find)
         facts = DatasetFacts(
             published=current,

@@ -20,6 +20,7 @@ from bulkpull.output.layout import RUN_ID
 from bulkpull.output.ledger import Ledger, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, PartRecord
 from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.store import OutputStore
 from bulkpull.output.workspace import OutputFolder
 from bulkpull.pipeline.naming import earlier_fingerprint, parse_report_name, pull_fingerprint
 from bulkpull.pipeline.request import ExportRequest, is_same_request
@@ -163,7 +164,7 @@ async def _published_before(ledger: Ledger, *, run_id: str, folder: OutputFolder
         named = folder.current.datasets.get(entry.dataset)
         if entry.step == "published" and named is not None and named.run_id == run_id:
             record = DatasetRecord.model_validate(entry.facts["record"])
-            if await anyio.to_thread.run_sync(_all_there, folder.output, record):
+            if await anyio.to_thread.run_sync(_all_there, folder.store, record):
                 done[entry.dataset] = record
     return done
 
@@ -296,5 +297,5 @@ async def _ordered_reports(ledger: Ledger) -> list[Report]:
     ]
 
 
-def _all_there(output: Path, record: DatasetRecord) -> bool:
-    return bool(record.files) and all(size_of(output, file.path) == file.bytes for file in record.files)
+def _all_there(store: OutputStore, record: DatasetRecord) -> bool:
+    return bool(record.files) and all(size_of(store, file.path) == file.bytes for file in record.files)

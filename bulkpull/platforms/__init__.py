@@ -11,18 +11,27 @@ import sys
 from functools import cache
 
 from bulkpull.platforms.base import Platform
-from bulkpull.platforms.macos import MacOS
-from bulkpull.platforms.posix import Posix
-from bulkpull.platforms.windows import Windows
 
-__all__ = ["MacOS", "Platform", "Posix", "Windows", "choose_platform", "current"]
+__all__ = ["Platform", "choose_platform", "current"]
 
 
 def choose_platform(name: str) -> Platform:
-    """The implementation for a value of `sys.platform`; every system that is not Windows or macOS counts as POSIX."""
+    """
+    The implementation for a value of `sys.platform`; every system that is not Windows or macOS counts as POSIX.
+
+    Only that one is loaded.
+    """
     if name == "win32":
+        from bulkpull.platforms.windows import Windows  # noqa: PLC0415 - one of three is needed
+
         return Windows()
-    return MacOS() if name == "darwin" else Posix()
+    if name == "darwin":
+        from bulkpull.platforms.macos import MacOS  # noqa: PLC0415 - the same
+
+        return MacOS()
+    from bulkpull.platforms.posix import Posix  # noqa: PLC0415 - the same
+
+    return Posix()
 
 
 @cache

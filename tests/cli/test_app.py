@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from typing import Any
 import pytest
 import typer
 from command_line import Command
+from typer.testing import CliRunner
 
 from bulkpull import __version__, cli
 from bulkpull.cli import app
 
 VERY_SLOW = ("polars", "numpy", "aiohttp", "pydantic", "pydantic_settings", "structlog", "sqlite3", "bulkpull.pipeline")
-SLOW = (*VERY_SLOW, "rich.console", "bulkpull.cli.export")
+SLOW = (*VERY_SLOW, "rich.console", "bulkpull.cli.export", "anyio", "ssl", "html")
+NOT_AT_IMPORT = (*SLOW, "urllib.parse", "asyncio", "json", "logging", "pathlib", "socket")
+# What the systems need that this one is not.
+ONE_OF_THREE = ("bulkpull.platforms.windows", "bulkpull.platforms.macos") if sys.platform == "linux" else ()
 
 
 def _commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -35,15 +40,26 @@ LEAVES = [path for path, item in COMMANDS.items() if not hasattr(item, "commands
 @pytest.mark.parametrize(
     ("program", "slow"),
     [
-        ("import bulkpull.cli", SLOW),
+        ("import bulkpull", (*NOT_AT_IMPORT, "typer", "bulkpull.errors")),
+        ("import bulkpull.cli", (*SLOW, *ONE_OF_THREE)),
         ("import typer, bulkpull.cli; dict(typer.main.get_command(bulkpull.cli.app).commands.items())", VERY_SLOW),
     ],
-    ids=["the program", "every command"],
+    ids=["the package", "the program", "every command"],
 )
 def test_help_and_version_load_nothing_slow(program: str, slow: tuple[str, ...]) -> None:
     program = f"{program}; import sys; print([name for name in {slow!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_names_every_value_as_a_person_would(path: tuple[str, ...]) -> None:
+    options = [parameter for parameter in COMMANDS[path].params if parameter.param_type_name == "option"]
+
+    assert options
+    for option in options:
+        assert option.is_flag or (option.metavar and "<" not in option.metavar), option.name
+    assert re.search(r"<(str|int|float|path|list|%)", CliRunner().invoke(app, [*path, "--help"]).output) is None
 
 
 def test_version_is_told(command: Command) -> None:

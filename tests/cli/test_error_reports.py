@@ -9,6 +9,7 @@ import typer
 
 from bulkpull.cli.errors import print_error, report_errors
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
+from bulkpull.cli.wrapping import wrapped
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, LedgerError, OutputLocked, QueryError, SettingsError
 from bulkpull.redact import register_secret
 
@@ -117,3 +118,26 @@ def test_a_fault_in_a_query_is_pointed_at(capsys: pytest.CaptureFixture[str]) ->
         "                 ^",
         "fix:   did you mean d?",
     ]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_on_a_terminal_a_message_is_wrapped_between_words_and_no_command_is_broken(columns: int) -> None:
+    command = "`bulkpull runs resume --output /srv/data`"
+    line = f"fix:   the service refused it for a reason that takes many words to say; run {command}, then look again"
+
+    lines = wrapped(line, columns).split("\n")
+
+    assert " ".join(part.strip() for part in lines) == line
+    assert all(part.startswith("       ") for part in lines[1:])
+    assert all(len(part) <= columns or command in part for part in lines)
+    assert any(command in part for part in lines) or columns == 40
+
+
+def test_a_path_longer_than_the_terminal_is_not_broken() -> None:
+    path = "/srv/" + "a-long-folder/" * 20
+
+    assert path in wrapped(f"       it lies in {path} since yesterday", 80).split("\n       ")
+
+
+def test_without_a_terminal_a_message_stays_one_line() -> None:
+    assert wrapped("fix:   " + "many words " * 50, None).count("\n") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,18 @@ def test_a_forgotten_dataset_is_not_expected_any_more(command: Command, serve: S
     assert "forgotten" not in json.loads(Path("data/current.json").read_text())
     status = command("status", "--max-age", "36h", "--output", "data", "--json")
     assert sorted(dataset["dataset"] for dataset in status.json()["datasets"]) == ["OfficeUsage", "Profile"]
+
+
+@pytest.mark.case("N1")
+@pytest.mark.parametrize("option", ["--unused", "--orphans"])
+def test_the_folder_of_another_account_does_not_say_which_reports_may_be_deleted(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    simulator = serve(replace(SMALL, further_tenants=("fabrikam.example",)))
+    command("nightly", "Profile", "--quiet")
+    monkeypatch.setenv("BULKPULL_TENANT_ID", "fabrikam.example")
+    refused = command("reports", "delete", option, "--yes")
+
+    assert refused.code == 2
+    assert "another account" in refused.err
+    assert len(simulator.service.standing_reports("Profile")) == 1

@@ -17,6 +17,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.events import Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import Manifest
+from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.request import create_request
 from bulkpull.pipeline.run import Run
@@ -160,7 +161,7 @@ async def test_a_history_of_files_from_several_runs_is_whole_for_verify(tmp_path
             await grow(simulator, tmp_path, since, clock)
             clock.advance(timedelta(days=31).total_seconds())
 
-    findings = Verifier(tmp_path, quick=False, ask_ledger=lambda _: None).verify_all()
+    findings = Verifier(LocalStore(tmp_path), quick=False, ask_ledger=lambda _: None).verify_all()
     assert [(problem.path, problem.what) for problem in findings.troubles] == []
 
 
@@ -208,4 +209,4 @@ async def test_a_history_takes_up_new_columns_and_keeps_those_that_are_gone(tmp_
     assert "Region" in str(manifests[0].datasets[0].drift)
     files = [pl.read_parquet_schema(path) for path in (tmp_path / "latest" / NAME).glob("*.parquet")]
     assert all(schema == files[0] for schema in files)
-    assert Verifier(tmp_path, quick=False, ask_ledger=lambda _: None).verify_all().troubles == []
+    assert Verifier(LocalStore(tmp_path), quick=False, ask_ledger=lambda _: None).verify_all().troubles == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from journeys.hostile_service import ANSWERS, ENDPOINTS, export_against
+from support import THOROUGH
 
-THOROUGH = os.environ.get("TRIALS") == "all"
 # One of each kind; the others, which differ in details, with TRIALS=all.
 _QUICK = (
     "silence", "one byte of the body at a time", "hang up", "503", "429 at once", "429 of an hour", "202", "new items",

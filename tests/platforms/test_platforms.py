@@ -25,7 +25,10 @@ from bulkpull import platforms
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.output.atomic_files import replace_symlink
 from bulkpull.output.lock import _may_be_running
-from bulkpull.platforms import MacOS, Platform, Posix, Windows, choose_platform, windows
+from bulkpull.platforms import Platform, choose_platform, windows
+from bulkpull.platforms.macos import MacOS
+from bulkpull.platforms.posix import Posix
+from bulkpull.platforms.windows import Windows
 from bulkpull.transfer.partial_file import PartialFile
 
 BLOCK = 1_000
@@ -346,17 +349,19 @@ import asyncio, ctypes, multiprocessing, shutil, socket, subprocess, tempfile
 import anyio, aiohttp, filelock, polars, pydantic_settings, rich, structlog, typer
 from asyncio import unix_events
 from bulkpull import platforms
+from bulkpull.platforms.posix import Posix
+from bulkpull.platforms.windows import Windows
 
 def refuse(*_, **__):
     raise NotImplementedError
 
-class Emulated(platforms.Windows):
+class Emulated(Windows):
     '''A child of this machine inherits its channel: the rest is as on Windows.'''
-    inherit_options = platforms.Posix.inherit_options
-    name_channel = platforms.Posix.name_channel
-    share_channel = platforms.Posix.share_channel
-    open_channel = platforms.Posix.open_channel
-    own_group_options = platforms.Posix.own_group_options
+    inherit_options = Posix.inherit_options
+    name_channel = Posix.name_channel
+    share_channel = Posix.share_channel
+    open_channel = Posix.open_channel
+    own_group_options = Posix.own_group_options
 
 here = Emulated()
 platforms.current = lambda: here

@@ -18,6 +18,7 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import StepEntry, opened_ledger
 from bulkpull.output.manifest import Current
 from bulkpull.output.snapshots import load_published
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.decide import Decision
 from bulkpull.pipeline.decisions import decide_all, schedule_of
 from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, load_form
@@ -27,7 +28,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_memory import UNCHANGED, ReportMemory
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_request, read_refusals
+from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request, read_refusals
 
 
 async def plan_nightly(
@@ -44,14 +45,15 @@ async def plan_nightly(
     clock = clock or SystemClock()
     await check_offline(request, settings=settings)
     output = settings.output.absolute()
-    current = await anyio.to_thread.run_sync(Current.load, output)
-    published = await anyio.to_thread.run_sync(load_published, output, current)
+    store = LocalStore(output)
+    current = await anyio.to_thread.run_sync(Current.load, store)
+    published = await anyio.to_thread.run_sync(load_published, store, current)
     memories, unchanged, form = await _noted(output, now=clock.now())
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
-        plan = await plan_request(
+        plan = plan_request(
             request,
-            connection,
+            await load_offer(request, connection.client),
             settings=settings,
             now=clock.now(),
             refusals=refusals,
@@ -61,9 +63,9 @@ async def plan_nightly(
         client = connection.client
         decisions = await decide_all(
             {pull: [pull] for pull in plan.pulls},
-            output=output,
+            store=store,
             published=published,
-            damaged=await anyio.to_thread.run_sync(damaged_snapshots, output, current),
+            damaged=await anyio.to_thread.run_sync(damaged_snapshots, store, current),
             memories=memories,
             unchanged=unchanged,
             reports=await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),

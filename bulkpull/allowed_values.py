@@ -1,0 +1,95 @@
+"""
+Says what a setting or a key of a query takes and what it was given, in place of pydantic's sentences (pure).
+
+A given value is quoted only where the field takes a number, a switch or one of a few words: anything else may be a
+secret, or an address that carries one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from bulkpull.redact import printable
+from bulkpull.suggestions import nearest
+
+_OWN_WORDS = "Value error, "
+_NUMBERS = {int: "a whole number", float: "a number"}
+_BOUNDS = {"gt": "greater than", "ge": "of at least", "lt": "less than", "le": "of at most"}
+_LONGEST_QUOTE = 60
+# A bound that nobody reaches is not worth a word.
+_ENDLESS = 10**15
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    The first value that a model refused.
+
+    Attributes:
+        name: The field; empty where the model as a whole was refused.
+        kind: pydantic's name for what is wrong, such as `missing` or `extra_forbidden`.
+        why: What is allowed, and what was given where that may be shown.
+        hint: The allowed word that was probably meant, as a question; `None` when none is near.
+    """
+
+    name: str
+    kind: str
+    why: str
+    hint: str | None = None
+
+
+def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> Refusal:
+    """What is wrong with the first refused value of a model with `fields`."""
+    first = error.errors(include_url=False)[0]
+    name, kind = str(first["loc"][0]) if first["loc"] else "", first["type"]
+    if kind == "value_error" or name not in fields:
+        return Refusal(name, kind, first["msg"].removeprefix(_OWN_WORDS))
+    if kind == "missing":
+        return Refusal(name, kind, "it is missing")
+    types, bounds = _types_and_bounds(fields[name])
+    words = [word for annotation in types if get_origin(annotation) is Literal for word in get_args(annotation)]
+    allowed = _allowed(types, words, bounds)
+    if not allowed:
+        return Refusal(name, kind, "it must be text")
+    given = printable(str(first["input"]), most=_LONGEST_QUOTE)
+    near = nearest(given, words)
+    return Refusal(name, kind, f"it must be {allowed}, not `{given}`", f"did you mean `{near}`?" if near else None)
+
+
+def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:
+    """What a field takes, in words; empty where its values are not to be quoted."""
+    if words:
+        *others, last = words
+        return f"{', '.join(others)} or {last}" if others else last
+    if bool in types:
+        return "true or false"
+    number = next((text for kind, text in _NUMBERS.items() if kind in types), "")
+    limits = " and ".join(f"{text} {bounds[bound]:,g}" for bound, text in _BOUNDS.items() if bound in bounds)
+    if {"ge", "le"} <= bounds.keys():
+        limits = f"from {bounds['ge']:,g} to {bounds['le']:,g}"
+    return f"{number} {limits}".strip() if number else ""
+
+
+def _types_and_bounds(field: FieldInfo) -> tuple[list[Any], dict[str, float]]:
+    """The types of a field without `None`, and its bounds by their short names."""
+    parts = [*_parts(field.annotation), *field.metadata]
+    bounds = {name: getattr(part, name) for name in _BOUNDS for part in parts if hasattr(part, name)}
+    bounds = {name: bound for name, bound in bounds.items() if bound < _ENDLESS}
+    return [part for part in parts if part is not NoneType], bounds
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of: its types, and what stands beside them in `Annotated`."""
+    if isinstance(annotation, FieldInfo):
+        yield from annotation.metadata
+    elif get_origin(annotation) is not Literal and get_args(annotation):
+        for inner in get_args(annotation):
+            yield from _parts(inner)
+    else:
+        yield annotation
