@@ -28,7 +28,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_memory import UNCHANGED, ReportMemory
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_request, read_refusals
+from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request, read_refusals
 
 
 async def plan_nightly(
@@ -51,9 +51,9 @@ async def plan_nightly(
     memories, unchanged, form = await _noted(output, now=clock.now())
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
-        plan = await plan_request(
+        plan = plan_request(
             request,
-            connection,
+            await load_offer(request, connection.client),
             settings=settings,
             now=clock.now(),
             refusals=refusals,
