@@ -74,6 +74,16 @@ def _token_in(raw: Mapping[str, object], name: str) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
+def _after_all_tries(unknown: UnexpectedReply) -> BulkpullError:
+    """The error for an answer that no table knows, once it has been asked for often enough."""
+    if isinstance(unknown, UnknownRefusal):
+        return unknown.final
+    history = f"tried {UNKNOWN_TRIES} times"
+    final = type(unknown)(unknown.what, why=f"{unknown.why}, {history}" if unknown.why else history, fix=unknown.fix)
+    final.was_repeated = True
+    return final
+
+
 class TokenEndpoint:
     """
     Tokens from a token endpoint.
@@ -203,15 +213,15 @@ class TokenEndpoint:
             reply = await self._http.send(request)
             try:
                 return self._read(reply, grant=grant), asked_at
-            except UnknownRefusal as refused:
+            except UnexpectedReply as unknown:
                 unknown_answers += 1
                 if unknown_answers >= UNKNOWN_TRIES:
-                    raise refused.final from None
+                    raise _after_all_tries(unknown) from None
                 raise
 
         try:
             raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
-        except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown refusal gets
+        except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown answer gets
             raise refused.final from None
         await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))

@@ -9,7 +9,7 @@ dataset is complete; the clean-up that follows (`tidy`) may fail without changin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +17,13 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import Clock, iso_utc
-from bulkpull.errors import HeldBack
 from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
 from bulkpull.output.layout import RAW, run_of_snapshot
-from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
+from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile
 from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import Question
 
@@ -179,117 +178,3 @@ def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
-
-
-def find_schema_drift(
-    published: Mapping[str, str],
-    columns: Sequence[PublishedColumn],
-    *,
-    empty: frozenset[str] = frozenset(),
-    unrequested: Sequence[str] = (),
-) -> Drift:
-    """
-    How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
-
-    Args:
-        published: Parquet type by column name, as published; empty when nothing is.
-        empty: Columns, in lower case, without a value in any snapshot: their types may still change.
-        unrequested: Columns of the file that were not requested.
-    """
-    if not published:
-        return Drift(unrequested=list(unrequested))
-    before = {name.casefold(): kind for name, kind in published.items()}
-    now = {column.name.casefold() for column in columns}
-    new = [name for name in unrequested if name.casefold() not in before]
-    return Drift(
-        unrequested=new,
-        appeared=[column.name for column in columns if column.name.casefold() not in before and column.name not in new],
-        vanished=[name for name in published if name.casefold() not in now],
-        retyped=[
-            f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
-            for column in columns
-            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
-        ],
-    )
-
-
-def _first_that_did_not_fit(column: PublishedColumn) -> str:
-    misfit = column.misfit or column.outgrown
-    return f" (row {misfit['row']:,}: {misfit['value']!r})" if misfit else ""
-
-
-def check_publishable(
-    dataset: str,
-    *,
-    run_id: str,
-    rows: int,
-    current_rows: int | None,
-    drift: Drift,
-    data_redacted: bool,
-    on_shrink: str,
-    on_drift: str,
-    fail_on_redacted: bool,
-) -> None:
-    """
-    Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
-
-    Args:
-        run_id: The run that refuses to publish.
-
-    Raises:
-        HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
-            `fail_on_redacted`.
-    """
-    publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it anyway"
-    if fail_on_redacted and data_redacted:
-        raise HeldBack(
-            f"{dataset}: the service withheld revenue or personal data",
-            why="the role of this user does not see it (dataRedacted)",
-            fix=f"give the user the Executive report viewer role; {publish}",
-        )
-    if rows == 0 and current_rows and on_shrink == "hold":
-        raise HeldBack(
-            f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
-            fix=f"the current one stays; if no rows are correct, {publish}",
-        )
-    if drift and on_drift == "fail":
-        raise HeldBack(
-            f"{dataset}: the columns differ from {'the published snapshot' if drift.changes else 'what was asked for'}",
-            why=describe_drift(drift),
-            fix=f"adapt the readers; then {publish}",
-        )
-
-
-def is_noted_shrink(rows: int, *, before: int, note_shrink: float) -> bool:
-    """Whether a snapshot has fewer rows than the one before by more than the share `note_shrink` (pure)."""
-    return rows < before * (1 - note_shrink)
-
-
-def describe_shrink(rows: int, *, before: int) -> str:
-    """The note about a snapshot with far fewer rows than the one before."""
-    return (
-        f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: look whether that is "
-        "right (`note_shrink` says from which share on this is noted)"
-    )
-
-
-def drift_notes(drift: Drift) -> list[str]:
-    """A sentence about changed columns, and one about columns that were not requested."""
-    notes: list[str] = []
-    if drift.changes:
-        changed = drift.model_copy(update={"unrequested": []})
-        notes.append(f"columns differ from the snapshot before: {describe_drift(changed)}")
-    if drift.unrequested:
-        notes.append(f"the report has columns that were not requested, kept as text: {', '.join(drift.unrequested)}")
-    return notes
-
-
-def describe_drift(drift: Drift) -> str:
-    """The differences in one line."""
-    changes = (
-        ("appeared", drift.appeared),
-        ("vanished", drift.vanished),
-        ("another type", drift.retyped),
-        ("not asked for", drift.unrequested),
-    )
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in changes if names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.errors import AuthError, DiskTrouble, LedgerError, NotFound
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.connect import Connection, connected
+from bulkpull.insights.connect import connected
 from bulkpull.model import OfferedDataset, Window
 from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import opened_ledger
@@ -143,9 +143,9 @@ async def plan_export(
         await check_offline(request, settings=settings)
     refusals = await read_refusals(settings.output.absolute(), now=clock.now())
     async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
-        return await plan_request(
+        return plan_request(
             request,
-            connection,
+            await load_offer(request, connection.client),
             settings=settings,
             now=clock.now(),
             refusals=refusals,
@@ -169,54 +169,56 @@ async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
         return MetricRefusals()
 
 
-async def plan_request(
+@dataclass(frozen=True, slots=True)
+class ServiceOffer:
+    """
+    What the service offers today, as far as a request needs it.
+
+    Attributes:
+        system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
+        notes: Oddities of the service's list, one sentence each.
+    """
+
+    datasets: tuple[OfferedDataset, ...]
+    system_texts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceOffer:
+    """
+    Ask the service what it offers.
+
+    Raises:
+        AuthError, ReportingError, TransferError: The service could not be asked.
+    """
+    datasets: list[OfferedDataset] = []
+    with suppress(NotFound):  # nothing at all is listed
+        datasets = await client.get_datasets()
+    return ServiceOffer(tuple(datasets), await _system_texts(request.selections, client), client.list_notes)
+
+
+def plan_request(
     request: ExportRequest,
-    connection: Connection,
+    offer: ServiceOffer,
     *,
     settings: Settings,
-    now: datetime,
-    refusals: MetricRefusals,
+    now: datetime | None = None,
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
     published: frozenset[str] = frozenset(),
     history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:
     """
-    The plan for a request, from what the service lists now; raises as `plan_export`.
+    The plan for a request (pure).
 
     Args:
         now: End of a history that is requested without a window.
+
+    Raises:
+        SettingsError: As `make_plan`.
     """
-    offered: list[OfferedDataset] = []
-    with suppress(NotFound):  # nothing at all is listed
-        offered = await connection.client.get_datasets()
-    plan = await plan_from_offered(
-        request,
-        connection.client,
-        offered=offered,
-        settings=settings,
-        refusals=refusals,
-        history_starts=history_starts,
-        now=now,
-    )
-    plan = check_offer(
-        plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
-    )
-    return replace(plan, notes=(*connection.client.list_notes, *plan.notes))
-
-
-async def plan_from_offered(
-    request: ExportRequest,
-    client: InsightsClient,
-    *,
-    offered: Sequence[OfferedDataset],
-    settings: Settings,
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-    now: datetime | None = None,
-) -> Plan:
-    """The plan for a request, where it is known what the service lists now."""
-    return make_plan(
+    plan = make_plan(
         request.datasets,
-        offered=offered,
+        offered=offer.datasets,
         catalog=load_catalog(),
         queries=[query.name for query in settings.queries],
         timespan=settings.timespan,
@@ -224,16 +226,19 @@ async def plan_from_offered(
         everything=request.everything,
         selections=request.selections,
         only_selections=request.only_selections,
-        system_texts=await _system_texts(request.selections, client),
+        system_texts=offer.system_texts,
         metrics=settings.metrics,
         refusals=refusals,
         history_starts=history_starts,
         now=now,
     )
+    plan = check_offer(
+        plan, offered=offer.datasets, published=published, catalog=load_catalog(), everything=request.everything
+    )
+    return replace(plan, notes=(*offer.notes, *plan.notes))
 
 
 async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
-    """The text of each system query that a custom query names; unknown ones are left out."""
     texts: dict[str, str] = {}
     for query_id in dict.fromkeys(selection.system_query for selection in selections if selection.system_query):
         for query in await client.get_queries(query_id=query_id, include_system=True):

@@ -34,6 +34,7 @@ from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted, Repor
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.lookup import GATHER_S, SharedLookup
+from bulkpull.insights.orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.in_flight import ReportsInFlight
 from bulkpull.pipeline.metric_refusals import drop_metrics
@@ -233,19 +234,18 @@ class Submitter:
         return oldest
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
-        name = report_name(pull, run_id=self.run_id, attempt=attempt)
+        order = ReportOrder(
+            name=report_name(pull, run_id=self.run_id, attempt=attempt),
+            query_id=query.query_id,
+            description=DESCRIPTION,
+            window=pull.window,
+        )
         weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
         self._ordered[pull.dataset] += 1
         for refusals in itertools.count():
             async with self.quota.slot(weight=weight, ahead=ahead):
                 try:
-                    report = await self.client.create_report(
-                        name=name,
-                        query_id=query.query_id,
-                        description=DESCRIPTION,
-                        window=pull.window,
-                        name_is_unique=True,
-                    )
+                    report = await self.client.create_report(order, name_is_unique=True)
                 except QuotaExceeded as error:
                     if error.kind not in ("one_off", "active_reports"):
                         raise

@@ -123,6 +123,7 @@ class RateLimiter:
         self._changed = anyio.Event()
         self._reported_until = -math.inf
         self._refused_since_s: float | None = None
+        self._refused_last_s = -math.inf
 
     @property
     def allowance(self) -> AllowanceState:
@@ -213,6 +214,7 @@ class RateLimiter:
         before, at = self._state, self._clock.monotonic()
         if self._refused_since_s is None:
             self._refused_since_s = at
+        self._refused_last_s = at
         self._state = after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         self._allowance = after_refusal(
             self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
@@ -233,7 +235,8 @@ class RateLimiter:
         """End the waits of all callers at once; each for itself would wait as long again (case C16)."""
         at = self._clock.monotonic()
         left_s, since_s = self._state.closed_until - at, self._refused_since_s
-        if since_s is None or left_s <= 0 or at - since_s < _LONGEST_REFUSAL_S:
+        # The first pause is waited for to its end, whoever joins the queue in it.
+        if since_s is None or left_s <= 0 or self._refused_last_s - since_s < _LONGEST_REFUSAL_S:
             return
         error = Throttled(
             "the service received too many requests",

@@ -15,7 +15,8 @@ from bulkpull.events import Events
 from bulkpull.output import atomic_files
 from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
 from bulkpull.output.store import LocalStore, OutputStore
-from bulkpull.pipeline.publish import Publisher, Staged, check_publishable, find_schema_drift
+from bulkpull.pipeline.publish import Publisher, Staged
+from bulkpull.pipeline.publish_checks import check_publishable, find_schema_drift
 from bulkpull.question import Question
 
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"

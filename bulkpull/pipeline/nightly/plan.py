@@ -28,7 +28,7 @@ from bulkpull.pipeline.nightly.scheduled_reports import remember_reports
 from bulkpull.pipeline.offer_check import published_datasets
 from bulkpull.pipeline.plan import Plan
 from bulkpull.pipeline.report_memory import UNCHANGED, ReportMemory
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_request, read_refusals
+from bulkpull.pipeline.request import ExportRequest, check_offline, load_offer, plan_request, read_refusals
 
 
 async def plan_nightly(
@@ -51,9 +51,9 @@ async def plan_nightly(
     memories, unchanged, form = await _noted(output, now=clock.now())
     refusals = await read_refusals(output, now=clock.now())
     async with connected(settings=settings, events=events, clock=clock) as connection:
-        plan = await plan_request(
+        plan = plan_request(
             request,
-            connection,
+            await load_offer(request, connection.client),
             settings=settings,
             now=clock.now(),
             refusals=refusals,
@@ -69,7 +69,6 @@ async def plan_nightly(
             memories=memories,
             unchanged=unchanged,
             reports=await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
-            client=client,
             lookup=ExecutionLookup(client, events=events, form=max(form, PollForm.ONE_STATUS), retry=True),
             schedule=schedule_of(settings, now=client.service_time()),
         )
