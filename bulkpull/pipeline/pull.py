@@ -36,6 +36,7 @@ from bulkpull.errors import (
     ReportLost,
     Step,
 )
+from bulkpull.event_types import CallRetried, ConversionCompleted, DownloadResumed, PullStepped, ReportAdopted
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
 from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
@@ -157,9 +158,7 @@ class PullRunner:
                     await self.context.withdraw_report(report, dataset=self.pull.dataset)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
-                self.context.events.warn(
-                    "call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.message
-                )
+                self.context.events.emit(CallRetried(endpoint="ScheduledReport", attempt=attempt, reason=error.message))
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
@@ -171,7 +170,7 @@ class PullRunner:
         """
         report = self.context.reusable.take_report(pull_fingerprint(self.pull))
         if report is not None:
-            self.context.events.emit("report.adopted", report_id=report.report_id)
+            self.context.events.emit(ReportAdopted(report_id=report.report_id))
             self._ordered.append(report)
         else:
             self.context.count_report(self.pull.dataset)
@@ -225,7 +224,7 @@ class PullRunner:
         elapsed_s = round(context.clock.monotonic() - began_s, 3)
         size_bytes = sum(file.bytes for file in table.files)
         context.events.emit(
-            "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
+            ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part)
         )
         part = ConvertedPull(self.pull, report, execution, stored, table, self.bounds)
         await self._note("converted", **to_ledger(part, columns=self.columns))
@@ -327,7 +326,7 @@ class PullRunner:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
                 self.context.http.tally.retried += 1
-                self.context.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
+                self.context.events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
         raise AssertionError("the last round returns or raises")
 
     def _clear_download(self) -> None:
@@ -368,7 +367,7 @@ class PullRunner:
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
-        self.context.events.emit("pull.stepped", step=step.value, part=self._part)
+        self.context.events.emit(PullStepped(step=step.value, part=self._part))
         with self._timer.during(step):
             yield
 
