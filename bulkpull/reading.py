@@ -15,6 +15,7 @@ from bulkpull.output.integrity import location_problem
 from bulkpull.output.manifest import Current, CurrentSnapshot
 from bulkpull.output.past import known_runs, published_by
 from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     folder = check_folder(output)
     if not isinstance(dataset, str):
         raise SettingsError("`dataset` takes a name", why=f"it is of type {type(dataset).__name__}")
-    published = Current.load(folder).datasets
+    store = LocalStore(folder)
+    published = Current.load(store).datasets
     known = load_catalog().find(dataset)
     name = known.name if known else {name.casefold(): name for name in published}.get(dataset.casefold(), dataset)
     if name not in published:
@@ -35,11 +37,11 @@ def scan(output: str | Path, dataset: str, *, runs: str | Iterable[str] | None =
     if runs is not None:
         from bulkpull.output.scan_sources import scan_runs  # noqa: PLC0415 - it imports polars
 
-        return scan_runs(folder, name, runs=[runs] if isinstance(runs, str) else list(runs))
+        return scan_runs(store, name, runs=[runs] if isinstance(runs, str) else list(runs))
     from bulkpull.output.scan import scan_files  # noqa: PLC0415 - it imports polars, half a second
 
-    _check_whole(folder, name, published[name])
-    return scan_files([folder / file for file in published[name].files])
+    _check_whole(store, name, published[name])
+    return scan_files([Path(file) for file in published[name].files], source=store.source)
 
 
 def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
@@ -49,17 +51,18 @@ def current_snapshots(folder: Path) -> dict[str, CurrentSnapshot]:
     Raises:
         DiskTrouble: `current.json` is damaged, or a file of a snapshot is missing.
     """
-    published = Current.load(folder).datasets
+    store = LocalStore(folder)
+    published = Current.load(store).datasets
     for name, snapshot in published.items():
-        _check_whole(folder, name, snapshot)
+        _check_whole(store, name, snapshot)
     return published
 
 
-def _check_whole(folder: Path, name: str, snapshot: CurrentSnapshot) -> None:
+def _check_whole(store: LocalStore, name: str, snapshot: CurrentSnapshot) -> None:
     for file in snapshot.files:
-        if (what := location_problem(folder, file)) is not None:
+        if (what := location_problem(store, file)) is not None:
             raise DiskTrouble(
-                f"the snapshot of {name} in {folder} is no longer complete",
+                f"the snapshot of {name} in {store} is no longer complete",
                 why=f"{file}: {what}",
                 fix="`bulkpull runs verify` shows what else is damaged, and the next export publishes it again",
             )
@@ -67,13 +70,13 @@ def _check_whole(folder: Path, name: str, snapshot: CurrentSnapshot) -> None:
 
 def status(output: str | Path) -> Sequence[Freshness]:
     """What `bulkpull.status` gives; errors as there."""
-    return find_freshness(check_folder(output), now=datetime.now(UTC))
+    return find_freshness(LocalStore(check_folder(output)), now=datetime.now(UTC))
 
 
 def verify(output: str | Path, *, run: str | None = None, quick: bool = False) -> Findings:
     """What `bulkpull.verify` gives; arguments and errors as there. Runs outside of an event loop."""
     folder = check_folder(output)
-    verifier = Verifier(folder, quick=quick, ask_ledger=partial(published_by, folder))
+    verifier = Verifier(LocalStore(folder), quick=quick, ask_ledger=partial(published_by, folder))
     if run is None:
         return verifier.verify_all()
     return verifier.verify_run(resolve_run_id(run, known=known_runs(folder), output=folder))

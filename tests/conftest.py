@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from certificates import loopback_authority
 from hypothesis import settings
 from in_process import without_child_processes
 
-# No test may fail because the machine is busy.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
+# No test may fail because the machine is busy. TRIALS=all gives every property Hypothesis's own number of examples.
+settings.register_profile("few", deadline=None, max_examples=30)
+settings.register_profile("all", deadline=None)
+settings.load_profile("all" if os.environ.get("TRIALS") == "all" else "few")
+
+# Programs that tests start compile the package once, also where the machine's owner wants no bytecode kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _numbers = itertools.count()
+_own_folder: TemporaryDirectory[str] | None = None
+
+
+def pytest_configure() -> None:
+    """
+    Let this process and all that it starts trust one authority, that of the tests, instead of the system's.
+
+    Every run and every start of the program reads all of them, which takes longer than a small export.
+    """
+    global _own_folder  # noqa: PLW0603 - lives as long as the process
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the first process has done it for all
+    _own_folder = TemporaryDirectory(prefix="bulkpull-tests-")
+    trusted = Path(_own_folder.name)
+    (trusted / "authority.pem").write_bytes(loopback_authority()[1])
+    (trusted / "none").mkdir()
+    os.environ |= {"SSL_CERT_FILE": str(trusted / "authority.pem"), "SSL_CERT_DIR": str(trusted / "none")}
 
 
 @pytest.fixture(autouse=True)

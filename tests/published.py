@@ -24,6 +24,7 @@ from bulkpull.output.manifest import (
     Tool,
     status_of,
 )
+from bulkpull.output.store import LocalStore
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -59,9 +60,9 @@ def publish(
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     if is_current:
-        current = Current.load(output)
+        current = Current.load(LocalStore(output))
         current.datasets[dataset] = CurrentSnapshot(run_id=run_id, rows=frame.height, files=[file.path])
-        current.save(output)
+        current.save(LocalStore(output))
         (output / "latest").mkdir(exist_ok=True)
         replace_symlink(output / "latest" / dataset, f"../datasets/{dataset}/run={run_id}")
     columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in frame.schema.items()]
@@ -88,7 +89,7 @@ def write_manifest(
         requests=Requests(total=3),
         datasets=list(records),
     )
-    manifest.save(output)
+    manifest.save(LocalStore(output))
     return manifest
 
 

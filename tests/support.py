@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import os
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,6 +40,15 @@ def can_act(letter: str) -> bool:
 API = "https://api.partnercenter.microsoft.com/insights/v1/mpn"
 TOKEN_URL = "https://login.microsoftonline.com/contoso.example/oauth2/token"
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+THOROUGH = os.environ.get("TRIALS") == "all"
+"""Whether the suite takes its long form: every repetition and every example."""
+
+
+def examples(full: int) -> int:
+    """How many examples a property gets: all in the suite's long form, else a fifth, but twenty at least."""
+    return full if THOROUGH else max(min(full, 20), full // 5)
 
 
 class FakeClock:

@@ -24,6 +24,7 @@ from bulkpull.output.layout import Layout
 from bulkpull.output.ledger import Ledger, RunEntry, opened_ledger
 from bulkpull.output.lock import find_writer
 from bulkpull.output.manifest import Current
+from bulkpull.output.store import LocalStore
 
 # The service's own number, where it limits one-off reports at all (behaviour 85).
 _ONE_OFF_REPORTS = 5
@@ -99,11 +100,12 @@ def _check_room(settings: Settings) -> CheckResult:
     """By the rule that an export applies: of what is published, and before the first export of the twenty."""
     output = settings.output
     try:
-        datasets = list(Current.load(output).datasets) or [dataset.name for dataset in load_catalog().standard]
+        datasets = list(Current.load(LocalStore(output)).datasets)
     except BulkpullError as error:
         return problem_from("disk", error)
     except OSError:
         return unchecked("disk", "the output folder cannot be read")
+    datasets = datasets or [dataset.name for dataset in load_catalog().standard]
     room = estimate_room(output, datasets, settings=settings, place=_nearest(output))
     facts = {"free_bytes": room.free_bytes + RESERVE_BYTES, "needed_bytes": room.needed_bytes + RESERVE_BYTES}
     message = (

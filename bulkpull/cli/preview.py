@@ -155,12 +155,11 @@ _Found = tuple[str | None, str | None, str | None]
 async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, common: CommonOptions) -> _Found:
     """A dataset, or a query of the settings by its name."""
     from bulkpull.insights import requests  # slow to load, as the next
-    from bulkpull.pipeline.request import create_request, plan_from_offered
+    from bulkpull.pipeline.request import create_request, load_offer, plan_request
 
-    offered = await client.get_datasets()
-    plan = await plan_from_offered(
-        create_request((name,), settings=settings), client, offered=offered, settings=settings
-    )
+    request = create_request((name,), settings=settings)
+    offer = await load_offer(request, client)
+    plan = plan_request(request, offer, settings=settings)
     if not plan.pulls:
         raise NotOffered(plan.unavailable[0].reason)
     pull = plan.pulls[0]
@@ -174,7 +173,7 @@ async def _of_dataset(client: InsightsClient, name: str, *, settings: Settings, 
     if equal:
         return pull.dataset, equal[0].query_id, equal[0].text
     for query in stored:
-        drift = find_query_drift(query.text, offered=offered)
+        drift = find_query_drift(query.text, offered=offer.datasets)
         if query.is_system and drift and drift.dataset.casefold() == pull.offered.name.casefold() and not drift.missing:
             print_note("the query of all columns is too long for a preview: this is the service's own query", common)
             return pull.dataset, query.query_id, query.text

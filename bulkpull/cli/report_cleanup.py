@@ -22,6 +22,7 @@ from bulkpull.model import Report
 from bulkpull.output.ledger import STANDING, Ledger, RunEntry
 from bulkpull.output.owner import check_owner
 from bulkpull.output.past import ask_ledger
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.naming import parse_report_name
 from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, remember_reports, unused_reports
 from bulkpull.pipeline.report_memory import ReportMemory
@@ -34,8 +35,10 @@ def delete_orphans(older_than: timedelta, *, yes: bool, settings: Settings, comm
     Delete the one-off reports of exports that nobody waits for any more; without `yes`, only show them.
 
     Raises:
+        SettingsError: The output folder belongs to another account, so its runs do not say which reports are needed.
         LedgerError: The local runs cannot be read, so it is unknown which reports are still needed.
     """
+    check_owner(LocalStore(settings.output.absolute()), settings.account)
     runs = ask_ledger(settings.output, Ledger.runs) or []
 
     async def fetch(client: InsightsClient) -> tuple[list[Report], datetime]:
@@ -56,7 +59,7 @@ def delete_unused(*, yes: bool, settings: Settings, common: CommonOptions) -> in
         LedgerError: The ledger cannot be read, so it is unknown which reports belong to the folder.
         BulkpullError: The service does not list the reports; nothing is deleted on a guess.
     """
-    check_owner(settings.output.absolute(), settings.account)
+    check_owner(LocalStore(settings.output.absolute()), settings.account)
     memories, used = ask_ledger(settings.output, reports_of_last_night) or ({}, set())
     listed = call_service(InsightsClient.list_reports, settings=settings, common=common)
     if listed is None:

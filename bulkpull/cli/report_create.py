@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.batch import QUERIES
@@ -19,8 +20,8 @@ from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.days import window_of
 from bulkpull.errors import AccessDenied, BulkpullError, ListNotTold, SettingsError
-from bulkpull.insights import requests
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.orders import ReportChange, ReportOrder
 from bulkpull.insights.validation import LONGEST_TEXT, earliest_start
 from bulkpull.model import OfferedDataset, Pull, Query, Report, Window
 from bulkpull.pipeline.naming import is_ours, query_name
@@ -54,20 +55,18 @@ def create_report(spec: ReportSpec, *, demo: bool, common: CommonOptions) -> Rep
                 pull = _pull(spec.dataset, offered, settings=settings, window=window)
                 if window is not None and pull.window is None:
                     print_note(f"{pull.dataset} has no time axis: --since and --until change nothing", common)
-                arguments = _arguments(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
-                # Check everything before a query is created.
-                requests.create_report(query_id=pull.dataset, now=now, **arguments)
+                order = _order(spec, title=pull.dataset, dataset=pull.offered, window=window, now=now)
+                order.check(now=now)  # before a query is created
                 query = await _own_query(client, pull)
             else:
                 query = await _stored_query(client, spec.query_id or "")
                 dataset = dataset_of(query.text, offered)
-                title = query.name
-                arguments = _arguments(spec, title=title, dataset=dataset, window=window, now=now)
+                order = _order(spec, title=query.name, dataset=dataset, window=window, now=now)
             if spec.at_once and spec.callback_url is not None:
                 print_note("a report that runs once may end without a callback: check its execution as well", common)
             with suppress(AccessDenied, ListNotTold):
-                await client.get_reports(name=arguments["name"])  # existing ones are not the new report
-            return await client.create_report(query_id=query.query_id, **arguments)
+                await client.get_reports(name=order.name)  # existing ones are not the new report
+            return await client.create_report(replace(order, query_id=query.query_id))
 
         return call_service(create, settings=settings, common=common, names=names)
 
@@ -102,8 +101,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
         offered = await client.get_datasets() if change.every is not None and report.query_text else []
         dataset = next(iter(_datasets_of_query(report.query_text or "", offered)), None)
         callback_url = _given_or(change.callback_url, report.callback_url)
-        changed = await client.update_report(
-            report.report_id,
+        order = ReportChange(
             name=_given_or(change.name, report.name).strip(),
             start_at=start_at,
             description=_given_or(change.description, report.description),
@@ -115,6 +113,7 @@ def update_report(report_id: str, change: ReportUpdate, *, common: CommonOptions
             # The method goes with its address.
             callback_method=_method(change) or (report.callback_method if callback_url else None),
         )
+        changed = await client.update_report(report.report_id, order)
         _check_removed(change, changed)
         return changed
 
@@ -153,22 +152,24 @@ def dataset_of(query_text: str, offered: Sequence[OfferedDataset]) -> OfferedDat
     return _datasets_of_query(query_text, offered)[0]
 
 
-def _arguments(
+def _order(
     spec: ReportSpec, *, title: str, dataset: OfferedDataset, window: Window | None, now: datetime
-) -> dict[str, Any]:
-    return {
-        "name": spec.name.strip() if spec.name is not None else automatic_name(title, now=now),
-        "description": spec.description,
-        "execute_now": spec.at_once,
-        "window": window,
-        "start_at": None if spec.at_once else spec.start_at or earliest_start(now),
-        "recurrence_h": spec.every,
-        "recurrence_count": spec.times,
-        "minimum_recurrence_h": dataset.minimum_recurrence_h,
-        "format": spec.file_format.value,
-        "callback_url": spec.callback_url,
-        "callback_method": _method(spec),
-    }
+) -> ReportOrder:
+    """The order for `spec`, with the dataset's name in place of the query's id until there is a query."""
+    return ReportOrder(
+        name=spec.name.strip() if spec.name is not None else automatic_name(title, now=now),
+        query_id=dataset.name,
+        description=spec.description,
+        execute_now=spec.at_once,
+        window=window,
+        start_at=None if spec.at_once else spec.start_at or earliest_start(now),
+        recurrence_h=spec.every,
+        recurrence_count=spec.times,
+        minimum_recurrence_h=dataset.minimum_recurrence_h,
+        format=spec.file_format.value,
+        callback_url=spec.callback_url,
+        callback_method=_method(spec),
+    )
 
 
 def automatic_name(title: str, *, now: datetime) -> str:

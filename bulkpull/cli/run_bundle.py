@@ -31,6 +31,7 @@ from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.layout import Layout
 from bulkpull.output.past import ask_ledger, known_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
+from bulkpull.output.store import LocalStore
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _SURROUNDINGS = ("LANG", "LC_ALL", "TZ", "TERM", "NO_COLOR", "PYTHONUTF8")
@@ -88,7 +89,7 @@ def _log(folder: Path, run_id: str) -> list[str]:
 
 
 def _manifest(folder: Path, run_id: str) -> dict[str, Any] | None:
-    manifest = load_manifest(folder, run_id)
+    manifest = load_manifest(LocalStore(folder), run_id)
     return manifest.as_dict() if manifest else None
 
 

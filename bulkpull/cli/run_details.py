@@ -17,6 +17,7 @@ from bulkpull.output.ledger import Ledger, RunEnding, RunEntry, StepEntry
 from bulkpull.output.manifest import DatasetRecord, Manifest
 from bulkpull.output.past import ask_ledger, known_runs
 from bulkpull.output.run_history import load_manifest, resolve_run_id
+from bulkpull.output.store import LocalStore
 from bulkpull.redact import printable
 
 UNFINISHED = "unfinished"
@@ -51,7 +52,7 @@ def show_run(run: str | None, *, folder: Path, as_json: bool, verbose: bool = Fa
         LedgerError: Neither the ledger nor a manifest can be read.
     """
     run_id = resolve_run_id(run, known=known_runs(folder), output=folder)
-    manifest = load_manifest(folder, run_id)
+    manifest = load_manifest(LocalStore(folder), run_id)
     facts = LedgerFacts()
     # A run with a manifest can be shown without the ledger.
     with suppress(*(LedgerError,) if manifest else ()):

@@ -14,6 +14,7 @@ from bulkpull.cli.stdio import print_data, print_json
 from bulkpull.formatting import format_size, join_some, plural
 from bulkpull.output.past import known_runs, published_by
 from bulkpull.output.run_history import resolve_run_id
+from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Findings, Verifier
 from bulkpull.redact import printable
 
@@ -33,7 +34,7 @@ def verify_output(
         SettingsError: There is no such run.
     """
     verifier = Verifier(
-        folder,
+        LocalStore(folder),
         quick=quick,
         ask_ledger=partial(published_by, folder),
         queries=queries,
@@ -70,7 +71,7 @@ def verify_output(
 def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
     looked_at = f"{plural(findings.snapshots, 'snapshot')} checked"
     if findings.troubles:
-        number = plural(len(findings.troubles), "trouble")
+        number = plural(len(findings.troubles), "problem")
         write_error(common, f"{number} found, {looked_at}", fix="each line above has a next step", exit_code=DAMAGED)
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"

@@ -21,7 +21,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.foreign_text import escaped_json
 from bulkpull.formatting import format_clock
-from bulkpull.output.atomic_files import disk_errors, sync_folder, to_disk_error
+from bulkpull.output.atomic_files import disk_errors, to_disk_error
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -172,31 +172,28 @@ def forget(
     """
     import anyio  # slow to load, as all of these
 
-    from bulkpull.output.layout import Layout
     from bulkpull.output.manifest import Current
-    from bulkpull.output.store import LocalStore
+    from bulkpull.output.store import INSIDE, LocalStore
 
     folder = load_settings(common, output=output).output.absolute()
-    layout = Layout(folder)
+    store = LocalStore(folder)
     now = iso_utc(datetime.now(UTC))
     known = load_catalog().find(dataset)
     wanted = known.name if known else dataset.strip()
-    if wanted.casefold() not in {name.casefold() for name in Current.load(folder).datasets}:
-        there = ", ".join(sorted(Current.load(folder).datasets)) or "nothing"
+    if wanted.casefold() not in {name.casefold() for name in Current.load(store).datasets}:
+        there = ", ".join(sorted(Current.load(store).datasets)) or "nothing"
         raise SettingsError(f"{wanted} is not current in {folder}", fix=f"current there: {there}")
 
     async def remove() -> str:
-        async with LocalStore(folder).lock(since=now):
-            current = Current.load(folder)
+        async with store.lock(since=now):
+            current = Current.load(store)
             name = next(name for name in current.datasets if name.casefold() == wanted.casefold())
             del current.datasets[name]
             current.forgotten[name] = current.updated_at = now
             with disk_errors(folder):
-                current.save(folder)
-                link = layout.latest_link(name)
-                if link.is_symlink():
-                    link.unlink()
-                    sync_folder(link.parent)
+                current.save(store)
+                if store.link_target(INSIDE.latest_link(name)) is not None:
+                    store.delete(INSIDE.latest_link(name))
             return name
 
     name = anyio.run(remove)

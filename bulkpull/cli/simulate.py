@@ -83,6 +83,9 @@ def simulate(
     mfa: Annotated[Mfa | None, typer.Option(help="Where a second factor is required.")] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Columns differ from the published ones.")] = False,
     extras: Annotated[bool, typer.Option("--extras", help="Also list all other documented datasets.")] = False,
+    tenant: Annotated[
+        list[str] | None, typer.Option(help="A further tenant with reports and rows of its own; may be repeated.")
+    ] = None,
     key_casing: Annotated[KeyCasing | None, typer.Option(help="Casing of the keys in replies.")] = None,
     page_size: Annotated[int | None, typer.Option(min=1, help="Records per page of a listing.")] = None,
     fault: Annotated[
@@ -118,6 +121,7 @@ def simulate(
         "mfa": mfa and mfa.value,
         "drift": drift or None,
         "extras": extras or None,
+        "further_tenants": tuple(tenant) if tenant else None,
         "key_casing": key_casing and key_casing.value,
         "page_size": page_size,
     }

@@ -63,11 +63,12 @@ def status(
     A run that finds no new data still counts as a check. Reads the output folder only; needs no credentials.
     """
     from bulkpull.output.freshness import find_freshness  # slow to load
+    from bulkpull.output.store import LocalStore
 
     settings = load_settings(common, output=output)
     folder = settings.output
     now = datetime.now(UTC)
-    found = find_freshness(folder, now=now)
+    found = find_freshness(LocalStore(folder), now=now)
     queries = [query.name for query in settings.queries]
     chosen = _pick(datasets, found, queries=queries) if datasets else found
     # A custom query is expected in every nightly run only if the settings name it.
@@ -104,7 +105,7 @@ def status(
 
 def _note_shrunk(chosen: Sequence[Freshness], *, common: CommonOptions) -> None:
     """Name the datasets whose snapshot has far fewer rows than the one before."""
-    from bulkpull.pipeline.publish import describe_shrink  # slow to load
+    from bulkpull.pipeline.publish_notes import describe_shrink  # slow to load
 
     for dataset in chosen if not common.quiet else ():
         if dataset.rows is not None and dataset.rows_before is not None:

@@ -8,7 +8,7 @@ One async method per call of the Insights API.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,19 +22,27 @@ from bulkpull.errors import (
     NotConnected,
     ReportingError,
     TransferError,
-    UnexpectedReply,
 )
+from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
 from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
 from bulkpull.insights.error_mapping import GatewayTimeout
 from bulkpull.insights.idempotent_create import Created, Made, create_once
+from bulkpull.insights.listings import ListingReader, folded, matches, required_names
 from bulkpull.insights.lookup import SharedLookup
-from bulkpull.insights.lost_creation import CLOCK_MARGIN, UNKNOWN_CLOCK_MARGIN, Placed, RequestedQuery, RequestedReport
+from bulkpull.insights.lost_creation import (
+    CLOCK_MARGIN,
+    UNKNOWN_CLOCK_MARGIN,
+    Placed,
+    is_answered_by_query,
+    is_answered_by_report,
+)
+from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.insights.requests import Call
-from bulkpull.insights.responses import Envelope, Read
+from bulkpull.insights.responses import Envelope
 from bulkpull.insights.session import ApiSession
-from bulkpull.model import Execution, OfferedDataset, Query, Report, Window
+from bulkpull.model import Execution, OfferedDataset, Query, Report
 from bulkpull.transport.http import AnswerOverdue, Http
 from bulkpull.transport.pacer import RateLimiter, Urgency
 from bulkpull.transport.retry import Retrier
@@ -69,6 +77,7 @@ class InsightsClient:
         self._session = ApiSession(
             http=http, auth=auth, pacer=pacer, retrier=retrier, api_base_url=api_base_url, clock=clock
         )
+        self._listings = ListingReader(self._session, events=events)
         self._retrier = retrier
         self._lost_queries = SharedLookup(self._list_queries, clock=clock)
         self._lost_reports = SharedLookup(self._list_reports, clock=clock)
@@ -76,7 +85,7 @@ class InsightsClient:
         self._clock = clock
         self._events = events
         self._list_notes: tuple[str, ...] = ()
-        self._told_ids: set[str] = set()
+        self._listed_ids: set[str] = set()
 
     @property
     def correlation_id(self) -> str:
@@ -134,10 +143,10 @@ class InsightsClient:
         if nameless := len(read) - len(datasets):
             note = f"the service lists {plural(nameless, 'dataset')} without a name, left out"
             self._list_notes = (note,)
-            self._events.warn("list.odd", reason=note)
+            self._events.emit(ListOdd(reason=note))
         else:
             self._list_notes = ()
-        return [dataset for dataset in datasets if _matches(name, dataset.name)]
+        return [dataset for dataset in datasets if matches(name, dataset.name)]
 
     async def get_queries(
         self,
@@ -164,15 +173,15 @@ class InsightsClient:
         call = requests.list_queries(
             name=name, query_id=query_id, include_system=include_system, only_system=only_system
         )
-        wanted = _looked_for(name, whole=whole)
-        items = await self._listed(call, retry=retry)
-        queries = self._read_listing(items, responses.read_query, what="queries", wanted=wanted)
-        self._told_ids.update(query.query_id for query in queries)
+        required = required_names(name, whole=whole)
+        items = await self._listings.items(call, retry=retry)
+        queries = self._listings.read(items, responses.read_query, what="queries", required=required)
+        self._listed_ids.update(query.query_id for query in queries)
         return [
             query
             for query in queries
-            if _matches(name, query.name)
-            and _matches(query_id, query.query_id)
+            if matches(name, query.name)
+            and matches(query_id, query.query_id)
             and (include_system or only_system if query.is_system else not only_system)
         ]
 
@@ -192,20 +201,21 @@ class InsightsClient:
 
         Source: Create Report Query API.
         """
-        call = requests.create_query(name=name, text=text, description=description)
+        order = QueryOrder(name=name, text=text, description=description)
+        call = requests.create_query(order)
         placed = self._placed(name_is_unique=False)
-        order = RequestedQuery(name=name, text=text, description=description)
 
         async def find() -> list[Query]:
-            return [query for query in await self._lost_queries.find(name) if order.is_answered_by(query, placed)]
+            found = await self._lost_queries.find(name)
+            return [query for query in found if is_answered_by_query(order, query, placed)]
 
         made = await self._create_once(call, read=responses.read_query, find=find)
-        self._told_ids.add(made.one.query_id)
+        self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
-            self._events.emit("query.adopted", query_id=made.one.query_id)
-        for duplicates in made.duplicates or ():
+            self._events.emit(QueryAdopted(query_id=made.one.query_id))
+        for duplicate in made.duplicates or ():
             # Another machine may have stored the same query at the same time, and use it.
-            self._events.warn("query.doubled", query_id=duplicates.query_id)
+            self._events.emit(QueryDoubled(query_id=duplicate.query_id))
         return made.one
 
     async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
@@ -255,21 +265,7 @@ class InsightsClient:
         return None if envelope is None else [dict(item) for item in envelope.items]
 
     async def create_report(
-        self,
-        *,
-        name: str,
-        query_id: str,
-        description: str | None = None,
-        execute_now: bool = True,
-        window: Window | None = None,
-        start_at: datetime | None = None,
-        recurrence_h: int | None = None,
-        recurrence_count: int | None = None,
-        minimum_recurrence_h: int | None = None,
-        format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
-        callback_url: str | None = None,
-        callback_method: str | None = None,
-        name_is_unique: bool = False,
+        self, order: ReportOrder | None = None, *, name_is_unique: bool = False, **fields: Any
     ) -> Report:
         """
         Order a report; after a doubtful answer the one that it brought is taken (event `report.adopted`).
@@ -277,16 +273,9 @@ class InsightsClient:
         What else is there is never taken for it: `lost_creation` says which is which.
 
         Args:
-            name: Up to 256 characters without semicolon.
+            order: What is ordered, or its attributes by keyword: `create_report(name=…, query_id=…)`.
             name_is_unique: No other order bears this name, whoever places it, so that a second report of that name
                 is a spare, to be deleted.
-            execute_now: Once, at once; otherwise from `start_at` (four hours ahead) every `recurrence_h` hours.
-            window: Overrides the query's TIMESPAN; one-off reports only (behaviour 83).
-            recurrence_count: Runs in all; `None` for endless.
-            minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`.
-            format: `csv` or `tsv`.
-            callback_url: A public https address that the service calls after success, as a hint (behaviour 100).
-            callback_method: `GET` or `POST`, which is the service's default.
 
         Raises:
             SettingsError: The service would refuse or ignore a part of it; nothing was sent.
@@ -295,50 +284,25 @@ class InsightsClient:
 
         Source: Create Report API.
         """
-        call = requests.create_report(
-            name=name,
-            query_id=query_id,
-            now=self.service_time(),
-            description=description,
-            execute_now=execute_now,
-            window=window,
-            start_at=start_at,
-            recurrence_h=recurrence_h,
-            recurrence_count=recurrence_count,
-            minimum_recurrence_h=minimum_recurrence_h,
-            format=format,
-            callback_url=callback_url,
-            callback_method=callback_method,
-        )
+        wanted = order or ReportOrder(**fields)
+        call = requests.create_report(wanted, now=self.service_time())
         placed = self._placed(name_is_unique=name_is_unique)
-        order = RequestedReport(
-            name=name,
-            query_id=query_id,
-            description=description,
-            execute_now=execute_now,
-            window=window,
-            start_at=start_at,
-            recurrence_h=recurrence_h,
-            recurrence_count=recurrence_count,
-            format=format,
-            callback_url=callback_url,
-            callback_method=callback_method,
-        )
 
         async def find() -> list[Report]:
-            return [report for report in await self._lost_reports.find(name) if order.is_answered_by(report, placed)]
+            found = await self._lost_reports.find(wanted.name)
+            return [report for report in found if is_answered_by_report(wanted, report, placed)]
 
         made = await self._create_once(call, read=responses.read_report, find=find)
-        self._told_ids.add(made.one.report_id)
+        self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
-            self._events.emit("report.adopted", report_id=made.one.report_id)
-        for duplicates in made.duplicates or ():
+            self._events.emit(ReportAdopted(report_id=made.one.report_id))
+        for duplicate in made.duplicates or ():
             if not name_is_unique:
-                self._events.warn("report.doubled", report_id=duplicates.report_id)
+                self._events.emit(ReportDoubled(report_id=duplicate.report_id))
                 continue
-            with _best_effort():
-                await self.delete_report(duplicates.report_id)
-                self._events.warn("report.deleted", report_id=duplicates.report_id)
+            with suppress(ReportingError, TransferError):  # not worth losing the dataset that it was made for
+                await self.delete_report(duplicate.report_id)
+                self._events.emit(ReportDeleted(report_id=duplicate.report_id, level=Level.WARNING))
         return made.one
 
     async def get_reports(
@@ -364,16 +328,16 @@ class InsightsClient:
         Source: Get Scheduled Reports API; behaviours 28 and 92.
         """
         call = requests.list_reports(report_id=report_id, name=name, query_id=query_id)
-        wanted = _looked_for(name, whole=whole)
-        items = await self._listed(_urgent(call, tidying=tidying), retry=retry)
-        reports = self._read_listing(items, responses.read_report, what="reports", wanted=wanted)
-        self._told_ids.update(report.report_id for report in reports)
+        required = required_names(name, whole=whole)
+        items = await self._listings.items(_urgent(call, tidying=tidying), retry=retry)
+        reports = self._listings.read(items, responses.read_report, what="reports", required=required)
+        self._listed_ids.update(report.report_id for report in reports)
         return [
             report
             for report in reports
-            if _matches(report_id, report.report_id)
-            and _matches(name, report.name)
-            and _matches(query_id, report.query_id)
+            if matches(report_id, report.report_id)
+            and matches(name, report.name)
+            and matches(query_id, report.query_id)
         ]
 
     async def list_reports(self, *, is_ours: Callable[[str], bool] = lambda _: False) -> list[Report] | None:
@@ -387,34 +351,21 @@ class InsightsClient:
             is_ours: Whether a report of that name is of use to the caller.
         """
         try:
-            items = await self._listed(requests.list_reports(report_id=None, name=None, query_id=None), retry=True)
-            reports = self._read_listing(items, responses.read_report, what="reports", wanted=is_ours)
+            items = await self._listings.items(
+                requests.list_reports(report_id=None, name=None, query_id=None), retry=True
+            )
+            reports = self._listings.read(items, responses.read_report, what="reports", required=is_ours)
         except (AccessDenied, ListNotTold):
             return None
-        self._told_ids.update(report.report_id for report in reports)
+        self._listed_ids.update(report.report_id for report in reports)
         return reports
 
-    async def update_report(
-        self,
-        report_id: str,
-        *,
-        name: str,
-        start_at: datetime,
-        description: str | None = None,
-        recurrence_h: int | None = None,
-        recurrence_count: int | None = None,
-        minimum_recurrence_h: int | None = None,
-        format: str | None = None,  # noqa: A002 -- the service's word, and keyword only
-        callback_url: str | None = None,
-        callback_method: str | None = None,
-    ) -> Report:
+    async def update_report(self, report_id: str, change: ReportChange | None = None, **fields: Any) -> Report:
         """
         Change a scheduled report; its query cannot be changed.
 
         Args:
-            start_at: Needed whatever changes, and at least four hours ahead.
-            recurrence_count: What becomes of it when it is left out is not documented; say it to keep it.
-            minimum_recurrence_h: The dataset's shortest recurrence, to be held against `recurrence_h`.
+            change: What changes, or its attributes by keyword: `update_report(report_id, name=…, start_at=…)`.
 
         Raises:
             SettingsError: The service would refuse a part of it; nothing was sent.
@@ -422,19 +373,7 @@ class InsightsClient:
 
         Source: Update Report API; behaviours 91 and 95.
         """
-        call = requests.update_report(
-            report_id,
-            name=name,
-            start_at=start_at,
-            now=self.service_time(),
-            description=description,
-            recurrence_h=recurrence_h,
-            recurrence_count=recurrence_count,
-            minimum_recurrence_h=minimum_recurrence_h,
-            format=format,
-            callback_url=callback_url,
-            callback_method=callback_method,
-        )
+        call = requests.update_report(report_id, change or ReportChange(**fields), now=self.service_time())
         envelope = await self._session.send_with_retry(self._session.request(call))
         return responses.read_report(responses.single_item(envelope, operation=call.operation))
 
@@ -508,41 +447,14 @@ class InsightsClient:
         for call in (replace(request, urgency=urgency) for request in asked):
             for page in await self._session.pages_if_any(call, retry=retry, most_pages=most_pages):
                 read = partial(responses.read_execution, data_redacted=page.data_redacted, now=self.service_time())
-                found += self._read_listing(page.items, read, what="executions")
-        reports, executions = _folded(report_ids), _folded(execution_ids or ())
+                found += self._listings.read(page.items, read, what="executions")
+        reports, executions = folded(report_ids), folded(execution_ids or ())
         return [
             execution
             for execution in found
             if execution.report_id.casefold() in reports
             and (not executions or execution.execution_id.casefold() in executions)
         ]
-
-    def _read_listing(
-        self,
-        items: Sequence[Mapping[str, Any]],
-        read: Callable[[Mapping[str, Any]], Read],
-        *,
-        what: str,
-        wanted: Callable[[str], bool] = lambda _: False,
-    ) -> list[Read]:
-        """
-        The entries of a listing; one that cannot be read costs itself alone, and a warning tells of it.
-
-        Args:
-            wanted: Whether an entry of that name is looked for: "cannot be read" must then not become "is not there".
-
-        Raises:
-            ListNotTold: One that is wanted cannot be read.
-            UnexpectedReply: No entry can be read.
-        """
-        found, unread = responses.read_all(items, read)
-        if unread:
-            for item in items:
-                if wanted(responses.name_in(item)):
-                    _read_or_refuse(read, item)
-            reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
-            self._events.warn("list.odd", reason=reason)
-        return found
 
     async def _list_queries(self, name: str | None) -> list[Query]:
         try:
@@ -570,22 +482,6 @@ class InsightsClient:
 
         return await create_once(make, find=find, endpoint=call.endpoint, retrier=self._retrier, clock=self._clock)
 
-    async def _listed(self, call: Call, *, retry: bool) -> list[Mapping[str, Any]]:
-        """
-        What a listing holds; nothing where the service says that nothing matches.
-
-        Raises:
-            ListNotTold: A page's list is null.
-        """
-        pages = await self._session.pages_if_any(call, retry=retry)
-        if any(page.is_null for page in pages):
-            raise ListNotTold(
-                f"cannot {call.operation}: the service does not report what exists",
-                why="its list is null, which is not an empty list",
-                fix="run it again; nothing was treated as missing",
-            )
-        return [item for page in pages for item in page.items]
-
     def _placed(self, *, name_is_unique: bool) -> Placed:
         """What is known at the moment in which an order is placed."""
         skew_s, margin = self.clock_skew_s, CLOCK_MARGIN
@@ -593,33 +489,8 @@ class InsightsClient:
             # A name of its own is proof enough: then whichever clock is behind counts, and an order placed before.
             skew_s, margin = min(0.0, skew_s or 0.0), UNKNOWN_CLOCK_MARGIN
         not_before = self._clock.now() + timedelta(seconds=skew_s) - margin
-        return Placed(not_before=not_before, known_ids=frozenset(self._told_ids), name_is_unique=name_is_unique)
-
-
-def _read_or_refuse(read: Callable[[Mapping[str, Any]], object], item: Mapping[str, Any]) -> None:
-    try:
-        read(item)
-    except UnexpectedReply as error:
-        raise ListNotTold(error.what, why=error.why, fix="run it again; nothing was treated as missing") from None
+        return Placed(not_before=not_before, known_ids=frozenset(self._listed_ids), name_is_unique=name_is_unique)
 
 
 def _urgent(call: Call, *, tidying: bool) -> Call:
     return replace(call, urgency=Urgency.TIDYING) if tidying else call
-
-
-def _best_effort() -> AbstractContextManager[None]:
-    """For what is made besides: it is not worth losing the dataset that it was made for."""
-    return suppress(ReportingError, TransferError)
-
-
-def _looked_for(name: str | None, *, whole: bool) -> Callable[[str], bool]:
-    """Whether an entry of that name must not be left out of a listing."""
-    return lambda found: whole or (name is not None and _matches(name, found))
-
-
-def _matches(wanted: str | None, found: str) -> bool:
-    return wanted is None or wanted.strip().casefold() == found.strip().casefold()
-
-
-def _folded(ids: Sequence[str]) -> set[str]:
-    return {item_id.strip().casefold() for item_id in ids}

@@ -13,7 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bulkpull.model import Query, Report, ReportStatus, Window
+from bulkpull.insights.orders import QueryOrder, ReportOrder
+from bulkpull.model import Query, Report, ReportStatus
 from bulkpull.query import normalise
 
 # Between the clock of a gateway, whose `Date` is known, and that of the machine that stores what was made.
@@ -47,65 +48,40 @@ class Placed:
         return its_id not in self.known_ids and created_at is not None and created_at >= self.not_before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedQuery:
-    """A query to create."""
-
-    name: str
-    text: str
-    description: str | None = None
-
-    def is_answered_by(self, query: Query, placed: Placed) -> bool:
-        """Whether `query` is the result of this request."""
-        return (
-            placed.may_have_brought(query.query_id, query.created_at)
-            and not query.is_system
-            and _same_text(query.name, self.name)
-            and normalise(query.text) == normalise(self.text)
-            and _stripped(query.description) == _stripped(self.description)
-        )
+def is_answered_by_query(order: QueryOrder, query: Query, placed: Placed) -> bool:
+    """Whether `query` is the result of this order."""
+    return (
+        placed.may_have_brought(query.query_id, query.created_at)
+        and not query.is_system
+        and _same_text(query.name, order.name)
+        and normalise(query.text) == normalise(order.text)
+        and _stripped(query.description) == _stripped(order.description)
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedReport:
-    """A report to create; `None` for a field that is not requested."""
+def is_answered_by_report(order: ReportOrder, report: Report, placed: Placed) -> bool:
+    """Whether `report` is the result of this order; an inactive schedule does not count (behaviour 89)."""
+    methods = {order.callback_method, report.callback_method}
+    return (
+        placed.may_have_brought(report.report_id, report.created_at)
+        and _same_text(report.name, order.name)
+        and _same_text(report.query_id, order.query_id)
+        and _stripped(report.description) == _stripped(order.description)
+        and report.execute_now == order.execute_now
+        and report.window == order.window
+        and (order.execute_now or _is_same_schedule(order, report))
+        # What the service adds or leaves out by itself says nothing against it.
+        and (report.format is None or report.format == order.format.casefold())
+        and _stripped(report.callback_url) == _stripped(order.callback_url)
+        and (None in methods or len({str(method).casefold() for method in methods}) == 1)
+    )
 
-    name: str
-    query_id: str
-    description: str | None = None
-    execute_now: bool = True
-    window: Window | None = None
-    start_at: datetime | None = None
-    recurrence_h: int | None = None
-    recurrence_count: int | None = None
-    format: str = "csv"
-    callback_url: str | None = None
-    callback_method: str | None = None
 
-    def is_answered_by(self, report: Report, placed: Placed) -> bool:
-        """Whether `report` is the result of this request; an inactive schedule does not count (behaviour 89)."""
-        return (
-            placed.may_have_brought(report.report_id, report.created_at)
-            and _same_text(report.name, self.name)
-            and _same_text(report.query_id, self.query_id)
-            and _stripped(report.description) == _stripped(self.description)
-            and report.execute_now == self.execute_now
-            and report.window == self.window
-            and (self.execute_now or self._is_same_schedule(report))
-            # What the service adds or leaves out by itself says nothing against it.
-            and (report.format is None or report.format == self.format.casefold())
-            and _stripped(report.callback_url) == _stripped(self.callback_url)
-            and (None in (self.callback_method, report.callback_method) or self._is_same_method(report))
-        )
-
-    def _is_same_schedule(self, report: Report) -> bool:
-        starts = report.start_at is None or self.start_at is None or abs(report.start_at - self.start_at) < _SAME_START
-        counts = max(report.recurrence_count or 0, 0) == (self.recurrence_count or 0)
-        is_active = report.status.casefold() == ReportStatus.ACTIVE.casefold()
-        return is_active and starts and counts and report.recurrence_h == self.recurrence_h
-
-    def _is_same_method(self, report: Report) -> bool:
-        return (report.callback_method or "").casefold() == (self.callback_method or "").casefold()
+def _is_same_schedule(order: ReportOrder, report: Report) -> bool:
+    starts = report.start_at is None or order.start_at is None or abs(report.start_at - order.start_at) < _SAME_START
+    counts = max(report.recurrence_count or 0, 0) == (order.recurrence_count or 0)
+    is_active = report.status.casefold() == ReportStatus.ACTIVE.casefold()
+    return is_active and starts and counts and report.recurrence_h == order.recurrence_h
 
 
 def _same_text(one: str, other: str) -> bool:

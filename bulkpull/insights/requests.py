@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.insights import validation
+from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder, without_none
 from bulkpull.insights.responses import chunked
-from bulkpull.model import Window
 from bulkpull.transport.pacer import Urgency
 from bulkpull.url_safety import join_address
 
@@ -26,8 +26,6 @@ LONGEST_ADDRESS = 1_800
 _REST_OF_PREVIEW = 150
 # The service gives up after 100 s (behaviour 79), and it is waited for until it says so.
 PREVIEW_PATIENCE_S = 130.0
-
-
 _NEXT_PAGE = "the address of the next page"
 
 
@@ -83,41 +81,36 @@ def _id(value: str) -> str:
     return quote(value.strip(), safe="")
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _flag(value: bool) -> str:  # noqa: FBT001 -- the flag is the whole subject
     return "true" if value else "false"
 
 
 def list_datasets(name: str | None) -> Call:
     """Source: Get All Datasets API."""
-    return Call("GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=_given(datasetName=name))
+    return Call(
+        "GET", "ScheduledDataset", "ScheduledDataset", "list the datasets", params=without_none(datasetName=name)
+    )
 
 
 def list_queries(*, name: str | None, query_id: str | None, include_system: bool, only_system: bool = False) -> Call:
     """Source: Get Report Queries API."""
-    params = _given(queryId=query_id and query_id.strip(), queryName=name)
+    params = without_none(queryId=query_id and query_id.strip(), queryName=name)
     params["includeSystemQueries"] = _flag(include_system or only_system)
     if only_system:
         params["includeOnlySystemQueries"] = _flag(True)
     return Call("GET", "ScheduledQueries", "ScheduledQueries", "list the queries", params=params)
 
 
-def create_query(*, name: str, text: str, description: str | None) -> Call:
+def create_query(order: QueryOrder) -> Call:
     """
-    A query to be stored.
-
     Raises:
-        SettingsError: The service would refuse its name or its text (behaviours 71 and 73).
+        SettingsError: The service would refuse its name or its text.
 
     Source: Create Report Query API.
     """
-    validation.check_query_text(name=name, text=text)
-    body = _given(Name=name, Description=description, Query=text)
-    operation = f"create the query {name!r}"
-    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=body, creates=True)
+    order.check()
+    operation = f"create the query {order.name!r}"
+    return Call("POST", "ScheduledQueries", "ScheduledQueries", operation, body=order.body(), creates=True)
 
 
 def delete_query(query_id: str) -> Call:
@@ -140,7 +133,7 @@ def preview_query(*, query_id: str | None, text: str | None, start: datetime | N
         raise SettingsError(
             "a query can be previewed by its id or by its text, not both", why="both or none were given"
         )
-    params = _given(
+    params = without_none(
         queryId=query_id and query_id.strip(),
         exportQuery=text,
         startTime=start and iso_utc(start),
@@ -161,118 +154,39 @@ def fits_into_address(query_text: str) -> bool:
 
 def list_reports(*, report_id: str | None, name: str | None, query_id: str | None) -> Call:
     """Source: Get Scheduled Reports API."""
-    params = _given(reportId=report_id and report_id.strip(), reportName=name, queryId=query_id and query_id.strip())
+    params = without_none(
+        reportId=report_id and report_id.strip(), reportName=name, queryId=query_id and query_id.strip()
+    )
     return Call("GET", "ScheduledReport", "ScheduledReport", "list the reports", params=params)
 
 
-def create_report(
-    *,
-    name: str,
-    query_id: str,
-    now: datetime,
-    description: str | None = None,
-    execute_now: bool = True,
-    window: Window | None = None,
-    start_at: datetime | None = None,
-    recurrence_h: int | None = None,
-    recurrence_count: int | None = None,
-    minimum_recurrence_h: int | None = None,
-    format: str = "csv",  # noqa: A002 -- the service's word, and keyword only
-    callback_url: str | None = None,
-    callback_method: str | None = None,
-) -> Call:
+def create_report(order: ReportOrder, *, now: datetime) -> Call:
     """
-    A report that runs once at once, or on a schedule.
-
     Args:
         now: The service's time, as far as it is known.
-        minimum_recurrence_h: The dataset's own, where it is known.
 
     Raises:
-        SettingsError: The service would refuse it (behaviours 81 to 94), or would ignore a part of it (82, 83).
+        SettingsError: The service would refuse it, or would ignore a part of it.
 
     Source: Create Report API.
     """
-    validation.check_texts(name=name, description=description)
-    validation.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
-    validation.check_format(format)
-    validation.check_callback(callback_url, callback_method)
-    if not query_id.strip():
-        raise SettingsError(f"the report {name!r} needs the id of a query")
-    if execute_now and (start_at is not None or recurrence_h is not None or recurrence_count is not None):
-        raise SettingsError(f"the report {name!r} cannot run at once and on a schedule", why="one excludes the other")
-    if not execute_now and (start_at is None or recurrence_h is None):
-        raise SettingsError(f"the scheduled report {name!r} needs a start and a recurrence")
-    if not execute_now and window is not None:
-        raise SettingsError(
-            f"the scheduled report {name!r} cannot have a window", why="the service ignores it for scheduled reports"
-        )
-    if window is not None:
-        validation.check_span(window.start, window.end)
-    validation.check_start(start_at, now=now)
-    body = _given(
-        ReportName=name,
-        Description=description,
-        QueryId=query_id.strip(),
-        StartTime=start_at and iso_utc(start_at),
-        ExecuteNow=execute_now,
-        QueryStartTime=window and iso_utc(window.start),
-        QueryEndTime=window and iso_utc(window.end),
-        RecurrenceInterval=recurrence_h,
-        RecurrenceCount=recurrence_count,
-        Format=format.lower(),
-        CallbackUrl=callback_url,
-        CallbackMethod=callback_method and callback_method.upper(),
-    )
-    operation = f"create the report {name!r}"
+    order.check(now=now)
     return Call(
-        "POST", "ScheduledReport", "ScheduledReport", operation, body=body, creates=True, urgency=Urgency.REPORT
+        "POST",
+        "ScheduledReport",
+        "ScheduledReport",
+        f"create the report {order.name!r}",
+        body=order.body(),
+        creates=True,
+        urgency=Urgency.REPORT,
     )
 
 
-def update_report(
-    report_id: str,
-    *,
-    name: str,
-    start_at: datetime,
-    now: datetime,
-    description: str | None = None,
-    recurrence_h: int | None = None,
-    recurrence_count: int | None = None,
-    minimum_recurrence_h: int | None = None,
-    format: str | None = None,  # noqa: A002 -- the service's word, and keyword only
-    callback_url: str | None = None,
-    callback_method: str | None = None,
-) -> Call:
-    """
-    Name and start are needed whatever changes, so the four hours count again (behaviour 95).
-
-    Args:
-        now, minimum_recurrence_h: As for `create_report`.
-        description, callback_url: An empty text is sent, to remove what is there; `None` is left out.
-
-    Raises:
-        SettingsError: The service would refuse it.
-
-    Source: Update Report API.
-    """
-    validation.check_texts(name=name, description=description)
-    validation.check_recurrence(hours=recurrence_h, count=recurrence_count, minimum_h=minimum_recurrence_h)
-    validation.check_format(format)
-    validation.check_callback(callback_url or None, callback_method)
-    validation.check_start(start_at, now=now)
-    body = _given(
-        ReportName=name,
-        Description=description,
-        StartTime=iso_utc(start_at),
-        RecurrenceInterval=recurrence_h,
-        RecurrenceCount=recurrence_count,
-        Format=format and format.lower(),
-        CallbackUrl=callback_url,
-        CallbackMethod=callback_method and callback_method.upper(),
-    )
+def update_report(report_id: str, change: ReportChange, *, now: datetime) -> Call:
+    """As `create_report`. Source: Update Report API."""
+    change.check(now=now)
     path = f"ScheduledReport/{_id(report_id)}"
-    return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=body)
+    return Call("PUT", path, "ScheduledReport", f"change the report {report_id.strip()}", body=change.body())
 
 
 def pause_report(report_id: str) -> Call:
@@ -314,7 +228,7 @@ def list_executions(
 
     Source: Get Report Executions API.
     """
-    params = _given(
+    params = without_none(
         executionId=";".join(execution_id.strip() for execution_id in execution_ids) if execution_ids else None,
         executionStatus=";".join(statuses) if statuses else None,
     )

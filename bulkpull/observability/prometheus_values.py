@@ -12,6 +12,7 @@ from bulkpull.observability.prometheus import EarlierMetrics, read_metrics, rend
 from bulkpull.output.atomic_files import write_atomically
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.run_history import load_manifest, run_start_time
+from bulkpull.output.store import LocalStore
 
 
 def write_numbers(path: Path, manifest: Manifest, *, output: Path) -> None:
@@ -59,15 +60,15 @@ def _remember(path: Path, folder: Path) -> EarlierMetrics:
         before = read_metrics(path.read_text(encoding="utf-8"), output=str(folder))
     current = Current()
     with suppress(OSError, DiskTrouble):
-        current = Current.load(folder)
-    success = {name: _made_at(folder, snapshot.run_id) for name, snapshot in current.datasets.items()}
+        current = Current.load(LocalStore(folder))
+    success = {name: _made_at(LocalStore(folder), snapshot.run_id) for name, snapshot in current.datasets.items()}
     for name, at in before.dataset_success.items():
         success[name] = max(at, success.get(name, at))
     rows = {name: snapshot.rows for name, snapshot in current.datasets.items()}
     return EarlierMetrics(before.run_success, success, rows)
 
 
-def _made_at(folder: Path, run_id: str) -> float:
-    made = load_manifest(folder, run_id)
+def _made_at(store: LocalStore, run_id: str) -> float:
+    made = load_manifest(store, run_id)
     moment = datetime.fromisoformat(made.finished_at) if made else run_start_time(run_id)
     return moment.timestamp()

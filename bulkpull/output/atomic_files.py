@@ -39,7 +39,7 @@ RESERVE_BYTES = 4 << 20
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path | str) -> Iterator[None]:
     """
     Turn the system's refusals into one sentence about `path`.
 
@@ -52,7 +52,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise to_disk_error(trouble, path) from trouble
 
 
-def to_disk_error(trouble: OSError, path: Path) -> DiskTrouble:
+def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
     """What the system refused, as an error that names the path and the next step."""
     if isinstance(trouble, NotBeneath):
         return DiskTrouble(
@@ -62,7 +62,8 @@ def to_disk_error(trouble: OSError, path: Path) -> DiskTrouble:
         )
     if trouble.errno in _NO_ROOM:
         return DiskTrouble(
-            f"no space left on the disk while writing {path}",
+            f"no space left on the disk of {platforms.mount_point(Path(path))}",
+            why=f"while writing {path}",
             fix="free some space (or point `output` at a larger disk), then run the same command again",
         )
     if trouble.errno in _NO_PERMISSION:

@@ -7,7 +7,6 @@ next run: every run begins with the clean-up of all published datasets.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from bulkpull.output.atomic_files import makedirs_durable, replace_symlink, sync_folder, to_disk_error, write_atomically
-from bulkpull.output.layout import LATEST, Layout, latest_target
+from bulkpull.output.atomic_files import to_disk_error
+from bulkpull.output.layout import LATEST, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot
-from bulkpull.output.no_follow import NotBeneath, remove_beneath
+from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.retention import retire_snapshots
-from bulkpull.output.store import LocalStore
+from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.output.views import MARK, script_of
 
 _RUN_COLUMN_LINES = """
@@ -94,12 +93,14 @@ class Undone:
         return f"published, but a clean-up step failed ({self.step}: {self.reason}); the next run does it"
 
 
-def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain: int, now: datetime) -> list[Undone]:
+def clean_up(
+    store: OutputStore, datasets: Iterable[str], *, current: Current, retain: int, now: datetime
+) -> list[Undone]:
     """
     Do all clean-up steps of datasets that are published; never raises for what the disk refuses.
 
     Args:
-        current: As it stands in `output`.
+        current: As it stands in the output.
         retain: As `retain_runs` says.
 
     Returns:
@@ -111,90 +112,81 @@ def clean_up(output: Path, datasets: Iterable[str], *, current: Current, retain:
         try:
             work()
         except OSError as trouble:
-            undone.append(Undone(dataset, step, to_disk_error(trouble, output).message))
+            undone.append(Undone(dataset, step, to_disk_error(trouble, str(store)).message))
 
     for dataset in datasets:
         snapshot = current.datasets.get(dataset)
         if snapshot is not None:
-            attempt(dataset, LATEST, partial(point_latest, output, dataset, snapshot=snapshot))
+            attempt(dataset, LATEST, partial(point_latest, store, dataset, snapshot=snapshot))
             retire = partial(
                 retire_snapshots,
-                LocalStore(output),
+                store,
                 dataset,
                 snapshot=snapshot,
                 retain=retain,
                 now=now,
-                foreign_runs=partial(foreign_runs, output),
+                foreign_runs=partial(foreign_runs, store),
             )
             attempt(dataset, "retention", retire)
-    attempt(None, "readme", partial(write_readme, output))
-    attempt(None, "views", partial(write_views, output, current=current))
-    attempt(None, "pointer", partial(sync_folder, output))
+    attempt(None, "readme", partial(write_readme, store))
+    attempt(None, "views", partial(write_views, store, current=current))
+    attempt(None, "pointer", store.sync)
     return undone
 
 
-def write_views(output: Path, *, current: Current) -> None:
+def write_views(store: OutputStore, *, current: Current) -> None:
     """
     Update `views.sql`; a file of that name that is not ours stays.
 
     Raises:
         OSError: The disk refused.
     """
-    path, wanted = Layout(output).views, script_of(current.datasets)
-    try:
-        there = path.read_text(encoding="utf-8") if path.is_file() else None
-    except ValueError:
-        return
-    if there == wanted or not current.datasets or (there is None and os.path.lexists(path)):
+    wanted, there = script_of(current.datasets), _read_text(store, INSIDE.views)
+    if there == wanted or not current.datasets or (there is None and store.exists(INSIDE.views)):
         return
     if there is None or there.startswith(MARK):
-        write_atomically(path, wanted)
+        store.put(INSIDE.views, wanted)
 
 
-def is_without_links(output: Path) -> bool:
+def is_without_links(store: OutputStore) -> bool:
     """Whether the last run found that the file system has no links, so that there is no `latest/`."""
-    return os.path.lexists(Layout(output).no_links_mark)
+    return store.exists(INSIDE.no_links_mark)
 
 
-def point_latest(output: Path, dataset: str, *, snapshot: CurrentSnapshot) -> None:
+def point_latest(store: OutputStore, dataset: str, *, snapshot: CurrentSnapshot) -> None:
     """
     Point `latest/<dataset>` to its current snapshot; without links in the file system, leave it out.
 
     Raises:
         OSError: The disk refused.
     """
-    layout = Layout(output)
-    folder, mark = layout.latest, layout.no_links_mark
-    link, target = layout.latest_link(dataset), latest_target(dataset, snapshot.run_id)
-    with suppress(OSError):
-        if os.readlink(link) == target:  # noqa: PTH115 - a path would lose the leading dots' spelling
-            return
-    makedirs_durable(folder, root=output)
-    if link.is_dir() and not link.is_symlink():
-        raise NotBeneath(f"{link} is a folder, not the link that it should be: what it holds is not kept up to date")
-    if replace_symlink(link, target):
-        remove_beneath(mark, root=mark.parent)
+    link, target = INSIDE.latest_link(dataset), latest_target(dataset, snapshot.run_id)
+    if store.link_target(link) == target:
         return
-    with suppress(OSError):
-        folder.rmdir()  # an empty one would only raise questions
-    mark.parent.mkdir(exist_ok=True)
-    mark.touch()
+    if store.put_link(link, target):
+        store.delete(INSIDE.no_links_mark)
+    else:
+        store.put(INSIDE.no_links_mark, "")
 
 
-def write_readme(output: Path) -> None:
+def write_readme(store: OutputStore) -> None:
     """
     Write or update the folder's README; a file that is not ours stays.
 
     Raises:
         OSError: The disk refused.
     """
-    path = Layout(output).readme
-    wanted = README_WITHOUT_LINKS if is_without_links(output) else README
-    try:
-        there = path.read_text(encoding="utf-8") if path.is_file() else None
-    except ValueError:
-        return
-    if there is None and os.path.lexists(path):
+    wanted = README_WITHOUT_LINKS if is_without_links(store) else README
+    there = _read_text(store, INSIDE.readme)
+    if there is None and store.exists(INSIDE.readme):
         return  # a folder or a pipe of that name is not ours
     if there is None or (there != wanted and there in _OUR_READMES):
-        write_atomically(path, wanted)
+        store.put(INSIDE.readme, wanted)
+
+
+def _read_text(store: OutputStore, name: Path) -> str | None:
+    """The text of a file, if it is one."""
+    with suppress(ValueError, NotBeneath):
+        content = store.read(name)
+        return None if content is None else content.decode("utf-8")
+    return None

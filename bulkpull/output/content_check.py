@@ -8,29 +8,29 @@ from pathlib import Path
 from bulkpull.conversion.formats import format_of
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.manifest import PublishedFile
-from bulkpull.output.no_follow import open_beneath
+from bulkpull.output.store import OutputStore
 from bulkpull.redact import printable
 
 
-def content_problem(file: PublishedFile, output: Path, *, dataset: str, run_id: str) -> str | None:
+def content_problem(file: PublishedFile, store: OutputStore, *, dataset: str, run_id: str) -> str | None:
     """The problem with the file's content (hash, rows, dataset or run), in words; `None` if there is none."""
     try:
-        with open_beneath(output, file.path) as opened:
+        with store.open(Path(file.path)) as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as refused:
         return f"it cannot be read: {refused.strerror or refused}"
     if digest != file.sha256:
         return "its content has changed: the SHA-256 differs from the published one"
-    rows, what = inspect_file(output / file.path, dataset=dataset, run_id=run_id)
+    rows, what = inspect_file(store, Path(file.path), dataset=dataset, run_id=run_id)
     if what is None and rows != file.rows:
         return f"it has {rows:,} rows, and the manifest tells {file.rows:,}"
     return what
 
 
-def inspect_file(path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
+def inspect_file(store: OutputStore, path: Path, *, dataset: str, run_id: str) -> tuple[int, str | None]:
     """The rows of a published file, and the problem if it is not of that dataset and run."""
     try:
-        footer = read_footer(path)
+        footer = read_footer(path, source=store.source(path))
     except (OSError, ValueError) as refused:
         return 0, f"it is not a {format_of(path).name} file: {printable(str(refused), most=200)}"
     found = footer.lineage.get("dataset"), footer.lineage.get("run_id")

@@ -20,8 +20,8 @@ from bulkpull.clock import is_ahead
 from bulkpull.conversion.read_table import read_footer
 from bulkpull.output.layout import RUN_ID
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, Manifest
-from bulkpull.output.no_follow import status_beneath
 from bulkpull.output.run_history import load_manifest, manifests, run_start_time
+from bulkpull.output.store import OutputStore
 
 State = Literal["current", "late", "missing", "unavailable"]
 
@@ -63,9 +63,9 @@ class Freshness:
         return "late" if too_old else "current"
 
 
-def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshness]:
+def find_freshness(store: OutputStore, *, now: datetime | None = None) -> list[Freshness]:
     """
-    Every dataset that is published in `output` or was requested in the newest run; reads only.
+    Every dataset that is published in the output or was requested in the newest run; reads only.
 
     What was forgotten since that run began is not expected any more.
 
@@ -76,15 +76,15 @@ def find_freshness(output: Path, *, now: datetime | None = None) -> list[Freshne
         DiskTrouble: `current.json` is damaged.
     """
     now = now or datetime.now(UTC)
-    pointer = Current.load(output)
+    pointer = Current.load(store)
     current = pointer.datasets
-    recent = manifests(output)
+    recent = manifests(store)
     newest = next(recent, None)
     asked = [record for record in newest.datasets if not _is_forgotten(record, newest, pointer)] if newest else []
     looks = last_looks(current, chain([newest] if newest else [], recent))
     names = dict.fromkeys([*(record.dataset for record in asked), *current])
     news = {record.dataset: record for record in asked}
-    return [_freshness(name, output, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
+    return [_freshness(name, store, current.get(name), news.get(name), looks.get(name), now=now) for name in names]
 
 
 def _is_forgotten(record: DatasetRecord, manifest: Manifest, pointer: Current) -> bool:
@@ -126,7 +126,7 @@ def _is_believed(record: DatasetRecord, *, now: datetime) -> bool:
 
 def _freshness(
     dataset: str,
-    output: Path,
+    store: OutputStore,
     snapshot: CurrentSnapshot | None,
     news: DatasetRecord | None,
     look: datetime | None,
@@ -140,7 +140,7 @@ def _freshness(
         return Freshness(dataset, unavailable=is_not_offered, reason=reason, source=news.source if news else None)
     began_at = run_start_time(snapshot.run_id) if RUN_ID.fullmatch(snapshot.run_id) else None
     # A run that is still under way, or was killed, has published without a manifest: it has looked since it began.
-    lineage = _lineage(output, snapshot.files)
+    lineage = _lineage(store, snapshot.files)
     generated_at = _moment(lineage.get("generated_at"))
     is_believed = "unbelieved_at" not in lineage and not (generated_at and is_ahead(generated_at, now=now))
     looks = [moment for moment in (look, began_at if is_believed else None) if moment is not None]
@@ -152,7 +152,7 @@ def _freshness(
         dataset,
         run_id=snapshot.run_id,
         rows=snapshot.rows,
-        rows_before=_rows_before(output, dataset, snapshot.run_id),
+        rows_before=_rows_before(store, dataset, snapshot.run_id),
         generated_at=generated_at if is_believed else None,
         published_at=published_at,
         checked_at=max(looks, default=None),
@@ -161,19 +161,19 @@ def _freshness(
     )
 
 
-def _rows_before(output: Path, dataset: str, run_id: str) -> int | None:
+def _rows_before(store: OutputStore, dataset: str, run_id: str) -> int | None:
     """What the manifest of the publishing run says of the rows before it."""
-    manifest = load_manifest(output, run_id)
+    manifest = load_manifest(store, run_id)
     records = manifest.datasets if manifest else ()
     return next((record.rows_before for record in records if record.dataset == dataset), None)
 
 
-def _lineage(output: Path, files: Sequence[str]) -> Mapping[str, str]:
+def _lineage(store: OutputStore, files: Sequence[str]) -> Mapping[str, str]:
     """The origin in the metadata of the first file; empty if the file is gone or damaged."""
     with suppress(OSError, ValueError):
-        for file in files[:1]:
-            status_beneath(output, file)  # a pipe would be waited for
-            return read_footer(output / file).lineage
+        for name in map(Path, files[:1]):
+            store.size_bytes(name)  # a pipe would be waited for
+            return read_footer(name, source=store.source(name)).lineage
     return {}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import (
@@ -23,9 +22,8 @@ from pydantic import (
 from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.foreign_text import writable
 from bulkpull.output.atomic_files import json_text
-from bulkpull.output.layout import Layout
 from bulkpull.output.no_follow import NotBeneath, inner_parts
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, OutputStore
 
 DatasetStatus = Literal["complete", "skipped", "unavailable", "failed"]
 RunStatus = Literal["complete", "partial", "failed"]
@@ -56,7 +54,8 @@ class PublishedColumn(_Record):
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
     `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
-    no snapshot so far had a value in it, so that its type is only what was declared.
+    no snapshot so far had a value in it, so that its type is only what was declared. `vanished` says of a history that
+    only windows of earlier runs have it: the latest reports do not.
     """
 
     name: str
@@ -67,6 +66,7 @@ class PublishedColumn(_Record):
     misfit: dict[str, Any] | None = None
     outgrown: dict[str, Any] | None = None
     empty: bool = False
+    vanished: bool = False
 
 
 class Drift(_Record):
@@ -143,7 +143,8 @@ class DecisionRecord(_Record):
 
 class DatasetRecord(_Record):
     """
-    One dataset's part of the manifest. `reason` is one sentence that a person can act on.
+    One dataset's part of the manifest. `reason` is one sentence that a person can act on. `held_back` says that its
+    data are here and were not published: `runs publish` does that.
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
     the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
@@ -163,6 +164,7 @@ class DatasetRecord(_Record):
     dataset: str
     status: DatasetStatus
     reason: str | None = None
+    held_back: bool = False
     query: str | None = None
     metrics: list[str] = Field(default_factory=list)
     metrics_left_out: list[str] = Field(default_factory=list)
@@ -268,10 +270,9 @@ class Manifest(_Record):
         values: dict[str, Any] = writable(self.model_dump(exclude=silent))
         return values
 
-    def save(self, output: Path) -> Path:
-        """Write `runs/<run_id>/manifest.json` atomically; returns its path. Raises `OSError`."""
-        LocalStore(output).put(INSIDE.manifest(self.run_id), json_text(self.as_dict()))
-        return Layout(output).manifest(self.run_id)
+    def save(self, store: OutputStore) -> None:
+        """Write `runs/<run_id>/manifest.json`, whole or not at all. Raises `OSError`."""
+        store.put(INSIDE.manifest(self.run_id), json_text(self.as_dict()))
 
 
 def is_lost(record: DatasetRecord) -> bool:
@@ -346,27 +347,28 @@ class Current(_Record):
         return datasets
 
     @classmethod
-    def load(cls, output: Path) -> Current:
+    def load(cls, store: OutputStore) -> Current:
         """
         Read `current.json`; without one nothing is published yet.
 
         Raises:
             DiskTrouble: The file is damaged or of another version; it is never replaced on a guess.
         """
-        path = Layout(output).current
         why: str | None = "it is damaged or was written by another version"
         try:
-            content = LocalStore(output).read(INSIDE.current)
+            content = store.read(INSIDE.current)
             return cls() if content is None else cls.model_validate(json.loads(content))
         except (ValueError, RecursionError):
             pass
         except NotBeneath as refused:
             why = refused.strerror
         raise DiskTrouble(
-            f"{path} cannot be read", why=why, fix="restore it, or move it away to publish every dataset again"
+            f"{store.place(INSIDE.current)} cannot be read",
+            why=why,
+            fix="restore it, or move it away to publish every dataset again",
         )
 
-    def save(self, output: Path) -> None:
+    def save(self, store: OutputStore) -> None:
         """Replace `current.json` atomically. Raises `OSError`."""
         self.forgotten = {name: at for name, at in self.forgotten.items() if name not in self.datasets}
-        LocalStore(output).swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))
+        store.swap_pointer(INSIDE.current, json_text(self.model_dump(mode="json")))

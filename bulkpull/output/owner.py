@@ -6,19 +6,20 @@ The partner account that an output folder belongs to, recorded by its first run.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from bulkpull.errors import DiskTrouble, SettingsError, UnsafeAddress
 from bulkpull.identity import Account, normalise_root
-from bulkpull.output.atomic_files import load_json, makedirs_durable, write_json
-from bulkpull.output.layout import CURRENT, Layout
+from bulkpull.output.atomic_files import json_text
+from bulkpull.output.layout import CURRENT
 from bulkpull.output.manifest import Current
 from bulkpull.output.run_history import load_manifest
+from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.url_safety import is_loopback
 
 
@@ -35,31 +36,31 @@ class Owner:
     sign_in: str | None = None
 
 
-def load_owner(output: Path) -> Owner | None:
+def load_owner(store: OutputStore) -> Owner | None:
     """
     What the folder says of its account; `None` where nothing is recorded.
 
     Raises:
         DiskTrouble: The record is damaged; whose data these are is never guessed.
     """
-    path = Layout(output).owner
     try:
-        content = load_json(path)
-        if content is not None:
+        stored = store.read(INSIDE.owner)
+        if stored is not None:
+            content = json.loads(stored)
             return Owner(Account.from_dict(content["account"]), content.get("sign_in"))
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DiskTrouble(
-            f"{path} cannot be read",
+            f"{store.place(INSIDE.owner)} cannot be read",
             why="it is damaged, so the owner of the data in the folder is unknown",
             fix="restore it, or choose another folder with --output",
         ) from None
-    account_facts = Current.load(output).account
+    account_facts = Current.load(store).account
     with suppress(KeyError, TypeError, AttributeError):
         return Owner(Account.from_dict(account_facts)) if account_facts else None
     return None
 
 
-def check_owner(output: Path, account: Account) -> None:
+def check_owner(store: OutputStore, account: Account) -> None:
     """
     Refuse a run for another account than the one whose data lie in the folder; reads only.
 
@@ -69,20 +70,20 @@ def check_owner(output: Path, account: Account) -> None:
         SettingsError: The folder belongs to another account.
         DiskTrouble: What the folder says of its account cannot be read.
     """
-    owner = load_owner(output)
-    if owner is not None and (other := _other_in_pointer(output, owner)) is not None:
+    owner = load_owner(store)
+    if owner is not None and (other := _other_in_pointer(store, owner)) is not None:
         raise SettingsError(
-            f"{output} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
+            f"{store} holds the data of two accounts: {owner.account}, and {CURRENT} names those of {other}",
             why="folders were merged",
             fix=f"restore {CURRENT} and move what is not this account's to another folder; no report was created",
         )
     if owner is not None and owner.account != account:
-        raise _other_account(output, str(owner.account), account)
-    if owner is None and (root := _root_of_earlier_version(output)) and not _may_be_same(root, account.api_root):
-        raise _other_account(output, f"the service at {root}", account)
+        raise _other_account(store, str(owner.account), account)
+    if owner is None and (root := _root_of_earlier_version(store)) and not _may_be_same(root, account.api_root):
+        raise _other_account(store, f"the service at {root}", account)
 
 
-def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
+def foreign_runs(store: OutputStore, run_ids: Iterable[str]) -> dict[str, str]:
     """
     Runs of another account than the folder's, which were copied into it (case O3); reads only.
 
@@ -92,14 +93,14 @@ def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
         By run, whose it is, in words.
     """
     try:
-        owner = load_owner(output)
+        owner = load_owner(store)
     except DiskTrouble:
         owner = None  # a writing command reports it
     if owner is None:
         return {}
     foreign: dict[str, str] = {}
     for run_id in run_ids:
-        account, root = _account_of_run(output, run_id)
+        account, root = _account_of_run(store, run_id)
         if account is not None and account != owner.account:
             foreign[run_id] = str(account)
         elif account is None and root is not None and not _may_be_same(root, owner.account.api_root):
@@ -107,20 +108,16 @@ def foreign_runs(output: Path, run_ids: Iterable[str]) -> dict[str, str]:
     return foreign
 
 
-def _account_of_run(output: Path, run_id: str) -> tuple[Account | None, str | None]:
+def _account_of_run(store: OutputStore, run_id: str) -> tuple[Account | None, str | None]:
     """The account that a run's manifest names, and the root of the API where it is of an earlier version."""
-    path = Layout(output).manifest(run_id)
-    try:
-        status = path.stat()
-    except OSError:
-        return None, None
-    return _read_account(path, output, (status.st_mtime_ns, status.st_size))
+    version = store.version(INSIDE.manifest(run_id))
+    return (None, None) if version is None else _read_account(store, run_id, version)
 
 
 @lru_cache(maxsize=1_024)
-def _read_account(path: Path, output: Path, _version: tuple[int, int]) -> tuple[Account | None, str | None]:
+def _read_account(store: OutputStore, run_id: str, _version: str) -> tuple[Account | None, str | None]:
     try:
-        content = load_json(path, root=output) or {}
+        content = json.loads(store.read(INSIDE.manifest(run_id)) or b"{}")
         if content.get("account"):
             return Account.from_dict(content["account"]), None
         return None, normalise_root(content["api_base_url"])
@@ -128,16 +125,16 @@ def _read_account(path: Path, output: Path, _version: tuple[int, int]) -> tuple[
         return None, None
 
 
-def _other_in_pointer(output: Path, owner: Owner) -> Account | None:
+def _other_in_pointer(store: OutputStore, owner: Owner) -> Account | None:
     """The account that `current.json` names, where it is another one than the folder's."""
-    account_facts = Current.load(output).account
+    account_facts = Current.load(store).account
     with suppress(KeyError, TypeError, AttributeError):
         account = Account.from_dict(account_facts) if account_facts else owner.account
         return None if account == owner.account else account
     return None
 
 
-def claim_folder(output: Path, owner: Owner) -> list[str]:
+def claim_folder(store: OutputStore, owner: Owner) -> list[str]:
     """
     Record whose data lie in the folder, or that they still are the same account's.
 
@@ -148,31 +145,26 @@ def claim_folder(output: Path, owner: Owner) -> list[str]:
         SettingsError, DiskTrouble: As `check_owner`.
         OSError: The record cannot be written.
     """
-    check_owner(output, owner.account)
-    before = load_owner(output)
+    check_owner(store, owner.account)
+    before = load_owner(store)
     notes: list[str] = []
-    if before is None and Current.load(output).datasets:
+    if before is None and Current.load(store).datasets:
         notes.append(f"the folder names no account yet; from now on it belongs to {owner.account}")
     elif before is not None and before.sign_in and owner.sign_in and before.sign_in != owner.sign_in:
         notes.append(
             "earlier runs signed in as another user or application of the same tenant, whose reports and queries "
             "this one cannot see"
         )
-    if before is None or (owner.sign_in and before.sign_in != owner.sign_in) or not _is_recorded(output):
-        makedirs_durable(Layout(output).private)
+    if before is None or (owner.sign_in and before.sign_in != owner.sign_in) or not store.exists(INSIDE.owner):
         content: dict[str, Any] = {"version": 1, "account": owner.account.as_dict(), "sign_in": owner.sign_in}
-        write_json(Layout(output).owner, content)
+        store.put(INSIDE.owner, json_text(content))
     return notes
 
 
-def _is_recorded(output: Path) -> bool:
-    return Layout(output).owner.is_file()
-
-
-def _root_of_earlier_version(output: Path) -> str | None:
+def _root_of_earlier_version(store: OutputStore) -> str | None:
     """The address of the service that the newest published snapshot came from."""
-    for run_id in sorted({snapshot.run_id for snapshot in Current.load(output).datasets.values()}, reverse=True):
-        manifest = load_manifest(output, run_id)
+    for run_id in sorted({snapshot.run_id for snapshot in Current.load(store).datasets.values()}, reverse=True):
+        manifest = load_manifest(store, run_id)
         if manifest is not None:
             return normalise_root(manifest.api_base_url)
     return None
@@ -191,9 +183,9 @@ def _is_local(address: str) -> bool:
     return False
 
 
-def _other_account(output: Path, there: str, account: Account) -> SettingsError:
+def _other_account(store: OutputStore, there: str, account: Account) -> SettingsError:
     return SettingsError(
-        f"{output} holds the data of another account: {there}",
+        f"{store} holds the data of another account: {there}",
         why=f"this run is for {account}",
         fix="choose another folder with --output; no report was created",
     )

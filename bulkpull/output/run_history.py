@@ -7,7 +7,7 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from bulkpull.errors import SettingsError
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.manifest import Manifest
-from bulkpull.output.store import INSIDE, LocalStore, OutputStore
+from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.store import INSIDE, OutputStore
 
 _MOST_NAMED = 5
 
@@ -33,16 +33,16 @@ def run_ids(store: OutputStore) -> list[str]:
     return sorted((name for name in names if RUN_ID.fullmatch(name)), reverse=True)
 
 
-def load_manifest(output: Path, run_id: str) -> Manifest | None:
+def load_manifest(store: OutputStore, run_id: str) -> Manifest | None:
     """The manifest of a run; `None` when there is none, or none that can be read."""
     try:
-        content = LocalStore(output).read(INSIDE.manifest(run_id))
+        content = store.read(INSIDE.manifest(run_id))
         return None if content is None else Manifest.model_validate(json.loads(content))
     except (OSError, ValueError, ValidationError):
         return None
 
 
-def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
+def last_durations(store: OutputStore, *, most: int = 20) -> dict[str, float]:
     """
     How long each dataset took when it was last exported, from its submission to its Parquet, in seconds.
 
@@ -50,22 +50,41 @@ def last_durations(output: Path, *, most: int = 20) -> dict[str, float]:
         most: How many runs are looked through, newest first.
     """
     usual: dict[str, float] = {}
-    for manifest in islice(manifests(output), most):
+    for manifest in islice(manifests(store), most):
         for record in manifest.datasets:
             if record.status == "complete":
                 usual.setdefault(record.dataset, record.seconds.total)
     return usual
 
 
-def manifests(output: Path) -> Iterator[Manifest]:
+def manifests(store: OutputStore) -> Iterator[Manifest]:
     """Every readable manifest, newest run first; each is loaded when the iterator reaches it."""
-    for run_id in run_ids(LocalStore(output)):
-        manifest = load_manifest(output, run_id)
+    for run_id in run_ids(store):
+        manifest = load_manifest(store, run_id)
         if manifest is not None:
             yield manifest
 
 
-def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path) -> str:
+def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -> dict[str, str]:
+    """
+    The datasets whose data a run holds back, with the id of that run; the newest counts.
+
+    Args:
+        run_ids: Runs that may still be resumed.
+        current: What is published; data that were held back before it are out of date.
+    """
+    held: dict[str, str] = {}
+    for run_id in sorted(run_ids):
+        manifest = load_manifest(store, run_id)
+        for record in manifest.datasets if manifest else ():
+            snapshot = current.datasets.get(record.dataset)
+            is_newer = manifest and (snapshot is None or manifest.finished_at >= (snapshot.published_at or ""))
+            if record.held_back and is_newer:
+                held[record.dataset] = run_id
+    return held
+
+
+def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:
     """
     The run for an id or the beginning of one (pure).
 

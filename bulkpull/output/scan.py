@@ -7,14 +7,14 @@ the report file. A column that a snapshot lacks is null there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
-from bulkpull.conversion.formats import format_of
+from bulkpull.conversion.formats import Source, format_of
 from bulkpull.conversion.forms import write_dates
 from bulkpull.conversion.type_inference import widen
 
@@ -38,9 +38,14 @@ class Snapshot:
     empty: frozenset[str] = frozenset()
 
 
-def scan_together(snapshots: Sequence[Snapshot]) -> pl.LazyFrame:
+def scan_together(
+    snapshots: Sequence[Snapshot], *, source: Callable[[Path], Source] = lambda file: file
+) -> pl.LazyFrame:
     """
     All rows of the snapshots, in their order; loaded lazily.
+
+    Args:
+        source: Opens a file of a snapshot; without it, files are paths.
 
     Returns:
         `_run_id`, then the columns of the last snapshot, then those that only earlier ones have.
@@ -48,10 +53,10 @@ def scan_together(snapshots: Sequence[Snapshot]) -> pl.LazyFrame:
     Raises:
         OSError: A snapshot is not there any more.
     """
-    schemas = [scan_files(snapshot.files[:1]).collect_schema() for snapshot in snapshots]
+    schemas = [scan_files(snapshot.files[:1], source=source).collect_schema() for snapshot in snapshots]
     types = common_types(schemas, empty=[snapshot.empty for snapshot in snapshots])
     frames = [
-        scan_files(snapshot.files).select(
+        scan_files(snapshot.files, source=source).select(
             pl.lit(snapshot.run_id).alias(RUN_COLUMN),
             *(_as(dtype, name, schema.get(name), snapshot.formats.get(name)) for name, dtype in types.items()),
         )
@@ -60,9 +65,9 @@ def scan_together(snapshots: Sequence[Snapshot]) -> pl.LazyFrame:
     return pl.concat(frames, how="vertical")
 
 
-def scan_files(files: Sequence[Path]) -> pl.LazyFrame:
+def scan_files(files: Sequence[Path], *, source: Callable[[Path], Source]) -> pl.LazyFrame:
     """The rows of the files of one snapshot, in their order; loaded lazily."""
-    return format_of(files[0]).files.scan(files)
+    return format_of(files[0]).files.scan([source(file) for file in files])
 
 
 def common_types(

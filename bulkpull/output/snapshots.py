@@ -11,30 +11,29 @@ from pydantic import ValidationError
 
 from bulkpull.conversion.formats import format_of
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedColumn, PublishedFile
-from bulkpull.output.no_follow import status_beneath
 from bulkpull.output.run_history import manifests
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import whole_question
 
 
-def load_published(output: Path, current: Current) -> dict[str, DatasetRecord]:
+def load_published(store: OutputStore, current: Current) -> dict[str, DatasetRecord]:
     """
     The record of every snapshot that `current` names, by dataset.
 
     If its manifest is gone or damaged, columns, types and origin come from its files.
     """
     records = {
-        run_id: _records_of(output, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
+        run_id: _records_of(store, run_id) for run_id in {snapshot.run_id for snapshot in current.datasets.values()}
     }
     return {
-        name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(output, name, snapshot), snapshot)
+        name: _with_question(records[snapshot.run_id].get(name) or _record_from_files(store, name, snapshot), snapshot)
         for name, snapshot in current.datasets.items()
     }
 
 
-def find_last_answer(output: Path, dataset: str, question_sha256: str) -> DatasetRecord | None:
+def find_last_answer(store: OutputStore, dataset: str, question_sha256: str) -> DatasetRecord | None:
     """The record of the newest snapshot of `dataset` that answered this question, by the manifests that are left."""
-    for manifest in manifests(output):
+    for manifest in manifests(store):
         for record in manifest.datasets:
             if record.dataset == dataset and record.status == "complete":
                 candidate = _with_question(record)
@@ -67,16 +66,16 @@ def _with_question(record: DatasetRecord, snapshot: CurrentSnapshot | None = Non
     return record
 
 
-def _records_of(output: Path, run_id: str) -> Mapping[str, DatasetRecord]:
+def _records_of(store: OutputStore, run_id: str) -> Mapping[str, DatasetRecord]:
     with suppress(ValueError, KeyError, TypeError, OSError, ValidationError):
-        content = LocalStore(output).read(INSIDE.manifest(run_id))
+        content = store.read(INSIDE.manifest(run_id))
         manifest = {"datasets": ()} if content is None else json.loads(content)
         records = [DatasetRecord.model_validate(record) for record in manifest["datasets"]]
         return {record.dataset: record for record in records if record.status == "complete"}
     return {}
 
 
-def _record_from_files(output: Path, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:
+def _record_from_files(store: OutputStore, dataset: str, snapshot: CurrentSnapshot) -> DatasetRecord:
     import polars as pl  # noqa: PLC0415 - half a second, and rarely needed
 
     from bulkpull.conversion.type_inference import type_name  # noqa: PLC0415 - it imports polars
@@ -84,12 +83,12 @@ def _record_from_files(output: Path, dataset: str, snapshot: CurrentSnapshot) ->
     record = DatasetRecord(dataset=dataset, status="complete", rows=snapshot.rows)
     record.files = [PublishedFile(path=path, rows=0, bytes=0, sha256="") for path in snapshot.files]
     with suppress(pl.exceptions.PolarsError, OSError, IndexError):
-        status_beneath(output, snapshot.files[0])  # a pipe would be waited for
-        first = output / snapshot.files[0]
+        first = Path(snapshot.files[0])
+        store.size_bytes(first)  # a pipe would be waited for
         files = format_of(first).files
-        metadata = files.metadata(first)
+        metadata = files.metadata(store.source(first))
         record.execution_id = metadata.get("bulkpull.execution_id") or None
         record.generated_at = metadata.get("bulkpull.generated_at") or None
-        schema = files.scan([first]).collect_schema()
+        schema = files.scan([store.source(first)]).collect_schema()
         record.columns = [PublishedColumn(name=name, type=type_name(dtype)) for name, dtype in schema.items()]
     return record

@@ -7,17 +7,37 @@ Names are paths relative to the output, as `Layout` makes them. Whoever implemen
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
 
-from bulkpull.output.atomic_files import makedirs_durable, read_whole, sync_folder, write_atomically
+from bulkpull.conversion.formats import Source
+from bulkpull.output.atomic_files import (
+    link_or_copy,
+    makedirs_durable,
+    read_whole,
+    replace_symlink,
+    sync_folder,
+    write_atomically,
+)
 from bulkpull.output.layout import RUN_ID, Layout, snapshot_name
 from bulkpull.output.lock import locked
-from bulkpull.output.no_follow import inner_parts, names_beneath, remove_beneath, rename_beneath
+from bulkpull.output.no_follow import (
+    NotBeneath,
+    inner_parts,
+    names_beneath,
+    open_beneath,
+    refuse_links,
+    remove_beneath,
+    rename_beneath,
+    status_beneath,
+)
 
 # What `delete` names a folder on its way out: of a snapshot, or of a run.
 _ASIDE = re.compile(rf".+-({snapshot_name('')})?{RUN_ID.pattern}")
@@ -27,29 +47,68 @@ INSIDE = Layout(Path())
 
 class OutputStore(Protocol):
     """
-    An output, as the program writes and readers find it.
+    An output, as the program writes and readers find it; `str` says where it is.
 
     Whatever is put is there whole or not at all, and stays there after a power cut once the call has returned. Every
     method raises `NotBeneath` for a name that leads out of the output, and `OSError` where the store refuses.
     """
 
+    def __hash__(self) -> int:
+        """Of two stores for one place the same."""
+
+    def place(self, name: Path) -> str:
+        """Where a person finds that file, for messages and commands."""
+
     def read(self, name: Path) -> bytes | None:
         """The content of a file of ours (at most some megabytes); `None` when there is none."""
 
-    def put(self, name: Path, text: str) -> None:
-        """Create or replace a file (UTF-8)."""
+    def open(self, name: Path) -> AbstractContextManager[BufferedIOBase]:
+        """A file of any size, to be read from its beginning; `FileNotFoundError` when there is none."""
 
-    def put_folder(self, folder: Path, name: Path) -> None:
-        """Create or replace a folder by a local one of the staging area, which is gone afterwards."""
+    def source(self, name: Path) -> Source:
+        """A file as the readers of tables take it; it is opened when it is read."""
 
-    def swap_pointer(self, name: Path, text: str) -> None:
-        """Create or replace the file that readers begin with, after everything that was put before it is durable."""
+    def size_bytes(self, name: Path) -> int:
+        """The size of a file; `FileNotFoundError` when there is none."""
+
+    def version(self, name: Path) -> str | None:
+        """A text that is another one after every change of the file; `None` when there is none."""
+
+    def exists(self, name: Path) -> bool:
+        """Whether there is a file, a folder or a link of that name."""
 
     def list_names(self, name: Path) -> list[str]:
         """The names within a folder, sorted; none where there is no such folder."""
 
+    def check_folder(self, name: Path) -> None:
+        """Raise `OSError` where something is in the way of a folder of that name; it need not exist yet."""
+
+    def put(self, name: Path, text: str) -> None:
+        """Create or replace a file (UTF-8)."""
+
+    def put_file(self, file: Path, name: Path) -> None:
+        """Create or replace a file by a durable local one, which stays."""
+
+    def put_folder(self, folder: Path, name: Path) -> None:
+        """Create or replace a folder by a local one of the staging area, which is gone afterwards."""
+
+    def put_link(self, name: Path, target: str) -> bool:
+        """Make a name lead to a folder, relative to its own; false, and nothing is done, where there are no links."""
+
+    def link_target(self, name: Path) -> str | None:
+        """Where a link leads, as it was put; `None` when there is no such link."""
+
+    def is_same_folder(self, one: Path, other: Path) -> bool:
+        """Whether two names lead to the same folder, by links or not."""
+
+    def swap_pointer(self, name: Path, text: str) -> None:
+        """Create or replace the file that readers begin with, after everything that was put before it is durable."""
+
+    def sync(self) -> None:
+        """Make durable what an earlier call could not, as far as the store can tell."""
+
     def delete(self, name: Path) -> bool:
-        """Remove a file or a folder, whole: no reader finds a part of it. Returns whether it is gone."""
+        """Remove a file, a link or a folder, whole: no reader finds a part of it. Returns whether it is gone."""
 
     def delete_leftovers(self) -> None:
         """Remove what an earlier `delete` took out of readers' sight and could not remove."""
@@ -72,7 +131,9 @@ class OutputStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class LocalStore:
     """
-    A folder on this machine. No link within it is followed; the private folder itself may be one.
+    A folder on this machine; what its methods do is said by the protocol.
+
+    No link within it is followed; the private folder itself may be one.
 
     Args:
         root: The output folder.
@@ -80,15 +141,56 @@ class LocalStore:
 
     root: Path
 
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def place(self, name: Path) -> str:
+        return str(self.root / name)
+
     def read(self, name: Path) -> bytes | None:
         """As the protocol says. Raises `ValueError` for a file larger than any of ours."""
-        return read_whole(self._path(name), root=self.root)
+        root, path = self._rooted(name)
+        return read_whole(path, root=root)
+
+    def open(self, name: Path) -> AbstractContextManager[BufferedIOBase]:
+        root, path = self._rooted(name)
+        return open_beneath(root, path.relative_to(root).as_posix())
+
+    def source(self, name: Path) -> Source:
+        return self._path(name)
+
+    def size_bytes(self, name: Path) -> int:
+        return self._status(name).st_size
+
+    def version(self, name: Path) -> str | None:
+        with suppress(OSError):
+            status = self._status(name)
+            return f"{status.st_mtime_ns}-{status.st_size}"
+        return None
+
+    def exists(self, name: Path) -> bool:
+        return os.path.lexists(self._path(name))
+
+    def list_names(self, name: Path) -> list[str]:
+        root, path = self._rooted(name)
+        return names_beneath(path, root=root)
+
+    def check_folder(self, name: Path) -> None:
+        root, path = self._rooted(name)
+        refuse_links(path, root=root)
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder")
 
     def put(self, name: Path, text: str) -> None:
-        """As the protocol says."""
-        path = self._path(name)
-        makedirs_durable(path.parent, root=self.root)
+        root, path = self._rooted(name)
+        makedirs_durable(path.parent, root=root)
         write_atomically(path, text)
+
+    def put_file(self, file: Path, name: Path) -> None:
+        root, path = self._rooted(name)
+        makedirs_durable(path.parent, root=root)
+        link_or_copy(file, path)
+        sync_folder(path.parent)
 
     def put_folder(self, folder: Path, name: Path) -> None:
         """As the protocol says; `folder` is on the same file system, within the private folder."""
@@ -99,23 +201,52 @@ class LocalStore:
         rename_beneath(folder, target, root=Layout(self.root).private, target_root=self.root)
         sync_folder(target.parent)
 
+    def put_link(self, name: Path, target: str) -> bool:
+        """As the protocol says. Raises `NotBeneath` where a folder has that name."""
+        link = self._path(name)
+        makedirs_durable(link.parent, root=self.root)
+        if link.is_dir() and not link.is_symlink():
+            raise NotBeneath(
+                f"{link} is a folder, not the link that it should be: what it holds is not kept up to date"
+            )
+        if replace_symlink(link, target):
+            return True
+        with suppress(OSError):
+            link.parent.rmdir()  # an empty one would only raise questions
+        return False
+
+    def link_target(self, name: Path) -> str | None:
+        with suppress(OSError):
+            return os.readlink(self._path(name))  # noqa: PTH115 - a path would lose the leading dots' spelling
+        return None
+
+    def is_same_folder(self, one: Path, other: Path) -> bool:
+        with suppress(OSError):
+            return self._path(one).samefile(self._path(other))
+        return False
+
     def swap_pointer(self, name: Path, text: str) -> None:
         """As the protocol says: every `put` has waited for the disk, so that nothing is left to be waited for."""
         write_atomically(self._path(name), text)
 
-    def list_names(self, name: Path) -> list[str]:
-        """As the protocol says."""
-        return names_beneath(self._path(name), root=self.root)
+    def sync(self) -> None:
+        """As the protocol says: the names in the folder itself, the pointer among them."""
+        sync_folder(self.root)
 
     def delete(self, name: Path) -> bool:
         """As in the protocol; a folder that was renamed and could not be removed is left to `delete_leftovers`."""
-        path, layout = self._path(name), Layout(self.root)
+        (root, path), layout = self._rooted(name), Layout(self.root)
+        if path.is_symlink() or not path.is_dir():
+            is_gone = remove_beneath(path, root=root)
+            with suppress(OSError):
+                sync_folder(path.parent)
+            return is_gone
         private = layout.private.resolve()  # a link of its own is used; below it, none is
         aside = private / layout.retired.name / f"{path.parent.name}-{path.name}"
         with suppress(OSError):
             makedirs_durable(aside.parent, root=private)
             remove_beneath(aside, root=private)
-            rename_beneath(path, aside, root=self.root, target_root=private)
+            rename_beneath(path, aside, root=root, target_root=private)
             sync_folder(path.parent)  # before its content is deleted, or a power cut could restore it empty
             remove_beneath(aside, root=private)
             return True
@@ -131,8 +262,16 @@ class LocalStore:
             layout.retired.rmdir()
 
     def lock(self, *, since: str) -> AbstractAsyncContextManager[Callable[[], None]]:
-        """As the protocol says."""
         return locked(Layout(self.root).private, since=since)
 
     def _path(self, name: Path) -> Path:
         return self.root.joinpath(*inner_parts(name.as_posix()))
+
+    def _rooted(self, name: Path) -> tuple[Path, Path]:
+        """The folder from which on no link is followed, and the path."""
+        path, private = self._path(name), Layout(self.root).private
+        return (private if path.is_relative_to(private) else self.root), path
+
+    def _status(self, name: Path) -> os.stat_result:
+        root, path = self._rooted(name)
+        return status_beneath(root, path.relative_to(root).as_posix())

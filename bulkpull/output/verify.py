@@ -7,10 +7,8 @@ that becomes current meanwhile is checked instead of the earlier one.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +20,11 @@ from bulkpull.output.cleanup import is_without_links
 from bulkpull.output.content_check import content_problem, inspect_file
 from bulkpull.output.export_command import export_words
 from bulkpull.output.integrity import integrity_problems, location_problem, size_of
-from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, Layout, latest_target
+from bulkpull.output.layout import CURRENT, LATEST, RUN_ID, RUNS, latest_target
 from bulkpull.output.manifest import Current, CurrentSnapshot, DatasetRecord, PublishedFile
 from bulkpull.output.owner import foreign_runs
 from bulkpull.output.run_history import load_manifest, run_ids
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.store import INSIDE, OutputStore
 
 # Longer than a run takes from moving the pointer to moving the link.
 _PAUSE_S = 0.5
@@ -87,7 +85,7 @@ class Verifier:
         pause: Waits a moment before what looks wrong is looked at again.
     """
 
-    output: Path
+    store: OutputStore
     quick: bool
     ask_ledger: AskLedger
     queries: Collection[str] = ()
@@ -98,7 +96,7 @@ class Verifier:
     def verify_all(self) -> Findings:
         """Look at what `current.json` names, at `latest/`, and at every older snapshot that a manifest describes."""
         try:
-            datasets = list(Current.load(self.output).datasets)
+            datasets = list(Current.load(self.store).datasets)
         except DiskTrouble as damaged:
             self._add_problem(CURRENT, what=damaged.why or damaged.what, fix=damaged.fix or "restore it")
             datasets = []
@@ -107,13 +105,13 @@ class Verifier:
                 self._report_nothing_current()
         for dataset in datasets:
             self._check_current(dataset)
-        foreign = foreign_runs(self.output, run_ids(LocalStore(self.output)))
-        for run_id in run_ids(LocalStore(self.output)):
+        foreign = foreign_runs(self.store, run_ids(self.store))
+        for run_id in run_ids(self.store):
             for record in self._records_of(run_id):
-                if run_id in foreign and self._folder(record.dataset, run_id).is_dir():
+                if run_id in foreign and self._is_there(record.dataset, run_id):
                     self.findings.troubles.append(self._foreign(record.dataset, run_id, foreign[run_id]))
                 is_newest = self._current(record.dataset) == run_id
-                if record.status == "complete" and not is_newest and self._folder(record.dataset, run_id).is_dir():
+                if record.status == "complete" and not is_newest and self._is_there(record.dataset, run_id):
                     self._check_older(record, run_id)
         return self.findings
 
@@ -126,7 +124,7 @@ class Verifier:
             owner = named[0]  # of a skipped dataset: the run whose snapshot stayed current
             if self._current(record.dataset) == owner:
                 self._check_current(record.dataset)
-            elif self._folder(record.dataset, owner).is_dir():
+            elif self._is_there(record.dataset, owner):
                 self._check_older(record, owner)
             else:
                 self.findings.gone.append(record.dataset)
@@ -134,16 +132,16 @@ class Verifier:
 
     def _report_nothing_current(self) -> None:
         """Report an empty `current.json`: nothing was ever published, or the file was lost and the snapshots exist."""
-        store = LocalStore(self.output)
+        store = self.store
         names = {dataset: store.list_names(INSIDE.snapshots(dataset)) for dataset in store.list_names(INSIDE.datasets)}
         counts = {dataset: sum(bool(RUN_ID.search(name)) for name in found) for dataset, found in names.items()}
         orphans = {dataset: count for dataset, count in counts.items() if count}
         if not orphans:
             self._add_problem(CURRENT, what="nothing is published in this folder", fix="run `bulkpull export` into it")
             return
-        state = "names no dataset" if Layout(self.output).current.exists() else "is gone"
+        state = "names no dataset" if store.exists(INSIDE.current) else "is gone"
         snapshots = plural(sum(orphans.values()), "snapshot")
-        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.output)])
+        command = platforms.current().join_command(["bulkpull", "export", *orphans, "--output", str(self.store)])
         self._add_problem(
             CURRENT,
             what=f"it {state}, and datasets/ holds {snapshots} of {join_some(list(orphans))}",
@@ -172,7 +170,7 @@ class Verifier:
 
     def _check_older(self, record: DatasetRecord, run_id: str) -> None:
         troubles = list(self._problems_of(record, run_id, fix=self._forget_hint(record.dataset, run_id)))
-        if not self._folder(record.dataset, run_id).is_dir():
+        if not self._is_there(record.dataset, run_id):
             return  # retired while it was looked at
         self._count([file.path for file in record.files])
         self.findings.troubles += troubles
@@ -194,10 +192,10 @@ class Verifier:
         for path in snapshot.files:
             if not path.startswith(f"datasets/{dataset}/run={run_id}/") or ".." in path:
                 yield Trouble(CURRENT, what=f"{dataset}: {path} is no file of its snapshot", fix=fix, **where)
-            elif (missing := location_problem(self.output, path)) is not None:
+            elif (missing := location_problem(self.store, path)) is not None:
                 yield Trouble(path, what=missing, fix=fix, **where)
             elif not self.quick:
-                rows, fault = inspect_file(self.output / path, dataset=dataset, run_id=run_id)
+                rows, fault = inspect_file(self.store, Path(path), dataset=dataset, run_id=run_id)
                 found += rows
                 if fault:
                     yield Trouble(path, what=fault, fix=fix, **where)
@@ -212,24 +210,24 @@ class Verifier:
 
         def check_file(file: PublishedFile) -> str | None:
             maker = made_by.get(file.path, run_id)
-            return content_problem(file, self.output, dataset=record.dataset, run_id=maker)
+            return content_problem(file, self.store, dataset=record.dataset, run_id=maker)
 
         for path, what in integrity_problems(
-            record, self.output, run_id=run_id, check_file=None if self.quick else check_file
+            record, self.store, run_id=run_id, check_file=None if self.quick else check_file
         ):
             yield Trouble(path, what=what, fix=fix, dataset=record.dataset, run_id=run_id)
 
     def _link_problems(self, dataset: str, snapshot: CurrentSnapshot) -> Iterator[Trouble]:
-        link = Layout(self.output).latest_link(dataset)
-        target = latest_target(dataset, snapshot.run_id)
-        if is_without_links(self.output) and not os.path.lexists(link):
+        link, wanted = INSIDE.latest_link(dataset), latest_target(dataset, snapshot.run_id)
+        if is_without_links(self.store) and not self.store.exists(link):
             return  # left out, as the folder's README says
-        what = "the link is missing"
-        with suppress(OSError):
-            what = f"the link leads to {link.readlink()}"
-            if link.readlink() == Path(target) or link.samefile(self._folder(dataset, snapshot.run_id)):
-                return
-        command = platforms.current().join_command(["ln", "-sfn", target, str(link)])
+        target = self.store.link_target(link)
+        if target is not None and (
+            Path(target) == Path(wanted) or self.store.is_same_folder(link, INSIDE.snapshot(dataset, snapshot.run_id))
+        ):
+            return
+        what = "the link is missing" if target is None else f"the link leads to {target}"
+        command = platforms.current().join_command(["ln", "-sfn", wanted, self.store.place(link)])
         yield Trouble(
             f"{LATEST}/{dataset}",
             what=f"{what}, and {CURRENT} names {snapshot.run_id}",
@@ -245,12 +243,12 @@ class Verifier:
         return (self.ask_ledger(run_id) or {}).get(dataset)
 
     def _records_of(self, run_id: str) -> Sequence[DatasetRecord]:
-        manifest = load_manifest(self.output, run_id)
+        manifest = load_manifest(self.store, run_id)
         if manifest is not None:
             return manifest.datasets
-        path = Layout(self.output).manifest(run_id).relative_to(self.output).as_posix()
+        path = INSIDE.manifest(run_id).as_posix()
         is_new = all(trouble.path != path for trouble in self.findings.troubles)
-        if is_new and (self.output / path).is_file() and load_manifest(self.output, run_id) is None:
+        if is_new and self.store.exists(INSIDE.manifest(run_id)) and load_manifest(self.store, run_id) is None:
             self._add_problem(
                 path, what="the manifest is damaged", fix="restore it; the data that it describes can be read"
             )
@@ -258,7 +256,7 @@ class Verifier:
 
     def _snapshot(self, dataset: str) -> CurrentSnapshot | None:
         try:
-            return Current.load(self.output).datasets.get(dataset)
+            return Current.load(self.store).datasets.get(dataset)
         except DiskTrouble:
             return None
 
@@ -266,24 +264,25 @@ class Verifier:
         snapshot = self._snapshot(dataset)
         return snapshot.run_id if snapshot else None
 
-    def _folder(self, dataset: str, run_id: str) -> Path:
-        return Layout(self.output).snapshot(dataset, run_id)
+    def _is_there(self, dataset: str, run_id: str) -> bool:
+        return self.store.exists(INSIDE.snapshot(dataset, run_id))
 
     def _republish_hint(self, dataset: str, snapshot: CurrentSnapshot) -> str:
-        words = ["bulkpull", *export_words(dataset, snapshot, queries=self.queries), "--output", str(self.output)]
-        if Current.load(self.output).account == DEMO.as_dict():
+        words = ["bulkpull", *export_words(dataset, snapshot, queries=self.queries), "--output", str(self.store)]
+        if Current.load(self.store).account == DEMO.as_dict():
             words.append("--demo")
         if self.config is not None:
             words += ["--config", str(self.config)]
         return f"run `{platforms.current().join_command(words)}`: it publishes the dataset again"
 
     def _forget_hint(self, dataset: str, run_id: str) -> str:
-        return f"remove {self._folder(dataset, run_id)} or restore it; the current snapshot is not affected"
+        place = self.store.place(INSIDE.snapshot(dataset, run_id))
+        return f"remove {place} or restore it; the current snapshot is not affected"
 
     def _count(self, paths: Sequence[str]) -> None:
         self.findings.snapshots += 1
         self.findings.files += len(paths)
-        self.findings.bytes += sum(size_of(self.output, path) or 0 for path in paths)
+        self.findings.bytes += sum(size_of(self.store, path) or 0 for path in paths)
 
     def _add_problem(self, path: str, *, what: str, fix: str) -> None:
         self.findings.troubles.append(Trouble(path, what=what, fix=fix))

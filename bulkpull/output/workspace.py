@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from bulkpull.output.atomic_files import makedirs_durable, to_disk_error
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.layout import DATASETS, RAW, RUN_ID, Layout
 from bulkpull.output.manifest import Current, DatasetRecord
-from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
+from bulkpull.output.no_follow import names_beneath, remove_beneath, rename_beneath
 from bulkpull.output.snapshots import load_published
+from bulkpull.output.store import INSIDE, OutputStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class OutputFolder:
     The output folder.
 
     Attributes:
+        store: What readers see of it.
         staging: This run's own part of it, where nothing is visible to readers.
         published: The record of each dataset's current snapshot.
         damaged: Datasets with damaged published files, and the problem.
@@ -29,6 +30,7 @@ class OutputFolder:
     """
 
     output: Path
+    store: OutputStore
     staging: Path
     current: Current
     published: Mapping[str, DatasetRecord]
@@ -36,7 +38,23 @@ class OutputFolder:
     runs: tuple[str, ...]
 
 
-def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over: str | None = None) -> OutputFolder:
+def read_folder(output: Path, store: OutputStore, *, run_id: str = "") -> OutputFolder:
+    """
+    The state of the folder as `open_folder` finds it for the run `run_id`, with reads only.
+
+    Raises:
+        DiskTrouble: `current.json` is damaged.
+        OSError: The folder cannot be read.
+    """
+    layout = Layout(output)
+    staging = layout.staged(run_id)
+    staged = {name for name in names_beneath(staging.parent, root=layout.private) if RUN_ID.fullmatch(name)}
+    return _folder_of(output, store, staging, Current.load(store), others=staged, run_id=run_id)
+
+
+def open_folder(
+    output: Path, store: OutputStore, *, run_id: str, alive: frozenset[str], taken_over: str | None = None
+) -> OutputFolder:
     """
     Read the state of the folder, and delete files of runs that will not be resumed.
 
@@ -50,24 +68,29 @@ def open_folder(output: Path, *, run_id: str, alive: frozenset[str], taken_over:
         DiskTrouble: `current.json` is damaged.
         OSError: The folder cannot be read or written, or a part of it is a link to elsewhere.
     """
-    current = Current.load(output)
+    current = Current.load(store)
     layout = Layout(output)
     private, staging = layout.private, layout.staged(run_id)
-    for folder in (layout.datasets, layout.runs):
-        refuse_links(folder, root=output)  # before anything is ordered
+    for name in (INSIDE.datasets, INSIDE.runs):
+        store.check_folder(name)  # before anything is ordered
     if taken_over in names_beneath(staging.parent, root=private) and not staging.exists():
         rename_beneath(staging.parent / str(taken_over), staging, root=private, target_root=private)
     makedirs_durable(staging, root=private)
     staged = {name for name in names_beneath(staging.parent, root=private) if RUN_ID.fullmatch(name)}
-    runs = tuple((set(names_beneath(layout.runs, root=output)) | staged) - {run_id})
-    for name in staged - alive - {run_id}:
-        remove_beneath(staging.parent / name, root=private)
-    return OutputFolder(
-        output, staging, current, load_published(output, current), damaged_snapshots(output, current), runs
-    )
+    for left in staged - alive - {run_id}:
+        remove_beneath(staging.parent / left, root=private)
+    return _folder_of(output, store, staging, current, others=staged, run_id=run_id)
 
 
-def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:
+def _folder_of(
+    output: Path, store: OutputStore, staging: Path, current: Current, *, others: set[str], run_id: str
+) -> OutputFolder:
+    runs = tuple((set(store.list_names(INSIDE.runs)) | others) - {run_id})
+    published, damaged = load_published(store, current), damaged_snapshots(store, current)
+    return OutputFolder(output, store, staging, current, published, damaged, runs)
+
+
+def find_blocked(store: OutputStore, datasets: Iterable[str], *, keep_raw: bool) -> dict[str, DiskTrouble]:
     """
     The datasets whose own folders are links, or no folders, so that nothing is ordered for them (case C25).
 
@@ -77,11 +100,9 @@ def find_blocked(output: Path, datasets: Iterable[str], *, keep_raw: bool) -> di
     blocked: dict[str, DiskTrouble] = {}
     for dataset in datasets:
         for kind in (DATASETS, RAW) if keep_raw else (DATASETS,):
-            folder = Layout(output).snapshots(dataset, kind=kind)
+            folder = INSIDE.snapshots(dataset, kind=kind)
             try:
-                refuse_links(folder, root=output)
-                if folder.exists() and not folder.is_dir():
-                    raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
+                store.check_folder(folder)
             except OSError as trouble:
-                blocked.setdefault(dataset, to_disk_error(trouble, folder))
+                blocked.setdefault(dataset, to_disk_error(trouble, store.place(folder)))
     return blocked

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bulkpull.catalog import Catalog
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, NotFound, TooManyReports
+from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
@@ -23,13 +25,20 @@ from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.pipeline.in_flight import ReportsInFlight
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusal
-from bulkpull.pipeline.outcome import record_query
 from bulkpull.pipeline.poll import Poller
 from bulkpull.pipeline.publish import Publisher
 from bulkpull.pipeline.reusable_work import Reusable
 from bulkpull.pipeline.submit import Submitter
 from bulkpull.transport.http import Http
 from bulkpull.transport.retry import Retrier
+
+
+@dataclass(frozen=True, slots=True)
+class UndeletedReport:
+    """A report of ours that could not be deleted; `dataset` is `None` where it belongs to none of this run."""
+
+    dataset: str | None
+    note: str
 
 
 @dataclass(slots=True)
@@ -46,6 +55,7 @@ class RunContext:
         in_flight: Delays the creation of reports while too many are in progress.
         published_anyway: Datasets to publish without the checks of `check_publishable`; `None` for all.
         usual_s: How long reports took in earlier runs, by dataset, seconds.
+        undeleted: Reports that could not be deleted, for the notes of the manifest.
     """
 
     client: InsightsClient
@@ -72,6 +82,7 @@ class RunContext:
     conversions: anyio.CapacityLimiter
     large_conversion: anyio.Lock = field(default_factory=anyio.Lock)
     published_anyway: Collection[str] | None = ()
+    undeleted: list[UndeletedReport] = field(default_factory=list)
     _ordered: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -112,51 +123,46 @@ class RunContext:
         """Write the outcome of a step into the ledger, before the next one begins."""
         await self.ledger.note(self.run_id, dataset=dataset, step=step, facts=facts, at=iso_utc(self.clock.now()))
 
-    async def note_refused_metrics(
-        self, asked: Pull, error: BulkpullError, *, used: Pull, record: DatasetRecord
-    ) -> None:
+    async def note_refused_metrics(self, refused: Pull, error: BulkpullError) -> str:
         """
-        Note in record, log and ledger that the service refused the metrics of `asked` and accepted the query of `used`.
+        Note in log and ledger that the service refused the metrics of `refused`; returns the note for the manifest.
 
         Args:
             error: The refusal.
         """
-        refusal = MetricRefusal.of(asked, error, at=self.clock.now())
-        record_query(record, used)
-        record.notes.append(refusal.note)
-        self.events.warn("metrics.refused", metrics=list(refusal.metrics), reason=refusal.reason)
-        await self.note(asked.dataset, METRICS_REFUSED, **refusal.facts)
+        refusal = MetricRefusal.of(refused, error, at=self.clock.now())
+        self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
+        await self.note(refused.dataset, METRICS_REFUSED, **refusal.facts)
+        return refusal.note
 
-    def discard_report(self, report: Report, *, record: DatasetRecord) -> None:
+    def discard_report(self, report: Report, *, dataset: str) -> None:
         """
         Delete a report that is no longer needed, in the background; a failure does not affect the run (fault 100).
 
         If few calls are left, the report stays for the next run, which finds it by its name and by the ledger.
         """
-        if not self.settings.keep_reports and self.client.pacer.has_plenty:
-            self.tidying.start_soon(self._delete_quietly, report, record)
+        if self.client.pacer.has_plenty:
+            self.delete_leftover_report(report, dataset=dataset)
 
-    def delete_leftover_report(self, report: Report, *, record: DatasetRecord) -> None:
+    def delete_leftover_report(self, report: Report, *, dataset: str | None) -> None:
         """Delete a report of an earlier run, in the background and at low priority."""
         if not self.settings.keep_reports:
-            self.tidying.start_soon(self._delete_quietly, report, record)
+            self.tidying.start_soon(partial(self.delete_report, report, dataset=dataset, tidying=True))
 
-    async def withdraw_report(self, report: Report, *, record: DatasetRecord) -> None:
+    async def withdraw_report(self, report: Report, *, dataset: str) -> None:
         """Delete a report that has failed, before another one is created for the same pull."""
         if not self.settings.keep_reports:
-            await self.delete_report(report, record)
+            await self.delete_report(report, dataset=dataset)
 
-    async def _delete_quietly(self, report: Report, record: DatasetRecord) -> None:
-        await self.delete_report(report, record, tidying=True)
-
-    async def delete_report(self, report: Report, record: DatasetRecord, *, tidying: bool = False) -> None:
-        """Delete a report of ours; a failure becomes a note in the record, and the next run tries again."""
-        with about(record.dataset):
+    async def delete_report(self, report: Report, *, dataset: str | None, tidying: bool = False) -> None:
+        """Delete a report of ours; a failure becomes a note in the manifest, and the next run tries again."""
+        with about(dataset or ""):
             try:
                 await self.client.delete_report(report.report_id, tidying=tidying)
             except NotFound:
                 pass  # deleted already
             except BulkpullError as error:
-                record.notes.append(f"report {report.report_id} could not be deleted: {error.message}")
+                note = f"report {report.report_id} could not be deleted: {error.message}"
+                self.undeleted.append(UndeletedReport(dataset, note))
             else:
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))

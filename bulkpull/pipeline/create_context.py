@@ -85,7 +85,7 @@ async def create_context(
         ),
         poller=poller,
         publisher=Publisher(
-            output=folder.output,
+            store=folder.store,
             run_id=run_id,
             retain_runs=settings.retain_runs,
             clock=clock,

@@ -6,18 +6,17 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError, RequestRejected, TransferError
-from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Pull, Report
 from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.snapshots import find_last_answer
+from bulkpull.output.store import OutputStore
 from bulkpull.pipeline.decide import DatasetFacts, Decision, Seen, decide
 from bulkpull.pipeline.execution_lookup import ExecutionLookup
 from bulkpull.pipeline.naming import pull_fingerprint
@@ -37,13 +36,12 @@ def schedule_of(settings: Settings, *, now: datetime) -> Schedule:
 async def decide_all(
     parts: Mapping[Pull, Sequence[Pull]],
     *,
-    output: Path,
+    store: OutputStore,
     published: Mapping[str, DatasetRecord],
     damaged: Container[str],
     memories: Mapping[str, ReportMemory],
     unchanged: Iterable[StepEntry],
     reports: Sequence[Report] | None,
-    client: InsightsClient,
     lookup: ExecutionLookup,
     schedule: Schedule | None,
     done: Container[str] = (),
@@ -73,13 +71,13 @@ async def decide_all(
     asked = [report for of_one in found.values() for report in of_one]
     executions = tuple(await _latest_executions(asked, lookup=lookup))
     late = [report for report in asked if schedule and is_late(report, executions, now=schedule.now)]
-    begun = await _begun_executions(late, client=client)
+    begun = await _begun_executions(late, lookup=lookup) if late else {}
     decisions: dict[str, Decision] = {}
     for pull, windows in parts.items():
         marks = [pull_fingerprint(window) for window in windows]
         current, last_answer = None if pull.dataset in damaged else published.get(pull.dataset), None
         if schedule and current and current.question_sha256 != question_of(pull).sha256:
-            find = partial(find_last_answer, output, pull.dataset, question_of(pull).sha256)
+            find = partial(find_last_answer, store, pull.dataset, question_of(pull).sha256)
             last_answer = await anyio.to_thread.run_sync(find)
         facts = DatasetFacts(
             published=current,
@@ -111,17 +109,11 @@ def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemo
     return tuple(find_candidates(pull, reports, memory))
 
 
-async def _begun_executions(reports: Sequence[Report], *, client: InsightsClient) -> dict[str, Execution]:
-    """The latest execution of each late report, in any state; those that cannot be read are left out."""
-    report_ids = [report.report_id for report in reports]
+async def _begun_executions(reports: Sequence[Report], *, lookup: ExecutionLookup) -> dict[str, Execution]:
+    """The latest unfinished execution of each late report; those that cannot be read are left out."""
     executions: list[Execution] = []
     with suppress(ReportingError, TransferError):
-        try:
-            executions = await client.get_executions(report_ids, statuses=_UNFINISHED) if report_ids else []
-        except RequestRejected:
-            for report_id in report_ids:
-                with suppress(ReportingError, TransferError):
-                    executions += await client.get_executions([report_id], statuses=_UNFINISHED)
+        executions = await lookup.for_statuses(_UNFINISHED).ask([report.report_id for report in reports])
     return {execution.report_id: execution for execution in executions}
 
 

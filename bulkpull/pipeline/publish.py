@@ -9,7 +9,7 @@ dataset is complete; the clean-up that follows (`tidy`) may fail without changin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,15 +17,14 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import Clock, iso_utc
-from bulkpull.errors import HeldBack
+from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
 from bulkpull.identity import Account
-from bulkpull.output.atomic_files import disk_errors, link_or_copy, makedirs_durable, sync_folder, to_disk_error
+from bulkpull.output.atomic_files import disk_errors, to_disk_error
 from bulkpull.output.cleanup import Undone, clean_up
-from bulkpull.output.layout import RAW, Layout, run_of_snapshot
-from bulkpull.output.manifest import Current, CurrentSnapshot, Drift, PublishedColumn, PublishedFile
-from bulkpull.output.no_follow import open_beneath
-from bulkpull.output.store import INSIDE, LocalStore
+from bulkpull.output.layout import RAW, run_of_snapshot
+from bulkpull.output.manifest import Current, CurrentSnapshot, PublishedFile
+from bulkpull.output.store import INSIDE, OutputStore
 from bulkpull.question import Question
 
 
@@ -72,13 +71,12 @@ class Publisher:
     Publishes snapshots one at a time, because they share `current.json`.
 
     Args:
-        output: The output folder; absolute.
         retain_runs: Snapshots kept per dataset, the current one included.
         check_lock: Raises if this run no longer holds the lock of the output folder.
         account: The account of the output folder.
     """
 
-    output: Path
+    store: OutputStore
     run_id: str
     retain_runs: int
     clock: Clock
@@ -99,22 +97,22 @@ class Publisher:
         """
         async with self._turn:
             # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
-            with anyio.CancelScope(shield=True), disk_errors(self.output):
+            with anyio.CancelScope(shield=True), disk_errors(str(self.store)):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
-        self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
+        self.events.emit(SnapshotPublished(rows=staged.rows, files=len(published.files)))
         for undone in published.undone:
-            self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+            self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
         return published
 
     def _publish(self, staged: Staged) -> Published:
         self.check_lock()
         snapshot = INSIDE.snapshot(staged.dataset, self.run_id)
         files = [file.model_copy(update={"path": (snapshot / file.path).as_posix()}) for file in staged.files]
-        current = Current.load(self.output)
+        current = Current.load(self.store)
         named = current.datasets.get(staged.dataset)
-        if named is None or named.run_id != self.run_id or not _are_there(files, self.output):
+        if named is None or named.run_id != self.run_id or not _are_there(files, self.store):
             # An existing folder belongs to this run, which was interrupted before it updated `current.json`.
-            LocalStore(self.output).put_folder(staged.folder, snapshot)
+            self.store.put_folder(staged.folder, snapshot)
         if staged.raw:
             self._keep_raw(staged)
         now = iso_utc(self.clock.now())
@@ -134,25 +132,23 @@ class Publisher:
         current.updated_at = now
         undone = self._commit(current, staged.dataset)
         # The new snapshot is visible to readers: a later error does not make the dataset a failure.
-        undone += clean_up(
-            self.output, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now()
-        )
+        undone += clean_up(self.store, [staged.dataset], current=current, retain=self.retain_runs, now=self.clock.now())
         return Published(files, tuple(undone))
 
     def _commit(self, current: Current, dataset: str) -> list[Undone]:
         """Update the pointer; if only the sync of its folder failed, the next run repeats that."""
         try:
-            current.save(self.output)
+            current.save(self.store)
         except OSError as trouble:
-            named, wanted = Current.load(self.output).datasets.get(dataset), current.datasets[dataset]
+            named, wanted = Current.load(self.store).datasets.get(dataset), current.datasets[dataset]
             if named is None or (named.run_id, named.files) != (wanted.run_id, wanted.files):
                 raise
-            return [Undone(dataset, "pointer", to_disk_error(trouble, self.output).message)]
+            return [Undone(dataset, "pointer", to_disk_error(trouble, str(self.store)).message)]
         return []
 
     def _replaced(self, dataset: str, named: CurrentSnapshot | None, *, at: str) -> dict[str, str]:
         """When the existing older snapshots, and the one replaced now, ceased to be current."""
-        names = LocalStore(self.output).list_names(INSIDE.snapshots(dataset))
+        names = self.store.list_names(INSIDE.snapshots(dataset))
         there = {run_of_snapshot(name) for name in names}
         known = dict(named.replaced) if named else {}
         if named is not None and named.run_id != self.run_id:
@@ -160,20 +156,18 @@ class Publisher:
         return {run_id: when for run_id, when in known.items() if run_id in there and run_id != self.run_id}
 
     def _keep_raw(self, staged: Staged) -> None:
-        folder = Layout(self.output).snapshot(staged.dataset, self.run_id, kind=RAW)
-        makedirs_durable(folder, root=self.output)
+        folder = INSIDE.snapshot(staged.dataset, self.run_id, kind=RAW)
         for number, path in enumerate(staged.raw):
             ending = ".csv.gz" if _is_gzip(path) else ".csv"
             several = f"-{number:05}" if len(staged.raw) > 1 else ""
-            link_or_copy(path, folder / f"{staged.dataset}{several}{ending}")
-        sync_folder(folder)
+            self.store.put_file(path, folder / f"{staged.dataset}{several}{ending}")
 
 
-def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
+def _are_there(files: Sequence[PublishedFile], store: OutputStore) -> bool:
     """Whether exactly these files are in place, left by a run that was interrupted after it named them."""
     for file in files:
         try:
-            with open_beneath(output, file.path) as content:
+            with store.open(Path(file.path)) as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
                     return False
         except (FileNotFoundError, NotADirectoryError):
@@ -184,117 +178,3 @@ def _are_there(files: Sequence[PublishedFile], output: Path) -> bool:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
-
-
-def find_schema_drift(
-    published: Mapping[str, str],
-    columns: Sequence[PublishedColumn],
-    *,
-    empty: frozenset[str] = frozenset(),
-    unrequested: Sequence[str] = (),
-) -> Drift:
-    """
-    How the columns differ from those of the last snapshot of the same question (pure); names are compared without case.
-
-    Args:
-        published: Parquet type by column name, as published; empty when nothing is.
-        empty: Columns, in lower case, without a value in any snapshot: their types may still change.
-        unrequested: Columns of the file that were not requested.
-    """
-    if not published:
-        return Drift(unrequested=list(unrequested))
-    before = {name.casefold(): kind for name, kind in published.items()}
-    now = {column.name.casefold() for column in columns}
-    new = [name for name in unrequested if name.casefold() not in before]
-    return Drift(
-        unrequested=new,
-        appeared=[column.name for column in columns if column.name.casefold() not in before and column.name not in new],
-        vanished=[name for name in published if name.casefold() not in now],
-        retyped=[
-            f"{column.name}: {before[column.name.casefold()]} → {column.type}{_first_that_did_not_fit(column)}"
-            for column in columns
-            if before.get(column.name.casefold(), column.type) != column.type and column.name.casefold() not in empty
-        ],
-    )
-
-
-def _first_that_did_not_fit(column: PublishedColumn) -> str:
-    misfit = column.misfit or column.outgrown
-    return f" (row {misfit['row']:,}: {misfit['value']!r})" if misfit else ""
-
-
-def check_publishable(
-    dataset: str,
-    *,
-    run_id: str,
-    rows: int,
-    current_rows: int | None,
-    drift: Drift,
-    data_redacted: bool,
-    on_shrink: str,
-    on_drift: str,
-    fail_on_redacted: bool,
-) -> None:
-    """
-    Refuse to publish data that would harm readers (pure). The data are kept, and the fix says how to publish them.
-
-    Args:
-        run_id: The run that refuses to publish.
-
-    Raises:
-        HeldBack: No rows where the current snapshot has some, drift with `on_drift = "fail"`, or redacted data with
-            `fail_on_redacted`.
-    """
-    publish = f"`bulkpull runs publish {run_id} {dataset}` publishes it anyway"
-    if fail_on_redacted and data_redacted:
-        raise HeldBack(
-            f"{dataset}: the service withheld revenue or personal data",
-            why="the role of this user does not see it (dataRedacted)",
-            fix=f"give the user the Executive report viewer role; {publish}",
-        )
-    if rows == 0 and current_rows and on_shrink == "hold":
-        raise HeldBack(
-            f"{dataset}: the report has no rows, and the current snapshot has {current_rows:,}",
-            fix=f"the current one stays; if no rows are correct, {publish}",
-        )
-    if drift and on_drift == "fail":
-        raise HeldBack(
-            f"{dataset}: the columns differ from {'the published snapshot' if drift.changes else 'what was asked for'}",
-            why=describe_drift(drift),
-            fix=f"adapt the readers; then {publish}",
-        )
-
-
-def is_noted_shrink(rows: int, *, before: int, note_shrink: float) -> bool:
-    """Whether a snapshot has fewer rows than the one before by more than the share `note_shrink` (pure)."""
-    return rows < before * (1 - note_shrink)
-
-
-def describe_shrink(rows: int, *, before: int) -> str:
-    """The note about a snapshot with far fewer rows than the one before."""
-    return (
-        f"{rows:,} rows where the snapshot before had {before:,}, {1 - rows / before:.0%} fewer: look whether that is "
-        "right (`note_shrink` says from which share on this is noted)"
-    )
-
-
-def drift_notes(drift: Drift) -> list[str]:
-    """A sentence about changed columns, and one about columns that were not requested."""
-    notes: list[str] = []
-    if drift.changes:
-        changed = drift.model_copy(update={"unrequested": []})
-        notes.append(f"columns differ from the snapshot before: {describe_drift(changed)}")
-    if drift.unrequested:
-        notes.append(f"the report has columns that were not requested, kept as text: {', '.join(drift.unrequested)}")
-    return notes
-
-
-def describe_drift(drift: Drift) -> str:
-    """The differences in one line."""
-    changes = (
-        ("appeared", drift.appeared),
-        ("vanished", drift.vanished),
-        ("another type", drift.retyped),
-        ("not asked for", drift.unrequested),
-    )
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in changes if names)

@@ -17,7 +17,7 @@ import json
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,9 @@ from bulkpull.errors import (
     ReportLost,
     Step,
 )
+from bulkpull.event_types import CallRetried, ConversionCompleted, DownloadResumed, PullStepped, ReportAdopted
 from bulkpull.model import Execution, Pull, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
-from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.no_follow import names_beneath, refuse_links, remove_beneath, rename_beneath
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import convert_report
@@ -56,8 +56,9 @@ from bulkpull.pipeline.download import DownloadedFile, download_report
 from bulkpull.pipeline.in_flight import Place
 from bulkpull.pipeline.metric_refusals import may_be_due_to_metrics
 from bulkpull.pipeline.naming import pull_fingerprint
+from bulkpull.pipeline.outcome import ServiceIds
 from bulkpull.pipeline.report_deletion import may_delete_report
-from bulkpull.pipeline.step_times import StepTimes
+from bulkpull.pipeline.step_times import StepSpan, StepTimer
 from bulkpull.query import normalise
 from bulkpull.question import Question
 
@@ -71,32 +72,54 @@ _PARQUET = "parquet"
 _LARGE_BYTES = 64 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """
+    How far a pull has got.
+
+    Attributes:
+        ordered: Every report of ours that is in use; the caller deletes them.
+        spans: When it took which step.
+    """
+
+    ordered: tuple[Report, ...]
+    ids: ServiceIds
+    data_redacted: bool
+    spans: tuple[StepSpan, ...]
+
+
 @dataclass(slots=True)
 class PullRunner:
     """
     Runs one pull.
 
     Args:
-        record: Its dataset's part of the manifest; gets the ids.
-        times: Gets the time of each step.
         columns: The columns of the file, in the order of the query.
         bounds: The edges that its window shares with others of the same dataset.
         execution: The execution of a scheduled report that is completed already; then nothing is ordered.
         known_md5: MD5 of the stored file whose content is published.
         question: The question of the whole snapshot; the pull may be a part of it.
-        ordered: Gets every report of ours that is in use; the caller deletes them.
     """
 
     pull: Pull
     context: RunContext
-    record: DatasetRecord
-    times: StepTimes
     columns: Sequence[ColumnPlan]
     question: Question
     bounds: WindowBounds | None = None
     execution: Execution | None = None
     known_md5: str | None = None
-    ordered: list[Report] = field(default_factory=list)
+    _ordered: list[Report] = field(default_factory=list)
+    _ids: ServiceIds = field(default_factory=ServiceIds)
+    _data_redacted: bool = False
+    _timer: StepTimer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._timer = StepTimer(self.context.clock)
+
+    @property
+    def progress(self) -> PullProgress:
+        """How far the pull has got; also where it failed or was interrupted."""
+        return PullProgress(tuple(self._ordered), self._ids, self._data_redacted, tuple(self._timer.spans))
 
     async def run(self, *, attempts: int, may_order: Callable[[], None] = lambda: None) -> ConvertedPull:
         """
@@ -131,13 +154,11 @@ class PullRunner:
                 if report is None:
                     raise
                 if may_delete_report(error):
-                    self.ordered.remove(report)
-                    await self.context.withdraw_report(report, record=self.record)
+                    self._ordered.remove(report)
+                    await self.context.withdraw_report(report, dataset=self.pull.dataset)
                 if attempt == attempts or may_be_due_to_metrics(error, self.pull):
                     raise
-                self.context.events.warn(
-                    "call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.message
-                )
+                self.context.events.emit(CallRetried(endpoint="ScheduledReport", attempt=attempt, reason=error.message))
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
@@ -149,13 +170,13 @@ class PullRunner:
         """
         report = self.context.reusable.take_report(pull_fingerprint(self.pull))
         if report is not None:
-            self.context.events.emit("report.adopted", report_id=report.report_id)
-            self.ordered.append(report)
+            self.context.events.emit(ReportAdopted(report_id=report.report_id))
+            self._ordered.append(report)
         else:
             self.context.count_report(self.pull.dataset)
             with self._step(Step.SUBMIT):
                 report = await self.context.submitter.submit_report(self.pull, attempt=attempt)
-            self.ordered.append(report)
+            self._ordered.append(report)
             with anyio.CancelScope(shield=True):  # a created report is always in the ledger
                 await self._note(
                     "report",
@@ -164,7 +185,7 @@ class PullRunner:
                     name=report.name,
                     created_at=iso_utc(report.created_at) if report.created_at else None,
                 )
-        self.record.query_id, self.record.report_id = report.query_id, report.report_id
+        self._ids = replace(self._ids, query_id=report.query_id, report_id=report.report_id)
         return report
 
     def _place(self) -> AbstractAsyncContextManager[Place]:
@@ -203,7 +224,7 @@ class PullRunner:
         elapsed_s = round(context.clock.monotonic() - began_s, 3)
         size_bytes = sum(file.bytes for file in table.files)
         context.events.emit(
-            "conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part
+            ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=self._part)
         )
         part = ConvertedPull(self.pull, report, execution, stored, table, self.bounds)
         await self._note("converted", **to_ledger(part, columns=self.columns))
@@ -230,15 +251,15 @@ class PullRunner:
 
     async def _reuse_kept_window(self) -> ConvertedPull | None:
         """The file of this window that an earlier run fetched, if it is complete; then nothing is ordered."""
-        mark = pull_fingerprint(self.pull)
-        if self.pull.window is None or mark not in self.context.reusable.converted:
+        fingerprint = pull_fingerprint(self.pull)
+        if self.pull.window is None or fingerprint not in self.context.reusable.converted:
             return None
-        report = self.context.reusable.take_report(mark)
+        report = self.context.reusable.take_report(fingerprint)
         part = await self._reuse(report=report)
         if part is not None and part.report is not None:
-            self.ordered.append(part.report)
+            self._ordered.append(part.report)
         elif report is not None:
-            self.context.reusable.return_report(mark, report)
+            self.context.reusable.return_report(fingerprint, report)
         return part
 
     async def _reuse(
@@ -282,8 +303,8 @@ class PullRunner:
         return execution
 
     def _record_execution(self, execution: Execution) -> None:
-        self.record.report_id, self.record.execution_id = execution.report_id, execution.execution_id
-        self.record.data_redacted = self.record.data_redacted or execution.data_redacted
+        self._ids = replace(self._ids, report_id=execution.report_id, execution_id=execution.execution_id)
+        self._data_redacted = self._data_redacted or execution.data_redacted
 
     async def _fetch(self, execution: Execution, *, report: Report | None) -> ConvertedPull:
         """Download and convert; a file whose damage shows only when it is unpacked is fetched again (fault 76)."""
@@ -305,7 +326,7 @@ class PullRunner:
                     await anyio.to_thread.run_sync(self._clear_download)
                     raise
                 self.context.http.tally.retried += 1
-                self.context.events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
+                self.context.events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
         raise AssertionError("the last round returns or raises")
 
     def _clear_download(self) -> None:
@@ -346,8 +367,8 @@ class PullRunner:
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
-        self.context.events.emit("pull.stepped", step=step.value, part=self._part)
-        with self.times.during(step):
+        self.context.events.emit(PullStepped(step=step.value, part=self._part))
+        with self._timer.during(step):
             yield
 
     async def _note(self, step: str, **facts: Any) -> None:

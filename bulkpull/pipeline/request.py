@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import anyio.to_thread
-
-from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.auth.sign_in import choose_grant
 from bulkpull.catalog import load_catalog
-from bulkpull.clock import Clock, SystemClock, iso_utc
+from bulkpull.clock import iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.custom_query import Selection
-from bulkpull.errors import AuthError, DiskTrouble, LedgerError, NotFound
-from bulkpull.events import Events
+from bulkpull.errors import AuthError, NotFound
 from bulkpull.insights.client import InsightsClient
-from bulkpull.insights.connect import Connection, connected
 from bulkpull.model import OfferedDataset, Window
-from bulkpull.output.layout import Layout
-from bulkpull.output.ledger import opened_ledger
-from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
+from bulkpull.pipeline.metric_refusals import MetricRefusals
 from bulkpull.pipeline.offer_check import check_offer
 from bulkpull.pipeline.plan import Plan, check_names, check_selections, make_plan
 
@@ -86,6 +78,10 @@ class ExportRequest:
             reset_types=bool(request.get("reset_types")),
         )
 
+    def continued_from(self, earlier: Mapping[str, Any]) -> ExportRequest:
+        """The request with the window of the run that it resumes: that run ordered reports for it."""
+        return replace(self, window=self.window and ExportRequest.of_run(earlier).window)
+
     def as_key(self, settings: Settings) -> dict[str, Any]:
         """The values that must be equal for a later run to resume this one."""
         return {
@@ -117,106 +113,56 @@ def is_same_request(request: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
     return all((request.get(name) or None) == (key.get(name) or None) for name in names)
 
 
-async def plan_export(
-    request: ExportRequest,
-    *,
-    settings: Settings,
-    events: Events,
-    clock: Clock | None = None,
-    credential: AzureCredential | None = None,
-    published: frozenset[str] = frozenset(),
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-) -> Plan:
+@dataclass(frozen=True, slots=True)
+class ServiceOffer:
     """
-    Say what an export would do, with reads only.
+    What the service offers today, as far as a request needs it.
 
-    Args:
-        published: The datasets with a snapshot in the output folder; see `offer_check`.
-        history_starts: Where published histories begin, by name.
+    Attributes:
+        system_texts: The text of each system query that a custom query names, by its id; unknown ones are left out.
+        notes: Oddities of the service's list, one sentence each.
+    """
+
+    datasets: tuple[OfferedDataset, ...]
+    system_texts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+async def load_offer(request: ExportRequest, client: InsightsClient) -> ServiceOffer:
+    """
+    Ask the service what it offers.
 
     Raises:
-        SettingsError: A dataset's name is known neither to the catalog nor to the service.
         AuthError, ReportingError, TransferError: The service could not be asked.
     """
-    clock = clock or SystemClock()
-    if credential is None:
-        await check_offline(request, settings=settings)
-    refusals = await read_refusals(settings.output.absolute(), now=clock.now())
-    async with connected(settings=settings, events=events, clock=clock, credential=credential) as connection:
-        return await plan_request(
-            request,
-            connection,
-            settings=settings,
-            now=clock.now(),
-            refusals=refusals,
-            published=published,
-            history_starts=history_starts,
-        )
+    datasets: list[OfferedDataset] = []
+    with suppress(NotFound):  # nothing at all is listed
+        datasets = await client.get_datasets()
+    return ServiceOffer(tuple(datasets), await _system_texts(request.selections, client), client.list_notes)
 
 
-async def read_refusals(output: Path, *, now: datetime) -> MetricRefusals:
-    """
-    The refusals of metrics that the ledger of an output folder remembers; none where there is no ledger to read.
-
-    A plan that is only looked at is worth more than this memory, so a ledger that cannot be read is no fault here.
-    """
-    if not await anyio.to_thread.run_sync(Layout(output).ledger.is_file):
-        return MetricRefusals()
-    try:
-        async with opened_ledger(Layout(output).private, read_only=True) as ledger:
-            return MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=now)
-    except (LedgerError, DiskTrouble):
-        return MetricRefusals()
-
-
-async def plan_request(
+def plan_request(
     request: ExportRequest,
-    connection: Connection,
+    offer: ServiceOffer,
     *,
     settings: Settings,
-    now: datetime,
-    refusals: MetricRefusals,
+    now: datetime | None = None,
+    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
     published: frozenset[str] = frozenset(),
     history_starts: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Plan:
     """
-    The plan for a request, from what the service lists now; raises as `plan_export`.
+    The plan for a request (pure).
 
     Args:
         now: End of a history that is requested without a window.
+
+    Raises:
+        SettingsError: As `make_plan`.
     """
-    offered: list[OfferedDataset] = []
-    with suppress(NotFound):  # nothing at all is listed
-        offered = await connection.client.get_datasets()
-    plan = await plan_from_offered(
-        request,
-        connection.client,
-        offered=offered,
-        settings=settings,
-        refusals=refusals,
-        history_starts=history_starts,
-        now=now,
-    )
-    plan = check_offer(
-        plan, offered=offered, published=published, catalog=load_catalog(), everything=request.everything
-    )
-    return replace(plan, notes=(*connection.client.list_notes, *plan.notes))
-
-
-async def plan_from_offered(
-    request: ExportRequest,
-    client: InsightsClient,
-    *,
-    offered: Sequence[OfferedDataset],
-    settings: Settings,
-    refusals: MetricRefusals = MetricRefusals(),  # noqa: B008 - frozen
-    history_starts: Mapping[str, datetime] = MappingProxyType({}),
-    now: datetime | None = None,
-) -> Plan:
-    """The plan for a request, where it is known what the service lists now."""
-    return make_plan(
+    plan = make_plan(
         request.datasets,
-        offered=offered,
+        offered=offer.datasets,
         catalog=load_catalog(),
         queries=[query.name for query in settings.queries],
         timespan=settings.timespan,
@@ -224,16 +170,19 @@ async def plan_from_offered(
         everything=request.everything,
         selections=request.selections,
         only_selections=request.only_selections,
-        system_texts=await _system_texts(request.selections, client),
+        system_texts=offer.system_texts,
         metrics=settings.metrics,
         refusals=refusals,
         history_starts=history_starts,
         now=now,
     )
+    plan = check_offer(
+        plan, offered=offer.datasets, published=published, catalog=load_catalog(), everything=request.everything
+    )
+    return replace(plan, notes=(*offer.notes, *plan.notes))
 
 
 async def _system_texts(selections: Iterable[Selection], client: InsightsClient) -> dict[str, str]:
-    """The text of each system query that a custom query names; unknown ones are left out."""
     texts: dict[str, str] = {}
     for query_id in dict.fromkeys(selection.system_query for selection in selections if selection.system_query):
         for query in await client.get_queries(query_id=query_id, include_system=True):

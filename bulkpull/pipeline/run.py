@@ -8,13 +8,11 @@ same command resumes.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,13 +23,24 @@ from bulkpull.auth.azure_identity import AzureCredential
 from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
-from bulkpull.errors import BulkpullError, ConverterDied, DiskTrouble, HeldBack, LedgerError, RunOverdue, SettingsError
+from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
+from bulkpull.event_types import (
+    CleanupPostponed,
+    LedgerSetAside,
+    PlanMade,
+    PlanNoted,
+    PullFinished,
+    ReportsUnused,
+    RunAbandoned,
+    RunFinished,
+    RunStarted,
+    SnapshotDamaged,
+)
 from bulkpull.events import Events, Level, about
-from bulkpull.formatting import join_some, plural
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import Connection, connected
-from bulkpull.model import Report
+from bulkpull.model import Pull, Report
 from bulkpull.observability.recorder import RunRecorder, recorded_run
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.cleanup import clean_up, is_without_links
@@ -41,47 +50,24 @@ from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
-from bulkpull.output.store import LocalStore
+from bulkpull.output.run_history import held_back_by
+from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.convert import warm_up
 from bulkpull.pipeline.create_context import create_context
-from bulkpull.pipeline.dataset import DatasetExport
 from bulkpull.pipeline.decide import Action, Decision
-from bulkpull.pipeline.decisions import decide_all, schedule_of
 from bulkpull.pipeline.execute import DecisionExecutor
-from bulkpull.pipeline.execution_lookup import ExecutionLookup, PollForm, form_recorder, load_form
+from bulkpull.pipeline.execution_lookup import form_recorder
 from bulkpull.pipeline.kept_history import history_starts
 from bulkpull.pipeline.metric_refusals import METRICS_REFUSED, MetricRefusals
-from bulkpull.pipeline.naming import parse_report_name
-from bulkpull.pipeline.nightly.scheduled_reports import (
-    LIST_UNKNOWN,
-    ScheduledReportMaker,
-    remember_reports,
-    unused_reports,
-)
+from bulkpull.pipeline.nightly.scheduled_reports import LIST_UNKNOWN, ScheduledReportMaker
 from bulkpull.pipeline.offer_check import published_datasets
-from bulkpull.pipeline.outcome import (
-    copy_published,
-    failed_record,
-    pending_record,
-    record_error,
-    run_status,
-    unavailable_record,
-)
+from bulkpull.pipeline.outcome import DatasetOutcome, unavailable_record, with_notes
 from bulkpull.pipeline.plan import Plan
-from bulkpull.pipeline.report_memory import UNCHANGED
-from bulkpull.pipeline.request import ExportRequest, check_offline, plan_export, plan_request
+from bulkpull.pipeline.request import ExportRequest, ServiceOffer, check_offline, load_offer, plan_request
 from bulkpull.pipeline.resource_limits import fit_to_machine
-from bulkpull.pipeline.resume import (
-    ABANDONED,
-    INTERRUPTED,
-    SUBMITTED,
-    EarlierRuns,
-    ReusableWork,
-    find_resumable,
-    find_reusable,
-)
+from bulkpull.pipeline.resume import ABANDONED, INTERRUPTED, SUBMITTED, EarlierRuns, find_resumable
 from bulkpull.pipeline.run_cleanup import (
     clear_old_parts,
     clear_staging,
@@ -91,12 +77,13 @@ from bulkpull.pipeline.run_cleanup import (
     keep_downloads,
     limit_tidying,
 )
+from bulkpull.pipeline.run_decisions import decide_run, unused_note
+from bulkpull.pipeline.run_results import RunResults
 from bulkpull.pipeline.time_limit import is_overdue
 from bulkpull.pipeline.usual_durations import REMEMBERED_DURATIONS, slowest_first, usual_durations
 from bulkpull.timespans import WIDEST
 
 _CLOSING_S = 5.0
-_MOST_LISTED = 8
 _LEVELS = {"complete": Level.INFO, "skipped": Level.INFO, "unavailable": Level.WARNING}
 
 
@@ -126,17 +113,13 @@ class Run:
     published_anyway: Collection[str] | None = ()
     manifest: Manifest | None = None
     run_id: str = ""
-    _records: dict[str, DatasetRecord] = field(default_factory=dict)
-    _notes: list[str] = field(default_factory=list)
-    _submitted: set[str] = field(default_factory=set)
+    _results: RunResults = field(default_factory=RunResults)
     _earlier: EarlierRuns = field(default_factory=EarlierRuns)
     _started_at: str = ""
     _is_begun: bool = False
-    _unused: list[tuple[str, Report]] = field(default_factory=list)
     _check_lock: Callable[[], None] = lambda: None
-    _refused: Mapping[str, DiskTrouble] = field(default_factory=dict)
+    _offer: ServiceOffer | None = None
     _requests: Callable[[], Mapping[str, Any]] = dict
-    _poll_form: PollForm | None = None
     _recorder: RunRecorder = field(init=False, repr=False)
 
     async def export(self) -> Manifest:
@@ -154,75 +137,59 @@ class Run:
         """
         await anyio.to_thread.run_sync(self.settings.check_output)
         output = self.settings.output.absolute()
+        store = LocalStore(output)
         with disk_errors(output):
-            await anyio.to_thread.run_sync(check_owner, output, self._account)
+            await anyio.to_thread.run_sync(check_owner, store, self._account)
         if self.credential is None:
             await check_offline(self.request, settings=self.settings)
-        if self._needs_service_list:
-            # Only the service knows whether a name is new or misspelled; a misspelled one must not create anything.
-            await plan_export(
-                self.request,
-                settings=self.settings,
-                events=self.events,
-                clock=self.clock,
-                credential=self.credential,
-            )
-        private = Layout(output).private
-        began_s = self.clock.monotonic()
-        self._started_at = iso_utc(self.clock.now())
-        async with (
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self._connect()) if self._needs_service_list else None
+            if connection is not None:
+                # Only the service knows whether a name is new or misspelled; a misspelled one must not create anything.
+                self._offer = await load_offer(self.request, connection.client)
+                plan_request(self.request, self._offer, settings=self.settings, now=self.clock.now())
+            began_s = self.clock.monotonic()
+            self._started_at = iso_utc(self.clock.now())
             # Outermost, so that notifications are sent after the lock is released.
-            recorded_run(self.settings, events=self.events, clock=self.clock) as self._recorder,
-            LocalStore(output).lock(since=self._started_at) as self._check_lock,
-            opened_ledger(private, clock=self.clock) as ledger,
-        ):
-            with disk_errors(output):
-                current = await anyio.to_thread.run_sync(Current.load, output)
-            await self._find_earlier_run(ledger, current)
-            if ledger.set_aside is not None:
-                self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
-                self._notes.append(ledger.set_aside.sentence)
-            with disk_errors(output):
-                look = partial(
-                    open_folder,
-                    output,
-                    run_id=self.run_id,
-                    alive=self._earlier.alive,
-                    taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
-                )
-                folder = await anyio.to_thread.run_sync(look)
-            resumed = self._earlier.carried_on is not None
-            self.events.emit("run.started", run_id=self.run_id, resumed=resumed)
-            self._warn_of_closed_runs()
-            self._warn_of_damage(folder)
-            await self._clean_up_first(folder)
-            self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
-            try:
-                async with connected(
-                    settings=self.settings,
-                    events=self.events,
-                    clock=self.clock,
-                    random=self.random,
-                    credential=self.credential,
-                ) as connection:
-                    self._requests = connection.http.tally.as_dict
-                    work = partial(self._work, connection, ledger=ledger, folder=folder, conversions=conversions)
-                    limit_s = self.settings.run_timeout_seconds
-                    left_s = None if limit_s is None else began_s + limit_s - self.clock.monotonic()
-                    if await is_overdue(work, limit_s=left_s, clock=self.clock):
-                        await self._end_overdue(ledger)
-                manifest = await self._finish(output, ledger)
-            except anyio.get_cancelled_exc_class():
-                if self._is_begun:
-                    with anyio.move_on_after(_CLOSING_S, shield=True):
-                        await self._finish(output, ledger, interrupted=True)
-                raise  # downloads stay: the same command resumes them
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(clear_staging, folder)
-                raise
-            await self._clean_up_run(folder, ledger)
-            return manifest
+            self._recorder = await stack.enter_async_context(
+                recorded_run(self.settings, events=self.events, clock=self.clock)
+            )
+            self._check_lock = await stack.enter_async_context(store.lock(since=self._started_at))
+            ledger = await stack.enter_async_context(opened_ledger(Layout(output).private, clock=self.clock))
+            return await self._export_locked(ledger, connection, store=store, began_s=began_s)
+
+    async def _export_locked(
+        self, ledger: Ledger, connection: Connection | None, *, store: LocalStore, began_s: float
+    ) -> Manifest:
+        """
+        Export in a locked output folder.
+
+        Args:
+            connection: One that is open already.
+            began_s: When the run began, seconds of the monotonic clock.
+        """
+        folder = await self._open_folder(ledger, store)
+        self.settings, conversions = await fit_to_machine(self.settings, events=self.events)
+        try:
+            async with nullcontext(connection) if connection else self._connect() as connected_now:
+                work = partial(self._work, connected_now, ledger=ledger, folder=folder, conversions=conversions)
+                limit_s = self.settings.run_timeout_seconds
+                left_s = None if limit_s is None else began_s + limit_s - self.clock.monotonic()
+                if await is_overdue(work, limit_s=left_s, clock=self.clock):
+                    await self._begin(ledger)
+                    self._results.end_overdue(limit_s=limit_s or 0.0, request=self.request)
+            manifest = await self._finish(store, ledger)
+        except anyio.get_cancelled_exc_class():
+            if self._is_begun:
+                with anyio.move_on_after(_CLOSING_S, shield=True):
+                    await self._finish(store, ledger, interrupted=True)
+            raise  # downloads stay: the same command resumes them
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(clear_staging, folder)
+            raise
+        await self._clean_up_run(folder, ledger, manifest)
+        return manifest
 
     @property
     def _needs_service_list(self) -> bool:
@@ -238,13 +205,48 @@ class Run:
     def _account(self) -> Account:
         return self.account or self.settings.account
 
-    async def _claim(self, output: Path) -> None:
+    def _connect(self) -> AbstractAsyncContextManager[Connection]:
+        return connected(
+            settings=self.settings,
+            events=self.events,
+            clock=self.clock,
+            random=self.random,
+            credential=self.credential,
+        )
+
+    async def _open_folder(self, ledger: Ledger, store: LocalStore) -> OutputFolder:
+        """Find the run to carry on, and make the folder ready for it."""
+        with disk_errors(store.root):
+            current = await anyio.to_thread.run_sync(Current.load, store)
+        await self._find_earlier_run(ledger, current)
+        if ledger.set_aside is not None:
+            self.events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
+            self._results.notes.append(ledger.set_aside.sentence)
+        with disk_errors(store.root):
+            look = partial(
+                open_folder,
+                store.root,
+                store,
+                run_id=self.run_id,
+                alive=self._earlier.alive,
+                taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
+            )
+            folder = await anyio.to_thread.run_sync(look)
+        self.events.emit(RunStarted(run_id=self.run_id, resumed=self._earlier.carried_on is not None))
+        self._warn_of_closed_runs()
+        for dataset, damage in folder.damaged.items():
+            with about(dataset):
+                self.events.emit(SnapshotDamaged(reason=damage))
+        await self._clean_up_first(folder)
+        return folder
+
+    async def _claim(self, store: OutputStore) -> None:
         """Record the account of the folder, after the service has answered and before anything is ordered."""
         client_id, username = self.settings.client_id, self.settings.username
         sign_in = None if self.credential else sign_in_digest(client_id=client_id, username=username)
         owner = Owner(self._account, sign_in)
-        with disk_errors(output):
-            self._notes += await anyio.to_thread.run_sync(claim_folder, output, owner)
+        with disk_errors(str(store)):
+            self._results.notes += await anyio.to_thread.run_sync(claim_folder, store, owner)
 
     async def _find_earlier_run(self, ledger: Ledger, current: Current) -> None:
         """Resume an earlier run or begin a new one; close runs that were interrupted too long ago."""
@@ -264,33 +266,26 @@ class Run:
             return
         self.run_id, self._started_at, self._is_begun = earlier.run_id, earlier.started_at, True
         await ledger.resume_run(self.run_id, at=iso_utc(now))
-        # Keep the window of the earlier run: its reports were ordered for it.
-        then = ExportRequest.of_run(earlier.request)
-        self.request = replace(self.request, window=then.window and self.request.window and then.window)
+        self.request = self.request.continued_from(earlier.request)
 
     def _warn_of_closed_runs(self) -> None:
         for run in self._earlier.closed:
-            self.events.warn("run.abandoned", abandoned=run.run_id, started_at=run.started_at)
-            self._notes.append(
+            self.events.emit(RunAbandoned(abandoned=run.run_id, started_at=run.started_at))
+            self._results.notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
             )
         if (earlier := self._earlier.taken_over) is not None:
-            self._notes.append(
+            self._results.notes.append(
                 f"run {earlier.run_id} was cut off after it had published something: this run goes on with what it "
                 "left, and looks at every dataset again"
             )
-
-    def _warn_of_damage(self, folder: OutputFolder) -> None:
-        for dataset, what in folder.damaged.items():
-            with about(dataset):
-                self.events.warn("snapshot.damaged", reason=what)
 
     async def _clean_up_first(self, folder: OutputFolder) -> None:
         """Finish the clean-up of earlier runs, and delete old snapshots before the free disk space is checked."""
         work = partial(
             clean_up,
-            folder.output,
+            folder.store,
             folder.current.datasets,
             current=folder.current,
             retain=self.settings.retain_runs,
@@ -298,63 +293,56 @@ class Run:
         )
         for undone in await anyio.to_thread.run_sync(work):
             with about(undone.dataset) if undone.dataset else nullcontext():
-                self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+                self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
 
-    async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger) -> None:
+    async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger, manifest: Manifest) -> None:
         """Clean up after the manifest is saved; errors are logged, and the next run tries again."""
-        if not self._is_to_be_resumed:
-            await anyio.to_thread.run_sync(keep_downloads, folder, list(self._records.values()))
+        if not self._results.is_to_be_resumed:
+            await anyio.to_thread.run_sync(keep_downloads, folder, manifest.datasets)
             await anyio.to_thread.run_sync(clear_staging, folder)
         await anyio.to_thread.run_sync(partial(clear_old_parts, folder, now=self.clock.now()))
         try:
-            await retire_runs(LocalStore(folder.output), ledger, retain=self.settings.retain_runs, now=self.clock.now())
+            await retire_runs(folder.store, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
-            self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
+            self.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
+        self._requests = connection.http.tally.as_dict
         try:
-            refusals = MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now())
-            plan = await plan_request(
-                self.request,
-                connection,
-                settings=self.settings,
-                now=datetime.fromisoformat(self._started_at),  # of the resumed run, if there is one
-                refusals=refusals,
-                published=published_datasets(folder.published, catalog=load_catalog()),
-                history_starts=history_starts(folder.published),
-            )
-            found = await find_reusable(
-                await self._list_reports(connection.client, folder),
+            plan = await self._plan(connection.client, ledger=ledger, folder=folder)
+            decided = await decide_run(
+                plan.pulls,
+                client=connection.client,
                 ledger=ledger,
-                run_id=self.run_id,
-                pulls=plan.pulls,
-                earlier=self._earlier,
                 folder=folder,
-                now=self.clock.now(),
+                run_id=self.run_id,
+                earlier=self._earlier,
+                is_nightly=self.request.nightly,
+                settings=self.settings,
+                events=self.events,
+                clock=self.clock,
             )
-            decisions = await self._decide(found, connection.client, ledger=ledger, folder=folder)
-            await self._claim(folder.output)
+            await self._claim(folder.store)
         except SettingsError:
             raise
         except BulkpullError as error:
-            await self._fail_all(error, ledger=ledger)
+            await self._begin(ledger)
+            self._results.fail_all(error, self.request)
             return
-        fetched = [pull for pull in plan.pulls if self._will_convert(decisions[pull.dataset])]
-        self._refused = await find_too_large(
-            folder.output, await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder), settings=self.settings
-        )
-        names = [pull.dataset for pull in plan.pulls]
-        look = partial(find_blocked, folder.output, names, keep_raw=self.settings.keep_raw)
-        self._refused = {**self._refused, **await anyio.to_thread.run_sync(look)}
+        if decided.found.listed is None:
+            self._results.notes.append(LIST_UNKNOWN)
+        fetched = [pull for pull in plan.pulls if self._will_convert(decided.decisions[pull.dataset])]
+        self._results.refused = await self._find_refused(plan, fetched, folder)
         await self._begin(ledger)
-        if self._poll_form is not None:
-            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(self._poll_form)
+        if decided.poll_form is not None:
+            await form_recorder(ledger, run_id=self.run_id, clock=self.clock)(decided.poll_form)
         self._report_plan(plan)
-        await self._open_records(plan, found.done, folder=folder)
-        left = [pull for pull in plan.pulls if pull.dataset not in found.done]
-        if left and all(pull.dataset in self._refused for pull in left):
+        await self._put_pending(plan, decided.found.done, folder=folder)
+        left = [pull for pull in plan.pulls if pull.dataset not in decided.found.done]
+        if left and all(pull.dataset in self._results.refused for pull in left):
             for pull in left:
-                record_error(self._records[pull.dataset], self._refused[pull.dataset])
+                refused = self._results.refused[pull.dataset]
+                self._results.put(replace(self._results.outcome(pull.dataset), error=refused))
             return  # one message at the end, not one per dataset
         usual_s = await self._usual_durations(ledger)
         async with anyio.create_task_group() as watching:
@@ -367,7 +355,7 @@ class Run:
                         ledger=ledger,
                         folder=folder,
                         conversions=conversions,
-                        reusable=found.reusable,
+                        reusable=decided.found.reusable,
                         clock=self.clock,
                         events=self.events,
                         background=working,
@@ -378,150 +366,117 @@ class Run:
                     )
                     context.publisher.check_lock = self._check_lock
                     context.published_anyway = self.published_anyway
+                    context.undeleted = self._results.undeleted
                     watching.start_soon(context.poller.run)
                     if fetched:
                         watching.start_soon(partial(warm_up, context.conversions, most=len(fetched)))
                     rows = {name: snapshot.rows for name, snapshot in folder.current.datasets.items()}
-                    executor = self._executor(context)
+                    maker = ScheduledReportMaker(
+                        client=context.client,
+                        submitter=context.submitter,
+                        events=self.events,
+                        lead_h=self.settings.standing_lead_hours,
+                        idle=[report for _, report in decided.unused],
+                    )
                     for pull in slowest_first(left, usual_s=usual_s, rows=rows):
-                        working.start_soon(self._run_dataset, decisions[pull.dataset], executor)
-                    delete_unneeded_reports(context, self._records.values(), orphans=found.orphans, notes=self._notes)
-                    self._note_unused_reports()
+                        working.start_soon(self._run_dataset, decided.decisions[pull.dataset], context, maker)
+                    delete_unneeded_reports(context, decided.found.done, orphans=decided.found.orphans)
+                    self._note_unused_reports(decided.unused)
                     if not self.request.submit_only:
                         tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in left})
                 limit_tidying(context, watching)
             watching.cancel_scope.cancel()
+
+    async def _plan(self, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder) -> Plan:
+        return plan_request(
+            self.request,
+            self._offer or await load_offer(self.request, client),
+            settings=self.settings,
+            now=datetime.fromisoformat(self._started_at),  # of the resumed run, if there is one
+            refusals=MetricRefusals.read(await ledger.noted(METRICS_REFUSED), now=self.clock.now()),
+            published=published_datasets(folder.published, catalog=load_catalog()),
+            history_starts=history_starts(folder.published),
+        )
+
+    async def _find_refused(
+        self, plan: Plan, fetched: Sequence[Pull], folder: OutputFolder
+    ) -> Mapping[str, DiskTrouble]:
+        """The datasets that cannot be written: they are too large for the disk, or something is in their place."""
+        begun = await anyio.to_thread.run_sync(datasets_not_begun, fetched, folder)
+        too_large = await find_too_large(folder.output, begun, settings=self.settings)
+        names = [pull.dataset for pull in plan.pulls]
+        look = partial(find_blocked, folder.store, names, keep_raw=self.settings.keep_raw)
+        return {**too_large, **await anyio.to_thread.run_sync(look)}
 
     async def _usual_durations(self, ledger: Ledger) -> Mapping[str, float]:
         since = iso_utc(self.clock.now() - REMEMBERED_DURATIONS)
         return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
 
     def _report_plan(self, plan: Plan) -> None:
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
-        self._notes += [note for note in plan.notes if note not in self._notes]
+        self.events.emit(PlanMade(pulls=len(plan.pulls), unavailable=len(plan.unavailable)))
+        notes = self._results.notes
+        notes += [note for note in plan.notes if note not in notes]
         for note in plan.notes:
-            self.events.warn("plan.noted", reason=note)
+            self.events.emit(PlanNoted(reason=note))
         for pull in plan.pulls:
             with about(pull.dataset):
                 for note in pull.notes:
-                    self.events.warn("plan.noted", reason=note)
+                    self.events.emit(PlanNoted(reason=note))
 
-    async def _list_reports(self, client: InsightsClient, folder: OutputFolder) -> list[Report] | None:
-        """The reports on the service, if any of them can be used; `None` if the list is unknown."""
-        if self._earlier.is_empty and not folder.runs and not self.request.nightly:
-            return []
-        reports = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
-        if reports is None:
-            self.events.warn("reports.unknown", reason=LIST_UNKNOWN)
-            self._notes.append(LIST_UNKNOWN)
-        return reports
-
-    async def _open_records(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
-        """Create a record for every dataset: unavailable, published already by this run, or pending."""
+    async def _put_pending(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
+        """Begin with every dataset: unavailable, published already by this run, or pending."""
+        others = self._earlier.alive - {self.run_id}
+        held = await anyio.to_thread.run_sync(held_back_by, folder.store, others, folder.current)
         for missing in plan.unavailable:
-            self._records[missing.dataset] = unavailable_record(missing)
-        for record in done.values() if self.settings.keep_raw else ():
-            raw = Layout(folder.output).snapshot(record.dataset, self.run_id, kind=RAW)
-            if not await anyio.to_thread.run_sync(raw.is_dir):
-                record.notes.append("its downloaded bytes were not kept, because it was published without `keep_raw`")
+            self._results.put(unavailable_record(missing))
         for pull in plan.pulls:
-            record = self._records[pull.dataset] = done.get(pull.dataset) or pending_record(
-                pull, named=bool(self.request.datasets)
-            )
-            if (what := folder.damaged.get(pull.dataset)) and pull.dataset not in done:
-                record.notes.append(f"the snapshot that was current is damaged ({what}) and is to be published anew")
+            if pull.dataset in done:
+                self._results.put(await self._with_raw_note(done[pull.dataset], folder.store))
+                continue
+            damage = folder.damaged.get(pull.dataset)
+            note = f"the snapshot that was current is damaged ({damage}) and is to be published anew"
+            named, notes = bool(self.request.datasets), (note,) if damage else ()
+            self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
 
-    async def _decide(
-        self, found: ReusableWork, client: InsightsClient, *, ledger: Ledger, folder: OutputFolder
-    ) -> Mapping[str, Decision]:
-        """The decision for each dataset, by name; a nightly run also finds its unused scheduled reports."""
-        is_nightly = self.request.nightly
-        memories = await remember_reports(ledger) if is_nightly else {}
-        decisions = await decide_all(
-            found.parts,
-            output=folder.output,
-            published=folder.published,
-            damaged=folder.damaged,
-            memories=memories,
-            unchanged=await ledger.noted(UNCHANGED),
-            reports=found.listed,
-            client=client,
-            lookup=ExecutionLookup(
-                client,
-                events=self.events,
-                form=max(await load_form(ledger, now=self.clock.now()), PollForm.ONE_STATUS),
-                remember=self._remember_form,
-                retry=True,
-            ),
-            schedule=schedule_of(self.settings, now=client.service_time()) if is_nightly else None,
-            done=found.done,
-            reusable=found.reusable,
-        )
-        chosen = [decision.schedule for decision in decisions.values() if decision.schedule]
-        used = {report.report_id for choice in chosen for report in (choice.serving, *choice.replaced) if report}
-        self._unused = unused_reports(found.listed or (), memories, used=used)
-        return decisions
+    async def _with_raw_note(self, record: DatasetRecord, store: OutputStore) -> DatasetRecord:
+        raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
+        if not self.settings.keep_raw or await anyio.to_thread.run_sync(store.exists, raw):
+            return record
+        return with_notes(record, ["its downloaded bytes were not kept, because it was published without `keep_raw`"])
 
-    async def _remember_form(self, form: PollForm) -> None:
-        self._poll_form = form  # noted once the ledger has a row for this run
-
-    def _note_unused_reports(self) -> None:
-        """Note the scheduled reports of this folder that this run does not use; they go on running."""
-        if not self._unused:
-            return
-        unused = join_some([f"{report.report_id} ({dataset})" for dataset, report in self._unused], most=_MOST_LISTED)
-        self.events.warn("reports.unused", reports=[report.report_id for _, report in self._unused])
-        many = plural(len(self._unused), "scheduled report")
-        self._notes.append(
-            f"{many} of this folder that this run does not use: {unused}; `bulkpull reports delete --unused` shows and "
-            "deletes what is not needed any more"
-        )
+    def _note_unused_reports(self, unused: Sequence[tuple[str, Report]]) -> None:
+        if unused:
+            self.events.emit(ReportsUnused(reports=[report.report_id for _, report in unused]))
+            self._results.notes.append(unused_note(unused))
 
     def _will_convert(self, decision: Decision) -> bool:
         return not self.request.submit_only and decision.action is not Action.KEEP
 
-    async def _run_dataset(self, decision: Decision, executor: DecisionExecutor) -> None:
-        """Export one dataset; an error is written into its record, not raised."""
-        record = self._records[decision.pull.dataset]
-        with about(record.dataset):
-            try:
-                if (refused := self._refused.get(record.dataset)) is not None:
-                    raise refused
-                await executor.execute(decision, record)
-            except Exception as error:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
-                record_error(record, error)
-            if record.status == "skipped":
-                is_submitted = record.dataset in self._submitted
-                copy_published(record, executor.context.published.get(record.dataset), is_submitted=is_submitted)
-            level = _LEVELS.get(record.status, Level.ERROR)
-            self.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
-
-    def _executor(self, context: RunContext) -> DecisionExecutor:
-        maker = ScheduledReportMaker(
-            client=context.client,
-            submitter=context.submitter,
-            clock=self.clock,
-            events=self.events,
-            lead_h=self.settings.standing_lead_hours,
-            idle=[report for _, report in self._unused],
-        )
-        return DecisionExecutor(
+    async def _run_dataset(self, decision: Decision, context: RunContext, maker: ScheduledReportMaker) -> None:
+        """Export one dataset; an error becomes part of its outcome and is not raised."""
+        dataset = decision.pull.dataset
+        error: Exception | None = None
+        executor = DecisionExecutor(
+            decision,
+            self._results.outcome(dataset),
             context,
             maker,
             only_new_data=self.request.nightly,
             reset_types=self.request.reset_types,
-            submit=self._submit if self.request.submit_only else None,
+            submit_only=self.request.submit_only,
         )
-
-    async def _submit(self, export: DatasetExport) -> None:
-        """Order the reports; the rest is done when this run is resumed."""
-        reports = await export.submit()
-        several = f" and {len(reports) - 1} more" if len(reports) > 1 else ""
-        export.record.status = "skipped"
-        self._submitted.add(export.record.dataset)
-        export.record.reason = (
-            f"submitted as report {reports[0].report_id}{several}; `bulkpull runs resume {self.run_id}` collects it"
-        )
+        with about(dataset):
+            try:
+                if (refused := self._results.refused.get(dataset)) is not None:
+                    raise refused
+                await executor.execute()
+            except Exception as caught:  # noqa: BLE001 - a fault in one dataset, also one of ours, must not harm others
+                error = caught
+            finally:  # also when the run is interrupted
+                self._results.put(replace(executor.outcome, error=error))
+            record = self._results.record(dataset)
+            level = _LEVELS.get(record.status, Level.ERROR)
+            self.events.emit(PullFinished(status=record.status, rows=record.rows, reason=record.reason, level=level))
 
     async def _begin(self, ledger: Ledger) -> None:
         if not self._is_begun:
@@ -537,39 +492,14 @@ class Run:
                     earlier.run_id, status=ABANDONED, summary=earlier.summary or {}, at=iso_utc(self.clock.now())
                 )
 
-    @property
-    def _is_to_be_resumed(self) -> bool:
-        """Whether the fetched data are good: the error was local, the time limit passed, or publishing was refused."""
-        local = DiskTrouble | LedgerError | ConverterDied | RunOverdue | HeldBack
-        begun = [record for record in self._records.values() if record.dataset not in self._refused]
-        return any(isinstance(record.error, local) for record in begun)
-
-    async def _fail_all(self, error: BulkpullError, *, ledger: Ledger) -> None:
-        """Create a failed record for every requested dataset, after an error before the first one."""
-        await self._begin(ledger)
-        reads = {selection.name: selection.reads for selection in self.request.selections}
-        for name in self.request.names:
-            record = failed_record(name, error, source=reads.get(name), catalog=load_catalog())
-            self._records[record.dataset] = record
-
-    async def _end_overdue(self, ledger: Ledger) -> None:
-        """Record the exceeded time limit for every unfinished dataset."""
-        limit_s = self.settings.run_timeout_seconds or 0.0
-        why = f"`run_timeout_seconds` ({limit_s:,.0f} s) is over"
-        self._notes.append(f"the run ended because {why}; the same command resumes")
-        if not self._records:
-            await self._fail_all(RunOverdue("the run had not created any report", why=why), ledger=ledger)
-        for record in self._records.values():
-            if record.status == "failed" and record.reason is None:
-                record_error(record, RunOverdue("not finished", why=why))
-
-    async def _finish(self, output: Path, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
-        records = list(self._records.values())
-        status = run_status(records)
-        now = iso_utc(self.clock.now())
+    async def _finish(self, store: OutputStore, ledger: Ledger, *, interrupted: bool = False) -> Manifest:
+        results = self._results
+        if await anyio.to_thread.run_sync(is_without_links, store):
+            results.notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
+        is_to_be_resumed = results.is_to_be_resumed
+        records, status = results.finish()
         submitted = self.request.submit_only and status != "failed"
-        if await anyio.to_thread.run_sync(is_without_links, output):
-            self._notes.append("`latest/` is not created, because this file system has no links: read `current.json`")
+        now, counts = iso_utc(self.clock.now()), results.count(records)
         manifest = Manifest(
             run_id=self.run_id,
             status=status,
@@ -580,18 +510,15 @@ class Run:
             account=self._account.as_dict(),
             requests=Requests.model_validate(dict(self._requests())),
             datasets=records,
-            notes=self._notes,
+            notes=results.notes,
             submitted=submitted,
             interrupted=interrupted,
         )
-        counts = dict(
-            Counter("submitted" if record.dataset in self._submitted else str(record.status) for record in records)
-        )
-        with disk_errors(output):
+        with disk_errors(str(store)):
             await anyio.to_thread.run_sync(self._check_lock)
-            await anyio.to_thread.run_sync(manifest.save, output)
+            await anyio.to_thread.run_sync(manifest.save, store)
         ending: str = status
-        if interrupted or self._is_to_be_resumed:
+        if interrupted or is_to_be_resumed:
             ending = INTERRUPTED
         elif submitted:
             ending = SUBMITTED
@@ -599,8 +526,8 @@ class Run:
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the next run counts this one as unfinished
-            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
-        self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
+            self.events.emit(CleanupPostponed(step="ledger", reason=trouble.message))
+        self.events.emit(RunFinished(run_id=self.run_id, status=ending, datasets=counts))
         await self._recorder.complete(manifest)
         return manifest
 

@@ -68,22 +68,18 @@ def clear_old_parts(folder: OutputFolder, *, now: datetime) -> None:
                     remove_beneath(part, root=private)
 
 
-def delete_unneeded_reports(
-    context: RunContext, records: Iterable[DatasetRecord], *, orphans: Iterable[Report], notes: list[str]
-) -> None:
+def delete_unneeded_reports(context: RunContext, published: Iterable[str], *, orphans: Iterable[Report]) -> None:
     """
     Delete, in the background, reports of published datasets and of runs that will not be resumed.
 
     Args:
-        notes: Gets the errors of deletions of orphans.
+        published: The datasets that this run has published already, before it was resumed.
     """
-    for record in records:
-        if record.status == "complete":
-            for report in context.reusable.rest(record.dataset):
-                context.delete_leftover_report(report, record=record)
-    nowhere = DatasetRecord(dataset="", status="skipped", notes=notes)
+    for dataset in published:
+        for report in context.reusable.rest(dataset):
+            context.delete_leftover_report(report, dataset=dataset)
     for report in orphans:
-        context.delete_leftover_report(report, record=nowhere)
+        context.delete_leftover_report(report, dataset=None)
 
 
 async def delete_outdated_queries(context: RunContext, datasets: Collection[str]) -> None:

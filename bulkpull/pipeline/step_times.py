@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from bulkpull.clock import Clock
 from bulkpull.errors import Step
@@ -15,39 +16,47 @@ from bulkpull.output.manifest import Seconds
 _NAMES = {Step.SUBMIT: "submit", Step.POLL: "wait", Step.DOWNLOAD: "download", Step.CONVERT: "convert"}
 
 
+@dataclass(frozen=True, slots=True)
+class StepSpan:
+    """The time in which a window took a step, seconds of the monotonic clock."""
+
+    step: Step
+    began_s: float
+    ended_s: float
+
+
 @dataclass(slots=True)
-class StepTimes:
-    """
-    Counts elapsed time, not the sum over windows.
-
-    While windows are at different steps, the time counts for the earliest of these steps only. So the four numbers
-    together never exceed the time that has passed.
-
-    Args:
-        seconds: Gets the numbers.
-    """
+class StepTimer:
+    """Records the spans of one window; a step that fails counts as well."""
 
     clock: Clock
-    seconds: Seconds
-    _elapsed_s: dict[Step, float] = field(default_factory=lambda: dict.fromkeys(_NAMES, 0.0))
-    _active: Counter[Step] = field(default_factory=Counter)
-    _counted_at_s: float = 0.0
+    spans: list[StepSpan] = field(default_factory=list)
 
     @contextmanager
     def during(self, step: Step) -> Iterator[None]:
-        """Count the time of the block for `step`."""
-        self._count()
-        self._active[step] += 1
+        """Record the time of the block for `step`."""
+        began_s = self.clock.monotonic()
         try:
             yield
         finally:
-            self._count()
-            self._active[step] -= 1
+            self.spans.append(StepSpan(step, began_s, self.clock.monotonic()))
 
-    def _count(self) -> None:
-        now_s = self.clock.monotonic()
-        earliest = next((step for step in _NAMES if self._active[step]), None)
+
+def elapsed_seconds(spans: Iterable[StepSpan]) -> Seconds:
+    """
+    Elapsed time by step, not the sum over windows (pure).
+
+    While windows are at different steps, the time counts for the earliest of these steps only. So the four numbers
+    together never exceed the time that has passed.
+    """
+    changes: list[tuple[float, Step, int]] = []
+    for span in spans:
+        changes += ((span.began_s, span.step, 1), (span.ended_s, span.step, -1))
+    elapsed_s, active, since_s = dict.fromkeys(_NAMES, 0.0), Counter[Step](), 0.0
+    for at_s, step, change in sorted(changes, key=itemgetter(0)):
+        earliest = next((name for name in _NAMES if active[name]), None)
         if earliest is not None:
-            self._elapsed_s[earliest] += now_s - self._counted_at_s
-            setattr(self.seconds, _NAMES[earliest], round(self._elapsed_s[earliest], 3))
-        self._counted_at_s = now_s
+            elapsed_s[earliest] += at_s - since_s
+        active[step] += change
+        since_s = at_s
+    return Seconds(**{_NAMES[step]: round(passed_s, 3) for step, passed_s in elapsed_s.items()})

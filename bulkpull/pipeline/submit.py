@@ -30,9 +30,11 @@ from bulkpull.errors import (
     RequestRejected,
     TransferError,
 )
+from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted, ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.lookup import GATHER_S, SharedLookup
+from bulkpull.insights.orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.pipeline.in_flight import ReportsInFlight
 from bulkpull.pipeline.metric_refusals import drop_metrics
@@ -170,7 +172,7 @@ class Submitter:
             self.settled.set()
         query = known.get(wanted)
         if query is not None:
-            self.events.emit("query.adopted", query_id=query.query_id)
+            self.events.emit(QueryAdopted(query_id=query.query_id))
         return query
 
     async def wait_until_settled(self, datasets: Collection[str]) -> None:
@@ -194,7 +196,7 @@ class Submitter:
             if not self._in_making:
                 self._all_made.set()
                 self._all_made = anyio.Event()
-        self.events.emit("query.created", query_id=query.query_id)
+        self.events.emit(QueryCreated(query_id=query.query_id))
         known[normalise(pull.query_text)] = query = await self._oldest_duplicate(query)
         return query
 
@@ -220,7 +222,7 @@ class Submitter:
         oldest = min(alike, key=_made_at, default=made)
         if oldest.query_id == made.query_id or all(query.query_id != made.query_id for query in alike):
             return made  # the listing lags: the oldest is unknown
-        self.events.emit("query.adopted", query_id=oldest.query_id)
+        self.events.emit(QueryAdopted(query_id=oldest.query_id))
         try:
             await self.client.delete_query(made.query_id)
         except NotFound:
@@ -228,23 +230,22 @@ class Submitter:
         except (ReportingError, TransferError):
             self._duplicates.append(made)
         else:
-            self.events.emit("query.deleted", query_id=made.query_id)
+            self.events.emit(QueryDeleted(query_id=made.query_id))
         return oldest
 
     async def _report_for(self, pull: Pull, query: Query, *, attempt: int) -> Report:
-        name = report_name(pull, run_id=self.run_id, attempt=attempt)
+        order = ReportOrder(
+            name=report_name(pull, run_id=self.run_id, attempt=attempt),
+            query_id=query.query_id,
+            description=DESCRIPTION,
+            window=pull.window,
+        )
         weight, ahead = self.weights.get(pull.dataset, len(pull.offered.columns)), self._ordered[pull.dataset]
         self._ordered[pull.dataset] += 1
         for refusals in itertools.count():
             async with self.quota.slot(weight=weight, ahead=ahead):
                 try:
-                    report = await self.client.create_report(
-                        name=name,
-                        query_id=query.query_id,
-                        description=DESCRIPTION,
-                        window=pull.window,
-                        name_is_unique=True,
-                    )
+                    report = await self.client.create_report(order, name_is_unique=True)
                 except QuotaExceeded as error:
                     if error.kind not in ("one_off", "active_reports"):
                         raise
@@ -255,7 +256,7 @@ class Submitter:
                         self.quota.refused(limit=refused.limit)
                 else:
                     self.quota.succeeded()
-                    self.events.emit("report.created", report_id=report.report_id)
+                    self.events.emit(ReportCreated(report_id=report.report_id))
                     return report
             if refused.kind == "active_reports":
                 await self._wait_for_quota(refused, refusals)
@@ -326,7 +327,7 @@ class Submitter:
         for query in idle:
             await self.client.delete_query(query.query_id, tidying=tidying)
             self._forget(query)
-            self.events.emit("query.deleted", query_id=query.query_id)
+            self.events.emit(QueryDeleted(query_id=query.query_id))
         return bool(idle)
 
 

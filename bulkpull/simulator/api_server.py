@@ -32,6 +32,9 @@ class ApiHost:
     """
     Answers the API and the token endpoint.
 
+    Args:
+        services: The state of each tenant, by the tenant's id in lower case.
+
     Attributes:
         api_origin, blob_origin: `http://host:port` of the two servers, set once they listen.
     """
@@ -39,23 +42,23 @@ class ApiHost:
     def __init__(
         self,
         scenario: Scenario,
-        service: Service,
+        services: Mapping[str, Service],
         *,
         clock: SimulatorClock,
         faults: FaultBox,
         calls: list[LoggedRequest],
     ) -> None:
-        self._scenario, self._service, self._clock, self._faults = scenario, service, clock, faults
+        self._scenario, self._services, self._clock, self._faults = scenario, services, clock, faults
         self._calls = calls
         self._tokens = TokenIssuer(scenario, clock=clock, faults=faults)
-        self._throttle = Throttle(scenario, clock=clock)
+        self._throttles = {tenant: Throttle(scenario, clock=clock) for tenant in services}
         self._versions = 0
         self._application_id = uuid4()
         self.api_origin = self.blob_origin = ""
 
     def spend(self, calls: int) -> None:
-        """Let another tool of the same partner make calls (behaviour 173)."""
-        self._throttle.count(calls)
+        """Let another tool of the first tenant's partner make calls (behaviour 173)."""
+        next(iter(self._throttles.values())).count(calls)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -67,7 +70,7 @@ class ApiHost:
         body = _read_body(raw, is_form=call.endpoint in DIRECTORY)
         call.body_keys = tuple(body)
         if route is not None and route.endpoint not in DIRECTORY:
-            call.datasets = datasets_of(route, body, self._service)
+            call.datasets = datasets_of(route, body, self._service_of(request))
             call.name = _text(Fields(body).get("ReportName") or Fields(body).get("Name"))
         reply = await self._reply(request, route, call, body)
         if reply is None:
@@ -121,37 +124,40 @@ class ApiHost:
         if route.endpoint in DIRECTORY:
             return self._directory_reply(route, body)
         token = _token_of(request)
-        self._throttle.count()
-        headers = {**self._echoed(request, token), **self._throttle.headers}
+        throttle = self._throttles[self._tokens.tenant_of(token)]
+        throttle.count()
+        headers = {**self._echoed(request, token), **throttle.headers}
         try:
-            self._admit(call, token)
-            reply = await self._perform(route, call, body)
+            self._admit(call, token, throttle)
+            reply = await self._perform(route, call, body, self._service_of(request))
         except Refusal as refusal:
             reply = responses.refusal_reply(refusal)
         return replace(reply, headers={**headers, **reply.headers}) if reply is not None else None
 
-    def _admit(self, call: LoggedRequest, token: str | None) -> None:
+    def _admit(self, call: LoggedRequest, token: str | None, throttle: Throttle) -> None:
         """Rate, token and role, in this order; a `Refusal` says which of them is at fault."""
-        self._throttle.check()
+        throttle.check()
         if self._take("token_refused", call):
             raise api_errors.unauthorized()
         self._tokens.check(token)
         if self._scenario.role == "none":
             raise api_errors.forbidden()
 
-    async def _perform(self, route: Route, call: LoggedRequest, body: Mapping[str, Any]) -> Response | None:
+    async def _perform(
+        self, route: Route, call: LoggedRequest, body: Mapping[str, Any], service: Service
+    ) -> Response | None:
         """Let the service act, and put its answer into the envelope; `None` for an answer that is lost."""
-        if self._name_is_taken(route, call, body):
+        if self._name_is_taken(route, call, body, service):
             return None
         correlation_id = call.correlation_id or str(uuid4())
-        answer = await perform(route, body, self._service, correlation_id=correlation_id)
+        answer = await perform(route, body, service, correlation_id=correlation_id)
         if self._take("acts_twice", call):
-            await perform(route, body, self._service, correlation_id=correlation_id)
+            await perform(route, body, service, correlation_id=correlation_id)
             return None
         whole = paged(
             answer,
             route,
-            self._service,
+            service,
             faults=self._faults,
             api_origin=self.api_origin,
             foreign_origin=self.blob_origin,
@@ -187,7 +193,7 @@ class ApiHost:
             return responses.json_reply(refused.body(now=self._clock.now()), status=refused.status)
         return responses.json_reply(body, headers={"Cache-Control": "no-cache, no-store"})
 
-    def _name_is_taken(self, route: Route, call: LoggedRequest, body: Mapping[str, Any]) -> bool:
+    def _name_is_taken(self, route: Route, call: LoggedRequest, body: Mapping[str, Any], service: Service) -> bool:
         """Whether somebody else's query took the name, and this answer is lost: then a lookup finds the stranger."""
         fields = Fields(body)
         name, text = fields.text("Name"), fields.text("Query")
@@ -195,10 +201,14 @@ class ApiHost:
             return False
         if not self._take("name_taken", call):
             return False
-        parsed = self._service.query_store.parse(text)
+        parsed = service.query_store.parse(text)
         other = f"SELECT {parsed.columns[0].name} FROM {parsed.table.listed_name} LIMIT 1"  # noqa: S608 - not SQL
-        self._service.query_store.keep(name=name, text=other, description=None)
+        service.query_store.keep(name=name, text=other, description=None)
         return True
+
+    def _service_of(self, request: web.Request) -> Service:
+        """The service of the tenant whose token the request carries."""
+        return self._services[self._tokens.tenant_of(_token_of(request))]
 
     def _take(self, name: str, call: LoggedRequest) -> Fault | None:
         fault = self._faults.take(name, datasets=call.datasets, endpoint=call.endpoint or "", method=call.method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from uuid import uuid4
 
@@ -44,7 +45,7 @@ class BlobHost:
     def __init__(
         self,
         scenario: Scenario,
-        service: Service,
+        services: Iterable[Service],
         *,
         store: FileStore,
         links: LinkSigner,
@@ -52,7 +53,7 @@ class BlobHost:
         faults: FaultBox,
         calls: list[LoggedRequest],
     ) -> None:
-        self._scenario, self._service, self._store, self._links = scenario, service, store, links
+        self._scenario, self._services, self._store, self._links = scenario, tuple(services), store, links
         self._clock, self._faults, self._calls = clock, faults, calls
         self._spoiled: dict[str, Fault | None] = {}
         self.blob_origin = ""
@@ -61,7 +62,7 @@ class BlobHost:
         """Answer one request."""
         target = request.raw_path
         execution_id = self._links.execution_of(target)
-        extract = self._service.extract_of(execution_id) if execution_id else None
+        extract = self._extract_of(execution_id) if execution_id else None
         call = self._note(request, execution_id, extract)
         if self._take("reset_before_acting", call):
             return reset(request)
@@ -74,6 +75,11 @@ class BlobHost:
             response = refusal_response(refusal, now=self._clock.now())
         call.status = response.status
         return response
+
+    def _extract_of(self, execution_id: str) -> Extract | None:
+        """What the file of an execution holds, whichever tenant it belongs to: its link is all that a reader needs."""
+        found = (service.extract_of(execution_id) for service in self._services)
+        return next((extract for extract in found if extract is not None), None)
 
     async def _serve(
         self, request: web.Request, call: LoggedRequest, target: str, extract: Extract | None

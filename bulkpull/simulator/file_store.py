@@ -11,11 +11,11 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, Literal
 
 import anyio
 import anyio.to_thread
@@ -31,6 +31,8 @@ _FASTEST = 1
 # zlib's way to ask for a gzip header and trailer.
 _GZIP_BITS = 31
 _READ_BYTES = 1 << 20
+# A file of at most so many rows in six months is generated once in the process, and kept as text.
+_FEW_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class FileStore:
 
     def _blocks(self, extract: Extract) -> Iterator[bytes]:
         planted = self._scenario.tables.get(extract.table.name, extract.content)
-        blocks = csv_blocks(extract, self._scenario) if planted is None else _planted(planted)
+        blocks = _generated(extract, self._scenario) if planted is None else _planted(planted)
         for block in chain([UTF8_BOM] if self._scenario.bom else [], blocks):
             if self._closing.is_set():
                 raise Closing
@@ -139,6 +141,27 @@ class FileStore:
         target = sink.target
         assert isinstance(target, io.BytesIO)
         return target.getvalue()
+
+
+def _generated(extract: Extract, scenario: Scenario) -> Iterator[bytes]:
+    name = extract.table.name
+    rows = scenario.rows_of(name)
+    if rows > _FEW_ROWS:
+        return csv_blocks(extract, scenario)
+    return iter(_few_blocks(extract, scenario.seed, rows, scenario.line_ending, scenario.is_header_only(name)))
+
+
+@lru_cache(maxsize=256)
+def _few_blocks(
+    extract: Extract,
+    seed: int,
+    rows: int,
+    line_ending: Literal["\n", "\r\n"],
+    is_header_only: bool,  # noqa: FBT001 - cached by position
+) -> tuple[bytes, ...]:
+    """A small file, by all that its content depends on."""
+    scenario = Scenario(seed=seed, rows=rows, line_ending=line_ending, header_only=is_header_only)
+    return tuple(csv_blocks(extract, scenario))
 
 
 def _planted(content: bytes | Path) -> Iterator[bytes]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -102,11 +103,11 @@ def column_values(
 
 
 def _pick(pool: pl.Series, draws: Keys) -> pl.Series:
-    return pool.gather(pl.Series((draws % np.uint64(len(pool))).astype(np.uint32)))
+    return pool[(draws % np.uint64(len(pool))).astype(np.uint32)]
 
 
 def _glue(*parts: pl.Series) -> pl.Series:
-    return pl.select(pl.concat_str([pl.lit(part) for part in parts])).to_series()
+    return reduce(add, parts)
 
 
 def _guids(draws: Keys) -> pl.Series:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bulkpull.simulator.api_errors import bad_request
 from bulkpull.simulator.datasets import Column, Table
@@ -85,7 +86,7 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
         raise bad_request("Invalid query")
     return ParsedQuery(
         table=table,
-        columns=tuple(_names(head["names"], table)),
+        columns=_names(head["names"], table),
         conditions=_conditions(tail["where"], table) if tail["where"] is not None else (),
         orderings=_orderings(tail["order"], table) if tail["order"] is not None else (),
         distinct=head["distinct"] is not None,
@@ -97,15 +98,23 @@ def parse_query(text: str, tables: Iterable[Table]) -> ParsedQuery:
 def _leading_name(text: str, table: Table) -> tuple[Column, str]:
     """The column or metric that `text` begins with, the longest that fits, and what follows it."""
     lowered = text.casefold()
-    for item in sorted([*table.columns, *table.metrics], key=lambda column: len(column.name), reverse=True):
-        if lowered.startswith(item.name.casefold()):
+    for name, item in _longest_first(table.columns, table.metrics):
+        if lowered.startswith(name):
             rest = text[len(item.name) :]
             if not rest or not re.match(r"\w", rest):
                 return item, rest
     raise bad_request("Incorrect column name")
 
 
-def _names(text: str, table: Table) -> list[Column]:
+@lru_cache(maxsize=256)
+def _longest_first(columns: tuple[Column, ...], metrics: tuple[Column, ...]) -> tuple[tuple[str, Column], ...]:
+    """All that a dataset lists, by its name in lower case."""
+    items = sorted((*columns, *metrics), key=lambda column: len(column.name), reverse=True)
+    return tuple((item.name.casefold(), item) for item in items)
+
+
+@lru_cache(maxsize=256)
+def _names(text: str, table: Table) -> tuple[Column, ...]:
     found: list[Column] = []
     rest = text.strip()
     while True:
@@ -115,7 +124,7 @@ def _names(text: str, table: Table) -> list[Column]:
         found.append(name)
         rest = rest.lstrip()
         if not rest:
-            return found
+            return tuple(found)
         if not rest.startswith(","):
             # A blank after a known name starts an alias or a longer, unknown name.
             raise bad_request("Incorrect column name")

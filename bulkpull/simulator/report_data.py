@@ -38,6 +38,7 @@ class Extract:
     Attributes:
         months: First days of the months it takes; `None` for a snapshot.
         edition: Which refresh of the data it is (`edition_at`).
+        seed: The values follow from it; each tenant has its own.
         hidden: Columns that the role does not see, in lower case; empty in the file, or gone from it.
         window: The first and the last day that it takes, where it does not take whole months.
         provenance: What the column `Provenance` says in every row.
@@ -53,6 +54,7 @@ class Extract:
     months: tuple[date, ...] | None
     edition: int
     tsv: bool
+    seed: int
     hidden: frozenset[str] = frozenset()
     hidden_vanish: bool = False
     window: tuple[date, date] | None = None
@@ -64,7 +66,7 @@ class Extract:
         """Equal for equal contents, so that reports share one file."""
         facts = (
             self.table.name, self.columns, self.conditions, self.orderings, self.distinct, self.limit, self.months,
-            self.edition, self.tsv,
+            self.edition, self.tsv, self.seed,
             sorted(self.hidden), self.hidden_vanish, self.window, self.content, self.provenance,
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -122,7 +124,7 @@ def sample(extract: Extract, scenario: Scenario) -> list[dict[str, Any]]:
 def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows in frames of at most `block_rows`; where a block ends changes no value."""
     blocks = _blocks(extract, scenario, block_rows=block_rows)
-    made: Iterator[pl.DataFrame] = (_frame(extract, scenario, *block) for block in blocks)
+    made: Iterator[pl.DataFrame] = (_frame(extract, *block) for block in blocks)
     if extract.is_of_all:
         made = _arranged(list(made), extract).iter_slices(block_rows)
     elif extract.aggregates:
@@ -143,7 +145,7 @@ def frames(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator
 def _month_by_month(extract: Extract, scenario: Scenario, *, block_rows: int) -> Iterator[pl.DataFrame]:
     """The rows of one month after the other, each month aggregated on its own."""
     for _, blocks in groupby(_blocks(extract, scenario, block_rows=block_rows), key=itemgetter(0)):
-        made = [_frame(extract, scenario, *block) for block in blocks]
+        made = [_frame(extract, *block) for block in blocks]
         yield from _arranged(made, extract).iter_slices(block_rows)
 
 
@@ -168,7 +170,7 @@ def _ordinal(month: date) -> int:
     return month.year * 12 + month.month - 1
 
 
-def _frame(extract: Extract, scenario: Scenario, month: date | None, first: int, count: int) -> pl.DataFrame:
+def _frame(extract: Extract, month: date | None, first: int, count: int) -> pl.DataFrame:
     table = extract.table
     base = np.uint64((_ordinal(month) if month is not None else 0) << 32)
     rows = np.arange(first, first + count, dtype=np.uint64)
@@ -182,7 +184,7 @@ def _frame(extract: Extract, scenario: Scenario, month: date | None, first: int,
             return pl.Series(are_repetitions(rows, table).astype(np.int64)).cast(pl.String)
         keys = restated(source_rows(rows, column, table), edition=extract.edition) + base
         is_time = column.origin == table.time_column
-        return column_values(column, keys, seed=scenario.seed, dataset=table.name, month=month, is_time=is_time)
+        return column_values(column, keys, seed=extract.seed, dataset=table.name, month=month, is_time=is_time)
 
     frame = pl.DataFrame({name: values(column) for name, column in extract.used.items()})
     if extract.window is not None:

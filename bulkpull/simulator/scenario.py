@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -115,6 +116,8 @@ class Scenario:
         rotate_refresh_token: Whether redeeming a refresh token gives a new one (behaviour 8).
         single_use_refresh_tokens: Whether a refresh token is refused once it was redeemed; the service does not do so
             (behaviour 8), but may one day.
+        further_tenants: Tenants beside `tenant_id`, each with its own reports, queries, rows and allowance. The
+            application and its user sign in to all of them; the token decides which one a call sees.
         client_certificate: PEM certificate of the application, for signed assertions in place of the secret.
         public_client: Whether the application may sign people in without a secret, by device code.
         device_answer: What the person makes of a device code, after the program has asked `device_polls` times in vain.
@@ -177,6 +180,7 @@ class Scenario:
     unfinished_report_quota: int | None = None
     visible_lag_s: float = 0.0
     tenant_id: str = "00000000-0000-4000-8000-0000000000aa"
+    further_tenants: tuple[str, ...] = ()
     client_id: str = "00000000-0000-4000-8000-000000000001"
     client_secret: str = field(default="simulated-client-secret", repr=False)
     username: str = "user@contoso.example"
@@ -194,6 +198,15 @@ class Scenario:
     contents: Mapping[str, ReportContent] = field(default_factory=dict)
     stored: Mapping[str, bytes] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def tenants(self) -> dict[str, Scenario]:
+        """What each tenant sees, by its id in lower case, `tenant_id` first; other rows follow from another seed."""
+        others = {
+            tenant.casefold(): replace(self, tenant_id=tenant, seed=self.seed ^ zlib.crc32(tenant.casefold().encode()))
+            for tenant in self.further_tenants
+        }
+        return {self.tenant_id.casefold(): self} | others
 
     def rows_of(self, dataset: str) -> int:
         """Rows that six months of the dataset hold."""

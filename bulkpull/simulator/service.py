@@ -1,5 +1,5 @@
 """
-The service's state, without any network: datasets, queries, reports, executions.
+The state of one tenant, without any network: datasets, queries, reports, executions.
 
 All state follows from the requests and the clock; nothing runs in the background. Tests may read and change `queries`,
 `reports` and `executions`.
@@ -275,6 +275,7 @@ class Service:
             months=months,
             edition=edition_at(parsed.table, at) if self.scenario.refreshes else 0,
             tsv=tsv or self.scenario.tsv,
+            seed=self.scenario.seed,
             hidden=parsed.table.sensitive if viewer else frozenset(),
             hidden_vanish=self.scenario.redaction == "vanish",
         )

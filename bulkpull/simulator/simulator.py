@@ -48,7 +48,8 @@ class Simulator:
         workdir: For the stored files; a temporary folder, removed at the end, by default.
 
     Attributes:
-        service: The state, to look at and to tamper with.
+        service: The state of the first tenant, to look at and to tamper with.
+        services: The state of each tenant, by the tenant's id in lower case.
         calls: Every request received, in order of arrival.
     """
 
@@ -70,8 +71,12 @@ class Simulator:
         self._faults = FaultBox(self.scenario.faults)
         self._links = LinkSigner()
         self.calls: list[LoggedRequest] = []
-        self.service = Service(self.scenario, clock=self._clock, faults=self._faults, sign=self._sign)
-        self._api = ApiHost(self.scenario, self.service, clock=self._clock, faults=self._faults, calls=self.calls)
+        self.services = {
+            tenant: Service(scenario, clock=self._clock, faults=self._faults, sign=self._sign)
+            for tenant, scenario in self.scenario.tenants.items()
+        }
+        self.service = next(iter(self.services.values()))
+        self._api = ApiHost(self.scenario, self.services, clock=self._clock, faults=self._faults, calls=self.calls)
         self._runners: list[web.ServerRunner] = []
 
     async def __aenter__(self) -> Self:
@@ -81,7 +86,7 @@ class Simulator:
         self._store = FileStore(self._workdir, self.scenario)
         self._blobs = BlobHost(
             self.scenario,
-            self.service,
+            self.services.values(),
             store=self._store,
             links=self._links,
             clock=self._clock,

@@ -28,6 +28,7 @@ _BACKDATED_S = 301
 class _Token:
     """An issued access token."""
 
+    tenant: str
     expires_at: datetime
     for_api: bool
     app_only: bool
@@ -70,7 +71,7 @@ class TokenIssuer:
         self._check_grant(fields, grant=grant)
         for_api = self._audience(fields, version=version)
         lifetime_s = self._scenario.token_lifetime_s
-        token = self._mint(grant=grant, for_api=for_api, lifetime_s=lifetime_s)
+        token = self._mint(grant=grant, tenant=tenant, for_api=for_api, lifetime_s=lifetime_s)
         reply: dict[str, Any] = {
             "token_type": "Bearer",
             "scope": fields.get("scope") or "user_impersonation",
@@ -86,7 +87,7 @@ class TokenIssuer:
         if grant != "client_credentials":
             reply["refresh_token"] = self._next_refresh_token(fields.get("refresh_token"), public=public)
         if "openid" in fields.get("scope", "").split() and version == 2:  # noqa: PLR2004 - the endpoint's version
-            reply["id_token"] = self._id_token(lifetime_s)
+            reply["id_token"] = self._id_token(lifetime_s, tenant=tenant)
         return self._with_odd_expiry(reply)
 
     def begin_device(self, form: Mapping[str, str], *, tenant: str, origin: str) -> dict[str, Any]:
@@ -136,13 +137,18 @@ class TokenIssuer:
         if self._scenario.mfa == "api" and not known.has_mfa:
             raise api_errors.mfa_required()
 
+    def tenant_of(self, token: str | None) -> str:
+        """The tenant that a token was issued for, in lower case; the first one for an unknown token."""
+        known = self._issued.get(token or "")
+        return known.tenant if known else self._scenario.tenant_id.casefold()
+
     def is_mfa_compliant(self, token: str | None) -> bool:
         """What the reply header says when it is asked for (behaviour 13); false means that the token is refused."""
         known = self._issued.get(token or "")
         return known is not None and (known.has_mfa or self._scenario.mfa is None)
 
     def _check_tenant(self, tenant: str) -> None:
-        if tenant.casefold() != self._scenario.tenant_id.casefold():
+        if tenant.casefold() not in self._scenario.tenants:
             raise TokenRefused(90002)
 
     def _is_public(self, fields: Mapping[str, str], *, grant: str) -> bool:
@@ -215,17 +221,18 @@ class TokenIssuer:
         if self._scenario.mfa == "token":
             raise TokenRefused(50076)
 
-    def _mint(self, *, grant: str, for_api: bool, lifetime_s: int) -> str:
+    def _mint(self, *, grant: str, tenant: str, for_api: bool, lifetime_s: int) -> str:
         now = self._clock.now()
         # The password grant cannot satisfy multi-factor authentication (behaviour 11).
         has_mfa = grant in ("refresh_token", "authorization_code", DEVICE_GRANT)
         app_only = grant == "client_credentials"
-        claims = {"aud": API if for_api else _GRAPH, "tid": self._scenario.tenant_id, "iat": int(now.timestamp())}
+        claims = {"aud": API if for_api else _GRAPH, "tid": tenant, "iat": int(now.timestamp())}
         claims |= {"idtyp": "app"} if app_only else {"scp": "user_impersonation", "amr": ["pwd", "mfa"][: 1 + has_mfa]}
         token = ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))
         fault = self._faults.take("token_expires_early")
         lives_s = float(fault.args.get("seconds", 0.0)) if fault else lifetime_s
         self._issued[token] = _Token(
+            tenant=tenant.casefold(),
             expires_at=now + timedelta(seconds=lives_s),
             for_api=for_api,
             app_only=app_only,
@@ -242,16 +249,16 @@ class TokenIssuer:
             del self._refresh_tokens[redeemed]
         return fresh
 
-    def _id_token(self, lifetime_s: int) -> str:
+    def _id_token(self, lifetime_s: int, *, tenant: str) -> str:
         now_s = int(self._clock.now().timestamp())
         claims = {
             "aud": self._scenario.client_id,
-            "iss": f"https://login.microsoftonline.com/{self._scenario.tenant_id}/v2.0",
+            "iss": f"https://login.microsoftonline.com/{tenant}/v2.0",
             "iat": now_s,
             "nbf": now_s,
             "exp": now_s + lifetime_s,
             "sub": "simulated-user",
-            "tid": self._scenario.tenant_id,
+            "tid": tenant,
             "preferred_username": self._scenario.username,
         }
         return ".".join((_base64({"typ": "JWT", "alg": "RS256"}), _base64(claims), secrets.token_urlsafe(24)))

@@ -17,6 +17,7 @@ from bulkpull.cli import app
 from bulkpull.errors import BulkpullError
 from bulkpull.output.cleanup import README, clean_up, write_views
 from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.store import LocalStore
 from bulkpull.output.views import MARK, script_of, views_of
 
 RUN = "20261123T020000Z-abcdef"
@@ -36,7 +37,7 @@ def publish(output: Path, **datasets: dict[str, list[Any]]) -> Current:
             frame.slice(part * (frame.height // 2), frame.height // 2).write_parquet(output / path)
             files.append(path)
         current.datasets[name] = CurrentSnapshot(run_id=RUN, rows=0, files=files)
-    current.save(output)
+    current.save(LocalStore(output))
     return current
 
 
@@ -63,8 +64,8 @@ def test_every_dataset_is_a_view_with_its_own_columns(output: Path) -> None:
 
 
 def test_the_folders_own_script_makes_the_same_views(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    current = Current.load(output)
-    write_views(output, current=current)
+    current = Current.load(LocalStore(output))
+    write_views(LocalStore(output), current=current)
     monkeypatch.chdir(output)
 
     with duckdb.connect() as connection:
@@ -79,7 +80,7 @@ def test_the_files_of_current_json_have_no_column_more_than_latest_where_paths_a
 ) -> None:
     """As the folder's README and the guide on reading say."""
     monkeypatch.chdir(output)
-    files = Current.load(Path()).datasets["Profile"].files
+    files = Current.load(LocalStore(Path())).datasets["Profile"].files
 
     def columns(options: str = "") -> list[str]:
         found = duckdb.sql(f"SELECT * FROM read_parquet({files}{options})")  # noqa: S608 - paths of this test
@@ -103,14 +104,14 @@ def test_a_name_with_quotes_is_one_name() -> None:
 
 
 def test_publishing_writes_the_script_and_a_stranger_keeps_theirs(output: Path) -> None:
-    current = Current.load(output)
+    current = Current.load(LocalStore(output))
     script = output / "views.sql"
-    clean_up(output, [], current=current, retain=1, now=NOW)
+    clean_up(LocalStore(output), [], current=current, retain=1, now=NOW)
     assert script.read_text(encoding="utf-8") == script_of(current.datasets)
     assert script.read_text(encoding="utf-8").startswith(MARK)
 
     script.write_text("SELECT 1; -- my own", encoding="utf-8")
-    clean_up(output, [], current=current, retain=1, now=NOW)
+    clean_up(LocalStore(output), [], current=current, retain=1, now=NOW)
     assert script.read_text(encoding="utf-8") == "SELECT 1; -- my own"
 
 
@@ -120,7 +121,7 @@ def test_a_script_that_cannot_be_written_fails_no_run(output: Path, monkeypatch:
 
     monkeypatch.setattr("bulkpull.output.cleanup.write_views", refuse)
 
-    undone = clean_up(output, [], current=Current.load(output), retain=1, now=NOW)
+    undone = clean_up(LocalStore(output), [], current=Current.load(LocalStore(output)), retain=1, now=NOW)
 
     assert [item.step for item in undone] == ["views"]
 

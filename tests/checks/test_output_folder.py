@@ -21,6 +21,7 @@ from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.lock import find_writer, locked
 from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.store import LocalStore
 
 RUN = "20261123T013000Z-0000aa"
 
@@ -98,7 +99,7 @@ async def test_free_room_is_held_against_what_the_published_datasets_took(
     short_bytes: int, verdict: CheckStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write_run(tmp_path, downloaded_bytes=4_000_000)
-    Current(datasets={"Profile": CurrentSnapshot(run_id=RUN, rows=1, files=["x"])}).save(tmp_path)
+    Current(datasets={"Profile": CurrentSnapshot(run_id=RUN, rows=1, files=["x"])}).save(LocalStore(tmp_path))
     free = 5_000_000 + RESERVE_BYTES - short_bytes
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free, 0, free))
     disk = (await look(tmp_path))["disk"]

@@ -169,7 +169,8 @@ def test_a_stream_that_nobody_reads_takes_everything_in_silence() -> None:
 def test_the_served_simulator_prints_settings_that_a_client_can_use_and_ends_when_asked(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("simulate", "--rows", "7", "--seed", "3", "--key-casing", "pascal", "--page-size", "5")
+    shape = ("--rows", "7", "--seed", "3", "--key-casing", "pascal", "--page-size", "5")
+    arguments = ("simulate", *shape, "--tenant", "fabrikam.example")
     with _ended(start_program(*arguments, environment={}, folder=tmp_path)) as process:
         _read_until(process, "serving http://127.0.0.1:")
         assert process.stdout is not None
@@ -182,6 +183,9 @@ def test_the_served_simulator_prints_settings_that_a_client_can_use_and_ends_whe
             if line.startswith("BULKPULL_"):
                 monkeypatch.setenv(*line.split("=", 1))
         assert command("export", "Profile", "--json").json()["datasets"][0]["rows"] == 7
+        monkeypatch.setenv("BULKPULL_TENANT_ID", "fabrikam.example")
+        other = ("--output", str(tmp_path / "fabrikam"))
+        assert command("export", "Profile", *other, "--json").json()["datasets"][0]["rows"] == 7
         process.terminate()
         assert finish(process).code == 0
 

@@ -18,6 +18,7 @@ from bulkpull.output.atomic_files import replace_symlink, write_json
 from bulkpull.output.integrity import damaged_snapshots
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Current
+from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
 
 OUT = Path("data")
@@ -106,9 +107,9 @@ def troubles(command: Command, *more: str) -> list[Any]:
 def test_a_file_of_another_run_in_the_place_of_ours_is_found_by_its_metadata(command: Command) -> None:
     two_nights()
     shutil.copy(part("Profile", OLD), part("Profile", NEW))
-    current = Current.load(OUT)
+    current = Current.load(LocalStore(OUT))
     (OUT / "runs" / NEW / "manifest.json").unlink()  # nothing but the file itself can tell
-    current.save(OUT)
+    current.save(LocalStore(OUT))
 
     reported = troubles(command)
 
@@ -126,10 +127,10 @@ def test_a_pointer_to_a_run_that_nobody_knows_is_told(command: Command) -> None:
 
 def test_a_pointer_whose_rows_or_files_do_not_add_up_is_told(command: Command) -> None:
     two_nights()
-    current = Current.load(OUT)
+    current = Current.load(LocalStore(OUT))
     current.datasets["Profile"].rows = 7
     current.datasets["MSLearn"].files.append("../elsewhere.parquet")
-    current.save(OUT)
+    current.save(LocalStore(OUT))
 
     reported = troubles(command)
 
@@ -239,7 +240,7 @@ def test_what_a_run_publishes_meanwhile_is_looked_at_instead_and_is_no_trouble(t
 
     # Retention takes the old snapshot away between two looks, as a run may that publishes a newer one.
     shutil.rmtree(tmp_path / f"datasets/Profile/run={OLD}")
-    verifier = Verifier(tmp_path, quick=False, ask_ledger=lambda _: None, pause=a_run_publishes)
+    verifier = Verifier(LocalStore(tmp_path), quick=False, ask_ledger=lambda _: None, pause=a_run_publishes)
 
     assert verifier.verify_all().troubles == []
 
@@ -253,7 +254,7 @@ def test_a_run_can_tell_by_names_and_sizes_which_current_snapshots_are_damaged(
     harm(part("Profile", NEW))
     harm(part("MSLearn", OLD))  # not current: none of the next run's business
 
-    damaged = damaged_snapshots(OUT, Current.load(OUT))
+    damaged = damaged_snapshots(LocalStore(OUT), Current.load(LocalStore(OUT)))
 
     assert list(damaged) == ["Profile"]
     assert damaged["Profile"].startswith(f"datasets/Profile/run={NEW}/part-00000.parquet: ")
@@ -262,11 +263,11 @@ def test_a_run_can_tell_by_names_and_sizes_which_current_snapshots_are_damaged(
 @pytest.mark.fault(10)
 def test_without_a_manifest_a_missing_file_is_still_noticed(command: Command) -> None:
     publish(OUT, "Profile", run_id=NEW)
-    assert damaged_snapshots(OUT, Current.load(OUT)) == {}
+    assert damaged_snapshots(LocalStore(OUT), Current.load(LocalStore(OUT))) == {}
 
     remove(part("Profile", NEW))
 
-    assert "is missing" in damaged_snapshots(OUT, Current.load(OUT))["Profile"]
+    assert "is missing" in damaged_snapshots(LocalStore(OUT), Current.load(LocalStore(OUT)))["Profile"]
 
 
 def test_rows_of_a_manifest_that_do_not_add_up_are_told(command: Command) -> None:
@@ -286,7 +287,7 @@ def test_snapshots_that_no_pointer_names_are_told_and_how_to_get_them_back(comma
     two_nights()
     (OUT / "current.json").unlink()
     if state == "names no dataset":
-        Current().save(OUT)
+        Current().save(LocalStore(OUT))
 
     outcome = command("runs", "verify", "--output", "data")
 

@@ -15,6 +15,7 @@ from published import NOW, files_under, lost, publish, run_id_of, write_manifest
 from bulkpull.catalog import load_catalog
 from bulkpull.cli.durations import read_span
 from bulkpull.output.freshness import find_freshness
+from bulkpull.output.store import LocalStore
 
 HOUR = timedelta(hours=1)
 OUT = Path("data")
@@ -98,9 +99,11 @@ def test_a_night_that_failed_has_not_looked_and_says_why(command: Command) -> No
 def test_a_run_that_only_submitted_its_reports_has_not_looked(command: Command) -> None:
     run_id = ran(40 * HOUR, "Profile")
     waiting = lost("Profile", "skipped", reason="Profile: submitted")
-    write_manifest(OUT, waiting, run_id=run_id_of(NOW - HOUR)).model_copy(update={"submitted": True}).save(OUT)
+    write_manifest(OUT, waiting, run_id=run_id_of(NOW - HOUR)).model_copy(update={"submitted": True}).save(
+        LocalStore(OUT)
+    )
 
-    (found,) = find_freshness(OUT)
+    (found,) = find_freshness(LocalStore(OUT))
 
     assert (found.run_id, found.checked_at) == (run_id, NOW - 40 * HOUR + timedelta(minutes=5))
 
@@ -184,7 +187,7 @@ def test_data_whose_file_is_gone_still_has_the_age_of_its_run() -> None:
     run_id = ran(10 * HOUR, "Profile")
     (OUT / f"datasets/Profile/run={run_id}/part-00000.parquet").unlink()
 
-    (found,) = find_freshness(OUT)
+    (found,) = find_freshness(LocalStore(OUT))
 
     assert (found.generated_at, found.published_at) == (None, NOW - 10 * HOUR)
 

@@ -30,6 +30,7 @@ from bulkpull.errors import AuthError, NotFound, QuotaExceeded, RequestRejected,
 from bulkpull.insights import requests, responses
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.error_mapping import raise_for_error
+from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.model import ExecutionStatus, Window
 from bulkpull.simulator import Fault, Scenario, Simulator
 from bulkpull.transport.http import Request
@@ -43,7 +44,17 @@ ALL = frozenset(operation.operation_id for _, _, operation in operations())
 
 WHOLE: dict[str, Any] = {"description": "d", "callback_url": ADDRESS, "callback_method": "GET", "format": "TSV"}
 SCHEDULE: dict[str, Any] = {"execute_now": False, "start_at": SOON, "recurrence_h": 2_160, "recurrence_count": 20}
-REPORT: dict[str, Any] = {"name": "Report", "query_id": "q-1", "now": START}
+REPORT: dict[str, Any] = {"name": "Report", "query_id": "q-1"}
+ORDERS = (
+    ReportOrder(**REPORT),
+    ReportOrder(**REPORT, **WHOLE, window=Window(START, SOON)),
+    ReportOrder(**REPORT, **WHOLE, **SCHEDULE),
+    ReportOrder(**REPORT, **SCHEDULE | {"recurrence_count": None}),
+)
+CHANGES = (
+    ReportChange(name="Report", start_at=SOON),
+    ReportChange(name="R", start_at=SOON, recurrence_h=4, recurrence_count=1, **WHOLE),
+)
 CALLS = (
     requests.list_datasets(None),
     requests.list_datasets("AzureUsage"),
@@ -51,8 +62,8 @@ CALLS = (
         requests.list_queries(name=name, query_id=query_id, include_system=include, only_system=only)
         for name, query_id, include, only in product(("A query", None), ("q-1", None), (True, False), (True, False))
     ),
-    requests.create_query(name="A query", text=TEXT, description=None),
-    requests.create_query(name="A query", text=TEXT, description="d"),
+    requests.create_query(QueryOrder(name="A query", text=TEXT)),
+    requests.create_query(QueryOrder(name="A query", text=TEXT, description="d")),
     requests.delete_query("q-1"),
     requests.preview_query(query_id="q-1", text=None, start=None, end=None),
     requests.preview_query(query_id=None, text=f"{TEXT} ; 100%", start=START, end=SOON),
@@ -60,12 +71,8 @@ CALLS = (
         requests.list_reports(report_id=report_id, name=name, query_id=query_id)
         for report_id, name, query_id in product(("r-1", None), ("A report", None), ("q-1", None))
     ),
-    requests.create_report(**REPORT),
-    requests.create_report(**REPORT, **WHOLE, window=Window(START, SOON)),
-    requests.create_report(**REPORT, **WHOLE, **SCHEDULE),
-    requests.create_report(**REPORT, **SCHEDULE | {"recurrence_count": None}),
-    requests.update_report("r-1", name="Report", start_at=SOON, now=START),
-    requests.update_report("r-1", name="R", start_at=SOON, now=START, recurrence_h=4, recurrence_count=1, **WHOLE),
+    *(requests.create_report(order, now=START) for order in ORDERS),
+    *(requests.update_report("r-1", change, now=START) for change in CHANGES),
     requests.pause_report("r-1"),
     requests.resume_report("r-1"),
     requests.delete_report("r-1"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.conversion import csv_index
 from bulkpull.conversion.csv_index import Bits, CsvIndex, count, index_csv, just_before, positions, shift_right
@@ -63,7 +64,7 @@ def shown(found: CsvIndex) -> Seen:
     )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(TEXT)
 def test_marks_are_where_a_look_at_each_byte_finds_them(block: bytes) -> None:
     found = index_csv(block, separator=ord(","))
@@ -73,7 +74,7 @@ def test_marks_are_where_a_look_at_each_byte_finds_them(block: bytes) -> None:
     assert found.end_of_last_row == max(seen(block).ends, default=-1) + 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(TEXT)
 def test_marks_up_to_the_end_of_a_row_are_the_marks_of_the_bytes_up_to_there(block: bytes) -> None:
     whole = index_csv(block, separator=ord(","))

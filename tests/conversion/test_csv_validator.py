@@ -10,6 +10,7 @@ import pytest
 from csv_reports import csv_bytes, pieces_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.conversion import csv_validator
 from bulkpull.conversion.csv_validator import Batch, batches, first_undecodable
@@ -52,7 +53,7 @@ def test_batches_know_the_number_of_their_first_row() -> None:
     assert [batch.first_row for batch in found] == [1 + sum(b.rows for b in found[:i]) for i in range(len(found))]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(st.lists(st.sampled_from(["a", ",", '"', "\n", "\r\n", "é"])).map("".join), st.integers(1, 9))
 def test_what_is_accepted_is_what_python_reads(text: str, batch_bytes: int) -> None:
     """Any text at all: either it is refused, or both readers see the same rows of two fields."""
@@ -71,7 +72,7 @@ def test_what_is_accepted_is_what_python_reads(text: str, batch_bytes: int) -> N
 CELLS = st.text(st.sampled_from(list('a,"\r\n\té漢\0 ')), max_size=6)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=8), st.integers(1, 60), st.sampled_from(["\n", "\r\n"])
 )

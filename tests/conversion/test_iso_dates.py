@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.conversion.iso_dates import IsoFormat, iso_format_of
 
@@ -48,7 +49,7 @@ def fits_by_polars(form: IsoFormat, value: str) -> bool:
 
 
 @pytest.mark.behaviour(155)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.data(), st.sampled_from(SAMPLES))
 def test_what_is_read_is_what_polars_reads_and_writes_back_the_same(data: st.DataObject, sample: str) -> None:
     values = data.draw(st.lists(st.one_of(st.none(), st.just(sample), one_changed(sample)), min_size=1, max_size=6))

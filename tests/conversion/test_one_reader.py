@@ -15,6 +15,7 @@ import pytest
 from csv_reports import converted, csv_bytes, pieces_of, texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.conversion import convert
 from bulkpull.conversion.decompress import unpacked
@@ -70,7 +71,7 @@ PIECES = st.sampled_from(
 
 @pytest.mark.case("C1", "C2")
 @pytest.mark.fault(82, 83, 84, 85)
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=examples(1500))
 @example(text="a", header="", end="", cut=0, sizes=(1, 1))  # a header alone, in other letters than it was asked for
 @given(
     text=st.lists(PIECES, max_size=14).map("".join),
@@ -217,7 +218,7 @@ def contents(chance: random.Random) -> bytes:
 @pytest.mark.case("C5")
 @pytest.mark.behaviour(127, 190)
 @pytest.mark.fault(76, 77)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(seed=st.integers(0, 2**32), harm=st.sampled_from(["none", "none", "cut", "flip", "tail"]), data=st.data())
 def test_gzip_is_read_as_python_reads_it_whatever_the_pieces(
     tmp_path_factory: pytest.TempPathFactory, seed: int, harm: str, data: st.DataObject

@@ -14,6 +14,7 @@ from arrow_metadata import metadata_of_columns
 from csv_reports import Converted, converted, csv_bytes, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion import convert as converting
@@ -49,7 +50,7 @@ def nulled(rows: Sequence[Sequence[str]]) -> list[tuple[str | None, ...]]:
 
 @pytest.mark.behaviour(136)
 @pytest.mark.fault(85, 86, 87)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(data=st.data(), width=st.integers(2, 5), separator=st.sampled_from([",", "\t"]), bom=st.booleans())
 def test_any_table_of_text_comes_back_unchanged(data: st.DataObject, width: int, separator: str, bom: bool) -> None:
     rows = data.draw(st.lists(st.lists(CELL, min_size=width, max_size=width), max_size=12))
@@ -67,7 +68,7 @@ def test_any_table_of_text_comes_back_unchanged(data: st.DataObject, width: int,
 
 
 @pytest.mark.fault(82, 85)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.lists(CELL, max_size=12), st.integers(1, 40), st.sampled_from(["\n", "\r\n"]))
 def test_a_table_of_one_column_comes_back_unchanged(values: list[str], batch_bytes: int, line_end: str) -> None:
     file = csv_bytes(["Only"], [[value] for value in values], line_end=line_end)
@@ -95,7 +96,7 @@ def test_a_mark_at_the_start_of_the_only_column_is_kept(line_end: str) -> None:
     assert converted(f"A\r\n\ufeffx{line_end}".encode(), texts("A")).rows_as_text() == [("\ufeffx",)]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     st.lists(st.sampled_from(["a", "b", ",", '"', "\n", "\r", "\r\n", "é", "\ufeff"])).map("".join), st.integers(1, 9)
 )

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import THOROUGH, examples
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.forms import read_dates, read_time, write_dates
@@ -132,13 +133,13 @@ def test_a_scale_that_no_value_needed_binds_nobody() -> None:
 def test_of_all_short_texts_of_digits_points_and_signs_those_are_amounts_that_have_the_form_of_one() -> None:
     """They are not looked at one by one while they are read as numbers, so this looks at all there are."""
     form = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
-    for length in range(1, 7):
+    for length in range(1, 7 if THOROUGH else 5):
         for text in map("".join, product("07.+-", repeat=length)):
             assert (narrowed(ColumnType.DECIMAL, [text])[1].type != "String") == bool(form.fullmatch(text)), text
 
 
 @pytest.mark.fault(87)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(st.text("0123456789+-_.,eE \t\n\0xinfa٣９", min_size=1, max_size=5), min_size=1, max_size=50))
 def test_no_text_is_read_as_a_number_that_is_longer_than_the_text(values: list[str]) -> None:
     """Otherwise a text that is too long and one that is too short could hide each other."""
@@ -168,7 +169,7 @@ def test_whole_numbers_become_int64(values: list[int | None]) -> None:
 
 
 @pytest.mark.fault(87, 88)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.sampled_from([ColumnType.INT, ColumnType.BOOL, ColumnType.DATE, ColumnType.DATETIME, ColumnType.MONTH]),
     st.lists(st.one_of(st.none(), st.text("0123456789-+:/. TZeE,aPM", min_size=1, max_size=22)), max_size=5),
@@ -558,7 +559,7 @@ WIDER = {("Date", "Datetime(us)"), *combinations(NUMBERS, 2)}
 
 
 @pytest.mark.fault(89)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(st.sampled_from(list(ColumnType)), min_size=8, max_size=8), st.booleans(), NIGHTS)
 def test_over_any_nights_a_type_only_ever_widens_and_every_value_comes_back(
     declared: list[ColumnType], is_steady: bool, nights: list[list[str | None]]

@@ -12,6 +12,7 @@ from support import API
 from bulkpull.clock import iso_utc
 from bulkpull.errors import SettingsError
 from bulkpull.insights import requests, validation
+from bulkpull.insights.orders import QueryOrder, ReportChange, ReportOrder
 from bulkpull.model import Window
 
 NOW = datetime(2026, 11, 23, 2, 0, 0, 999, tzinfo=UTC)
@@ -21,8 +22,13 @@ STATUSES = ("Pending", "Running", "Paused", "Completed")
 
 
 def report(**more: Any) -> requests.Call:
-    given: dict[str, Any] = {"name": "Report", "query_id": " q-1 ", "now": NOW}
-    return requests.create_report(**(given | more))
+    given: dict[str, Any] = {"name": "Report", "query_id": " q-1 "}
+    return requests.create_report(ReportOrder(**(given | more)), now=NOW)
+
+
+def change(**more: Any) -> requests.Call:
+    given: dict[str, Any] = {"name": "Report", "start_at": SOON}
+    return requests.update_report("r-1", ReportChange(**(given | more)), now=NOW)
 
 
 @pytest.mark.behaviour(46, 82, 179)
@@ -113,12 +119,8 @@ def test_the_earliest_start_that_is_told_is_one_that_is_taken() -> None:
 
 @pytest.mark.behaviour(91, 95)
 def test_a_change_says_what_is_given_and_always_name_and_start() -> None:
-    least = requests.update_report("r-1", name="Report", start_at=SOON, now=NOW)
-    most = requests.update_report(
-        "r-1",
-        name="Report",
-        start_at=SOON,
-        now=NOW,
+    least = change()
+    most = change(
         description="d",
         recurrence_h=24,
         recurrence_count=7,
@@ -153,10 +155,8 @@ def test_a_change_says_what_is_given_and_always_name_and_start() -> None:
     ],
 )
 def test_a_change_that_the_service_would_refuse_is_not_sent(wrong: dict[str, Any], rule: str) -> None:
-    given: dict[str, Any] = {"name": "Report", "start_at": SOON, "now": NOW}
-
     with pytest.raises(SettingsError, match=rule):
-        requests.update_report("r-1", **(given | wrong))
+        change(**wrong)
 
 
 @pytest.mark.behaviour(71, 73)
@@ -165,7 +165,7 @@ def test_a_change_that_the_service_would_refuse_is_not_sent(wrong: dict[str, Any
 )
 def test_a_query_that_the_service_would_refuse_is_not_sent(name: str, text: str) -> None:
     with pytest.raises(SettingsError):
-        requests.create_query(name=name, text=text, description=None)
+        requests.create_query(QueryOrder(name=name, text=text))
 
 
 @pytest.mark.behaviour(74)
@@ -187,10 +187,10 @@ def test_queries_are_asked_for_with_explicit_kinds(flags: dict[str, bool], param
 @pytest.mark.behaviour(45)
 def test_only_the_two_creations_are_marked_as_such() -> None:
     assert report().creates
-    assert requests.create_query(name="n", text="t", description=None).creates
+    assert requests.create_query(QueryOrder(name="n", text="t")).creates
     assert not requests.delete_report("r").creates
     assert not requests.resume_report("r").creates
-    assert not requests.update_report("r", name="n", start_at=SOON, now=NOW).creates
+    assert not change().creates
 
 
 @pytest.mark.behaviour(46)

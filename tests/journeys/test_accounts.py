@@ -16,11 +16,13 @@ from bulkpull.events import Events
 from bulkpull.identity import Account, normalise_root
 from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.owner import Owner, claim_folder, load_owner
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
 
-SMALL = Scenario(datasets=("Profile", "OfficeUsage"), rows=12)
+FABRIKAM = "fabrikam.example"
+SMALL = Scenario(datasets=("Profile", "OfficeUsage"), rows=12, further_tenants=(FABRIKAM,), provenance=True)
 
 
 async def run(
@@ -45,12 +47,12 @@ async def test_a_run_for_another_tenant_is_refused_and_orders_nothing(tmp_path: 
         await run(simulator, tmp_path / "out", "Profile")
         before = (tmp_path / "out" / "current.json").read_bytes(), dict(simulator.service.created_reports)
         with pytest.raises(SettingsError) as refused:
-            await run(simulator, tmp_path / "out", "Profile", nightly=nightly, tenant_id="fabrikam.example")
+            await run(simulator, tmp_path / "out", "Profile", nightly=nightly, tenant_id=FABRIKAM)
 
         after = (tmp_path / "out" / "current.json").read_bytes(), dict(simulator.service.created_reports)
     assert refused.value.exit_code == 2
     assert SMALL.tenant_id in refused.value.reason
-    assert "fabrikam.example" in refused.value.reason
+    assert FABRIKAM in refused.value.reason
     assert "--output" in refused.value.reason
     assert after == before
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
@@ -70,7 +72,7 @@ async def test_a_run_at_another_address_is_refused(tmp_path: Path) -> None:
 async def test_what_one_account_submitted_is_not_collected_by_another(tmp_path: Path) -> None:
     async with Simulator(SMALL) as simulator:
         submitted = await run(simulator, tmp_path / "out", "Profile", submit_only=True)
-        settings = settings_for(simulator, tmp_path / "out").model_copy(update={"tenant_id": "fabrikam.example"})
+        settings = settings_for(simulator, tmp_path / "out").model_copy(update={"tenant_id": FABRIKAM})
         with pytest.raises(SettingsError, match="another account"):
             await Run(ExportRequest(("Profile",)), settings, Events(), resume=submitted.run_id).export()
 
@@ -84,7 +86,7 @@ async def test_what_one_account_left_half_done_is_not_carried_on_by_another(tmp_
         settings = settings_for(simulator, tmp_path / "out")
         request, clock = ExportRequest(("Profile", "OfficeUsage")), FakeClock()
         await lose(Run(request, settings, Events(killed_at("snapshot.published")), clock=clock))
-        other = settings.model_copy(update={"tenant_id": "fabrikam.example"})
+        other = settings.model_copy(update={"tenant_id": FABRIKAM})
         before = dict(simulator.service.created_reports)
         with pytest.raises(SettingsError, match="another account"):
             await Run(request, other, Events(), clock=clock).export()
@@ -98,11 +100,11 @@ async def test_the_account_stands_in_the_pointer_too_so_that_it_survives_the_pri
     async with Simulator(SMALL) as simulator:
         await run(simulator, tmp_path / "out", "Profile")
         account = settings_for(simulator, tmp_path / "out").account
-        assert Current.load(tmp_path / "out").account == account.as_dict()
+        assert Current.load(LocalStore(tmp_path / "out")).account == account.as_dict()
 
         (tmp_path / "out" / ".bulkpull" / "account.json").unlink()
         with pytest.raises(SettingsError, match="another account"):
-            await run(simulator, tmp_path / "out", "Profile", tenant_id="fabrikam.example")
+            await run(simulator, tmp_path / "out", "Profile", tenant_id=FABRIKAM)
 
 
 async def test_a_run_that_could_not_reach_the_service_claims_no_folder(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ async def test_a_folder_of_an_earlier_version_is_taken_over_with_a_note(tmp_path
         account = settings_for(simulator, tmp_path / "out").account
     assert [note for note in taken.notes if "from now on it belongs to" in note]
     assert again.notes == []
-    owner = load_owner(tmp_path / "out")
+    owner = load_owner(LocalStore(tmp_path / "out"))
     assert owner is not None
     assert owner.account == account
 
@@ -143,13 +145,13 @@ async def test_a_folder_of_an_earlier_version_that_another_service_filled_is_not
 
 async def test_another_user_of_the_same_tenant_is_a_note(tmp_path: Path) -> None:
     account = Account.of(api_root="https://api.contoso.example", programme="mpn", tenant="contoso.example")
-    first = claim_folder(tmp_path, Owner(account, "one"))
-    same = claim_folder(tmp_path, Owner(account, "one"))
-    other = claim_folder(tmp_path, Owner(account, "two"))
+    first = claim_folder(LocalStore(tmp_path), Owner(account, "one"))
+    same = claim_folder(LocalStore(tmp_path), Owner(account, "one"))
+    other = claim_folder(LocalStore(tmp_path), Owner(account, "two"))
 
     assert (first, same) == ([], [])
     assert "another user or application" in other[0]
-    assert claim_folder(tmp_path, Owner(account, "two")) == []
+    assert claim_folder(LocalStore(tmp_path), Owner(account, "two")) == []
 
 
 @pytest.mark.parametrize(

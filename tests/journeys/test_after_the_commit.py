@@ -14,6 +14,7 @@ from bulkpull.events import Event
 from bulkpull.insights.client import InsightsClient
 from bulkpull.output.ledger import Ledger
 from bulkpull.output.manifest import Current
+from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 
 Strike = Callable[[pytest.MonkeyPatch], None]
@@ -61,7 +62,7 @@ async def test_a_dataset_stays_complete_whatever_fails_after_its_publication(
         with monkeypatch.context() as patch:
             strike(patch)
             first = await export(simulator, tmp_path, "Profile", listeners=[reported.append])
-        published = Current.load(tmp_path).datasets["Profile"].run_id
+        published = Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id
         second = await export(simulator, tmp_path, "Profile")
 
         assert (first.status, first.exit_code, published) == ("complete", 0, first.run_id)

@@ -15,6 +15,7 @@ from support import EventRecorder
 from bulkpull.output.atomic_files import RESERVE_BYTES
 from bulkpull.output.ledger import opened_ledger
 from bulkpull.output.manifest import Current
+from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 
 
@@ -64,7 +65,7 @@ async def test_a_published_file_that_was_removed_or_altered_is_told_and_publishe
         ("snapshot.damaged", "Profile")
     ]
     assert first.datasets[0].files[0].path in " ".join(second.datasets[0].notes)
-    assert Current.load(tmp_path).datasets["Profile"].run_id == second.run_id
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == second.run_id
     assert pl.read_parquet(tmp_path / "latest" / "Profile" / "*.parquet").height == first.datasets[0].rows
 
 
@@ -81,7 +82,7 @@ async def test_where_there_is_no_room_for_what_the_last_run_took_no_report_is_or
         assert "not enough room" in (second.datasets[0].reason or "")
         assert second.exit_code == 3
         assert dict(simulator.service.created_reports) == {"Profile": 1}
-    assert Current.load(tmp_path).datasets["Profile"].run_id == first.run_id
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == first.run_id
     async with opened_ledger(tmp_path / ".bulkpull", read_only=True) as ledger:
         assert [run.status for run in await ledger.runs()] == ["failed", "complete"]
 

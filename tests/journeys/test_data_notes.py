@@ -15,6 +15,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.events import Events
 from bulkpull.output.freshness import find_freshness
 from bulkpull.output.manifest import DatasetRecord, Manifest
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
@@ -52,7 +53,7 @@ async def test_fewer_rows_by_more_than_note_shrink_are_a_note_in_manifest_and_st
     tmp_path: Path, rows: int, settings: dict[str, Any], is_noted: bool
 ) -> None:
     _, record = await nights(tmp_path, 100, rows, **settings)
-    (fresh,) = find_freshness(tmp_path)
+    (fresh,) = find_freshness(LocalStore(tmp_path))
 
     assert record.status == "complete"
     assert [note for note in record.notes if "where the snapshot before had 100" in note] != [] if is_noted else True

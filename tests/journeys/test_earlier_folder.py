@@ -18,6 +18,7 @@ from support import FakeClock
 from bulkpull.events import Events
 from bulkpull.output.manifest import Manifest
 from bulkpull.output.owner import load_owner
+from bulkpull.output.store import LocalStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
@@ -51,7 +52,7 @@ async def test_a_folder_of_version_0_1_is_taken_over(tmp_path: Path) -> None:
 
     first, second = manifests
     profile, usage = first.datasets
-    owner = load_owner(output)
+    owner = load_owner(LocalStore(output))
     assert owner is not None
     assert owner.account == account
     assert [note for note in first.notes if "from now on it belongs to" in note]
@@ -64,5 +65,5 @@ async def test_a_folder_of_version_0_1_is_taken_over(tmp_path: Path) -> None:
     assert (usage.status, usage.timespan, usage.rows) == ("complete", "LAST_6_MONTHS", 6)
     current = json.loads((output / "current.json").read_text("utf-8"))["datasets"]
     assert all(snapshot["question_sha256"] for snapshot in current.values())
-    verifier = Verifier(output, quick=False, ask_ledger=lambda _: None)
+    verifier = Verifier(LocalStore(output), quick=False, ask_ledger=lambda _: None)
     assert verifier.verify_all().troubles == []

@@ -15,6 +15,7 @@ from support import FakeClock
 from bulkpull.events import Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import Current
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Fault, Scenario, Simulator, service
@@ -82,7 +83,7 @@ async def test_the_same_data_from_a_new_execution_make_no_new_snapshot(tmp_path:
             request = ExportRequest((DATASET,), nightly=True)
             manifest = await Run(request, settings, Events(), clock=clock, account=ACCOUNT).export()
             statuses.append(manifest.datasets[0].status)
-            snapshots.append(Current.load(tmp_path).datasets[DATASET].run_id)
+            snapshots.append(Current.load(LocalStore(tmp_path)).datasets[DATASET].run_id)
             clock.advance(timedelta(days=1).total_seconds())
         fetches = [call for call in simulator.calls if call.endpoint == "blob"]
 

@@ -11,6 +11,7 @@ from journeys.kit import settings_for
 
 from bulkpull.events import Events
 from bulkpull.output.manifest import Current, Manifest
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import Scenario, Simulator
@@ -54,7 +55,7 @@ async def test_a_list_without_any_dataset_is_a_failure_that_names_role_and_accou
 async def test_a_published_dataset_that_is_listed_no_more_makes_the_run_exit_3(tmp_path: Path, nightly: bool) -> None:
     async with service("Profile", "OfficeUsage") as simulator:
         await run(simulator, tmp_path, nightly=nightly)
-        before = Current.load(tmp_path).datasets
+        before = Current.load(LocalStore(tmp_path)).datasets
         withdraw(simulator, "Profile")
 
         manifest = await run(simulator, tmp_path, nightly=nightly)
@@ -64,7 +65,7 @@ async def test_a_published_dataset_that_is_listed_no_more_makes_the_run_exit_3(t
     assert status["Profile"] == "failed"
     assert status["OfficeUsage"] in ("complete", "skipped")
     assert set(status.values()) - {status["OfficeUsage"], "failed"} == {"unavailable"}
-    assert Current.load(tmp_path).datasets["Profile"] == before["Profile"]
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"] == before["Profile"]
 
 
 @pytest.mark.case("C18")

@@ -14,6 +14,7 @@ import bulkpull
 from bulkpull.errors import DiskTrouble
 from bulkpull.events import Event
 from bulkpull.output.freshness import find_freshness
+from bulkpull.output.store import LocalStore
 from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need POSIX here")
@@ -133,7 +134,7 @@ async def test_a_path_in_the_pointer_that_is_no_file_of_ours_is_told_in_a_senten
 
         with pytest.raises(DiskTrouble, match="Profile"):
             bulkpull.scan(tmp_path, "Profile")
-        assert [item.dataset for item in find_freshness(tmp_path)] == ["Profile"]
+        assert [item.dataset for item in find_freshness(LocalStore(tmp_path))] == ["Profile"]
         again = await export(simulator, tmp_path, "Profile")
 
     assert again.status == "complete"
@@ -153,7 +154,7 @@ async def test_a_pointer_that_is_no_regular_file_is_a_sentence(tmp_path: Path, k
         pointer.mkdir()
 
     with pytest.raises(DiskTrouble, match=f"current.json.*{kind}"):
-        find_freshness(tmp_path)
+        find_freshness(LocalStore(tmp_path))
 
 
 @pytest.mark.case("L7")

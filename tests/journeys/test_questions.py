@@ -19,6 +19,7 @@ from bulkpull.custom_query import Selection
 from bulkpull.events import Event, Events
 from bulkpull.model import Window
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
@@ -145,14 +146,14 @@ async def test_what_a_killed_run_published_counts_only_while_the_pointer_names_i
             await folder.run("OfficeUsage", "Profile", listener=kill)
         assert killed.cancelled_caught
         # The run was killed at its first publication; the second may have been under way, and a publication finishes.
-        for dataset in Current.load(folder.output).datasets:
+        for dataset in Current.load(LocalStore(folder.output)).datasets:
             await folder.run(dataset, timespan="LAST_MONTH" if dataset == "OfficeUsage" else "LAST_6_MONTHS")
         finished = await folder.run("OfficeUsage", "Profile")
 
     assert [record.status for record in finished.datasets] == ["complete", "complete"]
     record = folder.check_labels(finished, "OfficeUsage")
     assert (record.timespan, record.window) == ("LAST_6_MONTHS", None)
-    assert {item.run_id for item in Current.load(folder.output).datasets.values()} == {finished.run_id}
+    assert {item.run_id for item in Current.load(LocalStore(folder.output)).datasets.values()} == {finished.run_id}
 
 
 @pytest.mark.case("N11")

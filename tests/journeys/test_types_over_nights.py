@@ -14,6 +14,7 @@ from bulkpull.catalog import load_catalog
 from bulkpull.events import Events
 from bulkpull.output.manifest import DatasetRecord
 from bulkpull.output.owner import load_owner
+from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
@@ -41,7 +42,7 @@ async def a_night(output: Path, **columns: list[str]) -> DatasetRecord:
 
 def _port_of(output: Path) -> int:
     """The port of the first night: a folder belongs to one service, by its address."""
-    owner = load_owner(output)
+    owner = load_owner(LocalStore(output))
     return urlsplit(owner.account.api_root).port or 0 if owner else 0
 
 

@@ -334,7 +334,7 @@ BY_LAYER = (
     ),
     Change(
         "a report of another window is taken for the answer",
-        "            and report.window == self.window\n",
+        "        and report.window == order.window\n",
         "",
         (*_CREATION, "tests/cli/test_ordering_commands.py"),
     ),
@@ -568,7 +568,7 @@ BY_LAYER = (
     Change("the oldest durations count", "median(lengths_s[-_LATEST:])", "median(lengths_s[:_LATEST])", _USUAL),
     Change(
         "a failed report stays beside its successor",
-        "await self.context.withdraw_report(report, record=self.record)\n                if attempt",
+        "await self.context.withdraw_report(report, dataset=self.pull.dataset)\n                if attempt",
         "pass\n                if attempt",
         ("tests/journeys/test_edges_and_repeats.py", "tests/journeys/test_fault_matrix.py"),
     ),

@@ -14,6 +14,7 @@ from support import FakeClock
 from bulkpull.events import Event, Events
 from bulkpull.output.cleanup import README, README_WITHOUT_LINKS, clean_up, is_without_links
 from bulkpull.output.manifest import Current, PublishedFile
+from bulkpull.output.store import LocalStore, OutputStore
 from bulkpull.output.verify import Verifier
 from bulkpull.pipeline.publish import Published, Publisher, Staged
 from bulkpull.question import Question
@@ -29,7 +30,7 @@ async def publish_new(output: Path, events: Events | None = None) -> Published:
     (folder / f"part-00000-{NEW}.parquet").write_bytes(b"two")
     file = PublishedFile(path=f"part-00000-{NEW}.parquet", rows=1, bytes=3, sha256="0" * 64)
     publisher = Publisher(
-        output=output, run_id=NEW, retain_runs=1, clock=FakeClock(start=NOW), events=events or Events()
+        store=LocalStore(output), run_id=NEW, retain_runs=1, clock=FakeClock(start=NOW), events=events or Events()
     )
     question = Question("Profile", "Profile", ("*",))
     staged = Staged("Profile", folder, [file], 1, query="SELECT A FROM Profile", question=question)
@@ -53,10 +54,10 @@ async def test_where_there_are_no_links_the_dataset_is_complete_and_latest_is_le
     published = await publish_new(tmp_path)
 
     assert published.undone == ()
-    assert Current.load(tmp_path).datasets["Profile"].run_id == NEW
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == NEW
     assert not (tmp_path / "latest").exists()
     assert (tmp_path / "README.md").read_text() == README_WITHOUT_LINKS
-    assert is_without_links(tmp_path)
+    assert is_without_links(LocalStore(tmp_path))
 
 
 @pytest.mark.case("C6")
@@ -67,12 +68,12 @@ async def test_latest_comes_back_with_the_first_run_on_a_file_system_that_has_li
         without.setattr(os, "symlink", refusing(errno.EPERM))
         await publish_new(tmp_path)
 
-    current = Current.load(tmp_path)
-    assert clean_up(tmp_path, current.datasets, current=current, retain=1, now=NOW) == []
+    current = Current.load(LocalStore(tmp_path))
+    assert clean_up(LocalStore(tmp_path), current.datasets, current=current, retain=1, now=NOW) == []
 
     assert (tmp_path / "latest" / "Profile" / f"part-00000-{NEW}.parquet").is_file()
     assert (tmp_path / "README.md").read_text() == README
-    assert not is_without_links(tmp_path)
+    assert not is_without_links(LocalStore(tmp_path))
 
 
 @pytest.mark.case("C6")
@@ -93,10 +94,10 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
     # Only what comes after the commit is struck.
     save = Current.save
 
-    def save_and_break(current: Current, output: Path) -> None:
-        save(current, output)
+    def save_and_break(current: Current, store: OutputStore) -> None:
+        save(current, store)
         if broken == "write":
-            monkeypatch.setattr("bulkpull.output.cleanup.write_atomically", refusing(number))
+            monkeypatch.setattr("bulkpull.output.store.write_atomically", refusing(number))
         else:
             monkeypatch.setattr(os, broken, refusing(number))
 
@@ -109,9 +110,11 @@ async def test_each_step_may_fail_alone_and_is_done_by_the_next_run(
     assert [undone.step for undone in published.undone] == steps
     assert [event.facts["step"] for event in reported if event.name == "cleanup.postponed"] == steps
     assert "the next run does it" in published.undone[0].note
-    current = Current.load(tmp_path)
+    current = Current.load(LocalStore(tmp_path))
     assert current.datasets["Profile"].run_id == NEW
-    assert clean_up(tmp_path, current.datasets, current=current, retain=1, now=NOW + timedelta(days=2)) == []
+    assert (
+        clean_up(LocalStore(tmp_path), current.datasets, current=current, retain=1, now=NOW + timedelta(days=2)) == []
+    )
     assert (tmp_path / "latest" / "Profile").resolve().name == f"run={NEW}"
     assert (tmp_path / "README.md").read_text() == README
     assert [path.name for path in (tmp_path / "datasets" / "Profile").iterdir()] == [f"run={NEW}"]
@@ -124,8 +127,8 @@ async def test_a_pointer_that_moved_and_could_not_be_synced_has_moved(
 ) -> None:
     save = Current.save
 
-    def save_then_fail(current: Current, output: Path) -> None:
-        save(current, output)
+    def save_then_fail(current: Current, store: OutputStore) -> None:
+        save(current, store)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(Current, "save", save_then_fail)
@@ -141,7 +144,7 @@ async def test_verify_misses_no_links_where_there_are_none(tmp_path: Path, monke
     monkeypatch.setattr(os, "symlink", refusing(errno.EPERM))
     await publish_new(tmp_path)
 
-    findings = Verifier(tmp_path, quick=True, ask_ledger=lambda _: {}, pause=lambda: None).verify_all()
+    findings = Verifier(LocalStore(tmp_path), quick=True, ask_ledger=lambda _: {}, pause=lambda: None).verify_all()
 
     assert findings.troubles == []
 
@@ -162,7 +165,7 @@ async def test_a_folder_in_the_place_of_the_link_is_told_and_left_alone(tmp_path
 def test_a_readme_of_somebody_else_stays(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("Contoso's own notes")
 
-    clean_up(tmp_path, [], current=Current(), retain=1, now=NOW)
+    clean_up(LocalStore(tmp_path), [], current=Current(), retain=1, now=NOW)
 
     assert (tmp_path / "README.md").read_text() == "Contoso's own notes"
 

@@ -30,14 +30,14 @@ def night(output: Path, days_ago: float, account: Account | None, *, is_current:
     record = publish(output, "Profile", run_id=run_id, frame=frame, is_current=is_current)
     manifest = write_manifest(output, record, run_id=run_id)
     if account is not None:
-        manifest.model_copy(update={"account": account.as_dict()}).save(output)
+        manifest.model_copy(update={"account": account.as_dict()}).save(LocalStore(output))
     return run_id
 
 
 @pytest.fixture
 def merged(tmp_path: Path) -> tuple[Path, list[str], list[str]]:
     """A folder of ours with four nights, into which three of theirs were copied; ours and theirs, newest first."""
-    claim_folder(tmp_path, Owner(OURS))
+    claim_folder(LocalStore(tmp_path), Owner(OURS))
     theirs = [night(tmp_path, days, THEIRS) for days in (1.5, 2.5, 8.5)]
     ours = [night(tmp_path, days, OURS if days != 9 else None, is_current=days == 1) for days in (9, 8, 2, 1)]
     return tmp_path, ours[::-1], theirs
@@ -71,9 +71,9 @@ def test_snapshots_of_another_account_are_not_read_together_with_ours(
 @pytest.mark.case("O3")
 def test_retention_counts_and_removes_our_own_alone(merged: tuple[Path, list[str], list[str]]) -> None:
     output, ours, theirs = merged
-    snapshot = Current.load(output).datasets["Profile"]
+    snapshot = Current.load(LocalStore(output)).datasets["Profile"]
 
-    ours_alone = partial(foreign_runs, output)
+    ours_alone = partial(foreign_runs, LocalStore(output))
     retire_snapshots(LocalStore(output), "Profile", snapshot=snapshot, retain=2, now=NOW, foreign_runs=ours_alone)
 
     left = {folder.name.removeprefix("run=") for folder in (output / "datasets" / "Profile").iterdir()}
@@ -85,21 +85,21 @@ def test_a_pointer_that_a_copy_replaced_is_refused_before_anything_is_ordered(
     merged: tuple[Path, list[str], list[str]],
 ) -> None:
     output, _, theirs = merged
-    current = Current.load(output)
+    current = Current.load(LocalStore(output))
     current.account = THEIRS.as_dict()
-    current.save(output)
+    current.save(LocalStore(output))
 
     with pytest.raises(SettingsError, match=r"holds the data of two accounts.*theirs\.example.*no report was created"):
-        check_owner(output, OURS)
-    assert set(foreign_runs(output, theirs)) == set(theirs)
+        check_owner(LocalStore(output), OURS)
+    assert set(foreign_runs(LocalStore(output), theirs)) == set(theirs)
 
 
 @pytest.mark.case("O3")
 def test_a_run_of_an_earlier_version_is_told_by_the_address_of_its_service(tmp_path: Path) -> None:
-    claim_folder(tmp_path, Owner(Account("https://elsewhere.example", "mpn", "ours.example")))
+    claim_folder(LocalStore(tmp_path), Owner(Account("https://elsewhere.example", "mpn", "ours.example")))
     run_id = night(tmp_path, 3, None)
 
-    assert foreign_runs(tmp_path, [run_id, run_id_of(NOW)]) == {run_id: "the service at https://x"}
+    assert foreign_runs(LocalStore(tmp_path), [run_id, run_id_of(NOW)]) == {run_id: "the service at https://x"}
 
 
 @pytest.mark.case("O5")

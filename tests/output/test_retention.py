@@ -28,7 +28,7 @@ def days_ago(days: float) -> str:
 
 
 def current_of(output: Path) -> CurrentSnapshot:
-    return Current.load(output).datasets["Profile"]
+    return Current.load(LocalStore(output)).datasets["Profile"]
 
 
 def no_foreign_runs(_: Sequence[str]) -> list[str]:
@@ -177,5 +177,5 @@ async def test_old_runs_go_from_the_disk_and_later_from_the_ledger(tmp_path: Pat
         assert left == [days_ago(129), *(days_ago(day) for day in range(29, -1, -1))]
         remembered = {run.run_id for run in await ledger.runs()}
         assert remembered == {days_ago(129), *(days_ago(day) for day in range(91))}
-    assert Current.load(tmp_path).datasets["Profile"].run_id == days_ago(129)
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == days_ago(129)
     assert not (tmp_path / ".bulkpull" / "retired").exists()

@@ -11,6 +11,7 @@ from second_format import HEADED_ARROW
 from bulkpull.conversion import formats
 from bulkpull.output.content_check import inspect_file
 from bulkpull.output.manifest import Current, CurrentSnapshot
+from bulkpull.output.store import LocalStore
 from bulkpull.output.views import views_of
 from bulkpull.reading import scan, verify
 from bulkpull.simulator import Scenario, Simulator
@@ -38,7 +39,7 @@ async def test_an_export_in_a_second_format_is_published_verified_and_read(
     assert frame.height == record.rows == len(rows)
     assert frame.columns == header
     assert with_run.drop("_run_id").equals(frame)
-    assert Current.load(tmp_path).datasets[DATASET].files == [file.path]
+    assert Current.load(LocalStore(tmp_path)).datasets[DATASET].files == [file.path]
 
 
 def test_a_damaged_file_of_a_second_format_is_named_by_its_format(
@@ -48,7 +49,9 @@ def test_a_damaged_file_of_a_second_format_is_named_by_its_format(
     path = tmp_path / "part-00000.harrow"
     path.write_bytes(b"not a table")
 
-    rows, problem = inspect_file(path, dataset=DATASET, run_id="20261123T020000Z-aaaaaa")
+    rows, problem = inspect_file(
+        LocalStore(tmp_path), Path(path.name), dataset=DATASET, run_id="20261123T020000Z-aaaaaa"
+    )
 
     assert rows == 0
     assert problem is not None

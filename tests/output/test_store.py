@@ -9,7 +9,7 @@ import pytest
 from memory_store import MemoryStore
 
 from bulkpull.errors import OutputLocked
-from bulkpull.output.layout import Layout
+from bulkpull.output.layout import Layout, latest_target
 from bulkpull.output.no_follow import NotBeneath
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 
@@ -87,6 +87,59 @@ def test_a_name_that_leads_out_of_the_output_is_refused(store: OutputStore, name
     for act in (store.read, store.list_names, store.delete, lambda path: store.put(path, "text")):
         with pytest.raises(NotBeneath):
             act(Path(name))
+
+
+def test_a_file_is_opened_and_measured_and_its_version_changes_with_it(store: OutputStore) -> None:
+    name = INSIDE.manifest(RUN)
+    assert (store.version(name), store.exists(name)) == (None, False)
+    with pytest.raises(FileNotFoundError):
+        store.size_bytes(name)
+
+    store.put(name, "first")
+    version = store.version(name)
+    store.put(name, "second one")
+
+    with store.open(name) as file:
+        assert file.read() == b"second one"
+    assert (store.size_bytes(name), store.exists(name)) == (10, True)
+    assert store.version(name) not in (None, version)
+
+
+def test_a_local_file_is_put_and_stays(store: OutputStore, tmp_path: Path) -> None:
+    file = tmp_path / "download"
+    file.write_bytes(b"raw")
+
+    store.put_file(file, SNAPSHOT / "Profile.csv")
+
+    assert store.read(SNAPSHOT / "Profile.csv") == b"raw"
+    assert file.read_bytes() == b"raw"
+
+
+def test_a_link_leads_where_it_was_put_or_there_are_no_links(store: OutputStore) -> None:
+    link, target = INSIDE.latest_link("Profile"), latest_target("Profile", RUN)
+    store.put(SNAPSHOT / "part-00000.parquet", "rows")
+    assert store.link_target(link) is None
+
+    if store.put_link(link, target):
+        assert store.link_target(link) == target
+        assert store.is_same_folder(link, SNAPSHOT)
+        assert store.delete(link)
+
+    assert not store.exists(link)
+    assert store.exists(SNAPSHOT)
+
+
+def test_a_file_in_the_way_of_a_folder_is_told_and_a_missing_folder_is_not(store: OutputStore) -> None:
+    store.check_folder(INSIDE.datasets)
+    store.put(INSIDE.snapshots("Profile"), "a file")
+
+    with pytest.raises(OSError, match="is not a folder"):
+        store.check_folder(INSIDE.snapshots("Profile"))
+
+
+def test_the_place_of_a_file_names_it(store: OutputStore) -> None:
+    assert store.place(INSIDE.current) != str(store)
+    assert store.place(INSIDE.current).endswith("current.json")
 
 
 async def test_one_writer_at_a_time(store: OutputStore) -> None:

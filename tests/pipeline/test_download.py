@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import RawServer, Rig, raw_server, reply, rig
+from support import RawServer, Rig, examples, raw_server, reply, rig
 
 from bulkpull.errors import BulkpullError, DiskTrouble, FileDamaged, FileGone, LinkExpired, StorageTrouble
 from bulkpull.model import SecureLink
@@ -168,7 +168,7 @@ async def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(
 
 
 @pytest.mark.fault(59, 60, 63, 64)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     # One less than the tries that are allowed: as many mishaps in a row without a byte are the end, and rightly so.
     st.lists(st.sampled_from(["cut", "reset", "whole instead", "other start", "busy", "expired"]), max_size=5),

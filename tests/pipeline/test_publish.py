@@ -14,14 +14,16 @@ from bulkpull.errors import DiskTrouble, HeldBack
 from bulkpull.events import Events
 from bulkpull.output import atomic_files
 from bulkpull.output.manifest import Current, Drift, PublishedColumn, PublishedFile
-from bulkpull.pipeline.publish import Publisher, Staged, check_publishable, find_schema_drift
+from bulkpull.output.store import LocalStore, OutputStore
+from bulkpull.pipeline.publish import Publisher, Staged
+from bulkpull.pipeline.publish_checks import check_publishable, find_schema_drift
 from bulkpull.question import Question
 
 RUN_1, RUN_2 = "20260101T010000Z-aaaaaa", "20260102T010000Z-bbbbbb"
 
 
 def publisher(output: Path, run_id: str = RUN_1) -> Publisher:
-    return Publisher(output=output, run_id=run_id, retain_runs=7, clock=SystemClock(), events=Events())
+    return Publisher(store=LocalStore(output), run_id=run_id, retain_runs=7, clock=SystemClock(), events=Events())
 
 
 def stage(output: Path, content: bytes, *, rows: int = 1) -> Staged:
@@ -53,7 +55,7 @@ async def test_a_newer_snapshot_replaces_the_pointer_and_leaves_the_older_files_
 
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"two"
     assert (tmp_path / f"datasets/Profile/run={RUN_1}/part-00000.parquet").read_bytes() == b"one"
-    assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_2
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == RUN_2
 
 
 @pytest.mark.case("C44")
@@ -103,9 +105,9 @@ async def test_the_pointer_moves_only_after_the_files_and_the_rename_are_durable
     monkeypatch.setattr("bulkpull.output.store.sync_folder", note_sync)
     save = Current.save
 
-    def note_pointer(self: Current, output: Path) -> None:
+    def note_pointer(self: Current, store: OutputStore) -> None:
         done.append("pointer")
-        save(self, output)
+        save(self, store)
 
     monkeypatch.setattr(Current, "save", note_pointer)
 
@@ -132,7 +134,7 @@ async def test_readers_keep_the_old_snapshot_when_publishing_breaks_off(
         with pytest.raises(DiskTrouble, match="no space left"):
             await publisher(tmp_path, RUN_2).publish_snapshot(staged)
 
-    assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_1
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == RUN_1
     assert (tmp_path / "latest" / "Profile" / "part-00000.parquet").read_bytes() == b"one"
 
 
@@ -148,7 +150,7 @@ async def test_a_sync_that_fails_drops_the_new_snapshot(tmp_path: Path, monkeypa
     with pytest.raises(DiskTrouble, match="refused"):
         await publisher(tmp_path, RUN_2).publish_snapshot(staged)
 
-    assert Current.load(tmp_path).datasets["Profile"].run_id == RUN_1
+    assert Current.load(LocalStore(tmp_path)).datasets["Profile"].run_id == RUN_1
 
 
 async def test_a_damaged_pointer_is_never_replaced_on_a_guess(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.catalog import ColumnType
 from bulkpull.conversion.convert import convert
@@ -108,7 +109,7 @@ manners = st.builds(WindowHandling, st.booleans(), st.booleans(), st.booleans(),
 
 @pytest.mark.case("W1", "W2", "W3")
 @pytest.mark.behaviour(83, 84, 155)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     days=st.lists(st.one_of(days, st.none()), max_size=40),
     form=st.sampled_from(FORMS),

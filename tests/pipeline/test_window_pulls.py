@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.errors import BulkpullError, ExecutionFailed, FileDamaged, WindowNotHonoured
 from bulkpull.model import OfferedDataset, Pull, Window
@@ -76,7 +77,7 @@ months = st.integers(2025 * 12 + 1, 2026 * 12 + 10)
 
 
 @pytest.mark.case("W4", "W5")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     days=st.dictionaries(months, st.sampled_from([0, 1, 7, 15, 16]), max_size=22),
     refused=st.one_of(st.none(), st.integers(1, 40)),

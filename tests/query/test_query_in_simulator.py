@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from offers import CATALOG, LISTED, OFFERED, TABLES
+from support import examples
 
 from bulkpull.errors import QueryError
 from bulkpull.query import Condition, Direction, Literal, Name, Operator, Ordering, Statement, build, check_query
@@ -54,7 +55,7 @@ def in_simulator(text: str) -> ParsedQuery:
     return parse_query(text, TABLES)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(statements())
 def test_what_passes_the_check_is_understood_alike(statement: Statement) -> None:
     try:

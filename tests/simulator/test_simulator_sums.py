@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator_caller import START, StandingClock, calling
+from support import examples
 
 from bulkpull.simulator import Fault, Scenario
 from bulkpull.simulator.api_errors import Refusal
@@ -66,7 +67,7 @@ def selections(draw: Any) -> tuple[str, list[str], str]:
 
 
 @pytest.mark.behaviour(63, 162, 163)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(selections())
 def test_a_metric_sums_to_the_same_at_any_selection(drawn: tuple[str, list[str], str]) -> None:
     dataset, columns, metric = drawn
@@ -81,7 +82,7 @@ def test_a_metric_sums_to_the_same_at_any_selection(drawn: tuple[str, list[str],
 
 
 @pytest.mark.behaviour(163)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.sampled_from([name for name in WITH_AMOUNTS if service().tables[name].time_column]), st.data())
 def test_sums_over_windows_add_up_to_the_sum_over_the_whole(dataset: str, data: st.DataObject) -> None:
     columns, metrics = names_of(dataset)

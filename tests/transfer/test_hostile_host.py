@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from support import RawServer, reply
+from support import RawServer, examples, reply
 from transfer.hostile import Answer, Outcome, transfer
 
 from bulkpull.errors import AnswerLost, BulkpullError, FileGone, LinkExpired, StorageTrouble
@@ -241,7 +241,7 @@ def following(course: list[tuple[str, int | str]]) -> Answer:
 
 @pytest.mark.case("C10")
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),  # a failing course is short enough as it is
@@ -263,7 +263,7 @@ _STREAMS = 4
 
 @pytest.mark.case("C10")
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull import platforms
 from bulkpull.transfer import partial_file
@@ -132,7 +133,7 @@ async def test_a_file_that_cannot_be_pinned_gets_no_journal(tmp_path: Path) -> N
 
 
 @pytest.mark.behaviour(132)
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(0, len(BODY), 512)), st.integers(1, 512))
 async def test_bytes_in_any_order_give_the_file_its_md5_and_a_journal_that_holds(
     tmp_path: Path, order: list[int], size: int

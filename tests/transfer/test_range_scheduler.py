@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from bulkpull.transfer.byte_ranges import ByteRange, merged
 from bulkpull.transfer.range_scheduler import ENDLESS, RangeScheduler, Segment
@@ -12,7 +13,7 @@ MEGABYTE = 1 << 20
 SIZE = 200 * MEGABYTE
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_every_byte_is_fetched_by_exactly_one_stream(  # noqa: C901 - one branch for each thing that streams can do
     data: st.DataObject,

@@ -4,6 +4,7 @@ Runs that change, in virtual time: commands, questions, kills, edits by others, 
 Every row of the simulated service tells which question made it. After every step what `current.json` names for a
 dataset was made by the question that its label tells, for the account that the folder belongs to, and is never older
 than what was published for that question before; in the end nothing of ours stays on the service that no run names.
+A second account of the same service has a folder of its own; no run changes what the other account has on the service.
 Short by default; TRIALS=all makes it long, TRIALS_SEED chooses another walk. Hypothesis prints the steps that failed.
 """
 
@@ -31,7 +32,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from in_process import without_child_processes
 from journeys.kit import Killed, settings_for
-from support import FakeClock
+from support import THOROUGH, FakeClock
 from trials.kill_switch import kill_switch
 
 from bulkpull.cli.options import CommonOptions
@@ -49,9 +50,10 @@ from bulkpull.pipeline.nightly.scheduled_reports import unused_reports
 from bulkpull.pipeline.request import ExportRequest, create_request
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
+from bulkpull.simulator.service import Service
 
 DATASETS = ("Profile", "OfficeUsage")
-THOROUGH = os.environ.get("TRIALS") == "all"
+FABRIKAM = "fabrikam.example"
 WINDOW = Window(datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
 NAME = "mine"
 QUESTIONS: list[dict[str, Any]] = [
@@ -76,13 +78,13 @@ REFUSALS = {
 
 
 class ChangingRuns(RuleBasedStateMachine):
-    """One service, two folders of one account, one clock."""
+    """One service, two folders of one account, a folder of another account, one clock."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp(prefix="bulkpull-changing-"))
-        self.output, self.other = self.folder / "out", self.folder / "other"
+        self.output, self.other, self.fabrikam = (self.folder / name for name in ("out", "other", "fabrikam"))
         self.foreign: set[str] = set()
         self.newest: dict[tuple[Path, str, str], str] = {}
         self.scope: anyio.CancelScope | None = None
@@ -93,7 +95,14 @@ class ChangingRuns(RuleBasedStateMachine):
     def begin(self) -> None:
         """A service whose rows tell their origin."""
         self.clock = FakeClock()
-        scenario = Scenario(rows=12, datasets=DATASETS, refreshes=True, latency_s=(30.0, 300.0), provenance=True)
+        scenario = Scenario(
+            rows=12,
+            datasets=DATASETS,
+            refreshes=True,
+            latency_s=(30.0, 300.0),
+            provenance=True,
+            further_tenants=(FABRIKAM,),
+        )
         self.simulator = Simulator(scenario, clock=self.clock)
         self.loop.run(self.simulator.__aenter__())
         self.cleanup.enter_context(without_child_processes())
@@ -126,15 +135,28 @@ class ChangingRuns(RuleBasedStateMachine):
 
     @rule()
     def unused_reports_are_deleted(self) -> None:
-        self.loop.run(self.delete_unused())
+        self.loop.run(self.delete_unused(self.output))
 
     @rule(command=st.sampled_from(COMMANDS))
     def another_account_tries(self, command: str) -> None:
-        before = dict(self.simulator.service.created_reports)
-        if (self.output / "current.json").exists():
-            with pytest.raises(SettingsError, match="another account"):
-                self.loop.run(self.carried_out(command, tenant_id="fabrikam.example"))
-        assert self.simulator.service.created_reports == before
+        """Both accounts can sign in and order: the folder alone says no."""
+        for output, tenant in ((self.output, FABRIKAM), (self.fabrikam, self.simulator.scenario.tenant_id)):
+            if (output / ".bulkpull" / "account.json").exists():
+                before = self.on_service(tenant)
+                with pytest.raises(SettingsError, match="another account"):
+                    self.loop.run(self.carried_out(command, output=output, tenant_id=tenant))
+                assert self.on_service(tenant) == before
+
+    @rule(
+        command=st.sampled_from(COMMANDS), question=st.sampled_from(QUESTIONS), effects=st.none() | st.integers(1, 400)
+    )
+    def the_other_account_runs(self, command: str, question: dict[str, Any], effects: int | None) -> None:
+        """Its reports and queries have the same names and texts as those of the first account."""
+        self.loop.run(self.carried_out(command, output=self.fabrikam, kill_at=effects, **question))
+
+    @rule()
+    def the_other_account_deletes_unused_reports(self) -> None:
+        self.loop.run(self.delete_unused(self.fabrikam, tenant_id=FABRIKAM))
 
     @rule(question=st.sampled_from(QUESTIONS[:3]))
     def another_folder_has_its_night(self, question: dict[str, Any]) -> None:
@@ -196,7 +218,7 @@ class ChangingRuns(RuleBasedStateMachine):
 
     @invariant()
     def every_row_was_made_by_the_question_that_its_label_tells(self) -> None:
-        for output in (self.output, self.other):
+        for output in (self.output, self.other, self.fabrikam):
             for name, snapshot in self.current(output).items():
                 self.check_origin(output, name, snapshot)
 
@@ -204,6 +226,15 @@ class ChangingRuns(RuleBasedStateMachine):
     def what_others_made_is_still_there(self) -> None:
         if self.foreign:
             assert self.foreign <= self.simulator.service.reports.keys()
+
+    def tenant_of(self, output: Path) -> str:
+        """The account whose data belong into a folder."""
+        return FABRIKAM if output == self.fabrikam else self.simulator.scenario.tenant_id
+
+    def on_service(self, tenant: str) -> tuple[Any, ...]:
+        """The reports and queries of a tenant: those that are there, and how many there ever were."""
+        service = self.simulator.services[tenant]
+        return set(service.reports), set(service.queries), dict(service.created_reports), dict(service.created_queries)
 
     def current(self, output: Path) -> dict[str, Any]:
         """What `current.json` names."""
@@ -219,7 +250,7 @@ class ChangingRuns(RuleBasedStateMachine):
         origins = [json.loads(text) for text in frame["Provenance"].unique().to_list()]
         for origin in origins:
             note(f"{name}: {origin}")
-            assert origin["account"] == self.simulator.scenario.tenant_id
+            assert origin["account"] == self.tenant_of(output)
             assert origin["span"] == snapshot["timespan"] or window
             assert origin["filter"] == [list(condition) for condition in question["filter"]]
             if window is None:
@@ -249,19 +280,22 @@ class ChangingRuns(RuleBasedStateMachine):
         self.simulator.disarm_all()
         self.set_scenario(role="executive")
         manifests: list[Manifest] = []
+        outputs: list[Path] = []
         for _ in range(3):
-            outputs = [self.output, *([self.other] if self.other.exists() else [])]
+            outputs = [self.output, *(output for output in (self.other, self.fabrikam) if output.exists())]
             manifests = [await self.carried_out("nightly", output=output) for output in outputs]  # type: ignore[misc]
             self.clock.advance(2 * 24 * 3_600)
         for manifest in manifests:
             assert manifest.exit_code == 0, [record.reason for record in manifest.datasets]
         self.every_row_was_made_by_the_question_that_its_label_tells()
         self.what_others_made_is_still_there()
-        await self.check_nothing_is_left_in_silence(dict(zip((self.output, self.other), manifests, strict=False)))
+        for tenant, service in self.simulator.services.items():
+            of_tenant = {output: manifest for output, manifest in zip(outputs, manifests, strict=True)
+                         if self.tenant_of(output) == tenant}  # fmt: skip
+            await self.check_nothing_is_left_in_silence(service, of_tenant)
 
-    async def check_nothing_is_left_in_silence(self, manifests: dict[Path, Manifest]) -> None:
+    async def check_nothing_is_left_in_silence(self, service: Service, manifests: dict[Path, Manifest]) -> None:
         """No one-off report is left; every scheduled one serves a dataset, or is named; each query is stored once."""
-        service = self.simulator.service
         assert [report.name for report in service.reports.values() if not report.is_standing] == []
         named, serving = "", set(self.foreign)
         for output, manifest in manifests.items():
@@ -288,9 +322,7 @@ class ChangingRuns(RuleBasedStateMachine):
         **changes: Any,
     ) -> Manifest | None:
         self.clock.advance(1)  # no two runs begin in the same second
-        settings = self.settings(output or self.output, **changes)
-        if tenant_id is not None:
-            settings = settings.model_copy(update={"tenant_id": tenant_id})
+        settings = self.settings(output or self.output, tenant_id=tenant_id, **changes)
         how = {"nightly": command == "nightly", "submit_only": command == "submit_only", "window": window}
         request = ExportRequest(datasets, **how)  # type: ignore[arg-type]
         if where is not None:
@@ -325,24 +357,26 @@ class ChangingRuns(RuleBasedStateMachine):
             kill_at=kill_at,
         )
 
-    async def delete_unused(self) -> None:
+    async def delete_unused(self, output: Path, *, tenant_id: str | None = None) -> None:
         """What `bulkpull reports delete --unused --yes` does."""
-        if not (self.output / ".bulkpull" / "ledger.sqlite").exists():
+        if not (output / ".bulkpull" / "ledger.sqlite").exists():
             return
-        async with opened_ledger(self.output / ".bulkpull", read_only=True) as ledger:
+        async with opened_ledger(output / ".bulkpull", read_only=True) as ledger:
             memories, used = await reports_of_last_night(ledger)
-        settings = self.settings(self.output)
+        settings = self.settings(output, tenant_id=tenant_id)
         async with connected(settings=settings, events=Events(), clock=self.clock) as connection:
             listed = await connection.client.list_reports()
             for _, report in unused_reports(listed or (), memories, used=used):
                 await connection.client.delete_report(report.report_id)
 
-    def settings(self, output: Path, **changes: Any) -> Any:
+    def settings(self, output: Path, *, tenant_id: str | None = None, **changes: Any) -> Any:
         patient = {"report_timeout_seconds": 3_600.0, "poll_max_seconds": 60.0, "poll_initial_seconds": 5.0}
-        return settings_for(self.simulator, output, **(patient | changes))
+        settings = settings_for(self.simulator, output, **(patient | changes))
+        return settings.model_copy(update={"tenant_id": tenant_id or self.tenant_of(output)})
 
     def set_scenario(self, **changes: Any) -> None:
-        self.simulator.service.scenario = replace(self.simulator.service.scenario, **changes)
+        for service in self.simulator.services.values():
+            service.scenario = replace(service.scenario, **changes)
 
     def cutting(self, events: int) -> Any:
         self.scope, left = anyio.CancelScope(), events
@@ -357,6 +391,8 @@ class ChangingRuns(RuleBasedStateMachine):
 
     async def ended(self, run: Run, *, kill_at: int | None) -> Manifest | None:
         scope, self.scope = self.scope or anyio.CancelScope(), None
+        strangers = [tenant for tenant in self.simulator.services if tenant != run.settings.tenant_id]
+        before = [self.on_service(tenant) for tenant in strangers]
         try:
             with scope, self.switch.armed(kill_at):
                 await run.export()
@@ -364,6 +400,8 @@ class ChangingRuns(RuleBasedStateMachine):
             if not isinstance(error, Killed) and not _is_all_killed(error):
                 raise
             return None
+        finally:
+            assert [self.on_service(tenant) for tenant in strangers] == before, "another account's objects changed"
         if run.manifest is not None:
             self.check_manifest(run.manifest, run.settings.output)
         return run.manifest

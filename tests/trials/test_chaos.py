@@ -2,13 +2,13 @@
 Chaos in virtual time: exports, interruptions, faults, days that pass and columns that drift, in any order.
 
 After every step readers find whole snapshots of what the service really had, and nothing that was ever published is
-lost; in the end one undisturbed export brings the newest data. Short by default; TRIALS=all makes it long.
+lost; in the end one undisturbed export brings the newest data. Short by default, with conversions in this process;
+TRIALS=all makes it long, and lets child processes convert.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from datetime import datetime
@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from journeys.kit import assert_holds_what_the_csv_said, settings_for
-from support import FakeClock
+from support import THOROUGH, FakeClock
 from trials.programs import runs_in
 from trials.readers import check_readers, check_tidiness
 
@@ -32,7 +32,6 @@ from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
 DATASETS = ("Profile", "OfficeUsage")
-THOROUGH = os.environ.get("TRIALS") == "all"
 ONCE = [
     Fault("reset_after_acting", endpoint="POST ScheduledReport"),
     Fault("reset_after_acting", endpoint="POST ScheduledQueries"),
@@ -210,7 +209,7 @@ TestChaos.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestChaos.pytestmark = [  # type: ignore[attr-defined]
-    pytest.mark.child_processes,
+    *([pytest.mark.child_processes] if THOROUGH else []),
     pytest.mark.timeout(7_200 if THOROUGH else 600),
     pytest.mark.fault(8, 95),
 ]

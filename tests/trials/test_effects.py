@@ -2,7 +2,7 @@
 The n-th effect: for every n the n-th write, sync, rename, commit, call or child of the real command goes wrong, or it
 is killed in its place; then the same command once more ends as if nothing had been.
 
-A few numbers by default, other ones for every seed; TRIALS=all takes each.
+One number a way by default, other ones for every seed; TRIALS=all takes each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Literal
 import anyio
 import polars as pl
 import pytest
+from support import THOROUGH
 from trials.programs import EFFECTS, Ending, check_agreement, finish, orders, runs_in, start
 from trials.readers import Known, check_readers, check_tidiness
 
@@ -25,12 +26,12 @@ from bulkpull.simulator import Scenario, Simulator
 pytestmark = [
     pytest.mark.child_processes,
     pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told apart by /proc"),
-    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 900),
+    pytest.mark.timeout(7_200 if THOROUGH else 900),
 ]
 
 DATASETS = ("Profile", "OfficeUsage")
 SCENARIO = Scenario(rows=12, datasets=DATASETS, latency_s={"*": 0.1})
-FEW = 2
+FEW = 1
 Way = Literal["fail", "full", "kill"]
 
 
@@ -60,7 +61,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Known]:
 
 def numbers(most: int, way: Way) -> list[int]:
     """Which effects to strike: all, or some spread over the run."""
-    if os.environ.get("TRIALS") == "all":
+    if THOROUGH:
         return list(range(1, most + 1))
     die = random.Random(f"{os.environ.get('TRIALS_SEED', '')}{way}")  # noqa: S311 - a choice of cases
     return [die.randrange(most * turn // FEW + 1, most * (turn + 1) // FEW + 1) for turn in range(FEW)]

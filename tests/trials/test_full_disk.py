@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio
 import polars as pl
 import pytest
+from support import THOROUGH
 from trials.programs import QUICK, Ending, check_agreement
 from trials.readers import check_readers, check_tidiness
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.child_processes
 DATASETS = ("Profile", "OfficeUsage")
 SCENARIO = Scenario(rows={"Profile": 40, "OfficeUsage": 12_000}, datasets=DATASETS)
 # Too small for the ledger, for the download, for the Parquet file beside it, for a little more.
-SIZES_KB = (20, 120, 300, 600, 900)
+SIZES_KB = (20, 120, 300, 600, 900) if THOROUGH else (20, 120, 300, 600)
 
 # In a mount namespace of its own, where a user may mount: nothing of it is seen from outside.
 _SCRIPT = """

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import anyio
 import polars as pl
 import pytest
+from support import THOROUGH
 from trials.onlooker import digest_of
 from trials.programs import Ending, check_agreement, finish, kill, orders, runs_in, start
 from trials.readers import check_tidiness
@@ -32,11 +33,10 @@ from bulkpull.simulator import Scenario, Simulator
 pytestmark = [
     pytest.mark.child_processes,
     pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are told by /proc"),
-    pytest.mark.timeout(7_200 if os.environ.get("TRIALS") == "all" else 900),
+    pytest.mark.timeout(7_200 if THOROUGH else 900),
 ]
 
-THOROUGH = os.environ.get("TRIALS") == "all"
-DATASETS = ("Profile", "OfficeUsage", "MSLearn")
+DATASETS = ("Profile", "OfficeUsage", "MSLearn") if THOROUGH else ("Profile", "OfficeUsage")
 # Each round has other data, so that a mixture of two would show.
 ROUNDS, KILLS = (10, 10) if THOROUGH else (2, 1)
 ONLOOKER = Path(__file__).parent / "onlooker.py"

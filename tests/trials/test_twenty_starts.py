@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import anyio
 import pytest
+from support import THOROUGH
 from trials.programs import Ending, check_agreement, finish, start
 from trials.readers import check_tidiness
 
@@ -14,7 +14,7 @@ from bulkpull.simulator import Scenario, Simulator
 
 pytestmark = pytest.mark.child_processes
 
-STARTS = 20 if os.environ.get("TRIALS") == "all" else 6
+STARTS = 20 if THOROUGH else 3
 
 
 @pytest.mark.fault(2)

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
-from bulkpull.clock import Clock, iso_utc
+from bulkpull.clock import iso_utc
 from bulkpull.errors import NotFound, QuotaExceeded
+from bulkpull.event_types import ReportCreated, ReportDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
+from bulkpull.insights.orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.output.ledger import STANDING, Ledger
 from bulkpull.pipeline.naming import standing_name
@@ -65,7 +66,6 @@ class ScheduledReportMaker:
 
     client: InsightsClient
     submitter: Submitter
-    clock: Clock
     events: Events
     lead_h: float
     idle: list[Report] = field(default_factory=list)
@@ -81,12 +81,14 @@ class ScheduledReportMaker:
 
         async def order(query: Query) -> Report:
             return await self.client.create_report(
-                name=standing_name(pull),
-                query_id=query.query_id,
-                description=DESCRIPTION,
-                execute_now=False,
-                start_at=first_start(self._service_time(), lead_h=self.lead_h),
-                recurrence_h=recurrence_h(pull),
+                ReportOrder(
+                    name=standing_name(pull),
+                    query_id=query.query_id,
+                    description=DESCRIPTION,
+                    execute_now=False,
+                    start_at=first_start(self.client.service_time(), lead_h=self.lead_h),
+                    recurrence_h=recurrence_h(pull),
+                )
             )
 
         try:
@@ -95,7 +97,8 @@ class ScheduledReportMaker:
             if refused.kind == "one_off" or not await self._make_room():
                 raise
             report = await self.submitter.with_query(pull, order)
-        self.events.emit("report.created", report_id=report.report_id, start_at=iso_utc(self._start_of(report)))
+        start_at = report.start_at or self.client.service_time()
+        self.events.emit(ReportCreated(report_id=report.report_id, start_at=iso_utc(start_at)))
         return report
 
     async def _make_room(self) -> bool:
@@ -104,12 +107,6 @@ class ScheduledReportMaker:
             report = self.idle.pop()
             with suppress(NotFound):
                 await self.client.delete_report(report.report_id)
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))
                 return True
         return False
-
-    def _service_time(self) -> datetime:
-        return self.clock.now() + timedelta(seconds=self.client.clock_skew_s or 0.0)
-
-    def _start_of(self, report: Report) -> datetime:
-        return report.start_at or self._service_time()
