@@ -24,6 +24,7 @@ from bulkpull.pipeline.poll_rules import PollSchedule
 from bulkpull.pipeline.publish import Publisher
 from bulkpull.pipeline.report_quota import OneOffQuota
 from bulkpull.pipeline.reusable_work import Reusable
+from bulkpull.pipeline.stored_queries import StoredQueries
 from bulkpull.pipeline.submit import Submitter
 
 
@@ -76,6 +77,7 @@ async def create_context(
         reusable=reusable,
         submitter=Submitter(
             client=connection.client,
+            queries=StoredQueries(connection.client, clock, events),
             quota=await _quota(settings, ledger=ledger, clock=clock, events=events),
             clock=clock,
             events=events,
