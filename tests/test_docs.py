@@ -1,10 +1,11 @@
 """
 The guides say what is true: every command in them is carried out, against the simulator, in the order of its page.
 
-`console` blocks are carried out line by line by a shell; `python` and `sql` blocks after the blocks before them; `toml`
-blocks become the settings file. `sh` blocks need what is not there (credentials, systemd, a person with a browser):
-their `bulkpull` commands have to exist, with these options. `py` blocks need a library that is not there, and are only
-compiled.
+`console` blocks are carried out line by line, `python` and `sql` blocks after the blocks before them; `toml` blocks
+become the settings file. The commands of one page, and lines that need a shell, start programs, the others are carried
+out in this process; TRIALS=all starts programs for all. `sh` blocks need what is not there (credentials, systemd, a
+person with a browser): their `bulkpull` commands have to exist, with these options. `py` blocks need a library that is
+not there, and are only compiled.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pathlib import Path
 import duckdb
 import pytest
 from anyio.from_thread import start_blocking_portal
+from support import THOROUGH
 from typer.testing import CliRunner
 
-from bulkpull.cli import app
+from bulkpull.cli import app, run
 from bulkpull.config.settings import Settings
 from bulkpull.simulator import Scenario, Simulator
 
@@ -49,6 +51,7 @@ class Block:
 
 
 BLOCKS = [Block(page.name, *found) for page in PAGES for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+STARTED = "alerting.md"
 RUN = [name for name in dict.fromkeys(block.page for block in BLOCKS) if name != "errors.md"]
 
 
@@ -64,16 +67,37 @@ def service() -> Iterator[dict[str, str]]:
         yield kept | simulator.environment | quick | {"PATH": f"{beside}:{kept['PATH']}", "COLUMNS": "80"}
 
 
+@pytest.fixture
+def here(service: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is where the page's programs would be: in an empty folder, with their settings."""
+    for name in [name for name in os.environ if name.startswith("BULKPULL_")]:
+        monkeypatch.delenv(name)
+    for name in [*(name for name in service if name.startswith("BULKPULL_")), "COLUMNS"]:
+        monkeypatch.setenv(name, service[name])
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("page", RUN)
-def test_every_command_of_a_page_can_be_carried_out(page: str, service: dict[str, str], tmp_path: Path) -> None:
+def test_every_command_of_a_page_can_be_carried_out(
+    page: str, service: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts_programs = THOROUGH or page == STARTED
     for block in (block for block in BLOCKS if block.page == page):
         match block.language:
             case "console":
                 for command in block.commands:
-                    carry_out(["bash", "-o", "pipefail", "-c", command], service, tmp_path)
-            case "python":
+                    words = shlex.split(command)
+                    if starts_programs or words[0] != "bulkpull" or {"|", ">", "&&"} & set(words):
+                        carry_out(["bash", "-o", "pipefail", "-c", command], service, tmp_path)
+                    else:
+                        capsys.readouterr()
+                        assert run(words[1:]) == 0, f"{command}\n{capsys.readouterr()}"
+            case "python" if starts_programs:
                 carry_out([sys.executable, "-W", "error", "-c", block.text], service, tmp_path)
+            case "python":
+                exec(compile(block.text, page, "exec"), {"__name__": "__main__"})  # noqa: S102 - the guides' own programs
             case "sql":
                 found = duckdb.sql(block.text.replace("'bulkpull-demo", f"'{tmp_path}/bulkpull-demo"))
                 assert found is not None

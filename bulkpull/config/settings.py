@@ -25,8 +25,6 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -226,13 +224,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, environment, file; `.env` files and secret folders are not read, so nothing surprises."""
-        del dotenv_settings, file_secret_settings
-        if isinstance(env_settings, EnvSettingsSource):
-            # A file of variables with the line ends of Windows leaves a CR behind every value.
-            variables = {name: value and value.rstrip("\r\n") for name, value in env_settings.env_vars.items()}
-            env_settings.env_vars = {name: value for name, value in variables.items() if value}
-        file_settings = InitSettingsSource(settings_cls, in_use.get().content)
-        return init_settings, _Below(settings_cls, env_settings), _Below(settings_cls, file_settings)
+        del env_settings, dotenv_settings, file_secret_settings
+        variables = _Below(settings_cls, _from_environment(settings_cls.model_fields))
+        return init_settings, variables, _Below(settings_cls, in_use.get().content)
 
     @classmethod
     def load(cls, config: Path | None = None, *, demo: bool = False, **options: Any) -> Self:
@@ -448,15 +442,28 @@ _NEEDED: dict[Grant, tuple[str, ...]] = {
 class _Below(PydanticBaseSettingsSource):
     """A lower-priority source, without secrets that a higher one provides in any form."""
 
-    def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], given: Mapping[str, Any]) -> None:
         super().__init__(settings_cls)
-        self._inner = inner
+        self._given = given
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self._inner.get_field_value(field, field_name)
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the library's
+        return self._given.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return without_outranked(self._inner(), higher=self.current_state)
+        return without_outranked(dict(self._given), higher=self.current_state)
+
+
+def _from_environment(names: Collection[str]) -> dict[str, str]:
+    """
+    The settings of the environment as they are written there.
+
+    No setting is written as JSON but `queries`, which reads itself: the library's own source, which can do more, takes
+    longer than all the rest of the settings.
+    """
+    # A file of variables with the line ends of Windows leaves a CR behind every value.
+    variables = {name.upper(): value.rstrip("\r\n") for name, value in os.environ.items()}
+    given = {name: variables.get(f"{ENV_PREFIX}{name.upper()}") for name in names}
+    return {name: value for name, value in given.items() if value}
 
 
 def origins(config: Path | None = None, *, options: Collection[str] = ()) -> dict[str, Origin]:

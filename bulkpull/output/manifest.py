@@ -141,7 +141,8 @@ class DecisionRecord(_Record):
 
 class DatasetRecord(_Record):
     """
-    One dataset's part of the manifest. `reason` is one sentence that a person can act on.
+    One dataset's part of the manifest. `reason` is one sentence that a person can act on. `held_back` says that its
+    data are here and were not published: `runs publish` does that.
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
     the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
@@ -161,6 +162,7 @@ class DatasetRecord(_Record):
     dataset: str
     status: DatasetStatus
     reason: str | None = None
+    held_back: bool = False
     query: str | None = None
     metrics: list[str] = Field(default_factory=list)
     metrics_left_out: list[str] = Field(default_factory=list)

@@ -44,7 +44,7 @@ _ATTEMPTS = (_Attempt(BATCH_BYTES), _Attempt(BATCH_BYTES // 8, threads=1))
 # A child that converted more has grown, and is not kept for the next file.
 _SMALL_BYTES = 64 * 1024 * 1024
 
-_spares: RunVar[list[Converter]] = RunVar("bulkpull_spare_converters")
+_spares: RunVar[list[Converter] | None] = RunVar("bulkpull_spare_converters")
 
 
 async def convert_report(
@@ -139,7 +139,8 @@ async def warm_up(limiter: anyio.CapacityLimiter, *, most: int) -> None:
                 spares.append(await _start())
         await anyio.sleep_forever()
     finally:
-        _spares.set([])
+        if _spares.get(None) is spares:  # not those of another run in this process
+            _spares.set(None)
         with anyio.CancelScope(shield=True):
             for child in spares:
                 await child.end()
@@ -177,7 +178,7 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
 
     It is ended with the block, in any way, unless the block puts it into the list that it gets, and spares are kept.
     """
-    spares = _spares.get([])
+    spares = _spares.get(None)
     if spares and threads is None:
         child = spares.pop()
         child.is_spare = True
@@ -187,7 +188,7 @@ async def _child(threads: int | None) -> AsyncIterator[tuple[Converter, list[Con
     try:
         yield child, keep
     finally:
-        if keep and threads is None and _spares.get(None) is spares:
+        if keep and threads is None and spares is not None and _spares.get(None) is spares:
             spares.append(child)
         else:
             with anyio.CancelScope(shield=True):

@@ -17,6 +17,7 @@ from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
 from bulkpull.conversion.parquet_types import common_type
 from bulkpull.errors import BulkpullError, NotTheReport
+from bulkpull.event_types import WindowSplit
 from bulkpull.formatting import plural
 from bulkpull.model import Execution, Pull, Report, Window
 from bulkpull.output.atomic_files import disk_errors, makedirs_durable
@@ -177,7 +178,7 @@ class DatasetFetch:
     async def _note_split(self, pull: Pull, error: BulkpullError) -> None:
         assert pull.window is not None
         start, end = iso_utc(pull.window.start), iso_utc(pull.window.end)
-        self.context.events.warn("window.split", start=start, end=end, reason=error.message)
+        self.context.events.emit(WindowSplit(start=start, end=end, reason=error.message))
         self._splits.append((pull, error))
         await self.context.note(self.pull.dataset, SPLIT, mark=pull_fingerprint(pull), start=start, end=end)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from bulkpull.errors import FileDamaged, FileGone, NotTheReport, Step
+from bulkpull.event_types import ConversionCompleted, DownloadResumed
 from bulkpull.model import Execution, Report, SecureLink
 from bulkpull.output.atomic_files import disk_errors
 from bulkpull.output.no_follow import remove_beneath
@@ -55,7 +56,7 @@ async def fetch_execution(
                 await anyio.to_thread.run_sync(partial(remove_beneath, folder, root=run.private))
                 raise
             run.http.tally.retried += 1
-            run.events.warn("download.resumed", offset_bytes=0, reason=error.message)
+            run.events.emit(DownloadResumed(offset_bytes=0, reason=error.message))
     raise AssertionError("the last round returns or raises")
 
 
@@ -91,7 +92,7 @@ async def convert_stored(
             table = await convert
     elapsed_s = round(run.clock.monotonic() - began_s, 3)
     size_bytes = sum(file.bytes for file in table.files)
-    run.events.emit("conversion.completed", rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part)
+    run.events.emit(ConversionCompleted(rows=table.rows, bytes=size_bytes, elapsed_s=elapsed_s, part=context.part))
     part = ConvertedPull(context.pull, report, execution, stored, table, context.bounds)
     await context.note("converted", **to_ledger(part, columns=context.columns))
     return part

@@ -22,6 +22,7 @@ from bulkpull.errors import (
     RequestRejected,
     TransferError,
 )
+from bulkpull.event_types import CallRetried, ExecutionChanged, Level
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
@@ -166,7 +167,7 @@ class Poller:
             # A failed poll does not fail any report: the next poll is the retry (fault 47).
             self._failures, self._trouble = min(self._failures + 1, 10), error.message
             self._on_retry()
-            self._events.warn("call.retried", endpoint="execution", attempt=self._failures, reason=error.reason)
+            self._events.emit(CallRetried(endpoint="execution", attempt=self._failures, reason=error.reason))
             self._fail_overdue(pending)
             return
         self._failures, self._trouble = 0, None
@@ -203,10 +204,9 @@ class Poller:
                 if watch.running_since_s is None and watch.is_running:
                     watch.running_since_s = now
                 self._events.emit(
-                    "execution.changed",
-                    report_id=watch.report.report_id,
-                    status=execution.status,
-                    age_s=round(now - watch.since_s, 1),
+                    ExecutionChanged(
+                        report_id=watch.report.report_id, status=execution.status, age_s=round(now - watch.since_s, 1)
+                    )
                 )
         match verdict:
             case ExecutionState.READY:
@@ -311,10 +311,12 @@ class Poller:
                 watch.finish(error=report_overdue(watch, age_s, is_learnt=is_learnt))
             elif age_s >= deadline_s / 2 and not watch.warned:
                 watch.warned = True
-                self._events.warn(
-                    "execution.changed",
-                    report_id=watch.report.report_id,
-                    status=watch.status or "not seen yet",
-                    age_s=round(age_s, 1),
-                    deadline_s=deadline_s,
+                self._events.emit(
+                    ExecutionChanged(
+                        report_id=watch.report.report_id,
+                        status=watch.status or "not seen yet",
+                        age_s=round(age_s, 1),
+                        deadline_s=deadline_s,
+                        level=Level.WARNING,
+                    )
                 )

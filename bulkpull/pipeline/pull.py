@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import ExecutionFailed, ExecutionOverdue, FileDamaged, FileGone, ReportLost, Step
+from bulkpull.event_types import CallRetried, ReportAdopted
 from bulkpull.model import Execution, Report
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.converted_pull import (
@@ -111,7 +112,7 @@ class PullRunner:
                     await self._run.withdraw_report(report, dataset=self.context.pull.dataset)
                 if attempt == attempts or may_be_due_to_metrics(error, self.context.pull):
                     raise
-                self._run.events.warn("call.retried", endpoint="ScheduledReport", attempt=attempt, reason=error.message)
+                self._run.events.emit(CallRetried(endpoint="ScheduledReport", attempt=attempt, reason=error.message))
         raise AssertionError("the last round returns or raises")
 
     async def submit(self, attempt: int = 1) -> Report:
@@ -124,7 +125,7 @@ class PullRunner:
         context, run = self.context, self._run
         report = run.reusable.take_report(context.fingerprint)
         if report is not None:
-            run.events.emit("report.adopted", report_id=report.report_id)
+            run.events.emit(ReportAdopted(report_id=report.report_id))
             self._ordered(*self.progress.ordered, report)
         else:
             run.count_report(context.pull.dataset)

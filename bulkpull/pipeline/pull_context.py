@@ -14,6 +14,7 @@ from bulkpull._version import __version__
 from bulkpull.clock import iso_utc
 from bulkpull.conversion.messages import ColumnPlan, WindowBounds
 from bulkpull.errors import Step
+from bulkpull.event_types import PullStepped
 from bulkpull.model import Execution, Pull
 from bulkpull.pipeline.context import RunContext
 from bulkpull.pipeline.converted_pull import PARTS
@@ -73,7 +74,7 @@ class PullContext:
     @contextmanager
     def step(self, step: Step) -> Iterator[None]:
         """Announce a step, and count the time of the block for it."""
-        self.run.events.emit("pull.stepped", step=step.value, part=self.part)
+        self.run.events.emit(PullStepped(step=step.value, part=self.part))
         with self.timer.during(step):
             yield
 

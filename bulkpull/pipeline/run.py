@@ -24,6 +24,16 @@ from bulkpull.catalog import load_catalog
 from bulkpull.clock import Clock, SystemClock, iso_utc, own_random
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, DiskTrouble, LedgerError, SettingsError
+from bulkpull.event_types import (
+    CleanupPostponed,
+    LedgerSetAside,
+    PlanMade,
+    PlanNoted,
+    RunAbandoned,
+    RunFinished,
+    RunStarted,
+    SnapshotDamaged,
+)
 from bulkpull.events import Events, about
 from bulkpull.identity import Account, sign_in_digest
 from bulkpull.insights.client import InsightsClient
@@ -38,6 +48,7 @@ from bulkpull.output.ledger import Ledger, opened_ledger
 from bulkpull.output.manifest import Current, DatasetRecord, Manifest, Requests, Tool
 from bulkpull.output.owner import Owner, check_owner, claim_folder
 from bulkpull.output.retention import retire_runs
+from bulkpull.output.run_history import held_back_by
 from bulkpull.output.store import INSIDE, LocalStore, OutputStore
 from bulkpull.output.workspace import OutputFolder, find_blocked, open_folder
 from bulkpull.pipeline.create_context import create_context
@@ -201,7 +212,7 @@ class Run:
             current = await anyio.to_thread.run_sync(Current.load, store)
         await self._find_earlier_run(ledger, current)
         if ledger.set_aside is not None:
-            self.events.warn("ledger.set_aside", path=str(ledger.set_aside.path), reason=ledger.set_aside.why)
+            self.events.emit(LedgerSetAside(path=str(ledger.set_aside.path), reason=ledger.set_aside.why))
             self._results.notes.append(ledger.set_aside.sentence)
         with disk_errors(store.root):
             look = partial(
@@ -213,11 +224,11 @@ class Run:
                 taken_over=self._earlier.taken_over.run_id if self._earlier.taken_over else None,
             )
             folder = await anyio.to_thread.run_sync(look)
-        self.events.emit("run.started", run_id=self.run_id, resumed=self._earlier.carried_on is not None)
+        self.events.emit(RunStarted(run_id=self.run_id, resumed=self._earlier.carried_on is not None))
         self._warn_of_closed_runs()
         for dataset, damage in folder.damaged.items():
             with about(dataset):
-                self.events.warn("snapshot.damaged", reason=damage)
+                self.events.emit(SnapshotDamaged(reason=damage))
         await self._clean_up_first(folder)
         return folder
 
@@ -253,7 +264,7 @@ class Run:
 
     def _warn_of_closed_runs(self) -> None:
         for run in self._earlier.closed:
-            self.events.warn("run.abandoned", abandoned=run.run_id, started_at=run.started_at)
+            self.events.emit(RunAbandoned(abandoned=run.run_id, started_at=run.started_at))
             self._results.notes.append(
                 f"run {run.run_id} was cut off and not carried on for a day, in which the service refreshes data and "
                 "cleans up: it is closed, and what it left undone was asked for anew"
@@ -276,7 +287,7 @@ class Run:
         )
         for undone in await anyio.to_thread.run_sync(work):
             with about(undone.dataset) if undone.dataset else nullcontext():
-                self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+                self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
 
     async def _clean_up_run(self, folder: OutputFolder, ledger: Ledger, manifest: Manifest) -> None:
         """Clean up after the manifest is saved; errors are logged, and the next run tries again."""
@@ -287,7 +298,7 @@ class Run:
         try:
             await retire_runs(folder.store, ledger, retain=self.settings.retain_runs, now=self.clock.now())
         except (LedgerError, DiskTrouble) as trouble:
-            self.events.warn("cleanup.postponed", step="retention", reason=trouble.message)
+            self.events.emit(CleanupPostponed(step="retention", reason=trouble.message))
 
     async def _work(self, connection: Connection, *, ledger: Ledger, folder: OutputFolder, conversions: int) -> None:
         self._requests = connection.http.tally.as_dict
@@ -382,18 +393,20 @@ class Run:
         return usual_durations(await ledger.noted("report", since=since), await ledger.noted("execution", since=since))
 
     def _report_plan(self, plan: Plan) -> None:
-        self.events.emit("plan.made", pulls=len(plan.pulls), unavailable=len(plan.unavailable))
+        self.events.emit(PlanMade(pulls=len(plan.pulls), unavailable=len(plan.unavailable)))
         notes = self._results.notes
         notes += [note for note in plan.notes if note not in notes]
         for note in plan.notes:
-            self.events.warn("plan.noted", reason=note)
+            self.events.emit(PlanNoted(reason=note))
         for pull in plan.pulls:
             with about(pull.dataset):
                 for note in pull.notes:
-                    self.events.warn("plan.noted", reason=note)
+                    self.events.emit(PlanNoted(reason=note))
 
     async def _put_pending(self, plan: Plan, done: Mapping[str, DatasetRecord], *, folder: OutputFolder) -> None:
         """Begin with every dataset: unavailable, published already by this run, or pending."""
+        others = self._earlier.alive - {self.run_id}
+        held = await anyio.to_thread.run_sync(held_back_by, folder.store, others, folder.current)
         for missing in plan.unavailable:
             self._results.put(unavailable_record(missing))
         for pull in plan.pulls:
@@ -403,7 +416,7 @@ class Run:
             damage = folder.damaged.get(pull.dataset)
             note = f"the snapshot that was current is damaged ({damage}) and is to be published anew"
             named, notes = bool(self.request.datasets), (note,) if damage else ()
-            self._results.put(DatasetOutcome(pull, named=named, notes=notes))
+            self._results.put(DatasetOutcome(pull, named=named, notes=notes, held_by=held.get(pull.dataset)))
 
     async def _with_raw_note(self, record: DatasetRecord, store: OutputStore) -> DatasetRecord:
         raw = INSIDE.snapshot(record.dataset, self.run_id, kind=RAW)
@@ -462,8 +475,8 @@ class Run:
         try:
             await ledger.end_run(self.run_id, status=ending, summary=counts, at=now)
         except (LedgerError, DiskTrouble) as trouble:  # the next run counts this one as unfinished
-            self.events.warn("cleanup.postponed", step="ledger", reason=trouble.message)
-        self.events.emit("run.finished", run_id=self.run_id, status=ending, datasets=counts)
+            self.events.emit(CleanupPostponed(step="ledger", reason=trouble.message))
+        self.events.emit(RunFinished(run_id=self.run_id, status=ending, datasets=counts))
         await self._recorder.complete(manifest)
         return manifest
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import anyio
 
+from bulkpull.event_types import PullFinished, ReportsUnused
 from bulkpull.events import Level, about
 from bulkpull.model import Pull
 from bulkpull.pipeline.context import RunContext
@@ -62,7 +63,7 @@ async def run_datasets(
                     )
                 delete_unneeded_reports(context, decided.found.done, orphans=decided.found.orphans)
                 if decided.unused:
-                    context.events.warn("reports.unused", reports=[report.report_id for _, report in decided.unused])
+                    context.events.emit(ReportsUnused(reports=[report.report_id for _, report in decided.unused]))
                     results.notes.append(unused_note(decided.unused))
                 if not request.submit_only:
                     tidying.start_soon(delete_outdated_queries, context, {pull.dataset for pull in pulls})
@@ -101,4 +102,4 @@ async def _run_dataset(
             results.put(replace(executor.outcome, error=error))
         record = results.record(dataset)
         level = _LEVELS.get(record.status, Level.ERROR)
-        context.events.emit("pull.finished", level=level, status=record.status, rows=record.rows, reason=record.reason)
+        context.events.emit(PullFinished(level=level, status=record.status, rows=record.rows, reason=record.reason))

@@ -24,6 +24,7 @@ from bulkpull.errors import (
     ReportingError,
     TransferError,
 )
+from bulkpull.event_types import QueryAdopted, QueryCreated, QueryDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.lookup import GATHER_S, SharedLookup
@@ -70,7 +71,7 @@ class StoredQueries:
             self.settled.set()
         query = known.get(text)
         if query is not None:
-            self.events.emit("query.adopted", query_id=query.query_id)
+            self.events.emit(QueryAdopted(query_id=query.query_id))
         return query
 
     async def wait_until_settled(self, datasets: Collection[str]) -> None:
@@ -104,7 +105,7 @@ class StoredQueries:
             if not self._in_making:
                 self._all_made.set()
                 self._all_made = anyio.Event()
-        self.events.emit("query.created", query_id=query.query_id)
+        self.events.emit(QueryCreated(query_id=query.query_id))
         known[normalise(pull.query_text)] = query = await self._oldest_duplicate(query)
         return query
 
@@ -130,7 +131,7 @@ class StoredQueries:
         oldest = min(alike, key=_made_at, default=made)
         if oldest.query_id == made.query_id or all(query.query_id != made.query_id for query in alike):
             return made  # the listing lags: the oldest is unknown
-        self.events.emit("query.adopted", query_id=oldest.query_id)
+        self.events.emit(QueryAdopted(query_id=oldest.query_id))
         try:
             await self.client.delete_query(made.query_id)
         except NotFound:
@@ -138,7 +139,7 @@ class StoredQueries:
         except (ReportingError, TransferError):
             self._duplicates.append(made)
         else:
-            self.events.emit("query.deleted", query_id=made.query_id)
+            self.events.emit(QueryDeleted(query_id=made.query_id))
         return oldest
 
     async def _known_queries(self) -> dict[str, Query]:
@@ -192,7 +193,7 @@ class StoredQueries:
         for query in idle:
             await self.client.delete_query(query.query_id, tidying=tidying)
             self.forget(query)
-            self.events.emit("query.deleted", query_id=query.query_id)
+            self.events.emit(QueryDeleted(query_id=query.query_id))
         return bool(idle)
 
 

@@ -21,6 +21,7 @@ from bulkpull.errors import (
     QuotaExceeded,
     RequestRejected,
 )
+from bulkpull.event_types import ReportCreated
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.orders import ReportOrder
@@ -156,7 +157,7 @@ class Submitter:
                         self.quota.refused(limit=refused.limit)
                 else:
                     self.quota.succeeded()
-                    self.events.emit("report.created", report_id=report.report_id)
+                    self.events.emit(ReportCreated(report_id=report.report_id))
                     return report
             if refused.kind == "active_reports":
                 await self._wait_for_quota(refused, refusals)

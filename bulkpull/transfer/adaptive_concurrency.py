@@ -2,7 +2,8 @@
 Chooses the number of parallel streams: more while throughput grows, fewer when the host is busy.
 
 A host that limits each connection sends twice as much over two. A full line or a busy processor gains nothing. So the
-number of streams is doubled on trial, up to a ceiling, and kept only if throughput grows by a quarter.
+number of streams is raised on trial, up to a ceiling, and kept only if throughput grows by a quarter: fourfold where a
+single stream is so slow that a limit per connection is likely, else twofold.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ from dataclasses import dataclass, field
 # New connections need some round trips before their speed says anything.
 _WARM_UP_S = 0.2
 _WINDOW_S = 0.3
+# The first window decides only whether to try more streams, so it may be short; a trial is judged over a whole one.
+_FIRST_WINDOW_S = 0.1
 _WORTH = 1.25
 # Faster than any line to a storage account: only the processor is in the way, of which two streams do not get more.
 _ENOUGH_BYTES_PER_S = 400e6
+# Hosts and proxies that limit a connection give it less than this.
+_SLOW_STREAM_BYTES_PER_S = 50e6
 _FIRST_HOLD_S = 15.0
 _BUSY_HOLD_S = 30.0
-# After so many "busy" replies the file uses one stream only.
+# After so many "busy" replies the file uses one stream only; those that streams begun together receive count as one.
 _PATIENCE = 3
+_TOGETHER_S = 1.0
 
 
 @dataclass(slots=True)
@@ -38,9 +44,11 @@ class StreamCount:
     _before: int = 1
     _before_rate: float = 0.0
     _on_trial: bool = False
+    _judged: bool = False
     _hold_s: float = _FIRST_HOLD_S
     _holds_until: float = 0.0
     _busy: int = 0
+    _busy_at: float = -_TOGETHER_S
     _window_from: float | None = None
     _window_bytes: int = field(default=0)
 
@@ -59,12 +67,14 @@ class StreamCount:
             return
         self._window_bytes += size_bytes
         elapsed_s = at - self._window_from
-        if elapsed_s >= _WINDOW_S:
+        if elapsed_s >= (_WINDOW_S if self._judged else _FIRST_WINDOW_S):
             self._judge(self._window_bytes / elapsed_s, at=at)
 
     def back_off(self, *, at: float, retry_after_s: float | None = None) -> None:
         """Halve the streams after a "busy" reply, and start no trial for a while."""
-        self._busy += 1
+        if at - self._busy_at >= _TOGETHER_S:
+            self._busy += 1
+            self._busy_at = at
         if self._busy >= _PATIENCE:
             self.ceiling = 1
         self._holds_until = at + max(_BUSY_HOLD_S, retry_after_s or 0.0)
@@ -76,6 +86,7 @@ class StreamCount:
         self.ceiling = self.streams = 1
 
     def _judge(self, rate: float, *, at: float) -> None:
+        self._judged = True
         if self._on_trial and rate < self._before_rate * _WORTH:
             self._on_trial = False
             self._holds_until = at + self._hold_s
@@ -83,7 +94,8 @@ class StreamCount:
             self._become(self._before, at=at)
         elif self.streams < self.ceiling and at >= self._holds_until and rate < _ENOUGH_BYTES_PER_S:
             self._before, self._before_rate, self._on_trial = self.streams, rate, True
-            self._become(min(2 * self.streams, self.ceiling), at=at)
+            factor = 4 if rate < _SLOW_STREAM_BYTES_PER_S * self.streams else 2
+            self._become(min(factor * self.streams, self.ceiling), at=at)
         else:
             self._on_trial = False
             self._begin_window(at)

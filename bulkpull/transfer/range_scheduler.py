@@ -6,7 +6,7 @@ Assigns byte ranges to streams: one front stream, and helpers that take segments
 
 The front stream requests everything up to the end of its gap at once, so a file that one connection fetches costs one
 request. A helper takes its segment from the far end of the unassigned bytes. The front stops at the first helper
-segment. A released segment goes back to the front if it is adjacent.
+segment. Released segments go back to the front once they are adjacent.
 """
 
 from __future__ import annotations
@@ -102,12 +102,16 @@ class RangeScheduler:
         return Segment(front.end, front.end + size)
 
     def release(self, claim: Segment) -> None:
-        """Return the rest of a helper's segment."""
+        """Return the rest of a helper's segment, to the front stream if its reply in progress brings these bytes."""
+        self.gaps = merged([*self.gaps, claim.rest])
         front = self.front
-        if front is not None and front.end == claim.position and not front.is_done and claim.end <= front.response_end:
-            front.end = claim.end
-        else:
-            self.gaps = merged([*self.gaps, claim.rest])
+        if front is None or front.is_done:
+            return
+        for gap in self.gaps:
+            if gap.start == front.end and gap.end <= front.response_end:
+                front.end = gap.end
+                self.gaps.remove(gap)
+                return  # gaps are merged, so only one can begin there
 
     def _unbegun_bytes(self) -> int:
         front = self.front.shareable_bytes if self.front is not None and self.front.end != ENDLESS else 0

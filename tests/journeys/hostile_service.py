@@ -25,7 +25,7 @@ from bulkpull.pipeline import run_datasets as run_module
 from bulkpull.pipeline.convert import convert_report
 from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
-from bulkpull.simulator import Scenario, Simulator
+from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
 DATASETS = ("AzureUsage", "OfficeUsage")
 SETTINGS: dict[str, Any] = {"report_timeout_seconds": 1_800, "report_attempts": 2}
@@ -35,6 +35,7 @@ _ENDPOINTS = (
     ("datasets", re.compile(rb"GET /[^ ]*/ScheduledDataset", re.IGNORECASE)),
     ("list queries", re.compile(rb"GET /[^ ]*/ScheduledQueries", re.IGNORECASE)),
     ("create query", re.compile(rb"POST /[^ ]*/ScheduledQueries", re.IGNORECASE)),
+    ("delete query", re.compile(rb"DELETE /[^ ]*/ScheduledQueries", re.IGNORECASE)),
     ("executions", re.compile(rb"GET /[^ ]*/ScheduledReport/execution/", re.IGNORECASE)),
     ("list reports", re.compile(rb"GET /[^ ]*/ScheduledReport", re.IGNORECASE)),
     ("create report", re.compile(rb"POST /[^ ]*/ScheduledReport", re.IGNORECASE)),
@@ -253,7 +254,7 @@ def export_against(
     monkeypatch.setattr(run_module, "warm_up", start_none)
     recorded, requests = EventRecorder(), Counter[str]()
 
-    async def work() -> tuple[Manifest | None, BulkpullError | None]:
+    async def work() -> tuple[Manifest | None, BulkpullError | None, float]:
         clock = VirtualClock()
         async with Simulator(Scenario(datasets=datasets, rows=20), clock=clock) as simulator:
             api = Front(hostile, answer, _address(simulator.api_base_url), serves_files=False, requests=requests)
@@ -265,14 +266,25 @@ def export_against(
                     for name, value in simulator.environment.items()
                 }
                 settings = Settings(**(SETTINGS | {"output": output} | changes)).for_simulator(environment)
-                run = Run(ExportRequest((), nightly=nightly), settings, recorded.hub, clock=clock, account=ACCOUNT,
-                          random=lambda: 0.5)  # fmt: skip
-                try:
-                    return await run.export(), None
-                except BulkpullError as error:
-                    return None, error
 
-    (manifest, error), elapsed_s = run_virtually(work, longest_s=longest_s)
+                def new_run() -> Run:
+                    request = ExportRequest((), nightly=nightly)
+                    return Run(request, settings, recorded.hub, clock=clock, account=ACCOUNT, random=lambda: 0.5)
+
+                if hostile == "delete query":  # whose columns are out of date: there is one after a run of yesterday
+                    api.hostile = files.hostile = ""
+                    await new_run().export()
+                    for dataset in DATASETS:
+                        simulator.service.drift(dataset, ColumnDrift(added=("NewColumn",)))
+                    api.hostile = files.hostile = hostile
+                    requests.clear()
+                began_s = clock.monotonic()
+                try:
+                    return await new_run().export(), None, clock.monotonic() - began_s
+                except BulkpullError as error:
+                    return None, error, clock.monotonic() - began_s
+
+    (manifest, error, elapsed_s), _ = run_virtually(work, longest_s=longest_s)
     return Outcome(manifest, error, elapsed_s, requests, recorded)
 
 

@@ -26,8 +26,6 @@ from bulkpull.pipeline.request import ExportRequest
 from bulkpull.pipeline.run import Run
 from bulkpull.simulator import ColumnDrift, Fault, Scenario, Simulator
 
-pytestmark = pytest.mark.child_processes
-
 HOUR = 3600.0
 
 
@@ -53,7 +51,7 @@ async def interrupted_at(name: str, simulator: Simulator, output: Path) -> None:
         "report.created",
         "execution.changed",
         "download.completed",
-        "conversion.completed",
+        pytest.param("conversion.completed", marks=pytest.mark.child_processes),
         "snapshot.published",
         "pull.finished",
         "report.deleted",
@@ -304,6 +302,7 @@ async def test_a_query_that_todays_columns_have_outdated_goes_and_other_queries_
         assert dict(simulator.service.created_queries) == {"Profile": 1, "OfficeUsage": 2}
 
 
+@pytest.mark.child_processes
 async def test_parquet_that_was_finished_before_a_run_was_cut_off_is_not_made_again(tmp_path: Path) -> None:
     reported: list[Event] = []
     async with Simulator(Scenario(rows=50)) as simulator:

@@ -18,8 +18,6 @@ from bulkpull.events import Event
 from bulkpull.model import Window
 from bulkpull.simulator import ColumnDrift, Scenario, Simulator
 
-pytestmark = pytest.mark.child_processes
-
 PACKAGES = ("auth", "conversion", "insights", "observability", "output", "pipeline", "transfer", "transport")
 """What runs beside an event loop."""
 
@@ -28,6 +26,7 @@ ABSENT = ["CompetencySummaryHistory", "CompetencyPeformanceRequirement"]
 LISTED = [name for name in TWENTY if name not in ABSENT]
 
 
+@pytest.mark.child_processes
 @pytest.mark.behaviour(58, 159, 160)
 async def test_eighteen_listed_datasets_arrive_and_hold_exactly_what_the_csv_said(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=300, latency_s=(0.0, 0.5))) as simulator:
@@ -281,6 +280,7 @@ async def test_a_misspelled_name_leaves_no_trace_and_a_new_dataset_is_exported(t
     ]
 
 
+@pytest.mark.child_processes
 async def test_nothing_blocks_the_event_loop(tmp_path: Path) -> None:
     ours = [f"bulkpull.{part}" for part in PACKAGES]
     assert [name for name in ours if find_spec(name) is None] == []
@@ -295,6 +295,7 @@ async def test_nothing_blocks_the_event_loop(tmp_path: Path) -> None:
     assert manifest.status == "complete", manifest.datasets[0].reason
 
 
+@pytest.mark.child_processes
 async def test_the_package_is_used_from_python_as_documented(tmp_path: Path) -> None:
     async with Simulator(Scenario(rows=10)) as simulator:
         manifest = await bulkpull.export(

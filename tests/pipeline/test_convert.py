@@ -349,6 +349,22 @@ async def test_a_child_that_grew_is_not_used_again(
     assert children.alive == 0
 
 
+async def test_no_child_stays_when_two_runs_of_one_process_end_one_after_the_other(
+    stored: Path, into: Path, children: Children
+) -> None:
+    async with anyio.create_task_group() as later:
+        later.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=1))
+        async with anyio.create_task_group() as earlier:
+            earlier.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=1))
+            while len(children.started) < 2:
+                await anyio.lowlevel.checkpoint()
+            earlier.cancel_scope.cancel()
+        await convert(stored, into)
+        later.cancel_scope.cancel()
+
+    assert children.alive == 0
+
+
 async def test_a_spare_child_that_died_while_idle_does_no_harm(stored: Path, into: Path, children: Children) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(warm_up, anyio.CapacityLimiter(1), most=9))

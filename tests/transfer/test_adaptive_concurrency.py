@@ -23,11 +23,21 @@ def streams_over_time(
     return reported
 
 
-def test_a_host_that_limits_each_connection_is_asked_by_as_many_as_allowed_within_two_seconds() -> None:
+def test_a_host_that_limits_each_connection_gets_all_four_at_once_after_the_first_look_at_its_rate() -> None:
     reported = streams_over_time(StreamCount(4), rate=lambda streams: streams * 4 * MEGABYTE, seconds=2)
 
     assert reported[0] == 1
+    assert set(reported) == {1, 4}
+    assert reported.index(4) <= 3  # ticks of 50 ms
     assert reported[-1] == 4
+
+
+def test_a_fast_line_is_tried_with_two_streams_first() -> None:
+    reported = streams_over_time(StreamCount(8), rate=lambda streams: min(streams, 2) * 100 * MEGABYTE, seconds=10)
+
+    assert 2 in reported[:4]
+    assert max(reported) == 4  # one more trial, taken back
+    assert reported[-1] == 2
 
 
 def test_a_full_line_is_left_to_one_stream() -> None:
@@ -40,7 +50,7 @@ def test_a_full_line_is_left_to_one_stream() -> None:
 def test_the_width_stops_growing_where_the_line_is_full() -> None:
     reported = streams_over_time(StreamCount(16), rate=lambda streams: min(streams, 4) * MEGABYTE, seconds=10)
 
-    assert max(reported) == 8
+    assert max(reported) == 16
     assert reported[-1] == 4
 
 
@@ -67,6 +77,17 @@ def test_a_busy_host_gets_half_as_many_at_once_and_one_for_good_after_the_third_
     width.back_off(at=50.0)
     width.back_off(at=51.0)
     assert set(streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=500, at=51.0)) == {1}
+
+
+@pytest.mark.fault(58)
+def test_streams_that_are_refused_together_count_as_one_refusal() -> None:
+    width = StreamCount(4)
+    streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=5)
+
+    for _ in range(3):
+        width.back_off(at=5.0)
+    assert width.streams == 1
+    assert streams_over_time(width, rate=lambda streams: streams * MEGABYTE, seconds=5, at=36.0)[-1] == 4
 
 
 def test_the_pause_that_a_busy_host_asks_for_is_kept() -> None:

@@ -128,7 +128,9 @@ async def test_a_host_without_ranges_gets_one_request_after_a_trial(tmp_path: Pa
         await host.fetch(tmp_path / "report")
 
     assert (tmp_path / "report").read_bytes() == LARGE
-    assert len(host.asked) == 2
+    assert host.asked[0] is None
+    assert 2 <= len(host.asked) <= 4  # the one that serves, and each further stream once
+    assert host.sent_bytes <= 1.1 * len(LARGE)
 
 
 @pytest.mark.behaviour(131)
@@ -173,7 +175,8 @@ async def test_a_file_whose_process_is_killed_again_and_again_crosses_the_wire_o
     tmp_path: Path, segments: int
 ) -> None:
     into = tmp_path / "report"
-    async with serving(StorageHost(LARGE, pace_s=SLOW_S)) as host:
+    # Slow enough that what four streams bring between two journal entries is small beside the file.
+    async with serving(StorageHost(LARGE, pace_s=4 * SLOW_S)) as host:
         moments = [part * len(LARGE) // 5 for part in range(1, 5)]
         for moment in moments:
             await kill_when(host, into, done_bytes=moment, segments=segments)

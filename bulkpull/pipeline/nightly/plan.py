@@ -69,7 +69,6 @@ async def plan_nightly(
             memories=memories,
             unchanged=unchanged,
             reports=await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None),
-            client=client,
             lookup=ExecutionLookup(client, events=events, form=max(form, PollForm.ONE_STATUS), retry=True),
             schedule=schedule_of(settings, now=client.service_time()),
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import NotFound, QuotaExceeded
+from bulkpull.event_types import ReportCreated, ReportDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.orders import ReportOrder
@@ -97,7 +98,7 @@ class ScheduledReportMaker:
                 raise
             report = await self.submitter.with_query(pull, order)
         start_at = report.start_at or self.client.service_time()
-        self.events.emit("report.created", report_id=report.report_id, start_at=iso_utc(start_at))
+        self.events.emit(ReportCreated(report_id=report.report_id, start_at=iso_utc(start_at)))
         return report
 
     async def _make_room(self) -> bool:
@@ -106,6 +107,6 @@ class ScheduledReportMaker:
             report = self.idle.pop()
             with suppress(NotFound):
                 await self.client.delete_report(report.report_id)
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))
                 return True
         return False
