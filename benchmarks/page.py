@@ -9,7 +9,7 @@ from benchmarks.budgets import judge_all
 from benchmarks.chart import chart
 from benchmarks.environment import code_digest
 from benchmarks.figures import figure, format_ratio, format_verdict
-from benchmarks.result import OURS, RESULTS, Case, Measure, Result, load_results, median, ratio
+from benchmarks.result import OURS, RESULTS, Case, Measure, Provenance, Result, load_results, median, ratio
 from benchmarks.scenarios import TITLES
 
 _PAGE = Path(__file__).parent / "README.md"
@@ -102,11 +102,16 @@ def _lines(results: list[Result]) -> Iterator[str]:
 def _budgets() -> Iterator[str]:
     yield "## Budgets\n\n| budget | bound | measured | |\n| --- | --- | --- | --- |"
     results = load_results()
-    outdated = {(result.scenario, result.size) for result in results if is_outdated(result)}
+    outdated = {
+        (result.scenario, case.name, result.size)
+        for result in results
+        for case in result.cases
+        if is_outdated(result.provenance_of(case))
+    }
     for verdict in judge_all(results):
         bound, value, word = format_verdict(verdict)
         note = f": {verdict.budget.note}" if verdict.is_met is False and verdict.budget.note else ""
-        if (verdict.budget.scenario, verdict.measured) in outdated:
+        if (verdict.budget.scenario, verdict.budget.case, verdict.measured) in outdated:
             word += ", older than the code"
         yield f"| {verdict.budget.what} | {bound} | {value} | {word}{note} |"
     yield ""
@@ -116,28 +121,35 @@ def _chart_name(result: Result) -> str:
     return f"{result.scenario}-{result.size}.svg"
 
 
-def is_outdated(result: Result) -> bool:
-    """Whether the code that it measured is not the code that is here now."""
-    return result.code != code_digest()
+def is_outdated(measured: Provenance) -> bool:
+    """Whether the code that was measured is not the code that is here now."""
+    return measured.code != code_digest()
 
 
 def _scenario(result: Result) -> Iterator[str]:
     yield f"## {TITLES[result.scenario]}, {result.size} size\n"
-    if is_outdated(result):
-        yield f"**Older than the code**: measured at commit {result.commit}; the code it measures has changed since.\n"
-    machine = result.machine
-    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    yield (
-        f"`{result.scenario}`, {result.size} size, {result.made_at:%Y-%m-%d}, commit {result.commit};"
-        f" {machine.processors} × {machine.model}, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}; {versions}\n"
-    )
+    yield from _provenance(result, where=f"`{result.scenario}`, {result.size} size")
     yield f"![{TITLES[result.scenario]}](charts/{_chart_name(result)})\n"
     for case in result.cases:
         yield from _case(case)
 
 
+def _provenance(measured: Provenance, *, where: str) -> Iterator[str]:
+    if is_outdated(measured):
+        commit = measured.commit
+        yield f"**Older than the code**: measured at commit {commit}; the code it measures has changed since.\n"
+    machine = measured.machine
+    versions = ", ".join(f"{name} {version}" for name, version in measured.versions.items())
+    yield (
+        f"{where}, {measured.made_at:%Y-%m-%d}, commit {measured.commit};"
+        f" {machine.processors} × {machine.model}, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}; {versions}\n"
+    )
+
+
 def _case(case: Case) -> Iterator[str]:
     yield f"**{case.name}**: {case.title}\n"
+    if case.measured is not None:
+        yield from _provenance(case.measured, where="This case")
     if case.contenders:
         shown = [of for of in _COLUMNS if any(median(item, of) is not None for item in case.contenders)]
         yield f"| | {' | '.join(_COLUMNS[of] for of in shown)} | time against ours | CPU against ours | set up |"

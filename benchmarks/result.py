@@ -73,6 +73,21 @@ class Contender(_Model):
     skipped: str | None = None
 
 
+class Provenance(_Model):
+    """
+    When, where and of what code something was measured.
+
+    Attributes:
+        code: The digest of the code that was measured (`environment.code_digest`); empty where it is not known.
+    """
+
+    made_at: datetime
+    commit: str
+    code: str = ""
+    machine: Machine
+    versions: dict[str, str]
+
+
 class Case(_Model):
     """
     One piece of work and all who did it.
@@ -84,6 +99,7 @@ class Case(_Model):
         facts: Further figures of ours, by name with unit.
         verified: What was compared between the outcomes, and found equal.
         notes: What a reader has to know.
+        measured: Where it was not measured with the rest of its result.
     """
 
     name: str
@@ -93,30 +109,25 @@ class Case(_Model):
     facts: dict[str, float] = Field(default_factory=dict)
     verified: str = ""
     notes: list[str] = Field(default_factory=list)
+    measured: Provenance | None = None
 
     def contender(self, name: str) -> Contender | None:
         """The contender of that name, if it was measured."""
         return next((item for item in self.contenders if item.name == name and item.runs), None)
 
 
-class Result(_Model):
-    """
-    One scenario, measured once.
-
-    Attributes:
-        code: The digest of the code that was measured (`environment.code_digest`); empty where it is not known, or
-            where the cases were measured at different times.
-    """
+class Result(Provenance):
+    """One scenario; its own provenance is that of the cases without one."""
 
     schema_version: Literal[1] = 1
     scenario: str
     size: Size
-    made_at: datetime
-    commit: str
-    code: str = ""
-    machine: Machine
-    versions: dict[str, str]
     cases: list[Case]
+
+    def provenance_of(self, case: Case) -> Provenance:
+        """When, where and of what code a case was measured."""
+        own = {name: getattr(self, name) for name in Provenance.model_fields}
+        return case.measured or Provenance(**own)
 
     @property
     def path(self) -> Path:
@@ -129,14 +140,12 @@ class Result(_Model):
         self.path.write_text(self.model_dump_json(indent=1, exclude_defaults=True) + "\n", "utf-8")
 
     def completed(self) -> Result:
-        """With the cases that were measured before, where these are only some of them."""
+        """With the cases that were measured before, each with its own provenance, where these are only some of them."""
         if not self.path.exists():
             return self
         before = Result.load(self.path)
-        cases = {case.name: case for case in [*before.cases, *self.cases]}
-        is_renewed = {case.name for case in before.cases} <= {case.name for case in self.cases}
-        code = self.code if is_renewed or before.code == self.code else ""
-        return self.model_copy(update={"cases": list(cases.values()), "code": code})
+        kept = {case.name: case.model_copy(update={"measured": before.provenance_of(case)}) for case in before.cases}
+        return self.model_copy(update={"cases": list((kept | {case.name: case for case in self.cases}).values())})
 
     @classmethod
     def load(cls, path: Path) -> Result:

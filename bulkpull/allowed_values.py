@@ -27,7 +27,7 @@ _ENDLESS = 10**15
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedValue:
     """
     The first value that a model refused.
 
@@ -44,22 +44,22 @@ class Refusal:
     hint: str | None = None
 
 
-def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> Refusal:
+def first_refusal(error: ValidationError, fields: dict[str, FieldInfo]) -> RefusedValue:
     """What is wrong with the first refused value of a model with `fields`."""
     first = error.errors(include_url=False)[0]
     name, kind = str(first["loc"][0]) if first["loc"] else "", first["type"]
     if kind == "value_error" or name not in fields:
-        return Refusal(name, kind, first["msg"].removeprefix(_OWN_WORDS))
+        return RefusedValue(name, kind, first["msg"].removeprefix(_OWN_WORDS))
     if kind == "missing":
-        return Refusal(name, kind, "it is missing")
+        return RefusedValue(name, kind, "it is missing")
     types, bounds = _types_and_bounds(fields[name])
     words = [word for annotation in types if get_origin(annotation) is Literal for word in get_args(annotation)]
     allowed = _allowed(types, words, bounds)
     if not allowed:
-        return Refusal(name, kind, "it must be text")
+        return RefusedValue(name, kind, "it must be text")
     given = printable(str(first["input"]), most=_LONGEST_QUOTE)
     near = nearest(given, words)
-    return Refusal(name, kind, f"it must be {allowed}, not `{given}`", f"did you mean `{near}`?" if near else None)
+    return RefusedValue(name, kind, f"it must be {allowed}, not `{given}`", f"did you mean `{near}`?" if near else None)
 
 
 def _allowed(types: list[Any], words: list[str], bounds: dict[str, float]) -> str:

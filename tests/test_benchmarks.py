@@ -13,8 +13,8 @@ from benchmarks.budgets import judge_all, load_budgets
 from benchmarks.chart import chart
 from benchmarks.compare import changes
 from benchmarks.environment import code_digest
-from benchmarks.page import is_outdated
-from benchmarks.result import OURS, Case, Contender, Machine, Result, Run, ratio
+from benchmarks.page import is_outdated, write_page
+from benchmarks.result import OURS, Case, Contender, Machine, Provenance, Result, Run, ratio
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.common import ContenderFailed, Entry, Options, take_turns
 from benchmarks.tables import differences
@@ -148,17 +148,47 @@ def test_a_result_of_other_code_than_the_present_one_is_outdated(code: str, *, i
     assert is_outdated(result([1], [1]).model_copy(update={"code": code})) is is_old
 
 
-def test_a_result_completed_by_cases_of_other_code_does_not_count_as_measured_now(
+def test_a_case_that_is_measured_alone_leaves_the_others_their_own_commit_machine_and_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The whole file got the commit of the last case, so that old figures counted as new."""
     monkeypatch.setattr("benchmarks.result.RESULTS", tmp_path)
     old, now = result([1], [1]), result([2], [2])
     limited = now.cases[0].model_copy(update={"name": "limited"})
+    later = {"code": code_digest(), "commit": "1", "made_at": datetime(2026, 2, 2, tzinfo=UTC)}
     old.save()
 
-    partly = now.model_copy(update={"code": code_digest(), "cases": [limited]}).completed()
-    wholly = now.model_copy(update={"code": code_digest()}).completed()
+    now.model_copy(update={**later, "cases": [limited]}).completed().save()
+    first, second = Result.load(old.path).cases
+    partly = Result.load(old.path)
 
-    assert {case.name for case in partly.cases} == {"unlimited", "limited"}
-    assert is_outdated(partly)
-    assert not is_outdated(wholly)
+    assert (first.name, second.name) == ("unlimited", "limited")
+    assert first.measured == Provenance(made_at=old.made_at, commit="0", machine=old.machine, versions={})
+    assert (second.measured, partly.commit, partly.made_at) == (None, "1", later["made_at"])
+    assert [is_outdated(partly.provenance_of(case)) for case in (first, second)] == [True, False]
+
+    wholly = partly.model_copy(update={**later, "cases": now.cases}).completed()
+    assert [(case.name, case.measured is None) for case in wholly.cases] == [("unlimited", True), ("limited", False)]
+
+
+def test_the_page_shows_beside_a_case_what_it_was_measured_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr("benchmarks.result.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("benchmarks.page.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("benchmarks.page._PAGE", tmp_path / "README.md")
+    monkeypatch.setattr("benchmarks.page.load_results", lambda: [Result.load(tmp_path / "results/download-small.json")])
+    monkeypatch.setattr("benchmarks.page._COMPARISON", tmp_path / "comparison.md")
+    (tmp_path / "comparison.md").write_text("")
+    result([1], [1]).save()
+    limited = result([2], [2]).cases[0].model_copy(update={"name": "limited"})
+    now = {"code": code_digest(), "commit": "1", "cases": [limited]}
+    result([2], [2]).model_copy(update=now).completed().save()
+
+    page = write_page().read_text("utf-8")
+
+    before, _, of_one = page.partition("**unlimited**")
+    assert "measured at commit" not in before.partition("## Download")[2]
+    assert "measured at commit 0" in of_one.partition("**limited**")[0]
+    assert "measured at commit" not in of_one.partition("**limited**")[2]

@@ -20,6 +20,7 @@ from bulkpull.auth.refresh_tokens import InMemory, RefreshTokens
 from bulkpull.auth.token_errors import UnknownRefusal, judge_token_reply
 from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
+from bulkpull.event_types import TokenRenewed, TokenUnusable
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
@@ -71,6 +72,16 @@ def _token_in(raw: Mapping[str, object], name: str) -> str | None:
     """A token as it came: it is sent and compared, and never shown."""
     value = raw.get(name)
     return value.strip() or None if isinstance(value, str) else None
+
+
+def _after_all_tries(unknown: UnexpectedReply) -> BulkpullError:
+    """The error for an answer that no table knows, once it has been asked for often enough."""
+    if isinstance(unknown, UnknownRefusal):
+        return unknown.final
+    history = f"tried {UNKNOWN_TRIES} times"
+    final = type(unknown)(unknown.what, why=f"{unknown.why}, {history}" if unknown.why else history, fix=unknown.fix)
+    final.was_repeated = True
+    return final
 
 
 class TokenEndpoint:
@@ -202,20 +213,20 @@ class TokenEndpoint:
             reply = await self._http.send(request)
             try:
                 return self._read(reply, grant=grant), asked_at
-            except UnknownRefusal as refused:
+            except UnexpectedReply as unknown:
                 unknown_answers += 1
                 if unknown_answers >= UNKNOWN_TRIES:
-                    raise refused.final from None
+                    raise _after_all_tries(unknown) from None
                 raise
 
         try:
             raw, asked_at = await self._retrier.run(ask, endpoint="token", origin=origin(self._token_url))
-        except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown refusal gets
+        except UnknownRefusal as refused:  # the retrier allows fewer tries than an unknown answer gets
             raise refused.final from None
         await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))
         self._renew_from = asked_at + life_s - margin_of(life_s)
-        self._events.emit("token.renewed", grant=grant.value, lives_s=life_s)
+        self._events.emit(TokenRenewed(grant=grant.value, lives_s=life_s))
         value = _token_in(raw, "access_token") or ""
         return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
 
@@ -246,7 +257,7 @@ class TokenEndpoint:
         register_secret(refresh_token)
         if not _TOKEN.fullmatch(refresh_token):
             # Only it is lost: the access token is good, and the refresh token before stays in use.
-            self._events.warn("token.unusable", reason="the new refresh token holds characters that no form carries")
+            self._events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))
             return
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):

@@ -214,10 +214,19 @@ def request_of(options: ExportOptions, *, settings: Settings, **rest: Any) -> Ex
     try:
         selection = Selection(name=name, dataset=dataset, **given)
     except SettingsError as error:
-        raise error.within("options") from None
+        raise _naming_options(error) from None
     if name.casefold() in known:
         raise SettingsError(f"--as {name} is the name of a query of the settings", fix="choose another name")
     return create_request((), settings=settings, selections=(selection,), **rest)
+
+
+def _naming_options(error: SettingsError) -> SettingsError:
+    """The error of a custom query, with the options in place of its keys."""
+    error = error.within("options")
+    for part, option in (_QUERY_OPTIONS | {"name": "--as"}).items():
+        error.what = error.what.replace(f"`{part}`", option)
+    error.args = (error.reason,)
+    return error
 
 
 def _span_of(settings: Settings, *, window: Window | None = None, open_ended: bool = False, **_: Any) -> dict[str, str]:

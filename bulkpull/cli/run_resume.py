@@ -15,6 +15,7 @@ from bulkpull.cli.target import load_settings
 from bulkpull.config.settings import Settings
 from bulkpull.errors import SettingsError
 from bulkpull.events import Events
+from bulkpull.formatting import join_some
 from bulkpull.output.ledger import Ledger, RunEntry
 from bulkpull.output.past import ask_ledger
 from bulkpull.output.run_history import load_manifest
@@ -67,11 +68,22 @@ def publish_held(run_id: str, dataset: str | None, *, output: Path | None, commo
         dataset: The only one to be published; `None` for all that the run held back.
 
     Raises:
-        SettingsError: There is no such run, or no such dataset.
+        SettingsError: There is no such run, or it holds back no such data.
     """
+    folder = load_settings(common, output=output).output
+    run = choose_run(run_id, runs=ask_ledger(folder, Ledger.runs) or [], output=folder)
+    manifest = load_manifest(LocalStore(folder), run.run_id)
+    held = [record.dataset for record in manifest.datasets if record.held_back] if manifest else []
     known = load_catalog().find(dataset) if dataset else None
-    names = None if dataset is None else (known.name if known else dataset.strip(),)
-    return resume_run(run_id, output=output, common=common, published_anyway=names)
+    wanted = known.name if known else (dataset or "").strip()
+    chosen = [name for name in held if dataset is None or name.casefold() == wanted.casefold()]
+    if not chosen:
+        raise SettingsError(
+            f"run {run.run_id} holds back no data" + (f" of {wanted}" if dataset else ""),
+            why=f"it holds back {join_some(held)}" if held else None,
+            fix=f"`bulkpull runs show {run.run_id}` shows how each dataset ended",
+        )
+    return resume_run(run.run_id, output=output, common=common, published_anyway=chosen)
 
 
 def _options_to_repeat(run: RunEntry, settings: Settings) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def verify_output(
 def _print_end(findings: Findings, *, quick: bool, common: CommonOptions) -> None:
     looked_at = f"{plural(findings.snapshots, 'snapshot')} checked"
     if findings.troubles:
-        number = plural(len(findings.troubles), "trouble")
+        number = plural(len(findings.troubles), "problem")
         write_error(common, f"{number} found, {looked_at}", fix="each line above has a next step", exit_code=DAMAGED)
     elif not common.as_json:
         how = "names and sizes" if quick else "sizes, hashes and rows"

@@ -131,6 +131,7 @@ class WindowRows:
         unread: Rows whose time cannot be read; the first of them.
         before, after: Rows outside of the window; the first of them.
         earliest, latest: The times of the first and of the last row, UTC.
+        only_first_days: Every time lies on the first day of its month, so that a row stands for a whole month.
         form: How the times are written; `None` where they do not tell, or in several ways.
         is_ambiguous: Day and month may stand the other way round.
     """
@@ -150,6 +151,7 @@ class WindowRows:
     first_outside: Misfit | None = None
     earliest: datetime | None = None
     latest: datetime | None = None
+    only_first_days: bool = True
     form: str | None = None
     is_ambiguous: bool = False
 

@@ -135,6 +135,7 @@ class WindowCut:
             first_outside=counts.first_outside or _first(frame, kinds["before"] | kinds["after"], first_row=first_row),
             earliest=_earlier(counts.earliest, first),
             latest=_later(counts.latest, last),
+            only_first_days=counts.only_first_days and bool((times.dt.day() == 1).all()),
         )
 
 

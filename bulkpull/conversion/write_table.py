@@ -25,9 +25,8 @@ from bulkpull.errors import DiskTrouble
 _READ_BYTES = 1 << 20
 _LOOK_UP_S = 0.1
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _DISK = {
-    errno.ENOSPC: "no space left on the device",
-    errno.EDQUOT: "the disk quota is used up",
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.EROFS: "the file system is read-only",
@@ -131,10 +130,16 @@ def conversion_disk_error(error: BaseException, *, folder: Path) -> DiskTrouble 
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (found := _OS_ERROR.search(str(error))):
         number = int(found[1])
+    if number in _NO_ROOM:
+        return DiskTrouble(
+            f"no space left on the disk of {platforms.mount_point(folder)}",
+            why=f"while converting in {folder}",
+            fix="free some space (or point `output` at a larger disk), then run the same command again",
+        )
     if number not in _DISK:
         return None
     return DiskTrouble(
         f"the report's file cannot be converted in {folder}",
         why=_DISK[number],
-        fix="free disk space or correct the permissions, then run the same command again",
+        fix="correct the permissions or check the disk, then run the same command again",
     )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bulkpull.errors import AuthError, BulkpullError
+from bulkpull.errors import AuthError, BulkpullError, DiskTrouble
 from bulkpull.output.manifest import DatasetRecord, Manifest, is_lost
 
 # Ids, counts and times differ from dataset to dataset within one and the same reason.
@@ -44,7 +44,7 @@ def failure_groups(manifest: Manifest) -> list[FailureGroup]:
     by_name = {record.dataset: record for record in records}
     losses = [
         FailureGroup(datasets, reason, by_name[datasets[0]].error)
-        for datasets, reason in group_by_reason((record.dataset, record.reason or _UNKNOWN) for record in records)
+        for datasets, reason in group_by_reason((record.dataset, _reason_of(record)) for record in records)
     ]
     return sorted(
         losses,
@@ -54,6 +54,14 @@ def failure_groups(manifest: Manifest) -> list[FailureGroup]:
             -len(loss.datasets),
         ),
     )
+
+
+def _reason_of(record: DatasetRecord) -> str:
+    """The reason of a record; of a disk error without the file, which differs from dataset to dataset."""
+    error = record.error
+    if isinstance(error, DiskTrouble) and error.fix:
+        return f"{record.dataset}: {error.what}; {error.fix}"
+    return record.reason or _UNKNOWN
 
 
 def failed_datasets(manifest: Manifest) -> list[DatasetRecord]:

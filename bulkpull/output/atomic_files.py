@@ -62,7 +62,8 @@ def to_disk_error(trouble: OSError, path: Path | str) -> DiskTrouble:
         )
     if trouble.errno in _NO_ROOM:
         return DiskTrouble(
-            f"no space left on the disk while writing {path}",
+            f"no space left on the disk of {platforms.mount_point(Path(path))}",
+            why=f"while writing {path}",
             fix="free some space (or point `output` at a larger disk), then run the same command again",
         )
     if trouble.errno in _NO_PERMISSION:

@@ -54,7 +54,8 @@ class PublishedColumn(_Record):
     `declared` is the documents' type. Where the two differ, `why_text` says why, and `misfit` shows the first value
     that did not fit: `{"row": …, "value": "…"}`, rows counted from 1. `format` is how a date was written in the file.
     `outgrown` is, in the same shape, the first value that the type published before could not hold. `empty` says that
-    no snapshot so far had a value in it, so that its type is only what was declared.
+    no snapshot so far had a value in it, so that its type is only what was declared. `vanished` says of a history that
+    only windows of earlier runs have it: the latest reports do not.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PublishedColumn(_Record):
     misfit: dict[str, Any] | None = None
     outgrown: dict[str, Any] | None = None
     empty: bool = False
+    vanished: bool = False
 
 
 class Drift(_Record):
@@ -141,7 +143,8 @@ class DecisionRecord(_Record):
 
 class DatasetRecord(_Record):
     """
-    One dataset's part of the manifest. `reason` is one sentence that a person can act on.
+    One dataset's part of the manifest. `reason` is one sentence that a person can act on. `held_back` says that its
+    data are here and were not published: `runs publish` does that.
 
     `generated_at` is when the service made the data (UTC), as far as it says so; for a skipped dataset it is that of
     the snapshot that stays current. `unbelieved_at` is what it said where that lies ahead of its own clock;
@@ -161,6 +164,7 @@ class DatasetRecord(_Record):
     dataset: str
     status: DatasetStatus
     reason: str | None = None
+    held_back: bool = False
     query: str | None = None
     metrics: list[str] = Field(default_factory=list)
     metrics_left_out: list[str] = Field(default_factory=list)

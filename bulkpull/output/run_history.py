@@ -7,7 +7,7 @@ It locks, creates and changes nothing, so it can run beside an export; what rete
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bulkpull.errors import SettingsError
 from bulkpull.output.layout import RUN_ID
-from bulkpull.output.manifest import Manifest
+from bulkpull.output.manifest import Current, Manifest
 from bulkpull.output.store import INSIDE, OutputStore
 
 _MOST_NAMED = 5
@@ -63,6 +63,25 @@ def manifests(store: OutputStore) -> Iterator[Manifest]:
         manifest = load_manifest(store, run_id)
         if manifest is not None:
             yield manifest
+
+
+def held_back_by(store: OutputStore, run_ids: Iterable[str], current: Current) -> dict[str, str]:
+    """
+    The datasets whose data a run holds back, with the id of that run; the newest counts.
+
+    Args:
+        run_ids: Runs that may still be resumed.
+        current: What is published; data that were held back before it are out of date.
+    """
+    held: dict[str, str] = {}
+    for run_id in sorted(run_ids):
+        manifest = load_manifest(store, run_id)
+        for record in manifest.datasets if manifest else ():
+            snapshot = current.datasets.get(record.dataset)
+            is_newer = manifest and (snapshot is None or manifest.finished_at >= (snapshot.published_at or ""))
+            if record.held_back and is_newer:
+                held[record.dataset] = run_id
+    return held
 
 
 def resolve_run_id(asked: str | None, *, known: Sequence[str], output: Path | str) -> str:

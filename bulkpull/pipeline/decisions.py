@@ -12,7 +12,6 @@ import anyio.to_thread
 
 from bulkpull.config.settings import Settings
 from bulkpull.errors import ReportingError, RequestRejected, TransferError
-from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Pull, Report
 from bulkpull.output.ledger import StepEntry
 from bulkpull.output.manifest import DatasetRecord
@@ -43,7 +42,6 @@ async def decide_all(
     memories: Mapping[str, ReportMemory],
     unchanged: Iterable[StepEntry],
     reports: Sequence[Report] | None,
-    client: InsightsClient,
     lookup: ExecutionLookup,
     schedule: Schedule | None,
     done: Container[str] = (),
@@ -73,7 +71,7 @@ async def decide_all(
     asked = [report for of_one in found.values() for report in of_one]
     executions = tuple(await _latest_executions(asked, lookup=lookup))
     late = [report for report in asked if schedule and is_late(report, executions, now=schedule.now)]
-    begun = await _begun_executions(late, client=client)
+    begun = await _begun_executions(late, lookup=lookup) if late else {}
     decisions: dict[str, Decision] = {}
     for pull, windows in parts.items():
         marks = [pull_fingerprint(window) for window in windows]
@@ -111,17 +109,11 @@ def _reports_of(pull: Pull, reports: Sequence[Report] | None, memory: ReportMemo
     return tuple(find_candidates(pull, reports, memory))
 
 
-async def _begun_executions(reports: Sequence[Report], *, client: InsightsClient) -> dict[str, Execution]:
-    """The latest execution of each late report, in any state; those that cannot be read are left out."""
-    report_ids = [report.report_id for report in reports]
+async def _begun_executions(reports: Sequence[Report], *, lookup: ExecutionLookup) -> dict[str, Execution]:
+    """The latest unfinished execution of each late report; those that cannot be read are left out."""
     executions: list[Execution] = []
     with suppress(ReportingError, TransferError):
-        try:
-            executions = await client.get_executions(report_ids, statuses=_UNFINISHED) if report_ids else []
-        except RequestRejected:
-            for report_id in report_ids:
-                with suppress(ReportingError, TransferError):
-                    executions += await client.get_executions([report_id], statuses=_UNFINISHED)
+        executions = await lookup.for_statuses(_UNFINISHED).ask([report.report_id for report in reports])
     return {execution.report_id: execution for execution in executions}
 
 

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import RequestRejected
+from bulkpull.event_types import PollNarrowed
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
@@ -44,6 +45,7 @@ class ExecutionLookup:
         remember: Gets each form that the service made this one fall back to.
         on_refused: Gets the id of each report that is refused by itself, with the refusal.
         retry: Whether a failed call is repeated here; a poller sets `False`, because it polls again anyway.
+        statuses: Those to ask for once the service has refused to be asked for all of them.
 
     Attributes:
         calls: Calls of the last `ask`.
@@ -58,14 +60,20 @@ class ExecutionLookup:
         remember: Callable[[PollForm], Awaitable[None]] | None = None,
         on_refused: Callable[[str, RequestRejected], None] = lambda _, __: None,
         retry: bool = False,
+        statuses: Sequence[str] = _COMPLETED_ONLY,
     ) -> None:
         self._client, self._events, self._form, self._remember = client, events, form, remember
         self.on_refused = on_refused
-        self._retry = retry
+        self._retry, self._statuses = retry, statuses
         self.calls = 0
         self._alone: set[str] = set()
         self._most_joined: int | None = None
         self._joined_works = False
+
+    def for_statuses(self, statuses: Sequence[str]) -> ExecutionLookup:
+        """A lookup of executions in these statuses only, in the form that this one uses."""
+        form = max(self._form, PollForm.ONE_STATUS)
+        return ExecutionLookup(self._client, events=self._events, form=form, retry=self._retry, statuses=statuses)
 
     async def ask(self, report_ids: Sequence[str]) -> list[Execution]:
         """
@@ -90,10 +98,10 @@ class ExecutionLookup:
         if self._form is PollForm.ALL_STATUSES:
             if (executions := await self._try(report_ids, statuses=_ALL_STATUSES)) is not None:
                 return executions
-            if (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
+            if (executions := await self._try(report_ids, statuses=self._statuses)) is not None:
                 await self._fall_back(PollForm.ONE_STATUS)
                 return executions
-        elif (executions := await self._try(report_ids, statuses=_COMPLETED_ONLY)) is not None:
+        elif (executions := await self._try(report_ids, statuses=self._statuses)) is not None:
             return executions
         if len(report_ids) == 1:
             return await self._look_up_single(report_ids[0]) or []
@@ -104,7 +112,7 @@ class ExecutionLookup:
         middle = len(report_ids) // 2
         halves = [report_ids[:middle], report_ids[middle:]]
         answers = [
-            await (self._look_up_single(half[0]) if len(half) == 1 else self._try(half, statuses=_COMPLETED_ONLY))
+            await (self._look_up_single(half[0]) if len(half) == 1 else self._try(half, statuses=self._statuses))
             for half in halves
         ]
         if not self._joined_works and all(
@@ -143,7 +151,7 @@ class ExecutionLookup:
         """Its executions; `None` where the service refuses this report by itself."""
         self.calls += 1
         try:
-            return await self._client.get_executions([report_id], statuses=_COMPLETED_ONLY, retry=self._retry)
+            return await self._client.get_executions([report_id], statuses=self._statuses, retry=self._retry)
         except RequestRejected as error:
             self.on_refused(report_id, error)
             return None
@@ -160,7 +168,7 @@ class ExecutionLookup:
 
     async def _fall_back(self, form: PollForm) -> None:
         self._form = form
-        self._events.warn("poll.narrowed", form=form.name.lower())
+        self._events.emit(PollNarrowed(form=form.name.lower()))
         if self._remember is not None:
             await self._remember(form)
 

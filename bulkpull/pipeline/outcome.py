@@ -9,7 +9,7 @@ from typing import Any
 
 from bulkpull.catalog import Catalog
 from bulkpull.clock import iso_utc
-from bulkpull.errors import AccessDenied, AuthError, BulkpullError, Unchanged
+from bulkpull.errors import AccessDenied, AuthError, BulkpullError, HeldBack, Unchanged
 from bulkpull.model import Pull
 from bulkpull.output.manifest import (
     DatasetRecord,
@@ -87,6 +87,7 @@ class DatasetOutcome:
         skipped: Why nothing was fetched.
         is_submitted: Its reports were ordered for a later run to collect.
         current: The snapshot that stays current where the dataset is skipped.
+        held_by: The earlier run that fetched newer data than `current` and held them back.
         error: What ended it; with neither error, `skipped` nor published files it was interrupted.
     """
 
@@ -100,6 +101,7 @@ class DatasetOutcome:
     skipped: str | None = None
     is_submitted: bool = False
     current: DatasetRecord | None = None
+    held_by: str | None = None
     error: Exception | None = None
 
     @property
@@ -138,6 +140,9 @@ def dataset_record(outcome: DatasetOutcome) -> DatasetRecord:
         fields["generated_at"] = iso_utc(outcome.generated_at)
     notes = [*outcome.pull.notes, *outcome.notes, *export.notes]
     ending = _ending(outcome, is_published=export.is_published, notes=notes)
+    if ending["status"] == "skipped" and outcome.held_by is not None:
+        publish = f"`bulkpull runs publish {outcome.held_by} {outcome.pull.dataset}` publishes them"
+        notes.append(f"run {outcome.held_by} fetched newer data and held them back: {publish}")
     if ending["status"] == "skipped" and outcome.current is not None:
         fields |= _current_fields(outcome, fields)
     return DatasetRecord.model_validate({**fields, **ending, "notes": notes})
@@ -215,7 +220,12 @@ def _failure(dataset: str, error: Exception) -> dict[str, Any]:
         )
     # Steps know reports and files, not datasets.
     reason = error.reason if error.reason.startswith(f"{dataset}:") else f"{dataset}: {error.reason}"
-    return {"status": "unavailable" if isinstance(error, AccessDenied) else "failed", "reason": reason, "error": error}
+    return {
+        "status": "unavailable" if isinstance(error, AccessDenied) else "failed",
+        "reason": reason,
+        "error": error,
+        "held_back": isinstance(error, HeldBack),
+    }
 
 
 def unavailable_record(missing: Unavailable) -> DatasetRecord:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -21,7 +21,7 @@ from bulkpull.metrics import MetricsChoice, select_metrics
 from bulkpull.model import OfferedDataset, Pull, Window
 from bulkpull.pipeline.metric_refusals import MetricRefusals, without_refused
 from bulkpull.pipeline.plan_custom_query import NotListed, odd_column_note, odd_metric_note, select_pull
-from bulkpull.pipeline.time_column import with_usable_window
+from bulkpull.pipeline.time_column import window_instead_of, with_usable_window
 from bulkpull.pipeline.timespan import check_timespan, choose_timespan
 from bulkpull.query.names import can_stand_in_query, unique_names
 from bulkpull.redact import printable
@@ -218,7 +218,12 @@ def _plan_dataset(
         reason = f"{dataset}: the service lists it without selectable columns, so there is nothing to export"
         return Unavailable(dataset, reason, named=named)
     try:
-        return with_usable_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
+        pull = with_usable_window(_pull(dataset, offered, asked=asked), catalog=asked.catalog, named=named)
+        if asked.window is None or asked.timespan is None:
+            return pull
+        if pull.window is not None:
+            return replace(pull, notes=(*pull.notes, window_instead_of(asked.timespan)))
+        return replace(_pull(dataset, offered, asked=replace(asked, window=None)), notes=pull.notes)
     except BulkpullError as error:
         return Unavailable(dataset, error.reason, named=named, failed=True)
 

@@ -86,7 +86,9 @@ def select_pull(
         if not statement.names:
             choice = select_metrics(offered, known=catalog.find(source), choice=metrics)
             statement, notes = _with_every_column(statement, offered, choice)
-        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=timespan)
+        # As for a whole dataset: where a window is ignored, a short span would hide that.
+        span_asked = timespan if window is None else None
+        statement, wider = _with_timespan(statement, offered, catalog=catalog, timespan=span_asked)
     if selection.system_query is not None:
         notes = _refuse_drift(statement, offered, source=source)
     text = build(statement) if selection.query is None else selection.query

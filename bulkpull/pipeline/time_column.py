@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bulkpull.catalog import Catalog, TimeGrain
+from bulkpull.catalog import Catalog
 from bulkpull.errors import SettingsError
 from bulkpull.model import Pull
 from bulkpull.timespans import has_time_axis
-
-_FIRST_DAYS = "the row of a month lies on its first day: the month in which the window begins is not in it"
 
 
 def time_column_of(pull: Pull, catalog: Catalog) -> str | None:
@@ -36,6 +34,11 @@ def why_no_window(pull: Pull, catalog: Catalog) -> str | None:
     return f"its time column {known.time_column} is not selected"
 
 
+def window_instead_of(timespan: str) -> str:
+    """The note on a pull with a window where a time span was requested as well."""
+    return f"the time span {timespan} is not used, because --since and --until take its place"
+
+
 def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
     """
     The pull with its window, if its rows can be compared with it; else without a window, and with a note.
@@ -50,9 +53,7 @@ def with_usable_window(pull: Pull, *, catalog: Catalog, named: bool) -> Pull:
         return pull
     why = why_no_window(pull, catalog)
     if why is None:
-        known = catalog.find(pull.reads)
-        is_monthly = known is not None and known.time_grain is TimeGrain.MONTH
-        return replace(pull, notes=(*pull.notes, _FIRST_DAYS)) if is_monthly and pull.window.start.day != 1 else pull
+        return pull
     if named:
         raise SettingsError(
             f"{pull.dataset}: a window cannot be kept for it, because {why}",

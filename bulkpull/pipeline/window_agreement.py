@@ -142,6 +142,11 @@ class WindowAgreement:
             elif WindowHandling.WHOLE in manners:
                 why = "came because the service does not keep to windows for it"
             self.notes.append(f"{plural(outside, 'row')} outside of the window {why}; they are left out")
+        dated = [rows for rows in found if rows.earliest is not None]
+        if self.whole.start.day != 1 and dated and all(rows.only_first_days for rows in dated):
+            self.notes.append(
+                "the row of a month lies on its first day: the month in which the window begins is not in it"
+            )
         if undated := undated_rows(found).total():
             again = ", which came with several windows" if any(keeps.skip_undated for keeps in kept) else ""
             self.notes.append(f"{plural(undated, 'row')} without {self.column}{again}: kept, each once")

@@ -7,12 +7,14 @@ implementations on one machine. No real run on Windows has been done yet; the re
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
+from pathlib import Path
 
 from bulkpull.platforms.base import Platform
 
-__all__ = ["Platform", "choose_platform", "current"]
+__all__ = ["Platform", "choose_platform", "current", "mount_point"]
 
 
 def choose_platform(name: str) -> Platform:
@@ -38,3 +40,9 @@ def choose_platform(name: str) -> Platform:
 def current() -> Platform:
     """The implementation for the system that this process runs on."""
     return choose_platform(sys.platform)
+
+
+def mount_point(path: Path) -> Path:
+    """Where the file system that holds `path` is mounted: the name of the disk in messages."""
+    path = path.absolute()
+    return next((folder for folder in (path, *path.parents) if os.path.ismount(folder)), path.parents[-1])

@@ -124,7 +124,7 @@ def read_order(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportChange:
+class ReportEdit:
     """The body of an update; `None` leaves a value as it is. Name and start are always there (behaviour 95)."""
 
     name: str
@@ -139,14 +139,14 @@ class ReportChange:
 
 def read_change(
     fields: Fields, *, now: datetime, minimum_recurrence_h: int, bad_time: int, correlation_id: str
-) -> ReportChange:
+) -> ReportEdit:
     """Check the body of an update, which needs name and start, so the four hours apply again (behaviour 95)."""
     name, description = _texts(fields)
     start_at = _TimeClerk(bad_time, correlation_id).read(fields, "StartTime", api_errors.START_FORMAT)
     if start_at is None:
         raise bad_request(api_errors.NULL_OR_MISSING)
     interval = fields.get("RecurrenceInterval")
-    change = ReportChange(
+    change = ReportEdit(
         name=name,
         start_at=start_at,
         description=description,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from bulkpull import platforms
 from bulkpull.errors import DiskTrouble
 from bulkpull.output.atomic_files import RESERVE_BYTES
 
@@ -21,7 +22,7 @@ async def check_room(folder: Path, *, needed_bytes: int) -> None:
     free_bytes = (await anyio.to_thread.run_sync(shutil.disk_usage, folder)).free
     if free_bytes < needed_bytes + RESERVE_BYTES:
         raise DiskTrouble(
-            f"no space left on the disk for {folder}",
+            f"no space left on the disk of {platforms.mount_point(folder)}",
             why=f"{needed_bytes:,} bytes and a reserve of {RESERVE_BYTES:,} are needed, {free_bytes:,} are free",
             fix="free some space (or point `output` at a larger disk), then run the same command again",
         )

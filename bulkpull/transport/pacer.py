@@ -22,6 +22,7 @@ import anyio
 
 from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import Throttled
+from bulkpull.event_types import AllowanceAwaited, AllowanceTold, Level, PaceChanged
 from bulkpull.events import Events
 from bulkpull.transport.allowance import (
     WINDOW_S,
@@ -122,6 +123,7 @@ class RateLimiter:
         self._changed = anyio.Event()
         self._reported_until = -math.inf
         self._refused_since_s: float | None = None
+        self._refused_last_s = -math.inf
 
     @property
     def allowance(self) -> AllowanceState:
@@ -192,7 +194,7 @@ class RateLimiter:
         if now.is_known and not before.is_known:
             self._state = with_burst(self._state, self._full_burst, at=at)
         if (now.limit, now.lowest) != (before.limit, before.lowest):
-            self._events.debug("allowance.told", limit=now.limit, remaining=now.remaining, lowest=now.lowest)
+            self._events.emit(AllowanceTold(limit=now.limit, remaining=now.remaining, lowest=now.lowest))
         self._notify()
         return reported
 
@@ -212,13 +214,14 @@ class RateLimiter:
         before, at = self._state, self._clock.monotonic()
         if self._refused_since_s is None:
             self._refused_since_s = at
+        self._refused_last_s = at
         self._state = after_429(before, at=at, retry_after_s=retry_after_s, draw=self._random())
         self._allowance = after_refusal(
             self._allowance, at=at, retry_after_s=retry_after_s, reported=reported or AllowanceHeaders()
         )
         if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
             wait_s = round(max(0.0, self._state.closed_until - at), 1)
-            self._events.warn("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=wait_s)
+            self._events.emit(PaceChanged(calls_per_s=round(self._state.rate, 3), wait_s=wait_s))
         self._notify()
 
     def succeeded(self) -> None:
@@ -226,13 +229,14 @@ class RateLimiter:
         before, self._refused_since_s = self._state, None
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
-            self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
+            self._events.emit(PaceChanged(calls_per_s=round(self._state.rate, 3), wait_s=0.0, level=Level.INFO))
 
     def _give_up_together(self) -> None:
         """End the waits of all callers at once; each for itself would wait as long again (case C16)."""
         at = self._clock.monotonic()
         left_s, since_s = self._state.closed_until - at, self._refused_since_s
-        if since_s is None or left_s <= 0 or at - since_s < _LONGEST_REFUSAL_S:
+        # The first pause is waited for to its end, whoever joins the queue in it.
+        if since_s is None or left_s <= 0 or self._refused_last_s - since_s < _LONGEST_REFUSAL_S:
             return
         error = Throttled(
             "the service received too many requests",
@@ -268,7 +272,7 @@ class RateLimiter:
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
-            self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
+            self._events.emit(AllowanceAwaited(limit=self._allowance.limit, wait_s=round(wait_s, 1)))
         if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
             wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
         return max(wait_s, wait_before_call(self._state, at=at))

@@ -547,12 +547,16 @@ async def test_a_dead_refresh_token_is_not_replaced_by_anything() -> None:
             await rig.endpoint.get_token()
 
 
-async def test_an_answer_that_is_no_token_endpoints_names_the_setting() -> None:
+@pytest.mark.case("C15", "C17")
+async def test_an_answer_that_is_no_token_endpoints_is_asked_for_three_times_and_names_the_setting() -> None:
     async with endpoint() as rig:
         rig.answers.post(TOKEN_URL, status=404, body="<html>nothing here</html>", repeat=True)
 
-        with pytest.raises(UnexpectedReply, match="`token_url`"):
+        with pytest.raises(UnexpectedReply, match="tried 3 times; check `token_url`") as caught:
             await rig.endpoint.get_token()
+
+    assert len(rig.forms) == UNKNOWN_TRIES
+    assert caught.value.was_repeated  # nothing above it asks again (case C15)
 
 
 async def test_a_success_without_a_token_is_not_guessed_at() -> None:

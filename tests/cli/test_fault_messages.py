@@ -138,7 +138,9 @@ SLIPS = {
     "a settings file that is not there": Slip((*EXPORT, "--config", "x.toml"), 2, "x.toml", "no such file"),
     "a settings file that is no TOML": Slip(EXPORT, 2, "bulkpull.toml", "TOML", file("bulkpull.toml", "output data")),
     "an unknown setting": Slip(EXPORT, 2, "`outptu`", "unknown", file("bulkpull.toml", "outptu = 'x'")),
-    "a value of the wrong type": Slip(EXPORT, 2, "`retain_runs`", "integer", variable("BULKPULL_RETAIN_RUNS", "some")),
+    "a value of the wrong type": Slip(
+        EXPORT, 2, "`retain_runs`", "whole number", variable("BULKPULL_RETAIN_RUNS", "some")
+    ),
     "an address without encryption": Slip(
         EXPORT, 2, "`api_base_url`", "loopback", variable("BULKPULL_API_BASE_URL", "http://api.contoso.example")
     ),

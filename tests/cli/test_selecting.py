@@ -99,7 +99,7 @@ def test_a_broken_condition_is_refused_without_any_call(command: Command, serve:
         (("AzureUsage", "Profile", "--limit", "3"), "--limit applies to one dataset, and 2 are named"),
         (("AzureUsage", "--all", "--distinct"), "--distinct applies to one dataset, and all are requested"),
         (("AzureUsage", "--limit", "3", "--as", "Profil"), "that is the dataset Profile"),
-        (("AzureUsage", "--as", "a/b"), "`name` is not valid"),
+        (("AzureUsage", "--as", "a/b"), "--as is not valid"),
         (("days", "--limit", "3"), "--limit applies to a dataset, and days is a query of the settings"),
         (("AzureUsage", "--limit", "3", "--as", "DAYS"), "--as DAYS is the name of a query of the settings"),
     ],

@@ -67,6 +67,39 @@ def test_what_was_held_back_is_published_from_what_was_kept(
     assert sum(simulator.service.created_reports.values()) == created
 
 
+@pytest.mark.case("N13")
+def test_a_night_after_data_were_held_back_names_them_until_they_are_published(
+    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = serve(SMALL)
+    command("nightly", "OfficeUsage", "--quiet")
+    simulator.arm(Fault("redacted", times=None))
+    monkeypatch.setenv("BULKPULL_FAIL_ON_REDACTED", "true")
+    held = command("export", "OfficeUsage", "--json").json()
+    assert [record["held_back"] for record in held["datasets"]] == [True]
+
+    (record,) = command("nightly", "OfficeUsage", "--json").json()["datasets"]
+
+    assert record["status"] == "skipped"
+    wanted = f"`bulkpull runs publish {held['run_id']} OfficeUsage` publishes them"
+    assert [note for note in record["notes"] if wanted in note]
+    assert command("runs", "publish", held["run_id"], "--quiet").code == 0
+    (record,) = command("nightly", "OfficeUsage", "--json").json()["datasets"]
+    assert not [note for note in record["notes"] if "held them back" in note]
+
+
+@pytest.mark.case("N13")
+def test_a_run_that_holds_nothing_back_has_nothing_to_publish(command: Command, serve: Serve) -> None:
+    """It printed the manifest of the run, and ended with 0."""
+    serve(SMALL)
+    run_id = command("export", "OfficeUsage", "--json").json()["run_id"]
+
+    for dataset in ((), ("officeusage",)):
+        refused = command("runs", "publish", run_id, *dataset, "--json")
+        assert refused.code == 2
+        assert refused.json()["error"]["what"].startswith(f"run {run_id} holds back no data")
+
+
 @pytest.mark.case("N9")
 def test_a_forgotten_dataset_is_not_expected_any_more(command: Command, serve: Serve) -> None:
     serve(SMALL)

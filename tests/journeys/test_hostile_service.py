@@ -33,6 +33,8 @@ def test_a_run_against_a_hostile_endpoint_ends_with_a_reason(
     assert outcome.elapsed_s <= _LONGEST_S
     assert outcome.requests[endpoint] <= _MOST_CALLS
     assert outcome.exit_code in (0, 3, 4)
+    if endpoint.startswith("delete"):  # the data are published by then
+        assert outcome.exit_code == 0
     assert bool(outcome.reasons) == (outcome.exit_code != 0)
     assert not [reason for reason in outcome.reasons if "unexpected fault" in reason]
 

@@ -379,6 +379,18 @@ async def test_monthly_data_asked_from_the_middle_of_a_month_say_where_its_row_l
 
 
 @pytest.mark.case("W16")
+async def test_daily_data_asked_from_the_middle_of_a_month_have_no_note_on_months(tmp_path: Path) -> None:
+    """The documents call the dataset monthly; only its rows tell."""
+    asked = window("2026-01-15", "2026-04-01")
+    truth = Truth(of_days("2026-01-01", 100))
+
+    manifest, record, _ = await pull(truth, asked, tmp_path)
+
+    assert names(tmp_path, manifest) == truth.within(asked)
+    assert not [note for note in record.notes if "on its first day" in note]
+
+
+@pytest.mark.case("W16")
 async def test_a_window_outside_of_the_data_is_told(tmp_path: Path) -> None:
     _, record, _ = await pull(Truth(of_months("2026-06-01", 5)), window("2026-01-01", "2026-03-01"), tmp_path)
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from bulkpull.errors import AuthError, BulkpullError, HeldBack
+import errno
+from pathlib import Path
+
+import pytest
+
+from bulkpull.conversion.write_table import conversion_disk_error
+from bulkpull.errors import AuthError, BulkpullError, DiskTrouble, HeldBack
 from bulkpull.observability.failures import failure_groups, group_by_reason
+from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool, status_of
+from bulkpull.platforms import mount_point
 
 
 def failed(dataset: str, error: BulkpullError | None, **changes: object) -> DatasetRecord:
@@ -62,3 +70,22 @@ def test_a_dataset_with_two_reasons_of_one_kind_is_named_once() -> None:
         (["OfficeUsage"], "report 1 ended early"),
         (["Profile"], "other"),
     ]
+
+
+@pytest.mark.fault(7, 8)
+def test_a_disk_that_fills_up_in_a_run_is_one_failure_whatever_each_dataset_was_writing(tmp_path: Path) -> None:
+    full, step = f"no space left on the disk of {mount_point(tmp_path)}", "free some space"
+    errors = {
+        "AzureUsage": to_disk_error(OSError(errno.ENOSPC, "x"), tmp_path / "staging" / "AzureUsage"),
+        "OfficeUsage": conversion_disk_error(OSError(errno.EDQUOT, "x"), folder=tmp_path / "staging" / "0a1b"),
+        "Profile": DiskTrouble(full, why="1,024 bytes are needed, 4 are free", fix=errors_fix(tmp_path)),
+    }
+
+    (group,) = failure_groups(manifest(*(failed(dataset, error) for dataset, error in errors.items())))
+
+    assert group.datasets == list(errors)
+    assert group.reason.startswith(f"{full}; {step}")
+
+
+def errors_fix(folder: Path) -> str:
+    return to_disk_error(OSError(errno.ENOSPC, "x"), folder).fix or ""

@@ -218,6 +218,20 @@ def test_a_timespan_that_is_not_offered_fails_its_dataset_and_tells_the_choices(
 
 
 @pytest.mark.behaviour(84)
+def test_a_time_span_beside_a_window_counts_where_the_window_cannot_and_is_told_where_it_does_not() -> None:
+    """It was dropped without a word, also for datasets that were exported whole."""
+    window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+    on_offer = [offered("OfficeUsage"), offered("AzureUsage", "MpnId")]  # without its time column
+
+    made = plan(on_offer=on_offer, window=window, timespan="LAST_MONTH")
+
+    whole, cut = sorted(made.pulls, key=lambda pull: pull.dataset)
+    assert (whole.window, whole.timespan) == (None, "LAST_MONTH")
+    assert "without the window" in whole.notes[-1]
+    assert cut.window == window
+    assert cut.notes == ("the time span LAST_MONTH is not used, because --since and --until take its place",)
+
+
 def test_a_window_applies_only_where_the_dataset_has_a_time_axis() -> None:
     window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 

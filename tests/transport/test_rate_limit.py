@@ -276,3 +276,16 @@ async def test_callers_who_wait_together_are_given_up_together_after_an_hour_of_
     pacer.succeeded()
     pacer.throttled(3_599)
     await pacer.acquire()  # a success between: the hour counts anew
+
+
+@pytest.mark.case("C16")
+async def test_the_first_pause_of_an_hour_is_waited_for_to_its_end_whoever_asks_near_it() -> None:
+    """Who asked after 50 minutes of it was given up, and the run lost its datasets for seconds."""
+    clock = FakeClock()
+    pacer = RateLimiter(calls_per_s=10, burst=10, clock=clock, events=EventRecorder().hub, random=lambda: 0.5)
+    pacer.throttled(3_599)
+    clock.advance(3_600)
+
+    await pacer.acquire()
+
+    assert clock.elapsed_s == pytest.approx(3_614)
