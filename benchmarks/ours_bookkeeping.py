@@ -18,6 +18,7 @@ from pathlib import Path
 
 import anyio
 
+from bulkpull.event_types import DownloadCompleted
 from bulkpull.events import Events
 from bulkpull.output.ledger import Ledger, opened_ledger
 
@@ -36,7 +37,7 @@ async def block(ledger: Ledger, events: Events, *, first: int) -> float:
     for number in range(first, first + _BLOCK):
         for step in _STEPS:
             await ledger.note("run", dataset=f"Dataset{number}", step=step, facts=_FACTS, at="2026-01-01T00:00:00Z")
-            events.emit(f"{step}.noted", dataset=f"Dataset{number}", size_bytes=1, elapsed_s=0.1)
+            events.emit(DownloadCompleted(dataset=f"Dataset{number}", size_bytes=1, elapsed_s=0.1))
     return 1e3 * (time.process_time() - began_s) / _BLOCK
 
 

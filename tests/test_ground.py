@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bulkpull import errors
 from bulkpull.catalog import ColumnType, MetricKind, load_catalog
 from bulkpull.errors import BulkpullError, QuotaExceeded, SettingsError
+from bulkpull.event_types import EVENTS, CallRetried, QuotaReached, RunFinished, restore_event
 from bulkpull.events import Event, Events, Level, about
 from bulkpull.redact import printable, redact, register_secret
 
@@ -194,8 +195,8 @@ def test_an_event_names_the_dataset_it_was_emitted_about() -> None:
     events = Events(reported.append)
 
     with about("Profile"):
-        events.warn("call.retried", attempt=1)
-    events.emit("run.finished")
+        events.emit(CallRetried(endpoint="token", attempt=1, reason="HTTP 503"))
+    events.emit(RunFinished(run_id="r", status="complete", datasets={}))
 
     assert [(event.name, event.dataset, event.level) for event in reported] == [
         ("call.retried", "Profile", Level.WARNING),
@@ -214,3 +215,19 @@ def test_a_flag_in_words_that_no_boolean_gives_back_is_declared_as_text() -> Non
     assert (renews.type, renews.parquet_type) == (ColumnType.BOOL, ColumnType.STRING)
     assert repeats is not None
     assert repeats.parquet_type is ColumnType.BOOL
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_restored_from_the_facts_that_it_tells(name: str) -> None:
+    event = restore_event(name, {}, dataset="Profile")
+
+    assert (event.name, event.dataset, type(event)) == (name, "Profile", EVENTS[name])
+    assert restore_event(name, event.facts, dataset="Profile", level=event.level) == event
+
+
+def test_a_logged_fact_of_another_kind_is_empty_and_an_unknown_event_keeps_all() -> None:
+    damaged = restore_event("quota.reached", {"wait_s": "soon", "limit": 5, "colour": "red"})
+    unknown = restore_event("quota.dreamt", {"wait_s": "soon"})
+
+    assert damaged == QuotaReached(wait_s=0.0, limit=5, dataset=None)
+    assert (unknown.name, unknown.facts) == ("quota.dreamt", {"wait_s": "soon"})

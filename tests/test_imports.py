@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bulkpull"
 GROUND = {
     "_version", "allowed_values", "catalog", "child_environment", "child_process", "clock", "config", "custom_query",
-    "days", "errors", "events", "foreign_text", "formatting", "identity", "metrics", "model", "platforms", "query",
-    "question", "redact", "secret_forms", "suggestions", "timespans", "url_safety",
+    "days", "errors", "event_types", "events", "foreign_text", "formatting", "identity", "metrics", "model",
+    "platforms", "query", "question", "redact", "secret_forms", "suggestions", "timespans", "url_safety",
 }  # fmt: skip
 FILES_AND_NET = GROUND | {"transport", "output", "conversion"}
 MAY_IMPORT = {

@@ -18,7 +18,7 @@ from bulkpull import redact as redaction
 from bulkpull.cli.log_output import LogListener
 from bulkpull.cli.options import CommonOptions, LogFormat, LogLevel
 from bulkpull.errors import BulkpullError
-from bulkpull.events import Event, Level
+from bulkpull.event_types import OtherEvent
 from bulkpull.redact import plain, printable, redact, register_secret
 
 # Letters that passwords have and that addresses, JSON, HTML and terminals write otherwise.
@@ -76,7 +76,7 @@ def test_no_secret_survives_however_a_text_is_split_over_the_values_of_a_log_lin
     lines: list[str] = []
     common = CommonOptions(log_format=LogFormat.JSON if is_json else LogFormat.CONSOLE, log_level=LogLevel.DEBUG)
 
-    LogListener(common, write=lines.append)(Event("x.happened", Level.INFO, None, facts))
+    LogListener(common, write=lines.append)(OtherEvent(event_name="x.happened", details=facts))
 
     (line,) = lines
     assert not [form for form in redaction._forms_of(secret) if form in line]

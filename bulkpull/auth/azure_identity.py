@@ -21,6 +21,7 @@ from bulkpull.auth.token_endpoint import AccessToken
 from bulkpull.auth.token_errors import first_sentence
 from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, NotConnected, SettingsError
+from bulkpull.event_types import TokenRenewed
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 
@@ -101,7 +102,7 @@ class CredentialTokens:
         life_s = life_of(given.expires_on - self._clock.now().timestamp())
         now = self._clock.monotonic()
         self._renew_from = now + life_s - margin_of(life_s)
-        self._events.emit("token.renewed", grant=type(self._credential).__name__, lives_s=life_s)
+        self._events.emit(TokenRenewed(grant=type(self._credential).__name__, lives_s=life_s))
         return AccessToken(given.token, expires=now + life_s, app_only=_is_app_only(given.token))
 
     async def _ask(self) -> AzureToken | BulkpullError:

@@ -20,6 +20,7 @@ from bulkpull.auth.refresh_tokens import InMemory, RefreshTokens
 from bulkpull.auth.token_errors import UnknownRefusal, judge_token_reply
 from bulkpull.clock import Clock
 from bulkpull.errors import AuthError, BulkpullError, UnexpectedReply
+from bulkpull.event_types import TokenRenewed, TokenUnusable
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.transport.answer_kinds import UNKNOWN_TRIES
@@ -225,7 +226,7 @@ class TokenEndpoint:
         await self._keep(_token_in(raw, "refresh_token"))
         life_s = life_of(raw.get("expires_in"))
         self._renew_from = asked_at + life_s - margin_of(life_s)
-        self._events.emit("token.renewed", grant=grant.value, lives_s=life_s)
+        self._events.emit(TokenRenewed(grant=grant.value, lives_s=life_s))
         value = _token_in(raw, "access_token") or ""
         return AccessToken(value, expires=asked_at + life_s, app_only=grant is Grant.CLIENT_CREDENTIALS)
 
@@ -256,7 +257,7 @@ class TokenEndpoint:
         register_secret(refresh_token)
         if not _TOKEN.fullmatch(refresh_token):
             # Only it is lost: the access token is good, and the refresh token before stays in use.
-            self._events.warn("token.unusable", reason="the new refresh token holds characters that no form carries")
+            self._events.emit(TokenUnusable(reason="the new refresh token holds characters that no form carries"))
             return
         self._refresh_token = refresh_token
         with anyio.move_on_after(_STORE_WITHIN_S, shield=True):

@@ -16,6 +16,7 @@ from anyio import to_thread
 from bulkpull.auth.token_cache import TokenCache
 from bulkpull.auth.token_entry import TokenEntry, token_fingerprint
 from bulkpull.clock import Clock, iso_utc
+from bulkpull.event_types import Event, TokenCacheUnread, TokenNotKept
 from bulkpull.events import Events
 
 # Longer than a renewal with its repetitions takes; then it is better to redeem a token twice than to wait for nobody.
@@ -36,7 +37,7 @@ class TokenRotation:
         self._clock, self._events = clock, events
         self._last: TokenEntry | None = None
         self._is_forgotten = False
-        self._warned: set[str] = set()
+        self._warned: set[type[Event]] = set()
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
@@ -54,7 +55,7 @@ class TokenRotation:
         try:
             found = await to_thread.run_sync(self._cache.load)
         except (OSError, ValueError) as trouble:
-            self._warn("token.cache_unread", trouble, follows=self._without_it())
+            self._warn(TokenCacheUnread, trouble, follows=self._without_it())
             return None
         # Somebody signed out while this run is under way: it goes on with what it has, and keeps nothing again.
         self._is_forgotten = found is None and self._last is not None
@@ -83,7 +84,7 @@ class TokenRotation:
         try:
             await to_thread.run_sync(self._cache.save, entry)
         except OSError as trouble:
-            self._warn("token.not_kept", trouble, follows=self._without_it())
+            self._warn(TokenNotKept, trouble, follows=self._without_it())
         else:
             self._last = entry
 
@@ -104,9 +105,9 @@ class TokenRotation:
             return "later runs begin again with the refresh token of the settings, which ends with its own lifetime"
         return "later runs need another sign-in: `bulkpull auth login`"
 
-    def _warn(self, name: str, trouble: Exception, *, follows: str) -> None:
-        if name in self._warned:
+    def _warn(self, kind: type[TokenCacheUnread | TokenNotKept], trouble: Exception, *, follows: str) -> None:
+        if kind in self._warned:
             return
-        self._warned.add(name)
+        self._warned.add(kind)
         why = getattr(trouble, "strerror", None) or str(trouble) or type(trouble).__name__
-        self._events.warn(name, folder=str(self._cache.folder), reason=why, follows=follows)
+        self._events.emit(kind(folder=str(self._cache.folder), reason=why, follows=follows))

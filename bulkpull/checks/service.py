@@ -18,7 +18,8 @@ from bulkpull.checks.result import CheckResult, fine, problem, problem_from, unc
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
 from bulkpull.errors import AccessDenied, AuthError, BulkpullError, NotFound
-from bulkpull.events import Event, Events
+from bulkpull.event_types import Event, TokenRenewed
+from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.connect import connected
 from bulkpull.model import OfferedDataset
@@ -119,7 +120,7 @@ def _judge(
     error: BulkpullError, events: Sequence[Event], *, has_mfa: bool | None, allowance: AllowanceState
 ) -> list[CheckResult]:
     """Which of the steps an error ends."""
-    if not any(event.name == "token.renewed" for event in events):
+    if not any(isinstance(event, TokenRenewed) for event in events):
         return [
             problem_from("sign-in", error),
             *(unchecked(name, "not signed in") for name in ("mfa", "role", "datasets", "allowance")),
@@ -136,11 +137,11 @@ def _judge(
 
 
 def _signed_in(events: Sequence[Event]) -> CheckResult:
-    facts = next(event.facts for event in reversed(events) if event.name == "token.renewed")
-    grant, lives_s = facts["grant"], facts["lives_s"]
-    assert isinstance(lives_s, float)
+    renewed = next(event for event in reversed(events) if isinstance(event, TokenRenewed))
     return fine(
-        "sign-in", f"a token by the grant {grant}, good for {lives_s / 60:,.0f} minutes", facts={"grant": grant}
+        "sign-in",
+        f"a token by the grant {renewed.grant}, good for {renewed.lives_s / 60:,.0f} minutes",
+        facts={"grant": renewed.grant},
     )
 
 

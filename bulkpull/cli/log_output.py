@@ -19,7 +19,7 @@ import structlog
 from bulkpull.cli.errors import is_coloured
 from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.clock import stamp_of
-from bulkpull.events import Event, Level
+from bulkpull.event_types import Event, Level
 from bulkpull.redact import printable_value, redact
 
 Write = Callable[[str], None]
@@ -32,7 +32,7 @@ class LogListener:
 
     Args:
         write: Takes one finished line, without its line end.
-        silent: Names of events that are shown elsewhere, for example by the display.
+        silent: Events that are shown elsewhere, for example by the display.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LogListener:
         *,
         write: Write,
         default: LogLevel = LogLevel.INFO,
-        silent: frozenset[str] = frozenset(),
+        silent: tuple[type[Event], ...] = (),
     ) -> None:
         self._log = _logger(common, write=write, level=_LEVELS[common.level(default)])
         self._silent = silent
@@ -49,7 +49,7 @@ class LogListener:
 
     def __call__(self, event: Event) -> None:
         """Listen to one event."""
-        if event.level == Level.TRACE or event.name in self._silent:
+        if event.level == Level.TRACE or isinstance(event, self._silent):
             return
         facts = dict(event.facts) if event.dataset is None else {"dataset": event.dataset, **event.facts}
         if self._is_json and "run_id" in facts:

@@ -16,21 +16,31 @@ from bulkpull.cli.options import CommonOptions, LogLevel
 from bulkpull.cli.run_summary import Invocation, print_failures, print_interruption, print_summary, write_failures
 from bulkpull.cli.signals import run_interruptibly
 from bulkpull.cli.stdio import print_json
-from bulkpull.events import Event, Listener
+from bulkpull.event_types import (
+    AllowanceAwaited,
+    CallRetried,
+    ColumnKeptAsText,
+    Event,
+    ListOdd,
+    MetricsRefused,
+    PaceChanged,
+    PlanNoted,
+    PullFinished,
+    QuotaReached,
+)
+from bulkpull.events import Listener
 from bulkpull.observability.event_context import EventContext
 from bulkpull.output.run_history import last_durations
 from bulkpull.output.store import LocalStore
 from bulkpull.pipeline.run import Run
 
 # Events that the display or the summary shows.
-_ON_DISPLAY = frozenset(
-    {
-        *("pull.finished", "call.retried", "pace.changed", "quota.reached", "allowance.awaited", "column.kept_as_text"),
-        *("plan.noted", "metrics.refused", "list.odd"),
-    }
-)
+_ON_DISPLAY = (
+    PullFinished, CallRetried, PaceChanged, QuotaReached, AllowanceAwaited, ColumnKeptAsText, PlanNoted, MetricsRefused,
+    ListOdd,
+)  # fmt: skip
 # Failed datasets, which are the whole summary with `--quiet`.
-_IN_SUMMARY = frozenset({"pull.finished"})
+_IN_SUMMARY = (PullFinished,)
 
 
 def run_with_display(make: Callable[[Listener], Run], *, invocation: Invocation, common: CommonOptions) -> int:
@@ -76,7 +86,7 @@ def listeners(common: CommonOptions, console: Console, *, output: Path | None = 
             log = LogListener(common, write=display.print_above, default=LogLevel.WARNING, silent=_ON_DISPLAY)
             targets: tuple[Listener, ...] = (display, log)
         else:
-            log = LogListener(common, write=write_line, silent=_IN_SUMMARY if common.quiet else frozenset())
+            log = LogListener(common, write=write_line, silent=_IN_SUMMARY if common.quiet else ())
             targets = (log,)
         stack.enter_context(libraries_logged_by(log))
         context = EventContext()

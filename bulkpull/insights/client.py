@@ -23,6 +23,7 @@ from bulkpull.errors import (
     ReportingError,
     TransferError,
 )
+from bulkpull.event_types import Level, ListOdd, QueryAdopted, QueryDoubled, ReportAdopted, ReportDeleted, ReportDoubled
 from bulkpull.events import Events
 from bulkpull.formatting import plural
 from bulkpull.insights import requests, responses
@@ -142,7 +143,7 @@ class InsightsClient:
         if nameless := len(read) - len(datasets):
             note = f"the service lists {plural(nameless, 'dataset')} without a name, left out"
             self._list_notes = (note,)
-            self._events.warn("list.odd", reason=note)
+            self._events.emit(ListOdd(reason=note))
         else:
             self._list_notes = ()
         return [dataset for dataset in datasets if matches(name, dataset.name)]
@@ -211,10 +212,10 @@ class InsightsClient:
         made = await self._create_once(call, read=responses.read_query, find=find)
         self._listed_ids.add(made.one.query_id)
         if made.duplicates is not None:
-            self._events.emit("query.adopted", query_id=made.one.query_id)
+            self._events.emit(QueryAdopted(query_id=made.one.query_id))
         for duplicate in made.duplicates or ():
             # Another machine may have stored the same query at the same time, and use it.
-            self._events.warn("query.doubled", query_id=duplicate.query_id)
+            self._events.emit(QueryDoubled(query_id=duplicate.query_id))
         return made.one
 
     async def delete_query(self, query_id: str, *, tidying: bool = False) -> None:
@@ -294,14 +295,14 @@ class InsightsClient:
         made = await self._create_once(call, read=responses.read_report, find=find)
         self._listed_ids.add(made.one.report_id)
         if made.duplicates is not None:
-            self._events.emit("report.adopted", report_id=made.one.report_id)
+            self._events.emit(ReportAdopted(report_id=made.one.report_id))
         for duplicate in made.duplicates or ():
             if not name_is_unique:
-                self._events.warn("report.doubled", report_id=duplicate.report_id)
+                self._events.emit(ReportDoubled(report_id=duplicate.report_id))
                 continue
             with suppress(ReportingError, TransferError):  # not worth losing the dataset that it was made for
                 await self.delete_report(duplicate.report_id)
-                self._events.warn("report.deleted", report_id=duplicate.report_id)
+                self._events.emit(ReportDeleted(report_id=duplicate.report_id, level=Level.WARNING))
         return made.one
 
     async def get_reports(

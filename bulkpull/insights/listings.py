@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulkpull.errors import ListNotTold, UnexpectedReply
+from bulkpull.event_types import ListOdd
 from bulkpull.events import Events
 from bulkpull.insights import responses
 from bulkpull.insights.requests import Call
@@ -61,7 +62,7 @@ class ListingReader:
                 if required(responses.name_in(item)):
                     _read_or_refuse(read, item)
             reason = f"the service lists {unread:,} of {len(items):,} {what} without an id, left out"
-            self.events.warn("list.odd", reason=reason)
+            self.events.emit(ListOdd(reason=reason))
         return found
 
 

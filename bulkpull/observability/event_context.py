@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from bulkpull.events import Event
+from bulkpull.event_types import Event
 
 
 @dataclass(slots=True)
@@ -15,8 +15,8 @@ class EventContext:
 
     def of(self, event: Event) -> Event:
         """The event, with its dataset if that is known."""
-        report_id = event.facts.get("report_id")
-        if not isinstance(report_id, str):
+        report_id = getattr(event, "report_id", None)
+        if report_id is None:
             return event
         if event.dataset is not None:
             self._dataset_of[report_id] = event.dataset

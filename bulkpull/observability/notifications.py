@@ -28,6 +28,7 @@ from bulkpull.child_process import end_process
 from bulkpull.clock import Clock
 from bulkpull.config.settings import ENV_PREFIX, Settings
 from bulkpull.errors import BulkpullError
+from bulkpull.event_types import NoticeLost, NoticeSent
 from bulkpull.events import Events
 from bulkpull.output.atomic_files import to_disk_error
 from bulkpull.output.manifest import Manifest
@@ -59,11 +60,11 @@ async def _guarded(to: str, tell: Callable[[], Awaitable[None]], events: Events)
     try:
         await tell()
     except BulkpullError as lost:
-        events.warn("notice.lost", to=to, reason=lost.reason)
+        events.emit(NoticeLost(to=to, reason=lost.reason))
     except Exception as fault:  # noqa: BLE001 - a fault of ours in telling must not harm what is told
-        events.warn("notice.lost", to=to, reason=f"an unexpected fault ({type(fault).__name__}: {fault})")
+        events.emit(NoticeLost(to=to, reason=f"an unexpected fault ({type(fault).__name__}: {fault})"))
     else:
-        events.emit("notice.sent", to=to)
+        events.emit(NoticeSent(to=to))
 
 
 async def run_command(command: str, manifest: Manifest, *, path: Path, within_s: float) -> None:

@@ -11,7 +11,20 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bulkpull.events import Event
+from bulkpull.event_types import (
+    AllowanceAwaited,
+    CallRetried,
+    ConversionCompleted,
+    DownloadCompleted,
+    DownloadProgressed,
+    Event,
+    ExecutionChanged,
+    PaceChanged,
+    PlanMade,
+    PullFinished,
+    PullStepped,
+    QuotaReached,
+)
 
 # What a pull does in each step, in a word.
 _DOING = {
@@ -102,18 +115,18 @@ class Progress:
 
     def note(self, event: Event, *, now_s: float) -> None:
         """Take in one event."""
-        facts = event.facts
-        if event.name == "plan.made":
-            self.total = _whole(facts, "pulls")
-        elif event.name == "pace.changed":
-            self._slowed_to = _number(facts, "calls_per_s") if _number(facts, "wait_s") else None
-        elif event.name == "quota.reached":
-            self._quota_until_s = now_s + (_number(facts, "wait_s") or 0.0)
-        elif event.name == "allowance.awaited":
-            self._allowance_until_s = now_s + (_number(facts, "wait_s") or 0.0)
-        elif event.name == "call.retried":
-            self.repeated += 1
-            self._trouble = now_s, str(facts.get("reason", ""))
+        match event:
+            case PlanMade():
+                self.total = event.pulls
+            case PaceChanged():
+                self._slowed_to = event.calls_per_s if event.wait_s else None
+            case QuotaReached():
+                self._quota_until_s = now_s + event.wait_s
+            case AllowanceAwaited():
+                self._allowance_until_s = now_s + event.wait_s
+            case CallRetried():
+                self.repeated += 1
+                self._trouble = now_s, event.reason
         if event.dataset is not None:
             line = self.lines.get(event.dataset)
             if line is None:
@@ -174,29 +187,17 @@ class Progress:
 
 
 def _note_line(line: DatasetProgress, event: Event, *, now_s: float) -> None:
-    facts = event.facts
-    if event.name == "pull.stepped":
-        line.doing = _DOING.get(str(facts.get("step")), line.doing)
-    elif event.name == "execution.changed" and line.doing in ("waiting", "running", "ready"):
-        status = str(facts.get("status", "")).casefold()
-        line.doing = {"running": "running", "completed": "ready"}.get(status, "waiting")
-    elif event.name == "download.progressed":
-        line.arrived(_whole(facts, "done_bytes") or 0, now_s=now_s)
-        line.size_bytes = _whole(facts, "size_bytes") or line.size_bytes
-    elif event.name == "download.completed":
-        line.done_bytes = line.size_bytes = _whole(facts, "size_bytes") or line.done_bytes
-    elif event.name == "conversion.completed":
-        line.rows = _whole(facts, "rows")
-    elif event.name == "pull.finished":
-        status = str(facts.get("status"))
-        line.status, line.ended_s = _DONE.get(status, status), now_s
-
-
-def _number(facts: Mapping[str, object], name: str) -> float | None:
-    value = facts.get(name)
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def _whole(facts: Mapping[str, object], name: str) -> int | None:
-    value = facts.get(name)
-    return value if isinstance(value, int) else None
+    match event:
+        case PullStepped():
+            line.doing = _DOING.get(event.step, line.doing)
+        case ExecutionChanged() if line.doing in ("waiting", "running", "ready"):
+            line.doing = {"running": "running", "completed": "ready"}.get(event.status.casefold(), "waiting")
+        case DownloadProgressed():
+            line.arrived(event.done_bytes, now_s=now_s)
+            line.size_bytes = event.size_bytes or line.size_bytes
+        case DownloadCompleted():
+            line.done_bytes = line.size_bytes = event.size_bytes or line.done_bytes
+        case ConversionCompleted():
+            line.rows = event.rows
+        case PullFinished():
+            line.status, line.ended_s = _DONE.get(event.status, event.status), now_s

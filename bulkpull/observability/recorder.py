@@ -20,7 +20,8 @@ import anyio.to_thread
 
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
-from bulkpull.events import Event, Events
+from bulkpull.event_types import AccountLacking, Event, Level, NoticeLost, RunProgressed, RunStarted
+from bulkpull.events import Events
 from bulkpull.observability.event_context import EventContext
 from bulkpull.observability.heartbeat import INTERVAL_S, progress_facts
 from bulkpull.observability.html_report import render_report
@@ -72,8 +73,8 @@ class RunRecorder:
 
     def __call__(self, event: Event) -> None:
         """Listen to one event; what is told before the run has a name belongs to no run."""
-        if event.name == "run.started":
-            self._run_id, self._is_resumed = str(event.facts["run_id"]), bool(event.facts.get("resumed"))
+        if isinstance(event, RunStarted):
+            self._run_id, self._is_resumed = event.run_id, event.resumed
             self._began_s = self._clock.monotonic()
         if self._run_id:
             event = self._attribution.of(event)
@@ -90,9 +91,9 @@ class RunRecorder:
         except ImportError as missing:
             fix = "install the extra: pip install 'bulkpull[otel]', or set OTEL_SDK_DISABLED=true"
             # No warning: the variables may stand there for every program of the machine.
-            self._events.emit("account.lacking", part="telemetry", reason=f"{missing}; {fix}")
+            self._events.emit(AccountLacking(part="telemetry", reason=f"{missing}; {fix}", level=Level.INFO))
         except Exception as fault:  # noqa: BLE001 - a variable of the environment that the SDK does not understand
-            self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
+            self._events.emit(AccountLacking(part="telemetry", reason=f"{type(fault).__name__}: {fault}"))
 
     async def complete(self, manifest: Manifest) -> None:
         """Leave the run's page and its numbers; the manifest is written already, and the end of the run is told."""
@@ -111,7 +112,7 @@ class RunRecorder:
             await self._clock.sleep(INTERVAL_S)
             if self._manifest is not None:
                 return
-            self._events.emit("run.progressed", **progress_facts(self._progress, now_s=self._clock.monotonic()))
+            self._events.emit(RunProgressed(**progress_facts(self._progress, now_s=self._clock.monotonic())))
             await self._renew_metrics(is_running=True)
 
     async def _renew_metrics(self, *, is_running: bool) -> None:
@@ -142,7 +143,7 @@ class RunRecorder:
                 clock=self._clock,
             )
         if patience.cancelled_caught:
-            self._events.warn("notice.lost", reason=f"not all notifications were sent within {within_s:g} s")
+            self._events.emit(NoticeLost(reason=f"not all notifications were sent within {within_s:g} s"))
 
     async def _write_artifact(self, path: Path, write: Callable[[], None]) -> None:
         try:
@@ -171,7 +172,7 @@ class RunRecorder:
             self._telemetry.note(event, at=self._clock.now())
         except Exception as fault:  # noqa: BLE001 - whoever only watches must not harm the run
             self._telemetry = None
-            self._events.warn("account.lacking", part="telemetry", reason=f"{type(fault).__name__}: {fault}")
+            self._events.emit(AccountLacking(part="telemetry", reason=f"{type(fault).__name__}: {fault}"))
 
     def _write_page(self, page: Path, manifest: Manifest) -> None:
         timings = self._timings
@@ -187,7 +188,7 @@ class RunRecorder:
         write_atomically(page, render_report(account))
 
     def _warn_missing(self, path: Path, reason: str) -> None:
-        self._events.warn("account.lacking", part=path.name, reason=reason)
+        self._events.emit(AccountLacking(part=path.name, reason=reason))
 
 
 def tidy(output: Path, *, kept: int = _KEPT_ACCOUNTS) -> None:
@@ -226,7 +227,7 @@ def _earlier_sessions(log: Path) -> list[tuple[Event, datetime]]:
             entries = [entry for line in lines if (entry := parse_entry(line)) is not None]
     except FileNotFoundError:
         return []
-    starts = [number for number, (event, _) in enumerate(entries) if event.name == "run.started"]
+    starts = [number for number, (event, _) in enumerate(entries) if isinstance(event, RunStarted)]
     return entries[: starts[-1]] if starts else []
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from bulkpull import platforms
 from bulkpull.clock import stamp_of
-from bulkpull.events import Event, Level
+from bulkpull.event_types import Event, Level, restore_event
 from bulkpull.output.layout import Layout
 from bulkpull.redact import printable_value
 
@@ -156,7 +156,8 @@ def parse_entry(line: str) -> tuple[Event, datetime] | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     known = {"timestamp", "level", "event", "dataset"}
-    return Event(name, level, dataset, {key: entry[key] for key in entry if key not in known}), at
+    facts = {key: entry[key] for key in entry if key not in known}
+    return restore_event(name, facts, dataset=dataset, level=level), at
 
 
 def _about(entry: Entry, event: str, *, lines: int) -> Entry:

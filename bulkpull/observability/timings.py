@@ -8,12 +8,25 @@ Times are seconds of work since the run began. A resumed run has no gap: the tim
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from bulkpull.events import Event
+from bulkpull.event_types import (
+    AllowanceTold,
+    CallRetried,
+    ConversionCompleted,
+    DownloadResumed,
+    Event,
+    ExecutionChanged,
+    PaceChanged,
+    PullFinished,
+    PullStepped,
+    QuotaReached,
+    RunFinished,
+    RunStarted,
+)
 
 
 class Phase(StrEnum):
@@ -74,40 +87,42 @@ class RunTimings:
     allowance: tuple[int | None, int] | None = None
     slowest_pace: float | None = None
     breaks: Counter[str] = field(default_factory=Counter)
-    _open: dict[tuple[str, object], tuple[Phase, float]] = field(default_factory=dict)
+    _open: dict[tuple[str, str | None], tuple[Phase, float]] = field(default_factory=dict)
 
     def record(self, event: Event, *, at_s: float) -> None:
         """Take in one event, which happened `at_s` after the run began."""
         # A wall clock that was set back while an earlier session was logged must not turn time around.
         self.length_s = at_s = max(self.length_s, at_s)
-        facts = event.facts
-        match event.name:
-            case "call.retried":
-                self.retries[str(facts.get("endpoint")), str(facts.get("reason"))] += 1
-            case "quota.reached":
-                self.quota_waits.append((_number(facts.get("wait_s")) or 0.0, _whole(facts.get("limit"))))
-            case "allowance.told" | "pace.changed":
-                self._note_limit(event.name, facts)
-            case "download.resumed" if event.dataset:
-                self.breaks[event.dataset] += 1
-            case "pull.stepped" | "execution.changed" if event.dataset:
-                self._turn_to(event, dataset=event.dataset, at_s=at_s)
-            case "conversion.completed" if event.dataset:
-                self._end(event.dataset, facts.get("part"), at_s=at_s)
-            case "pull.finished" if event.dataset:
-                self._end_all(event.dataset, at_s=at_s)
-            case "run.finished":
-                self.close()
+        self._record_limit(event)
+        self._record_phase(event, at_s=at_s)
 
-    def _note_limit(self, name: str, facts: Mapping[str, object]) -> None:
-        if name == "allowance.told":
-            lowest = _whole(facts.get("lowest"))
-            if lowest is not None:
-                self.allowance = _whole(facts.get("limit")), lowest
-            return
-        pace = _number(facts.get("calls_per_s"))
-        if pace is not None and _number(facts.get("wait_s")):
-            self.slowest_pace = min(pace, self.slowest_pace if self.slowest_pace is not None else pace)
+    def _record_limit(self, event: Event) -> None:
+        match event:
+            case CallRetried():
+                self.retries[event.endpoint, event.reason] += 1
+            case QuotaReached():
+                self.quota_waits.append((event.wait_s, event.limit))
+            case AllowanceTold(lowest=int(lowest)):
+                self.allowance = event.limit, lowest
+            case PaceChanged() if event.wait_s:
+                self.slowest_pace = min(event.calls_per_s, self.slowest_pace or event.calls_per_s)
+            case DownloadResumed(dataset=str(dataset)):
+                self.breaks[dataset] += 1
+
+    def _record_phase(self, event: Event, *, at_s: float) -> None:
+        match event:
+            case PullStepped(dataset=str(dataset)):
+                self._turn_to(_PHASES.get(event.step), dataset=dataset, part=event.part, at_s=at_s)
+            case ExecutionChanged(dataset=str(dataset)) if event.status.casefold() == "completed":
+                open_ = self._open.get((dataset, None))
+                if open_ and open_[0] is Phase.SERVICE:  # it waits for its turn to be downloaded
+                    self._turn_to(Phase.WAITING, dataset=dataset, part=None, at_s=at_s)
+            case ConversionCompleted(dataset=str(dataset)):
+                self._end(dataset, event.part, at_s=at_s)
+            case PullFinished(dataset=str(dataset)):
+                self._end_all(dataset, at_s=at_s)
+            case RunFinished():
+                self.close()
 
     def close(self) -> None:
         """End every phase that is still open: the session is over."""
@@ -151,15 +166,7 @@ class RunTimings:
         spans = [span for dataset in dict.fromkeys(span.dataset for span in self.spans) for span in self.of(dataset)]
         return max(spans, key=lambda span: span.length_s, default=None)
 
-    def _turn_to(self, event: Event, *, dataset: str, at_s: float) -> None:
-        part = event.facts.get("part")
-        if event.name == "execution.changed":
-            # Ready, it waits for its turn to be downloaded; any other change is the service's own affair.
-            done = str(event.facts.get("status")).casefold() == "completed"
-            open_ = self._open.get((dataset, part))
-            phase = Phase.WAITING if done and open_ and open_[0] is Phase.SERVICE else None
-        else:
-            phase = _PHASES.get(str(event.facts.get("step")))
+    def _turn_to(self, phase: Phase | None, *, dataset: str, part: str | None, at_s: float) -> None:
         if phase is Phase.PUBLISH:
             self._end_all(dataset, at_s=at_s)  # the parts of a dataset are published together
         if phase is not None:
@@ -170,7 +177,7 @@ class RunTimings:
         for key in [key for key in self._open if key[0] == dataset]:
             self._end(*key, at_s=at_s)
 
-    def _end(self, dataset: str, part: object, *, at_s: float) -> None:
+    def _end(self, dataset: str, part: str | None, *, at_s: float) -> None:
         phase, began_s = self._open.pop((dataset, part), (None, 0.0))
         if phase is not None and at_s > began_s:
             self.spans.append(Span(dataset, phase, began_s, at_s))
@@ -187,7 +194,7 @@ def timings_from_log(entries: Iterable[tuple[Event, datetime]]) -> RunTimings | 
     session: RunTimings | None = None
     began_at: datetime | None = None
     for event, at in entries:
-        if event.name == "run.started":
+        if isinstance(event, RunStarted):
             whole, session, began_at = _joined(whole, session), RunTimings(), at
         if session is not None and began_at is not None:
             session.record(event, at_s=(at - began_at).total_seconds())
@@ -209,11 +216,3 @@ def _lower(
     if earlier is None or later is None:
         return later or earlier
     return later[0] or earlier[0], min(earlier[1], later[1])
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None

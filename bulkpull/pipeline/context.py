@@ -16,6 +16,7 @@ from bulkpull.catalog import Catalog
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.config.settings import Settings
 from bulkpull.errors import BulkpullError, NotFound, TooManyReports
+from bulkpull.event_types import MetricsRefused, ReportDeleted
 from bulkpull.events import Events, about
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Pull, Report
@@ -130,7 +131,7 @@ class RunContext:
             error: The refusal.
         """
         refusal = MetricRefusal.of(refused, error, at=self.clock.now())
-        self.events.warn("metrics.refused", metrics=list(refusal.metrics), reason=refusal.reason)
+        self.events.emit(MetricsRefused(metrics=list(refusal.metrics), reason=refusal.reason))
         await self.note(refused.dataset, METRICS_REFUSED, **refusal.facts)
         return refusal.note
 
@@ -164,4 +165,4 @@ class RunContext:
                 note = f"report {report.report_id} could not be deleted: {error.message}"
                 self.undeleted.append(UndeletedReport(dataset, note))
             else:
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))

@@ -25,6 +25,7 @@ from bulkpull.errors import (
     TimeNotReadable,
     Unchanged,
 )
+from bulkpull.event_types import CleanupPostponed, ColumnKeptAsText, DriftFound, PullStepped
 from bulkpull.formatting import join_some
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.cleanup import Undone
@@ -93,7 +94,7 @@ class DatasetExport:
             self.pull,
             ids=self._ids(progress),
             data_redacted=any(pull.data_redacted for pull in progress),
-            seconds=elapsed_seconds(span for pull in progress for span in pull.spans),
+            seconds=elapsed_seconds(span for fetch in self._fetches for span in fetch.spans),
             notes=tuple(self._notes),
             snapshot=self._snapshot,
             drift=self._drift or None,
@@ -191,7 +192,7 @@ class DatasetExport:
 
     async def _publish(self, parts: Sequence[ConvertedPull]) -> None:
         context, settings, baseline = self.context, self.context.settings, self._baseline
-        context.events.emit("pull.stepped", step=Step.PUBLISH.value)
+        context.events.emit(PullStepped(step=Step.PUBLISH.value))
         self._snapshot = snapshot = self._describe_snapshot(parts)
         found = self.outcome
         current = self._published if self._is_same_question else None
@@ -207,7 +208,7 @@ class DatasetExport:
         if self.reset_types:
             self._drift = drift = drift.model_copy(update={"retyped": []})  # what the user requested
         if drift and settings.on_drift != "allow":
-            context.events.warn("drift.found", **drift.model_dump())
+            context.events.emit(DriftFound(**drift.model_dump()))
             self._notes += drift_notes(drift)
         if context.published_anyway is not None and self.pull.dataset not in context.published_anyway:
             check_publishable(
@@ -238,7 +239,7 @@ class DatasetExport:
             await context.note(self.pull.dataset, "published", record=record.model_dump(mode="json"))
         except (LedgerError, DiskTrouble) as trouble:
             undone = Undone(self.pull.dataset, "ledger", trouble.message)
-            context.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+            context.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
             self._notes.append(undone.note)
 
     def _describe_snapshot(self, parts: Sequence[ConvertedPull]) -> SnapshotFacts:
@@ -246,12 +247,13 @@ class DatasetExport:
             parts,
             earlier=None if self.reset_types else self._baseline,
             has_window=self.pull.window is not None,
+            vanished=self._fetches[-1].vanished,
         )
         self._notes += snapshot.notes
         for column in snapshot.columns:
             if column.misfit is not None:
-                self.context.events.emit("column.kept_as_text", column=column.name, declared=column.declared,
-                                         **column.misfit)  # fmt: skip
+                kept = ColumnKeptAsText(column=column.name, declared=column.declared, **column.misfit)
+                self.context.events.emit(kept)
         return snapshot
 
     async def _stage(self, parts: Sequence[ConvertedPull]) -> Staged:

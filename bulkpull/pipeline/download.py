@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 
 from bulkpull.clock import Clock
 from bulkpull.errors import BulkpullError, FileDamaged
+from bulkpull.event_types import DownloadCompleted, DownloadResumed
 from bulkpull.events import Events
 from bulkpull.model import SecureLink
 from bulkpull.output.atomic_files import disk_errors, sync_folder
@@ -133,7 +134,7 @@ async def download_report(
             with anyio.CancelScope(shield=True):
                 await partial.close()
     size_bytes = partial.done_bytes
-    events.emit("download.completed", size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3))
+    events.emit(DownloadCompleted(size_bytes=size_bytes, elapsed_s=round(clock.monotonic() - began_s, 3)))
     return DownloadedFile(
         into, size_bytes, version.etag, version.md5.hex() if version.md5 else None, version.vouched_by
     )
@@ -155,7 +156,7 @@ async def _fetch_checked(transfer: Transfer, *, events: Events) -> Version:
             if attempt == _WHOLE_TRIES:
                 raise
             transfer.http.tally.retried += 1
-            events.warn("download.resumed", offset_bytes=0, reason=damaged.message)
+            events.emit(DownloadResumed(offset_bytes=0, reason=damaged.message))
         else:
             return version
     raise AssertionError("the last round returns or raises")

@@ -14,6 +14,7 @@ import anyio
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import BulkpullError, QuotaExceeded, RequestRejected, Unchanged
+from bulkpull.event_types import ExecutionMissed, ReportAdopted, ReportLacking
 from bulkpull.model import Execution, Pull, Report
 from bulkpull.output.ledger import STANDING
 from bulkpull.output.manifest import DatasetRecord
@@ -77,7 +78,7 @@ class DecisionExecutor:
         if decision.missed is not None:
             report, due_at = decision.missed
             await self.context.note(self._dataset, MISSED, report_id=report.report_id, due_at=iso_utc(due_at))
-            self.context.events.warn("execution.missed", report_id=report.report_id, due_at=iso_utc(due_at))
+            self.context.events.emit(ExecutionMissed(report_id=report.report_id, due_at=iso_utc(due_at)))
         if schedule is None:
             await self._fetch_data(decision)
             return
@@ -166,13 +167,13 @@ class DecisionExecutor:
             return decision, schedule, True
         report, is_new = schedule.serving, schedule.serving is None
         if report is not None:
-            self.context.events.emit("report.adopted", report_id=report.report_id, standing=True)
+            self.context.events.emit(ReportAdopted(report_id=report.report_id, standing=True))
         else:
             try:
                 report, decision, schedule = await self._make(decision, schedule)
             except BulkpullError as error:
                 self._add_note(f"no scheduled report could be created, the next run tries again: {error.reason}")
-                self.context.events.warn("report.lacking", reason=error.message)
+                self.context.events.emit(ReportLacking(reason=error.message))
                 if isinstance(error, QuotaExceeded) or decision.action is not Action.KEEP:
                     return decision, schedule, False
                 raise

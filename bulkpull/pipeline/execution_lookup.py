@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from bulkpull.clock import Clock, iso_utc
 from bulkpull.errors import RequestRejected
+from bulkpull.event_types import PollNarrowed
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus
@@ -167,7 +168,7 @@ class ExecutionLookup:
 
     async def _fall_back(self, form: PollForm) -> None:
         self._form = form
-        self._events.warn("poll.narrowed", form=form.name.lower())
+        self._events.emit(PollNarrowed(form=form.name.lower()))
         if self._remember is not None:
             await self._remember(form)
 

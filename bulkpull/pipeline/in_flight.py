@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from bulkpull.event_types import ReportsLimited
 from bulkpull.events import Events
 
 # Before anything is learnt: all datasets of an ordinary export at once, and windows of some.
@@ -118,7 +119,7 @@ class ReportsInFlight:
         self._made = 0
         if limit < self.limit:
             self.limit = limit
-            self.events.warn("reports.limited", limit=limit, reason=reason)
+            self.events.emit(ReportsLimited(limit=limit, reason=reason))
 
     def _rise(self) -> None:
         self._made += 1

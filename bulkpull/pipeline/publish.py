@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from bulkpull.clock import Clock, iso_utc
+from bulkpull.event_types import CleanupPostponed, SnapshotPublished
 from bulkpull.events import Events
 from bulkpull.identity import Account
 from bulkpull.output.atomic_files import disk_errors, to_disk_error
@@ -98,9 +99,9 @@ class Publisher:
             # Shielded: a snapshot half renamed is finished in milliseconds, and an interruption comes right after.
             with anyio.CancelScope(shield=True), disk_errors(str(self.store)):
                 published = await anyio.to_thread.run_sync(self._publish, staged)
-        self.events.emit("snapshot.published", rows=staged.rows, files=len(published.files))
+        self.events.emit(SnapshotPublished(rows=staged.rows, files=len(published.files)))
         for undone in published.undone:
-            self.events.warn("cleanup.postponed", step=undone.step, reason=undone.reason)
+            self.events.emit(CleanupPostponed(step=undone.step, reason=undone.reason))
         return published
 
     def _publish(self, staged: Staged) -> Published:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from bulkpull.clock import Clock
+from bulkpull.event_types import QuotaReached
 from bulkpull.events import Events
 
 # The service's minute is not ours: a look a little late is cheaper than one refused.
@@ -112,7 +113,7 @@ class OneOffQuota:
         self._in_a_row += 1
         self._close()
         wait_s = self._opens_at - self.clock.monotonic()
-        self.events.warn("quota.reached", wait_s=round(wait_s, 1), limit=self._limit)
+        self.events.emit(QuotaReached(wait_s=round(wait_s, 1), limit=self._limit))
 
     def _is_full(self) -> bool:
         since = self.clock.monotonic() - self.window_s

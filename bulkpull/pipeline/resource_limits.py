@@ -17,6 +17,7 @@ import anyio.to_thread
 from bulkpull import platforms
 from bulkpull.config.settings import Settings
 from bulkpull.conversion import CONVERSIONS_AT_ONCE
+from bulkpull.event_types import ConcurrencyLowered
 from bulkpull.events import Events
 from bulkpull.formatting import format_size
 
@@ -102,12 +103,13 @@ async def fit_to_machine(settings: Settings, *, events: Events) -> tuple[Setting
     wanted = Concurrency(settings.parallel_downloads, settings.download_segments, CONVERSIONS_AT_ONCE)
     fitting = fit(wanted, limits, calls=settings.request_burst)
     if fitting != wanted:
-        events.warn(
-            "concurrency.lowered",
-            parallel_downloads=fitting.downloads,
-            download_segments=fitting.segments,
-            conversions=fitting.conversions,
-            reason=_why(wanted, limits, calls=settings.request_burst),
+        events.emit(
+            ConcurrencyLowered(
+                parallel_downloads=fitting.downloads,
+                download_segments=fitting.segments,
+                conversions=fitting.conversions,
+                reason=_why(wanted, limits, calls=settings.request_burst),
+            )
         )
     lowered = {"parallel_downloads": fitting.downloads, "download_segments": fitting.segments}
     return settings.model_copy(update=lowered), fitting.conversions

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bulkpull.clock import Clock
 from bulkpull.config.settings import Settings
+from bulkpull.event_types import ReportsUnknown
 from bulkpull.events import Events
 from bulkpull.formatting import join_some, plural
 from bulkpull.insights.client import InsightsClient
@@ -66,7 +67,7 @@ async def decide_run(
     if needs_list:
         listed = await client.list_reports(is_ours=lambda name: parse_report_name(name) is not None)
         if listed is None:
-            events.warn("reports.unknown", reason=LIST_UNKNOWN)
+            events.emit(ReportsUnknown(reason=LIST_UNKNOWN))
     found = await find_reusable(
         listed, ledger=ledger, run_id=run_id, pulls=pulls, earlier=earlier, folder=folder, now=clock.now()
     )

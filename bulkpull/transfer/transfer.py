@@ -30,7 +30,8 @@ from bulkpull.errors import (
     TransferError,
     Unchanged,
 )
-from bulkpull.events import Events, Level
+from bulkpull.event_types import DownloadProgressed, DownloadResumed
+from bulkpull.events import Events
 from bulkpull.model import SecureLink
 from bulkpull.transfer.adaptive_concurrency import StreamCount
 from bulkpull.transfer.blob_version import Version
@@ -168,8 +169,8 @@ class Transfer:
             return
         self.version, self._shares = version, version.size_bytes >= _LARGE_BYTES
         self._sharing = RangeScheduler(missing(self.partial.complete_ranges, size_bytes=version.size_bytes))
-        self.events.warn(
-            "download.resumed", offset_bytes=self.partial.done_bytes, reason="an earlier process was interrupted"
+        self.events.emit(
+            DownloadResumed(offset_bytes=self.partial.done_bytes, reason="an earlier process was interrupted")
         )
         await check_room(self.partial.path.parent, needed_bytes=version.size_bytes - self.partial.done_bytes)
 
@@ -184,7 +185,7 @@ class Transfer:
             )
         self._ranged = self._ranged and not isinstance(replaced, InvalidRangeResponse)
         self.http.tally.retried += 1
-        self.events.warn("download.resumed", offset_bytes=0, reason=replaced.message)
+        self.events.emit(DownloadResumed(offset_bytes=0, reason=replaced.message))
         await self.clock.sleep(PAUSE_S * 2**self._restarts)
         self._reset()
 
@@ -222,7 +223,7 @@ class Transfer:
                 self._width.back_off(at=self.clock.monotonic())
             self._sharing.release(claim)
             self.http.tally.retried += 1
-            self.events.warn("download.resumed", offset_bytes=claim.position, reason=error.message)
+            self.events.emit(DownloadResumed(offset_bytes=claim.position, reason=error.message))
         finally:
             self._helpers -= 1
 
@@ -285,7 +286,7 @@ class Transfer:
             raise
         except AnswerLost as broken:
             if claim.position > began_at and self._ranged:
-                self.events.warn("download.resumed", offset_bytes=claim.position, reason=broken.message)
+                self.events.emit(DownloadResumed(offset_bytes=claim.position, reason=broken.message))
             raise
         return None
 
@@ -335,7 +336,7 @@ class Transfer:
             self._ranged = self._ranged and self._whole_answers < _WHOLE_ANSWERS
             if self._helpers:
                 raise FileReplaced("the storage host answered a range with the whole file")
-            self.events.warn("download.resumed", offset_bytes=0, reason="the storage host answered with the whole file")
+            self.events.emit(DownloadResumed(offset_bytes=0, reason="the storage host answered with the whole file"))
         await self._begin(offer, claim)
         return offer
 
@@ -427,8 +428,6 @@ class Transfer:
 
     def _note_write(self) -> None:
         size_bytes = self._size_bytes
-        self.events.emit(
-            "download.progressed", level=Level.TRACE, done_bytes=self.partial.done_bytes, size_bytes=size_bytes
-        )
+        self.events.emit(DownloadProgressed(done_bytes=self.partial.done_bytes, size_bytes=size_bytes))
         if self._checkpoints.begin_if_due():
             self._group.start_soon(self._guard, lambda: self._checkpoints.make(size_bytes=size_bytes))

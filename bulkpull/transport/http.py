@@ -35,6 +35,7 @@ from bulkpull.errors import (
     UnexpectedReply,
     UnsafeAddress,
 )
+from bulkpull.event_types import CallSent
 from bulkpull.events import Events
 from bulkpull.redact import register_secret
 from bulkpull.transport.buffered_body import BufferedBody
@@ -490,13 +491,14 @@ class Http:
             raise failure
         assert response is not None
         self.tally.throttled += response.status == _THROTTLED
-        self._events.debug(
-            "call.sent",
-            endpoint=request.endpoint,
-            status=response.status,
-            elapsed_s=round(self._clock.monotonic() - began, 3),
-            request_id=request.headers.get("MS-RequestId"),
-            skew_s=self._skew_s(response),
+        self._events.emit(
+            CallSent(
+                endpoint=request.endpoint,
+                status=response.status,
+                elapsed_s=round(self._clock.monotonic() - began, 3),
+                request_id=request.headers.get("MS-RequestId"),
+                skew_s=self._skew_s(response),
+            )
         )
         return response
 

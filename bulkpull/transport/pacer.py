@@ -22,6 +22,7 @@ import anyio
 
 from bulkpull.clock import Clock, sleep_unless
 from bulkpull.errors import Throttled
+from bulkpull.event_types import AllowanceAwaited, AllowanceTold, Level, PaceChanged
 from bulkpull.events import Events
 from bulkpull.transport.allowance import (
     WINDOW_S,
@@ -193,7 +194,7 @@ class RateLimiter:
         if now.is_known and not before.is_known:
             self._state = with_burst(self._state, self._full_burst, at=at)
         if (now.limit, now.lowest) != (before.limit, before.lowest):
-            self._events.debug("allowance.told", limit=now.limit, remaining=now.remaining, lowest=now.lowest)
+            self._events.emit(AllowanceTold(limit=now.limit, remaining=now.remaining, lowest=now.lowest))
         self._notify()
         return reported
 
@@ -220,7 +221,7 @@ class RateLimiter:
         )
         if (self._state.rate, self._state.closed_until) != (before.rate, before.closed_until):
             wait_s = round(max(0.0, self._state.closed_until - at), 1)
-            self._events.warn("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=wait_s)
+            self._events.emit(PaceChanged(calls_per_s=round(self._state.rate, 3), wait_s=wait_s))
         self._notify()
 
     def succeeded(self) -> None:
@@ -228,7 +229,7 @@ class RateLimiter:
         before, self._refused_since_s = self._state, None
         self._state = after_success(before, at=self._clock.monotonic())
         if before.is_slowed and not self._state.is_slowed:
-            self._events.emit("pace.changed", calls_per_s=round(self._state.rate, 3), wait_s=0.0)
+            self._events.emit(PaceChanged(calls_per_s=round(self._state.rate, 3), wait_s=0.0, level=Level.INFO))
 
     def _give_up_together(self) -> None:
         """End the waits of all callers at once; each for itself would wait as long again (case C16)."""
@@ -271,7 +272,7 @@ class RateLimiter:
         wait_s = wait_for_allowance(self._allowance, at=at, reserve=reserve)
         if _REPORTED_FROM_S <= wait_s < math.inf and urgency is not Urgency.TIDYING and at >= self._reported_until:
             self._reported_until = at + wait_s
-            self._events.emit("allowance.awaited", limit=self._allowance.limit, wait_s=round(wait_s, 1))
+            self._events.emit(AllowanceAwaited(limit=self._allowance.limit, wait_s=round(wait_s, 1)))
         if urgency is Urgency.LOOK and self._orders_ahead and self._since_look < _CALLS_PER_LOOK:
             wait_s = max(wait_s, self._looked_at + _WINDOWS_PER_LOOK * self._allowance.window_s - at)
         return max(wait_s, wait_before_call(self._state, at=at))

@@ -25,6 +25,7 @@ from bulkpull.errors import (
     Throttled,
     UnexpectedReply,
 )
+from bulkpull.event_types import CallRetried
 from bulkpull.events import Events
 from bulkpull.transport.messages import RequestCounts
 from bulkpull.transport.rate_limit import LONGEST_PAUSE_S, spread
@@ -273,8 +274,8 @@ class Retrier:
 
     def _tell(self, error: BulkpullError, *, endpoint: str, attempt: int, wait_s: float) -> None:
         self._tally.retried += 1
-        self._events.warn(
-            "call.retried", endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message
+        self._events.emit(
+            CallRetried(endpoint=endpoint, attempt=attempt, wait_s=round(wait_s, 1), reason=error.message)
         )
 
 

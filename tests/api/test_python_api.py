@@ -13,6 +13,7 @@ import pytest
 
 import bulkpull
 from bulkpull.clock import own_random
+from bulkpull.event_types import OtherEvent
 from bulkpull.events import Event, Events
 from bulkpull.output.manifest import DatasetRecord, Manifest, Requests, Tool
 from bulkpull.simulator import Scenario, Simulator
@@ -206,9 +207,9 @@ def test_a_listener_that_raised_hears_no_more_and_the_others_hear_all() -> None:
 
     heard: list[str] = []
     events = Events(once, lambda event: heard.append(event.name))
-    events.emit("a.happened")
+    events.emit(OtherEvent(event_name="a.happened"))
     with events.joined(once):
-        events.emit("b.happened")
+        events.emit(OtherEvent(event_name="b.happened"))
 
     assert calls == ["a.happened"]
     assert heard == ["listener.dropped", "a.happened", "b.happened"]
@@ -221,7 +222,7 @@ def test_a_function_that_gives_a_coroutine_is_told_and_dropped() -> None:
     async def tell(event: Event) -> None: ...
 
     events = Events(tell)  # type: ignore[arg-type]
-    events.emit("a.happened")
+    events.emit(OtherEvent(event_name="a.happened"))
 
     with pytest.raises(TypeError, match="a coroutine function, which nobody would await"):
         events.raise_faults()

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bulkpull.cli.live_display import Display
-from bulkpull.events import Event, Level
+from bulkpull.event_types import Event, restore_event
 from bulkpull.formatting import format_clock, format_size
 from bulkpull.observability.progress import Progress
 
@@ -16,7 +16,7 @@ LONG = "CompetencyPeformanceRequirement"
 
 
 def _event(name: str, dataset: str | None = None, **facts: object) -> Event:
-    return Event(name, Level.INFO, dataset, facts)
+    return restore_event(name, facts, dataset=dataset)
 
 
 def _drawn(*events: Event, width: int = 80, height: int = 24, color: str | None = None) -> str:

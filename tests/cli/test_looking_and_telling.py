@@ -14,7 +14,7 @@ from command_line import SMALL, Command, Serve
 
 from bulkpull.cli import simulator_stage as simulate
 from bulkpull.cli.run_readiness import AwaitedReport, awaited_reports
-from bulkpull.events import Event, Level
+from bulkpull.event_types import RunStarted
 from bulkpull.observability.run_log import as_entry
 from bulkpull.output.ledger import StepEntry
 from bulkpull.simulator import FAULT_TABLE, FaultRow
@@ -116,7 +116,7 @@ def test_every_log_writes_times_alike(command: Command) -> None:
 
     form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
     assert re.fullmatch(form, json.loads(outcome.err.splitlines()[-1])["timestamp"])
-    event = Event("run.started", Level.INFO, None, {})
+    event = RunStarted(run_id="r")
     assert re.fullmatch(form, as_entry(event, run_id="r", at=datetime.now(UTC))["timestamp"])
 
 

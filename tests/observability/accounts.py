@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpull.errors import BulkpullError
-from bulkpull.events import Event, Level
+from bulkpull.event_types import Event, restore_event
 from bulkpull.observability.run_summary import RunSummary
 from bulkpull.observability.timings import RunTimings
 from bulkpull.output.manifest import DatasetRecord, Manifest, PublishedFile, Requests, Seconds, Tool, status_of
@@ -55,7 +55,7 @@ def account(*records: DatasetRecord, **changes: Any) -> RunSummary:
 
 def event(name: str, dataset: str | None = None, **facts: object) -> Event:
     """An event of a run."""
-    return Event(name, Level.INFO, dataset, facts)
+    return restore_event(name, facts, dataset=dataset)
 
 
 def timings(*reported: tuple[float, Event]) -> RunTimings:

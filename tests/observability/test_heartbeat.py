@@ -18,7 +18,7 @@ from bulkpull.cli.errors import write_json_line
 from bulkpull.cli.log_output import LogListener
 from bulkpull.cli.options import CommonOptions, LogFormat
 from bulkpull.errors import ExecutionOverdue
-from bulkpull.events import Event, Level
+from bulkpull.event_types import Event, restore_event
 from bulkpull.observability.heartbeat import INTERVAL_S, progress_facts
 from bulkpull.observability.progress import Progress
 from bulkpull.observability.prometheus import read_metrics, render_progress
@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 
 def event(name: str, dataset: str | None = None, **facts: object) -> Event:
-    return Event(name, Level.INFO, dataset, facts)
+    return restore_event(name, facts, dataset=dataset)
 
 
 def progress(*events: Event) -> Progress:

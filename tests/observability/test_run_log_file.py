@@ -14,7 +14,7 @@ import pytest
 from journeys.kit import export
 from support import EventRecorder
 
-from bulkpull.events import Event, Level
+from bulkpull.event_types import Event, Level, restore_event
 from bulkpull.observability.run_log import RunLog, parse_entry
 from bulkpull.output.layout import Layout
 from bulkpull.redact import register_secret
@@ -36,7 +36,7 @@ def write_log(output: Path, *events: Event, **options: Any) -> list[dict[str, An
 
 
 def event(name: str, level: Level = Level.INFO, dataset: str | None = None, **facts: object) -> Event:
-    return Event(name, level, dataset, facts)
+    return restore_event(name, facts, dataset=dataset, level=level)
 
 
 def test_each_event_is_a_line_with_time_level_run_and_dataset(tmp_path: Path) -> None:

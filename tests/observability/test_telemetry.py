@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support import EventRecorder
 
-from bulkpull.events import Event, Level
+from bulkpull.event_types import CallSent, Event
 from bulkpull.observability.telemetry import is_asked_for
 from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.observability.telemetry.spans import Telemetry
@@ -72,7 +72,7 @@ def listen(*reported: tuple[float, Event], parent: str | None = None) -> Receive
     return receiver
 
 
-CALL = Event("call.sent", Level.DEBUG, "AzureUsage", {"endpoint": "blob", "status": 206, "elapsed_s": 0.5})
+CALL = CallSent(dataset="AzureUsage", endpoint="blob", status=206, elapsed_s=0.5)
 WHOLE = (
     (0.0, event("run.started", run_id="r-1")),
     (1.0, event("pull.stepped", "AzureUsage", step="submit")),
@@ -128,7 +128,7 @@ def test_a_lost_pull_and_a_fault_of_the_service_are_errors_and_secrets_stay_out(
     reported = listen(
         (0, event("run.started", run_id="r-1")),
         (1, event("pull.stepped", "AzureUsage", step="poll")),
-        (2, Event("call.sent", Level.DEBUG, None, {"endpoint": "execution", "status": 503, "elapsed_s": 0.1})),
+        (2, CallSent(endpoint="execution", status=503, elapsed_s=0.1)),
         (3, event("call.retried", "AzureUsage", endpoint="x", reason=f"asked https://x/?sig={CANARY}")),
         (4, event("pull.finished", "AzureUsage", status="failed", reason=f"no {CANARY}")),
         (5, event("run.finished", status="failed")),

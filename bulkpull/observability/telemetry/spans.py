@@ -16,14 +16,25 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bulkpull._version import __version__
-from bulkpull.events import Event, Level
+from bulkpull.event_types import (
+    CallRetried,
+    CallSent,
+    ConversionCompleted,
+    DownloadCompleted,
+    Event,
+    Level,
+    PullFinished,
+    PullStepped,
+    RunFinished,
+    RunStarted,
+)
 from bulkpull.observability.telemetry.providers import Providers
 from bulkpull.redact import printable
 
 _CLOSING_S = 5.0
 _THROTTLED, _FAULTS = 429, 500
 _NO_FAULT = frozenset({"complete", "skipped"})
-_Key = tuple[str, object]
+_Key = tuple[str, str | None]
 
 
 class Telemetry:
@@ -52,19 +63,18 @@ class Telemetry:
     def note(self, event: Event, *, at: datetime) -> None:
         """Take in one event, which happened at `at`."""
         now = int(at.timestamp() * 1_000_000) * 1_000
-        facts = event.facts
-        match event.name:
-            case "run.started":
-                self._run = self._begin("run", self._outside, now, _attributes(facts))
-            case "run.finished":
-                self._end_all(now, str(facts.get("status")))
-            case "pull.stepped" if event.dataset:
-                self._step(event.dataset, str(facts.get("step")), facts.get("part"), now)
-            case "conversion.completed" if event.dataset:
-                self._end_step((event.dataset, facts.get("part")), now)
-            case "pull.finished" if event.dataset:
-                self._end_pull(event.dataset, facts, now)
-            case "call.sent":
+        match event:
+            case RunStarted():
+                self._run = self._begin("run", self._outside, now, _attributes(event.facts))
+            case RunFinished():
+                self._end_all(now, event.status)
+            case PullStepped(dataset=str(dataset)):
+                self._step(dataset, event.step, event.part, now)
+            case ConversionCompleted(dataset=str(dataset)):
+                self._end_step((dataset, event.part), now)
+            case PullFinished(dataset=str(dataset)):
+                self._end_pull(dataset, event, now)
+            case CallSent():
                 self._call(event, now)
             case _ if event.level > Level.TRACE:
                 self._mark(event, now)
@@ -78,7 +88,7 @@ class Telemetry:
     def _begin(self, name: str, within: Context, now: int, attributes: Mapping[str, Any], **more: Any) -> Span:
         return self._tracer.start_span(name, within, start_time=now, attributes=dict(attributes), **more)
 
-    def _step(self, dataset: str, step: str, part: object, now: int) -> None:
+    def _step(self, dataset: str, step: str, part: str | None, now: int) -> None:
         about = {"bulkpull.dataset": dataset}
         if dataset not in self._pull_spans:
             within = set_span_in_context(self._run) if self._run else self._outside
@@ -96,13 +106,13 @@ class Telemetry:
         span.end(now)
         self._steps.record((now - began) / 1e9, {"bulkpull.dataset": key[0], "bulkpull.step": step})
 
-    def _end_pull(self, dataset: str, facts: Mapping[str, object], now: int) -> None:
-        status, rows = str(facts.get("status")), facts.get("rows")
-        lost = None if status in _NO_FAULT else printable(str(facts.get("reason") or status))
+    def _end_pull(self, dataset: str, event: PullFinished, now: int) -> None:
+        status, rows = event.status, event.rows
+        lost = None if status in _NO_FAULT else printable(event.reason or status)
         for key in [key for key in self._step_spans if key[0] == dataset]:
             self._end_step(key, now, reason=lost)
         self._pulls.add(1, {"bulkpull.dataset": dataset, "bulkpull.status": status})
-        if isinstance(rows, int) and status == "complete":
+        if status == "complete":
             self._rows.add(rows, {"bulkpull.dataset": dataset})
         if (span := self._pull_spans.pop(dataset, None)) is not None:
             span.set_attributes(_attributes({"status": status, "rows": rows}))
@@ -125,28 +135,24 @@ class Telemetry:
             self._run.end(now)
             self._run = None
 
-    def _call(self, event: Event, now: int) -> None:
-        facts = event.facts
-        endpoint, status, elapsed_s = facts.get("endpoint"), facts.get("status"), facts.get("elapsed_s")
-        elapsed = float(elapsed_s) if isinstance(elapsed_s, (int, float)) else 0.0
-        about: dict[str, Any] = {"bulkpull.endpoint": str(endpoint), "http.response.status_code": status}
-        self._calls.record(elapsed, about)
+    def _call(self, event: CallSent, now: int) -> None:
+        about: dict[str, Any] = {"bulkpull.endpoint": event.endpoint, "http.response.status_code": event.status}
+        self._calls.record(event.elapsed_s, about)
         within = self._nearest(event)
         context = set_span_in_context(within) if within else self._outside
-        began = now - int(elapsed * 1e9)
-        more = _attributes({"request_id": facts.get("request_id"), "dataset": event.dataset})
-        span = self._begin(str(endpoint), context, began, about | more, kind=SpanKind.CLIENT)
-        if isinstance(status, int) and (status == _THROTTLED or status >= _FAULTS):
+        began = now - int(event.elapsed_s * 1e9)
+        more = _attributes({"request_id": event.request_id, "dataset": event.dataset})
+        span = self._begin(event.endpoint, context, began, about | more, kind=SpanKind.CLIENT)
+        if event.status == _THROTTLED or event.status >= _FAULTS:
             span.set_status(Status(StatusCode.ERROR))
         span.end(now)
 
     def _mark(self, event: Event, now: int) -> None:
         """Anything else is a mark on the span in which it happened."""
-        if event.name == "call.retried":
-            self._retries.add(1, {"bulkpull.endpoint": str(event.facts.get("endpoint"))})
-        size_bytes = event.facts.get("size_bytes")
-        if event.name == "download.completed" and isinstance(size_bytes, int):
-            self._bytes.add(size_bytes, {"bulkpull.dataset": str(event.dataset)})
+        if isinstance(event, CallRetried):
+            self._retries.add(1, {"bulkpull.endpoint": event.endpoint})
+        elif isinstance(event, DownloadCompleted):
+            self._bytes.add(event.size_bytes, {"bulkpull.dataset": str(event.dataset)})
         if (span := self._nearest(event)) is not None:
             span.add_event(event.name, _attributes(event.facts), timestamp=now)
 

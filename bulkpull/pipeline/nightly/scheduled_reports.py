@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 
 from bulkpull.clock import iso_utc
 from bulkpull.errors import NotFound, QuotaExceeded
+from bulkpull.event_types import ReportCreated, ReportDeleted
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.insights.orders import ReportOrder
 from bulkpull.model import Pull, Query, Report
 from bulkpull.output.ledger import STANDING, Ledger
-from bulkpull.pipeline.naming import standing_name
+from bulkpull.pipeline.naming import DESCRIPTION, standing_name
 from bulkpull.pipeline.report_memory import MISSED, ReportMemory, read_memory
 from bulkpull.pipeline.scheduled_report import first_start, recurrence_h
-from bulkpull.pipeline.submit import DESCRIPTION, Submitter
+from bulkpull.pipeline.submit import Submitter
 
 LIST_UNKNOWN = (
     "the service does not tell which reports there are (the role may not list them); what is in the ledger counts, and "
@@ -97,7 +98,7 @@ class ScheduledReportMaker:
                 raise
             report = await self.submitter.with_query(pull, order)
         start_at = report.start_at or self.client.service_time()
-        self.events.emit("report.created", report_id=report.report_id, start_at=iso_utc(start_at))
+        self.events.emit(ReportCreated(report_id=report.report_id, start_at=iso_utc(start_at)))
         return report
 
     async def _make_room(self) -> bool:
@@ -106,6 +107,6 @@ class ScheduledReportMaker:
             report = self.idle.pop()
             with suppress(NotFound):
                 await self.client.delete_report(report.report_id)
-                self.events.emit("report.deleted", report_id=report.report_id)
+                self.events.emit(ReportDeleted(report_id=report.report_id))
                 return True
         return False

@@ -1,0 +1,572 @@
+"""
+The events of a run, one class each; the steps emit them, and the display, the log and the recorder are their readers.
+
+An event is facts, never a sentence. Its name (noun, dot, past participle) stands in the log and in what listeners of an
+embedding program see; readers within the program match its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import MISSING, dataclass, field, fields
+from enum import IntEnum
+from typing import Any, TypeVar, cast, dataclass_transform
+
+present_dataset: ContextVar[str | None] = ContextVar("dataset", default=None)
+"""The dataset that this task works on; `bulkpull.events.about` binds it."""
+
+
+class Level(IntEnum):
+    """The level of an event; the numbers are those of the standard library's logging."""
+
+    TRACE = 5  # progress of a transfer: for displays, never logged
+    DEBUG = 10  # a call
+    INFO = 20  # a step of a pull
+    WARNING = 30  # slower, but going on
+    ERROR = 40  # a pull lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    An event of a run.
+
+    Attributes:
+        level: How much it matters.
+        dataset: The dataset that it is about; without one given, the one of the task that makes the event.
+    """
+
+    level: Level = Level.INFO
+    dataset: str | None = field(default_factory=present_dataset.get)
+
+    @property
+    def name(self) -> str:
+        """Its name in the log."""
+        return _NAMES[type(self)]
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """All that it tells beside level and dataset, by name."""
+        return {name: getattr(self, name) for name in _FACTS[type(self)]}
+
+
+_Type = TypeVar("_Type", bound=type[Event])
+EVENTS: dict[str, type[Event]] = {}
+"""Every event by its name."""
+_NAMES: dict[type[Event], str] = {}
+_FACTS: dict[type[Event], tuple[str, ...]] = {}
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def event(name: str, level: Level = Level.INFO) -> Callable[[_Type], _Type]:
+    """Make a class an event of that name, with a level that a single event may change."""
+
+    def make(kind: _Type) -> _Type:
+        setattr(kind, "level", level)  # noqa: B010 - the default of the field, which no type checker knows
+        kind.__annotations__["level"] = "Level"
+        made: Any = dataclass(frozen=True, slots=True, kw_only=True)(kind)
+        EVENTS[name], _NAMES[made] = made, name
+        _FACTS[made] = tuple(item.name for item in fields(made) if item.name not in ("level", "dataset"))
+        return cast("_Type", made)
+
+    return make
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEvent(Event):
+    """An event whose class is not here: of another version's log."""
+
+    event_name: str
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.event_name
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return self.details
+
+
+_KINDS: Mapping[str, tuple[tuple[type, ...], object]] = {
+    "str": ((str,), ""),
+    "int": ((int,), 0),
+    "float": ((int, float), 0.0),
+    "bool": ((bool,), False),
+    "str | None": ((str,), None),
+    "int | None": ((int,), None),
+    "float | None": ((int, float), None),
+    "bool | None": ((bool,), None),
+}
+
+
+def restore_event(
+    name: str, facts: Mapping[str, object], *, dataset: str | None = None, level: Level | None = None
+) -> Event:
+    """
+    An event as a log has it (pure).
+
+    A fact that the log of an earlier version lacks, or has as something else, is empty; an unknown one is left out.
+    """
+    kind = EVENTS.get(name)
+    if kind is None:
+        return OtherEvent(event_name=name, details=dict(facts), dataset=dataset, level=level or Level.INFO)
+    given: dict[str, Any] = {"dataset": dataset} | ({} if level is None else {"level": level})
+    for item in fields(kind):
+        if item.name in ("level", "dataset"):
+            continue
+        value = facts.get(item.name, MISSING)
+        allowed, empty = _KINDS.get(str(item.type), ((object,), ()))
+        if value is not MISSING and isinstance(value, allowed):
+            given[item.name] = value
+        elif item.default is MISSING:
+            given[item.name] = empty
+    return kind(**given)
+
+
+# The run
+
+
+@event("run.started")
+class RunStarted(Event):
+    """A run begins, or is carried on."""
+
+    run_id: str
+    resumed: bool = False
+
+
+@event("run.finished")
+class RunFinished(Event):
+    """A run ends, in any way; `datasets` counts them by status."""
+
+    run_id: str
+    status: str
+    datasets: Mapping[str, int]
+
+
+@event("run.progressed")
+class RunProgressed(Event):
+    """Each minute while a run lasts: datasets by state, and for each step those that are in it."""
+
+    done: int
+    failed: int
+    total: int
+    elapsed_s: int
+    downloaded_bytes: int
+    submitting: str | None = None
+    waiting: str | None = None
+    running: str | None = None
+    ready: str | None = None
+    downloading: str | None = None
+    converting: str | None = None
+    publishing: str | None = None
+    not_started: int | None = None
+    slowed_by: str | None = None
+
+
+@event("run.abandoned", Level.WARNING)
+class RunAbandoned(Event):
+    """An old interrupted run is closed."""
+
+    abandoned: str
+    started_at: str
+
+
+@event("plan.made")
+class PlanMade(Event):
+    """The pulls to do are known."""
+
+    pulls: int
+    unavailable: int = 0
+
+
+@event("plan.noted", Level.WARNING)
+class PlanNoted(Event):
+    """Something about a pull, or the list of datasets, is odd."""
+
+    reason: str
+
+
+@event("concurrency.lowered", Level.WARNING)
+class ConcurrencyLowered(Event):
+    """The machine allows less at once than is set."""
+
+    parallel_downloads: int
+    download_segments: int
+    conversions: int
+    reason: str
+
+
+# What the service offers and has
+
+
+@event("list.odd", Level.WARNING)
+class ListOdd(Event):
+    """The service's list has an unusable entry."""
+
+    reason: str
+
+
+@event("metrics.refused", Level.WARNING)
+class MetricsRefused(Event):
+    """A query is sent again without its metrics."""
+
+    metrics: Sequence[str]
+    reason: str
+
+
+@event("query.adopted")
+class QueryAdopted(Event):
+    """A query of the service is used for the pull."""
+
+    query_id: str
+
+
+@event("query.created")
+class QueryCreated(Event):
+    """A query for the pull is made."""
+
+    query_id: str
+
+
+@event("query.deleted")
+class QueryDeleted(Event):
+    """A query of ours is gone."""
+
+    query_id: str
+
+
+@event("query.doubled", Level.WARNING)
+class QueryDoubled(Event):
+    """Another query equals that of the pull, and is left."""
+
+    query_id: str
+
+
+@event("report.adopted")
+class ReportAdopted(Event):
+    """A report of the service is used; `standing`: it is a scheduled one."""
+
+    report_id: str
+    standing: bool | None = None
+
+
+@event("report.created")
+class ReportCreated(Event):
+    """A report is ordered; `start_at` is when a scheduled one begins, ISO 8601 UTC."""
+
+    report_id: str
+    start_at: str | None = None
+
+
+@event("report.deleted")
+class ReportDeleted(Event):
+    """A report of ours is gone."""
+
+    report_id: str
+
+
+@event("report.doubled", Level.WARNING)
+class ReportDoubled(Event):
+    """Another report equals that of the pull, and is left."""
+
+    report_id: str
+
+
+@event("report.lacking", Level.WARNING)
+class ReportLacking(Event):
+    """No scheduled report could be created."""
+
+    reason: str
+
+
+@event("reports.unknown", Level.WARNING)
+class ReportsUnknown(Event):
+    """The service does not tell which reports exist."""
+
+    reason: str
+
+
+@event("reports.unused", Level.WARNING)
+class ReportsUnused(Event):
+    """Scheduled reports of ours that nothing uses, by id."""
+
+    reports: Sequence[str]
+
+
+@event("reports.limited", Level.WARNING)
+class ReportsLimited(Event):
+    """Fewer reports are created at once."""
+
+    limit: int
+    reason: str
+
+
+@event("execution.changed")
+class ExecutionChanged(Event):
+    """An execution has another status, or as a warning is late: `deadline_s` is how long it is waited for."""
+
+    report_id: str
+    status: str
+    age_s: float
+    deadline_s: float | None = None
+
+
+@event("execution.missed", Level.WARNING)
+class ExecutionMissed(Event):
+    """An execution that was due has not come."""
+
+    report_id: str
+    due_at: str
+
+
+@event("quota.reached", Level.WARNING)
+class QuotaReached(Event):
+    """One-off reports are refused until a time."""
+
+    wait_s: float
+    limit: int | None = None
+
+
+@event("poll.narrowed", Level.WARNING)
+class PollNarrowed(Event):
+    """The service refused a joined form of the call that asks for executions."""
+
+    form: str
+
+
+# A pull
+
+
+@event("pull.stepped")
+class PullStepped(Event):
+    """A pull enters a step; `part` is one of several windows."""
+
+    step: str
+    part: str | None = None
+
+
+@event("pull.finished")
+class PullFinished(Event):
+    """A pull ends."""
+
+    status: str
+    rows: int
+    reason: str | None = None
+
+
+@event("window.split", Level.WARNING)
+class WindowSplit(Event):
+    """A failed window is requested in halves."""
+
+    start: str
+    end: str
+    reason: str
+
+
+@event("download.progressed", Level.TRACE)
+class DownloadProgressed(Event):
+    """Bytes are on the disk; not logged."""
+
+    done_bytes: int
+    size_bytes: int | None = None
+
+
+@event("download.completed")
+class DownloadCompleted(Event):
+    """A file is complete."""
+
+    size_bytes: int
+    elapsed_s: float
+
+
+@event("download.resumed", Level.WARNING)
+class DownloadResumed(Event):
+    """A transfer continues after a break."""
+
+    offset_bytes: int
+    reason: str
+
+
+@event("conversion.completed")
+class ConversionCompleted(Event):
+    """The typed file is written."""
+
+    rows: int
+    bytes: int
+    elapsed_s: float
+    part: str | None = None
+
+
+@event("column.kept_as_text")
+class ColumnKeptAsText(Event):
+    """A declared type did not hold; the row and the value that did not fit."""
+
+    column: str
+    declared: str | None
+    row: int
+    value: str
+
+
+@event("drift.found", Level.WARNING)
+class DriftFound(Event):
+    """Columns differ from the snapshot before, or from what was asked for."""
+
+    appeared: Sequence[str]
+    vanished: Sequence[str]
+    retyped: Sequence[str]
+    unrequested: Sequence[str]
+
+
+@event("snapshot.published")
+class SnapshotPublished(Event):
+    """Readers see the data."""
+
+    rows: int
+    files: int
+
+
+# The output
+
+
+@event("snapshot.damaged", Level.WARNING)
+class SnapshotDamaged(Event):
+    """A current snapshot is not as it was published."""
+
+    reason: str
+
+
+@event("cleanup.postponed", Level.WARNING)
+class CleanupPostponed(Event):
+    """A clean-up step failed; the next run repeats it."""
+
+    step: str
+    reason: str
+
+
+@event("ledger.set_aside", Level.WARNING)
+class LedgerSetAside(Event):
+    """A damaged ledger was moved, a new one begun."""
+
+    path: str
+    reason: str
+
+
+# Calls
+
+
+@event("call.sent", Level.DEBUG)
+class CallSent(Event):
+    """A call was answered; `skew_s` is how far the other side's clock is ahead."""
+
+    endpoint: str
+    status: int
+    elapsed_s: float
+    request_id: str | None = None
+    skew_s: float | None = None
+
+
+@event("call.retried", Level.WARNING)
+class CallRetried(Event):
+    """A call is sent again."""
+
+    endpoint: str
+    attempt: int
+    wait_s: float | None = None
+    reason: str
+
+
+@event("pace.changed", Level.WARNING)
+class PaceChanged(Event):
+    """The rate limiter slows down, or recovers (as information, with nothing to wait)."""
+
+    calls_per_s: float
+    wait_s: float
+
+
+@event("allowance.told", Level.DEBUG)
+class AllowanceTold(Event):
+    """The reported limit of calls, or its lowest rest, changed."""
+
+    limit: int | None
+    remaining: int | None
+    lowest: int | None
+
+
+@event("allowance.awaited")
+class AllowanceAwaited(Event):
+    """No call is left until the window renews."""
+
+    limit: int | None
+    wait_s: float
+
+
+# Signing in
+
+
+@event("token.renewed")
+class TokenRenewed(Event):
+    """A new access token is in use."""
+
+    grant: str
+    lives_s: float
+
+
+@event("token.unusable", Level.WARNING)
+class TokenUnusable(Event):
+    """A new refresh token cannot be used."""
+
+    reason: str
+
+
+@event("token.not_kept", Level.WARNING)
+class TokenNotKept(Event):
+    """A new refresh token could not be stored."""
+
+    folder: str
+    reason: str
+    follows: str
+
+
+@event("token.cache_unread", Level.WARNING)
+class TokenCacheUnread(Event):
+    """What the token cache holds cannot be read."""
+
+    folder: str
+    reason: str
+    follows: str
+
+
+# What a run leaves for people
+
+
+@event("account.lacking", Level.WARNING)
+class AccountLacking(Event):
+    """An output of the recorder could not be written."""
+
+    part: str
+    reason: str
+
+
+@event("notice.sent")
+class NoticeSent(Event):
+    """A notification was accepted."""
+
+    to: str
+
+
+@event("notice.lost", Level.WARNING)
+class NoticeLost(Event):
+    """A notification failed."""
+
+    to: str | None = None
+    reason: str
+
+
+@event("listener.dropped", Level.WARNING)
+class ListenerDropped(Event):
+    """A listener raised an exception and hears no more."""
+
+    listener: str
+    reason: str
