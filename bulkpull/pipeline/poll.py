@@ -26,7 +26,7 @@ from bulkpull.errors import (
     ServiceTrouble,
     TransferError,
 )
-from bulkpull.event_types import CallRetried, ExecutionChanged, Level
+from bulkpull.event_types import CallRetried, ExecutionChanged, Level, present_dataset
 from bulkpull.events import Events
 from bulkpull.insights.client import InsightsClient
 from bulkpull.model import Execution, ExecutionStatus, Report
@@ -43,6 +43,7 @@ class _Watch:
 
     report: Report
     since_s: float
+    dataset: str | None = field(default_factory=present_dataset.get)
     usual_s: float | None = None
     deadline_from_s: float | None = None
     status: str | None = None
@@ -238,7 +239,10 @@ class Poller:
                     watch.running_since_s = now
                 self._events.emit(
                     ExecutionChanged(
-                        report_id=watch.report.report_id, status=execution.status, age_s=round(now - watch.since_s, 1)
+                        dataset=watch.dataset,
+                        report_id=watch.report.report_id,
+                        status=execution.status,
+                        age_s=round(now - watch.since_s, 1),
                     )
                 )
         match verdict:
@@ -344,6 +348,7 @@ class Poller:
                 watch.warned = True
                 self._events.emit(
                     ExecutionChanged(
+                        dataset=watch.dataset,
                         report_id=watch.report.report_id,
                         status=watch.status or "not seen yet",
                         age_s=round(age_s, 1),
